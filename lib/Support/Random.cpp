@@ -1,0 +1,160 @@
+//===- Random.cpp - Reproducible random tensors ----------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// A counter-based generator: 32-bit multiplications and shifts only, which
+// every SIMD unit has, so that gigabytes of weights take seconds.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Support/Random.h"
+#include "moe-mlir/Support/FloatConversions.h"
+#include "moe-mlir/Support/Parallel.h"
+
+using namespace moe;
+
+namespace {
+
+/// The key of up to 2^32 consecutive elements.
+struct Key {
+  uint32_t first, second;
+};
+
+uint64_t mix64(uint64_t x) {
+  x ^= x >> 30;
+  x *= 0xbf58476d1ce4e5b9ull;
+  x ^= x >> 27;
+  x *= 0x94d049bb133111ebull;
+  return x ^ (x >> 31);
+}
+
+Key makeKey(uint64_t seed, const std::string &name, uint64_t block) {
+  uint64_t hash = 0xcbf29ce484222325ull;
+  for (unsigned char c : name)
+    hash = (hash ^ c) * 0x100000001b3ull;
+  uint64_t key = mix64(mix64(mix64(seed + 0x9e3779b97f4a7c15ull) ^ hash) +
+                       block * 0x9e3779b97f4a7c15ull);
+  return {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)};
+}
+
+inline __attribute__((always_inline)) uint32_t hash32(uint32_t x, Key key) {
+  x += key.first;
+  x ^= x >> 16;
+  x *= 0x7feb352du;
+  x ^= x >> 15;
+  x += key.second;
+  x *= 0x846ca68bu;
+  x ^= x >> 16;
+  x *= 0x9e3779b1u;
+  return x ^ (x >> 15);
+}
+
+/// Uniform in [-1, 1), exact in f32.
+inline __attribute__((always_inline)) float unit(uint32_t x, Key key) {
+  int32_t bits = static_cast<int32_t>(hash32(x, key) >> 8) - (1 << 23);
+  return static_cast<float>(bits) * (1.0f / (1 << 23));
+}
+
+using FillFn = void (*)(DType, void *, uint32_t begin, int64_t count, Key,
+                        double scale);
+
+inline __attribute__((always_inline)) void
+fillBody(DType dtype, void *out, uint32_t begin, int64_t count, Key key,
+         double scale) {
+  float floatScale = static_cast<float>(scale);
+  switch (dtype) {
+  case DType::F32: {
+    float *to = static_cast<float *>(out);
+    for (int64_t i = 0; i < count; ++i)
+      to[i] = unit(begin + static_cast<uint32_t>(i), key) * floatScale;
+    return;
+  }
+  case DType::F64: {
+    double *to = static_cast<double *>(out);
+    for (int64_t i = 0; i < count; ++i)
+      to[i] = unit(begin + static_cast<uint32_t>(i), key) * floatScale;
+    return;
+  }
+  case DType::BF16: {
+    uint16_t *to = static_cast<uint16_t *>(out);
+    for (int64_t i = 0; i < count; ++i)
+      to[i] =
+          f32ToBF16(unit(begin + static_cast<uint32_t>(i), key) * floatScale);
+    return;
+  }
+  case DType::F16: {
+    uint16_t *to = static_cast<uint16_t *>(out);
+    for (int64_t i = 0; i < count; ++i)
+      to[i] =
+          f32ToF16(unit(begin + static_cast<uint32_t>(i), key) * floatScale);
+    return;
+  }
+  default:
+    return;
+  }
+}
+
+void fillPortable(DType dtype, void *out, uint32_t begin, int64_t count,
+                  Key key, double scale) {
+  fillBody(dtype, out, begin, count, key, scale);
+}
+
+#if defined(__x86_64__)
+// prefer-vector-width and fma are left out on purpose: the values must not
+// depend on the CPU.
+__attribute__((target("avx2"))) void fillAVX2(DType dtype, void *out,
+                                              uint32_t begin, int64_t count,
+                                              Key key, double scale) {
+  fillBody(dtype, out, begin, count, key, scale);
+}
+#endif
+
+FillFn chooseFill() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2"))
+    return fillAVX2;
+#endif
+  return fillPortable;
+}
+
+void fillIntegers(HostTensor &tensor, int64_t begin, int64_t count, Key key,
+                  uint32_t counter, double scale) {
+  int64_t bound = static_cast<int64_t>(
+      std::fmin(std::floor(std::fabs(scale)), 2147483647.0));
+  bool isUnsigned = tensor.dtype == DType::U8;
+  uint64_t range = isUnsigned ? bound + 1 : 2 * bound + 1;
+  for (int64_t i = 0; i < count; ++i) {
+    uint64_t bits = hash32(counter + static_cast<uint32_t>(i), key);
+    if (tensor.dtype == DType::I1) {
+      tensor.set(begin + i, static_cast<double>(bits >> 31));
+      continue;
+    }
+    int64_t value = static_cast<int64_t>((bits * range) >> 32);
+    tensor.set(begin + i,
+               static_cast<double>(isUnsigned ? value : value - bound));
+  }
+}
+
+} // namespace
+
+void moe::fillRandom(HostTensor &tensor, uint64_t seed, double scale) {
+  constexpr int64_t chunk = int64_t(1) << 18; // divides 2^32
+  int64_t elements = tensor.numElements();
+  FillFn fill = chooseFill();
+  auto body = [&](int64_t item) {
+    int64_t begin = item * chunk;
+    int64_t count = std::min(chunk, elements - begin);
+    uint64_t linear = static_cast<uint64_t>(begin);
+    Key key = makeKey(seed, tensor.name, linear >> 32);
+    uint32_t counter = static_cast<uint32_t>(linear);
+    if (isFloat(tensor.dtype))
+      fill(tensor.dtype,
+           static_cast<char *>(tensor.data) + begin * dtypeSize(tensor.dtype),
+           counter, count, key, scale);
+    else
+      fillIntegers(tensor, begin, count, key, counter, scale);
+  };
+  parallelFor((elements + chunk - 1) / chunk, body);
+}
