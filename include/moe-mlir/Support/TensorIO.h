@@ -1,0 +1,82 @@
+//===- TensorIO.h - .safetensors and .npy files ----------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Files come from strangers: every length, offset and name in them is checked
+// before it is used, and each rejected file gets one message that names the
+// file, the tensor and what would be accepted.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_SUPPORT_TENSORIO_H
+#define MOE_MLIR_SUPPORT_TENSORIO_H
+
+#include "moe-mlir/Support/HostTensor.h"
+
+#include <utility>
+
+namespace moe {
+
+/// Appends the tensors of a .safetensors file (mapped, not read; in the order
+/// of their data) or of a .npy file (one tensor, named like the file without
+/// its extension). Elements may be written to: the file does not change. On
+/// failure `tensors` is as before.
+bool readTensors(const std::string &path, std::vector<HostTensor> &tensors,
+                 std::string &error);
+
+/// Names of this form hold the bytes between tensors that an alignment leaves
+/// over: the format allows no holes. Readers of ours skip them.
+inline constexpr const char *paddingPrefix = "__padding__";
+
+/// Writes a .safetensors file of any size tensor by tensor, so that none but
+/// the current one has to be in memory. The file appears under its name only
+/// when it is complete.
+class SafetensorsWriter {
+public:
+  struct Entry {
+    std::string name;
+    DType dtype;
+    std::vector<int64_t> shape;
+  };
+  SafetensorsWriter() = default;
+  SafetensorsWriter(const SafetensorsWriter &) = delete;
+  SafetensorsWriter &operator=(const SafetensorsWriter &) = delete;
+  /// An unfinished file is removed.
+  ~SafetensorsWriter();
+
+  /// `dataAlignment` is where the first tensor starts in the file,
+  /// `tensorAlignment` how the others start relative to it; powers of two.
+  bool open(const std::string &path, std::vector<Entry> entries,
+            std::string &error, size_t dataAlignment = 64,
+            size_t tensorAlignment = 1,
+            const std::vector<std::pair<std::string, std::string>> &metadata =
+                {});
+  /// The elements of the next entry, all of them.
+  bool write(const HostTensor &tensor, std::string &error);
+  /// False with a message when entries are missing or the disk is full.
+  bool close(std::string &error);
+
+private:
+  bool writeBytes(const void *data, size_t bytes, std::string &error);
+  bool fail(const std::string &what, std::string &error);
+
+  std::string path, temporary;
+  std::vector<Entry> entries;
+  size_t next = 0, alignment = 1;
+  int file = -1;
+};
+
+/// Tensors with wider elements come first, so that all are aligned.
+bool writeSafetensors(const std::string &path,
+                      const std::vector<HostTensor> &tensors,
+                      std::string &error);
+
+/// NumPy has no bf16: such a tensor is refused.
+bool writeNpy(const std::string &path, const HostTensor &tensor,
+              std::string &error);
+
+} // namespace moe
+
+#endif // MOE_MLIR_SUPPORT_TENSORIO_H

@@ -1,0 +1,363 @@
+//===- Safetensors.cpp - .safetensors files --------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The format: 8 bytes little-endian length of a JSON header, the header
+// (name -> dtype, shape, data_offsets relative to its end), the data.
+//
+//===----------------------------------------------------------------------===//
+
+#include "StrictJSON.h"
+#include "TensorFormats.h"
+#include "moe-mlir/Support/TensorIO.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <set>
+
+using namespace moe;
+using namespace moe::detail;
+
+namespace {
+
+/// What other implementations accept, too.
+constexpr uint64_t maxHeaderBytes = 100'000'000;
+/// A rank beyond this is an attack, not a tensor.
+constexpr size_t maxRank = 64;
+
+struct FormatName {
+  const char *name;
+  DType dtype;
+};
+constexpr FormatName formatNames[] = {
+    {"F64", DType::F64}, {"F32", DType::F32}, {"BF16", DType::BF16},
+    {"F16", DType::F16}, {"I64", DType::I64}, {"I32", DType::I32},
+    {"I8", DType::I8},   {"U8", DType::U8},   {"BOOL", DType::I1},
+};
+
+const FormatName *findFormat(std::string_view name) {
+  for (const FormatName &row : formatNames)
+    if (name == row.name)
+      return &row;
+  return nullptr;
+}
+
+struct Header {
+  std::string name;
+  std::string dtype;
+  std::vector<int64_t> shape, offsets;
+  bool hasDType = false, hasShape = false;
+};
+
+bool parseTensor(StrictJSON &json, Header &header) {
+  auto parseIntegers = [&](std::vector<int64_t> &values, size_t limit) {
+    return json.parseArray([&] {
+      values.emplace_back();
+      if (values.size() > limit)
+        return json.fail("a list of more than " + std::to_string(limit) +
+                         " numbers");
+      return json.parseUnsigned(values.back());
+    });
+  };
+  return json.parseObject([&](const std::string &key) {
+    if (key == "dtype" && !header.hasDType) {
+      header.hasDType = true;
+      return json.parseString(header.dtype);
+    }
+    if (key == "shape" && !header.hasShape) {
+      header.hasShape = true;
+      return parseIntegers(header.shape, maxRank);
+    }
+    if (key == "data_offsets" && header.offsets.empty())
+      return parseIntegers(header.offsets, 2);
+    return json.fail("the key '" + key + "' of tensor '" + header.name +
+                     "' is unknown or appears twice (expected dtype, shape, "
+                     "data_offsets once each)");
+  });
+}
+
+bool parseHeader(StrictJSON &json, std::vector<Header> &headers) {
+  std::set<std::string> seen;
+  auto parseMember = [&](const std::string &name) {
+    if (!seen.insert(name).second)
+      return json.fail("a second tensor '" + name + "'");
+    if (name == "__metadata__")
+      return json.parseObject([&](const std::string &) {
+        std::string ignored;
+        return json.parseString(ignored);
+      });
+    headers.emplace_back();
+    headers.back().name = name;
+    return parseTensor(json, headers.back());
+  };
+  return json.parseObject(parseMember) && json.parseEnd();
+}
+
+} // namespace
+
+bool detail::readSafetensors(const std::string &path,
+                             std::vector<HostTensor> &tensors,
+                             std::string &error) {
+  auto fail = [&](const std::string &what) {
+    error = path + ": " + what;
+    return false;
+  };
+  MappedFile file;
+  if (!file.open(path, error))
+    return false;
+  if (file.size < 8)
+    return fail("truncated: " + std::to_string(file.size) +
+                " bytes, a .safetensors file has at least 8");
+  uint64_t headerBytes = 0;
+  for (int i = 7; i >= 0; --i)
+    headerBytes = headerBytes << 8 | static_cast<unsigned char>(file.data[i]);
+  if (headerBytes > maxHeaderBytes)
+    return fail("a header of " + std::to_string(headerBytes) +
+                " bytes; not a .safetensors file (the limit is " +
+                std::to_string(maxHeaderBytes) + ")");
+  if (headerBytes > file.size - 8)
+    return fail("truncated: a header of " + std::to_string(headerBytes) +
+                " bytes in a file of " + std::to_string(file.size));
+  StrictJSON json(std::string_view(file.data + 8, headerBytes));
+  std::vector<Header> headers;
+  if (!parseHeader(json, headers))
+    return fail("bad header: " + json.error());
+
+  int64_t dataBytes = static_cast<int64_t>(file.size - 8 - headerBytes);
+  for (const Header &header : headers) {
+    std::string what = "tensor '" + header.name + "' ";
+    if (!header.hasDType || !header.hasShape || header.offsets.size() != 2)
+      return fail(what + "lacks one of dtype, shape, data_offsets [begin, "
+                         "end]");
+    const FormatName *format = findFormat(header.dtype);
+    if (!format) {
+      std::string known;
+      for (const FormatName &row : formatNames)
+        known += std::string(known.empty() ? "" : ", ") + row.name;
+      return fail(what + "has the dtype '" + header.dtype +
+                  "'; supported are " + known);
+    }
+    int64_t bytes, begin = header.offsets[0], end = header.offsets[1];
+    if (!checkedByteSize(header.shape, dtypeSize(format->dtype), bytes))
+      return fail(what + "has a shape whose size overflows");
+    if (begin > end || end > dataBytes)
+      return fail(what + "has data_offsets [" + std::to_string(begin) + ", " +
+                  std::to_string(end) + "] outside of the " +
+                  std::to_string(dataBytes) +
+                  " bytes of data (truncated file?)");
+    if (end - begin != bytes)
+      return fail(what + "has " + std::to_string(end - begin) +
+                  " bytes of data, but " +
+                  describeType(format->dtype, header.shape) + " takes " +
+                  std::to_string(bytes));
+  }
+  std::stable_sort(headers.begin(), headers.end(),
+                   [](const Header &a, const Header &b) {
+                     return a.offsets < b.offsets;
+                   });
+  for (size_t i = 1; i < headers.size(); ++i)
+    if (headers[i].offsets[0] < headers[i - 1].offsets[1])
+      return fail("tensors '" + headers[i - 1].name + "' and '" +
+                  headers[i].name + "' overlap");
+
+  std::vector<HostTensor> result;
+  std::string_view padding = paddingPrefix;
+  for (Header &header : headers) {
+    if (header.name.compare(0, padding.size(), padding) == 0)
+      continue;
+    result.push_back(viewOrCopy(file, 8 + headerBytes + header.offsets[0],
+                                findFormat(header.dtype)->dtype, header.shape,
+                                header.name));
+    if (!result.back().data)
+      return fail("no memory for tensor '" + header.name + "', " +
+                  result.back().describe());
+  }
+  tensors.insert(tensors.end(), result.begin(), result.end());
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// Writing
+//===----------------------------------------------------------------------===//
+
+static void appendJSONString(std::string &out, const std::string &text) {
+  out += '"';
+  for (unsigned char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += static_cast<char>(c);
+    } else if (c < 0x20) {
+      char escape[8];
+      std::snprintf(escape, sizeof(escape), "\\u%04x", c);
+      out += escape;
+    } else {
+      out += static_cast<char>(c);
+    }
+  }
+  out += '"';
+}
+
+static size_t padding(uint64_t offset, size_t alignment) {
+  return static_cast<size_t>(-offset & (alignment - 1));
+}
+
+bool SafetensorsWriter::fail(const std::string &what, std::string &error) {
+  error = path + ": " + what;
+  return false;
+}
+
+bool SafetensorsWriter::open(
+    const std::string &filePath, std::vector<Entry> fileEntries,
+    std::string &error, size_t dataAlignment, size_t tensorAlignment,
+    const std::vector<std::pair<std::string, std::string>> &metadata) {
+  path = filePath;
+  entries = std::move(fileEntries);
+  alignment = tensorAlignment;
+  next = 0;
+
+  std::set<std::string> names;
+  std::string header = "{";
+  if (!metadata.empty()) {
+    header += "\"__metadata__\":{";
+    for (const auto &[key, value] : metadata) {
+      if (header.back() != '{')
+        header += ',';
+      appendJSONString(header, key);
+      header += ':';
+      appendJSONString(header, value);
+    }
+    header += '}';
+  }
+  uint64_t offset = 0;
+  auto append = [&](const std::string &name, const char *dtype,
+                    const std::vector<int64_t> &shape, uint64_t bytes) {
+    if (header.back() != '{')
+      header += ',';
+    appendJSONString(header, name);
+    header += std::string(":{\"dtype\":\"") + dtype + "\",\"shape\":[";
+    for (size_t i = 0; i < shape.size(); ++i)
+      header += (i ? "," : "") + std::to_string(shape[i]);
+    header += "],\"data_offsets\":[" + std::to_string(offset) + "," +
+              std::to_string(offset + bytes) + "]}";
+    offset += bytes;
+  };
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const Entry &entry = entries[i];
+    if (!names.insert(entry.name).second || entry.name == "__metadata__")
+      return fail("two tensors named '" + entry.name + "'", error);
+    int64_t bytes;
+    if (!checkedByteSize(entry.shape, dtypeSize(entry.dtype), bytes))
+      return fail("tensor '" + entry.name + "' has a bad shape", error);
+    const char *format = nullptr;
+    for (const FormatName &row : formatNames)
+      if (row.dtype == entry.dtype)
+        format = row.name;
+    append(entry.name, format, entry.shape, bytes);
+    size_t gap = padding(offset, alignment);
+    if (gap && i + 1 != entries.size())
+      append(paddingPrefix + std::to_string(i), "U8", {int64_t(gap)}, gap);
+  }
+  header += '}';
+  header.append(padding(8 + header.size(), dataAlignment), ' ');
+  if (header.size() > maxHeaderBytes)
+    return fail("too many tensors for the header of one file", error);
+
+  temporary = path + ".XXXXXX";
+  file = mkstemp(temporary.data());
+  if (file < 0) {
+    temporary.clear();
+    return fail(std::string("cannot create: ") + std::strerror(errno), error);
+  }
+  // mkstemp makes it private; a result file follows the umask like any other.
+  mode_t mask = umask(0);
+  umask(mask);
+  (void)fchmod(file, 0666 & ~mask);
+  unsigned char length[8];
+  for (int i = 0; i < 8; ++i)
+    length[i] = static_cast<unsigned char>(uint64_t(header.size()) >> (8 * i));
+  return writeBytes(length, sizeof(length), error) &&
+         writeBytes(header.data(), header.size(), error);
+}
+
+bool SafetensorsWriter::writeBytes(const void *data, size_t bytes,
+                                   std::string &error) {
+  const char *from = static_cast<const char *>(data);
+  while (bytes != 0) {
+    ssize_t done = ::write(file, from, std::min(bytes, size_t(1) << 28));
+    if (done < 0 && errno == EINTR)
+      continue;
+    if (done <= 0)
+      return fail(std::string("cannot write: ") + std::strerror(errno), error);
+    from += done;
+    bytes -= static_cast<size_t>(done);
+  }
+  return true;
+}
+
+bool SafetensorsWriter::write(const HostTensor &tensor, std::string &error) {
+  if (file < 0 || next >= entries.size())
+    return fail("one tensor more than announced: '" + tensor.name + "'", error);
+  const Entry &entry = entries[next++];
+  if (tensor.dtype != entry.dtype || tensor.shape != entry.shape)
+    return fail("tensor '" + entry.name + "' was announced as " +
+                    describeType(entry.dtype, entry.shape) + ", not " +
+                    tensor.describe(),
+                error);
+  if (!writeBytes(tensor.data, tensor.numBytes(), error))
+    return false;
+  static const char zeros[4096] = {};
+  size_t gap = next == entries.size() ? 0
+                                      : padding(tensor.numBytes(), alignment);
+  for (size_t part; gap != 0; gap -= part) {
+    part = std::min(gap, sizeof(zeros));
+    if (!writeBytes(zeros, part, error))
+      return false;
+  }
+  return true;
+}
+
+bool SafetensorsWriter::close(std::string &error) {
+  if (file < 0)
+    return fail("not open", error);
+  if (next != entries.size())
+    return fail("tensor '" + entries[next].name + "' was not written", error);
+  int descriptor = file;
+  file = -1;
+  if (::close(descriptor) != 0 ||
+      std::rename(temporary.c_str(), path.c_str()) != 0)
+    return fail(std::string("cannot write: ") + std::strerror(errno), error);
+  temporary.clear();
+  return true;
+}
+
+SafetensorsWriter::~SafetensorsWriter() {
+  if (file >= 0)
+    ::close(file);
+  if (!temporary.empty())
+    unlink(temporary.c_str());
+}
+
+bool moe::writeSafetensors(const std::string &path,
+                           const std::vector<HostTensor> &tensors,
+                           std::string &error) {
+  std::vector<const HostTensor *> order;
+  for (const HostTensor &tensor : tensors)
+    order.push_back(&tensor);
+  std::stable_sort(order.begin(), order.end(),
+                   [](const HostTensor *a, const HostTensor *b) {
+                     return dtypeSize(a->dtype) > dtypeSize(b->dtype);
+                   });
+  std::vector<SafetensorsWriter::Entry> entries;
+  for (const HostTensor *tensor : order)
+    entries.push_back({tensor->name, tensor->dtype, tensor->shape});
+  SafetensorsWriter writer;
+  if (!writer.open(path, std::move(entries), error))
+    return false;
+  for (const HostTensor *tensor : order)
+    if (!writer.write(*tensor, error))
+      return false;
+  return writer.close(error);
+}

@@ -1,0 +1,31 @@
+//===- TensorFormats.h - One reader per tensor file format -----*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Private to lib/Support: what TensorIO.cpp chooses from.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_SUPPORT_TENSORFORMATS_H
+#define MOE_LIB_SUPPORT_TENSORFORMATS_H
+
+#include "MappedFile.h"
+#include "moe-mlir/Support/HostTensor.h"
+
+namespace moe::detail {
+
+bool readSafetensors(const std::string &path, std::vector<HostTensor> &tensors,
+                     std::string &error);
+bool readNpy(const std::string &path, std::vector<HostTensor> &tensors,
+             std::string &error);
+
+/// The tensor at a checked `offset` of the file: in place, or a copy where the
+/// file leaves its elements misaligned.
+HostTensor viewOrCopy(const MappedFile &file, size_t offset, DType dtype,
+                      std::vector<int64_t> shape, std::string name);
+
+} // namespace moe::detail
+
+#endif // MOE_LIB_SUPPORT_TENSORFORMATS_H
