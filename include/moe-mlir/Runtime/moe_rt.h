@@ -1,0 +1,149 @@
+/*===- moe_rt.h - What compiled MoE layers need at run time -------*- C -*-===*\
+|* Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+|* See LICENSE for license information.
+|* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+|*===----------------------------------------------------------------------===*|
+|*
+|* C99 and nothing else. A compiled layer is a plain C function:
+|*
+|*   int NAME(const moe_rt *rt, <sizes>, <arguments>, <results>,
+|*            void *workspace, size_t workspace_bytes);
+|*   size_t NAME_workspace_bytes(<sizes>);
+|*
+|* It allocates nothing, keeps no state between calls, and returns a
+|* moe_status. Everything it wants from its surroundings - threads, a place for
+|* messages, an ear for its routing - it asks from the hooks below; each can be
+|* replaced by the program around it.
+|*
+|* Calls. Any number of calls may run at once, of the same function, too, as
+|* long as their workspaces and results are different memory. Arguments are
+|* only read. Sizes are zero or more; with zero tokens a call succeeds and
+|* touches nothing.
+|*
+|* Checks. Everything is checked before anything is written: a call that
+|* returns another status than MOE_OK has written no result, except
+|* MOE_ERR_EXTERNAL (a function of yours failed half way).
+|*
+|* Alignment. Workspace and packed weights: MOE_ALIGNMENT bytes. Other
+|* pointers: the alignment of their element type.
+|*
+\*===----------------------------------------------------------------------===*/
+
+#ifndef MOE_RT_H
+#define MOE_RT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The version of this interface: the layout of moe_rt and moe_trace_event and
+ *  the numbers of the enumerations. Within a version only functions are added. */
+#define MOE_RT_ABI 1u
+
+/** Alignment of workspaces and packed weights in bytes. */
+#define MOE_ALIGNMENT 64
+
+/** What a call returns. New numbers may come; every one but MOE_OK is a
+ *  failure. */
+enum moe_status {
+  MOE_OK = 0,
+  /** A pointer is null whose tensor has elements, or the workspace is null
+   *  although it must not be empty. */
+  MOE_ERR_NULL_ARGUMENT = 1,
+  /** A size is negative, or so large that byte counts overflow. */
+  MOE_ERR_BAD_SIZE = 2,
+  /** The workspace is smaller than NAME_workspace_bytes() says. */
+  MOE_ERR_WORKSPACE = 3,
+  /** A pointer is less aligned than it has to be. */
+  MOE_ERR_ALIGNMENT = 4,
+  /** The function has no variant for this CPU. */
+  MOE_ERR_UNSUPPORTED_CPU = 5,
+  /** A routing given as an argument names an expert out of range, or one twice
+   *  for a token. */
+  MOE_ERR_BAD_ROUTING = 6,
+  /** An external function called by the layer failed, or `rt` itself is of
+   *  another MOE_RT_ABI. */
+  MOE_ERR_EXTERNAL = 7
+};
+
+/** Does `item`; `arg` is what parallel_for was given. */
+typedef void (*moe_body_fn)(void *arg, int64_t item);
+
+/** What happened; see moe_trace_event. */
+enum moe_trace_kind {
+  /** The routing of all tokens is known. */
+  MOE_TRACE_ROUTING = 0,
+  MOE_TRACE_PHASE_BEGIN = 1,
+  MOE_TRACE_PHASE_END = 2
+};
+
+/** All pointers are valid during the call of the hook only. */
+typedef struct moe_trace_event {
+  int32_t kind;         /**< A moe_trace_kind. */
+  const char *function; /**< The entry function. */
+  const char *phase;    /**< For phases: which; otherwise null. */
+  int64_t tokens, experts, slots; /**< T, E and K of a routing. */
+  /** Assignments of expert e are offsets[e] up to offsets[e + 1]: [E + 1]. */
+  const int32_t *offsets;
+  /** Chosen experts, -1 in unused slots: [T * K]. */
+  const int32_t *indices;
+  /** Their weights: [T * K]. */
+  const float *weights;
+} moe_trace_event;
+
+/** The hooks. Fill one with moe_rt_init() and change what you want to. Calls
+ *  read it and never write it, so any number of threads may share one. */
+typedef struct moe_rt {
+  /** MOE_RT_ABI. */
+  uint32_t abi;
+  /** How many threads parallel_for uses at most; 1 or more. Kernels cut their
+   *  work by it, and results do not depend on it. */
+  int32_t num_threads;
+  /** Calls body(arg, item) exactly once for each item of [0, items), in any
+   *  order, on any threads, and returns when all of them are done; what the
+   *  bodies wrote is visible then. Bodies do not throw, block or call
+   *  parallel_for. May run everything on the calling thread. Handing items out
+   *  in ascending order, one by one, balances best: large ones come first. */
+  void (*parallel_for)(const struct moe_rt *rt, int64_t items, moe_body_fn body,
+                       void *arg);
+  /** Told about each failed call before it returns `status`: one sentence with
+   *  the values that matter, valid during the call. May be null. */
+  void (*error)(const struct moe_rt *rt, int status, const char *message);
+  /** Told what happens inside of a call, by the thread that called. Null (the
+   *  default) costs nothing. */
+  void (*trace)(const struct moe_rt *rt, const moe_trace_event *event);
+  /** For you: nothing here looks at it. */
+  void *user;
+} moe_rt;
+
+/** Fills `rt` with the default hooks: parallel_for on OpenMP where the library
+ *  was built with it (one item at a time; on the calling thread alone inside of
+ *  another parallel region), error to stderr, no trace. `num_threads` of 0 or
+ *  less means all that OpenMP would use: OMP_NUM_THREADS or the CPUs this
+ *  process may run on. */
+void moe_rt_init(moe_rt *rt, int32_t num_threads);
+
+/** What a null `rt` stands for: moe_rt_init(rt, 0) at the first use. Safe to
+ *  call from any thread. */
+const moe_rt *moe_rt_default(void);
+
+/** "workspace too small" for MOE_ERR_WORKSPACE; never null. */
+const char *moe_status_string(int status);
+
+/** What this CPU and its operating system can run:
+ *  0  less than the next, or not an x86-64 CPU
+ *  3  x86-64-v3: AVX2, FMA, F16C, BMI2
+ *  4  x86-64-v4: also AVX-512 F, BW, CD, DQ, VL
+ *  5  also AVX512-BF16
+ *  The environment variable MOE_X86_LEVEL lowers it (read once): that is how
+ *  the variants for older CPUs are tested on a newer one. */
+int moe_rt_x86_level(void);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* MOE_RT_H */

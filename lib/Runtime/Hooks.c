@@ -1,0 +1,92 @@
+/*===- Hooks.c - The default hooks of the runtime ------------------*- C -*-===*\
+|* Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+|* See LICENSE for license information.
+|* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+|*===----------------------------------------------------------------------===*|
+|*
+|* Parallel loops on OpenMP where there is one, messages to stderr.
+|*
+\*===----------------------------------------------------------------------===*/
+
+#define _POSIX_C_SOURCE 200809L
+
+#include "moe-mlir/Runtime/moe_rt.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+static void defaultParallelFor(const moe_rt *rt, int64_t items,
+                               moe_body_fn body, void *arg) {
+#ifdef _OPENMP
+  int64_t threads = rt->num_threads;
+  if (threads > items)
+    threads = items;
+  if (threads > 1) {
+    /* Items differ in size by orders of magnitude: an expert may have one row
+       or all of them. */
+#pragma omp parallel for schedule(dynamic, 1) num_threads((int)threads)
+    for (int64_t item = 0; item < items; ++item)
+      body(arg, item);
+    return;
+  }
+#else
+  (void)rt;
+#endif
+  for (int64_t item = 0; item < items; ++item)
+    body(arg, item);
+}
+
+static void defaultError(const moe_rt *rt, int status, const char *message) {
+  (void)rt;
+  fprintf(stderr, "moe: %s: %s\n", moe_status_string(status),
+          message ? message : "(no details)");
+}
+
+void moe_rt_init(moe_rt *rt, int32_t num_threads) {
+  int32_t all = 1;
+#ifdef _OPENMP
+  all = omp_get_max_threads();
+#endif
+  rt->abi = MOE_RT_ABI;
+  rt->num_threads = num_threads > 0 ? num_threads : all;
+  rt->parallel_for = defaultParallelFor;
+  rt->error = defaultError;
+  rt->trace = NULL;
+  rt->user = NULL;
+}
+
+static moe_rt defaultRuntime;
+static pthread_once_t defaultOnce = PTHREAD_ONCE_INIT;
+
+static void initDefault(void) { moe_rt_init(&defaultRuntime, 0); }
+
+const moe_rt *moe_rt_default(void) {
+  pthread_once(&defaultOnce, initDefault);
+  return &defaultRuntime;
+}
+
+const char *moe_status_string(int status) {
+  switch (status) {
+  case MOE_OK:
+    return "ok";
+  case MOE_ERR_NULL_ARGUMENT:
+    return "null argument";
+  case MOE_ERR_BAD_SIZE:
+    return "bad size";
+  case MOE_ERR_WORKSPACE:
+    return "workspace too small";
+  case MOE_ERR_ALIGNMENT:
+    return "misaligned pointer";
+  case MOE_ERR_UNSUPPORTED_CPU:
+    return "unsupported CPU";
+  case MOE_ERR_BAD_ROUTING:
+    return "bad routing";
+  case MOE_ERR_EXTERNAL:
+    return "external function failed";
+  }
+  return "unknown status";
+}
