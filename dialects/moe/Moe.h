@@ -1,0 +1,63 @@
+//===- Moe.h - The moe dialect ---------------------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The one header of the `moe` dialect: its type, attributes, interfaces, ops.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MOE_H
+#define MOE_MOE_H
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "moe/MoeDialect.h.inc"
+#include "moe/MoeEnums.h.inc"
+#include "moe/MoeInterfaces.h.inc"
+
+#define GET_TYPEDEF_CLASSES
+#include "moe/MoeTypes.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "moe/MoeAttrs.h.inc"
+
+#define GET_OP_CLASSES
+#include "moe/MoeOps.h.inc"
+
+namespace moe {
+
+/// A constant of `type`, a float type or a vector of one, with each element
+/// `value`.
+mlir::Value buildFloatConstant(mlir::OpBuilder &builder, mlir::Location loc,
+                               mlir::Type type, double value);
+
+/// The K best experts of one token in the order that all policies share:
+/// larger first, the lower index of two equal ones, -0 equal to +0, NaN last.
+/// `scores` is a `vector<ExT>` of f32 or f64, the result a `vector<Kxi32>`.
+/// For policies, in this dialect and in others.
+mlir::Value buildTopK(mlir::OpBuilder &builder, mlir::Location loc,
+                      mlir::Value scores, int64_t k);
+
+/// The number of tokens of `routing` where the IR gives it statically.
+std::optional<int64_t> getStaticNumTokens(mlir::Value routing);
+
+} // namespace moe
+
+#endif // MOE_MOE_H

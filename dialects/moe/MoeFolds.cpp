@@ -1,0 +1,411 @@
+//===- MoeFolds.cpp - Folds and canonicalizations --------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// What is simpler whatever the target: none of these rewrites trades one form
+// for another that some target may like less.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe/Moe.h"
+
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+using namespace moe;
+
+//===----------------------------------------------------------------------===//
+// Helpers
+//===----------------------------------------------------------------------===//
+
+std::optional<int64_t> moe::getStaticNumTokens(Value routing) {
+  Operation *op = routing.getDefiningOp();
+  RankedTensorType type;
+  if (auto router = dyn_cast_or_null<RouterOp>(op))
+    type = router.getSelect().getType();
+  else if (auto make = dyn_cast_or_null<RoutingMakeOp>(op))
+    type = make.getIndices().getType();
+  else if (auto append = dyn_cast_or_null<RoutingAppendOp>(op))
+    return getStaticNumTokens(append.getRouting());
+  else if (auto limit = dyn_cast_or_null<RoutingLimitOp>(op))
+    return getStaticNumTokens(limit.getRouting());
+  if (!type || type.isDynamicDim(0))
+    return std::nullopt;
+  return type.getDimSize(0);
+}
+
+/// Whether every element of `value` is zero, of either sign.
+static bool isAllZeros(Value value) {
+  if (auto fill = value.getDefiningOp<linalg::FillOp>())
+    return matchPattern(fill.getInputs().front(), m_AnyZeroFloat());
+  if (auto cast = value.getDefiningOp<tensor::CastOp>())
+    return isAllZeros(cast.getSource());
+  return matchPattern(value, m_AnyZeroFloat());
+}
+
+/// An empty tensor of `type`, which has no rows.
+static Value buildNoRows(PatternRewriter &rewriter, Location loc,
+                         RankedTensorType type) {
+  SmallVector<int64_t> shape(type.getShape());
+  shape.front() = 0;
+  Value empty =
+      tensor::EmptyOp::create(rewriter, loc, shape, type.getElementType());
+  if (empty.getType() == type)
+    return empty;
+  return tensor::CastOp::create(rewriter, loc, type, empty);
+}
+
+//===----------------------------------------------------------------------===//
+// RouterOp
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// Drops scalings by one, merges neighbouring scalings, and drops a list that
+/// is empty.
+struct SimplifyWeighing : OpRewritePattern<RouterOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(RouterOp op,
+                                PatternRewriter &rewriter) const final {
+    if (!op.getWeighing())
+      return failure();
+    SmallVector<Attribute> steps;
+    for (Attribute step : *op.getWeighing()) {
+      auto scale = dyn_cast<ScaleAttr>(step);
+      auto last = steps.empty() ? ScaleAttr() : dyn_cast<ScaleAttr>(steps.back());
+      if (scale && last) {
+        double factor = scale.getFactor() * last.getFactor();
+        if (std::isfinite(factor)) {
+          steps.back() = ScaleAttr::get(op.getContext(), factor);
+          step = {};
+        }
+      }
+      if (step)
+        steps.push_back(step);
+    }
+    llvm::erase_if(steps, [](Attribute step) {
+      auto scale = dyn_cast<ScaleAttr>(step);
+      return scale && scale.getFactor() == 1.0;
+    });
+    if (!steps.empty() && steps.size() == op.getWeighing()->size())
+      return failure();
+    rewriter.modifyOpInPlace(op, [&] {
+      if (steps.empty())
+        op.removeWeighingAttr();
+      else
+        op.setWeighingAttr(rewriter.getArrayAttr(steps));
+    });
+    return success();
+  }
+};
+
+/// A region that yields its argument says nothing.
+struct DropIdentityWeights : OpRewritePattern<RouterOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(RouterOp op,
+                                PatternRewriter &rewriter) const final {
+    Region &region = op.getWeightsRegion();
+    if (region.empty() || region.front().getTerminator()->getOperand(0) !=
+                              region.getArgument(0))
+      return failure();
+    rewriter.modifyOpInPlace(op, [&] {
+      for (Operation &nested :
+           llvm::make_early_inc_range(llvm::reverse(region.front())))
+        rewriter.eraseOp(&nested);
+      rewriter.eraseBlock(&region.front());
+    });
+    return success();
+  }
+};
+
+} // namespace
+
+void RouterOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
+                                           MLIRContext *context) {
+  patterns.add<SimplifyWeighing, DropIdentityWeights>(context);
+}
+
+//===----------------------------------------------------------------------===//
+// DispatchOp, ExpertOp, CombineOp
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// No tokens, no rows.
+struct DispatchNothing : OpRewritePattern<DispatchOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(DispatchOp op,
+                                PatternRewriter &rewriter) const final {
+    if (op.getX().getType().getDimSize(0) != 0)
+      return failure();
+    rewriter.replaceOp(
+        op, buildNoRows(rewriter, op.getLoc(), op.getRows().getType()));
+    return success();
+  }
+};
+
+/// Removes weights that no body reads.
+struct DropUnusedExpertWeights : OpRewritePattern<ExpertOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(ExpertOp op,
+                                PatternRewriter &rewriter) const final {
+    SmallVector<Value> operands{op.getRows(), op.getRouting()};
+    SmallVector<int64_t> counts;
+    SmallVector<llvm::BitVector> unused;
+    bool changed = false;
+    for (unsigned i = 0, e = op.getNumGroups(); i != e; ++i) {
+      Block &body = op.getGroupBody(i);
+      llvm::BitVector &drop = unused.emplace_back(body.getNumArguments());
+      int64_t count = 0;
+      for (auto [j, weight] : llvm::enumerate(op.getGroupWeights(i))) {
+        if (body.getArgument(j + 1).use_empty()) {
+          drop.set(j + 1);
+          changed = true;
+          continue;
+        }
+        operands.push_back(weight);
+        ++count;
+      }
+      counts.push_back(count);
+    }
+    if (!changed)
+      return failure();
+    rewriter.modifyOpInPlace(op, [&] {
+      op->setOperands(operands);
+      op.setWeightCounts(counts);
+      for (auto [i, drop] : llvm::enumerate(unused))
+        op.getGroupBody(i).eraseArguments(drop);
+    });
+    return success();
+  }
+};
+
+/// Adding zeros changes nothing.
+struct DropZeroInit : OpRewritePattern<CombineOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(CombineOp op,
+                                PatternRewriter &rewriter) const final {
+    if (!op.getInit() || !isAllZeros(op.getInit()))
+      return failure();
+    rewriter.modifyOpInPlace(op, [&] { op.getInitMutable().clear(); });
+    return success();
+  }
+};
+
+/// No tokens, no rows.
+struct CombineNothing : OpRewritePattern<CombineOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(CombineOp op,
+                                PatternRewriter &rewriter) const final {
+    if (op.getResult().getType().getDimSize(0) != 0)
+      return failure();
+    rewriter.replaceOp(
+        op, buildNoRows(rewriter, op.getLoc(), op.getResult().getType()));
+    return success();
+  }
+};
+
+} // namespace
+
+void DispatchOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
+                                             MLIRContext *context) {
+  patterns.add<DispatchNothing>(context);
+}
+
+void ExpertOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
+                                           MLIRContext *context) {
+  patterns.add<DropUnusedExpertWeights>(context);
+}
+
+void CombineOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
+                                            MLIRContext *context) {
+  patterns.add<DropZeroInit, CombineNothing>(context);
+}
+
+OpFoldResult ExpertOp::fold(FoldAdaptor) {
+  // Experts that all hand on their rows.
+  if (getRows().getType() != getResult().getType())
+    return {};
+  for (unsigned i = 0, e = getNumGroups(); i != e; ++i) {
+    Block &body = getGroupBody(i);
+    if (&body.front() != body.getTerminator() ||
+        body.getTerminator()->getOperand(0) != body.getArgument(0))
+      return {};
+  }
+  return getRows();
+}
+
+//===----------------------------------------------------------------------===//
+// FFNOp
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// Biases of zeros.
+struct DropZeroBias : OpRewritePattern<FFNOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(FFNOp op,
+                                PatternRewriter &rewriter) const final {
+    SmallVector<MutableOperandRange> zeros;
+    if (op.getGateBias() && isAllZeros(op.getGateBias()))
+      zeros.push_back(op.getGateBiasMutable());
+    if (op.getUpBias() && isAllZeros(op.getUpBias()))
+      zeros.push_back(op.getUpBiasMutable());
+    if (op.getDownBias() && isAllZeros(op.getDownBias()))
+      zeros.push_back(op.getDownBiasMutable());
+    if (zeros.empty())
+      return failure();
+    // The last first: clearing one moves those behind it.
+    rewriter.modifyOpInPlace(op, [&] {
+      for (MutableOperandRange &range : llvm::reverse(zeros))
+        range.clear();
+    });
+    return success();
+  }
+};
+
+} // namespace
+
+void FFNOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
+                                        MLIRContext *context) {
+  patterns.add<DropZeroBias>(context);
+}
+
+//===----------------------------------------------------------------------===//
+// Routing ops
+//===----------------------------------------------------------------------===//
+
+OpFoldResult RoutingMakeOp::fold(FoldAdaptor) {
+  // A routing taken apart and put together again.
+  auto indices = getIndices().getDefiningOp<RoutingIndicesOp>();
+  auto weights = getWeights().getDefiningOp<RoutingWeightsOp>();
+  if (indices && weights && indices.getRouting() == weights.getRouting() &&
+      indices.getRouting().getType() == getRouting().getType())
+    return indices.getRouting();
+  return {};
+}
+
+OpFoldResult RoutingIndicesOp::fold(FoldAdaptor) {
+  auto make = getRouting().getDefiningOp<RoutingMakeOp>();
+  if (make && make.getIndices().getType() == getResult().getType())
+    return make.getIndices();
+  return {};
+}
+
+OpFoldResult RoutingWeightsOp::fold(FoldAdaptor) {
+  auto make = getRouting().getDefiningOp<RoutingMakeOp>();
+  if (make && make.getWeights().getType() == getResult().getType())
+    return make.getWeights();
+  return {};
+}
+
+/// The list of a routing without tokens is empty.
+template <typename OpTy>
+static OpFoldResult foldWithoutTokens(OpTy op) {
+  if (getStaticNumTokens(op.getRouting()) != 0 ||
+      !op.getResult().getType().hasStaticShape())
+    return {};
+  Type element = op.getResult().getType().getElementType();
+  return DenseElementsAttr::get(op.getResult().getType(),
+                                IntegerAttr::get(element, 0));
+}
+
+OpFoldResult RoutingOffsetsOp::fold(FoldAdaptor) {
+  return foldWithoutTokens(*this);
+}
+
+OpFoldResult RoutingTokensOp::fold(FoldAdaptor) { return {}; }
+
+OpFoldResult RoutingNumTokensOp::fold(FoldAdaptor) {
+  if (std::optional<int64_t> tokens = getStaticNumTokens(getRouting()))
+    return IntegerAttr::get(IndexType::get(getContext()), *tokens);
+  // Neither appending nor dropping changes the number of tokens.
+  Value source;
+  if (auto append = getRouting().getDefiningOp<RoutingAppendOp>())
+    source = append.getRouting();
+  else if (auto limit = getRouting().getDefiningOp<RoutingLimitOp>())
+    source = limit.getRouting();
+  if (!source)
+    return {};
+  getRoutingMutable().assign(source);
+  return getResult();
+}
+
+namespace {
+
+/// The tokens of a routing made here are the rows of what made it.
+struct NumTokensToDim : OpRewritePattern<RoutingNumTokensOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(RoutingNumTokensOp op,
+                                PatternRewriter &rewriter) const final {
+    Value tensor;
+    if (auto router = op.getRouting().getDefiningOp<RouterOp>())
+      tensor = router.getSelect();
+    else if (auto make = op.getRouting().getDefiningOp<RoutingMakeOp>())
+      tensor = make.getIndices();
+    if (!tensor)
+      return failure();
+    Value zero = arith::ConstantIndexOp::create(rewriter, op.getLoc(), 0);
+    rewriter.replaceOpWithNewOp<tensor::DimOp>(op, tensor, zero);
+    return success();
+  }
+};
+
+/// Appending twice is appending more, as long as all weights are one.
+struct MergeAppends : OpRewritePattern<RoutingAppendOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(RoutingAppendOp op,
+                                PatternRewriter &rewriter) const final {
+    auto first = op.getRouting().getDefiningOp<RoutingAppendOp>();
+    if (!first || first.getWeights() || op.getWeights())
+      return failure();
+    rewriter.modifyOpInPlace(
+        op, [&] { op.getRoutingMutable().assign(first.getRouting()); });
+    return success();
+  }
+};
+
+} // namespace
+
+void RoutingNumTokensOp::getCanonicalizationPatterns(
+    RewritePatternSet &patterns, MLIRContext *context) {
+  patterns.add<NumTokensToDim>(context);
+}
+
+void RoutingAppendOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
+                                                  MLIRContext *context) {
+  patterns.add<MergeAppends>(context);
+}
+
+OpFoldResult RoutingAppendOp::fold(FoldAdaptor) {
+  if (getNumAppended() == 0)
+    return getRouting();
+  return {};
+}
+
+OpFoldResult RoutingLimitOp::fold(FoldAdaptor) {
+  // No expert has more arrivals than there are tokens.
+  int64_t capacity = getCapacityAttr().getInt();
+  std::optional<int64_t> tokens = getStaticNumTokens(getRouting());
+  if (tokens && capacity >= *tokens)
+    return getRouting();
+  // What the smaller of two limits keeps, the larger keeps too.
+  auto first = getRouting().getDefiningOp<RoutingLimitOp>();
+  if (!first)
+    return {};
+  if (first.getCapacityAttr().getInt() <= capacity)
+    return getRouting();
+  getRoutingMutable().assign(first.getRouting());
+  return getResult();
+}

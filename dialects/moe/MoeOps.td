@@ -1,0 +1,600 @@
+//===- MoeOps.td - Ops of the moe dialect ------------------*- tablegen -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The ops of a layer in the order in which a layer uses them, then those that
+// build a routing and take one apart. Letters: T tokens, H hidden size, I
+// intermediate size, E experts, K slots of a token, A assignments.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_OPS_TD
+#define MOE_OPS_TD
+
+include "mlir/IR/OpBase.td"
+include "mlir/IR/OpAsmInterface.td"
+include "mlir/Interfaces/ControlFlowInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+include "moe/MoeDialect.td"
+include "moe/MoeAttrs.td"
+include "moe/MoeRouters.td"
+include "moe/MoeTypes.td"
+
+class Moe_Op<string mnemonic, list<Trait> traits = [],
+             list<string> asmMethods = ["getAsmResultNames"]>
+    : Op<Moe_Dialect, mnemonic,
+         traits # [DeclareOpInterfaceMethods<OpAsmOpInterface, asmMethods>]> {
+  let hasVerifier = 1;
+}
+
+/// Like Moe_Op, with a result type that follows from the operands. The op's own
+/// verifier compares the types, with better messages than the interface's:
+/// refining leaves the types as they are.
+class Moe_InferOp<string mnemonic, list<Trait> traits = [],
+                  list<string> asmMethods = ["getAsmResultNames"]>
+    : Moe_Op<mnemonic,
+             traits # [DeclareOpInterfaceMethods<InferTypeOpInterface,
+                                                 ["refineReturnTypes"]>],
+             asmMethods> {
+  let extraClassDefinition = [{
+    ::llvm::LogicalResult $cppClass::refineReturnTypes(
+        ::mlir::MLIRContext *, std::optional<::mlir::Location>,
+        ::mlir::ValueRange, ::mlir::DictionaryAttr, ::mlir::OpaqueProperties,
+        ::mlir::RegionRange, ::llvm::SmallVectorImpl<::mlir::Type> &) {
+      return ::mlir::success();
+    }
+  }];
+}
+
+def Moe_ReifyShape
+    : DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface,
+                                ["reifyResultShapes"]>;
+
+// Scores are never rounded below f32: rounding makes ties and so changes which
+// experts are selected.
+def Moe_Scores : 2DTensorOf<[F32, F64]>;
+def Moe_Weights : 2DTensorOf<[F32, F64]>;
+def Moe_Rows : 2DTensorOf<[F32, F64, BF16, F16]>;
+def Moe_Matrix : 2DTensorOf<[F32, F64, BF16, F16]>;
+def Moe_Vector : 1DTensorOf<[F32, F64, BF16, F16]>;
+def Moe_Indices : 2DTensorOf<[I32]>;
+def Moe_WeighingArray
+    : TypedArrayAttrBase<Moe_WeighingAttrInterface,
+        "list of attributes that implement WeighingAttrInterface">;
+
+//===----------------------------------------------------------------------===//
+// The layer
+//===----------------------------------------------------------------------===//
+
+def Moe_RouterOp : Moe_InferOp<"router", [
+    RecursivelySpeculatable, RecursiveMemoryEffects,
+    AllTypesMatch<["select", "weigh"]>],
+    ["getAsmResultNames", "getAsmBlockArgumentNames"]> {
+  let summary = "selects experts by one tensor of scores, weighs them by another";
+  let description = [{
+    For each token, `policy` selects up to K of E experts by the token's row of
+    `select`. The values of the chosen experts are then taken from the same
+    places of `weigh` (DeepSeek-V3 selects with a correction bias and weighs
+    without; most models give the same tensor twice) and become weights
+    by one of
+
+    - `weighing`, a list of steps applied in order (none: the values as they
+      are), or
+    - a region `weights` from the `vector<KxT>` of chosen values, best first, to
+      the `vector<KxT>` of weights.
+
+    | operand or result | type |
+    |---|---|
+    | `select`, `weigh` | `tensor<TxExF>` of f32 or f64; T may be dynamic, E is static |
+    | result | `!moe.routing<E x K>`, K as the policy says |
+
+    Softmax before the selection is `linalg.softmax` on the operand; after it,
+    `#moe.softmax` in the list.
+
+    ```mlir
+    // Mixtral: softmax over the two chosen logits.
+    %mixtral = moe.router #moe.top_k<2> select(%z) weigh(%z)
+        weighing [#moe.softmax] : tensor<?x8xf32> -> !moe.routing<8 x 2>
+
+    // DeepSeek-V3: %c is the sigmoid %s of the logits plus a correction bias.
+    %deepseek = moe.router
+        #moe.group_top_k<8, groups = 8, keep = 4, reduce = top2>
+        select(%c) weigh(%s)
+        weighing [#moe.normalize<sum, eps = 1.0e-20>, #moe.scale<2.5>]
+        : tensor<?x256xf32> -> !moe.routing<256 x 8>
+
+    // Weights as a region.
+    %squared = moe.router #moe.top_k<2> select(%z) weigh(%z)
+        : tensor<?x8xf32> -> !moe.routing<8 x 2> weights {
+    ^bb0(%v: vector<2xf32>):
+      %u = arith.mulf %v, %v : vector<2xf32>
+      moe.yield %u : vector<2xf32>
+    }
+    ```
+  }];
+  let arguments = (ins
+    Moe_SelectionPolicyAttrInterface:$policy,
+    Moe_Scores:$select,
+    Moe_Scores:$weigh,
+    OptionalAttr<Moe_WeighingArray>:$weighing);
+  let results = (outs Moe_RoutingType:$routing);
+  let regions = (region AnyRegion:$weightsRegion);
+  let assemblyFormat = [{
+    $policy `select` `(` $select `)` `weigh` `(` $weigh `)`
+    (`weighing` $weighing^)? attr-dict `:` type($select)
+    `->` qualified(type($routing)) (`weights` $weightsRegion^)?
+  }];
+  let builders = [
+    OpBuilder<(ins "::moe::SelectionPolicyAttrInterface":$policy,
+                   "::mlir::Value":$select, "::mlir::Value":$weigh,
+                   CArg<"::llvm::ArrayRef<::mlir::Attribute>", "{}">:$weighing)>
+  ];
+  let hasRegionVerifier = 1;
+  let hasCanonicalizer = 1;
+  let extraClassDeclaration = [{
+    int64_t getNumExperts() { return getRouting().getType().getExperts(); }
+    int64_t getNumSlots() { return getRouting().getType().getSlots(); }
+    /// The element type of the scores, and so of the weights.
+    ::mlir::FloatType getElementType();
+
+    /// Builds the weights of one token from the `vector<KxT>` of its chosen
+    /// values, whether this op holds a list, a region or neither.
+    ::mlir::Value buildWeights(::mlir::OpBuilder &builder, ::mlir::Location loc,
+                               ::mlir::Value values);
+
+    /// Replaces the list of weighings, if there is one, by a region that does
+    /// the same.
+    ::llvm::LogicalResult expandWeighing(::mlir::RewriterBase &rewriter);
+  }];
+}
+
+def Moe_DispatchOp : Moe_InferOp<"dispatch", [Pure, Moe_ReifyShape]> {
+  let summary = "gathers one row for each assignment, in routing order";
+  let description = [{
+    Row `a` of the result is the row of `x` of the token of assignment `a`.
+    `weighted` multiplies each row by the weight of its assignment: the
+    weighting of the input of Llama 4, to be used with an `unweighted` combine.
+    The two are not the same for an expert that is not homogeneous.
+
+    | operand or result | type |
+    |---|---|
+    | `x` | `tensor<TxHxF>`, H static, F a float type |
+    | result | `tensor<AxHxF>`, A dynamic as a rule |
+
+    The result's order is canonical: by expert, then token, then slot. A routing
+    of another number of tokens than `x` has is an error at run time.
+
+    ```mlir
+    %rows = moe.dispatch %x by %r
+        : tensor<?x2048xf32>, !moe.routing<128 x 8> -> tensor<?x2048xf32>
+    %scaled = moe.dispatch %x by %r weighted
+        : tensor<?x2048xf32>, !moe.routing<128 x 8> -> tensor<?x2048xf32>
+    ```
+  }];
+  let arguments = (ins
+    Moe_Rows:$x,
+    Moe_RoutingType:$routing,
+    UnitAttr:$weighted);
+  let results = (outs Moe_Rows:$rows);
+  let assemblyFormat = [{
+    $x `by` $routing (`weighted` $weighted^)? attr-dict
+    `:` type($x) `,` qualified(type($routing)) `->` type($rows)
+  }];
+  let hasCanonicalizer = 1;
+}
+
+def Moe_ExpertOp : Moe_Op<"expert", [
+    RecursivelySpeculatable, RecursiveMemoryEffects, Moe_ReifyShape],
+    ["getAsmResultNames", "getAsmBlockArgumentNames"]> {
+  let summary = "applies each expert's body to its own rows";
+  let description = [{
+    The experts 0 to E-1 are split into one or more contiguous groups. All
+    experts of a group share one body region; each sees its own rows and its own
+    slice of the group's weights. Groups may differ in anything but the type of
+    their result, so a layer can mix kinds of experts.
+
+    A body has the arguments
+    - `tensor<?xHxF>`, the rows of one expert (any number, none included), and
+    - for each weight `tensor<Nx...xW>` of the group, with N its number of
+      experts, the slice `tensor<...xW>` of this expert,
+
+    and yields `tensor<?xH'xF'>` with as many rows. The result of the op holds
+    the yielded rows of all experts, in routing order. A body must compute each
+    row from that row alone: how rows are batched is not observable.
+
+    | operand or result | type |
+    |---|---|
+    | `rows` | `tensor<AxHxF>`, as `moe.dispatch` gives them |
+    | weights | ranked tensors whose first dimension is the size of the group |
+    | result | `tensor<AxH'xF'>` |
+
+    The groups start at expert 0, follow each other and end at E.
+
+    ```mlir
+    // 256 routed experts and one shared expert that every token visits.
+    %out = moe.expert %rows by %r
+        : (tensor<?x64xf32>, !moe.routing<257 x 9>) -> tensor<?x64xf32>
+    experts 0 to 256 weights(%wg, %wu, %wd : tensor<256x32x64xbf16>,
+        tensor<256x32x64xbf16>, tensor<256x64x32xbf16>) {
+    ^bb0(%t: tensor<?x64xf32>, %g: tensor<32x64xbf16>, %u: tensor<32x64xbf16>,
+         %d: tensor<64x32xbf16>):
+      %f = moe.ffn %t gate(%g) up(%u) down(%d) activation(#moe.silu)
+          : (tensor<?x64xf32>, tensor<32x64xbf16>, tensor<32x64xbf16>,
+             tensor<64x32xbf16>) -> tensor<?x64xf32>
+      moe.yield %f : tensor<?x64xf32>
+    } experts 256 to 257 weights(%su, %sd : tensor<1x16x64xf32>,
+        tensor<1x64x16xf32>) {
+    ^bb0(%t: tensor<?x64xf32>, %u: tensor<16x64xf32>, %d: tensor<64x16xf32>):
+      %f = moe.ffn %t up(%u) down(%d) activation(#moe.relu)
+          : (tensor<?x64xf32>, tensor<16x64xf32>, tensor<64x16xf32>)
+          -> tensor<?x64xf32>
+      moe.yield %f : tensor<?x64xf32>
+    }
+    ```
+  }];
+  let arguments = (ins
+    Moe_Rows:$rows,
+    Moe_RoutingType:$routing,
+    Variadic<AnyRankedTensor>:$weights,
+    DenseI64ArrayAttr:$bounds,
+    DenseI64ArrayAttr:$weight_counts);
+  let results = (outs Moe_Rows:$result);
+  let regions = (region VariadicRegion<AnyRegion>:$groups);
+  let hasCustomAssemblyFormat = 1;
+  let hasRegionVerifier = 1;
+  let hasCanonicalizer = 1;
+  let hasFolder = 1;
+  let builders = [
+    /// One group of all experts. `body` fills the block it is given; it has to
+    /// end it with a moe.yield.
+    OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$rows,
+                   "::mlir::Value":$routing, "::mlir::ValueRange":$weights,
+                   "::llvm::function_ref<void(::mlir::OpBuilder &, "
+                   "::mlir::Location, ::mlir::ValueRange)>":$body)>
+  ];
+  let extraClassDeclaration = [{
+    unsigned getNumGroups() { return getGroups().size(); }
+    /// The first expert of group `i`, and the one behind its last.
+    int64_t getGroupBegin(unsigned i) { return getBounds()[i]; }
+    int64_t getGroupEnd(unsigned i) { return getBounds()[i + 1]; }
+    int64_t getGroupSize(unsigned i) {
+      return getGroupEnd(i) - getGroupBegin(i);
+    }
+    /// The weights of group `i`.
+    ::mlir::OperandRange getGroupWeights(unsigned i);
+    /// The block of group `i`.
+    ::mlir::Block &getGroupBody(unsigned i) { return getGroups()[i].front(); }
+  }];
+}
+
+def Moe_CombineOp : Moe_Op<"combine", [Pure, Moe_ReifyShape]> {
+  let summary = "sums the rows of each token, weighted";
+  let description = [{
+    Row `t` of the result is the sum, over the assignments of token `t` in
+    ascending slot order, of the assignment's weight times its row. The sum is
+    formed in f32 (f64 for f64 rows) and rounded once. `init`, if given, is
+    added after the sum: a residual or the output of a shared expert. A token
+    without assignments gets its row of `init`, or zeros.
+
+    `unweighted` leaves the weights out; see `moe.dispatch`.
+
+    | operand or result | type |
+    |---|---|
+    | `rows` | `tensor<AxHxF>` in routing order |
+    | `init` | the type of the result |
+    | result | `tensor<TxHxF>` |
+
+    The fixed order makes the result the same bits for any batch size and
+    number of threads.
+
+    ```mlir
+    %y = moe.combine %out by %r init(%i : tensor<?x2048xf32>)
+        : tensor<?x2048xf32>, !moe.routing<128 x 8> -> tensor<?x2048xf32>
+    ```
+  }];
+  let arguments = (ins
+    Moe_Rows:$rows,
+    Moe_RoutingType:$routing,
+    Optional<Moe_Rows>:$init,
+    UnitAttr:$unweighted);
+  let results = (outs Moe_Rows:$result);
+  let assemblyFormat = [{
+    $rows `by` $routing (`unweighted` $unweighted^)?
+    (`init` `(` $init^ `:` type($init) `)`)? attr-dict
+    `:` type($rows) `,` qualified(type($routing)) `->` type($result)
+  }];
+  let hasCanonicalizer = 1;
+}
+
+def Moe_FFNOp : Moe_InferOp<"ffn", [
+    RecursivelySpeculatable, RecursiveMemoryEffects, AttrSizedOperandSegments,
+    Moe_ReifyShape],
+    ["getAsmResultNames", "getAsmBlockArgumentNames"]> {
+  let summary = "feed-forward network: up (and gate), activation, down";
+  let description = [{
+    The body of an expert in nearly every model:
+
+    ```
+    h = act(x Wg^T + bg, x Wu^T + bu)     with a gate
+    h = act(x Wu^T + bu)                  without
+    f = h Wd^T + bd
+    ```
+
+    | operand or result | type |
+    |---|---|
+    | `x` | `tensor<TxHxF>` |
+    | `gate`, `up` | `tensor<IxHxW>`, as stored: (out, in) |
+    | `down` | `tensor<H'xIxW>` |
+    | `gate_bias`, `up_bias`, `down_bias` | `tensor<I>`, `tensor<I>`, `tensor<H'>` |
+    | result | `tensor<TxH'xF>` |
+
+    Matmuls accumulate in f32 (f64 if x is f64) whatever W is, and the
+    activation is computed in that type. The activation is either a named
+    attribute, `activation`, or a region `body` from the scalars
+    (gate, up), or (up), to h. The two are equal in power for what fuses: the
+    named form is short for the region.
+
+    The op generalises to `linalg` by `FFNOp::generalize`.
+
+    ```mlir
+    // SwiGLU.
+    %f = moe.ffn %t gate(%g) up(%u) down(%d) activation(#moe.silu)
+        : (tensor<?x64xf32>, tensor<32x64xbf16>, tensor<32x64xbf16>,
+           tensor<64x32xbf16>) -> tensor<?x64xf32>
+
+    // An activation that nobody has named yet.
+    %h = moe.ffn %t up(%u) down(%d) up_bias(%b)
+        : (tensor<?x64xf32>, tensor<32x64xbf16>, tensor<64x32xbf16>,
+           tensor<32xf32>) -> tensor<?x64xf32> body {
+    ^bb0(%v: f32):
+      %s = math.sin %v : f32
+      %a = arith.addf %v, %s : f32
+      moe.yield %a : f32
+    }
+    ```
+  }];
+  let arguments = (ins
+    Moe_Rows:$x,
+    Optional<Moe_Matrix>:$gate,
+    Moe_Matrix:$up,
+    Moe_Matrix:$down,
+    Optional<Moe_Vector>:$gate_bias,
+    Optional<Moe_Vector>:$up_bias,
+    Optional<Moe_Vector>:$down_bias,
+    OptionalAttr<Moe_ActivationAttrInterface>:$activation);
+  let results = (outs Moe_Rows:$result);
+  let regions = (region AnyRegion:$body);
+  let assemblyFormat = [{
+    $x (`gate` `(` $gate^ `)`)? `up` `(` $up `)` `down` `(` $down `)`
+    (`gate_bias` `(` $gate_bias^ `)`)? (`up_bias` `(` $up_bias^ `)`)?
+    (`down_bias` `(` $down_bias^ `)`)? (`activation` `(` $activation^ `)`)?
+    attr-dict `:` functional-type(operands, results) (`body` $body^)?
+  }];
+  let builders = [
+    OpBuilder<(ins "::mlir::Value":$x, "::mlir::Value":$gate,
+                   "::mlir::Value":$up, "::mlir::Value":$down,
+                   "::moe::ActivationAttrInterface":$activation)>
+  ];
+  let hasRegionVerifier = 1;
+  let hasCanonicalizer = 1;
+  let extraClassDeclaration = [{
+    bool isGated() { return static_cast<bool>(getGate()); }
+    int64_t getHidden() { return getX().getType().getDimSize(1); }
+    int64_t getIntermediate() { return getUp().getType().getDimSize(0); }
+    int64_t getOutputHidden() { return getDown().getType().getDimSize(0); }
+    /// The type in which matmuls accumulate and the activation is computed: f64
+    /// if x is f64, else f32.
+    ::mlir::FloatType getAccumulatorType();
+
+    /// Builds the activation of `args`, (gate, up) or (up), whether this op
+    /// holds an attribute or a region. `args` are scalars of the accumulator
+    /// type, or vectors of it: the region's scalar ops are then cloned onto the
+    /// vector type. Emits an error and returns null if the region holds an op
+    /// that is not elementwise.
+    ::mlir::Value buildActivationBody(::mlir::OpBuilder &builder,
+                                      ::mlir::Location loc,
+                                      ::mlir::ValueRange args);
+
+    /// Replaces the activation attribute, if there is one, by a region that
+    /// does the same.
+    ::llvm::LogicalResult expandActivation(::mlir::RewriterBase &rewriter);
+
+    /// Writes the op out as linalg.matmul and linalg.generic at the insertion
+    /// point, and returns the replacement of its result.
+    ::mlir::FailureOr<::llvm::SmallVector<::mlir::Value>>
+    generalize(::mlir::RewriterBase &rewriter);
+  }];
+}
+
+def Moe_YieldOp : Op<Moe_Dialect, "yield", [Pure, Terminator, ReturnLike]> {
+  let summary = "ends a body of the dialect and gives its results";
+  let description = [{
+    Ends the regions of `moe.router`, `moe.expert` and `moe.ffn`.
+
+    ```mlir
+    moe.yield %f : tensor<?x2048xf32>
+    ```
+  }];
+  let arguments = (ins Variadic<AnyType>:$operands);
+  let assemblyFormat = "attr-dict ($operands^ `:` type($operands))?";
+  let builders = [OpBuilder<(ins), [{ }]>];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Routings
+//===----------------------------------------------------------------------===//
+
+def Moe_RoutingMakeOp : Moe_Op<"routing.make", [Pure]> {
+  let summary = "builds a routing from indices and weights";
+  let description = [{
+    `indices[t, s]` is the expert in slot `s` of token `t`, or -1 where the slot
+    is unused; `weights[t, s]` is its weight, 0 where the slot is unused. For
+    replayed routings, hash tables and routers from outside.
+
+    | operand or result | type |
+    |---|---|
+    | `indices` | `tensor<TxKxi32>`, K static |
+    | `weights` | `tensor<TxKxF>` of f32 or f64 |
+    | result | `!moe.routing<E x K>` |
+
+    An expert outside of [-1, E), and one that appears twice in a row, is an
+    error: of verification if `indices` is a constant, else at run time.
+
+    ```mlir
+    %r = moe.routing.make %idx, %w
+        : tensor<?x8xi32>, tensor<?x8xf32> -> !moe.routing<128 x 8>
+    ```
+  }];
+  let arguments = (ins Moe_Indices:$indices, Moe_Weights:$weights);
+  let results = (outs Moe_RoutingType:$routing);
+  let assemblyFormat = [{
+    $indices `,` $weights attr-dict `:` type($indices) `,` type($weights)
+    `->` qualified(type($routing))
+  }];
+  let hasFolder = 1;
+}
+
+class Moe_RoutingViewOp<string mnemonic>
+    : Moe_InferOp<"routing." # mnemonic, [Pure, Moe_ReifyShape]> {
+  let arguments = (ins Moe_RoutingType:$routing);
+  let assemblyFormat = [{
+    $routing attr-dict `:` qualified(type($routing)) `->` type($result)
+  }];
+  let hasFolder = 1;
+}
+
+def Moe_RoutingIndicesOp : Moe_RoutingViewOp<"indices"> {
+  let summary = "the expert in each slot of each token";
+  let description = [{
+    The `tensor<TxKxi32>` of experts, best first; -1 marks an unused slot.
+
+    ```mlir
+    %i = moe.routing.indices %r : !moe.routing<128 x 8> -> tensor<?x8xi32>
+    ```
+  }];
+  let results = (outs Moe_Indices:$result);
+}
+
+def Moe_RoutingWeightsOp : Moe_Op<"routing.weights", [Pure, Moe_ReifyShape]> {
+  let summary = "the weight in each slot of each token";
+  let description = [{
+    The `tensor<TxKxF>` of weights in f32 or f64; 0 in unused slots.
+
+    ```mlir
+    %w = moe.routing.weights %r : !moe.routing<128 x 8> -> tensor<?x8xf32>
+    ```
+  }];
+  let arguments = (ins Moe_RoutingType:$routing);
+  let results = (outs Moe_Weights:$result);
+  let assemblyFormat = [{
+    $routing attr-dict `:` qualified(type($routing)) `->` type($result)
+  }];
+  let hasFolder = 1;
+}
+
+def Moe_RoutingOffsetsOp : Moe_RoutingViewOp<"offsets"> {
+  let summary = "where the assignments of each expert begin";
+  let description = [{
+    The `tensor<(E+1)xi32>` in which entry `e` is the number of assignments
+    before those of expert `e`; the last is A.
+
+    ```mlir
+    %o = moe.routing.offsets %r : !moe.routing<128 x 8> -> tensor<129xi32>
+    ```
+  }];
+  let results = (outs 1DTensorOf<[I32]>:$result);
+}
+
+def Moe_RoutingTokensOp : Moe_RoutingViewOp<"tokens"> {
+  let summary = "the token of each assignment, in canonical order";
+  let description = [{
+    The `tensor<Axi32>` of tokens.
+
+    ```mlir
+    %t = moe.routing.tokens %r : !moe.routing<128 x 8> -> tensor<?xi32>
+    ```
+  }];
+  let results = (outs 1DTensorOf<[I32]>:$result);
+}
+
+def Moe_RoutingNumTokensOp : Moe_Op<"routing.num_tokens", [Pure]> {
+  let summary = "the number of tokens of a routing";
+  let description = [{
+    T: the tokens without an assignment are counted too.
+
+    ```mlir
+    %n = moe.routing.num_tokens %r : !moe.routing<128 x 8>
+    ```
+  }];
+  let arguments = (ins Moe_RoutingType:$routing);
+  let results = (outs Index:$result);
+  let assemblyFormat = "$routing attr-dict `:` qualified(type($routing))";
+  let hasVerifier = 0;
+  let hasFolder = 1;
+  let hasCanonicalizer = 1;
+}
+
+def Moe_RoutingAppendOp : Moe_Op<"routing.append", [Pure]> {
+  let summary = "adds experts that every token visits";
+  let description = [{
+    A routing of `N` more experts and `N` more slots: every token is assigned to
+    each of the new experts E ... E+N-1 in the new slots K ... K+N-1, with
+    weight 1, or with the given `weights`. What makes a shared expert a group of
+    `moe.expert` like any other.
+
+    | operand or result | type |
+    |---|---|
+    | `routing` | `!moe.routing<E x K>` |
+    | `weights` | `tensor<TxNxF>` of f32 or f64: column `i` is for expert E + i |
+    | result | `!moe.routing<E+N x K+N>` |
+
+    ```mlir
+    %r2 = moe.routing.append %r weights(%g : tensor<?x1xf32>)
+        : !moe.routing<256 x 8> -> !moe.routing<257 x 9>
+    ```
+  }];
+  let arguments = (ins Moe_RoutingType:$routing, Optional<Moe_Weights>:$weights);
+  let results = (outs Moe_RoutingType:$result);
+  let assemblyFormat = [{
+    $routing (`weights` `(` $weights^ `:` type($weights) `)`)? attr-dict
+    `:` qualified(type($routing)) `->` qualified(type($result))
+  }];
+  let hasFolder = 1;
+  let hasCanonicalizer = 1;
+  let extraClassDeclaration = [{
+    int64_t getNumAppended() {
+      return getResult().getType().getExperts() -
+             getRouting().getType().getExperts();
+    }
+  }];
+}
+
+def Moe_RoutingLimitOp : Moe_Op<"routing.limit", [
+    Pure, AllTypesMatch<["routing", "result"]>]> {
+  let summary = "keeps the first arrivals of each expert";
+  let description = [{
+    Each expert keeps its first `capacity` assignments and drops the rest.
+    Arrivals are counted slot by slot, and inside a slot token by token: all
+    first choices come before all second choices. A dropped assignment leaves
+    its slot unused; the other weights of its token stay as they are. Switch
+    Transformer (arXiv 2101.03961), GShard (arXiv 2006.16668).
+
+    `capacity` is at least 1; a layer that drops nothing has no such op.
+
+    ```mlir
+    %r2 = moe.routing.limit %r capacity 64 : !moe.routing<8 x 1>
+    ```
+  }];
+  let arguments = (ins Moe_RoutingType:$routing, I64Attr:$capacity);
+  let results = (outs Moe_RoutingType:$result);
+  let assemblyFormat = [{
+    $routing `capacity` $capacity attr-dict `:` qualified(type($routing))
+  }];
+  let hasFolder = 1;
+}
+
+#endif // MOE_OPS_TD

@@ -1,0 +1,123 @@
+//===- GroupTopK.cpp - The K best experts of the best groups ---*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// #moe.group_top_k: scores groups, masks all but the best of them with
+// -infinity, and selects among what is left. A masked expert comes before an
+// unmasked one whose score is NaN, as the order of scores says.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe/Moe.h"
+
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+#include <limits>
+
+using namespace mlir;
+using namespace moe;
+
+int64_t GroupTopKAttr::getNumSlots(int64_t) const { return getK(); }
+
+LogicalResult
+GroupTopKAttr::verifyPolicy(function_ref<InFlightDiagnostic()> emitError,
+                            int64_t numExperts) const {
+  if (numExperts % getGroups() != 0)
+    return emitError() << "expects the groups of #moe.group_top_k to divide "
+                          "the number of experts, but got "
+                       << getGroups() << " groups of " << numExperts
+                       << " experts";
+  int64_t size = numExperts / getGroups();
+  if (getK() > getKeep() * size)
+    return emitError() << "expects #moe.group_top_k to select at most the "
+                       << getKeep() * size << " experts of the " << getKeep()
+                       << " groups it keeps, but it selects " << getK();
+  if (getReduce() == GroupReduce::Top2 && size < 2)
+    return emitError() << "expects groups of at least 2 experts for "
+                          "`reduce = top2`, but got groups of "
+                       << size;
+  return success();
+}
+
+/// The score of one group. The maximum propagates NaN, and so does the sum.
+static Value buildGroupScore(ImplicitLocOpBuilder &b, Value group,
+                             GroupReduce reduce) {
+  auto type = cast<VectorType>(group.getType());
+  Value first =
+      vector::ReductionOp::create(b, vector::CombiningKind::MAXIMUMF, group);
+  if (reduce == GroupReduce::Max)
+    return first;
+  // Blank one element that holds the maximum, the first, and look again.
+  VectorType indexType = type.clone(b.getI32Type());
+  SmallVector<int32_t> ids(type.getNumElements());
+  std::iota(ids.begin(), ids.end(), 0);
+  Value iota = arith::ConstantOp::create(
+      b, DenseElementsAttr::get(indexType, ArrayRef(ids)));
+  Value none = arith::ConstantOp::create(
+      b, SplatElementsAttr::get(indexType,
+                                b.getI32IntegerAttr(type.getNumElements())));
+  Value isFirst = arith::CmpFOp::create(
+      b, arith::CmpFPredicate::OEQ, group,
+      vector::BroadcastOp::create(b, type, first));
+  Value place = vector::ReductionOp::create(
+      b, vector::CombiningKind::MINSI,
+      arith::SelectOp::create(b, isFirst, iota, none));
+  Value isPlace = arith::CmpIOp::create(
+      b, arith::CmpIPredicate::eq, iota,
+      vector::BroadcastOp::create(b, indexType, place));
+  Value rest = arith::SelectOp::create(
+      b, isPlace,
+      buildFloatConstant(b, b.getLoc(), type,
+                         -std::numeric_limits<double>::infinity()),
+      group);
+  Value second =
+      vector::ReductionOp::create(b, vector::CombiningKind::MAXIMUMF, rest);
+  return arith::AddFOp::create(b, first, second);
+}
+
+Value GroupTopKAttr::buildSelect(OpBuilder &builder, Location loc,
+                                 Value scores) const {
+  ImplicitLocOpBuilder b(loc, builder);
+  auto type = cast<VectorType>(scores.getType());
+  int64_t numExperts = type.getNumElements();
+  int64_t groups = getGroups();
+  int64_t size = numExperts / groups;
+  if (getKeep() == groups)
+    return buildTopK(b, loc, scores, getK());
+
+  VectorType groupType = VectorType::get(groups, type.getElementType());
+  Value groupScores = buildFloatConstant(b, loc, groupType, 0.0);
+  for (int64_t g = 0; g < groups; ++g) {
+    Value group = vector::ExtractStridedSliceOp::create(
+        b, scores, ArrayRef<int64_t>{g * size}, ArrayRef<int64_t>{size},
+        ArrayRef<int64_t>{1});
+    groupScores = vector::InsertOp::create(
+        b, buildGroupScore(b, group, getReduce()), groupScores, g);
+  }
+
+  // Which experts are in one of the kept groups.
+  Value kept = buildTopK(b, loc, groupScores, getKeep());
+  VectorType indexType = type.clone(b.getI32Type());
+  VectorType maskType = type.clone(b.getI1Type());
+  SmallVector<int32_t> owners(numExperts);
+  for (int64_t e = 0; e < numExperts; ++e)
+    owners[e] = e / size;
+  Value owner = arith::ConstantOp::create(
+      b, DenseElementsAttr::get(indexType, ArrayRef(owners)));
+  Value mask = arith::ConstantOp::create(
+      b, SplatElementsAttr::get(maskType, b.getBoolAttr(false)));
+  for (int64_t i = 0; i < getKeep(); ++i) {
+    Value group = vector::ExtractOp::create(b, kept, i);
+    Value isIn = arith::CmpIOp::create(
+        b, arith::CmpIPredicate::eq, owner,
+        vector::BroadcastOp::create(b, indexType, group));
+    mask = arith::OrIOp::create(b, mask, isIn);
+  }
+  Value masked = arith::SelectOp::create(
+      b, mask, scores,
+      buildFloatConstant(b, loc, type,
+                         -std::numeric_limits<double>::infinity()));
+  return buildTopK(b, loc, masked, getK());
+}

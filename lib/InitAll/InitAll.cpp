@@ -1,0 +1,22 @@
+//===- InitAll.cpp - Registers everything of the project -------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The one list of dialects and passes. A new layer adds a line to one of the
+// functions below, and its library to CMakeLists.txt beside this file.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/InitAll.h"
+
+#include "moe/Moe.h"
+
+#include "mlir/IR/DialectRegistry.h"
+
+void moe::registerAllDialects(mlir::DialectRegistry &registry) {
+  registry.insert<moe::MoeDialect>();
+}
+
+void moe::registerAllPasses() {}
