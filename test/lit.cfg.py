@@ -1,0 +1,116 @@
+"""How lit runs the tests of MoE-MLIR.
+
+Tools are found by name in the build's bin folder and then in LLVM's, so a new
+tool needs no line here. Substitutions:
+
+  %python      the Python that CMake found
+  %cc, %cxx    the compilers of the build
+  %cmake       the CMake of the build
+  %moe_src     the root of the repository
+  %moe_build   the root of the build
+  %moe_lib     the folder of the build's libraries
+  %examples    the folder examples/ of the repository
+
+Features are probed, never declared; see below for their names.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+
+import lit.formats
+
+config.name = "MoE-MLIR"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".test", ".c", ".cpp", ".py"]
+config.excludes = [
+    "CMakeLists.txt",
+    "Inputs",
+    "lit.cfg.py",
+    "lit.site.cfg.py",
+    "lib",
+    "unit",
+]
+config.test_source_root = os.path.dirname(os.path.abspath(__file__))
+config.test_exec_root = os.path.join(config.moe_build_dir, "test")
+
+# -- Tools and substitutions --------------------------------------------------
+
+config.environment["PATH"] = os.pathsep.join(
+    [config.moe_tools_dir, config.llvm_tools_dir, config.environment.get("PATH", "")]
+)
+# FileCheck explains a failure by what it saw before it.
+config.environment["FILECHECK_OPTS"] = "--enable-var-scope --dump-input=fail"
+for name in ("OMP_NUM_THREADS", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
+             "LSAN_OPTIONS", "HOME", "QEMU_LD_PREFIX"):
+    if name in os.environ:
+        config.environment[name] = os.environ[name]
+
+examples = os.path.join(config.moe_source_dir, "examples")
+for name, value in [
+    ("%python", '"%s"' % config.python),
+    ("%cc", '"%s"' % config.host_cc),
+    ("%cxx", '"%s"' % config.host_cxx),
+    ("%cmake", '"%s"' % config.cmake),
+    ("%moe_src", config.moe_source_dir),
+    ("%moe_build", config.moe_build_dir),
+    ("%moe_lib", config.moe_libs_dir),
+    ("%examples", examples),
+]:
+    # lit applies these as regular expressions: %cc must not match in %ccache.
+    config.substitutions.append((name + r"\b", value))
+
+# -- Features -----------------------------------------------------------------
+
+
+def runs(*command):
+    """Whether a command is there and succeeds."""
+    try:
+        return subprocess.run(command, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, timeout=60).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def cpu_flags():
+    """The CPU's flags as Linux names them."""
+    try:
+        with open("/proc/cpuinfo") as info:
+            for line in info:
+                if line.startswith("flags"):
+                    return set(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return set()
+
+
+# What this machine can execute: x86-64-v3, x86-64-v4, x86-64-v4-bf16.
+if platform.machine() in ("x86_64", "AMD64"):
+    config.available_features.add("x86-64")
+    flags = cpu_flags()
+    v3 = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"}
+    v4 = v3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
+    for feature, needed in [("x86-64-v3", v3), ("x86-64-v4", v4),
+                            ("x86-64-v4-bf16", v4 | {"avx512_bf16"})]:
+        if needed <= flags:
+            config.available_features.add(feature)
+
+# Programs that some tests need: the feature has the program's name.
+for program in ("valgrind", "qemu-aarch64", "qemu-x86_64", "node", "gdb"):
+    if shutil.which(program, path=config.environment["PATH"]):
+        config.available_features.add(program)
+
+# Tools of this project that are switched off in some builds.
+for tool in sorted(os.listdir(config.moe_tools_dir)
+                   if os.path.isdir(config.moe_tools_dir) else []):
+    if tool.startswith("moe-"):
+        config.available_features.add(tool)
+
+# Python packages: the feature is `python-NAME`.
+for package in ("numpy", "safetensors"):
+    if runs(config.python, "-c", "import " + package):
+        config.available_features.add("python-" + package)
+
+if runs(config.host_cxx, "-fopenmp", "-x", "c++", "-E", "-", "-o", os.devnull):
+    config.available_features.add("openmp")
