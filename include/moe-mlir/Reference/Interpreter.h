@@ -1,0 +1,52 @@
+//===- Interpreter.h - Float64 interpreter of model IR ----------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Runs a function of `moe` IR, and of the ordinary tensor IR around it, in
+// double precision. It is the oracle that compiled kernels are compared with,
+// so it shares no code with any lowering and prefers being plain to being
+// fast; only products with weights have a fast path, because they are all of
+// the work.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_REFERENCE_INTERPRETER_H
+#define MOE_MLIR_REFERENCE_INTERPRETER_H
+
+#include "moe-mlir/Support/HostTensor.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/ArrayRef.h"
+#include <vector>
+
+namespace mlir {
+class DialectRegistry;
+} // namespace mlir
+
+namespace moe::reference {
+
+struct Options {
+  /// Threads for products with weights; 0 means one per CPU. Results do not
+  /// depend on it.
+  unsigned numThreads = 0;
+};
+
+/// Calls `func` on `args`, one for each argument; scalars are tensors of rank
+/// 0. Floats may come in any float type, whatever the argument's own type is,
+/// and are never rounded; they are returned as F64. Integers are exact and
+/// returned in the result's own type (I64 where there is no DType for it).
+/// Results carry their `moe.name`. Errors are emitted as diagnostics at the op
+/// that failed.
+llvm::FailureOr<std::vector<HostTensor>>
+interpret(mlir::func::FuncOp func, llvm::ArrayRef<HostTensor> args,
+          const Options &options = {});
+
+/// Attaches what the interpreter knows of the attributes of `moe`. A dialect
+/// of one's own implements or attaches the interfaces in ReferenceInterfaces.h
+/// for its attributes.
+void registerReferenceModels(mlir::DialectRegistry &registry);
+
+} // namespace moe::reference
+
+#endif // MOE_MLIR_REFERENCE_INTERPRETER_H

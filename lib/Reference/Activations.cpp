@@ -1,0 +1,78 @@
+//===- Activations.cpp - Activations in float64 -----------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The reference model of each activation of `moe`, and the registration of all
+// reference models.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Models.h"
+#include "SpecMath.h"
+#include "moe-mlir/Reference/Interpreter.h"
+#include "moe-mlir/Reference/ReferenceInterfaces.h"
+#include "moe/Moe.h"
+#include "mlir/IR/DialectRegistry.h"
+#include <cmath>
+
+using namespace llvm;
+using namespace mlir;
+
+#include "moe-mlir/Reference/ReferenceInterfaces.cpp.inc"
+
+namespace moe::reference {
+
+namespace {
+
+double relu2(double v) { return relu(v) * relu(v); }
+double hyperbolicTangent(double v) { return std::tanh(v); }
+double identity(double v) { return v; }
+
+/// act(gate) * up, or act(up).
+template <typename AttrT, double (*act)(double)>
+struct SimpleModel
+    : ReferenceActivationAttrInterface::ExternalModel<SimpleModel<AttrT, act>,
+                                                      AttrT> {
+  double activate(Attribute, ArrayRef<double> args) const {
+    return args.size() == 2 ? act(args[0]) * args[1] : act(args[0]);
+  }
+};
+
+struct ClampedSwigluModel
+    : ReferenceActivationAttrInterface::ExternalModel<ClampedSwigluModel,
+                                                      ClampedSwigluAttr> {
+  double activate(Attribute attribute, ArrayRef<double> args) const {
+    auto swiglu = cast<ClampedSwigluAttr>(attribute);
+    return clampedSwiglu(args.front(), args.back(),
+                         swiglu.getAlpha(),
+                         swiglu.getLimit(),
+                         swiglu.getOffset());
+  }
+};
+
+} // namespace
+
+void attachActivationModels(MLIRContext *context) {
+  SiluAttr::attachInterface<SimpleModel<SiluAttr, silu>>(*context);
+  GeluAttr::attachInterface<SimpleModel<GeluAttr, gelu>>(*context);
+  GeluTanhAttr::attachInterface<SimpleModel<GeluTanhAttr, geluTanh>>(*context);
+  QuickGeluAttr::attachInterface<SimpleModel<QuickGeluAttr, quickGelu>>(
+      *context);
+  ReluAttr::attachInterface<SimpleModel<ReluAttr, relu>>(*context);
+  Relu2Attr::attachInterface<SimpleModel<Relu2Attr, relu2>>(*context);
+  TanhAttr::attachInterface<SimpleModel<TanhAttr, hyperbolicTangent>>(*context);
+  IdentityAttr::attachInterface<SimpleModel<IdentityAttr, identity>>(*context);
+  ClampedSwigluAttr::attachInterface<ClampedSwigluModel>(*context);
+}
+
+void registerReferenceModels(DialectRegistry &registry) {
+  registry.addExtension(+[](MLIRContext *context, MoeDialect *) {
+    attachRouterModels(context);
+    attachWeighingModels(context);
+    attachActivationModels(context);
+  });
+}
+
+} // namespace moe::reference

@@ -1,0 +1,126 @@
+//===- Machine.h - State of the interpreter ---------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The machine executes ops one by one through a table of handlers; each file
+// of this library contributes the handlers of one family of ops.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_REFERENCE_MACHINE_H
+#define MOE_LIB_REFERENCE_MACHINE_H
+
+#include "Values.h"
+#include "moe-mlir/Reference/Interpreter.h"
+#include "mlir/IR/Operation.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/StringMap.h"
+#include <functional>
+
+namespace moe::reference {
+
+class Machine;
+
+class HandlerTable {
+public:
+  using Handler = std::function<llvm::LogicalResult(Machine &, mlir::Operation *)>;
+
+  /// `handler(Machine &, OpT)` returns a LogicalResult and has emitted an
+  /// error when it fails.
+  template <typename OpT, typename Fn>
+  void add(Fn handler) {
+    handlers[OpT::getOperationName()] = [handler](Machine &machine,
+                                                  mlir::Operation *op) {
+      return handler(machine, llvm::cast<OpT>(op));
+    };
+  }
+  const Handler *find(llvm::StringRef name) const {
+    auto it = handlers.find(name);
+    return it == handlers.end() ? nullptr : &it->second;
+  }
+
+private:
+  llvm::StringMap<Handler> handlers;
+};
+
+void addControlFlow(HandlerTable &table);
+void addTensorOps(HandlerTable &table);
+void addVectorOps(HandlerTable &table);
+void addLinalgOps(HandlerTable &table);
+void addMoeOps(HandlerTable &table);
+
+/// Executes any structured op of linalg.
+llvm::LogicalResult executeLinalg(Machine &machine, mlir::Operation *op);
+
+class Machine {
+public:
+  Machine(const HandlerTable &table, const Options &options)
+      : options(options), table(table) {}
+
+  llvm::LogicalResult execute(mlir::Operation *op);
+
+  /// Runs the one block of `region` and returns the operands of its
+  /// terminator.
+  llvm::FailureOr<llvm::SmallVector<Datum>>
+  run(mlir::Region &region, llvm::ArrayRef<Datum> arguments);
+
+  /// Runs the body of `func` with values of its own.
+  llvm::FailureOr<llvm::SmallVector<Datum>>
+  call(mlir::func::FuncOp func, llvm::ArrayRef<Datum> arguments,
+       mlir::Location where);
+
+  void set(mlir::Value value, Datum datum) { values[value] = std::move(datum); }
+  const Datum &get(mlir::Value value) const {
+    return values.find(value)->second;
+  }
+  ArrayPtr getArray(mlir::Value value) const { return get(value).array; }
+  RoutingPtr getRouting(mlir::Value value) const { return get(value).routing; }
+  int64_t getInt(mlir::Value value) const { return get(value).scalar.i; }
+  int64_t getInt(mlir::OpFoldResult value) const;
+  llvm::SmallVector<int64_t>
+  getInts(llvm::ArrayRef<mlir::OpFoldResult> list) const;
+  llvm::SmallVector<int64_t> getInts(mlir::ValueRange list) const;
+
+  /// A zero-filled array for values of `type` (F64 or I64); an error at `op`
+  /// when the shape is negative or there is no memory for it.
+  llvm::FailureOr<MutableArrayPtr> allocate(mlir::Operation *op,
+                                            mlir::Type type,
+                                            llvm::ArrayRef<int64_t> shape);
+  /// Like that, in the storage type of `like`.
+  llvm::FailureOr<MutableArrayPtr>
+  allocateLike(mlir::Operation *op, const HostTensor &like,
+               llvm::ArrayRef<int64_t> shape);
+  /// A copy of `array` that handlers can store to (F64 or I64).
+  llvm::FailureOr<MutableArrayPtr> copyOf(mlir::Operation *op,
+                                          const HostTensor &array);
+
+  /// The array of a constant, made once.
+  llvm::FailureOr<ArrayPtr> constant(mlir::Operation *op,
+                                     mlir::ElementsAttr elements);
+
+  const Options options;
+  /// Indices of the linalg ops being executed, innermost last.
+  llvm::SmallVector<llvm::ArrayRef<int64_t>> iterations;
+
+private:
+  llvm::FailureOr<MutableArrayPtr> allocateAs(mlir::Operation *op, DType dtype,
+                                              llvm::ArrayRef<int64_t> shape);
+
+  const HandlerTable &table;
+  llvm::DenseMap<mlir::Value, Datum> values;
+  llvm::DenseMap<mlir::Operation *, ArrayPtr> constants;
+  unsigned callDepth = 0;
+};
+
+/// Checks that a run-time shape is an instance of the static type.
+llvm::LogicalResult checkShape(mlir::Operation *op, mlir::Type type,
+                               llvm::ArrayRef<int64_t> shape,
+                               llvm::StringRef what);
+
+std::string formatShape(llvm::ArrayRef<int64_t> shape);
+
+} // namespace moe::reference
+
+#endif // MOE_LIB_REFERENCE_MACHINE_H

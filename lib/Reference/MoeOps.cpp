@@ -1,0 +1,491 @@
+//===- MoeOps.cpp - The moe dialect in the interpreter ----------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Routing, dispatch, experts and combine, one assignment after another as the
+// definitions say. Only rows that are routed to an expert are evaluated by it.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Products.h"
+#include "Scalars.h"
+#include "moe-mlir/Reference/ReferenceInterfaces.h"
+#include "moe/Moe.h"
+#include "llvm/ADT/DenseSet.h"
+
+using namespace llvm;
+using namespace mlir;
+
+namespace moe::reference {
+
+//===----------------------------------------------------------------------===//
+// Routing
+//===----------------------------------------------------------------------===//
+
+/// Emits the error for an attribute without a reference model.
+static LogicalResult emitNoModel(Operation *op, Attribute attribute,
+                                 StringRef interface) {
+  return op->emitError("cannot be interpreted: ")
+         << attribute << " has no reference model; its dialect has to "
+         << "implement or attach moe::reference::" << interface;
+}
+
+static Routing makeRouting(int64_t tokens, RoutingType type) {
+  Routing routing;
+  routing.tokens = tokens;
+  routing.experts = type.getExperts();
+  routing.slots = type.getSlots();
+  routing.expertOf.assign(tokens * routing.slots, -1);
+  routing.weightOf.assign(tokens * routing.slots, 0.0);
+  return routing;
+}
+
+static void setRouting(Machine &machine, Value value, Routing routing) {
+  routing.finish();
+  machine.set(value, RoutingPtr(std::make_shared<Routing>(std::move(routing))));
+}
+
+/// Turns the values of a token's chosen experts into weights.
+static LogicalResult weigh(Machine &machine, RouterOp op,
+                           MutableArrayRef<double> values) {
+  if (ArrayAttr list = op.getWeighing().value_or(nullptr)) {
+    for (Attribute step : list) {
+      auto model = dyn_cast<ReferenceWeighingAttrInterface>(step);
+      if (!model)
+        return emitNoModel(op, step, "ReferenceWeighingAttrInterface");
+      model.weigh(values);
+    }
+    return success();
+  }
+  Region &region = op.getWeightsRegion();
+  if (region.empty())
+    return success();
+  Type type = region.front().getArgument(0).getType();
+  FailureOr<MutableArrayPtr> argument =
+      machine.allocate(op, type, {static_cast<int64_t>(values.size())});
+  if (failed(argument))
+    return failure();
+  copy(values, (*argument)->dataAs<double>());
+  FailureOr<SmallVector<Datum>> results = machine.run(region, {*argument});
+  if (failed(results))
+    return failure();
+  const HostTensor &weights = *results->front().array;
+  loadFloats(weights, 0, values.size(), values.data());
+  return success();
+}
+
+static LogicalResult executeRouter(Machine &machine, RouterOp op) {
+  auto policy = dyn_cast<ReferencePolicyAttrInterface>(Attribute(op.getPolicy()));
+  if (!policy)
+    return emitNoModel(op, op.getPolicy(), "ReferencePolicyAttrInterface");
+  ArrayPtr select = machine.getArray(op.getSelect());
+  ArrayPtr weights = machine.getArray(op.getWeigh());
+  if (select->shape != weights->shape)
+    return op.emitError("selects by scores of shape ")
+           << formatShape(select->shape) << " and weighs by scores of shape "
+           << formatShape(weights->shape) << "; they have to be alike";
+  int64_t tokens = select->shape[0];
+  Routing routing = makeRouting(tokens, op.getRouting().getType());
+
+  std::vector<double> scores(routing.experts);
+  for (int64_t t = 0; t < tokens; ++t) {
+    loadFloats(*select, t * routing.experts, routing.experts, scores.data());
+    SmallVector<int32_t> chosen;
+    if (failed(policy.select(scores, chosen)))
+      return op.emitError("selection failed for token ") << t;
+    if (static_cast<int64_t>(chosen.size()) != routing.slots)
+      return op.emitError("policy filled ")
+             << chosen.size() << " slots of token " << t << "; the routing has "
+             << routing.slots;
+    // An unused slot takes part in weighing as 0 and has weight 0.
+    SmallVector<double> values(routing.slots, 0.0);
+    for (int64_t s = 0; s < routing.slots; ++s) {
+      if (chosen[s] < -1 || chosen[s] >= routing.experts)
+        return op.emitError("policy chose expert ")
+               << chosen[s] << " of " << routing.experts << " for token " << t;
+      if (chosen[s] >= 0)
+        values[s] =
+            loadElement(*weights, t * routing.experts + chosen[s]).f;
+    }
+    if (failed(weigh(machine, op, values)))
+      return failure();
+    for (int64_t s = 0; s < routing.slots; ++s) {
+      routing.expertOf[t * routing.slots + s] = chosen[s];
+      routing.weightOf[t * routing.slots + s] = chosen[s] < 0 ? 0.0 : values[s];
+    }
+  }
+  setRouting(machine, op.getResult(), std::move(routing));
+  return success();
+}
+
+static LogicalResult executeMake(Machine &machine, RoutingMakeOp op) {
+  ArrayPtr indices = machine.getArray(op.getIndices());
+  ArrayPtr weights = machine.getArray(op.getWeights());
+  if (indices->shape != weights->shape)
+    return op.emitError("has indices of shape ")
+           << formatShape(indices->shape) << " and weights of shape "
+           << formatShape(weights->shape) << "; they have to be alike";
+  Routing routing =
+      makeRouting(indices->shape[0], op.getRouting().getType());
+  for (int64_t t = 0; t < routing.tokens; ++t) {
+    SmallDenseSet<int64_t> seen;
+    for (int64_t s = 0; s < routing.slots; ++s) {
+      int64_t i = t * routing.slots + s;
+      int64_t expert = loadElement(*indices, i).i;
+      if (expert < -1 || expert >= routing.experts)
+        return op.emitError("sends token ")
+               << t << " to expert " << expert << " in slot " << s
+               << "; experts are 0 to " << routing.experts - 1
+               << ", and -1 marks an unused slot";
+      if (expert < 0)
+        continue;
+      if (!seen.insert(expert).second)
+        return op.emitError("sends token ")
+               << t << " to expert " << expert << " twice";
+      routing.expertOf[i] = expert;
+      routing.weightOf[i] = loadElement(*weights, i).f;
+    }
+  }
+  setRouting(machine, op.getResult(), std::move(routing));
+  return success();
+}
+
+static LogicalResult executeAppend(Machine &machine, RoutingAppendOp op) {
+  RoutingPtr old = machine.getRouting(op.getRouting());
+  Routing routing =
+      makeRouting(old->tokens, cast<RoutingType>(op.getResult().getType()));
+  int64_t added = routing.experts - old->experts;
+  ArrayPtr weights =
+      op.getWeights() ? machine.getArray(op.getWeights()) : nullptr;
+  if (weights && weights->shape[0] != old->tokens)
+    return op.emitError("has weights for ")
+           << weights->shape[0] << " tokens; the routing has " << old->tokens;
+  for (int64_t t = 0; t < old->tokens; ++t) {
+    int64_t to = t * routing.slots;
+    for (int64_t s = 0; s < old->slots; ++s) {
+      routing.expertOf[to + s] = old->expertOf[t * old->slots + s];
+      routing.weightOf[to + s] = old->weightOf[t * old->slots + s];
+    }
+    for (int64_t i = 0; i < added; ++i) {
+      routing.expertOf[to + old->slots + i] = old->experts + i;
+      routing.weightOf[to + old->slots + i] =
+          weights ? loadElement(*weights, t * added + i).f : 1.0;
+    }
+  }
+  setRouting(machine, op.getResult(), std::move(routing));
+  return success();
+}
+
+static LogicalResult executeLimit(Machine &machine, RoutingLimitOp op) {
+  Routing routing = *machine.getRouting(op.getRouting());
+  int64_t capacity = op.getCapacity();
+  std::vector<int64_t> arrived(routing.experts, 0);
+  for (int64_t s = 0; s < routing.slots; ++s) {
+    for (int64_t t = 0; t < routing.tokens; ++t) {
+      int64_t i = t * routing.slots + s;
+      int32_t expert = routing.expertOf[i];
+      if (expert < 0 || arrived[expert]++ < capacity)
+        continue;
+      routing.expertOf[i] = -1;
+      routing.weightOf[i] = 0.0;
+    }
+  }
+  setRouting(machine, op.getResult(), std::move(routing));
+  return success();
+}
+
+/// Sets the result to an array whose element i is `element(i)`.
+template <typename Fn>
+static LogicalResult setView(Machine &machine, Operation *op,
+                             ArrayRef<int64_t> shape, Fn element) {
+  Value result = op->getResult(0);
+  if (failed(checkShape(op, result.getType(), shape, "the result")))
+    return failure();
+  FailureOr<MutableArrayPtr> array =
+      machine.allocate(op, result.getType(), shape);
+  if (failed(array))
+    return failure();
+  for (int64_t i = 0, e = (*array)->numElements(); i < e; ++i)
+    storeElement(**array, i, element(i));
+  machine.set(result, *array);
+  return success();
+}
+
+static void addRoutingViews(HandlerTable &table) {
+  table.add<RoutingIndicesOp>([](Machine &machine, RoutingIndicesOp op) {
+    RoutingPtr r = machine.getRouting(op.getRouting());
+    return setView(machine, op, {r->tokens, r->slots},
+                   [&](int64_t i) { return makeInt(r->expertOf[i]); });
+  });
+  table.add<RoutingWeightsOp>([](Machine &machine, RoutingWeightsOp op) {
+    RoutingPtr r = machine.getRouting(op.getRouting());
+    return setView(machine, op, {r->tokens, r->slots},
+                   [&](int64_t i) { return makeFloat(r->weightOf[i]); });
+  });
+  table.add<RoutingOffsetsOp>([](Machine &machine, RoutingOffsetsOp op) {
+    RoutingPtr r = machine.getRouting(op.getRouting());
+    return setView(machine, op, {r->experts + 1},
+                   [&](int64_t i) { return makeInt(r->offsets[i]); });
+  });
+  table.add<RoutingTokensOp>([](Machine &machine, RoutingTokensOp op) {
+    RoutingPtr r = machine.getRouting(op.getRouting());
+    return setView(machine, op, {r->numAssignments()}, [&](int64_t i) {
+      return makeInt(r->assignmentAt[i] / r->slots);
+    });
+  });
+  table.add<RoutingNumTokensOp>([](Machine &machine, RoutingNumTokensOp op) {
+    machine.set(op.getResult(),
+                makeInt(machine.getRouting(op.getRouting())->tokens));
+    return success();
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Dispatch, experts, combine
+//===----------------------------------------------------------------------===//
+
+static LogicalResult executeDispatch(Machine &machine, DispatchOp op) {
+  ArrayPtr x = machine.getArray(op.getX());
+  RoutingPtr routing = machine.getRouting(op.getRouting());
+  if (x->shape[0] != routing->tokens)
+    return op.emitError("has ")
+           << x->shape[0] << " rows in x; the routing has " << routing->tokens
+           << " tokens";
+  int64_t hidden = x->shape[1];
+  int64_t count = routing->numAssignments();
+  if (failed(checkShape(op, op.getRows().getType(), {count, hidden},
+                        "the result")))
+    return failure();
+  FailureOr<MutableArrayPtr> rows =
+      machine.allocate(op, op.getRows().getType(), {count, hidden});
+  if (failed(rows))
+    return failure();
+  double *out = (*rows)->dataAs<double>();
+  for (int64_t a = 0; a < count; ++a, out += hidden) {
+    int64_t assignment = routing->assignmentAt[a];
+    loadFloats(*x, assignment / routing->slots * hidden, hidden, out);
+    if (op.getWeighted())
+      for (int64_t h = 0; h < hidden; ++h)
+        out[h] *= routing->weightOf[assignment];
+  }
+  machine.set(op.getRows(), *rows);
+  return success();
+}
+
+static LogicalResult executeExpert(Machine &machine, ExpertOp op) {
+  ArrayPtr rows = machine.getArray(op.getRows());
+  RoutingPtr routing = machine.getRouting(op.getRouting());
+  if (rows->shape[0] != routing->numAssignments())
+    return op.emitError("has ")
+           << rows->shape[0] << " rows; the routing has "
+           << routing->numAssignments() << " assignments";
+  auto type = cast<RankedTensorType>(op.getResult().getType());
+  int64_t hidden = rows->shape[1];
+  MutableArrayPtr out;
+  auto makeOut = [&](int64_t outHidden) -> LogicalResult {
+    FailureOr<MutableArrayPtr> array =
+        machine.allocate(op, type, {rows->shape[0], outHidden});
+    if (succeeded(array))
+      out = *array;
+    return array;
+  };
+
+  for (unsigned g = 0; g < op.getNumGroups(); ++g) {
+    for (int64_t e = op.getGroupBegin(g); e < op.getGroupEnd(g); ++e) {
+      int64_t begin = routing->offsets[e];
+      int64_t count = routing->offsets[e + 1] - begin;
+      if (count == 0)
+        continue;
+      SmallVector<Datum> arguments;
+      arguments.push_back(viewOf(*rows, begin * hidden, {count, hidden}));
+      for (Value weight : op.getGroupWeights(g)) {
+        ArrayPtr all = machine.getArray(weight);
+        ArrayRef<int64_t> slice = ArrayRef(all->shape).drop_front();
+        arguments.push_back(viewOf(
+            *all, (e - op.getGroupBegin(g)) * productOf(slice), slice));
+      }
+      FailureOr<SmallVector<Datum>> results =
+          machine.run(op.getGroups()[g], arguments);
+      if (failed(results))
+        return failure();
+      const HostTensor &result = *results->front().array;
+      if (result.shape.size() != 2 || result.shape[0] != count ||
+          (out && result.shape[1] != out->shape[1]))
+        return op.emitError("body of expert ")
+               << e << " yields shape " << formatShape(result.shape) << " for "
+               << count << " rows";
+      if (!out && failed(makeOut(result.shape[1])))
+        return failure();
+      loadFloats(result, 0, result.numElements(),
+                 out->dataAs<double>() + begin * result.shape[1]);
+    }
+  }
+  if (!out && failed(makeOut(type.isDynamicDim(1) ? 0 : type.getDimSize(1))))
+    return failure();
+  machine.set(op.getResult(), out);
+  return checkShape(op, type, out->shape, "the result");
+}
+
+static LogicalResult executeCombine(Machine &machine, CombineOp op) {
+  ArrayPtr rows = machine.getArray(op.getRows());
+  RoutingPtr routing = machine.getRouting(op.getRouting());
+  if (rows->shape[0] != routing->numAssignments())
+    return op.emitError("has ")
+           << rows->shape[0] << " rows; the routing has "
+           << routing->numAssignments() << " assignments";
+  int64_t hidden = rows->shape[1];
+  SmallVector<int64_t> shape{routing->tokens, hidden};
+  if (failed(checkShape(op, op.getResult().getType(), shape, "the result")))
+    return failure();
+  FailureOr<MutableArrayPtr> result =
+      machine.allocate(op, op.getResult().getType(), shape);
+  if (failed(result))
+    return failure();
+  double *y = (*result)->dataAs<double>();
+  std::vector<double> row(hidden);
+  for (int64_t i = 0; i < routing->tokens * routing->slots; ++i) {
+    if (routing->rowOf[i] < 0)
+      continue;
+    loadFloats(*rows, routing->rowOf[i] * hidden, hidden, row.data());
+    double weight = op.getUnweighted() ? 1.0 : routing->weightOf[i];
+    double *sums = y + i / routing->slots * hidden;
+    for (int64_t h = 0; h < hidden; ++h)
+      sums[h] += weight * row[h];
+  }
+  if (op.getInit()) {
+    ArrayPtr init = machine.getArray(op.getInit());
+    if (ArrayRef(init->shape) != ArrayRef(shape))
+      return op.emitError("has an init of shape ")
+             << formatShape(init->shape) << "; the result has "
+             << formatShape(shape);
+    for (int64_t i = 0, e = init->numElements(); i < e; ++i)
+      y[i] += loadElement(*init, i).f;
+  }
+  machine.set(op.getResult(), *result);
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// FFN
+//===----------------------------------------------------------------------===//
+
+/// x W^T + b.
+static FailureOr<MutableArrayPtr> project(Machine &machine, FFNOp op,
+                                          const double *x, int64_t rows,
+                                          int64_t depth, Value weights,
+                                          Value bias) {
+  ArrayPtr w = machine.getArray(weights);
+  int64_t columns = w->shape[0];
+  if (w->shape[1] != depth)
+    return op.emitError("has weights of shape ")
+           << formatShape(w->shape) << " for rows of " << depth << " values";
+  FailureOr<MutableArrayPtr> out =
+      machine.allocate(op, op.getX().getType(), {rows, columns});
+  if (failed(out))
+    return failure();
+  double *data = (*out)->dataAs<double>();
+  addProductTransposed(x, rows, *w, columns, depth, data,
+                       machine.options.numThreads);
+  if (!bias)
+    return out;
+  ArrayPtr b = machine.getArray(bias);
+  if (b->shape.size() != 1 || b->shape[0] != columns)
+    return op.emitError("has a bias of shape ")
+           << formatShape(b->shape) << " for " << columns << " columns";
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < columns; ++c)
+      data[r * columns + c] += loadElement(*b, c).f;
+  return out;
+}
+
+/// Applies the activation to (gate, up) or (up), element by element; the
+/// result is left in `up`.
+static LogicalResult activate(Machine &machine, FFNOp op,
+                              const HostTensor *gate, HostTensor &up) {
+  int64_t count = up.numElements();
+  double *upData = up.dataAs<double>();
+  const double *gateData = gate ? gate->dataAs<double>() : nullptr;
+  if (gate && gate->shape != up.shape)
+    return op.emitError("has a gate of shape ")
+           << formatShape(gate->shape) << " and an up of shape "
+           << formatShape(up.shape);
+
+  if (Attribute activation = op.getActivationAttr()) {
+    auto model = dyn_cast<ReferenceActivationAttrInterface>(activation);
+    if (!model)
+      return emitNoModel(op, activation, "ReferenceActivationAttrInterface");
+    for (int64_t i = 0; i < count; ++i) {
+      if (gate)
+        upData[i] = model.activate({gateData[i], upData[i]});
+      else
+        upData[i] = model.activate({upData[i]});
+    }
+    return success();
+  }
+
+  Region &body = op.getBody();
+  std::optional<ScalarProgram> program =
+      ScalarProgram::build(machine, body.front());
+  SmallVector<Scalar> results;
+  for (int64_t i = 0; i < count; ++i) {
+    SmallVector<Scalar> arguments;
+    if (gate)
+      arguments.push_back(makeFloat(gateData[i]));
+    arguments.push_back(makeFloat(upData[i]));
+    if (program) {
+      if (failed(program->run(arguments, {}, results)))
+        return failure();
+      upData[i] = results[0].f;
+      continue;
+    }
+    SmallVector<Datum> data(arguments.begin(), arguments.end());
+    FailureOr<SmallVector<Datum>> yielded = machine.run(body, data);
+    if (failed(yielded))
+      return failure();
+    upData[i] = yielded->front().scalar.f;
+  }
+  return success();
+}
+
+static LogicalResult executeFFN(Machine &machine, FFNOp op) {
+  ArrayPtr x = machine.getArray(op.getX());
+  int64_t rows = x->shape[0], hidden = x->shape[1];
+  std::vector<double> input(rows * hidden);
+  loadFloats(*x, 0, rows * hidden, input.data());
+
+  MutableArrayPtr gate;
+  if (op.getGate()) {
+    auto projected = project(machine, op, input.data(), rows, hidden,
+                             op.getGate(), op.getGateBias());
+    if (failed(projected))
+      return failure();
+    gate = *projected;
+  }
+  auto up = project(machine, op, input.data(), rows, hidden, op.getUp(),
+                    op.getUpBias());
+  if (failed(up) || failed(activate(machine, op, gate.get(), **up)))
+    return failure();
+  auto down = project(machine, op, (*up)->dataAs<double>(), rows,
+                      (*up)->shape[1], op.getDown(), op.getDownBias());
+  if (failed(down))
+    return failure();
+  machine.set(op.getResult(), *down);
+  return checkShape(op, op.getResult().getType(), (*down)->shape,
+                    "the result");
+}
+
+void addMoeOps(HandlerTable &table) {
+  table.add<RouterOp>(executeRouter);
+  table.add<RoutingMakeOp>(executeMake);
+  table.add<RoutingAppendOp>(executeAppend);
+  table.add<RoutingLimitOp>(executeLimit);
+  addRoutingViews(table);
+  table.add<DispatchOp>(executeDispatch);
+  table.add<ExpertOp>(executeExpert);
+  table.add<CombineOp>(executeCombine);
+  table.add<FFNOp>(executeFFN);
+}
+
+} // namespace moe::reference

@@ -1,0 +1,31 @@
+//===- Products.h - Products of rows with weights ---------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The one place of the interpreter that is written for speed.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_REFERENCE_PRODUCTS_H
+#define MOE_LIB_REFERENCE_PRODUCTS_H
+
+#include "Values.h"
+
+namespace moe::reference {
+
+/// out[r, n] += sum_k x[r, k] * w[n, k] in double. `weights` is [columns,
+/// depth] in any float type. Each sum has one fixed order, whatever the number
+/// of rows and threads.
+void addProductTransposed(const double *x, int64_t rows,
+                          const HostTensor &weights, int64_t columns,
+                          int64_t depth, double *out, unsigned threads);
+
+/// out[r, n] += sum_k x[r, k] * w[k, n].
+void addProduct(const double *x, int64_t rows, const HostTensor &weights,
+                int64_t columns, int64_t depth, double *out, unsigned threads);
+
+} // namespace moe::reference
+
+#endif // MOE_LIB_REFERENCE_PRODUCTS_H
