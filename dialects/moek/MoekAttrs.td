@@ -1,0 +1,102 @@
+//===- MoekAttrs.td - Schedules and targets -*- tablegen -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOEK_ATTRS_TD
+#define MOEK_ATTRS_TD
+
+include "moek/MoekDialect.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+
+class Moek_Attr<string name, string attrMnemonic>
+    : AttrDef<Moek_Dialect, name> {
+  let mnemonic = attrMnemonic;
+}
+
+def Moek_Inner : I32EnumAttr<"Inner", "how a micro-kernel multiplies", [
+    I32EnumAttrCase<"Fma", 0, "fma">,
+    I32EnumAttrCase<"Widen", 1, "widen">,
+    I32EnumAttrCase<"DotBF16", 2, "dot_bf16">]> {
+  let cppNamespace = "::moek";
+  let genSpecializedAttr = 0;
+}
+def Moek_InnerAttr : EnumAttr<Moek_Dialect, Moek_Inner, "inner"> {
+  let assemblyFormat = "$value";
+}
+
+def Moek_CpuAttr : Moek_Attr<"Cpu", "cpu"> {
+  let summary = "A CPU as the schedule selection sees it";
+  let description = [{
+    `name` and `features` are LLVM's CPU and feature string; `lanes` is the
+    number of f32 in a vector register, `registers` how many there are; cache
+    sizes are in bytes per core. `bf16_dot` says that `vdpbf16ps` exists.
+    Placed on the module as `moek.target`.
+
+    ```mlir
+    module attributes {moek.target = #moek.cpu<"x86-64-v4", features = "",
+        lanes = 16, registers = 32, l1 = 32768, l2 = 1048576, bf16_dot = false>} {}
+    ```
+  }];
+  let parameters = (ins StringRefParameter<>:$name,
+                        StringRefParameter<>:$features,
+                        "int64_t":$lanes, "int64_t":$registers,
+                        "int64_t":$l1, "int64_t":$l2, "bool":$bf16_dot);
+  let assemblyFormat = [{
+    `<` $name `,` `features` `=` $features `,` `lanes` `=` $lanes `,`
+    `registers` `=` $registers `,` `l1` `=` $l1 `,` `l2` `=` $l2 `,`
+    `bf16_dot` `=` $bf16_dot `>`
+  }];
+  let genVerifyDecl = 1;
+}
+
+def Moek_PanelsAttr : Moek_Attr<"Panels", "panels"> {
+  let summary = "The packed layout of expert weights";
+  let description = [{
+    `[N, K]` weights become panels of `columns` output columns, K-major, `k_block`
+    consecutive k of a column side by side (2 for pairs of bf16). With
+    `interleave = c`, a panel holds `c` columns of the first matrix and then the
+    same `c` columns of the second (gate and up), so that an epilogue finds both
+    in registers.
+  }];
+  let parameters = (ins "int64_t":$columns, "int64_t":$k_block,
+                        "int64_t":$interleave);
+  let assemblyFormat = [{
+    `<` `columns` `=` $columns `,` `k_block` `=` $k_block `,` `interleave` `=`
+    $interleave `>`
+  }];
+  let genVerifyDecl = 1;
+}
+
+def Moek_ScheduleAttr : Moek_Attr<"Schedule", "schedule"> {
+  let summary = "How a grouped matmul runs on a target";
+  let description = [{
+    | parameter | unit | meaning |
+    |---|---|---|
+    | `inner` | | `fma` (f32 weights), `widen` (bf16 weights widened to f32), `dot_bf16` |
+    | `lanes` | f32 | width of a vector register |
+    | `rows` | rows | largest register tile; there is one exact kernel for each count up to it |
+    | `block_rows` | rows | rows whose accumulators are parked between chunks of k |
+    | `chunk` | bytes | panel bytes per chunk of k when several tiles share it |
+    | `run` | bytes | consecutive panel bytes that make one work item |
+    | `stream_rows` | rows | up to here the panel is prefetched `stream_ahead` bytes ahead |
+    | `stream_ahead` | bytes | 0 leaves it to the hardware prefetcher |
+    | `tile_ahead` | bytes | prefetch distance of a single tile with more rows |
+  }];
+  let parameters = (ins EnumParameter<Moek_Inner>:$inner, "int64_t":$lanes,
+                        "int64_t":$rows, "int64_t":$block_rows,
+                        "int64_t":$chunk, "int64_t":$run,
+                        "int64_t":$stream_rows, "int64_t":$stream_ahead,
+                        "int64_t":$tile_ahead);
+  let assemblyFormat = [{
+    `<` $inner `,` `lanes` `=` $lanes `,` `rows` `=` $rows `,` `block_rows` `=`
+    $block_rows `,` `chunk` `=` $chunk `,` `run` `=` $run `,` `stream_rows` `=`
+    $stream_rows `,` `stream_ahead` `=` $stream_ahead `,` `tile_ahead` `=`
+    $tile_ahead `>`
+  }];
+  let genVerifyDecl = 1;
+}
+
+#endif // MOEK_ATTRS_TD

@@ -1,0 +1,81 @@
+//===- MoekBufferize.cpp - Bufferization of the kernel-level ops -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Every op is in destination style, so its buffers are those of its operands;
+// only the rebuilding on memrefs is ours.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moek/Moek.h"
+
+#include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
+#include "mlir/Dialect/Bufferization/IR/DstBufferizableOpInterfaceImpl.h"
+#include "mlir/IR/Dialect.h"
+
+using namespace mlir;
+using namespace mlir::bufferization;
+using namespace moek;
+
+namespace {
+template <typename OpTy>
+struct DstModel : public DstBufferizableOpInterfaceExternalModel<DstModel<OpTy>,
+                                                                 OpTy> {
+  bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
+                              const AnalysisState &) const {
+    // Inits are written whole (their unwritten rows are undefined).
+    return cast<DestinationStyleOpInterface>(op).isDpsInput(&operand);
+  }
+
+  // The kernels read inputs (the gathered x, the routing) after they have
+  // begun to write their outputs.
+  bool bufferizesToElementwiseAccess(Operation *, const AnalysisState &,
+                                     ArrayRef<OpOperand *>) const {
+    return false;
+  }
+
+  LogicalResult bufferize(Operation *op, RewriterBase &rewriter,
+                          const BufferizationOptions &options,
+                          BufferizationState &state) const {
+    auto dst = cast<DestinationStyleOpInterface>(op);
+    if (!dst.hasPureTensorSemantics())
+      return op->emitOpError("mixes tensors and memrefs");
+    SmallVector<Value> operands, inits;
+    for (OpOperand &operand : op->getOpOperands()) {
+      Value v = operand.get();
+      if (isa<TensorType>(v.getType())) {
+        FailureOr<Value> buffer = getBuffer(rewriter, v, options, state);
+        if (failed(buffer))
+          return failure();
+        v = *buffer;
+      }
+      operands.push_back(v);
+      if (dst.isDpsInit(&operand))
+        inits.push_back(v);
+    }
+    rewriter.setInsertionPoint(op);
+    OperationState newState(op->getLoc(), op->getName(), operands,
+                            TypeRange(), op->getAttrs());
+    newState.propertiesAttr = op->getPropertiesAsAttribute();
+    for (unsigned i = 0; i < op->getNumRegions(); ++i)
+      newState.addRegion();
+    Operation *created = rewriter.create(newState);
+    for (auto [from, to] : llvm::zip(op->getRegions(), created->getRegions()))
+      rewriter.inlineRegionBefore(from, to, to.begin());
+    replaceOpWithBufferizedValues(rewriter, op, inits);
+    return success();
+  }
+};
+} // namespace
+
+void moek::registerBufferizableModels(DialectRegistry &registry) {
+  registry.addExtension(+[](MLIRContext *context, MoekDialect *) {
+    RouteOp::attachInterface<DstModel<RouteOp>>(*context);
+    IndexOp::attachInterface<DstModel<IndexOp>>(*context);
+    GroupedMatmulOp::attachInterface<DstModel<GroupedMatmulOp>>(*context);
+    GatherOp::attachInterface<DstModel<GatherOp>>(*context);
+    CombineOp::attachInterface<DstModel<CombineOp>>(*context);
+  });
+}

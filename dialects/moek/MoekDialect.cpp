@@ -1,0 +1,95 @@
+//===- MoekDialect.cpp - The dialect, its attributes and types -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "moek/Moek.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace moek;
+
+#include "moek/MoekDialect.cpp.inc"
+#include "moek/MoekEnums.cpp.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "moek/MoekAttrs.cpp.inc"
+
+void MoekDialect::initialize() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "moek/MoekAttrs.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "moek/MoekOps.cpp.inc"
+      >();
+}
+
+LogicalResult CpuAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                              StringRef name, StringRef features, int64_t lanes,
+                              int64_t registers, int64_t l1, int64_t l2,
+                              bool bf16Dot) {
+  if (lanes != 4 && lanes != 8 && lanes != 16)
+    return emitError() << "lanes must be 4, 8 or 16 f32, got " << lanes;
+  if (registers < 8 || l1 <= 0 || l2 <= 0)
+    return emitError() << "a CPU needs at least 8 vector registers and "
+                          "positive cache sizes";
+  return success();
+}
+
+LogicalResult PanelsAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                 int64_t columns, int64_t kBlock,
+                                 int64_t interleave) {
+  if (columns <= 0 || columns % 16 != 0)
+    return emitError() << "columns must be a positive multiple of 16, got "
+                       << columns;
+  if (kBlock != 1 && kBlock != 2)
+    return emitError() << "k_block must be 1 or 2, got " << kBlock;
+  if (interleave != 0 && interleave * 2 != columns)
+    return emitError() << "interleave must be 0 or half of the columns ("
+                       << columns / 2 << "), got " << interleave;
+  return success();
+}
+
+LogicalResult
+ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, Inner inner,
+                     int64_t lanes, int64_t rows, int64_t blockRows,
+                     int64_t chunk, int64_t run, int64_t streamRows,
+                     int64_t streamAhead, int64_t tileAhead) {
+  if (lanes != 8 && lanes != 16)
+    return emitError() << "lanes must be 8 or 16, got " << lanes;
+  if (inner == Inner::DotBF16 && lanes != 16)
+    return emitError() << "dot_bf16 needs 16 lanes, got " << lanes;
+  // One accumulator more than the registers hold spills in the innermost loop.
+  int64_t registers = lanes == 16 ? 32 : 16;
+  int64_t limit = inner == Inner::Widen && lanes == 16 ? 12
+                                                       : (registers - 4) / 2;
+  if (rows < 1 || rows > limit)
+    return emitError() << "a tile of " << rows << " rows by 2 vectors does not "
+                       << "fit the registers; rows must be from 1 to " << limit
+                       << " for this inner kernel and width";
+  if (blockRows < rows)
+    return emitError() << "block_rows (" << blockRows
+                       << ") must be at least rows (" << rows << ")";
+  if (chunk < 1024 || chunk % 1024 != 0)
+    return emitError() << "chunk must be a positive multiple of 1024 bytes "
+                          "(8 steps of k), got "
+                       << chunk;
+  if (run < 1)
+    return emitError() << "run must be positive, got " << run;
+  if (streamRows < 0 || streamAhead < 0 || tileAhead < 0)
+    return emitError() << "prefetch rows and distances cannot be negative";
+  return success();
+}
+
+int64_t moek::getPaddedRowLength(int64_t k, Type element) {
+  int64_t bytes = element.getIntOrFloatBitWidth() / 8;
+  int64_t lines = (k * bytes + 63) / 64;
+  return (lines | 1) * 64 / bytes;
+}

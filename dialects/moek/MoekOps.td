@@ -1,0 +1,258 @@
+//===- MoekOps.td - Kernel-level operations -*- tablegen -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOEK_OPS_TD
+#define MOEK_OPS_TD
+
+include "moek/MoekAttrs.td"
+include "moe/MoeInterfaces.td"
+include "mlir/Interfaces/ControlFlowInterfaces.td"
+include "mlir/Interfaces/DestinationStyleOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class Moek_Op<string mnemonic, list<Trait> traits = []>
+    : Op<Moek_Dialect, mnemonic, traits>;
+
+// Destination style: pure on tensors, reads its inputs and writes its inits on
+// memrefs.
+class Moek_DstOp<string mnemonic, list<Trait> traits = []>
+    : Moek_Op<mnemonic, !listconcat(traits, [
+        DestinationStyleOpInterface,
+        DeclareOpInterfaceMethods<MemoryEffectsOpInterface>])> {
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() {
+      return getOutputsMutable();
+    }
+  }];
+}
+
+def Moek_Shaped : AnyTypeOf<[AnyRankedTensor, AnyStridedMemRef]>;
+
+def Moek_YieldOp : Moek_Op<"yield", [Pure, Terminator, ReturnLike]> {
+  let summary = "Ends a score, weight or epilogue region";
+  let arguments = (ins Variadic<AnyType>:$values);
+  let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
+  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
+}
+
+def Moek_PackOp : Moek_Op<"pack", [Pure]> {
+  let summary = "Packs expert weights into panels";
+  let description = [{
+    `parts[i]` is one of the `[E, N, K]` (or `[N, K]`, one expert) weights. With
+    `interleave` the parts come in pairs (gate, up) of one group of experts; the
+    groups follow one another along the expert dimension. The result is
+    `[E, panels, k_padded / k_block, columns, k_block]`, padded with zeros.
+
+    A pack of function arguments moves into the packed weights file
+    (`moek-hoist-packing`); nothing is packed at run time.
+
+    ```mlir
+    %p = moek.pack %wg, %wu layout <columns = 32, k_block = 2, interleave = 16>
+        : tensor<128x768x2048xbf16>, tensor<128x768x2048xbf16>
+          -> tensor<128x48x1024x32x2xbf16>
+    ```
+  }];
+  let arguments = (ins Variadic<AnyRankedTensor>:$parts, Moek_PanelsAttr:$layout);
+  let results = (outs AnyRankedTensor:$packed);
+  let assemblyFormat = [{
+    $parts `layout` $layout attr-dict `:` type($parts) `->` type($packed)
+  }];
+  let hasVerifier = 1;
+}
+
+def Moek_RouteOp : Moek_DstOp<"route", [AttrSizedOperandSegments, IsolatedFromAbove,
+    SingleBlockImplicitTerminator<"YieldOp">]> {
+  let summary = "Scores, selects, weighs, counts and packs in one pass over the tokens";
+  let description = [{
+    For every token: the logits `z = x Wr^T` (with `x` and the packed router
+    weight `router`, f32) or the given `rows` of `[T, E]` tensors, the `vectors`
+    (`[E]`, the same for every token, such as biases) go into the region
+    `scores`, which yields the values to select by and the values to weigh by.
+    `policy` selects `K` of `E` experts; the region `weigh` turns their values
+    into weights. `always` appends that many experts that every token takes, in
+    the last slots, with weight 1 or from `always_weights` `[T, always]`.
+    `capacity` keeps the first arrivals of each expert (slot-major, then token
+    order); dropped slots become -1.
+
+    The results are the routing tensors of the dialect's description, in the
+    order `indices, weights, offsets, active, tokens, positions, row_weights`.
+    The region arguments are vectors: `z` (if `x` is there), one per `rows`, one
+    per `vectors`, all `vector<E x f32>`; `weigh` takes and yields
+    `vector<K x f32>`.
+  }];
+  let arguments = (ins
+    Optional<Moek_Shaped>:$x, Optional<Moek_Shaped>:$router,
+    Variadic<Moek_Shaped>:$rows, Variadic<Moek_Shaped>:$vectors,
+    Optional<Moek_Shaped>:$always_weights,
+    Variadic<Moek_Shaped>:$outputs,
+    Moe_SelectionPolicyAttrInterface:$policy, I64Attr:$experts,
+    DefaultValuedAttr<I64Attr, "0">:$always, OptionalAttr<I64Attr>:$capacity,
+    OptionalAttr<Moek_ScheduleAttr>:$schedule);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let regions = (region SizedRegion<1>:$scores, SizedRegion<1>:$weigh);
+  let assemblyFormat = [{
+    $policy `experts` `(` $experts `)` (`logits` `(` $x^ `,` $router `:` type($x) `,` type($router) `)`)?
+    (`rows` `(` $rows^ `:` type($rows) `)`)?
+    (`vectors` `(` $vectors^ `:` type($vectors) `)`)?
+    (`always` `(` $always^ `)`)?
+    (`always_weights` `(` $always_weights^ `:` type($always_weights) `)`)?
+    (`capacity` `(` $capacity^ `)`)? (`schedule` `(` $schedule^ `)`)?
+    `outs` `(` $outputs `:` type($outputs) `)`
+    attr-dict-with-keyword `scores` $scores `weigh` $weigh
+    (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutputsMutable(); }
+    /// Experts including the appended ones, slots including theirs.
+    int64_t getTotalExperts() { return getExperts() + getAlways(); }
+    int64_t getSelectedSlots();
+    int64_t getTotalSlots() { return getSelectedSlots() + getAlways(); }
+    ::mlir::Value getIndices() { return getOutputs()[0]; }
+    ::mlir::Value getSlotWeights() { return getOutputs()[1]; }
+    ::mlir::Value getOffsets() { return getOutputs()[2]; }
+    ::mlir::Value getActive() { return getOutputs()[3]; }
+    ::mlir::Value getTokens() { return getOutputs()[4]; }
+    ::mlir::Value getPositions() { return getOutputs()[5]; }
+    ::mlir::Value getRowWeights() { return getOutputs()[6]; }
+  }];
+  let hasVerifier = 1;
+}
+
+def Moek_IndexOp : Moek_DstOp<"index"> {
+  let summary = "Counts and packs a routing given by indices and weights";
+  let description = [{
+    Builds `offsets, active, tokens, positions, row_weights` from `indices` and
+    `weights` `[T, K]`. An index outside `[0, E)` is an unused slot.
+  }];
+  let arguments = (ins Moek_Shaped:$indices, Moek_Shaped:$weights,
+                       Variadic<Moek_Shaped>:$outputs, I64Attr:$experts);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `experts` `(` $experts `)` `ins` `(` $indices `,` $weights `:` type($indices) `,` type($weights) `)`
+    `outs` `(` $outputs `:` type($outputs) `)` attr-dict (`->` type($results)^)?
+  }];
+  let hasVerifier = 1;
+}
+
+def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegments, IsolatedFromAbove,
+    SingleBlockImplicitTerminator<"YieldOp">]> {
+  let summary = "Every expert's rows times its own packed weights, with what comes before and after";
+  let description = [{
+    For each expert `e` and each of its rows `r` in `[offsets[e], offsets[e+1])`:
+
+        a   = lhs[gather ? gather[r] : r][0 : k] * (gather_weights ? gather_weights[r] : 1)
+        c_i = a . packed part i of expert e (+ bias i of e),   i = 0 (, 1)
+        v   = epilogue(c_0 (, c_1))                            elementwise, n columns
+        out[r] = v                                             without `positions`
+        out[t] = init[t] + sum over slots s, ascending, of weights[t, s] * v[positions[t, s]]
+
+    `parts` is 1 or 2 (gate and up, interleaved in the packed weights). `n` and
+    `k` are the logical sizes; `lhs` and `out` may have longer rows (padding).
+    The sum over k has one fixed order, whatever the number of rows, so results
+    do not depend on how many tokens share an expert, or on threads. With
+    `positions` the weighted combine is part of the kernel: its sum runs in
+    slot order and is as deterministic. Without `slot_weights` weights are 1.
+
+    The epilogue region takes one f32 per part and yields one f32: any
+    elementwise body (arith and math ops); it is vectorized by the lowering.
+
+    ```mlir
+    %h = moek.grouped_matmul n(768) k(2048) lhs(%x : tensor<?x2048xf32>)
+        rhs(%w : tensor<128x48x2048x32x1xf32>) groups(%offsets, %active : tensor<129xi32>, tensor<129xi32>)
+        gather(%tokens : tensor<?xi32>) outs(%init : tensor<?x784xf32>) epilogue {
+      ^bb0(%g: f32, %u: f32):
+        ...
+        moek.yield %v : f32
+      } -> tensor<?x784xf32>
+    ```
+  }];
+  let arguments = (ins
+    Moek_Shaped:$lhs, Moek_Shaped:$rhs,
+    Moek_Shaped:$offsets, Moek_Shaped:$active,
+    Optional<Moek_Shaped>:$gather, Optional<Moek_Shaped>:$gather_weights,
+    Variadic<Moek_Shaped>:$biases,
+    Optional<Moek_Shaped>:$positions, Optional<Moek_Shaped>:$slot_weights,
+    Optional<Moek_Shaped>:$init,
+    Variadic<Moek_Shaped>:$outputs,
+    I64Attr:$n, I64Attr:$k, DefaultValuedAttr<I64Attr, "1">:$parts,
+    OptionalAttr<Moek_ScheduleAttr>:$schedule);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let regions = (region SizedRegion<1>:$epilogue);
+  let assemblyFormat = [{
+    `n` `(` $n `)` `k` `(` $k `)` (`parts` `(` $parts^ `)`)?
+    `lhs` `(` $lhs `:` type($lhs) `)` `rhs` `(` $rhs `:` type($rhs) `)`
+    `groups` `(` $offsets `,` $active `:` type($offsets) `,` type($active) `)`
+    (`gather` `(` $gather^ `:` type($gather) `)`)?
+    (`gather_weights` `(` $gather_weights^ `:` type($gather_weights) `)`)?
+    (`biases` `(` $biases^ `:` type($biases) `)`)?
+    (`combine` `(` $positions^ `:` type($positions) `)`)?
+    (`slot_weights` `(` $slot_weights^ `:` type($slot_weights) `)`)?
+    (`init` `(` $init^ `:` type($init) `)`)?
+    (`schedule` `(` $schedule^ `)`)?
+    `outs` `(` $outputs `:` type($outputs) `)` attr-dict-with-keyword
+    `epilogue` $epilogue (`->` type($results)^)?
+  }];
+  let hasVerifier = 1;
+}
+
+def Moek_GatherOp : Moek_DstOp<"gather", [AttrSizedOperandSegments]> {
+  let summary = "Rows of a matrix in routing order";
+  let description = [{
+    `out[r] = x[tokens[r]] * (row_weights ? row_weights[r] : 1)` for every row
+    `r < offsets[E]`; the other rows are left as they are. The unfused form of
+    the `gather` operand of `moek.grouped_matmul`.
+  }];
+  let arguments = (ins Moek_Shaped:$x, Moek_Shaped:$tokens, Moek_Shaped:$offsets,
+                       Optional<Moek_Shaped>:$row_weights,
+                       Variadic<Moek_Shaped>:$outputs);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `ins` `(` $x `,` $tokens `,` $offsets `:` type($x) `,` type($tokens) `,` type($offsets) `)`
+    (`row_weights` `(` $row_weights^ `:` type($row_weights) `)`)?
+    `outs` `(` $outputs `:` type($outputs) `)` attr-dict (`->` type($results)^)?
+  }];
+  let hasVerifier = 1;
+}
+
+def Moek_CombineOp : Moek_DstOp<"combine", [AttrSizedOperandSegments]> {
+  let summary = "Weighted sum of a token's rows in slot order";
+  let description = [{
+    `out[t] = init[t] + sum over s of slot_weights[t, s] * rows[positions[t, s]]`
+    in ascending `s`, in f32; the unfused form of the `combine` operand of
+    `moek.grouped_matmul`. Without `slot_weights` the weights are 1.
+  }];
+  let arguments = (ins Moek_Shaped:$rows, Moek_Shaped:$positions,
+                       Optional<Moek_Shaped>:$slot_weights,
+                       Optional<Moek_Shaped>:$init,
+                       Variadic<Moek_Shaped>:$outputs);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `ins` `(` $rows `,` $positions `:` type($rows) `,` type($positions) `)`
+    (`slot_weights` `(` $slot_weights^ `:` type($slot_weights) `)`)?
+    (`init` `(` $init^ `:` type($init) `)`)?
+    `outs` `(` $outputs `:` type($outputs) `)` attr-dict (`->` type($results)^)?
+  }];
+  let hasVerifier = 1;
+}
+
+def Moek_NumThreadsOp : Moek_Op<"num_threads", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "Threads of the runtime the entry point was called with";
+  let results = (outs Index:$threads);
+  let assemblyFormat = "attr-dict";
+}
+
+def Moek_TraceOp : Moek_Op<"trace", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "Marks the begin or the end of a phase for the runtime's trace hook";
+  let description = [{
+    `kind` is `begin`, `end` or `routing`; the last takes `offsets`, `indices`
+    and `weights`. Costs one test of a pointer when no hook is set.
+  }];
+  let arguments = (ins StrAttr:$kind, StrAttr:$phase,
+                       Variadic<AnyStridedMemRef>:$routing);
+  let assemblyFormat = "$kind $phase (`(` $routing^ `:` type($routing) `)`)? attr-dict";
+}
+
+#endif // MOEK_OPS_TD

@@ -1,0 +1,28 @@
+//===- Passes.h - moek to vector -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_CONVERSION_MOEKTOVECTOR_PASSES_H
+#define MOE_MLIR_CONVERSION_MOEKTOVECTOR_PASSES_H
+
+#include "moek/Moek.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/Pass.h"
+
+namespace moe {
+#define GEN_PASS_DECL
+#define GEN_PASS_REGISTRATION
+#include "moe-mlir/Conversion/MoekToVector/Passes.h.inc"
+} // namespace moe
+
+#endif // MOE_MLIR_CONVERSION_MOEKTOVECTOR_PASSES_H

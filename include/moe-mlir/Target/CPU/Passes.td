@@ -1,0 +1,39 @@
+//===- Passes.td - Decisions for a CPU -*- tablegen -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_TARGET_CPU_PASSES_TD
+#define MOE_TARGET_CPU_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def SelectSchedule : Pass<"moek-select-schedule", "::mlir::ModuleOp"> {
+  let summary = "Give every moek op the schedule of a CPU";
+  let description = [{
+    Chooses register tiles, cache blocks and prefetch distances from the
+    vector width, the registers and the cache sizes of the CPU, and writes them
+    as `#moek.schedule` on the ops, where they can be read, tested and
+    overridden: an op that has a schedule keeps it. The CPU is the pass option,
+    or the module's `moek.target` attribute, or both agree.
+
+    Rows that one grouped matmul hands to another are padded to the pitch the
+    kernels want, and become bf16 where the second multiplies with `dot_bf16`.
+
+    ```mlir
+    %h = moek.grouped_matmul n(768) k(2048) ... outs(%0 : tensor<?x768xf32>) ...
+    // for x86-64-v4-bf16 becomes
+    %h = moek.grouped_matmul n(768) k(2048) ...
+         schedule(<dot_bf16, lanes = 16, rows = 14, ...>)
+         outs(%0 : tensor<?x800xbf16>) ...
+    ```
+  }];
+  let options = [
+    Option<"cpu", "cpu", "std::string", "\"\"",
+           "A known CPU, such as x86-64-v4; empty takes moek.target of the module">
+  ];
+  let dependentDialects = ["::mlir::tensor::TensorDialect"];
+}
+
+#endif // MOE_TARGET_CPU_PASSES_TD

@@ -1,0 +1,54 @@
+//===- ConvertMoekToVector.cpp - moek on memrefs to scf and vector -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Conversion/MoekToVector/Passes.h"
+
+#include "Lowerings.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+namespace moe {
+#define GEN_PASS_DEF_CONVERTMOEKTOVECTOR
+#include "moe-mlir/Conversion/MoekToVector/Passes.h.inc"
+} // namespace moe
+
+using namespace mlir;
+
+namespace {
+struct ConvertMoekToVector
+    : public moe::impl::ConvertMoekToVectorBase<ConvertMoekToVector> {
+  void runOnOperation() override {
+    SmallVector<DestinationStyleOpInterface> ops;
+    getOperation().walk([&](DestinationStyleOpInterface op) {
+      if (isa_and_nonnull<moek::MoekDialect>(op->getDialect()))
+        ops.push_back(op);
+    });
+    for (DestinationStyleOpInterface op : ops) {
+      if (!op.hasPureBufferSemantics()) {
+        op->emitOpError("is still on tensors; bufferize before this pass");
+        return signalPassFailure();
+      }
+      moe::Emitter e(op->getLoc(), OpBuilder(op));
+      LogicalResult result =
+          TypeSwitch<Operation *, LogicalResult>(op)
+              .Case([&](moek::RouteOp op) { return moe::lowerRoute(e, op); })
+              .Case([&](moek::IndexOp op) { return moe::lowerIndex(e, op); })
+              .Case([&](moek::GroupedMatmulOp op) {
+                return moe::lowerGroupedMatmul(e, op);
+              })
+              .Case([&](moek::GatherOp op) { return moe::lowerGather(e, op); })
+              .Case(
+                  [&](moek::CombineOp op) { return moe::lowerCombine(e, op); })
+              .Default([](Operation *op) {
+                return op->emitOpError("has no lowering to vector");
+              });
+      if (failed(result))
+        return signalPassFailure();
+      op->erase();
+    }
+  }
+};
+} // namespace

@@ -1,0 +1,183 @@
+//===- RowKernels.cpp - Gather and combine -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "Lowerings.h"
+
+using namespace mlir;
+using namespace moe;
+
+Value moe::emitScratch(Emitter &e, MemRefType type, ValueRange sizes) {
+  return memref::AllocOp::create(e, type, sizes, e.getI64IntegerAttr(64));
+}
+
+void moe::emitTrace(Emitter &e, StringRef kind, StringRef phase,
+                    ValueRange routing) {
+  moek::TraceOp::create(e, e.getStringAttr(kind), e.getStringAttr(phase),
+                        routing);
+}
+
+Value moe::emitItemSize(Emitter &e, Value units, int64_t minimum) {
+  Value threads = moek::NumThreadsOp::create(e, e.getIndexType());
+  return e.max(e.idx(std::max<int64_t>(1, minimum)),
+               e.ceilDiv(units, e.mul(threads, 4)));
+}
+
+/// Below this many bytes a second thread costs more than it brings.
+static constexpr int64_t kItemBytes = 65536;
+
+void moe::emitGatherRows(Emitter &e, Value src, Value tokens, Value weights,
+                         Value rows, int64_t k, Value dst) {
+  auto dstType = cast<MemRefType>(dst.getType());
+  auto srcType = cast<MemRefType>(src.getType());
+  VectorType readType = e.vec(16, srcType.getElementType());
+  VectorType writeType = e.vec(16, dstType.getElementType());
+  Value size = emitItemSize(e, rows, kItemBytes / (k * 4));
+  e.parallel(e.ceilDiv(rows, size), [&](Emitter &e, Value item) {
+    Value first = e.mul(item, size);
+    Value last = e.min(e.add(first, size), rows);
+    e.loop(first, last, 1, [&](Emitter &e, Value r) {
+      Value from = tokens ? e.loadIndex(tokens, ValueRange{r}) : r;
+      Value weight;
+      if (weights)
+        weight = e.splat(e.load(weights, ValueRange{r}), e.vecF32());
+      auto copy = [&](Emitter &e, Value column, Value mask) {
+        Value v;
+        if (mask)
+          v = vector::MaskedLoadOp::create(e, readType, src,
+                                           ValueRange{from, column}, mask,
+                                           e.zeros(readType));
+        else
+          v = vector::LoadOp::create(e, readType, src,
+                                     ValueRange{from, column});
+        if (weight)
+          v = arith::MulFOp::create(e, v, weight);
+        if (readType.getElementTypeBitWidth() >
+            writeType.getElementTypeBitWidth())
+          v = arith::TruncFOp::create(e, writeType, v);
+        else if (readType != writeType)
+          v = arith::ExtFOp::create(e, writeType, v);
+        // The padded row has room for the whole last vector; a plain row of
+        // moek.gather has not.
+        if (mask && dstType.getDimSize(1) < (k + 15) / 16 * 16)
+          vector::MaskedStoreOp::create(e, dst, ValueRange{r, column}, mask, v);
+        else
+          vector::StoreOp::create(e, v, dst, ValueRange{r, column});
+      };
+      e.loop(e.idx(0), e.idx(k / 16 * 16), 16,
+             [&](Emitter &e, Value column) { copy(e, column, Value()); });
+      if (k % 16 != 0) {
+        Value mask = vector::CreateMaskOp::create(
+            e, e.vec(16, e.getI1Type()), ValueRange{e.idx(k % 16)});
+        copy(e, e.idx(k / 16 * 16), mask);
+      }
+    });
+  });
+}
+
+void moe::emitCombineRows(Emitter &e, Value rows, Value positions,
+                          Value slotWeights, Value init, Value out,
+                          int64_t n) {
+  int64_t slots = cast<MemRefType>(positions.getType()).getDimSize(1);
+  Value tokens = e.dim(out, 0);
+  // Few tokens are shared out by columns, many by tokens.
+  constexpr int64_t columnsPerItem = 1024;
+  int64_t columnItems = (n + columnsPerItem - 1) / columnsPerItem;
+  Value threads = moek::NumThreadsOp::create(e, e.getIndexType());
+  Value few = e.lt(tokens, e.mul(threads, 4));
+  int64_t unitBytes = std::min(n, columnsPerItem) * 4 * (slots + 1);
+  Value parts = e.select(few, e.idx(columnItems), e.idx(1));
+  Value size = e.select(
+      few,
+      e.max(e.idx(1), e.ceilDiv(e.idx(kItemBytes), e.idx(unitBytes))),
+      emitItemSize(e, tokens, kItemBytes / (n * 4 * (slots + 1))));
+  Value tokenItems = e.ceilDiv(tokens, size);
+  e.parallel(e.mul(tokenItems, parts), [&](Emitter &e, Value item) {
+    Value part = e.rem(item, parts), block = e.div(item, parts);
+    Value firstToken = e.mul(block, size);
+    Value lastToken = e.min(e.add(firstToken, size), tokens);
+    // Whole groups of 16 columns; the rest of n belongs to the last part.
+    Value groups = e.idx(n / 16);
+    Value firstColumn = e.mul(e.div(e.mul(part, groups), parts), 16);
+    Value lastColumn =
+        e.mul(e.div(e.mul(e.add(part, 1), groups), parts), 16);
+    auto sum = [&](Emitter &e, Value token, Value column, Value mask) {
+      VectorType type = e.vecF32();
+      Value zeros = e.zeros(type);
+      auto read = [&](Value memref, Value row) -> Value {
+        if (mask)
+          return vector::MaskedLoadOp::create(
+              e, type, memref, ValueRange{row, column}, mask, zeros);
+        return vector::LoadOp::create(e, type, memref,
+                                      ValueRange{row, column});
+      };
+      auto overSlots = scf::ForOp::create(e, e.idx(0), e.idx(slots), e.idx(1),
+                                          ValueRange{zeros});
+      {
+        OpBuilder::InsertionGuard guard(e);
+        e.setInsertionPointToStart(overSlots.getBody());
+        Value slot = overSlots.getInductionVar();
+        Value acc = overSlots.getRegionIterArg(0);
+        Value position = e.load(positions, ValueRange{token, slot});
+        Value used = e.cmp(arith::CmpIPredicate::sge, position, e.i32(0));
+        auto add = scf::IfOp::create(e, TypeRange{type}, used, true);
+        {
+          OpBuilder::InsertionGuard guard(e);
+          e.setInsertionPointToStart(add.thenBlock());
+          Value row = read(rows, e.toIndex(position));
+          Value weight =
+              slotWeights ? e.load(slotWeights, ValueRange{token, slot})
+                          : e.f32(1.0);
+          Value next =
+              vector::FMAOp::create(e, e.splat(weight, type), row, acc);
+          scf::YieldOp::create(e, ValueRange{next});
+          e.setInsertionPointToStart(add.elseBlock());
+          scf::YieldOp::create(e, ValueRange{acc});
+        }
+        scf::YieldOp::create(e, add.getResults());
+      }
+      Value result = overSlots.getResult(0);
+      if (init)
+        result = arith::AddFOp::create(e, result, read(init, token));
+      if (mask)
+        vector::MaskedStoreOp::create(e, out, ValueRange{token, column}, mask,
+                                      result);
+      else
+        vector::StoreOp::create(e, result, out, ValueRange{token, column});
+    };
+    e.loop(firstToken, lastToken, 1, [&](Emitter &e, Value token) {
+      e.loop(firstColumn, lastColumn, 16, [&](Emitter &e, Value column) {
+        sum(e, token, column, Value());
+      });
+      if (n % 16 != 0)
+        e.ifThen(e.eq(e.add(part, 1), parts), [&](Emitter &e) {
+          Value mask = vector::CreateMaskOp::create(
+              e, e.vec(16, e.getI1Type()), ValueRange{e.idx(n % 16)});
+          sum(e, token, e.idx(n / 16 * 16), mask);
+        });
+    });
+  });
+}
+
+LogicalResult moe::lowerGather(Emitter &e, moek::GatherOp op) {
+  auto offsetsType = cast<MemRefType>(op.getOffsets().getType());
+  Value rows = e.loadIndex(op.getOffsets(),
+                           ValueRange{e.idx(offsetsType.getDimSize(0) - 1)});
+  emitTrace(e, "begin", "gather");
+  emitGatherRows(e, op.getX(), op.getTokens(), op.getRowWeights(), rows,
+                 cast<MemRefType>(op.getX().getType()).getDimSize(1),
+                 op.getOutputs()[0]);
+  emitTrace(e, "end", "gather");
+  return success();
+}
+
+LogicalResult moe::lowerCombine(Emitter &e, moek::CombineOp op) {
+  emitTrace(e, "begin", "combine");
+  emitCombineRows(e, op.getRows(), op.getPositions(), op.getSlotWeights(),
+                  op.getInit(), op.getOutputs()[0],
+                  cast<MemRefType>(op.getOutputs()[0].getType()).getDimSize(1));
+  emitTrace(e, "end", "combine");
+  return success();
+}

@@ -1,0 +1,142 @@
+//===- SelectSchedule.cpp - Give every moek op the schedule of a CPU -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The figures behind the choices are in docs/performance.md.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Target/CPU/KnownCPUs.h"
+#include "moe-mlir/Target/CPU/Passes.h"
+
+#include "mlir/IR/Builders.h"
+#include "llvm/Support/InterleavedRange.h"
+
+namespace moe {
+#define GEN_PASS_DEF_SELECTSCHEDULE
+#include "moe-mlir/Target/CPU/Passes.h.inc"
+} // namespace moe
+
+using namespace mlir;
+using moek::CpuAttr;
+using moek::Inner;
+using moek::ScheduleAttr;
+
+/// Rounds down to whole blocks of k, at least one.
+static int64_t toBlocks(int64_t bytes) {
+  return std::max<int64_t>(1024, bytes / 1024 * 1024);
+}
+
+static ScheduleAttr selectSchedule(CpuAttr cpu, Type weights) {
+  Inner inner = weights.isF32() ? Inner::Fma
+                : cpu.getBf16Dot() ? Inner::DotBF16
+                                   : Inner::Widen;
+  int64_t lanes = cpu.getLanes();
+  // Accumulators of rows x 2 vectors, two weight vectors, a broadcast, and one
+  // register to breathe; widening holds two more.
+  int64_t rows = (cpu.getRegisters() - 4) / 2;
+  if (inner == Inner::Widen && lanes == 16)
+    rows -= 2;
+  // Parked accumulators take a 32nd of the second-level cache.
+  int64_t blockRows = std::max<int64_t>(rows, cpu.getL2() / 32 / 128);
+  // With 16 lanes a chunk is read once per tile and may live in the second
+  // level; with 8 lanes each tile reads it twice, so half of the first level.
+  int64_t chunk = lanes == 16 ? cpu.getL2() / 8 : cpu.getL1() / 2;
+  int64_t run = 2 << 20;
+  // Up to four rows the kernels wait for memory anyway. The hardware follows
+  // the f32 stream by itself; pairs of bf16 are consumed twice as fast and
+  // want help.
+  int64_t streamAhead = inner == Inner::Fma ? 0 : 128 << 10;
+  return ScheduleAttr::get(cpu.getContext(), inner, lanes, rows, blockRows,
+                           toBlocks(chunk), run, /*streamRows=*/4, streamAhead,
+                           /*tileAhead=*/8192);
+}
+
+/// Gives the rows that `producer` hands to grouped matmuls alone the length and
+/// the element type that those read.
+static void padIntermediate(RewriterBase &rewriter,
+                            moek::GroupedMatmulOp producer) {
+  if (producer.getPositions() || producer->getNumResults() != 1)
+    return;
+  Value rows = producer.getResults()[0];
+  moek::GroupedMatmulOp consumer;
+  for (OpOperand &use : rows.getUses()) {
+    auto user = dyn_cast<moek::GroupedMatmulOp>(use.getOwner());
+    if (!user || use.get() != user.getLhs() || user.getGather() ||
+        user.getOutputs()[0] == rows ||
+        (consumer && consumer.getSchedule() != user.getSchedule()))
+      return;
+    consumer = user;
+  }
+  auto empty = producer.getOutputs()[0].getDefiningOp<tensor::EmptyOp>();
+  if (!consumer || !empty || !empty->hasOneUse())
+    return;
+  Type element = consumer.getSchedule()->getInner() == Inner::DotBF16
+                     ? Type(BFloat16Type::get(rewriter.getContext()))
+                     : Type(Float32Type::get(rewriter.getContext()));
+  auto type = cast<RankedTensorType>(rows.getType());
+  auto padded = RankedTensorType::get(
+      {type.getDimSize(0),
+       moek::getPaddedRowLength(consumer.getK(), element)},
+      element);
+  rewriter.modifyOpInPlace(empty,
+                           [&] { empty.getResult().setType(padded); });
+  rewriter.modifyOpInPlace(producer, [&] { rows.setType(padded); });
+}
+
+namespace {
+struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    auto target = module->getAttrOfType<CpuAttr>(moek::kTargetAttrName);
+    if (!cpu.empty()) {
+      CpuAttr named = moe::lookupCpu(&getContext(), cpu);
+      if (!named) {
+        module.emitError("unknown CPU '")
+            << cpu << "'; known are "
+            << llvm::interleaved(moe::getKnownCpuNames());
+        return signalPassFailure();
+      }
+      if (target && target != named) {
+        module.emitError("the module is for ")
+            << target << ", the option asks for " << named;
+        return signalPassFailure();
+      }
+      target = named;
+      module->setAttr(moek::kTargetAttrName, target);
+    }
+    if (!target) {
+      module.emitError("has no target; set the module attribute '")
+          << moek::kTargetAttrName << "' or the pass option 'cpu'";
+      return signalPassFailure();
+    }
+    if (target.getLanes() < 8) {
+      module.emitError("schedules exist for 8 and 16 lanes, the target has ")
+          << target.getLanes();
+      return signalPassFailure();
+    }
+
+    IRRewriter rewriter(&getContext());
+    SmallVector<moek::GroupedMatmulOp> matmuls;
+    module.walk([&](Operation *op) {
+      if (auto route = dyn_cast<moek::RouteOp>(op)) {
+        if (route.getX() && !route.getSchedule())
+          route.setScheduleAttr(selectSchedule(
+              target, Float32Type::get(&getContext())));
+      } else if (auto matmul = dyn_cast<moek::GroupedMatmulOp>(op)) {
+        if (!matmul.getSchedule())
+          matmul.setScheduleAttr(selectSchedule(
+              target, cast<ShapedType>(matmul.getRhs().getType())
+                          .getElementType()));
+        matmuls.push_back(matmul);
+      }
+    });
+    for (moek::GroupedMatmulOp matmul : matmuls)
+      padIntermediate(rewriter, matmul);
+  }
+};
+} // namespace
