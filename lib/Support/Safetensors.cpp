@@ -217,6 +217,7 @@ bool SafetensorsWriter::open(
   entries = std::move(fileEntries);
   alignment = tensorAlignment;
   next = 0;
+  written = 0;
 
   std::set<std::string> names;
   std::string header = "{";
@@ -298,19 +299,33 @@ bool SafetensorsWriter::writeBytes(const void *data, size_t bytes,
 }
 
 bool SafetensorsWriter::write(const HostTensor &tensor, std::string &error) {
-  if (file < 0 || next >= entries.size())
-    return fail("one tensor more than announced: '" + tensor.name + "'", error);
-  const Entry &entry = entries[next++];
-  if (tensor.dtype != entry.dtype || tensor.shape != entry.shape)
-    return fail("tensor '" + entry.name + "' was announced as " +
-                    describeType(entry.dtype, entry.shape) + ", not " +
-                    tensor.describe(),
+  if (next < entries.size() && (tensor.dtype != entries[next].dtype ||
+                                tensor.shape != entries[next].shape))
+    return fail("tensor '" + entries[next].name + "' was announced as " +
+                    describeType(entries[next].dtype, entries[next].shape) +
+                    ", not " + tensor.describe(),
                 error);
-  if (!writeBytes(tensor.data, tensor.numBytes(), error))
+  return append(tensor.data, tensor.numBytes(), error);
+}
+
+bool SafetensorsWriter::append(const void *data, size_t bytes,
+                               std::string &error) {
+  if (file < 0 || next >= entries.size())
+    return fail("more tensors than announced", error);
+  const Entry &entry = entries[next];
+  int64_t total;
+  (void)checkedByteSize(entry.shape, dtypeSize(entry.dtype), total);
+  if (bytes > static_cast<size_t>(total - written))
+    return fail("more bytes than announced for tensor '" + entry.name + "'",
+                error);
+  if (!writeBytes(data, bytes, error))
     return false;
+  written += static_cast<int64_t>(bytes);
+  if (written != total)
+    return true;
+  written = 0;
   static const char zeros[4096] = {};
-  size_t gap = next == entries.size() ? 0
-                                      : padding(tensor.numBytes(), alignment);
+  size_t gap = ++next == entries.size() ? 0 : padding(total, alignment);
   for (size_t part; gap != 0; gap -= part) {
     part = std::min(gap, sizeof(zeros));
     if (!writeBytes(zeros, part, error))

@@ -53,8 +53,10 @@ public:
             size_t tensorAlignment = 1,
             const std::vector<std::pair<std::string, std::string>> &metadata =
                 {});
-  /// The elements of the next entry, all of them.
+  /// The next entry, all of it.
   bool write(const HostTensor &tensor, std::string &error);
+  /// The next bytes of the current entry; ends with it at the latest.
+  bool append(const void *data, size_t bytes, std::string &error);
   /// False with a message when entries are missing or the disk is full.
   bool close(std::string &error);
 
@@ -65,6 +67,7 @@ private:
   std::string path, temporary;
   std::vector<Entry> entries;
   size_t next = 0, alignment = 1;
+  int64_t written = 0; // bytes of the current entry
   int file = -1;
 };
 

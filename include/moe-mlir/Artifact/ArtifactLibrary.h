@@ -1,0 +1,59 @@
+//===- ArtifactLibrary.h - Calling compiled functions ----------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Loads BASE.so with BASE.json and calls functions by name.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_ARTIFACT_ARTIFACTLIBRARY_H
+#define MOE_MLIR_ARTIFACT_ARTIFACTLIBRARY_H
+
+#include "moe-mlir/Artifact/Manifest.h"
+#include "moe-mlir/Runtime/moe_rt.h"
+
+#include <memory>
+
+namespace moe {
+
+/// `buffers`: arguments, then results.
+using InvokeFn = int (*)(const moe_rt *rt, const int64_t *sizes,
+                         void *const *buffers, void *workspace,
+                         size_t workspaceBytes);
+using InvokeWorkspaceFn = size_t (*)(const int64_t *sizes);
+
+/// A function ready to be called. Valid as long as its library.
+struct ArtifactFunction {
+  const FunctionDesc *desc = nullptr;
+  InvokeFn invoke = nullptr;
+  InvokeWorkspaceFn workspaceBytes = nullptr;
+};
+
+class ArtifactLibrary {
+public:
+  /// From the path of either file. Null and a message on failure.
+  static std::unique_ptr<ArtifactLibrary> open(const std::string &path,
+                                               std::string &error);
+  ~ArtifactLibrary();
+  ArtifactLibrary(const ArtifactLibrary &) = delete;
+  ArtifactLibrary &operator=(const ArtifactLibrary &) = delete;
+
+  const Manifest &manifest() const { return contents; }
+
+  /// An empty name means the only function.
+  bool lookup(const std::string &name, ArtifactFunction &function,
+              std::string &error) const;
+
+private:
+  ArtifactLibrary() = default;
+
+  std::string path;
+  Manifest contents;
+  void *handle = nullptr;
+};
+
+} // namespace moe
+
+#endif // MOE_MLIR_ARTIFACT_ARTIFACTLIBRARY_H

@@ -1,0 +1,83 @@
+//===- Manifest.h - What an artifact contains ------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The .json file beside an object: its functions, their sizes, arguments and
+// results, and how weights are packed. For tools that call functions they were
+// not compiled against; C programs use the header instead.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_ARTIFACT_MANIFEST_H
+#define MOE_MLIR_ARTIFACT_MANIFEST_H
+
+#include "moe-mlir/Artifact/Packing.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace moe {
+
+/// A dimension: a number, or the name of a size given at run time.
+struct DimDesc {
+  std::string name;
+  int64_t size = 0;
+  bool isDynamic() const { return !name.empty(); }
+};
+
+/// An argument or a result.
+struct ArgumentDesc {
+  std::string name;
+  DType dtype = DType::F32;
+  std::vector<DimDesc> shape;
+  /// For packed weights, which are bytes to the function.
+  std::optional<PackSpec> packed;
+
+  bool isDynamic() const;
+  /// "f32[Tx2048]"
+  std::string describe() const;
+};
+
+struct FunctionDesc {
+  std::string name;
+  std::string model;
+  std::optional<int64_t> layer;
+  /// Names of the sizes in the order of the function's parameters.
+  std::vector<std::string> sizes;
+  std::vector<ArgumentDesc> arguments;
+  std::vector<ArgumentDesc> results;
+  /// The function whose code this one shares.
+  std::string aliasOf;
+  /// Symbol of the uniform entry; `<invoke>_workspace` gives its workspace.
+  std::string invoke;
+
+  /// The shape of `value` once all sizes (in the order of `sizes`) are known.
+  std::vector<int64_t> resolve(const ArgumentDesc &value,
+                               const std::vector<int64_t> &sizeValues) const;
+};
+
+struct Manifest {
+  static constexpr int64_t currentVersion = 1;
+
+  std::vector<FunctionDesc> functions;
+  std::vector<std::string> targets;
+
+  const FunctionDesc *find(std::string_view name) const;
+  /// The named function, or the only one when `name` is empty.
+  const FunctionDesc *select(std::string_view name, std::string &error) const;
+};
+
+/// Parses and checks; `where` begins each message. Unknown keys are skipped:
+/// later versions of a compiler may say more.
+bool parseManifest(std::string_view json, const std::string &where,
+                   Manifest &manifest, std::string &error);
+bool readManifest(const std::string &path, Manifest &manifest,
+                  std::string &error);
+
+} // namespace moe
+
+#endif // MOE_MLIR_ARTIFACT_MANIFEST_H

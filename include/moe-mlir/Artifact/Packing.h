@@ -1,0 +1,90 @@
+//===- Packing.h - Weights in the layout of the kernels --------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Kernels read weights as panels: a contiguous stream of the columns that one
+// register tile needs, in the order it needs them. A column here is a row of
+// the `[N, K]` source, because weights are stored transposed.
+//
+//   [experts][nPadded / columns][kPadded / kBlock][columns][kBlock]
+//
+// With `interleave` i, a panel holds i columns of part 0 (gate), then the same
+// i columns of part 1 (up), so that both meet in one register tile. Padding is
+// zeros. Experts may come from several tensors (routed and shared ones).
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_ARTIFACT_PACKING_H
+#define MOE_MLIR_ARTIFACT_PACKING_H
+
+#include "moe-mlir/Support/HostTensor.h"
+
+#include <functional>
+
+namespace moe {
+
+/// One tensor that goes into a packed argument.
+struct PackSource {
+  std::string name;
+  /// 0, or with interleaving 0 (gate) or 1 (up).
+  int64_t part = 0;
+  /// Its first expert is this one of the packed argument.
+  int64_t firstExpert = 0;
+  /// `[E, N, K]`, or `[N, K]` for a single expert. Empty when the manifest
+  /// does not say: then any fitting shape is taken.
+  std::vector<int64_t> shape;
+  /// What the model stores; packing converts. Only meant for making tensors up.
+  DType dtype = DType::F32;
+};
+
+struct PackSpec {
+  std::string layout = "panels";
+  int64_t columns = 32;
+  int64_t interleave = 0;
+  int64_t kBlock = 1;
+  int64_t kPadded = 0;
+  int64_t nPadded = 0;
+  int64_t experts = 0;
+  DType dtype = DType::F32;
+  std::vector<PackSource> sources;
+
+  int64_t numParts() const { return interleave ? 2 : 1; }
+  int64_t bytesPerExpert() const {
+    return nPadded * kPadded * static_cast<int64_t>(dtypeSize(dtype));
+  }
+  int64_t numBytes() const { return experts * bytesPerExpert(); }
+
+  /// Whether the numbers make sense together and each part of each expert has
+  /// one source. Sizes multiply without overflow then.
+  bool verify(std::string &error) const;
+
+  /// Number of experts of `source`: up to where the next source of its part
+  /// begins.
+  int64_t numExperts(const PackSource &source) const;
+  /// The shape that a tensor for `source` has to have; where the manifest does
+  /// not say, the largest one that fits.
+  std::vector<int64_t> expectedShape(const PackSource &source) const;
+};
+
+/// Finds a source tensor by its name, null when there is none.
+using TensorLookup = std::function<const HostTensor *(const std::string &)>;
+
+/// Checks that all sources are there, of a float type, and of fitting shapes.
+bool checkPackSources(const PackSpec &spec, const TensorLookup &lookup,
+                      std::string &error);
+
+/// Packs experts [begin, end) to `out`, `bytesPerExpert` each, on all CPUs.
+/// The spec and the sources have been checked.
+void packExperts(const PackSpec &spec, const TensorLookup &lookup,
+                 int64_t begin, int64_t end, void *out);
+
+/// Checks everything and packs all experts into a U8 tensor. Floats are
+/// rounded to nearest even.
+bool pack(const PackSpec &spec, const TensorLookup &lookup, HostTensor &packed,
+          std::string &error);
+
+} // namespace moe
+
+#endif // MOE_MLIR_ARTIFACT_PACKING_H

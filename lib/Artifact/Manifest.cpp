@@ -1,0 +1,406 @@
+//===- Manifest.cpp - What an artifact contains ----------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// JSON to structs. Every value is checked where it is read, and a message says
+// at which key.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Artifact/Manifest.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/MemoryBuffer.h"
+
+#include <set>
+
+using namespace moe;
+namespace json = llvm::json;
+
+//===----------------------------------------------------------------------===//
+// Descriptions
+//===----------------------------------------------------------------------===//
+
+bool ArgumentDesc::isDynamic() const {
+  return llvm::any_of(shape, [](const DimDesc &d) { return d.isDynamic(); });
+}
+
+std::string ArgumentDesc::describe() const {
+  std::string text = std::string(dtypeName(dtype)) + '[';
+  for (size_t i = 0; i < shape.size(); ++i) {
+    text += i ? "x" : "";
+    text += shape[i].isDynamic() ? shape[i].name
+                                 : std::to_string(shape[i].size);
+  }
+  return text + ']';
+}
+
+std::vector<int64_t>
+FunctionDesc::resolve(const ArgumentDesc &value,
+                      const std::vector<int64_t> &sizeValues) const {
+  std::vector<int64_t> shape;
+  for (const DimDesc &dim : value.shape)
+    shape.push_back(dim.isDynamic()
+                        ? sizeValues[llvm::find(sizes, dim.name) - sizes.begin()]
+                        : dim.size);
+  return shape;
+}
+
+const FunctionDesc *Manifest::find(std::string_view name) const {
+  for (const FunctionDesc &function : functions)
+    if (function.name == name)
+      return &function;
+  return nullptr;
+}
+
+const FunctionDesc *Manifest::select(std::string_view name,
+                                     std::string &error) const {
+  if (name.empty() && functions.size() == 1)
+    return &functions.front();
+  if (const FunctionDesc *found = find(name))
+    return found;
+  error = name.empty() ? "which function? choose one with --entry="
+                       : "no function '" + std::string(name) + "'";
+  error += "; there are: ";
+  constexpr size_t shown = 16;
+  for (size_t i = 0; i < functions.size() && i < shown; ++i)
+    error += (i ? ", " : "") + functions[i].name;
+  if (functions.size() > shown)
+    error += ", ... (" + std::to_string(functions.size()) + " in all)";
+  return nullptr;
+}
+
+//===----------------------------------------------------------------------===//
+// Parsing
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// Reads values under a path such as "functions[2].arguments[0]", which begins
+/// the message about the first bad one.
+class Reader {
+public:
+  Reader(std::string where, std::string &error)
+      : where(std::move(where)), error(error) {}
+
+  bool fail(const std::string &path, const std::string &what) {
+    if (!failed)
+      error = where + ": " + path + ": " + what;
+    failed = true;
+    return false;
+  }
+
+  const json::Value *get(const json::Object &object, const std::string &path,
+                         llvm::StringRef key, bool isRequired) {
+    const json::Value *value = object.get(key);
+    if (!value && isRequired)
+      fail(path, "lacks \"" + key.str() + "\"");
+    return value;
+  }
+
+  bool string(const json::Object &object, const std::string &path,
+              llvm::StringRef key, std::string &out, bool isRequired = true) {
+    const json::Value *value = get(object, path, key, isRequired);
+    if (!value)
+      return !isRequired;
+    auto text = value->getAsString();
+    if (!text)
+      return fail(path + "." + key.str(), "expected a string");
+    out = text->str();
+    return true;
+  }
+
+  bool integer(const json::Object &object, const std::string &path,
+               llvm::StringRef key, int64_t &out, bool isRequired = true) {
+    const json::Value *value = get(object, path, key, isRequired);
+    if (!value)
+      return !isRequired;
+    return integer(*value, path + "." + key.str(), out);
+  }
+
+  bool integer(const json::Value &value, const std::string &path,
+               int64_t &out) {
+    auto number = value.getAsInteger();
+    if (!number || *number < 0)
+      return fail(path, "expected a non-negative integer");
+    out = *number;
+    return true;
+  }
+
+  bool dtype(const json::Object &object, const std::string &path,
+             DType &out, bool isRequired = true) {
+    std::string name;
+    if (!string(object, path, "dtype", name, isRequired))
+      return false;
+    if (name.empty() && !isRequired)
+      return true;
+    return parseDType(name, out) ||
+           fail(path + ".dtype", "unknown element type '" + name + "'");
+  }
+
+  /// Calls `element(value, path of it)`.
+  bool array(const json::Object &object, const std::string &path,
+             llvm::StringRef key,
+             llvm::function_ref<bool(const json::Value &, const std::string &)>
+                 element,
+             bool isRequired = true) {
+    const json::Value *value = get(object, path, key, isRequired);
+    if (!value)
+      return !isRequired;
+    const json::Array *list = value->getAsArray();
+    std::string base = path.empty() ? key.str() : path + "." + key.str();
+    if (!list)
+      return fail(base, "expected a list");
+    for (size_t i = 0; i < list->size(); ++i)
+      if (!element((*list)[i], base + "[" + std::to_string(i) + "]"))
+        return false;
+    return true;
+  }
+
+private:
+  std::string where;
+  std::string &error;
+  bool failed = false;
+};
+
+bool parsePackSource(Reader &reader, const json::Value &value,
+                     const std::string &path, PackSource &source) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return reader.fail(path, "expected an object");
+  auto parseDim = [&](const json::Value &dim, const std::string &dimPath) {
+    source.shape.emplace_back();
+    return reader.integer(dim, dimPath, source.shape.back());
+  };
+  return reader.string(*object, path, "name", source.name) &&
+         reader.integer(*object, path, "part", source.part, false) &&
+         reader.integer(*object, path, "first_expert", source.firstExpert,
+                        false) &&
+         reader.dtype(*object, path, source.dtype, false) &&
+         reader.array(*object, path, "shape", parseDim, false);
+}
+
+bool parsePackSpec(Reader &reader, const json::Value &value,
+                   const std::string &path, PackSpec &spec) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return reader.fail(path, "expected an object");
+  if (!reader.string(*object, path, "layout", spec.layout) ||
+      !reader.integer(*object, path, "columns", spec.columns) ||
+      !reader.integer(*object, path, "interleave", spec.interleave) ||
+      !reader.integer(*object, path, "k_block", spec.kBlock) ||
+      !reader.integer(*object, path, "k_padded", spec.kPadded) ||
+      !reader.integer(*object, path, "n_padded", spec.nPadded) ||
+      !reader.integer(*object, path, "experts", spec.experts) ||
+      !reader.dtype(*object, path, spec.dtype))
+    return false;
+  auto parseSource = [&](const json::Value &source,
+                         const std::string &sourcePath) {
+    spec.sources.emplace_back();
+    spec.sources.back().dtype = spec.dtype;
+    return parsePackSource(reader, source, sourcePath, spec.sources.back());
+  };
+  if (!reader.array(*object, path, "sources", parseSource))
+    return false;
+  std::string problem;
+  return spec.verify(problem) || reader.fail(path, problem);
+}
+
+bool parseArgument(Reader &reader, const json::Value &value,
+                   const std::string &path, const FunctionDesc &function,
+                   ArgumentDesc &argument) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return reader.fail(path, "expected an object");
+  auto parseDim = [&](const json::Value &dim, const std::string &dimPath) {
+    DimDesc &desc = argument.shape.emplace_back();
+    auto name = dim.getAsString();
+    if (!name)
+      return reader.integer(dim, dimPath, desc.size);
+    desc.name = name->str();
+    return llvm::is_contained(function.sizes, desc.name) ||
+           reader.fail(dimPath, "'" + desc.name +
+                                    "' is not one of the function's sizes");
+  };
+  if (!reader.string(*object, path, "name", argument.name) ||
+      !reader.dtype(*object, path, argument.dtype) ||
+      !reader.array(*object, path, "shape", parseDim))
+    return false;
+  std::vector<int64_t> staticSizes;
+  for (const DimDesc &dim : argument.shape)
+    if (!dim.isDynamic())
+      staticSizes.push_back(dim.size);
+  int64_t bytes;
+  if (!checkedByteSize(staticSizes, dtypeSize(argument.dtype), bytes))
+    return reader.fail(path + ".shape", "its size overflows");
+  const json::Value *packed = object->get("packed");
+  if (!packed || packed->getAsNull())
+    return true;
+  argument.packed.emplace();
+  if (!parsePackSpec(reader, *packed, path + ".packed", *argument.packed))
+    return false;
+  bool isBytes = argument.dtype == DType::U8 && argument.shape.size() == 1 &&
+                 !argument.isDynamic() &&
+                 argument.shape[0].size == argument.packed->numBytes();
+  return isBytes ||
+         reader.fail(path, "packed weights of " +
+                               std::to_string(argument.packed->numBytes()) +
+                               " bytes, but the argument is " +
+                               argument.describe());
+}
+
+bool parseFunction(Reader &reader, const json::Value &value,
+                   const std::string &path, FunctionDesc &function) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return reader.fail(path, "expected an object");
+  if (!reader.string(*object, path, "name", function.name) ||
+      !reader.string(*object, path, "model", function.model, false) ||
+      !reader.string(*object, path, "alias_of", function.aliasOf, false) ||
+      !reader.string(*object, path, "invoke", function.invoke, false))
+    return false;
+  if (object->get("layer")) {
+    function.layer.emplace();
+    if (!reader.integer(*object, path, "layer", *function.layer))
+      return false;
+  }
+  bool isAlias = !function.aliasOf.empty();
+  auto parseSize = [&](const json::Value &size, const std::string &sizePath) {
+    auto name = size.getAsString();
+    if (!name || name->empty() || llvm::is_contained(function.sizes, *name))
+      return reader.fail(sizePath, "expected a name that is not there yet");
+    function.sizes.push_back(name->str());
+    return true;
+  };
+  if (!reader.array(*object, path, "sizes", parseSize, !isAlias))
+    return false;
+  for (bool isResult : {false, true}) {
+    std::set<std::string> names;
+    auto &list = isResult ? function.results : function.arguments;
+    auto parseOne = [&](const json::Value &item, const std::string &itemPath) {
+      list.emplace_back();
+      return parseArgument(reader, item, itemPath, function, list.back()) &&
+             (names.insert(list.back().name).second ||
+              reader.fail(itemPath, "a second '" + list.back().name + "'"));
+    };
+    if (!reader.array(*object, path, isResult ? "results" : "arguments",
+                      parseOne, !isAlias))
+      return false;
+  }
+  return true;
+}
+
+/// What an alias does not say is what the function behind it says.
+bool resolveAlias(Reader &reader, Manifest &manifest, FunctionDesc &function,
+                  const std::string &path) {
+  if (!function.aliasOf.empty()) {
+    const FunctionDesc *target = manifest.find(function.aliasOf);
+    if (!target || !target->aliasOf.empty())
+      return reader.fail(path + ".alias_of",
+                         "'" + function.aliasOf +
+                             "' is not a function with code of its own");
+    if (function.arguments.empty() && function.results.empty()) {
+      function.sizes = target->sizes;
+      function.arguments = target->arguments;
+      function.results = target->results;
+    }
+    if (function.invoke.empty())
+      function.invoke = target->invoke;
+  }
+  if (function.invoke.empty())
+    function.invoke = function.name + "__invoke";
+  return true;
+}
+
+/// The JSON parser recurses; a file of a million brackets must not end it.
+bool isShallow(llvm::StringRef text) {
+  constexpr int maxDepth = 64;
+  int depth = 0;
+  bool inString = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    if (inString) {
+      if (c == '\\')
+        ++i;
+      inString = c != '"' || i >= text.size();
+    } else if (c == '"') {
+      inString = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > maxDepth)
+        return false;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return true;
+}
+
+} // namespace
+
+bool moe::parseManifest(std::string_view text, const std::string &where,
+                        Manifest &manifest, std::string &error) {
+  if (!isShallow(llvm::StringRef(text.data(), text.size()))) {
+    error = where + ": nested too deeply for a manifest";
+    return false;
+  }
+  auto value = json::parse(llvm::StringRef(text.data(), text.size()));
+  if (!value) {
+    error = where + ": " + llvm::toString(value.takeError());
+    return false;
+  }
+  Reader reader(where, error);
+  const json::Object *object = value->getAsObject();
+  if (!object)
+    return reader.fail("top level", "expected an object");
+  int64_t version = 0;
+  if (!reader.integer(*object, "manifest", "version", version))
+    return false;
+  if (version != Manifest::currentVersion)
+    return reader.fail("version",
+                       std::to_string(version) + " is not supported (expected " +
+                           std::to_string(Manifest::currentVersion) +
+                           "); compile the model again");
+  Manifest parsed;
+  auto parseOne = [&](const json::Value &item, const std::string &path) {
+    FunctionDesc function;
+    if (!parseFunction(reader, item, path, function))
+      return false;
+    if (parsed.find(function.name))
+      return reader.fail(path, "a second function '" + function.name + "'");
+    parsed.functions.push_back(std::move(function));
+    return true;
+  };
+  auto parseTarget = [&](const json::Value &item, const std::string &path) {
+    auto name = item.getAsString();
+    if (!name)
+      return reader.fail(path, "expected a string");
+    parsed.targets.push_back(name->str());
+    return true;
+  };
+  if (!reader.array(*object, "", "functions", parseOne) ||
+      !reader.array(*object, "", "targets", parseTarget, false))
+    return false;
+  // Targets of aliases first, so that aliases see finished functions.
+  for (bool wantAlias : {false, true})
+    for (size_t i = 0; i < parsed.functions.size(); ++i)
+      if (parsed.functions[i].aliasOf.empty() != wantAlias &&
+          !resolveAlias(reader, parsed, parsed.functions[i],
+                        "functions[" + std::to_string(i) + "]"))
+        return false;
+  manifest = std::move(parsed);
+  return true;
+}
+
+bool moe::readManifest(const std::string &path, Manifest &manifest,
+                       std::string &error) {
+  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/true);
+  if (!buffer) {
+    error = path + ": cannot read: " + buffer.getError().message();
+    return false;
+  }
+  llvm::StringRef text = (*buffer)->getBuffer();
+  return parseManifest({text.data(), text.size()}, path, manifest, error);
+}

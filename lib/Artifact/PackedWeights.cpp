@@ -1,0 +1,127 @@
+//===- PackedWeights.cpp - The file of packed weights ----------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Streams expert after expert through one buffer into the file.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Artifact/PackedWeights.h"
+#include "moe-mlir/Runtime/moe_rt.h"
+#include "moe-mlir/Support/TensorIO.h"
+
+#include <algorithm>
+
+using namespace moe;
+
+bool TensorPool::addFile(const std::string &path, std::string &error) {
+  return readTensors(path, tensors, error);
+}
+
+const HostTensor *TensorPool::find(const std::string &function,
+                                   const std::string &name) const {
+  std::string own = function + "/" + name;
+  const HostTensor *shared = nullptr;
+  for (const HostTensor &tensor : tensors) {
+    if (tensor.name == own)
+      return &tensor;
+    if (!shared && tensor.name == name)
+      shared = &tensor;
+  }
+  return shared;
+}
+
+namespace {
+
+/// Writes one packed argument.
+bool writePacked(SafetensorsWriter &writer, const FunctionDesc &function,
+                 const PackSpec &spec, const TensorSource &source,
+                 HostTensor &buffer, std::string &error) {
+  TensorPool sources;
+  for (const PackSource &item : spec.sources) {
+    HostTensor tensor = source(function, item.name, item.dtype,
+                               spec.expectedShape(item));
+    tensor.name = item.name;
+    if (tensor.data)
+      sources.add(std::move(tensor));
+  }
+  auto lookup = [&](const std::string &name) {
+    return sources.find("", name);
+  };
+  if (!checkPackSources(spec, lookup, error))
+    return false;
+  int64_t perExpert = spec.bytesPerExpert();
+  constexpr int64_t wanted = int64_t(64) << 20;
+  int64_t batch = std::clamp<int64_t>(wanted / perExpert, 1, spec.experts);
+  if (!buffer.data || buffer.shape[0] < batch * perExpert)
+    buffer = HostTensor::allocate(DType::U8, {batch * perExpert});
+  if (!buffer.data) {
+    error = "no memory for a buffer of " + std::to_string(batch * perExpert) +
+            " bytes";
+    return false;
+  }
+  for (int64_t begin = 0; begin < spec.experts; begin += batch) {
+    int64_t end = std::min(begin + batch, spec.experts);
+    packExperts(spec, lookup, begin, end, buffer.data);
+    if (!writer.append(buffer.data, (end - begin) * perExpert, error))
+      return false;
+  }
+  return true;
+}
+
+} // namespace
+
+bool moe::writePackedWeights(
+    const std::string &path, const Manifest &manifest,
+    const std::vector<const FunctionDesc *> &functions,
+    const TensorSource &source, std::string &error) {
+  struct Item {
+    const FunctionDesc *function;
+    const ArgumentDesc *argument;
+    std::vector<int64_t> shape;
+  };
+  std::vector<Item> items;
+  std::vector<SafetensorsWriter::Entry> entries;
+  for (const FunctionDesc *function : functions) {
+    std::string prefix =
+        manifest.functions.size() == 1 ? "" : function->name + "/";
+    for (const ArgumentDesc &argument : function->arguments) {
+      if (argument.isDynamic())
+        continue; // An activation, not a weight.
+      items.push_back({function, &argument, function->resolve(argument, {})});
+      entries.push_back(
+          {prefix + argument.name, argument.dtype, items.back().shape});
+    }
+  }
+  SafetensorsWriter writer;
+  if (!writer.open(path, std::move(entries), error, /*dataAlignment=*/4096,
+                   /*tensorAlignment=*/MOE_ALIGNMENT,
+                   {{"format", "moe-packed-1"}}))
+    return false;
+  HostTensor buffer;
+  for (const Item &item : items) {
+    std::string where = "function '" + item.function->name + "': ";
+    if (item.argument->packed) {
+      if (!writePacked(writer, *item.function, *item.argument->packed, source,
+                       buffer, error)) {
+        error = where + error;
+        return false;
+      }
+      continue;
+    }
+    HostTensor tensor = source(*item.function, item.argument->name,
+                               item.argument->dtype, item.shape);
+    if (!tensor.data || tensor.dtype != item.argument->dtype ||
+        tensor.shape != item.shape) {
+      error = where + "tensor '" + item.argument->name + "' is " +
+              (tensor.data ? tensor.describe() : "missing") + ", expected " +
+              item.argument->describe();
+      return false;
+    }
+    if (!writer.write(tensor, error))
+      return false;
+  }
+  return writer.close(error);
+}

@@ -1,0 +1,131 @@
+//===- ManifestTest.cpp - Reading manifests --------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// A good one, and one message for each way to be bad.
+//
+//===----------------------------------------------------------------------===//
+
+#include "TestFiles.h"
+#include "moe-mlir/Artifact/ArtifactLibrary.h"
+
+#include <gtest/gtest.h>
+
+using namespace moe;
+
+static const char good[] = R"({
+  "version": 1, "later": {"any": "thing"},
+  "functions": [
+    {"name": "layer_0", "model": "M", "layer": 0, "sizes": ["T"],
+     "arguments": [
+       {"name": "x", "dtype": "f32", "shape": ["T", 64]},
+       {"name": "experts.gate_up", "dtype": "u8", "shape": [32768], "packed":
+         {"layout": "panels", "columns": 32, "interleave": 16, "k_block": 1,
+          "k_padded": 64, "n_padded": 64, "experts": 2, "dtype": "f32",
+          "sources": [{"name": "g", "part": 0, "first_expert": 0},
+                      {"name": "u", "part": 1, "first_expert": 0,
+                       "shape": [2, 32, 64], "dtype": "bf16"}]}}],
+     "results": [{"name": "y", "dtype": "f32", "shape": ["T", 64]}],
+     "invoke": "layer_0__invoke"},
+    {"name": "layer_1", "layer": 1, "alias_of": "layer_0"}],
+  "targets": ["x86-64-v3"]})";
+
+TEST(Manifest, Parses) {
+  Manifest manifest;
+  std::string error;
+  ASSERT_TRUE(parseManifest(good, "m.json", manifest, error)) << error;
+  ASSERT_EQ(manifest.functions.size(), 2u);
+  const FunctionDesc &function = manifest.functions[0];
+  EXPECT_EQ(function.model, "M");
+  EXPECT_EQ(function.layer, 0);
+  ASSERT_EQ(function.arguments.size(), 2u);
+  EXPECT_EQ(function.arguments[0].describe(), "f32[Tx64]");
+  EXPECT_EQ(function.resolve(function.arguments[0], {7}),
+            (std::vector<int64_t>{7, 64}));
+  const PackSpec &spec = *function.arguments[1].packed;
+  EXPECT_EQ(spec.numBytes(), 32768);
+  EXPECT_EQ(spec.expectedShape(spec.sources[0]),
+            (std::vector<int64_t>{2, 32, 64}));
+  EXPECT_EQ(spec.sources[0].dtype, DType::F32);
+  EXPECT_EQ(spec.sources[1].dtype, DType::BF16);
+  const FunctionDesc &alias = manifest.functions[1];
+  EXPECT_EQ(alias.invoke, "layer_0__invoke");
+  EXPECT_EQ(alias.arguments.size(), 2u);
+  EXPECT_EQ(alias.sizes, std::vector<std::string>{"T"});
+  EXPECT_TRUE(manifest.select("layer_1", error));
+  EXPECT_FALSE(manifest.select("", error));
+  EXPECT_EQ(error, "which function? choose one with --entry=; there are: "
+                   "layer_0, layer_1");
+  EXPECT_FALSE(manifest.select("layer_2", error));
+}
+
+TEST(Manifest, Rejects) {
+  struct Case {
+    const char *from, *to, *message;
+  };
+  const Case cases[] = {
+      {"\"version\": 1", "\"version\": 2", "version: 2 is not supported"},
+      {"\"version\": 1,", "", "lacks \"version\""},
+      {"\"functions\": [", "\"functions\": 5, \"f\": [",
+       "functions: expected a list"},
+      {"\"name\": \"layer_0\",", "", "functions[0]: lacks \"name\""},
+      {"\"name\": \"layer_1\"", "\"name\": \"layer_0\"",
+       "a second function 'layer_0'"},
+      {"\"dtype\": \"f32\", \"shape\": [\"T\"", "\"dtype\": \"f31\", \"shape\": [\"T\"",
+       "functions[0].arguments[0].dtype: unknown element type 'f31'"},
+      {"\"shape\": [\"T\", 64]}", "\"shape\": [\"U\", 64]}",
+       "'U' is not one of the function's sizes"},
+      {"\"shape\": [\"T\", 64]}", "\"shape\": [\"T\", -64]}",
+       "shape[1]: expected a non-negative integer"},
+      {"\"shape\": [\"T\", 64]}",
+       "\"shape\": [\"T\", 4294967296, 4294967296]}", "overflows"},
+      {"\"shape\": [32768]", "\"shape\": [32767]",
+       "packed weights of 32768 bytes, but the argument is u8[32767]"},
+      {"\"columns\": 32", "\"columns\": 31", "columns = 31"},
+      {"\"experts\": 2", "\"experts\": 1e300", "expected a non-negative integer"},
+      {"\"experts\": 2", "\"experts\": 4611686018427387904",
+       "do not make a tensor"},
+      {"\"part\": 1", "\"part\": 0", "two sources for expert 0"},
+      {"\"alias_of\": \"layer_0\"", "\"alias_of\": \"layer_1\"",
+       "functions[1].alias_of: 'layer_1' is not"},
+      {"\"sizes\": [\"T\"]", "\"sizes\": [\"T\", \"T\"]",
+       "sizes[1]: expected a name"},
+      {"{\n", "{[", "m.json: "},
+  };
+  for (const Case &c : cases) {
+    std::string text = good;
+    size_t at = text.find(c.from);
+    ASSERT_NE(at, std::string::npos) << c.from;
+    text.replace(at, std::string(c.from).size(), c.to);
+    Manifest manifest;
+    std::string error;
+    EXPECT_FALSE(parseManifest(text, "m.json", manifest, error)) << c.to;
+    EXPECT_NE(error.find(c.message), std::string::npos)
+        << error << "\n  expected: " << c.message;
+    EXPECT_EQ(error.find("m.json: "), 0u) << error;
+    EXPECT_TRUE(manifest.functions.empty());
+  }
+  Manifest manifest;
+  std::string error;
+  EXPECT_FALSE(
+      parseManifest(std::string(1 << 22, '['), "m.json", manifest, error));
+  EXPECT_EQ(error, "m.json: nested too deeply for a manifest");
+  for (size_t length = 0; length + 1 < sizeof(good); length += 13)
+    EXPECT_FALSE(
+        parseManifest({good, length}, "m.json", manifest, error));
+}
+
+TEST(ArtifactLibrary, SaysWhatIsMissing) {
+  TestFolder folder;
+  std::string error;
+  EXPECT_FALSE(ArtifactLibrary::open(folder.file("a.txt"), error));
+  EXPECT_NE(error.find("expected BASE.so or BASE.json"), std::string::npos);
+  folder.write("a.json", good);
+  EXPECT_FALSE(ArtifactLibrary::open(folder.file("a.json"), error));
+  EXPECT_NE(error.find("a.so: no such file"), std::string::npos) << error;
+  folder.write("a.so", "not a library");
+  EXPECT_FALSE(ArtifactLibrary::open(folder.file("a.so"), error));
+  EXPECT_EQ(error.find("cannot load "), 0u) << error;
+}

@@ -1,0 +1,221 @@
+//===- PackingTest.cpp - The layout of packed weights ----------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Compares with the layout written down once more, element by element.
+//
+//===----------------------------------------------------------------------===//
+
+#include "TestFiles.h"
+#include "moe-mlir/Artifact/PackedWeights.h"
+#include "moe-mlir/Support/FloatConversions.h"
+#include "moe-mlir/Support/Random.h"
+#include "moe-mlir/Support/TensorIO.h"
+
+#include <gtest/gtest.h>
+
+using namespace moe;
+
+namespace {
+
+int64_t roundUp(int64_t value, int64_t to) { return (value + to - 1) / to * to; }
+
+struct Problem {
+  int64_t experts, shared, n, k;
+  bool gated;
+  DType from, sharedFrom, to;
+};
+
+PackSpec makeSpec(const Problem &p, bool withShapes) {
+  PackSpec spec;
+  spec.interleave = p.gated ? 16 : 0;
+  spec.kBlock = p.to == DType::BF16 ? 2 : 1;
+  spec.kPadded = roundUp(p.k, spec.kBlock);
+  spec.nPadded = roundUp(p.gated ? 2 * roundUp(p.n, 16) : p.n, 32);
+  spec.experts = p.experts + p.shared;
+  spec.dtype = p.to;
+  for (int64_t part = 0; part < spec.numParts(); ++part) {
+    std::string suffix = std::to_string(part);
+    spec.sources.push_back({"routed" + suffix, part, 0, {}, p.from});
+    if (withShapes)
+      spec.sources.back().shape = {p.experts, p.n, p.k};
+    if (!p.shared)
+      continue;
+    spec.sources.push_back(
+        {"shared" + suffix, part, p.experts, {}, p.sharedFrom});
+    if (withShapes)
+      spec.sources.back().shape = {p.n, p.k};
+  }
+  return spec;
+}
+
+TensorPool makeSources(const Problem &p) {
+  TensorPool pool;
+  for (int64_t part = 0; part < (p.gated ? 2 : 1); ++part) {
+    std::string suffix = std::to_string(part);
+    HostTensor routed = HostTensor::allocate(
+        p.from, {p.experts, p.n, p.k}, "routed" + suffix);
+    HostTensor shared =
+        HostTensor::allocate(p.sharedFrom, {p.n, p.k}, "shared" + suffix);
+    fillRandom(routed, 1, 1.0);
+    fillRandom(shared, 1, 1.0);
+    pool.add(routed);
+    if (p.shared)
+      pool.add(shared);
+  }
+  return pool;
+}
+
+/// What element (expert, panel, k, column) has to be.
+double expected(const Problem &p, const TensorPool &pool, int64_t expert,
+                int64_t panel, int64_t k, int64_t column) {
+  int64_t part = p.gated ? column / 16 : 0;
+  int64_t n = p.gated ? panel * 16 + column % 16 : panel * 32 + column;
+  if (n >= p.n || k >= p.k)
+    return 0.0;
+  bool isShared = expert >= p.experts;
+  const HostTensor *tensor = pool.find(
+      "", (isShared ? "shared" : "routed") + std::to_string(part));
+  double value =
+      tensor->get(((isShared ? 0 : expert) * p.n + n) * p.k + k);
+  return p.to == DType::BF16 ? bf16ToF32(f32ToBF16(static_cast<float>(value)))
+                             : value;
+}
+
+} // namespace
+
+TEST(Packing, MatchesTheLayout) {
+  const Problem problems[] = {
+      // A whole panel and strip; one below and one above each of them.
+      {2, 0, 32, 64, false, DType::F32, DType::F32, DType::F32},
+      {2, 0, 31, 63, false, DType::F32, DType::F32, DType::BF16},
+      {2, 1, 33, 65, false, DType::BF16, DType::BF16, DType::BF16},
+      {1, 0, 1, 1, false, DType::F32, DType::F32, DType::F32},
+      // Gate and up, with a last panel that is half empty.
+      {3, 0, 16, 130, true, DType::F32, DType::F32, DType::F32},
+      {3, 1, 24, 127, true, DType::BF16, DType::F32, DType::BF16},
+      {2, 1, 40, 70, true, DType::F16, DType::BF16, DType::F32},
+      {2, 1, 5, 6, true, DType::F16, DType::F16, DType::BF16},
+  };
+  for (const Problem &p : problems) {
+    SCOPED_TRACE(testing::Message() << p.experts << "+" << p.shared << " experts of "
+                                    << p.n << "x" << p.k << " gated " << p.gated);
+    PackSpec spec = makeSpec(p, true);
+    TensorPool pool = makeSources(p);
+    auto lookup = [&](const std::string &name) { return pool.find("", name); };
+    HostTensor packed;
+    std::string error;
+    ASSERT_TRUE(pack(spec, lookup, packed, error)) << error;
+    ASSERT_EQ(packed.numElements(), spec.numBytes());
+    HostTensor view = packed;
+    view.dtype = p.to;
+    int64_t linear = 0;
+    for (int64_t e = 0; e < spec.experts; ++e)
+      for (int64_t panel = 0; panel < spec.nPadded / 32; ++panel)
+        for (int64_t k = 0; k < spec.kPadded; k += spec.kBlock)
+          for (int64_t column = 0; column < 32; ++column)
+            for (int64_t i = 0; i < spec.kBlock; ++i)
+              ASSERT_EQ(view.get(linear++),
+                        expected(p, pool, e, panel, k + i, column))
+                  << "expert " << e << " panel " << panel << " k " << k + i
+                  << " column " << column;
+  }
+}
+
+TEST(Packing, RejectsWhatDoesNotFit) {
+  Problem p{4, 1, 24, 10, true, DType::F32, DType::F32, DType::F32};
+  TensorPool pool = makeSources(p);
+  auto lookup = [&](const std::string &name) { return pool.find("", name); };
+  auto expectError = [&](const PackSpec &spec, const char *message) {
+    HostTensor packed;
+    std::string error;
+    EXPECT_FALSE(pack(spec, lookup, packed, error)) << message;
+    EXPECT_NE(error.find(message), std::string::npos) << error;
+  };
+  auto changed = [&](auto change) {
+    PackSpec spec = makeSpec(p, true);
+    change(spec);
+    return spec;
+  };
+  expectError(changed([](PackSpec &s) { s.layout = "tiles"; }), "'tiles'");
+  expectError(changed([](PackSpec &s) { s.columns = 0; }), "columns = 0");
+  expectError(changed([](PackSpec &s) { s.interleave = 8; }), "interleave = 8");
+  expectError(changed([](PackSpec &s) { s.nPadded = 33; }), "n_padded = 33");
+  expectError(changed([](PackSpec &s) { s.kPadded = 0; }), "k_padded = 0");
+  expectError(changed([](PackSpec &s) { s.kBlock = 3; }), "k_block = 3");
+  expectError(changed([](PackSpec &s) { s.experts = 0; }), "experts = 0");
+  expectError(changed([](PackSpec &s) { s.kPadded = int64_t(1) << 62; }),
+              "do not make a tensor");
+  expectError(changed([](PackSpec &s) { s.dtype = DType::I8; }), "of i8");
+  expectError(changed([](PackSpec &s) { s.kPadded = 8; }), "does not fit");
+  expectError(changed([](PackSpec &s) { s.experts = 6; }), "does not fit");
+  expectError(changed([](PackSpec &s) { s.sources.pop_back(); }),
+              "does not fit");
+  expectError(changed([](PackSpec &s) { s.sources.clear(); }),
+              "no source for expert 0 of part 0");
+  expectError(changed([](PackSpec &s) {
+                s.sources.push_back({"more", 2, 0, {}, DType::F32});
+              }),
+              "source 'more' has part 2 and first expert 0, beyond 2 parts");
+  expectError(changed([](PackSpec &s) { s.sources[1].firstExpert = 0; }),
+              "two sources for expert 0");
+  expectError(changed([](PackSpec &s) { s.sources[0].name = "none"; }),
+              "'none' is missing, expected f32[4x24x10]");
+  expectError(changed([](PackSpec &s) { s.sources[0].shape[1] = 23; }),
+              "'routed0' is f32[4x24x10], expected f32[4x23x10]");
+}
+
+TEST(Packing, FileIsMappedInPlace) {
+  Problem p{5, 1, 24, 10, true, DType::F32, DType::BF16, DType::BF16};
+  TensorPool pool = makeSources(p);
+  Manifest manifest;
+  for (const char *name : {"layer_0", "layer_1"}) {
+    FunctionDesc function;
+    function.name = name;
+    function.sizes = {"T"};
+    PackSpec spec = makeSpec(p, true);
+    function.arguments.push_back({"x", DType::F32, {{"T", 0}, {"", 10}}, {}});
+    function.arguments.push_back({"bias", DType::F32, {{"", 3}}, {}});
+    function.arguments.push_back(
+        {"w", DType::U8, {{"", spec.numBytes()}}, spec});
+    manifest.functions.push_back(function);
+  }
+  auto source = [&](const FunctionDesc &function, const std::string &name,
+                    DType dtype, const std::vector<int64_t> &shape) {
+    if (const HostTensor *found = pool.find(function.name, name))
+      return *found;
+    HostTensor made = HostTensor::allocate(dtype, shape, name);
+    fillRandom(made, 9, 1.0);
+    return made;
+  };
+  TestFolder folder;
+  std::string error, path = folder.file("w.safetensors");
+  ASSERT_TRUE(writePackedWeights(
+      path, manifest, {&manifest.functions[0], &manifest.functions[1]}, source,
+      error))
+      << error;
+  TensorPool read;
+  ASSERT_TRUE(read.addFile(path, error)) << error;
+  EXPECT_EQ(read.all().size(), 4u);
+  auto lookup = [&](const std::string &name) { return pool.find("", name); };
+  HostTensor packed;
+  ASSERT_TRUE(pack(makeSpec(p, true), lookup, packed, error));
+  for (const char *name : {"layer_0", "layer_1"}) {
+    const HostTensor *w = read.find(name, "w");
+    ASSERT_TRUE(w && read.find(name, "bias"));
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(w->data) % 64, 0u);
+    ASSERT_EQ(w->numBytes(), packed.numBytes());
+    EXPECT_EQ(std::memcmp(w->data, packed.data, packed.numBytes()), 0);
+  }
+  // A missing tensor leaves no file behind.
+  auto nothing = [](const FunctionDesc &, const std::string &, DType,
+                    const std::vector<int64_t> &) { return HostTensor(); };
+  EXPECT_FALSE(writePackedWeights(folder.file("n.safetensors"), manifest,
+                                  {&manifest.functions[0]}, nothing, error));
+  EXPECT_NE(error.find("function 'layer_0': tensor 'bias' is missing"),
+            std::string::npos)
+      << error;
+  EXPECT_EQ(folder.numFiles(), 1u);
+}

@@ -1,0 +1,72 @@
+//===- RuntimeTest.cpp - The runtime's hooks -------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// What moe_rt.h promises, as far as it can be seen from outside.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Runtime/moe_rt.h"
+
+#include <atomic>
+#include <cstddef>
+#include <gtest/gtest.h>
+#include <string>
+#include <vector>
+
+// Generated code reads the hooks at these offsets.
+static_assert(offsetof(moe_rt, num_threads) == 4);
+static_assert(offsetof(moe_rt, parallel_for) == 8);
+static_assert(offsetof(moe_rt, error) == 16);
+static_assert(offsetof(moe_rt, trace) == 24);
+static_assert(sizeof(moe_rt) == 40);
+static_assert(offsetof(moe_trace_event, function) == 8);
+static_assert(offsetof(moe_trace_event, tokens) == 24);
+static_assert(offsetof(moe_trace_event, offsets) == 48);
+static_assert(sizeof(moe_trace_event) == 72);
+
+TEST(Runtime, ParallelForDoesEachItemOnce) {
+  for (int threads : {0, 1, 2, 7}) {
+    moe_rt rt;
+    moe_rt_init(&rt, threads);
+    EXPECT_GE(rt.num_threads, 1);
+    for (int64_t items : {0, 1, 2, 3, 1000}) {
+      std::vector<std::atomic<int>> seen(items);
+      rt.parallel_for(
+          &rt, items,
+          [](void *arg, int64_t item) {
+            ++(*static_cast<std::vector<std::atomic<int>> *>(arg))[item];
+          },
+          &seen);
+      for (auto &count : seen)
+        EXPECT_EQ(count, 1);
+    }
+  }
+}
+
+TEST(Runtime, Default) {
+  const moe_rt *rt = moe_rt_default();
+  EXPECT_EQ(rt, moe_rt_default());
+  EXPECT_EQ(rt->abi, MOE_RT_ABI);
+  EXPECT_GE(rt->num_threads, 1);
+  EXPECT_TRUE(rt->parallel_for);
+  EXPECT_FALSE(rt->trace);
+  testing::internal::CaptureStderr();
+  rt->error(rt, MOE_ERR_WORKSPACE, "12 bytes given, 64 needed");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "moe: workspace too small: 12 bytes given, 64 needed\n");
+}
+
+TEST(Runtime, StatusStrings) {
+  for (int status = MOE_OK; status <= MOE_ERR_EXTERNAL; ++status)
+    EXPECT_STRNE(moe_status_string(status), "unknown status");
+  EXPECT_STREQ(moe_status_string(-1), "unknown status");
+  EXPECT_STREQ(moe_status_string(1000), "unknown status");
+}
+
+TEST(Runtime, Level) {
+  int level = moe_rt_x86_level();
+  EXPECT_TRUE(level == 0 || (level >= 3 && level <= 5)) << level;
+}
