@@ -1,0 +1,52 @@
+//===- Import.h - Model configurations to moe IR ----------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Turns the `config.json` of a model into a module with one function per MoE
+// layer. The weights are arguments of the functions, named as in
+// docs/import.md.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_IMPORT_IMPORT_H
+#define MOE_MLIR_IMPORT_IMPORT_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace moe {
+
+struct ImportOptions {
+  /// `first` (the first MoE layer), `all` (every MoE layer), a layer number or
+  /// an inclusive range such as `0-7`.
+  std::string layers = "first";
+  /// Element type of the expert weights: f32 or bf16. Router weights and biases
+  /// are always f32.
+  std::string weightsType = "f32";
+  /// Keeps only the first experts of each layer; 0 keeps all.
+  int64_t experts = 0;
+  /// A static number of tokens; 0 leaves it dynamic.
+  int64_t tokens = 0;
+};
+
+/// The `model_type` values that can be imported, sorted.
+std::vector<std::string> getSupportedModelTypes();
+
+/// Imports the text of a configuration. `fileName` is what errors name, and
+/// what the model is named after. Returns null and sets `error` (one line)
+/// when the configuration or the options do not fit.
+mlir::OwningOpRef<mlir::ModuleOp> importConfig(mlir::MLIRContext &context,
+                                               llvm::StringRef json,
+                                               llvm::StringRef fileName,
+                                               const ImportOptions &options,
+                                               std::string &error);
+
+} // namespace moe
+
+#endif // MOE_MLIR_IMPORT_IMPORT_H

@@ -1,0 +1,32 @@
+//===- Mixtral.cpp - The Mixtral models -------------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Softmax over the chosen logits, which for this model is the same as softmax
+// over all of them followed by a normalisation (arXiv 2401.04088).
+//
+//===----------------------------------------------------------------------===//
+
+#include "LayerBuilder.h"
+
+using namespace moe::importer;
+
+namespace {
+struct Mixtral : Model {
+  void buildLayer(LayerBuilder &b) const override {
+    Value z = b.logits();
+    b.experts(b.route(topK(slots), z, z, {"#moe.softmax"}),
+              {intermediate, activation});
+  }
+};
+} // namespace
+
+void moe::importer::registerMixtral(FamilyTable &table) {
+  table["mixtral"] = [](Config &config, llvm::StringRef) {
+    auto model = std::make_unique<Mixtral>();
+    model->readSizes(config, "num_local_experts", "intermediate_size");
+    return std::unique_ptr<Model>(std::move(model));
+  };
+}

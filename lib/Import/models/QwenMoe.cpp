@@ -1,0 +1,60 @@
+//===- QwenMoe.cpp - Qwen2-MoE, Qwen3-MoE and Qwen3-Next --------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Softmax over all experts, normalised over the chosen ones if the
+// configuration says so; all but Qwen3-MoE add a shared expert behind a
+// sigmoid gate.
+//
+//===----------------------------------------------------------------------===//
+
+#include "LayerBuilder.h"
+
+#include <algorithm>
+
+using namespace moe::importer;
+
+namespace {
+struct QwenMoe : Model {
+  bool isMoELayer(int64_t layer) const override {
+    return (layer + 1) % sparseStep == 0 &&
+           !std::binary_search(dense.begin(), dense.end(), layer);
+  }
+
+  void buildLayer(LayerBuilder &b) const override {
+    Value p = b.softmax(b.logits());
+    std::vector<std::string> weighing;
+    if (normalize)
+      weighing.push_back(normalizeSum(0.0));
+    b.experts(b.route(topK(slots), p, p, weighing), {intermediate, activation});
+    if (sharedIntermediate)
+      b.shared({sharedIntermediate, activation}, /*sigmoidGate=*/true);
+  }
+
+  int64_t sparseStep = 1;
+  std::vector<int64_t> dense;
+  bool normalize = false;
+  int64_t sharedIntermediate = 0;
+};
+} // namespace
+
+static std::unique_ptr<Model> read(Config &config, llvm::StringRef type) {
+  auto model = std::make_unique<QwenMoe>();
+  model->readSizes(config, "num_experts", "moe_intermediate_size");
+  model->sparseStep = config.integer("decoder_sparse_step", 1, 1);
+  model->dense =
+      config.integers("mlp_only_layers").value_or(std::vector<int64_t>());
+  model->normalize = config.flag("norm_topk_prob", type == "qwen3_next");
+  if (type != "qwen3_moe")
+    model->sharedIntermediate =
+        config.integer("shared_expert_intermediate_size");
+  return model;
+}
+
+void moe::importer::registerQwenMoe(FamilyTable &table) {
+  table["qwen2_moe"] = read;
+  table["qwen3_moe"] = read;
+  table["qwen3_next"] = read;
+}
