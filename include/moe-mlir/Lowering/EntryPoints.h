@@ -1,0 +1,81 @@
+//===- EntryPoints.h - What an entry function's interface is ---*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The attributes that describe the interface of entry functions, and the sizes
+// that its dynamic dimensions stand for.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_LOWERING_ENTRYPOINTS_H
+#define MOE_MLIR_LOWERING_ENTRYPOINTS_H
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+#include <optional>
+
+namespace moe {
+
+// Attributes of arguments and results.
+inline constexpr llvm::StringLiteral kNameAttr = "moe.name";
+inline constexpr llvm::StringLiteral kDimsAttr = "moe.dims";
+inline constexpr llvm::StringLiteral kPackedAttr = "moe.packed";
+/// What an argument that no user wrote is for: "runtime", "result", "workspace".
+inline constexpr llvm::StringLiteral kRoleAttr = "moe.role";
+// Attributes of functions and of the module.
+inline constexpr llvm::StringLiteral kLayerAttr = "moe.layer";
+inline constexpr llvm::StringLiteral kModelAttr = "moe.model";
+inline constexpr llvm::StringLiteral kModelInterfaceAttr =
+    "moe.model_interface";
+inline constexpr llvm::StringLiteral kAliasesAttr = "moe.aliases";
+inline constexpr llvm::StringLiteral kInterfacesAttr = "moe.interfaces";
+
+inline constexpr llvm::StringLiteral kRuntimeRole = "runtime";
+inline constexpr llvm::StringLiteral kResultRole = "result";
+inline constexpr llvm::StringLiteral kWorkspaceRole = "workspace";
+
+/// Alignment of the workspace, of its parts, and of packed weights.
+inline constexpr int64_t kBufferAlignment = 64;
+
+/// Public functions with a body are the entry points of an artifact.
+bool isEntryFunction(mlir::func::FuncOp function);
+
+/// The role of argument `index`, empty for one of the model.
+llvm::StringRef getArgumentRole(mlir::func::FuncOp function, unsigned index);
+
+/// The argument with `role`, or none.
+std::optional<unsigned> findArgument(mlir::func::FuncOp function,
+                                     llvm::StringRef role);
+
+/// The runtime argument (`!llvm.ptr`), added as the first one if missing.
+mlir::Value getOrAddRuntimeArgument(mlir::func::FuncOp function);
+
+/// The named sizes of an entry function, in order of first appearance in its
+/// arguments and results.
+class EntrySizes {
+public:
+  /// Fails (with an error at the function) when a dynamic dimension has no
+  /// name.
+  static mlir::FailureOr<EntrySizes> get(mlir::func::FuncOp function);
+
+  llvm::ArrayRef<llvm::StringRef> names() const { return sizeNames; }
+
+  /// The size that dynamic dimension `dim` of argument `argument` stands for.
+  std::optional<unsigned> lookup(unsigned argument, unsigned dim) const;
+
+  /// Some (argument, dimension) that holds `size`; none when only results have
+  /// it.
+  std::optional<std::pair<unsigned, unsigned>> find(unsigned size) const;
+
+private:
+  unsigned intern(llvm::StringRef name);
+
+  llvm::SmallVector<llvm::StringRef> sizeNames;
+  llvm::SmallVector<std::tuple<unsigned, unsigned, unsigned>> dims;
+};
+
+} // namespace moe
+
+#endif // MOE_MLIR_LOWERING_ENTRYPOINTS_H

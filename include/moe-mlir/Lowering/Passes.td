@@ -1,0 +1,162 @@
+//===- Passes.td - From kernels on memrefs to entry points -*- tablegen -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LOWERING_PASSES_TD
+#define MOE_LOWERING_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def PrepareEntryPointsPass : Pass<"moe-prepare-entry-points", "::mlir::ModuleOp"> {
+  let summary = "Checks and completes the interface of entry functions";
+  let description = [{
+    Every public function with a body is an entry point of the artifact. The
+    pass rejects what no C interface can be made of (unranked types, names that
+    are no C identifiers, dynamic dimensions of results without a name) and
+    gives arguments and results without `moe.name` or `moe.dims` default ones
+    (`arg0`, `arg0_d1`, `result0`).
+  }];
+}
+
+def MergeIdenticalFunctionsPass
+    : Pass<"moe-merge-identical-functions", "::mlir::ModuleOp"> {
+  let summary = "Compiles entry functions that differ only in their name once";
+  let description = [{
+    Layers of a model are mostly equal but for their weights, which are
+    arguments. Entry functions that are equal up to their name and `moe.layer`
+    are erased but for the first; the module attribute `moe.aliases` lists the
+    others with what they forward to.
+  }];
+}
+
+def HoistPackingPass : Pass<"moek-hoist-packing", "::mlir::ModuleOp"> {
+  let summary = "Moves the packing of weights out of entry functions";
+  let description = [{
+    A `moek.pack` of arguments becomes an argument that holds the packed
+    panels. Its `moe.packed` attribute says how it is made of which tensors of
+    the model; `moe-run` and every packer of weights files follow it. Arguments
+    without other uses go away; the attribute `moe.model_interface` of the
+    function keeps them.
+  }];
+  let dependentDialects = ["::moek::MoekDialect"];
+}
+
+def ProtectArgumentsPass : Pass<"moek-protect-arguments", "::mlir::ModuleOp"> {
+  let summary = "Forbids bufferization to write into entry arguments";
+  let dependentDialects = ["::mlir::bufferization::BufferizationDialect"];
+}
+
+def ResultsToArgumentsPass : Pass<"moek-results-to-arguments", "::mlir::ModuleOp"> {
+  let summary = "Turns the memrefs an entry returns into arguments it writes";
+  let description = [{
+    The allocation that is returned becomes the argument, so that nothing is
+    copied. A returned value that is no such allocation is copied.
+  }];
+  let dependentDialects = ["::mlir::memref::MemRefDialect"];
+}
+
+def ExpandCopiesPass : Pass<"moek-expand-copies", "::mlir::ModuleOp"> {
+  let summary = "Makes loops of copies between strided memrefs";
+  let description = [{
+    A copy between contiguous memrefs becomes a memcpy further down; any other
+    would call a function of MLIR's own runner library.
+  }];
+  let dependentDialects = ["::mlir::scf::SCFDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::memref::MemRefDialect"];
+}
+
+def DecomposeAggregatesPass : Pass<"moe-decompose-aggregates", "::mlir::ModuleOp"> {
+  let summary = "Writes linalg.softmax and its like as linalg.generic";
+  let dependentDialects = ["::mlir::linalg::LinalgDialect",
+                           "::mlir::math::MathDialect",
+                           "::mlir::tensor::TensorDialect",
+                           "::mlir::arith::ArithDialect"];
+}
+
+def ApproximateVectorMathPass
+    : Pass<"moek-approximate-vector-math", "::mlir::ModuleOp"> {
+  let summary = "Expands math ops on f32 vectors into polynomials";
+  let description = [{
+    LLVM would split a vector `math.exp` into calls of libm, one a lane.
+    Scalars keep their libm calls.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::math::MathDialect",
+                           "::mlir::vector::VectorDialect"];
+}
+
+def LowerRuntimeOpsPass : Pass<"moek-lower-runtime-ops", "::mlir::ModuleOp"> {
+  let summary = "Lowers moek.num_threads and moek.trace to the runtime's table";
+  let description = [{
+    Entry functions get the runtime (`const moe_rt *`) as their first argument.
+    A trace event is built only when the runtime has a trace hook.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::scf::SCFDialect"];
+}
+
+def AssignWorkspacePass : Pass<"moek-assign-workspace", "::mlir::ModuleOp"> {
+  let summary = "Places every allocation of an entry into one workspace";
+  let description = [{
+    `memref.alloc` becomes a 64-byte aligned `memref.view` of one workspace
+    argument. Buffers whose lifetimes do not overlap share a place. Sizes must
+    follow from the dynamic dimensions of the arguments, or have a constant
+    upper bound; the private function `NAME__workspace` computes their sum from
+    the sizes.
+  }];
+  let options = [
+    Option<"reuse", "reuse", "bool", /*default=*/"true",
+           "Let buffers with disjoint lifetimes share memory">,
+  ];
+  let dependentDialects = ["::mlir::memref::MemRefDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::affine::AffineDialect"];
+}
+
+def OutlineParallelPass : Pass<"moek-outline-parallel", "::mlir::ModuleOp"> {
+  let summary = "Makes functions of parallel loops and hands them to the runtime";
+  let description = [{
+    An `scf.parallel` at the top level of an entry function becomes a private
+    function `(captures, item)` and a call of the runtime's `parallel_for`;
+    several dimensions are linearized. Inner ones become sequential loops.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::func::FuncDialect",
+                           "::mlir::scf::SCFDialect"];
+}
+
+def EmitEntryPointsPass : Pass<"moek-emit-entry-points", "::mlir::ModuleOp"> {
+  let summary = "Wraps entry functions into the C interface";
+  let description = [{
+    `NAME` becomes the private `NAME__body`; the new `NAME` takes the runtime,
+    sizes, pointers and the workspace, checks all of them before anything is
+    written, and returns a status. `NAME_workspace_bytes` computes what it
+    needs. The module attribute `moe.interfaces` describes all entries.
+  }];
+  let options = [
+    Option<"suffix", "suffix", "std::string", /*default=*/"\"\"",
+           "Appended to the names of the emitted functions (target variants)">,
+  ];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::func::FuncDialect"];
+}
+
+def VerifyStagePass : Pass<"moe-verify-stage", "::mlir::ModuleOp"> {
+  let summary = "Checks that a stage of the pipeline left nothing behind";
+  let description = [{
+    Each stage has a set of operations that must be gone after it; what is left
+    cannot be compiled and is reported where it is, with what would help.
+  }];
+  let options = [
+    Option<"stage", "stage", "std::string", /*default=*/"\"llvm\"",
+           "fused, planned, bufferized, vector, runtime or llvm">,
+  ];
+}
+
+#endif // MOE_LOWERING_PASSES_TD

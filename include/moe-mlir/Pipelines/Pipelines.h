@@ -1,0 +1,73 @@
+//===- Pipelines.h - The stages of compilation ------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// One function per stage. `moe-compile` and the registered pipelines run the
+// same functions.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_PIPELINES_PIPELINES_H
+#define MOE_MLIR_PIPELINES_PIPELINES_H
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassOptions.h"
+
+#include <optional>
+#include <string>
+
+namespace moe {
+
+/// What the module is after each step, in order.
+enum class Stage { Model, Fused, Planned, Bufferized, Vector, Runtime, LLVM };
+
+llvm::StringRef stageName(Stage stage);
+std::optional<Stage> parseStage(llvm::StringRef name);
+
+struct PipelineOptions {
+  /// A name that `lookupCpu` knows; used unless the module has `moek.target`.
+  std::string target = "x86-64-v3";
+  /// Whether layers become fused kernels or one kernel per operation.
+  bool fuse = true;
+  /// Appended to the names of entry points (variants of one artifact).
+  std::string suffix;
+  /// The last stage to run.
+  Stage stopAfter = Stage::LLVM;
+};
+
+/// Checks entry points, merges identical ones and inlines calls.
+void buildModelPipeline(mlir::OpPassManager &pm);
+/// moe -> moek, on tensors.
+void buildFusedPipeline(mlir::OpPassManager &pm, const PipelineOptions &);
+/// Schedules for the target; weights packed outside.
+void buildPlannedPipeline(mlir::OpPassManager &pm, const PipelineOptions &);
+/// Tensors -> memrefs.
+void buildBufferizedPipeline(mlir::OpPassManager &pm, const PipelineOptions &);
+/// moek -> scf, vector.
+void buildVectorPipeline(mlir::OpPassManager &pm, const PipelineOptions &);
+/// Workspace, threads, hooks and the C interface.
+void buildRuntimePipeline(mlir::OpPassManager &pm, const PipelineOptions &);
+/// Everything -> llvm.
+void buildLLVMPipeline(mlir::OpPassManager &pm, const PipelineOptions &);
+
+/// The stages after `from` up to `options.stopAfter`.
+void buildPipeline(mlir::OpPassManager &pm, const PipelineOptions &options,
+                   std::optional<Stage> from = std::nullopt);
+
+/// What happens to IR that is no MoE layer, on tensors, before bufferization.
+void buildOrdinaryIRPipeline(mlir::OpPassManager &pm);
+/// The same after bufferization: what is left becomes loops.
+void buildOrdinaryBufferPipeline(mlir::OpPassManager &pm);
+
+/// Registers `moe-x86-pipeline` and one pipeline per stage
+/// (`moe-stage-fused`, ...).
+void registerPipelines();
+
+/// The implementations of upstream interfaces that the pipelines rely on.
+void registerPipelineExtensions(mlir::DialectRegistry &registry);
+
+} // namespace moe
+
+#endif // MOE_MLIR_PIPELINES_PIPELINES_H

@@ -1,0 +1,504 @@
+//===- AssignWorkspace.cpp - One workspace for all buffers ------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Buffers are placed first-fit into slots by their lifetimes in the top-level
+// block. A slot is as large as its largest occupant, computed at run time, so
+// that sharing is right whatever the sizes are; which buffers share is only a
+// matter of waste.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Lowering/EntryPoints.h"
+#include "moe-mlir/Lowering/Passes.h"
+
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Index/IR/IndexDialect.h"
+#include "mlir/Interfaces/DataLayoutInterfaces.h"
+#include "mlir/Interfaces/LoopLikeInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "mlir/Interfaces/ValueBoundsOpInterface.h"
+#include "llvm/ADT/StringMap.h"
+
+namespace moe {
+#define GEN_PASS_DEF_ASSIGNWORKSPACEPASS
+#include "moe-mlir/Lowering/Passes.h.inc"
+} // namespace moe
+
+using namespace mlir;
+
+namespace {
+
+constexpr int64_t kMaxStackBytes = 64 * 1024;
+
+/// Rebuilds computations of sizes somewhere else, from nothing but the named
+/// sizes. Equal computations are built once.
+class SizeCloner {
+public:
+  SizeCloner(func::FuncOp function, const moe::EntrySizes &sizes,
+             OpBuilder &builder, Location loc, ArrayRef<Value> sizeValues)
+      : function(function), sizes(sizes), b(builder), loc(loc),
+        sizeValues(sizeValues) {}
+
+  /// The clone of `value`, or null when it depends on anything else.
+  Value clone(Value value) { return get(value).second; }
+
+  /// The bytes of `alloc`, rounded up; null when unknown.
+  Value cloneBytes(memref::AllocOp alloc, int64_t elementBytes) {
+    int64_t fixed = elementBytes;
+    auto entry = constant(1);
+    unsigned next = 0;
+    for (int64_t extent : alloc.getType().getShape()) {
+      if (!ShapedType::isDynamic(extent)) {
+        fixed *= extent;
+        continue;
+      }
+      auto dim = get(alloc.getDynamicSizes()[next++]);
+      if (!dim.second)
+        return {};
+      entry = binary<arith::MulIOp>("*", entry, dim);
+    }
+    entry = binary<arith::MulIOp>("*", entry, constant(fixed));
+    return align(entry).second;
+  }
+
+private:
+  // A textual key that equal computations share, and the built value.
+  using Entry = std::pair<std::string, Value>;
+
+  Entry constant(int64_t value) {
+    return unique("c" + std::to_string(value), [&]() -> Value {
+      return arith::ConstantIndexOp::create(b, loc, value);
+    });
+  }
+
+  template <typename OpTy> Entry binary(StringRef name, Entry lhs, Entry rhs) {
+    if (name == "*" && lhs.first == "c1")
+      return rhs;
+    return unique(("(" + lhs.first + name + rhs.first + ")").str(),
+                  [&]() -> Value {
+                    return b.createOrFold<OpTy>(loc, lhs.second, rhs.second);
+                  });
+  }
+
+  Entry align(Entry bytes) {
+    if (auto value = getConstantIntValue(bytes.second))
+      return constant(llvm::alignTo(*value, moe::kBufferAlignment));
+    Entry sum = binary<arith::AddIOp>("+", bytes,
+                                      constant(moe::kBufferAlignment - 1));
+    return binary<arith::AndIOp>("&", sum, constant(-moe::kBufferAlignment));
+  }
+
+  Entry unique(std::string key, function_ref<Value()> build) {
+    Value &value = built[key];
+    if (!value)
+      value = build();
+    return {std::move(key), value};
+  }
+
+  Entry getDim(Value memref, int64_t dim) {
+    auto type = dyn_cast<MemRefType>(memref.getType());
+    if (!type || dim < 0 || dim >= type.getRank())
+      return {};
+    if (!type.isDynamicDim(dim))
+      return constant(type.getDimSize(dim));
+    if (auto argument = dyn_cast<BlockArgument>(memref)) {
+      if (argument.getOwner() != &function.getBody().front())
+        return {};
+      auto size = sizes.lookup(argument.getArgNumber(), dim);
+      if (!size)
+        return {};
+      return {"s" + std::to_string(*size), sizeValues[*size]};
+    }
+    Operation *op = memref.getDefiningOp();
+    if (auto alloc = dyn_cast<memref::AllocOp>(op))
+      return get(alloc.getDynamicSizes()[type.getDynamicDimIndex(dim)]);
+    if (auto alloca = dyn_cast<memref::AllocaOp>(op))
+      return get(alloca.getDynamicSizes()[type.getDynamicDimIndex(dim)]);
+    if (auto view = dyn_cast<memref::ViewOp>(op))
+      return get(view.getSizes()[type.getDynamicDimIndex(dim)]);
+    if (auto cast = dyn_cast<memref::CastOp>(op))
+      return getDim(cast.getSource(), dim);
+    if (auto cast = dyn_cast<memref::ReinterpretCastOp>(op))
+      return get(cast.getMixedSizes()[dim]);
+    if (auto subview = dyn_cast<memref::SubViewOp>(op)) {
+      llvm::SmallBitVector dropped = subview.getDroppedDims();
+      int64_t kept = 0;
+      for (auto [i, size] : llvm::enumerate(subview.getMixedSizes()))
+        if (!dropped.test(i) && kept++ == dim)
+          return get(size);
+    }
+    if (auto expand = dyn_cast<memref::ExpandShapeOp>(op))
+      return get(expand.getMixedOutputShape()[dim]);
+    return {};
+  }
+
+  Entry get(OpFoldResult value) {
+    if (auto attr = dyn_cast<Attribute>(value))
+      return constant(cast<IntegerAttr>(attr).getInt());
+    return get(cast<Value>(value));
+  }
+
+  Entry get(Value value) {
+    if (auto folded = getConstantIntValue(value);
+        folded && value.getType().isIndex())
+      return constant(*folded);
+    Operation *op = value.getDefiningOp();
+    if (!op)
+      return {};
+    if (auto it = memo.find(value); it != memo.end())
+      return it->second;
+    return memo[value] = compute(op, value);
+  }
+
+  Entry compute(Operation *op, Value value) {
+    if (auto dim = dyn_cast<memref::DimOp>(op)) {
+      auto index = dim.getConstantIndex();
+      return index ? getDim(dim.getSource(), *index) : Entry();
+    }
+    if (!isa_and_nonnull<arith::ArithDialect, affine::AffineDialect,
+                         index::IndexDialect>(op->getDialect()) ||
+        op->getNumRegions() != 0 || op->getNumResults() != 1 || !isPure(op))
+      return {};
+    std::string key;
+    llvm::raw_string_ostream os(key);
+    os << op->getName() << op->getAttrDictionary() << "(";
+    IRMapping mapping;
+    for (Value operand : op->getOperands()) {
+      Entry entry = get(operand);
+      if (!entry.second)
+        return {};
+      os << entry.first << ",";
+      mapping.map(operand, entry.second);
+    }
+    os << "):" << value.getType();
+    return unique(key, [&] { return b.clone(*op, mapping)->getResult(0); });
+  }
+
+  func::FuncOp function;
+  const moe::EntrySizes &sizes;
+  OpBuilder &b;
+  Location loc;
+  ArrayRef<Value> sizeValues;
+  llvm::StringMap<Value> built;
+  llvm::DenseMap<Value, Entry> memo;
+};
+
+/// Everything that may hold an address inside of `root`, and all uses of it.
+/// Results of any op but loads count, and so do the iteration arguments of
+/// loops: too long a lifetime only wastes memory.
+void forEachUse(Value root, function_ref<void(OpOperand &)> visit) {
+  SmallVector<Value> worklist = {root};
+  llvm::DenseSet<Value> seen = {root};
+  auto push = [&](Value value) {
+    if (seen.insert(value).second)
+      worklist.push_back(value);
+  };
+  while (!worklist.empty()) {
+    Value value = worklist.pop_back_val();
+    for (OpOperand &use : value.getUses()) {
+      visit(use);
+      Operation *user = use.getOwner();
+      if (isa<memref::LoadOp, vector::LoadOp, vector::TransferReadOp,
+              vector::MaskedLoadOp, vector::GatherOp, memref::DimOp,
+              memref::DeallocOp>(user))
+        continue;
+      for (Value result : user->getResults())
+        push(result);
+      for (Region &region : user->getRegions())
+        for (Block &block : region)
+          for (Value argument : block.getArguments())
+            push(argument);
+      if (user->hasTrait<OpTrait::IsTerminator>())
+        for (Value result : user->getParentOp()->getResults())
+          push(result);
+    }
+  }
+}
+
+struct Buffer {
+  memref::AllocOp alloc;
+  unsigned begin = ~0u, end = 0;
+  /// Set when the size follows from a bound instead of from named sizes.
+  std::optional<int64_t> bound;
+  Value bytes;
+  unsigned slot = 0;
+};
+
+struct Slot {
+  SmallVector<unsigned> occupants;
+  unsigned end = 0;
+};
+
+struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
+  using AssignWorkspacePassBase::AssignWorkspacePassBase;
+
+  void runOnOperation() override {
+    SmallVector<func::FuncOp> entries;
+    for (auto function : getOperation().getOps<func::FuncOp>()) {
+      if (moe::isEntryFunction(function)) {
+        entries.push_back(function);
+        continue;
+      }
+      WalkResult result = function.walk([](memref::AllocOp alloc) {
+        alloc.emitError("allocates outside of an entry function; inline its "
+                        "function or pass the buffer in");
+        return WalkResult::interrupt();
+      });
+      if (result.wasInterrupted())
+        return signalPassFailure();
+    }
+    for (func::FuncOp function : entries)
+      if (failed(assign(function)))
+        return signalPassFailure();
+  }
+
+  /// An upper bound of the elements of `alloc`.
+  std::optional<int64_t> boundElements(memref::AllocOp alloc) {
+    int64_t elements = 1;
+    unsigned next = 0;
+    for (int64_t extent : alloc.getType().getShape()) {
+      if (ShapedType::isDynamic(extent)) {
+        FailureOr<int64_t> bound =
+            ValueBoundsConstraintSet::computeConstantBound(
+                presburger::BoundType::UB,
+                ValueBoundsConstraintSet::Variable(
+                    alloc.getDynamicSizes()[next++]),
+                /*stopCondition=*/nullptr, /*closedUB=*/true);
+        if (failed(bound))
+          return std::nullopt;
+        extent = std::max<int64_t>(*bound, 0);
+      }
+      if (llvm::MulOverflow(elements, extent, elements))
+        return std::nullopt;
+    }
+    return elements;
+  }
+
+  LogicalResult moveToStack(memref::AllocOp alloc, int64_t elementBytes) {
+    auto elements = boundElements(alloc);
+    if (!elements || *elements * elementBytes > kMaxStackBytes)
+      return alloc.emitError()
+             << "buffers inside of parallel loops live on the stack and need "
+                "a constant bound of at most "
+             << kMaxStackBytes
+             << " bytes; tile the loop body, or allocate a slice per item "
+                "outside of the loop";
+    OpBuilder b(alloc);
+    Location loc = alloc.getLoc();
+    MemRefType type = alloc.getType();
+    Value replacement;
+    auto alignment = b.getI64IntegerAttr(moe::kBufferAlignment);
+    if (type.hasStaticShape()) {
+      replacement =
+          memref::AllocaOp::create(b, loc, type, ValueRange(), alignment);
+    } else {
+      Value bytes = memref::AllocaOp::create(
+          b, loc,
+          MemRefType::get({*elements * elementBytes}, b.getI8Type()),
+          ValueRange(), alignment);
+      Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+      replacement = memref::ViewOp::create(b, loc, type, bytes, zero,
+                                           alloc.getDynamicSizes());
+    }
+    alloc.replaceAllUsesWith(replacement);
+    alloc.erase();
+    return success();
+  }
+
+  LogicalResult assign(func::FuncOp function) {
+    FailureOr<moe::EntrySizes> sizes = moe::EntrySizes::get(function);
+    if (failed(sizes))
+      return failure();
+    SmallVector<memref::DeallocOp> deallocs;
+    SmallVector<memref::AllocOp> allocs;
+    function.walk([&](Operation *op) {
+      if (auto dealloc = dyn_cast<memref::DeallocOp>(op))
+        deallocs.push_back(dealloc);
+      if (auto alloc = dyn_cast<memref::AllocOp>(op))
+        allocs.push_back(alloc);
+    });
+    for (memref::DeallocOp dealloc : deallocs)
+      dealloc.erase();
+
+    Block &body = function.getBody().front();
+    if (!allocs.empty() && !llvm::hasSingleElement(function.getBody()))
+      return function.emitError("allocates in unstructured control flow; use "
+                                "scf (--lift-cf-to-scf makes it)");
+    llvm::DenseMap<Operation *, unsigned> position;
+    for (auto [i, op] : llvm::enumerate(body))
+      position[&op] = i;
+
+    // What the sizes are, at the top of the function.
+    Location loc = function.getLoc();
+    OpBuilder b = OpBuilder::atBlockBegin(&body);
+    SmallVector<Value> sizeValues;
+    for (unsigned i = 0, e = sizes->names().size(); i != e; ++i) {
+      auto place = sizes->find(i);
+      if (!place)
+        return function.emitError()
+               << "size '" << sizes->names()[i]
+               << "' belongs to no argument (run moek-results-to-arguments "
+                  "first)";
+      sizeValues.push_back(memref::DimOp::create(
+          b, loc, function.getArgument(place->first), place->second));
+    }
+    SizeCloner cloner(function, *sizes, b, loc, sizeValues);
+
+    DataLayout layout = DataLayout::closest(function);
+    SmallVector<Buffer> buffers;
+    for (memref::AllocOp alloc : allocs) {
+      MemRefType type = alloc.getType();
+      if (!type.getLayout().isIdentity())
+        return alloc.emitError() << "allocates with a layout, " << type
+                                 << "; only row-major buffers are placed";
+      if (alloc.getAlignment().value_or(1) >
+          static_cast<uint64_t>(moe::kBufferAlignment))
+        return alloc.emitError() << "needs an alignment above "
+                                 << moe::kBufferAlignment << " bytes";
+      if (alloc.use_empty()) {
+        alloc.erase();
+        continue;
+      }
+      int64_t elementBytes = layout.getTypeSize(type.getElementType());
+      if (alloc->getParentOfType<scf::ParallelOp>()) {
+        if (failed(moveToStack(alloc, elementBytes)))
+          return failure();
+        continue;
+      }
+      Buffer buffer;
+      buffer.alloc = alloc;
+      buffer.bytes = cloner.cloneBytes(alloc, elementBytes);
+      if (!buffer.bytes) {
+        auto elements = boundElements(alloc);
+        if (!elements)
+          return alloc.emitError()
+                 << "the size of this buffer neither follows from the "
+                    "dimensions of the arguments nor has a constant bound, so "
+                    "that the workspace cannot be sized before the call";
+        buffer.bound =
+            llvm::alignTo(*elements * elementBytes, moe::kBufferAlignment);
+        buffer.bytes = arith::ConstantIndexOp::create(b, loc, *buffer.bound);
+      }
+      LogicalResult escapes = success();
+      forEachUse(alloc, [&](OpOperand &use) {
+        Operation *user = use.getOwner();
+        if (isa<scf::YieldOp, scf::ConditionOp>(user) &&
+            isa<LoopLikeOpInterface>(user->getParentOp()) &&
+            user->getParentOp()->isProperAncestor(alloc))
+          escapes = failure();
+        unsigned at = position.lookup(body.findAncestorOpInBlock(*user));
+        buffer.begin = std::min(buffer.begin, at);
+        buffer.end = std::max(buffer.end, at);
+      });
+      if (failed(escapes))
+        return alloc.emitError("a buffer allocated in a loop is passed on to "
+                               "the next iteration; allocate it (or both of "
+                               "them) before the loop");
+      buffers.push_back(buffer);
+    }
+
+    SmallVector<unsigned> order = llvm::to_vector(llvm::seq<unsigned>(
+        0, static_cast<unsigned>(buffers.size())));
+    llvm::stable_sort(order, [&](unsigned x, unsigned y) {
+      return buffers[x].begin < buffers[y].begin;
+    });
+    SmallVector<Slot> slots;
+    for (unsigned i : order) {
+      Buffer &buffer = buffers[i];
+      Slot *chosen = nullptr;
+      for (Slot &slot : slots) {
+        if (!reuse || slot.end >= buffer.begin)
+          continue;
+        bool same = buffers[slot.occupants.front()].bytes == buffer.bytes;
+        if (!chosen || same)
+          chosen = &slot;
+        if (same)
+          break;
+      }
+      if (!chosen)
+        chosen = &slots.emplace_back();
+      chosen->occupants.push_back(i);
+      chosen->end = buffer.end;
+      buffer.slot = chosen - slots.begin();
+    }
+
+    // The same sum twice: offsets in the function, the total in its own.
+    auto total = [&](OpBuilder &builder, function_ref<Value(Buffer &)> bytes,
+                     SmallVectorImpl<Value> *offsets) -> Value {
+      Value sum = arith::ConstantIndexOp::create(builder, loc, 0);
+      for (Slot &slot : slots) {
+        if (offsets)
+          offsets->push_back(sum);
+        llvm::SetVector<Value> distinct;
+        for (unsigned i : slot.occupants)
+          distinct.insert(bytes(buffers[i]));
+        Value size = distinct.front();
+        for (Value other : llvm::drop_begin(distinct.getArrayRef()))
+          size = builder.createOrFold<arith::MaxSIOp>(loc, size, other);
+        sum = builder.createOrFold<arith::AddIOp>(loc, sum, size);
+      }
+      return sum;
+    };
+    emitSizeFunction(function, *sizes, buffers, total, layout);
+    if (buffers.empty())
+      return success();
+
+    SmallVector<Value> offsets;
+    total(b, [](Buffer &buffer) { return buffer.bytes; }, &offsets);
+    MLIRContext *context = &getContext();
+    auto attrs = DictionaryAttr::get(
+        context, NamedAttribute(StringAttr::get(context, moe::kRoleAttr),
+                                StringAttr::get(context, moe::kWorkspaceRole)));
+    unsigned index = function.getNumArguments();
+    auto workspaceType =
+        MemRefType::get({ShapedType::kDynamic}, IntegerType::get(context, 8));
+    if (failed(function.insertArgument(index, workspaceType, attrs, loc)))
+      return failure();
+    for (Buffer &buffer : buffers) {
+      OpBuilder at(buffer.alloc);
+      Value view = memref::ViewOp::create(
+          at, buffer.alloc.getLoc(), buffer.alloc.getType(),
+          function.getArgument(index), offsets[buffer.slot],
+          buffer.alloc.getDynamicSizes());
+      buffer.alloc.replaceAllUsesWith(view);
+      buffer.alloc.erase();
+    }
+    return success();
+  }
+
+  void emitSizeFunction(
+      func::FuncOp function, const moe::EntrySizes &sizes,
+      MutableArrayRef<Buffer> buffers,
+      function_ref<Value(OpBuilder &, function_ref<Value(Buffer &)>,
+                         SmallVectorImpl<Value> *)>
+          total,
+      const DataLayout &layout) {
+    Location loc = function.getLoc();
+    OpBuilder b(&getContext());
+    b.setInsertionPointAfter(function);
+    SmallVector<Type> types(sizes.names().size(), b.getIndexType());
+    auto sizeFunction = func::FuncOp::create(
+        b, loc, (function.getName() + "__workspace").str(),
+        b.getFunctionType(types, b.getIndexType()));
+    sizeFunction.setPrivate();
+    b.setInsertionPointToStart(sizeFunction.addEntryBlock());
+    SmallVector<Value> values(sizeFunction.getArguments());
+    SizeCloner cloner(function, sizes, b, loc, values);
+    Value sum = total(
+        b,
+        [&](Buffer &buffer) -> Value {
+          if (buffer.bound)
+            return arith::ConstantIndexOp::create(b, loc, *buffer.bound);
+          return cloner.cloneBytes(
+              buffer.alloc,
+              layout.getTypeSize(buffer.alloc.getType().getElementType()));
+        },
+        nullptr);
+    func::ReturnOp::create(b, loc, sum);
+  }
+};
+
+} // namespace

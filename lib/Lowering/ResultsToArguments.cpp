@@ -1,0 +1,99 @@
+//===- ResultsToArguments.cpp - Results are written in place ----*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// An entry's results live in the caller's memory.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Lowering/EntryPoints.h"
+#include "moe-mlir/Lowering/Passes.h"
+
+namespace moe {
+#define GEN_PASS_DEF_RESULTSTOARGUMENTSPASS
+#include "moe-mlir/Lowering/Passes.h.inc"
+} // namespace moe
+
+using namespace mlir;
+
+namespace {
+
+/// The allocation behind `value` when it can become an argument.
+memref::AllocOp findAllocation(Value value, Block &body) {
+  while (auto cast = value.getDefiningOp<memref::CastOp>())
+    value = cast.getSource();
+  auto alloc = value.getDefiningOp<memref::AllocOp>();
+  if (!alloc || alloc->getBlock() != &body ||
+      !alloc.getType().getLayout().isIdentity())
+    return {};
+  return alloc;
+}
+
+struct ResultsToArguments
+    : moe::impl::ResultsToArgumentsPassBase<ResultsToArguments> {
+  void runOnOperation() override {
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (moe::isEntryFunction(function) && failed(convert(function)))
+        return signalPassFailure();
+  }
+
+  LogicalResult convert(func::FuncOp function) {
+    if (function.getNumResults() == 0)
+      return success();
+    Block &body = function.getBody().front();
+    auto ret = cast<func::ReturnOp>(body.getTerminator());
+    OpBuilder builder(ret);
+    for (auto [i, value] : llvm::enumerate(ret.getOperands())) {
+      Location loc = ret.getLoc();
+      auto type = dyn_cast<MemRefType>(value.getType());
+      bool isScalar = !type;
+      if (isScalar) {
+        if (!value.getType().isIntOrIndexOrFloat())
+          return function.emitError()
+                 << "result " << i << " of type " << value.getType()
+                 << " cannot be passed through the C interface";
+        type = MemRefType::get({}, value.getType());
+      } else if (!type.getLayout().isIdentity()) {
+        type = MemRefType::get(type.getShape(), type.getElementType());
+      }
+      // Static shapes found by folding are kept, so that the interface still
+      // fits the names of the dynamic dimensions.
+      SmallVector<NamedAttribute> attrs;
+      if (auto dict = function.getResultAttrDict(i))
+        attrs.append(dict.begin(), dict.end());
+      attrs.push_back(
+          builder.getNamedAttr(moe::kRoleAttr,
+                               builder.getStringAttr(moe::kResultRole)));
+      unsigned index = function.getNumArguments();
+      if (failed(function.insertArgument(index, type,
+                                         builder.getDictionaryAttr(attrs),
+                                         function.getLoc())))
+        return failure();
+      Value argument = function.getArgument(index);
+
+      if (isScalar) {
+        memref::StoreOp::create(builder, loc, value, argument, ValueRange());
+        continue;
+      }
+      if (auto alloc = findAllocation(value, body)) {
+        Value replacement = argument;
+        if (type != alloc.getType()) {
+          OpBuilder front(alloc);
+          replacement = memref::CastOp::create(front, alloc.getLoc(),
+                                               alloc.getType(), argument);
+        }
+        alloc.replaceAllUsesWith(replacement);
+        alloc.erase();
+        continue;
+      }
+      memref::CopyOp::create(builder, loc, value, argument);
+    }
+    ret->setOperands(ValueRange());
+    llvm::BitVector all(function.getNumResults(), true);
+    return function.eraseResults(all);
+  }
+};
+
+} // namespace

@@ -1,0 +1,226 @@
+//===- Pipelines.cpp - The stages of compilation ----------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Which passes make which stage.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Pipelines/Pipelines.h"
+
+#include "moe-mlir/Lowering/Passes.h"
+#include "moek/Moek.h"
+
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Affine/Transforms/Passes.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/Bufferization/Transforms/Passes.h"
+#include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Dialect/SCF/Transforms/Passes.h"
+#include "mlir/InitAllDialects.h"
+#include "mlir/InitAllExtensions.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+
+static constexpr StringLiteral kStageNames[] = {
+    "model", "fused", "planned", "bufferized", "vector", "runtime", "llvm"};
+
+StringRef moe::stageName(Stage stage) {
+  return kStageNames[static_cast<unsigned>(stage)];
+}
+
+std::optional<moe::Stage> moe::parseStage(StringRef name) {
+  for (auto [i, known] : llvm::enumerate(kStageNames))
+    if (name == known)
+      return static_cast<Stage>(i);
+  return std::nullopt;
+}
+
+static void verify(OpPassManager &pm, moe::Stage stage) {
+  moe::VerifyStagePassOptions options;
+  options.stage = moe::stageName(stage).str();
+  pm.addPass(moe::createVerifyStagePass(options));
+}
+
+static void cleanUp(OpPassManager &pm) {
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
+void moe::buildModelPipeline(OpPassManager &pm) {
+  pm.addPass(createPrepareEntryPointsPass());
+  pm.addPass(createMergeIdenticalFunctionsPass());
+  pm.addPass(createInlinerPass());
+  pm.addPass(createCSEPass());
+}
+
+void moe::buildFusedPipeline(OpPassManager &pm,
+                             const PipelineOptions &options) {
+  verify(pm, Stage::Fused);
+}
+
+void moe::buildPlannedPipeline(OpPassManager &pm,
+                               const PipelineOptions &options) {
+  pm.addPass(createHoistPackingPass());
+  verify(pm, Stage::Planned);
+}
+
+void moe::buildOrdinaryIRPipeline(OpPassManager &pm) {
+  pm.addPass(createDecomposeAggregatesPass());
+  pm.addPass(createConvertTensorToLinalgPass());
+}
+
+void moe::buildOrdinaryBufferPipeline(OpPassManager &pm) {
+  pm.addPass(createConvertLinalgToLoopsPass());
+  pm.addNestedPass<func::FuncOp>(createForallToParallelLoopPass());
+}
+
+void moe::buildBufferizedPipeline(OpPassManager &pm,
+                                  const PipelineOptions &options) {
+  buildOrdinaryIRPipeline(pm);
+  cleanUp(pm);
+  pm.addPass(createProtectArgumentsPass());
+  pm.addPass(bufferization::createEmptyTensorEliminationPass());
+  bufferization::OneShotBufferizePassOptions bufferize;
+  bufferize.bufferizeFunctionBoundaries = true;
+  bufferize.functionBoundaryTypeConversion =
+      bufferization::LayoutMapOption::IdentityLayoutMap;
+  bufferize.allowReturnAllocsFromLoops = true;
+  pm.addPass(bufferization::createOneShotBufferizePass(bufferize));
+  // Before anything folds static sizes into the results: the interface keeps
+  // the shapes of the model.
+  pm.addPass(createResultsToArgumentsPass());
+  cleanUp(pm);
+  verify(pm, Stage::Bufferized);
+}
+
+void moe::buildVectorPipeline(OpPassManager &pm,
+                              const PipelineOptions &options) {
+  buildOrdinaryBufferPipeline(pm);
+  pm.addPass(createExpandCopiesPass());
+  cleanUp(pm);
+  verify(pm, Stage::Vector);
+}
+
+void moe::buildRuntimePipeline(OpPassManager &pm,
+                               const PipelineOptions &options) {
+  pm.addPass(createLowerRuntimeOpsPass());
+  pm.addPass(createAssignWorkspacePass());
+  pm.addPass(createOutlineParallelPass());
+  EmitEntryPointsPassOptions entries;
+  entries.suffix = options.suffix;
+  pm.addPass(createEmitEntryPointsPass(entries));
+  cleanUp(pm);
+  verify(pm, Stage::Runtime);
+}
+
+void moe::buildLLVMPipeline(OpPassManager &pm,
+                            const PipelineOptions &options) {
+  pm.addPass(createConvertVectorToSCFPass());
+  pm.addPass(createApproximateVectorMathPass());
+  pm.addPass(memref::createExpandStridedMetadataPass());
+  pm.addPass(createLowerAffinePass());
+  pm.addPass(createSCFToControlFlowPass());
+  pm.addPass(arith::createArithExpandOpsPass());
+  ConvertVectorToLLVMPassOptions vector;
+  vector.x86Vector = true;
+  pm.addPass(createConvertVectorToLLVMPass(vector));
+  pm.addPass(createConvertMathToLLVMPass());
+  // Only what has no intrinsic is left; these calls are scalar.
+  pm.addPass(createConvertMathToLibmPass());
+  pm.addPass(createFinalizeMemRefToLLVMConversionPass());
+  pm.addPass(createConvertIndexToLLVMPass());
+  pm.addPass(createArithToLLVMConversionPass());
+  pm.addPass(createConvertControlFlowToLLVMPass());
+  pm.addPass(createUBToLLVMConversionPass());
+  pm.addPass(createConvertFuncToLLVMPass());
+  pm.addPass(createReconcileUnrealizedCastsPass());
+  cleanUp(pm);
+  verify(pm, Stage::LLVM);
+}
+
+void moe::buildPipeline(OpPassManager &pm, const PipelineOptions &options,
+                        std::optional<Stage> from) {
+  auto runs = [&](Stage stage) {
+    return (!from || *from < stage) && stage <= options.stopAfter;
+  };
+  if (runs(Stage::Model))
+    buildModelPipeline(pm);
+  if (runs(Stage::Fused))
+    buildFusedPipeline(pm, options);
+  if (runs(Stage::Planned))
+    buildPlannedPipeline(pm, options);
+  if (runs(Stage::Bufferized))
+    buildBufferizedPipeline(pm, options);
+  if (runs(Stage::Vector))
+    buildVectorPipeline(pm, options);
+  if (runs(Stage::Runtime))
+    buildRuntimePipeline(pm, options);
+  if (runs(Stage::LLVM))
+    buildLLVMPipeline(pm, options);
+}
+
+namespace {
+struct CommandLineOptions : PassPipelineOptions<CommandLineOptions> {
+  Option<std::string> target{*this, "target",
+                             llvm::cl::desc("CPU level to compile for"),
+                             llvm::cl::init("x86-64-v3")};
+  Option<bool> fuse{*this, "fuse",
+                    llvm::cl::desc("Fuse layers into kernels"),
+                    llvm::cl::init(true)};
+  Option<std::string> suffix{*this, "suffix",
+                             llvm::cl::desc("Appended to entry points"),
+                             llvm::cl::init("")};
+  Option<std::string> stopAfter{*this, "stop-after",
+                                llvm::cl::desc("Last stage to run"),
+                                llvm::cl::init("llvm")};
+
+  moe::PipelineOptions get() const {
+    moe::PipelineOptions options;
+    options.target = target;
+    options.fuse = fuse;
+    options.suffix = suffix;
+    if (auto stage = moe::parseStage(stopAfter))
+      options.stopAfter = *stage;
+    return options;
+  }
+};
+} // namespace
+
+void moe::registerPipelines() {
+  PassPipelineRegistration<CommandLineOptions>(
+      "moe-x86-pipeline", "All stages from model IR to the llvm dialect",
+      [](OpPassManager &pm, const CommandLineOptions &options) {
+        buildPipeline(pm, options.get());
+      });
+  PassPipelineRegistration<>(
+      "moe-stage-model", "Checks entry points and merges identical layers",
+      [](OpPassManager &pm) { buildModelPipeline(pm); });
+  auto add = [](StringRef name, StringRef description,
+                void (*build)(OpPassManager &, const PipelineOptions &)) {
+    PassPipelineRegistration<CommandLineOptions>(
+        name, description,
+        [build](OpPassManager &pm, const CommandLineOptions &options) {
+          build(pm, options.get());
+        });
+  };
+  add("moe-stage-fused", "moe to moek", buildFusedPipeline);
+  add("moe-stage-planned", "Schedules and packed weights",
+      buildPlannedPipeline);
+  add("moe-stage-bufferized", "Tensors to memrefs", buildBufferizedPipeline);
+  add("moe-stage-vector", "Kernels to loops and vectors", buildVectorPipeline);
+  add("moe-stage-runtime", "Workspace, threads and entry points",
+      buildRuntimePipeline);
+  add("moe-stage-llvm", "Everything to the llvm dialect", buildLLVMPipeline);
+}
+
+void moe::registerPipelineExtensions(DialectRegistry &registry) {
+  mlir::registerAllDialects(registry);
+  mlir::registerAllExtensions(registry);
+  moek::registerBufferizableModels(registry);
+}
