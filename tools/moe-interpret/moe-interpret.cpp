@@ -23,6 +23,7 @@
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/Format.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/ToolOutputFile.h"
@@ -67,7 +68,7 @@ static cl::list<std::string>
           cl::desc("Sizes of dynamic dimensions for --random, as T=16"));
 static cl::opt<bool> print("print", cl::desc("Print the results"),
                            cl::cat(category));
-static cl::opt<unsigned> threads("threads", cl::init(0), cl::cat(category),
+static cl::opt<unsigned> threads("num-threads", cl::init(0), cl::cat(category),
                                  cl::desc("Threads (default: one per CPU)"));
 
 static LogicalResult fail(const Twine &message) {
@@ -224,8 +225,8 @@ static LogicalResult compare(const HostTensor &result,
          << (good ? " ok" : " WRONG") << "\n";
   if (!good)
     return fail("'" + result.name + "' differs at element " + Twine(where) +
-                ": " + Twine(result.get(where)) + ", expected " +
-                Twine(expected.get(where)));
+                ": " + formatv("{0}, expected {1}", result.get(where),
+                               expected.get(where)));
   return success();
 }
 
