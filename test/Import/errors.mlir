@@ -99,7 +99,7 @@
 
 //--- truncated.json
 {"model_type": "mixtral",
- "hidden_size": 
+ "hidden_size":
 //--- array.json
 ["mixtral"]
 //--- untyped.json
