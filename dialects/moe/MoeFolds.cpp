@@ -73,7 +73,7 @@ struct SimplifyWeighing : OpRewritePattern<RouterOp> {
     if (!op.getWeighing())
       return failure();
     SmallVector<Attribute> steps;
-    for (Attribute step : *op.getWeighing()) {
+    for (Attribute step : op.getWeighingAttr()) {
       auto scale = dyn_cast<ScaleAttr>(step);
       auto last = steps.empty() ? ScaleAttr() : dyn_cast<ScaleAttr>(steps.back());
       if (scale && last) {

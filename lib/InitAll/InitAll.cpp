@@ -11,12 +11,24 @@
 
 #include "moe-mlir/InitAll.h"
 
+#include "moe-mlir/Conversion/MoeToMoek/Passes.h"
+#include "moe-mlir/Conversion/MoekToVector/Passes.h"
+#include "moe-mlir/Target/CPU/Passes.h"
+#include "moe-mlir/Transforms/Passes.h"
 #include "moe/Moe.h"
+#include "moek/Moek.h"
 
 #include "mlir/IR/DialectRegistry.h"
 
 void moe::registerAllDialects(mlir::DialectRegistry &registry) {
-  registry.insert<moe::MoeDialect>();
+  registry.insert<moe::MoeDialect, moek::MoekDialect>();
+  moek::registerBufferizableModels(registry);
 }
 
-void moe::registerAllPasses() {}
+void moe::registerAllPasses() {
+  registerExpandActivations();
+  registerMoeToMoekPasses();
+  registerFusionPipeline();
+  registerTargetCPUPasses();
+  registerMoekToVectorPasses();
+}

@@ -1,0 +1,146 @@
+//===- Passes.td - From moe to fused moek kernels -*- tablegen -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The conversion is correct without any of the fusions; each fusion is a pass
+// of its own that leaves correct IR and a remark where it does not apply.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_CONVERSION_MOETOMOEK_PASSES
+#define MOE_MLIR_CONVERSION_MOETOMOEK_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def ConvertMoeToMoek : Pass<"convert-moe-to-moek"> {
+  let summary = "Lower moe ops to unfused moek kernels";
+  let description = [{
+    A `!moe.routing` becomes the seven tensors of the `moek` dialect's
+    description. Every op becomes a kernel of its own: routers `moek.route`,
+    given routings `moek.index`, dispatch and combine `moek.gather` and
+    `moek.combine`, the matrices of an FFN one `moek.grouped_matmul` each with
+    its weights in a `moek.pack`. Groups of experts with equal shapes and bodies
+    (such as a shared expert folded into the routed ones) become one range.
+
+    Expert bodies that are not one `moe.ffn` run as a loop over the experts and
+    over blocks of at most 32 rows, with the body inlined: a body treats rows
+    independently, so blocks do not change the result, and they bound the size
+    of its temporaries. A remark says where this happens and why.
+
+    Before:
+    ```mlir
+    %rows = moe.dispatch %x by %r
+          : tensor<?x64xf32>, !moe.routing<8 x 2> -> tensor<?x64xf32>
+    ```
+    After:
+    ```mlir
+    %rows = moek.gather ins(%x, %tokens, %offsets
+              : tensor<?x64xf32>, tensor<?xi32>, tensor<9xi32>)
+            outs(%empty : tensor<?x64xf32>) -> tensor<?x64xf32>
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::linalg::LinalgDialect", "::mlir::scf::SCFDialect",
+    "::mlir::tensor::TensorDialect", "::mlir::vector::VectorDialect",
+    "::moek::MoekDialect"
+  ];
+}
+
+def FuseRouterScores : Pass<"moek-fuse-router-scores"> {
+  let summary = "Absorb the computation of scores into the routing kernel";
+  let description = [{
+    Moves what computes the rows of a `moek.route` into its `scores` region:
+    elementwise ops over `[T, E]` (their `[E]` operands become `vectors`),
+    softmax over the experts, and the projection `x Wr^T` of f32, whose weight
+    is packed. A value with other uses is left outside unless it is elementwise
+    and needs no `math` op, when computing it twice is cheaper than storing it.
+
+    Before:
+    ```mlir
+    %z = linalg.matmul indexing_maps = [...] ins(%x, %wr) outs(%zeros)
+    %s = linalg.softmax dimension(1) ins(%z) outs(%e)
+    %r:7 = moek.route #moe.top_k<2> experts(8) rows(%s : tensor<?x8xf32>) ...
+      scores { ^bb0(%s: vector<8xf32>): moek.yield %s, %s } ...
+    ```
+    After:
+    ```mlir
+    %p = moek.pack %wr layout <columns = 32, k_block = 1, interleave = 0> ...
+    %r:7 = moek.route #moe.top_k<2> experts(8) logits(%x, %p : ...) ...
+      scores { ^bb0(%z: vector<8xf32>): ... max, exp, sum, divide ... } ...
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+    "::mlir::vector::VectorDialect", "::moek::MoekDialect"
+  ];
+}
+
+def FuseGateUpActivation : Pass<"moek-fuse-gate-up-activation"> {
+  let summary = "Make the activation the epilogue of the matmul before it";
+  let description = [{
+    An elementwise `linalg.generic` on the results of one or two
+    `moek.grouped_matmul` of the same rows becomes their epilogue, whatever its
+    body is. Two matmuls (gate and up) become one with interleaved weights, so
+    that both values of an element meet in registers.
+
+    Before:
+    ```mlir
+    %g = moek.grouped_matmul n(768) k(2048) lhs(%rows) rhs(%pg) ...
+    %u = moek.grouped_matmul n(768) k(2048) lhs(%rows) rhs(%pu) ...
+    %h = linalg.generic {...} ins(%g, %u) outs(%e) { silu(gate) * up }
+    ```
+    After:
+    ```mlir
+    %p = moek.pack %wg, %wu layout <columns = 32, k_block = 1, interleave = 16>
+    %h = moek.grouped_matmul n(768) k(2048) parts(2) lhs(%rows) rhs(%p) ...
+         epilogue { ^bb0(%g: f32, %u: f32): silu(gate) * up }
+    ```
+  }];
+  let dependentDialects = ["::moek::MoekDialect"];
+}
+
+def FuseGather : Pass<"moek-fuse-gather"> {
+  let summary = "Gather rows inside the matmul that reads them";
+  let description = [{
+    Turns a `moek.gather` whose only users are grouped matmuls over the same
+    groups into their `gather` (and `gather_weights`) operands, so that the
+    gathered rows are never stored.
+
+    Before:
+    ```mlir
+    %rows = moek.gather ins(%x, %tokens, %offsets : ...) outs(%e : ...)
+    %h = moek.grouped_matmul ... lhs(%rows : ...) ...
+    ```
+    After:
+    ```mlir
+    %h = moek.grouped_matmul ... lhs(%x : ...) ... gather(%tokens : ...) ...
+    ```
+  }];
+  let dependentDialects = ["::moek::MoekDialect"];
+}
+
+def FuseCombine : Pass<"moek-fuse-combine"> {
+  let summary = "Sum rows per token inside the matmul that makes them";
+  let description = [{
+    Turns a `moek.combine` of a grouped matmul's result, its only use, into the
+    matmul's `combine` operands. The sum still runs in slot order.
+
+    Before:
+    ```mlir
+    %o = moek.grouped_matmul ... outs(%e : tensor<?x64xf32>) ...
+    %y = moek.combine ins(%o, %positions : ...) slot_weights(%w : ...)
+           outs(%f : tensor<?x64xf32>) -> tensor<?x64xf32>
+    ```
+    After:
+    ```mlir
+    %y = moek.grouped_matmul ... combine(%positions : ...) slot_weights(%w : ...)
+           outs(%f : tensor<?x64xf32>) ...
+    ```
+  }];
+  let dependentDialects = ["::moek::MoekDialect"];
+}
+
+#endif // MOE_MLIR_CONVERSION_MOETOMOEK_PASSES

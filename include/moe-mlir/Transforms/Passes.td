@@ -1,0 +1,108 @@
+//===- Passes.td - Passes on the moe dialect -*- tablegen -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Target-independent passes from moe to moe.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_TRANSFORMS_PASSES
+#define MOE_MLIR_TRANSFORMS_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def ExpandActivations : Pass<"moe-expand-activations"> {
+  let summary = "Write named activations and weighings out as regions";
+  let description = [{
+    The named activation of a `moe.ffn` becomes its `body`, and the `weighing`
+    list of a `moe.router` its `weights` region. The two forms mean the same and
+    fuse the same; the region can be changed by hand.
+
+    Before:
+    ```mlir
+    %f = moe.ffn %t up(%u) down(%d) activation(#moe.relu2) : ...
+    ```
+    After:
+    ```mlir
+    %f = moe.ffn %t up(%u) down(%d) : ... body {
+    ^bb0(%v: f32):
+      %zero = arith.constant 0.000000e+00 : f32
+      %m = arith.maximumf %v, %zero : f32
+      %s = arith.mulf %m, %m : f32
+      moe.yield %s : f32
+    }
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+    "::mlir::vector::VectorDialect"
+  ];
+}
+
+def NormalizeRouterScores : Pass<"moe-normalize-router-scores"> {
+  let summary = "Bring the score chains of routers to their cheapest form";
+  let description = [{
+    Selecting K of E experts needs only the order of the scores, and only K of
+    them become weights. With `z` the logits:
+
+    - softmax of `z`, selected and weighed by, then normalised by its sum with
+      eps 0, is the softmax of the K chosen logits: K exponentials, not E;
+    - what is strictly increasing in each row (softmax, sigmoid, tanh, scaling by
+      a positive constant, adding a constant) does not change which experts are
+      selected, so `select` takes the tensor before it;
+    - a sigmoid of `z` that is selected by `z` is computed of the K chosen.
+
+    A correction bias per expert stops the second rule: the order of biased
+    scores is another one. Elementwise functions are recognised by their bodies.
+    Equal scores keep their order where the function is exact; where rounding
+    makes two different logits one score, the logit decides.
+
+    Before:
+    ```mlir
+    %s = linalg.softmax dimension(1) ins(%z) outs(%e) -> tensor<?x128xf32>
+    %r = moe.router #moe.top_k<8> select(%s) weigh(%s)
+           weighing [#moe.normalize<sum, eps = 0.0>]
+         : tensor<?x128xf32> -> !moe.routing<128 x 8>
+    ```
+    After:
+    ```mlir
+    %r = moe.router #moe.top_k<8> select(%z) weigh(%z) weighing [#moe.softmax]
+         : tensor<?x128xf32> -> !moe.routing<128 x 8>
+    ```
+  }];
+}
+
+def FoldSharedExpert : Pass<"moe-fold-shared-expert"> {
+  let summary = "Make a shared expert one that every token chooses";
+  let description = [{
+    A dense `moe.ffn` on the input of a layer, added to what the layer gives,
+    becomes one more expert (or several of the routed size) that every token is
+    routed to: the layer then is one set of kernels. A gate, the shared result
+    times a value per token, becomes the weight of the assignment.
+
+    The sum is found as the `init` of the combine, or an elementwise addition.
+    A remark says why a sum that looks like a shared expert was left.
+
+    Before:
+    ```mlir
+    %rows = moe.dispatch %x by %r : ...
+    %out = moe.expert %rows by %r ... experts 0 to 256 weights(...) {...}
+    %s = moe.ffn %x gate(%sg) up(%su) down(%sd) activation(#moe.silu) : ...
+    %y = moe.combine %out by %r init(%s : tensor<?x64xf32>) : ...
+    ```
+    After:
+    ```mlir
+    %r2 = moe.routing.append %r : !moe.routing<256 x 8> -> !moe.routing<257 x 9>
+    %rows = moe.dispatch %x by %r2 : ...
+    %out = moe.expert %rows by %r2 ... experts 0 to 256 weights(...) {...}
+             experts 256 to 257 weights(%sg1, %su1, %sd1 : ...) {...}
+    %y = moe.combine %out by %r2 : ...
+    ```
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
+#endif // MOE_MLIR_TRANSFORMS_PASSES

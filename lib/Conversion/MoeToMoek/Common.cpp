@@ -1,0 +1,88 @@
+//===- Common.cpp - Builders shared by the conversion and fusions -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Moving scalar code into the regions of kernels, and sizes out of the way.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Common.h"
+
+#include "mlir/IR/OperationSupport.h"
+#include "mlir/Transforms/RegionUtils.h"
+
+using namespace mlir;
+
+void moe::resolveDimsOfResults(Operation *root) {
+  root->walk([](tensor::DimOp dim) {
+    Value source = dim.getSource();
+    while (auto result = dyn_cast<OpResult>(source)) {
+      if (auto op = dyn_cast<DestinationStyleOpInterface>(result.getOwner())) {
+        source = op.getTiedOpOperand(result)->get();
+        continue;
+      }
+      break;
+    }
+    if (source == dim.getSource())
+      return;
+    auto empty = source.getDefiningOp<tensor::EmptyOp>();
+    std::optional<int64_t> index = dim.getConstantIndex();
+    if (empty && index && empty.getType().isDynamicDim(*index)) {
+      dim.replaceAllUsesWith(empty.getDynamicSize(*index));
+      dim.erase();
+      return;
+    }
+    dim.getSourceMutable().assign(source);
+  });
+}
+
+bool moe::isMovableScalarOp(Operation &op, Region &body, std::string &why) {
+  if (op.getNumRegions() != 0 ||
+      (!op.hasTrait<OpTrait::ConstantLike>() &&
+       !OpTrait::hasElementwiseMappableTraits(&op))) {
+    why = "its body has a " + op.getName().getStringRef().str() +
+          ", which is not elementwise";
+    return false;
+  }
+  for (Value operand : op.getOperands())
+    if (!body.isAncestor(operand.getParentRegion()) &&
+        !matchPattern(operand, m_Constant())) {
+      why = "its body uses a value from outside that is not a constant";
+      return false;
+    }
+  return true;
+}
+
+Value moe::cloneScalarBody(OpBuilder &b, Block &body, IRMapping &mapping) {
+  auto mapConstant = [&](Value value) {
+    if (mapping.contains(value))
+      return;
+    if (Operation *def = value.getDefiningOp();
+        def && def->getBlock() != &body)
+      b.clone(*def, mapping);
+  };
+  for (Operation &op : body.without_terminator()) {
+    for (Value operand : op.getOperands())
+      mapConstant(operand);
+    b.clone(op, mapping);
+  }
+  Value yielded = body.getTerminator()->getOperand(0);
+  mapConstant(yielded);
+  return mapping.lookup(yielded);
+}
+
+void moe::sinkConstants(OpBuilder &b, Region &region) {
+  SetVector<Value> captured;
+  getUsedValuesDefinedAbove(region, captured);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(&region.front());
+  for (Value value : captured) {
+    Operation *def = value.getDefiningOp();
+    if (!def || !def->hasTrait<OpTrait::ConstantLike>())
+      continue;
+    Value inside = b.clone(*def)->getResult(0);
+    replaceAllUsesInRegionWith(value, inside, region);
+  }
+}

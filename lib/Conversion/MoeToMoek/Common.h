@@ -1,0 +1,105 @@
+//===- Common.h - Builders shared by the conversion and fusions -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_LIB_CONVERSION_MOETOMOEK_COMMON_H
+#define MOE_MLIR_LIB_CONVERSION_MOETOMOEK_COMMON_H
+
+#include "moek/Moek.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/IRMapping.h"
+#include "mlir/IR/Matchers.h"
+#include "mlir/IR/Remarks.h"
+#include "mlir/Interfaces/DestinationStyleOpInterface.h"
+#include "llvm/Support/MathExtras.h"
+
+namespace moe {
+
+/// Columns of a panel of packed weights, and how many columns of each matrix
+/// alternate when two are interleaved: what moek.grouped_matmul accepts.
+inline constexpr int64_t kPanelColumns = 32;
+inline constexpr int64_t kInterleave = 16;
+
+/// Packs `parts`, `[E, N, K]` or `[N, K]` weights of one shape and type.
+inline mlir::Value buildPack(mlir::OpBuilder &b, mlir::Location loc,
+                             mlir::ValueRange parts, bool interleaved) {
+  auto first = llvm::cast<mlir::RankedTensorType>(parts.front().getType());
+  mlir::Type element = first.getElementType();
+  int64_t rank = first.getRank();
+  int64_t n = first.getDimSize(rank - 2), k = first.getDimSize(rank - 1);
+  int64_t kBlock = element.isBF16() ? 2 : 1;
+  int64_t experts = 0;
+  for (auto [i, part] : llvm::enumerate(parts)) {
+    auto type = llvm::cast<mlir::RankedTensorType>(part.getType());
+    if (!interleaved || i % 2 == 0)
+      experts += type.getRank() == 3 ? type.getDimSize(0) : 1;
+  }
+  int64_t perPanel = interleaved ? kInterleave : kPanelColumns;
+  auto type = mlir::RankedTensorType::get(
+      {experts, llvm::divideCeilSigned(n, perPanel),
+       static_cast<int64_t>(llvm::alignTo(k, 8 * kBlock)) / kBlock,
+       kPanelColumns, kBlock},
+      element);
+  auto layout = moek::PanelsAttr::get(b.getContext(), kPanelColumns, kBlock,
+                                      interleaved ? kInterleave : 0);
+  return moek::PackOp::create(b, loc, type, parts, layout);
+}
+
+/// The size of dimension `dim` as an index value.
+inline mlir::Value getDim(mlir::OpBuilder &b, mlir::Location loc,
+                          mlir::Value value, int64_t dim) {
+  auto type = llvm::cast<mlir::RankedTensorType>(value.getType());
+  if (!type.isDynamicDim(dim))
+    return mlir::arith::ConstantIndexOp::create(b, loc, type.getDimSize(dim));
+  return mlir::tensor::DimOp::create(b, loc, value, dim);
+}
+
+/// An empty `[size, columns]` (or `[size]` if columns < 0) tensor whose first
+/// dimension is dynamic.
+inline mlir::Value buildEmptyRows(mlir::OpBuilder &b, mlir::Location loc,
+                                  mlir::Value size, int64_t columns,
+                                  mlir::Type element) {
+  mlir::SmallVector<int64_t> shape{mlir::ShapedType::kDynamic};
+  if (columns >= 0)
+    shape.push_back(columns);
+  return mlir::tensor::EmptyOp::create(b, loc, shape, element,
+                                       mlir::ValueRange{size});
+}
+
+/// Makes every tensor.dim below `root` ask the destination of the op that made
+/// its tensor instead: sizes then keep no value alive that a fusion removes.
+void resolveDimsOfResults(mlir::Operation *root);
+
+/// Whether `op` in the body of an elementwise op can move to a kernel's region:
+/// an elementwise op or a constant, and its operands from outside constants.
+/// The reason is in `why` otherwise.
+bool isMovableScalarOp(mlir::Operation &op, mlir::Region &body,
+                       std::string &why);
+
+/// Clones the scalar ops of `body` (block arguments mapped by `mapping`) with
+/// the constants they use from outside, and returns what its terminator yields.
+mlir::Value cloneScalarBody(mlir::OpBuilder &b, mlir::Block &body,
+                            mlir::IRMapping &mapping);
+
+/// Clones constants that `region` uses from outside into it.
+void sinkConstants(mlir::OpBuilder &b, mlir::Region &region);
+
+/// Starts a remark of `pass` at `op`; stream the text into the result.
+inline mlir::remark::detail::InFlightRemark remarkPassed(mlir::Operation *op,
+                                                         llvm::StringRef pass) {
+  return mlir::remark::passed(
+      op->getLoc(), mlir::remark::RemarkOpts::name("fused").category(pass));
+}
+inline mlir::remark::detail::InFlightRemark remarkMissed(mlir::Operation *op,
+                                                         llvm::StringRef pass) {
+  return mlir::remark::missed(
+      op->getLoc(), mlir::remark::RemarkOpts::name("not-fused").category(pass));
+}
+
+} // namespace moe
+
+#endif // MOE_MLIR_LIB_CONVERSION_MOETOMOEK_COMMON_H

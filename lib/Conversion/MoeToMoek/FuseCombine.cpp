@@ -1,0 +1,121 @@
+//===- FuseCombine.cpp - Weighted sum inside the matmul --------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The combine of a layer becomes part of the down projection. The order of the
+// sum is the op's semantics, not a matter of schedule, so this is exact.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Common.h"
+
+#include "moe-mlir/Conversion/MoeToMoek/Passes.h"
+
+#include "mlir/IR/PatternMatch.h"
+
+namespace moe {
+#define GEN_PASS_DEF_FUSECOMBINE
+#include "moe-mlir/Conversion/MoeToMoek/Passes.h.inc"
+} // namespace moe
+
+using namespace mlir;
+using namespace moe;
+using moek::GroupedMatmulOp;
+
+static constexpr llvm::StringLiteral kPassName = "moek-fuse-combine";
+
+/// Whether `positions` point to rows of the groups of `offsets`: both were made
+/// together.
+static bool belongTogether(Value offsets, Value positions) {
+  auto o = dyn_cast<OpResult>(offsets), p = dyn_cast<OpResult>(positions);
+  if (o && p && o.getOwner() == p.getOwner()) {
+    Operation *op = o.getOwner();
+    if (isa<moek::RouteOp>(op))
+      return o.getResultNumber() == 2 && p.getResultNumber() == 5;
+    if (isa<moek::IndexOp>(op))
+      return o.getResultNumber() == 0 && p.getResultNumber() == 3;
+  }
+  return false;
+}
+
+/// Why `op` cannot be part of the matmul that makes its rows; empty if it can.
+static std::string whyNot(moek::CombineOp op) {
+  if (op->getNumResults() != 1)
+    return "it is not on tensors";
+  auto matmul = op.getRows().getDefiningOp<GroupedMatmulOp>();
+  if (!matmul)
+    return "its rows are not the result of a grouped matmul";
+  if (!op.getRows().hasOneUse())
+    return "its rows have another use";
+  if (matmul->getBlock() != op->getBlock())
+    return "the matmul is in another block";
+  if (matmul.getPositions())
+    return "the matmul sums rows already";
+  if (matmul.getSchedule())
+    return "the matmul already has a schedule; fuse before select-schedule";
+  auto rows = cast<RankedTensorType>(op.getRows().getType());
+  if (rows.getDimSize(1) != static_cast<int64_t>(matmul.getN()))
+    return "the matmul's rows are padded";
+  if (!matmul.getOutputs()[0].getDefiningOp<tensor::EmptyOp>())
+    return "the matmul writes into rows that others made";
+  if (!belongTogether(matmul.getOffsets(), op.getPositions()))
+    return "the matmul's groups and the positions are not of one routing";
+  return {};
+}
+
+static void fuse(RewriterBase &b, moek::CombineOp op) {
+  auto matmul = op.getRows().getDefiningOp<GroupedMatmulOp>();
+  b.setInsertionPoint(op);
+  auto fused = GroupedMatmulOp::create(
+      b, matmul.getLoc(), op->getResultTypes(), matmul.getLhs(),
+      matmul.getRhs(), matmul.getOffsets(), matmul.getActive(),
+      matmul.getGather(), matmul.getGatherWeights(), matmul.getBiases(),
+      op.getPositions(), op.getSlotWeights(), op.getInit(), op.getOutputs(),
+      matmul.getN(), matmul.getK(), matmul.getParts(), moek::ScheduleAttr());
+  b.inlineRegionBefore(matmul.getEpilogue(), fused.getEpilogue(),
+                       fused.getEpilogue().end());
+  b.replaceOp(op, fused.getResults());
+  b.eraseOp(matmul);
+}
+
+namespace {
+struct FuseCombinePattern : OpRewritePattern<moek::CombineOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(moek::CombineOp op,
+                                PatternRewriter &rewriter) const override {
+    std::string why = whyNot(op);
+    if (!why.empty())
+      return rewriter.notifyMatchFailure(op, why);
+    fuse(rewriter, op);
+    return success();
+  }
+};
+
+struct FuseCombine : moe::impl::FuseCombineBase<FuseCombine> {
+  void runOnOperation() override {
+    resolveDimsOfResults(getOperation());
+    SmallVector<moek::CombineOp> ops;
+    getOperation()->walk([&](moek::CombineOp op) { ops.push_back(op); });
+    IRRewriter rewriter(&getContext());
+    for (moek::CombineOp op : ops) {
+      std::string why = whyNot(op);
+      if (why.empty()) {
+        remarkPassed(op, kPassName)
+            << "rows are summed per token by the matmul that makes them";
+        fuse(rewriter, op);
+        continue;
+      }
+      remarkMissed(op, kPassName)
+          << ("rows are stored before they are summed: " + why +
+              "; the combine of a grouped matmul's result, its only use, moves "
+              "into the matmul");
+    }
+  }
+};
+} // namespace
+
+void moe::populateFuseCombinePatterns(RewritePatternSet &patterns) {
+  patterns.add<FuseCombinePattern>(patterns.getContext());
+}

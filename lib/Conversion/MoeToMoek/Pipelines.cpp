@@ -1,0 +1,45 @@
+//===- Pipelines.cpp - moe to fused kernels --------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Conversion/MoeToMoek/Passes.h"
+#include "moe-mlir/Transforms/Passes.h"
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+
+void moe::buildFusionPipeline(OpPassManager &pm, bool fuse) {
+  OpPassManager &fpm = pm.nestAny();
+  auto cleanUp = [&] {
+    fpm.addPass(createCanonicalizerPass());
+    fpm.addPass(createCSEPass());
+  };
+  if (fuse) {
+//N
+//F
+    cleanUp();
+  }
+  fpm.addPass(createConvertMoeToMoek());
+  cleanUp();
+  if (!fuse)
+    return;
+  fpm.addPass(createFuseRouterScores());
+  fpm.addPass(createFuseGateUpActivation());
+  fpm.addPass(createFuseGather());
+  fpm.addPass(createFuseCombine());
+  cleanUp();
+}
+
+void moe::registerFusionPipeline() {
+  PassPipelineRegistration<FusionPipelineOptions>(
+      "moe-fusion-pipeline",
+      "Lower moe layers to fused moek kernels, on tensors",
+      [](OpPassManager &pm, const FusionPipelineOptions &options) {
+        buildFusionPipeline(pm, options.fuse);
+      });
+}
