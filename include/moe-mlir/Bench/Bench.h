@@ -1,0 +1,67 @@
+//===- Bench.h - Compiled layers beside limits and baselines ---*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Imports and compiles the layers of a suite and times them, interleaved with
+// the baselines and with readings of the machine's limits. The method is
+// written down in docs/performance.md.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_BENCH_BENCH_H
+#define MOE_MLIR_BENCH_BENCH_H
+
+#include "moe-mlir/Bench/Report.h"
+#include "moe-mlir/Bench/Suites.h"
+
+#include <functional>
+
+namespace mlir {
+class MLIRContext;
+} // namespace mlir
+
+namespace moe::bench {
+
+struct Options {
+  std::string suite = "layer";
+  /// Empty: all that the suite has.
+  std::vector<std::string> models, formats;
+  std::vector<int64_t> tokens;
+  /// Empty: all CPUs.
+  std::vector<int> threads;
+  /// 0: as many as the time of a row asks for.
+  int repeats = 0;
+  /// Of knownBaselines(), in the order of the columns.
+  std::vector<std::string> baselines;
+  /// Also time the phases of a layer, in repeats of their own.
+  bool phases = false;
+  /// Where compiled layers are kept; empty: a folder that is removed again.
+  std::string artifactDir;
+  /// Takes compiled layers from `artifactDir` where it has them.
+  bool reuseArtifacts = false;
+  /// Where the configurations are.
+  std::string modelsDir;
+  /// Progress on a terminal overwrites itself.
+  bool isTerminal = false;
+};
+
+const std::vector<std::string> &knownBaselines();
+
+/// Checks the options against the suites and fills in what is left open.
+bool resolveOptions(Options &options, std::string &error);
+
+/// Measures the limits; `onMachine` is called once, then `onRow` after each
+/// row. A baseline that cannot be had or is too slow is left out with a note.
+/// False if something failed: `error` is the first failure, and the other rows
+/// are still measured where possible.
+bool runBench(mlir::MLIRContext &context, const Options &options,
+              llvm::raw_ostream &progress,
+              const std::function<void(const Machine &)> &onMachine,
+              const std::function<void(const Row &)> &onRow, Report &report,
+              std::string &error);
+
+} // namespace moe::bench
+
+#endif // MOE_MLIR_BENCH_BENCH_H

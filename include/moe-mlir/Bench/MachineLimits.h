@@ -1,0 +1,77 @@
+//===- MachineLimits.h - What this machine can do at most ------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Multiply-add rates from registers and the DRAM read rate, for a number of
+// threads: what a benchmark row is put in proportion to. The loops are built
+// for every vector width and chosen at run time.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_BENCH_MACHINELIMITS_H
+#define MOE_MLIR_BENCH_MACHINELIMITS_H
+
+#include "moe-mlir/Support/HostTensor.h"
+
+#include <cstdint>
+#include <string>
+
+namespace moe::bench {
+
+double now(); ///< Seconds on a monotonic clock.
+
+/// Multiply-adds from registers, two operations each.
+class PeakMeter {
+public:
+  enum Kind { F32, BF16 };
+  /// bf16 means a dot instruction of that type.
+  explicit PeakMeter(Kind kind);
+  /// False on a CPU without such an instruction.
+  bool valid() const { return loop != nullptr; }
+  /// One reading of about 10 ms on `threads` threads at once, in GFLOP/s.
+  double read(int threads);
+  /// The best of `repeats` readings, after one that wakes threads and clock.
+  double best(int threads, int repeats);
+
+private:
+  /// Does a number of rounds and returns the operations done.
+  double (*loop)(int64_t rounds, float &sink) = nullptr;
+  int64_t rounds = 0;
+};
+
+/// Reads main memory at full width. Each reading covers another window of a
+/// buffer much larger than the last-level cache, so it also evicts what ran
+/// before it.
+class DramReader {
+public:
+  /// A buffer of `bufferBytes`, read `windowBytes` at a time.
+  DramReader(int64_t bufferBytes, int64_t windowBytes);
+  bool valid() const { return buffer.data != nullptr; }
+  int64_t bufferBytes() const { return size; }
+  /// One reading on `threads` threads in GB/s (1e9 bytes).
+  double read(int threads);
+  /// The median of `repeats` readings.
+  double median(int threads, int repeats);
+
+private:
+  HostTensor buffer;
+  int64_t size, window, position = 0;
+};
+
+/// The highest of the instruction sets that the limits are measured with:
+/// "avx512_bf16", "avx512", "avx2+fma" or "baseline".
+std::string vectorIsa();
+std::string cpuName();
+int64_t lastLevelCacheBytes();
+/// Memory that can be taken without swapping; 0 if unknown.
+int64_t availableMemoryBytes();
+int maxThreads();
+/// Sets the size of the thread pool that the baselines run on.
+void setThreads(int threads);
+int currentThreads();
+
+} // namespace moe::bench
+
+#endif // MOE_MLIR_BENCH_MACHINELIMITS_H

@@ -1,0 +1,78 @@
+//===- Report.h - What a benchmark run found -------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The limits of the machine and one row per measurement, as a text table for
+// people and as JSON for programs.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_BENCH_REPORT_H
+#define MOE_MLIR_BENCH_REPORT_H
+
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace moe::bench {
+
+/// The limits for a number of threads.
+struct Limits {
+  int threads = 1;
+  double f32 = 0;  ///< GFLOP/s
+  double bf16 = 0; ///< GFLOP/s; 0: no such instruction
+  double dram = 0; ///< GB/s
+};
+
+struct Machine {
+  std::string cpu, isa, oneDnn;
+  int cpus = 1;
+  int64_t cacheBytes = 0;
+  std::vector<Limits> limits;
+
+  const Limits *find(int threads) const;
+  /// The rate a format is measured by: bf16 falls back to f32.
+  double peak(llvm::StringRef format, int threads) const;
+};
+
+/// A value per baseline or phase.
+using Named = std::vector<std::pair<std::string, double>>;
+
+struct Row {
+  std::string suite, model, format;
+  int64_t tokens = 0;
+  int threads = 1;
+  std::string variant;
+  double medianMs = 0, gflops = 0, gbytesPerS = 0, dramGBytesPerS = 0;
+  bool isMemoryBound = false;
+  double rooflineFraction = 0;
+  Named baselines;   ///< their time by ours
+  Named differences; ///< largest difference from ours, by a token's largest
+  Named phases;      ///< share of the time
+  int repeats = 0, copies = 1;
+  /// The format's peak, read between the repeats, in GFLOP/s.
+  double peakBeside = 0;
+};
+
+struct Report {
+  Machine machine;
+  std::vector<Row> rows;
+  std::vector<std::string> notes;
+};
+
+void printMachine(llvm::raw_ostream &os, const Machine &machine);
+/// The columns; `baselines` are the names a row may have.
+void printHeader(llvm::raw_ostream &os,
+                 const std::vector<std::string> &baselines);
+void printRow(llvm::raw_ostream &os, const Row &row,
+              const std::vector<std::string> &baselines);
+void printJson(llvm::raw_ostream &os, const Report &report);
+
+} // namespace moe::bench
+
+#endif // MOE_MLIR_BENCH_REPORT_H

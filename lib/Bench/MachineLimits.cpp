@@ -1,0 +1,342 @@
+//===- MachineLimits.cpp - What this machine can do at most ----*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The threads are OpenMP's, the pool that kernels and baselines run on too: a
+// second pool would take turns with the first one's waiting threads.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Bench/MachineLimits.h"
+
+#include "moe-mlir/Bench/Statistics.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <omp.h>
+#include <sstream>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define MOE_BENCH_X86 1
+#endif
+
+using namespace moe;
+using namespace moe::bench;
+
+double bench::now() {
+  using namespace std::chrono;
+  return duration<double>(steady_clock::now().time_since_epoch()).count();
+}
+
+//===----------------------------------------------------------------------===//
+// The loops
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// Independent accumulators: enough to cover the latency of two pipes with a
+/// latency of five cycles, few enough for sixteen registers.
+constexpr int numChains = 12;
+
+// A rate loop does `rounds` times numChains instructions and returns the
+// operations done; `sink` keeps the result alive.
+
+using ReadLoop = void (*)(const char *data, int64_t bytes);
+
+#ifdef MOE_BENCH_X86
+__attribute__((target("avx512f"))) double fmaAvx512(int64_t rounds,
+                                                    float &sink) {
+  __m512 chains[numChains];
+  for (__m512 &chain : chains)
+    chain = _mm512_setzero_ps();
+  __m512 a = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(0.25f);
+  for (int64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < numChains; ++c)
+      chains[c] = _mm512_fmadd_ps(a, chains[c], b);
+  }
+  for (int c = 1; c < numChains; ++c)
+    chains[0] = _mm512_add_ps(chains[0], chains[c]);
+  sink = _mm512_cvtss_f32(chains[0]);
+  return 2.0 * 16 * numChains * rounds;
+}
+
+__attribute__((target("avx512f,avx512bf16"))) double
+dotAvx512(int64_t rounds, float &sink) {
+  __m512 chains[numChains];
+  for (__m512 &chain : chains)
+    chain = _mm512_setzero_ps();
+  __m512i ones = _mm512_set1_epi16(0x3f80);
+  for (int64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < numChains; ++c)
+      chains[c] = _mm512_dpbf16_ps(chains[c], (__m512bh)ones, (__m512bh)ones);
+  }
+  for (int c = 1; c < numChains; ++c)
+    chains[0] = _mm512_add_ps(chains[0], chains[c]);
+  sink = _mm512_cvtss_f32(chains[0]);
+  return 2.0 * 32 * numChains * rounds;
+}
+
+__attribute__((target("avx2,fma"))) double fmaAvx2(int64_t rounds,
+                                                   float &sink) {
+  __m256 chains[numChains];
+  for (__m256 &chain : chains)
+    chain = _mm256_setzero_ps();
+  __m256 a = _mm256_set1_ps(0.5f), b = _mm256_set1_ps(0.25f);
+  for (int64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < numChains; ++c)
+      chains[c] = _mm256_fmadd_ps(a, chains[c], b);
+  }
+  for (int c = 1; c < numChains; ++c)
+    chains[0] = _mm256_add_ps(chains[0], chains[c]);
+  sink = _mm256_cvtss_f32(chains[0]);
+  return 2.0 * 8 * numChains * rounds;
+}
+
+// One stream a thread and no software prefetch: adding either was no faster
+// or up to a fifth slower on the machines tried.
+__attribute__((target("avx512f"))) void readAvx512(const char *data,
+                                                   int64_t bytes) {
+  __m512i sum[4];
+  for (__m512i &s : sum)
+    s = _mm512_setzero_si512();
+  for (int64_t i = 0; i + 256 <= bytes; i += 256) {
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; ++c)
+      sum[c] =
+          _mm512_or_si512(sum[c], _mm512_loadu_si512(data + i + 64 * c));
+  }
+  sum[0] = _mm512_or_si512(_mm512_or_si512(sum[0], sum[1]),
+                           _mm512_or_si512(sum[2], sum[3]));
+  asm volatile("" ::"v"(sum[0]));
+}
+
+__attribute__((target("avx2"))) void readAvx2(const char *data,
+                                              int64_t bytes) {
+  __m256i sum[4];
+  for (__m256i &s : sum)
+    s = _mm256_setzero_si256();
+  for (int64_t i = 0; i + 128 <= bytes; i += 128) {
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; ++c)
+      sum[c] = _mm256_or_si256(
+          sum[c],
+          _mm256_loadu_si256((const __m256i *)(data + i + 32 * c)));
+  }
+  sum[0] = _mm256_or_si256(_mm256_or_si256(sum[0], sum[1]),
+                           _mm256_or_si256(sum[2], sum[3]));
+  asm volatile("" ::"x"(sum[0]));
+}
+#endif // MOE_BENCH_X86
+
+/// For CPUs with none of the above: honest about what plain code reaches.
+double fmaPlain(int64_t rounds, float &sink) {
+  float chains[numChains] = {};
+  float a = 0.5f, b = 0.25f;
+  for (int64_t i = 0; i < rounds; ++i)
+    for (float &chain : chains)
+      chain = a * chain + b;
+  for (int c = 1; c < numChains; ++c)
+    chains[0] += chains[c];
+  sink = chains[0];
+  return 2.0 * numChains * rounds;
+}
+
+void readPlain(const char *data, int64_t bytes) {
+  uint64_t sum[4] = {};
+  for (int64_t i = 0; i + 32 <= bytes; i += 32) {
+    uint64_t words[4];
+    std::memcpy(words, data + i, sizeof(words));
+    for (int c = 0; c < 4; ++c)
+      sum[c] |= words[c];
+  }
+  uint64_t all = sum[0] | sum[1] | sum[2] | sum[3];
+  asm volatile("" ::"r"(all));
+}
+
+enum class Isa { Plain, Avx2, Avx512, Avx512BF16 };
+
+Isa detectIsa() {
+#ifdef MOE_BENCH_X86
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f"))
+    return __builtin_cpu_supports("avx512bf16") ? Isa::Avx512BF16
+                                                : Isa::Avx512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    return Isa::Avx2;
+#endif
+  return Isa::Plain;
+}
+
+} // namespace
+
+PeakMeter::PeakMeter(Kind kind) {
+  if (kind == F32)
+    loop = fmaPlain;
+#ifdef MOE_BENCH_X86
+  Isa isa = detectIsa();
+  if (kind == BF16)
+    loop = isa == Isa::Avx512BF16 ? dotAvx512 : nullptr;
+  else if (isa >= Isa::Avx512)
+    loop = fmaAvx512;
+  else if (isa == Isa::Avx2)
+    loop = fmaAvx2;
+#endif
+  if (!loop)
+    return;
+  // Long against the start of a parallel region, short against a row.
+  rounds = 1 << 12;
+  for (double seconds = 0; seconds < 2e-3; rounds *= 2) {
+    float sink = 0;
+    double start = now();
+    loop(rounds, sink);
+    seconds = now() - start;
+    asm volatile("" ::"m"(sink));
+  }
+  rounds *= 2;
+}
+
+double PeakMeter::read(int threads) {
+  double operations = 0;
+  double start = now();
+#pragma omp parallel num_threads(threads) reduction(+ : operations)
+  {
+    float sink = 0;
+    operations += loop(rounds, sink);
+    asm volatile("" ::"m"(sink));
+  }
+  return operations / (now() - start) * 1e-9;
+}
+
+double PeakMeter::best(int threads, int repeats) {
+  if (!loop)
+    return 0;
+  read(threads);
+  double best = 0;
+  for (int r = 0; r < repeats; ++r)
+    best = std::max(best, read(threads));
+  return best;
+}
+
+//===----------------------------------------------------------------------===//
+// Main memory
+//===----------------------------------------------------------------------===//
+
+DramReader::DramReader(int64_t bufferBytes, int64_t windowBytes)
+    : buffer(HostTensor::allocate(DType::U8, {bufferBytes}, "dram")),
+      size(bufferBytes), window(std::min(windowBytes, bufferBytes)) {
+  if (!buffer.data)
+    return;
+  // Untouched pages would all be the one page of zeros.
+  char *data = buffer.dataAs<char>();
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < bufferBytes; i += 4096)
+    std::memset(data + i, 1, std::min<int64_t>(4096, bufferBytes - i));
+}
+
+double DramReader::read(int threads) {
+  ReadLoop loop = readPlain;
+#ifdef MOE_BENCH_X86
+  switch (detectIsa()) {
+  case Isa::Avx512BF16:
+  case Isa::Avx512:
+    loop = readAvx512;
+    break;
+  case Isa::Avx2:
+    loop = readAvx2;
+    break;
+  case Isa::Plain:
+    break;
+  }
+#endif
+  if (position + window > size)
+    position = 0;
+  const char *data = buffer.dataAs<char>() + position;
+  position += window;
+  int64_t slice = window / threads & ~int64_t(4095);
+  double start = now();
+#pragma omp parallel num_threads(threads)
+  loop(data + slice * omp_get_thread_num(), slice);
+  return slice * threads / (now() - start) * 1e-9;
+}
+
+double DramReader::median(int threads, int repeats) {
+  std::vector<double> readings;
+  for (int r = 0; r < repeats; ++r)
+    readings.push_back(read(threads));
+  return bench::median(readings);
+}
+
+//===----------------------------------------------------------------------===//
+// Facts about the machine
+//===----------------------------------------------------------------------===//
+
+std::string bench::vectorIsa() {
+  switch (detectIsa()) {
+  case Isa::Avx512BF16:
+    return "avx512_bf16";
+  case Isa::Avx512:
+    return "avx512";
+  case Isa::Avx2:
+    return "avx2+fma";
+  case Isa::Plain:
+    break;
+  }
+  return "baseline";
+}
+
+/// The text behind the colon of the first line of `file` that starts so.
+static std::string lineOf(const char *file, const std::string &key) {
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    if (line.compare(0, key.size(), key) != 0)
+      continue;
+    size_t start = line.find(':');
+    if (start == std::string::npos)
+      continue;
+    start = line.find_first_not_of(" \t", start + 1);
+    return start == std::string::npos ? std::string() : line.substr(start);
+  }
+  return {};
+}
+
+std::string bench::cpuName() {
+  std::string name = lineOf("/proc/cpuinfo", "model name");
+  return name.empty() ? "unknown" : name;
+}
+
+int64_t bench::lastLevelCacheBytes() {
+  // sysconf() reports the whole socket's on some virtual machines; the kernel
+  // knows what this CPU shares.
+  for (int index = 3; index >= 2; --index) {
+    std::ifstream in("/sys/devices/system/cpu/cpu0/cache/index" +
+                     std::to_string(index) + "/size");
+    int64_t size = 0;
+    std::string unit;
+    if (in >> size) {
+      in >> unit;
+      return unit == "M" ? size << 20 : size << 10;
+    }
+  }
+  return int64_t(32) << 20;
+}
+
+int64_t bench::availableMemoryBytes() {
+  std::istringstream text(lineOf("/proc/meminfo", "MemAvailable"));
+  int64_t kib = 0;
+  return text >> kib ? kib * 1024 : 0;
+}
+
+int bench::maxThreads() { return omp_get_num_procs(); }
+
+void bench::setThreads(int threads) { omp_set_num_threads(threads); }
+
+int bench::currentThreads() { return omp_get_max_threads(); }
