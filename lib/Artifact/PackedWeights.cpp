@@ -35,36 +35,41 @@ const HostTensor *TensorPool::find(const std::string &function,
 
 namespace {
 
+/// The sources of one packed argument.
+TensorPool collectSources(const FunctionDesc &function, const PackSpec &spec,
+                          const TensorSource &source) {
+  TensorPool sources;
+  for (const PackSource &item : spec.sources) {
+    std::optional<HostTensor> tensor =
+        source(function, item.name, item.dtype, spec.expectedShape(item));
+    if (!tensor)
+      continue; // Packing complains.
+    tensor->name = item.name;
+    sources.add(std::move(*tensor));
+  }
+  return sources;
+}
+
 /// Writes one packed argument.
 bool writePacked(SafetensorsWriter &writer, const FunctionDesc &function,
                  const PackSpec &spec, const TensorSource &source,
-                 HostTensor &buffer, std::string &error) {
-  TensorPool sources;
-  for (const PackSource &item : spec.sources) {
-    HostTensor tensor = source(function, item.name, item.dtype,
-                               spec.expectedShape(item));
-    tensor.name = item.name;
-    if (tensor.data)
-      sources.add(std::move(tensor));
-  }
-  auto lookup = [&](const std::string &name) {
-    return sources.find("", name);
-  };
+                 const TensorFill &fill, HostTensor &buffer,
+                 std::string &error) {
+  TensorPool sources = collectSources(function, spec, source);
+  auto lookup = [&](const std::string &name) { return sources.find("", name); };
   if (!checkPackSources(spec, lookup, error))
     return false;
-  int64_t perExpert = spec.bytesPerExpert();
-  constexpr int64_t wanted = int64_t(64) << 20;
-  int64_t batch = std::clamp<int64_t>(wanted / perExpert, 1, spec.experts);
+  int64_t perExpert = spec.bytesPerExpert(), batch = packBatch(spec);
   if (!buffer.data || buffer.shape[0] < batch * perExpert)
     buffer = HostTensor::allocate(DType::U8, {batch * perExpert});
-  if (!buffer.data) {
-    error = "no memory for a buffer of " + std::to_string(batch * perExpert) +
-            " bytes";
-    return false;
-  }
   for (int64_t begin = 0; begin < spec.experts; begin += batch) {
     int64_t end = std::min(begin + batch, spec.experts);
-    packExperts(spec, lookup, begin, end, buffer.data);
+    if (!buffer.data ||
+        !packExperts(spec, lookup, begin, end, buffer.data, fill)) {
+      error = "no memory for a buffer of " +
+              std::to_string(batch * perExpert) + " bytes";
+      return false;
+    }
     if (!writer.append(buffer.data, (end - begin) * perExpert, error))
       return false;
   }
@@ -73,10 +78,22 @@ bool writePacked(SafetensorsWriter &writer, const FunctionDesc &function,
 
 } // namespace
 
+bool moe::packArgument(const FunctionDesc &function,
+                       const ArgumentDesc &argument, const TensorSource &source,
+                       const TensorFill &fill, HostTensor &packed,
+                       std::string &error) {
+  TensorPool sources = collectSources(function, *argument.packed, source);
+  auto lookup = [&](const std::string &name) { return sources.find("", name); };
+  if (!pack(*argument.packed, lookup, packed, error, fill))
+    return false;
+  packed.name = argument.name;
+  return true;
+}
+
 bool moe::writePackedWeights(
     const std::string &path, const Manifest &manifest,
     const std::vector<const FunctionDesc *> &functions,
-    const TensorSource &source, std::string &error) {
+    const TensorSource &source, const TensorFill &fill, std::string &error) {
   struct Item {
     const FunctionDesc *function;
     const ArgumentDesc *argument;
@@ -105,22 +122,34 @@ bool moe::writePackedWeights(
     std::string where = "function '" + item.function->name + "': ";
     if (item.argument->packed) {
       if (!writePacked(writer, *item.function, *item.argument->packed, source,
-                       buffer, error)) {
+                       fill, buffer, error)) {
         error = where + error;
         return false;
       }
       continue;
     }
-    HostTensor tensor = source(*item.function, item.argument->name,
-                               item.argument->dtype, item.shape);
-    if (!tensor.data || tensor.dtype != item.argument->dtype ||
-        tensor.shape != item.shape) {
+    std::optional<HostTensor> tensor =
+        source(*item.function, item.argument->name, item.argument->dtype,
+               item.shape);
+    if (!tensor || tensor->dtype != item.argument->dtype ||
+        tensor->shape != item.shape) {
       error = where + "tensor '" + item.argument->name + "' is " +
-              (tensor.data ? tensor.describe() : "missing") + ", expected " +
+              (tensor ? tensor->describe() : "missing") + ", expected " +
               item.argument->describe();
       return false;
     }
-    if (!writer.write(tensor, error))
+    if (!tensor->data) {
+      *tensor = HostTensor::allocate(tensor->dtype, tensor->shape,
+                                     tensor->name);
+      if (tensor->data)
+        fill(*tensor, 0);
+    }
+    if (!tensor->data) {
+      error = where + "no memory for tensor '" + tensor->name + "', " +
+              tensor->describe();
+      return false;
+    }
+    if (!writer.write(*tensor, error))
       return false;
   }
   return writer.close(error);

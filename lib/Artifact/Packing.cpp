@@ -50,19 +50,24 @@ void convertStrip(DType from, const void *source, DType to, void *out,
   auto *outHalf = static_cast<uint16_t *>(out);
   if (from == to) {
     std::memcpy(out, source, count * dtypeSize(from));
-  } else if (from == DType::BF16) {
-    for (int64_t i = 0; i < count; ++i)
-      outF32[i] = bf16ToF32(half[i]);
-  } else if (from == DType::F32) {
-    for (int64_t i = 0; i < count; ++i)
-      outHalf[i] = f32ToBF16(f32[i]);
-  } else if (to == DType::F32) {
-    for (int64_t i = 0; i < count; ++i)
-      outF32[i] = f16ToF32(half[i]);
-  } else {
-    for (int64_t i = 0; i < count; ++i)
-      outHalf[i] = f32ToBF16(f16ToF32(half[i]));
+    return;
   }
+  // Widening is exact, so that going through f32 rounds once.
+  float wide[strip];
+  float *widened = to == DType::F32 ? outF32 : wide;
+  if (from == DType::BF16)
+    for (int64_t i = 0; i < count; ++i)
+      widened[i] = bf16ToF32(half[i]);
+  else if (from == DType::F16)
+    for (int64_t i = 0; i < count; ++i)
+      widened[i] = f16ToF32(half[i]);
+  const float *rounding = from == DType::F32 ? f32 : widened;
+  if (to == DType::BF16)
+    for (int64_t i = 0; i < count; ++i)
+      outHalf[i] = f32ToBF16(rounding[i]);
+  else if (to == DType::F16)
+    for (int64_t i = 0; i < count; ++i)
+      outHalf[i] = f32ToF16(rounding[i]);
 }
 
 /// A row of a source; null for padding.
@@ -114,9 +119,9 @@ bool PackSpec::verify(std::string &error) const {
   };
   if (layout != "panels")
     return fail("unknown layout '" + layout + "' (known: panels)");
-  if (dtype != DType::F32 && dtype != DType::BF16)
+  if (dtype != DType::F32 && dtype != DType::BF16 && dtype != DType::F16)
     return fail(std::string("packed weights of ") + dtypeName(dtype) +
-                " (expected f32 or bf16)");
+                " (expected f32, bf16 or f16)");
   if (kBlock != 1 && kBlock != 2)
     return fail("k_block = " + text(kBlock) + " (expected 1 or 2)");
   if (columns < 1 || columns > 4096 || interleave < 0 ||
@@ -240,8 +245,9 @@ bool moe::checkPackSources(const PackSpec &spec, const TensorLookup &lookup,
   return true;
 }
 
-void moe::packExperts(const PackSpec &spec, const TensorLookup &lookup,
-                      int64_t begin, int64_t end, void *out) {
+bool moe::packExperts(const PackSpec &spec, const TensorLookup &lookup,
+                      int64_t begin, int64_t end, void *out,
+                      const TensorFill &fill) {
   /// The tensor of each (expert, part) and the expert's index in it.
   struct Origin {
     const HostTensor *tensor;
@@ -249,13 +255,27 @@ void moe::packExperts(const PackSpec &spec, const TensorLookup &lookup,
   };
   int64_t parts = spec.numParts(), count = end - begin;
   std::vector<Origin> origins(count * parts);
+  std::vector<std::unique_ptr<HostTensor>> filled;
   for (const PackSource &source : spec.sources) {
     const HostTensor *tensor = lookup(source.name);
-    int64_t stop = source.firstExpert + spec.numExperts(source);
-    for (int64_t e = std::max(begin, source.firstExpert);
-         e < std::min(end, stop); ++e)
-      origins[(e - begin) * parts + source.part] = {tensor,
-                                                    e - source.firstExpert};
+    int64_t first = std::max(begin, source.firstExpert);
+    int64_t stop =
+        std::min(end, source.firstExpert + spec.numExperts(source));
+    if (first >= stop)
+      continue;
+    int64_t base = source.firstExpert;
+    if (!tensor->data) {
+      Extent extent = extentOf(tensor->shape);
+      filled.push_back(std::make_unique<HostTensor>(HostTensor::allocate(
+          tensor->dtype, {stop - first, extent.n, extent.k}, tensor->name)));
+      if (!filled.back()->data)
+        return false;
+      fill(*filled.back(), (first - base) * extent.n * extent.k);
+      tensor = filled.back().get();
+      base = first;
+    }
+    for (int64_t e = first; e < stop; ++e)
+      origins[(e - begin) * parts + source.part] = {tensor, e - base};
   }
 
   int64_t panels = spec.nPadded / spec.columns;
@@ -287,18 +307,29 @@ void moe::packExperts(const PackSpec &spec, const TensorLookup &lookup,
       packPanel<uint64_t>(spec, rows.data(), k, to);
   };
   parallelFor(count * panels, packOne);
+  return true;
+}
+
+int64_t moe::packBatch(const PackSpec &spec) {
+  constexpr int64_t wanted = int64_t(64) << 20;
+  return std::clamp<int64_t>(wanted / spec.bytesPerExpert(), 1, spec.experts);
 }
 
 bool moe::pack(const PackSpec &spec, const TensorLookup &lookup,
-               HostTensor &packed, std::string &error) {
+               HostTensor &packed, std::string &error,
+               const TensorFill &fill) {
   if (!checkPackSources(spec, lookup, error))
     return false;
   packed = HostTensor::allocate(DType::U8, {spec.numBytes()});
-  if (!packed.data) {
+  int64_t batch = packBatch(spec);
+  bool isGood = packed.data != nullptr;
+  for (int64_t begin = 0; isGood && begin < spec.experts; begin += batch)
+    isGood = packExperts(spec, lookup, begin,
+                         std::min(begin + batch, spec.experts),
+                         packed.dataAs<char>() + begin * spec.bytesPerExpert(),
+                         fill);
+  if (!isGood)
     error = "no memory for " + text(spec.numBytes()) + " bytes of packed "
             "weights";
-    return false;
-  }
-  packExperts(spec, lookup, 0, spec.experts, packed.data);
-  return true;
+  return isGood;
 }

@@ -139,22 +139,28 @@ void fillIntegers(HostTensor &tensor, int64_t begin, int64_t count, Key key,
 
 } // namespace
 
-void moe::fillRandom(HostTensor &tensor, uint64_t seed, double scale) {
-  constexpr int64_t chunk = int64_t(1) << 18; // divides 2^32
-  int64_t elements = tensor.numElements();
+void moe::fillRandom(HostTensor &tensor, uint64_t seed, double scale,
+                     uint64_t first) {
+  // Chunks end where the whole tensor's chunks end, so that none has two keys.
+  constexpr uint64_t chunk = uint64_t(1) << 18; // divides 2^32
+  uint64_t last = first + static_cast<uint64_t>(tensor.numElements());
+  if (first == last)
+    return;
   FillFn fill = chooseFill();
   auto body = [&](int64_t item) {
-    int64_t begin = item * chunk;
-    int64_t count = std::min(chunk, elements - begin);
-    uint64_t linear = static_cast<uint64_t>(begin);
-    Key key = makeKey(seed, tensor.name, linear >> 32);
-    uint32_t counter = static_cast<uint32_t>(linear);
+    uint64_t begin = std::max(first, (first / chunk + item) * chunk);
+    uint64_t end = std::min(last, (first / chunk + item + 1) * chunk);
+    int64_t offset = static_cast<int64_t>(begin - first);
+    int64_t count = static_cast<int64_t>(end - begin);
+    Key key = makeKey(seed, tensor.name, begin >> 32);
+    uint32_t counter = static_cast<uint32_t>(begin);
     if (isFloat(tensor.dtype))
       fill(tensor.dtype,
-           static_cast<char *>(tensor.data) + begin * dtypeSize(tensor.dtype),
+           static_cast<char *>(tensor.data) + offset * dtypeSize(tensor.dtype),
            counter, count, key, scale);
     else
-      fillIntegers(tensor, begin, count, key, counter, scale);
+      fillIntegers(tensor, offset, count, key, counter, scale);
   };
-  parallelFor((elements + chunk - 1) / chunk, body);
+  parallelFor(static_cast<int64_t>((last - 1) / chunk - first / chunk + 1),
+              body);
 }

@@ -31,7 +31,7 @@ struct Problem {
 PackSpec makeSpec(const Problem &p, bool withShapes) {
   PackSpec spec;
   spec.interleave = p.gated ? 16 : 0;
-  spec.kBlock = p.to == DType::BF16 ? 2 : 1;
+  spec.kBlock = p.to == DType::F32 ? 1 : 2;
   spec.kPadded = roundUp(p.k, spec.kBlock);
   spec.nPadded = roundUp(p.gated ? 2 * roundUp(p.n, 16) : p.n, 32);
   spec.experts = p.experts + p.shared;
@@ -80,8 +80,10 @@ double expected(const Problem &p, const TensorPool &pool, int64_t expert,
       "", (isShared ? "shared" : "routed") + std::to_string(part));
   double value =
       tensor->get(((isShared ? 0 : expert) * p.n + n) * p.k + k);
-  return p.to == DType::BF16 ? bf16ToF32(f32ToBF16(static_cast<float>(value)))
-                             : value;
+  float rounded = static_cast<float>(value);
+  return p.to == DType::BF16  ? bf16ToF32(f32ToBF16(rounded))
+         : p.to == DType::F16 ? f16ToF32(f32ToF16(rounded))
+                              : value;
 }
 
 } // namespace
@@ -98,6 +100,7 @@ TEST(Packing, MatchesTheLayout) {
       {3, 1, 24, 127, true, DType::BF16, DType::F32, DType::BF16},
       {2, 1, 40, 70, true, DType::F16, DType::BF16, DType::F32},
       {2, 1, 5, 6, true, DType::F16, DType::F16, DType::BF16},
+      {2, 1, 17, 66, false, DType::F32, DType::BF16, DType::F16},
   };
   for (const Problem &p : problems) {
     SCOPED_TRACE(testing::Message() << p.experts << "+" << p.shared << " experts of "
@@ -121,6 +124,39 @@ TEST(Packing, MatchesTheLayout) {
                         expected(p, pool, e, panel, k + i, column))
                   << "expert " << e << " panel " << panel << " k " << k + i
                   << " column " << column;
+  }
+}
+
+TEST(Packing, MadeUpPartByPart) {
+  // Sources that are only described are packed as if they were all there.
+  Problem p{5, 1, 24, 127, true, DType::F32, DType::BF16, DType::BF16};
+  PackSpec spec = makeSpec(p, true);
+  TensorPool whole = makeSources(p), described;
+  for (HostTensor tensor : whole.all()) {
+    tensor.data = nullptr;
+    tensor.storage = nullptr;
+    described.add(tensor);
+  }
+  auto lookup = [&](const std::string &name) { return whole.find("", name); };
+  auto describe = [&](const std::string &name) {
+    return described.find("", name);
+  };
+  auto fill = [](HostTensor &part, uint64_t first) {
+    fillRandom(part, 1, 1.0, first);
+  };
+  HostTensor packed;
+  std::string error;
+  ASSERT_TRUE(pack(spec, lookup, packed, error)) << error;
+  int64_t perExpert = spec.bytesPerExpert();
+  HostTensor part = HostTensor::allocate(DType::U8, {2 * perExpert});
+  for (int64_t begin : {0, 2, 4}) {
+    ASSERT_TRUE(
+        packExperts(spec, describe, begin, begin + 2, part.data, fill));
+    EXPECT_EQ(std::memcmp(part.data,
+                          packed.dataAs<char>() + begin * perExpert,
+                          part.numBytes()),
+              0)
+        << "experts from " << begin;
   }
 }
 
@@ -183,18 +219,24 @@ TEST(Packing, FileIsMappedInPlace) {
     manifest.functions.push_back(function);
   }
   auto source = [&](const FunctionDesc &function, const std::string &name,
-                    DType dtype, const std::vector<int64_t> &shape) {
+                    DType dtype, const std::vector<int64_t> &shape)
+      -> std::optional<HostTensor> {
     if (const HostTensor *found = pool.find(function.name, name))
       return *found;
-    HostTensor made = HostTensor::allocate(dtype, shape, name);
-    fillRandom(made, 9, 1.0);
+    HostTensor made;
+    made.dtype = dtype;
+    made.shape = shape;
+    made.name = name;
     return made;
+  };
+  auto fill = [](HostTensor &part, uint64_t first) {
+    fillRandom(part, 9, 1.0, first);
   };
   TestFolder folder;
   std::string error, path = folder.file("w.safetensors");
   ASSERT_TRUE(writePackedWeights(
       path, manifest, {&manifest.functions[0], &manifest.functions[1]}, source,
-      error))
+      fill, error))
       << error;
   TensorPool read;
   ASSERT_TRUE(read.addFile(path, error)) << error;
@@ -211,9 +253,12 @@ TEST(Packing, FileIsMappedInPlace) {
   }
   // A missing tensor leaves no file behind.
   auto nothing = [](const FunctionDesc &, const std::string &, DType,
-                    const std::vector<int64_t> &) { return HostTensor(); };
+                    const std::vector<int64_t> &) {
+    return std::optional<HostTensor>();
+  };
   EXPECT_FALSE(writePackedWeights(folder.file("n.safetensors"), manifest,
-                                  {&manifest.functions[0]}, nothing, error));
+                                  {&manifest.functions[0]}, nothing, fill,
+                                  error));
   EXPECT_NE(error.find("function 'layer_0': tensor 'bias' is missing"),
             std::string::npos)
       << error;

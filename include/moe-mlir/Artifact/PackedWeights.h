@@ -30,20 +30,26 @@ private:
   std::vector<HostTensor> tensors;
 };
 
-/// Gives the tensor called `name` of `function`, or a null `data`. `shape` and
-/// `dtype` are those it should have. Asked for one after another, it may make
-/// tensors up or read them when they are needed.
-using TensorSource = std::function<HostTensor(
+/// Gives the tensor called `name` of `function`, or nothing. `shape` and
+/// `dtype` are those it should have. A tensor whose `data` is null is made up
+/// by a TensorFill, part by part.
+using TensorSource = std::function<std::optional<HostTensor>(
     const FunctionDesc &function, const std::string &name, DType dtype,
     const std::vector<int64_t> &shape)>;
 
+/// Packs an argument whose description says how into a tensor of its name.
+bool packArgument(const FunctionDesc &function, const ArgumentDesc &argument,
+                  const TensorSource &source, const TensorFill &fill,
+                  HostTensor &packed, std::string &error);
+
 /// Writes each argument of static shape of each of `functions`, packed where
 /// its description says so, as "<function>/<argument>" (as "<argument>" when
-/// the artifact has only one function). Packs expert by expert: needs memory
-/// for the sources of one argument and a fixed buffer.
+/// the artifact has only one function). Packs a few experts at a time, whatever
+/// the size of the whole.
 bool writePackedWeights(const std::string &path, const Manifest &manifest,
                         const std::vector<const FunctionDesc *> &functions,
-                        const TensorSource &source, std::string &error);
+                        const TensorSource &source, const TensorFill &fill,
+                        std::string &error);
 
 } // namespace moe
 

@@ -68,22 +68,33 @@ struct PackSpec {
   std::vector<int64_t> expectedShape(const PackSource &source) const;
 };
 
-/// Finds a source tensor by its name, null when there is none.
+/// Finds a source tensor by its name, null when there is none. A tensor whose
+/// `data` is null is filled in when it is needed, see TensorFill.
 using TensorLookup = std::function<const HostTensor *(const std::string &)>;
+
+/// Computes the elements of `part`, which begins with element `first` of the
+/// tensor of that name.
+using TensorFill = std::function<void(HostTensor &part, uint64_t first)>;
 
 /// Checks that all sources are there, of a float type, and of fitting shapes.
 bool checkPackSources(const PackSpec &spec, const TensorLookup &lookup,
                       std::string &error);
 
 /// Packs experts [begin, end) to `out`, `bytesPerExpert` each, on all CPUs.
-/// The spec and the sources have been checked.
-void packExperts(const PackSpec &spec, const TensorLookup &lookup,
-                 int64_t begin, int64_t end, void *out);
+/// The spec and the sources have been checked. False when there is no memory
+/// for parts that `fill` computes.
+bool packExperts(const PackSpec &spec, const TensorLookup &lookup,
+                 int64_t begin, int64_t end, void *out,
+                 const TensorFill &fill = {});
+
+/// How many experts to pack at once, so that a buffer of moderate size holds
+/// them.
+int64_t packBatch(const PackSpec &spec);
 
 /// Checks everything and packs all experts into a U8 tensor. Floats are
 /// rounded to nearest even.
 bool pack(const PackSpec &spec, const TensorLookup &lookup, HostTensor &packed,
-          std::string &error);
+          std::string &error, const TensorFill &fill = {});
 
 } // namespace moe
 

@@ -18,8 +18,10 @@ namespace moe {
 
 /// Fills with values uniform in [-scale, scale). Floats of every type are
 /// roundings of the same f32 value. Integers are uniform over the integers in
-/// [-scale, scale] (U8: of [0, scale]), I1 is a fair coin.
-void fillRandom(HostTensor &tensor, uint64_t seed, double scale);
+/// [-scale, scale] (U8: of [0, scale]), I1 is a fair coin. `first` is the index
+/// of the tensor's first element in the whole, when it is a part of one.
+void fillRandom(HostTensor &tensor, uint64_t seed, double scale,
+                uint64_t first = 0);
 
 } // namespace moe
 
