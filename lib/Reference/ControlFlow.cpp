@@ -33,7 +33,7 @@ static LogicalResult executeCall(Machine &machine, func::CallOp op) {
   auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(
       op, op.getCalleeAttr());
   if (!callee)
-    return op.emitError("calls @") << op.getCallee()
+    return op.emitOpError("calls @") << op.getCallee()
                                    << ", which is no function of this module";
   FailureOr<SmallVector<Datum>> results =
       machine.call(callee, getAll(machine, op.getOperands()), op.getLoc());
@@ -74,7 +74,7 @@ static LogicalResult executeFor(Machine &machine, scf::ForOp op) {
   int64_t upper = machine.getInt(op.getUpperBound());
   int64_t step = machine.getInt(op.getStep());
   if (step <= 0)
-    return op.emitError("has step ") << step << "; it has to be positive";
+    return op.emitOpError("has step ") << step << "; it has to be positive";
   SmallVector<Datum> carried = getAll(machine, op.getInitArgs());
   for (int64_t i = lower; i < upper; i += step) {
     SmallVector<Datum> arguments{Datum(makeInt(i))};
@@ -120,7 +120,7 @@ evaluateMap(Machine &machine, Operation *op, AffineMap map,
                                          machine.getInt(operand)));
   SmallVector<Attribute> results;
   if (failed(map.constantFold(constants, results)))
-    return op->emitError("has no value: it divides by zero");
+    return op->emitOpError("has no value: it divides by zero");
   return map_to_vector(results, [](Attribute attribute) {
     return cast<IntegerAttr>(attribute).getInt();
   });

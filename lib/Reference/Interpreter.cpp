@@ -64,11 +64,11 @@ FailureOr<MutableArrayPtr> Machine::allocateAs(Operation *op, DType dtype,
   std::vector<int64_t> sizes(shape.begin(), shape.end());
   int64_t bytes = 0;
   if (!checkedByteSize(sizes, dtypeSize(dtype), bytes))
-    return op->emitError("has a result of shape ")
+    return op->emitOpError("has a result of shape ")
            << formatShape(shape) << ", which is no valid size";
   auto array = std::make_shared<HostTensor>(HostTensor::allocate(dtype, sizes));
   if (!array->data && bytes > 0)
-    return op->emitError("needs ")
+    return op->emitOpError("needs ")
            << bytes << " bytes of memory for a result of shape "
            << formatShape(shape) << ", which are not to be had";
   return array;
@@ -78,7 +78,7 @@ FailureOr<MutableArrayPtr> Machine::allocate(Operation *op, Type type,
                                              ArrayRef<int64_t> shape) {
   Type element = getElementTypeOrSelf(type);
   if (!element.isIntOrIndexOrFloat() || integerWidth(element) > 64)
-    return op->emitError("has elements of type ")
+    return op->emitOpError("has elements of type ")
            << element
            << "; the interpreter knows floats, index and integers of up to 64 "
               "bits";
@@ -148,19 +148,19 @@ FailureOr<ArrayPtr> Machine::constant(Operation *op, ElementsAttr elements) {
   if (auto resource = dyn_cast<DenseResourceElementsAttr>(elements)) {
     AsmResourceBlob *blob = resource.getRawHandle().getBlob();
     if (!blob)
-      return op->emitError("has no data for its resource '")
+      return op->emitOpError("has no data for its resource '")
              << resource.getRawHandle().getKey() << "'";
     raw = blob->getData();
     if (!dtype || static_cast<int64_t>(raw.size()) !=
                       type.getNumElements() * int64_t(dtypeSize(*dtype)))
-      return op->emitError("has a resource of ")
+      return op->emitOpError("has a resource of ")
              << raw.size() << " bytes, which is no " << type
              << " that the interpreter can read";
   } else if (auto dense = dyn_cast<DenseElementsAttr>(elements)) {
     if (dtype && !dense.isSplat())
       raw = dense.getRawData();
   } else {
-    return op->emitError("has a constant that is neither dense nor a dense "
+    return op->emitOpError("has a constant that is neither dense nor a dense "
                          "resource; the interpreter reads only these");
   }
   if (!raw.empty()) {
@@ -214,7 +214,7 @@ static LogicalResult executeConstant(Machine &machine, arith::ConstantOp op) {
   }
   auto elements = dyn_cast<ElementsAttr>(op.getValue());
   if (!elements)
-    return op.emitError("is of no kind that the interpreter knows");
+    return op.emitOpError("is of no kind that the interpreter knows");
   FailureOr<ArrayPtr> array = machine.constant(op, elements);
   if (failed(array))
     return failure();
@@ -230,19 +230,18 @@ LogicalResult Machine::execute(Operation *op) {
     return executeElementwise(*this, op, *scalarOp);
   if (isa<linalg::LinalgOp>(op))
     return executeLinalg(*this, op);
-  return op->emitError("'")
-         << op->getName()
-         << "' is not interpreted; supported are: moe.*, func.call, arith.* "
-            "and math.* on single results, affine.{apply,min,max}, "
-            "scf.{if,for,while,execute_region,index_switch}, structured ops "
-            "and softmax of linalg on tensors, and the common value ops of "
-            "tensor and vector";
+  return op->emitOpError(
+      "is not interpreted; supported are moe.*, func.call, arith.* and math.* "
+      "with one result, affine.{apply,min,max}, "
+      "scf.{if,for,while,execute_region,index_switch}, structured ops and "
+      "softmax of linalg on tensors, and the ops of tensor and vector that "
+      "make, take apart and reshape values");
 }
 
 FailureOr<SmallVector<Datum>> Machine::run(Region &region,
                                            ArrayRef<Datum> arguments) {
   if (!region.hasOneBlock())
-    return region.getParentOp()->emitError(
+    return region.getParentOp()->emitOpError(
         "has a region with several blocks; the interpreter follows scf only, "
         "not branches");
   Block &block = region.front();
@@ -415,7 +414,7 @@ FailureOr<std::vector<HostTensor>> interpret(func::FuncOp func,
                                              ArrayRef<HostTensor> args,
                                              const Options &options) {
   if (args.size() != func.getNumArguments())
-    return func.emitError() << "takes " << func.getNumArguments()
+    return func.emitOpError() << "takes " << func.getNumArguments()
                             << " arguments and was given " << args.size();
   StringMap<int64_t> namedSizes;
   SmallVector<Datum> arguments;
@@ -429,7 +428,7 @@ FailureOr<std::vector<HostTensor>> interpret(func::FuncOp func,
   }
   for (Type type : func.getResultTypes())
     if (!isa<RankedTensorType>(type) && !type.isIntOrIndexOrFloat())
-      return func.emitError()
+      return func.emitOpError()
              << "returns a " << type
              << "; the interpreter returns ranked tensors and numbers (take a "
                 "routing apart with moe.routing.indices and .weights)";

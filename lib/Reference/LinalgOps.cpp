@@ -116,7 +116,7 @@ static LogicalResult findLoopSizes(linalg::LinalgOp op,
       int64_t &size = sizes[dim.getPosition()];
       int64_t found = access.array->shape[d];
       if (size >= 0 && size != found)
-        return op.emitError("operand #")
+        return op.emitOpError("operand #")
                << i << " of shape " << formatShape(access.array->shape)
                << " gives loop d" << dim.getPosition() << " size " << found
                << " where an earlier one gives it " << size;
@@ -124,7 +124,7 @@ static LogicalResult findLoopSizes(linalg::LinalgOp op,
     }
   }
   if (is_contained(sizes, -1))
-    return op.emitError("has a loop whose size no operand gives");
+    return op.emitOpError("has a loop whose size no operand gives");
   return success();
 }
 
@@ -153,7 +153,7 @@ static LogicalResult prepare(linalg::LinalgOp op, unsigned index,
       access.coefficients[loop] += stride * coefficient;
     }
     if (!empty && (least < 0 || most >= access.array->shape[d]))
-      return op.emitError("reads operand #")
+      return op.emitOpError("reads operand #")
              << index << " of shape " << formatShape(access.array->shape)
              << " out of bounds in dimension " << d;
     stride *= access.array->shape[d];
@@ -269,7 +269,7 @@ static bool executeContraction(linalg::LinalgOp op, ArrayRef<Access> accesses,
 
 static LogicalResult executeStructured(Machine &machine, linalg::LinalgOp op) {
   if (!op.hasPureTensorSemantics())
-    return op.emitError("works on buffers; the interpreter works on tensors");
+    return op.emitOpError("works on buffers; the interpreter works on tensors");
   Block &block = *op.getBlock();
   unsigned numInputs = op.getNumDpsInputs(), numInits = op.getNumDpsInits();
 
@@ -281,7 +281,7 @@ static LogicalResult executeStructured(Machine &machine, linalg::LinalgOp op) {
     access.array = machine.getArray(operand.get());
     access.scalar = machine.get(operand.get()).scalar;
     if (access.map.getNumSymbols())
-      return op.emitError("has symbols in its indexing maps, which are not "
+      return op.emitOpError("has symbols in its indexing maps, which are not "
                           "interpreted");
     if (op.isDpsInit(&operand)) {
       FailureOr<MutableArrayPtr> out = machine.copyOf(op, *access.array);
@@ -311,7 +311,7 @@ static LogicalResult executeStructured(Machine &machine, linalg::LinalgOp op) {
   // linalg.map passes only its inputs to the region in some forms.
   unsigned numArguments = block.getNumArguments();
   if (numArguments != numInputs && numArguments != numInputs + numInits)
-    return op.emitError("has a region with ")
+    return op.emitOpError("has a region with ")
            << numArguments << " arguments for " << accesses.size()
            << " operands";
   std::optional<ScalarProgram> program = ScalarProgram::build(machine, block);
@@ -322,7 +322,7 @@ static LogicalResult executeStructured(Machine &machine, linalg::LinalgOp op) {
       if (access.array) {
         positions[i] = access.position(iteration);
         if (positions[i] < 0) {
-          op.emitError("reads operand #")
+          op.emitOpError("reads operand #")
               << i << " of shape " << formatShape(access.array->shape)
               << " out of bounds at iteration " << formatShape(iteration);
           return false;
@@ -356,7 +356,7 @@ static LogicalResult executeStructured(Machine &machine, linalg::LinalgOp op) {
 static LogicalResult executeSoftmax(Machine &machine, linalg::SoftmaxOp op) {
   ArrayPtr input = machine.getArray(op.getInput());
   if (!input || op->getNumResults() != 1)
-    return op.emitError("works on buffers; the interpreter works on tensors");
+    return op.emitOpError("works on buffers; the interpreter works on tensors");
   FailureOr<MutableArrayPtr> out = machine.copyOf(op, *input);
   if (failed(out))
     return failure();

@@ -27,7 +27,7 @@ namespace moe::reference {
 /// Emits the error for an attribute without a reference model.
 static LogicalResult emitNoModel(Operation *op, Attribute attribute,
                                  StringRef interface) {
-  return op->emitError("cannot be interpreted: ")
+  return op->emitOpError("cannot be interpreted: ")
          << attribute << " has no reference model; its dialect has to "
          << "implement or attach moe::reference::" << interface;
 }
@@ -83,7 +83,7 @@ static LogicalResult executeRouter(Machine &machine, RouterOp op) {
   ArrayPtr select = machine.getArray(op.getSelect());
   ArrayPtr weights = machine.getArray(op.getWeigh());
   if (select->shape != weights->shape)
-    return op.emitError("selects by scores of shape ")
+    return op.emitOpError("selects by scores of shape ")
            << formatShape(select->shape) << " and weighs by scores of shape "
            << formatShape(weights->shape) << "; they have to be alike";
   int64_t tokens = select->shape[0];
@@ -94,16 +94,16 @@ static LogicalResult executeRouter(Machine &machine, RouterOp op) {
     loadFloats(*select, t * routing.experts, routing.experts, scores.data());
     SmallVector<int32_t> chosen;
     if (failed(policy.select(scores, chosen)))
-      return op.emitError("selection failed for token ") << t;
+      return op.emitOpError("selection failed for token ") << t;
     if (static_cast<int64_t>(chosen.size()) != routing.slots)
-      return op.emitError("policy filled ")
+      return op.emitOpError("policy filled ")
              << chosen.size() << " slots of token " << t << "; the routing has "
              << routing.slots;
     // An unused slot takes part in weighing as 0 and has weight 0.
     SmallVector<double> values(routing.slots, 0.0);
     for (int64_t s = 0; s < routing.slots; ++s) {
       if (chosen[s] < -1 || chosen[s] >= routing.experts)
-        return op.emitError("policy chose expert ")
+        return op.emitOpError("policy chose expert ")
                << chosen[s] << " of " << routing.experts << " for token " << t;
       if (chosen[s] >= 0)
         values[s] =
@@ -124,7 +124,7 @@ static LogicalResult executeMake(Machine &machine, RoutingMakeOp op) {
   ArrayPtr indices = machine.getArray(op.getIndices());
   ArrayPtr weights = machine.getArray(op.getWeights());
   if (indices->shape != weights->shape)
-    return op.emitError("has indices of shape ")
+    return op.emitOpError("has indices of shape ")
            << formatShape(indices->shape) << " and weights of shape "
            << formatShape(weights->shape) << "; they have to be alike";
   Routing routing =
@@ -135,14 +135,14 @@ static LogicalResult executeMake(Machine &machine, RoutingMakeOp op) {
       int64_t i = t * routing.slots + s;
       int64_t expert = loadElement(*indices, i).i;
       if (expert < -1 || expert >= routing.experts)
-        return op.emitError("sends token ")
+        return op.emitOpError("sends token ")
                << t << " to expert " << expert << " in slot " << s
                << "; experts are 0 to " << routing.experts - 1
                << ", and -1 marks an unused slot";
       if (expert < 0)
         continue;
       if (!seen.insert(expert).second)
-        return op.emitError("sends token ")
+        return op.emitOpError("sends token ")
                << t << " to expert " << expert << " twice";
       routing.expertOf[i] = expert;
       routing.weightOf[i] = loadElement(*weights, i).f;
@@ -160,7 +160,7 @@ static LogicalResult executeAppend(Machine &machine, RoutingAppendOp op) {
   ArrayPtr weights =
       op.getWeights() ? machine.getArray(op.getWeights()) : nullptr;
   if (weights && weights->shape[0] != old->tokens)
-    return op.emitError("has weights for ")
+    return op.emitOpError("has weights for ")
            << weights->shape[0] << " tokens; the routing has " << old->tokens;
   for (int64_t t = 0; t < old->tokens; ++t) {
     int64_t to = t * routing.slots;
@@ -250,7 +250,7 @@ static LogicalResult executeDispatch(Machine &machine, DispatchOp op) {
   ArrayPtr x = machine.getArray(op.getX());
   RoutingPtr routing = machine.getRouting(op.getRouting());
   if (x->shape[0] != routing->tokens)
-    return op.emitError("has ")
+    return op.emitOpError("has ")
            << x->shape[0] << " rows in x; the routing has " << routing->tokens
            << " tokens";
   int64_t hidden = x->shape[1];
@@ -278,7 +278,7 @@ static LogicalResult executeExpert(Machine &machine, ExpertOp op) {
   ArrayPtr rows = machine.getArray(op.getRows());
   RoutingPtr routing = machine.getRouting(op.getRouting());
   if (rows->shape[0] != routing->numAssignments())
-    return op.emitError("has ")
+    return op.emitOpError("has ")
            << rows->shape[0] << " rows; the routing has "
            << routing->numAssignments() << " assignments";
   auto type = cast<RankedTensorType>(op.getResult().getType());
@@ -313,7 +313,7 @@ static LogicalResult executeExpert(Machine &machine, ExpertOp op) {
       const HostTensor &result = *results->front().array;
       if (result.shape.size() != 2 || result.shape[0] != count ||
           (out && result.shape[1] != out->shape[1]))
-        return op.emitError("body of expert ")
+        return op.emitOpError("body of expert ")
                << e << " yields shape " << formatShape(result.shape) << " for "
                << count << " rows";
       if (!out && failed(makeOut(result.shape[1])))
@@ -332,7 +332,7 @@ static LogicalResult executeCombine(Machine &machine, CombineOp op) {
   ArrayPtr rows = machine.getArray(op.getRows());
   RoutingPtr routing = machine.getRouting(op.getRouting());
   if (rows->shape[0] != routing->numAssignments())
-    return op.emitError("has ")
+    return op.emitOpError("has ")
            << rows->shape[0] << " rows; the routing has "
            << routing->numAssignments() << " assignments";
   int64_t hidden = rows->shape[1];
@@ -357,7 +357,7 @@ static LogicalResult executeCombine(Machine &machine, CombineOp op) {
   if (op.getInit()) {
     ArrayPtr init = machine.getArray(op.getInit());
     if (ArrayRef(init->shape) != ArrayRef(shape))
-      return op.emitError("has an init of shape ")
+      return op.emitOpError("has an init of shape ")
              << formatShape(init->shape) << "; the result has "
              << formatShape(shape);
     for (int64_t i = 0, e = init->numElements(); i < e; ++i)
@@ -379,7 +379,7 @@ static FailureOr<MutableArrayPtr> project(Machine &machine, FFNOp op,
   ArrayPtr w = machine.getArray(weights);
   int64_t columns = w->shape[0];
   if (w->shape[1] != depth)
-    return op.emitError("has weights of shape ")
+    return op.emitOpError("has weights of shape ")
            << formatShape(w->shape) << " for rows of " << depth << " values";
   FailureOr<MutableArrayPtr> out =
       machine.allocate(op, op.getX().getType(), {rows, columns});
@@ -392,7 +392,7 @@ static FailureOr<MutableArrayPtr> project(Machine &machine, FFNOp op,
     return out;
   ArrayPtr b = machine.getArray(bias);
   if (b->shape.size() != 1 || b->shape[0] != columns)
-    return op.emitError("has a bias of shape ")
+    return op.emitOpError("has a bias of shape ")
            << formatShape(b->shape) << " for " << columns << " columns";
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < columns; ++c)
@@ -408,7 +408,7 @@ static LogicalResult activate(Machine &machine, FFNOp op,
   double *upData = up.dataAs<double>();
   const double *gateData = gate ? gate->dataAs<double>() : nullptr;
   if (gate && gate->shape != up.shape)
-    return op.emitError("has a gate of shape ")
+    return op.emitOpError("has a gate of shape ")
            << formatShape(gate->shape) << " and an up of shape "
            << formatShape(up.shape);
 

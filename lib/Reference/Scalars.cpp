@@ -381,7 +381,7 @@ std::optional<ScalarOp> ScalarOp::get(Operation *op) {
 }
 
 static LogicalResult emitUndefined(Operation *op) {
-  return op->emitError("has no result: the divisor is zero, or the quotient "
+  return op->emitOpError("has no result: the divisor is zero, or the quotient "
                        "does not fit the type");
 }
 
@@ -414,7 +414,7 @@ LogicalResult executeElementwise(Machine &machine, Operation *op,
     if (!array)
       continue;
     if (shaped && array->shape != shaped->shape)
-      return op->emitError("operands have different sizes: ")
+      return op->emitOpError("operands have different sizes: ")
              << formatShape(shaped->shape) << " and "
              << formatShape(array->shape);
     shaped = array.get();

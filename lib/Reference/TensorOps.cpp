@@ -22,7 +22,7 @@ static LogicalResult checkIndex(Operation *op, ArrayRef<int64_t> index,
                                 ArrayRef<int64_t> shape) {
   for (auto [i, size] : zip_equal(index, shape))
     if (i < 0 || i >= size)
-      return op->emitError("accesses element ")
+      return op->emitOpError("accesses element ")
              << formatShape(index) << " of a tensor of shape "
              << formatShape(shape);
   return success();
@@ -57,7 +57,7 @@ static LogicalResult executeDim(Machine &machine, tensor::DimOp op) {
   ArrayPtr source = machine.getArray(op.getSource());
   int64_t index = machine.getInt(op.getIndex());
   if (index < 0 || index >= static_cast<int64_t>(source->shape.size()))
-    return op.emitError("asks for dimension ")
+    return op.emitOpError("asks for dimension ")
            << index << " of a tensor of rank " << source->shape.size();
   machine.set(op.getResult(), makeInt(source->shape[index]));
   return success();
@@ -127,7 +127,7 @@ static FailureOr<Slice> getSlice(Machine &machine, OpT op,
                 slice.offsets[d] >= 0 && slice.offsets[d] <= shape[d] &&
                 (slice.sizes[d] == 0 || last < shape[d]);
     if (!fits)
-      return op.emitError("slice [")
+      return op.emitOpError("slice [")
              << slice.offsets[d] << "][" << slice.sizes[d] << "]["
              << slice.strides[d] << "] of dimension " << d
              << " leaves a tensor of shape " << formatShape(shape);
@@ -194,7 +194,7 @@ static LogicalResult executeInsertSlice(Machine &machine,
   if (failed(slice))
     return failure();
   if (productOf(slice->sizes) != source->numElements())
-    return op.emitError("inserts a tensor of shape ")
+    return op.emitOpError("inserts a tensor of shape ")
            << formatShape(source->shape) << " into a slice of shape "
            << formatShape(slice->sizes);
   FailureOr<MutableArrayPtr> result = machine.copyOf(op, *dest);
@@ -219,7 +219,7 @@ static LogicalResult reshape(Machine &machine, Operation *op, Value source,
   ArrayPtr array = machine.getArray(source);
   bool negative = any_of(shape, [](int64_t size) { return size < 0; });
   if (negative || productOf(shape) != array->numElements())
-    return op->emitError("reshapes a tensor of shape ")
+    return op->emitOpError("reshapes a tensor of shape ")
            << formatShape(array->shape) << " to shape " << formatShape(shape);
   machine.set(op->getResult(0), viewOf(*array, 0, shape));
   return success();
@@ -322,7 +322,7 @@ static LogicalResult executeConcat(Machine &machine, tensor::ConcatOp op) {
   for (const ArrayPtr &input : drop_begin(inputs)) {
     for (size_t d = 0; d < shape.size(); ++d)
       if (static_cast<int64_t>(d) != dim && input->shape[d] != shape[d])
-        return op.emitError("joins tensors of shapes ")
+        return op.emitOpError("joins tensors of shapes ")
                << formatShape(inputs.front()->shape) << " and "
                << formatShape(input->shape) << " along dimension " << dim;
     shape[dim] += input->shape[dim];

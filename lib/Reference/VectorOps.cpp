@@ -25,7 +25,7 @@ construct(Machine &machine, Operation *op, ArrayRef<int64_t> shape,
           llvm::function_ref<Scalar(ArrayRef<int64_t>)> element) {
   Type type = op->getResult(0).getType();
   if (auto vector = dyn_cast<VectorType>(type); vector && vector.isScalable())
-    return op->emitError("has a scalable vector, which is not interpreted");
+    return op->emitOpError("has a scalable vector, which is not interpreted");
   FailureOr<MutableArrayPtr> result = machine.allocate(op, type, shape);
   if (failed(result))
     return failure();
@@ -161,7 +161,7 @@ static FailureOr<int64_t> findPosition(Operation *op, ArrayRef<int64_t> position
   copy(position, index.begin());
   for (auto [i, size] : zip(position, shape))
     if (i < 0 || i >= size)
-      return op->emitError("accesses position ")
+      return op->emitOpError("accesses position ")
              << formatShape(position) << " of a vector of shape "
              << formatShape(shape);
   return linearIndex(index, shape);
