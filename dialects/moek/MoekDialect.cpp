@@ -68,8 +68,9 @@ ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, Inner inner,
     return emitError() << "dot_bf16 needs 16 lanes, got " << lanes;
   // One accumulator more than the registers hold spills in the innermost loop.
   int64_t registers = lanes == 16 ? 32 : 16;
-  int64_t limit = inner == Inner::Widen && lanes == 16 ? 12
-                                                       : (registers - 4) / 2;
+  // Widening holds the raw pairs and the mask besides.
+  int64_t limit = (registers - 4) / 2 -
+                  (inner != Inner::Widen ? 0 : lanes == 16 ? 2 : 1);
   if (rows < 1 || rows > limit)
     return emitError() << "a tile of " << rows << " rows by 2 vectors does not "
                        << "fit the registers; rows must be from 1 to " << limit

@@ -35,10 +35,10 @@ static ScheduleAttr selectSchedule(CpuAttr cpu, Type weights) {
                                    : Inner::Widen;
   int64_t lanes = cpu.getLanes();
   // Accumulators of rows x 2 vectors, two weight vectors, a broadcast, and one
-  // register to breathe; widening holds two more.
+  // register to breathe; widening holds the raw pairs and the mask besides.
   int64_t rows = (cpu.getRegisters() - 4) / 2;
-  if (inner == Inner::Widen && lanes == 16)
-    rows -= 2;
+  if (inner == Inner::Widen)
+    rows -= lanes == 16 ? 2 : 1;
   // Parked accumulators take a 32nd of the second-level cache.
   int64_t blockRows = std::max<int64_t>(rows, cpu.getL2() / 32 / 128);
   // With 16 lanes a chunk is read once per tile and may live in the second

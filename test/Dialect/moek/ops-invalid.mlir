@@ -1,0 +1,193 @@
+// RUN: moe-opt %s --split-input-file --verify-diagnostics
+
+func.func @pack_shape(%w: tensor<8x48x64xbf16>) {
+  // expected-error @+1 {{packed shape must be [8 x 2 x 32 x 32 x 2], got 'tensor<8x3x32x32x2xbf16>'}}
+  %p = moek.pack %w layout <columns = 32, k_block = 2, interleave = 0>
+    : tensor<8x48x64xbf16> -> tensor<8x3x32x32x2xbf16>
+  return
+}
+
+// -----
+
+func.func @pack_pairs(%w: tensor<8x48x64xf32>) {
+  // expected-error @+1 {{with interleave needs pairs of weights (gate, up), got 1}}
+  %p = moek.pack %w layout <columns = 32, k_block = 1, interleave = 16>
+    : tensor<8x48x64xf32> -> tensor<8x3x64x32x1xf32>
+  return
+}
+
+// -----
+
+func.func @pack_mixed(%w: tensor<8x48x64xf32>, %v: tensor<8x32x64xf32>) {
+  // expected-error @+1 {{weight 1 is 32 x 64, the first is 48 x 64}}
+  %p = moek.pack %w, %v layout <columns = 32, k_block = 1, interleave = 16>
+    : tensor<8x48x64xf32>, tensor<8x32x64xf32> -> tensor<8x3x64x32x1xf32>
+  return
+}
+
+// -----
+
+// expected-error @+1 {{columns must be a positive multiple of 16, got 24}}
+#bad = #moek.panels<columns = 24, k_block = 1, interleave = 0>
+
+// -----
+
+// expected-error @+1 {{interleave must be 0 or half of the columns (16), got 8}}
+#bad = #moek.panels<columns = 32, k_block = 1, interleave = 8>
+
+// -----
+
+// expected-error @+1 {{a tile of 15 rows by 2 vectors does not fit the registers; rows must be from 1 to 14}}
+#bad = #moek.schedule<fma, lanes = 16, rows = 15, block_rows = 256, chunk = 131072, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+
+// -----
+
+// expected-error @+1 {{dot_bf16 needs 16 lanes, got 8}}
+#bad = #moek.schedule<dot_bf16, lanes = 8, rows = 4, block_rows = 256, chunk = 131072, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+
+// -----
+
+// expected-error @+1 {{chunk must be a positive multiple of 1024 bytes (8 steps of k), got 1000}}
+#bad = #moek.schedule<fma, lanes = 16, rows = 14, block_rows = 256, chunk = 1000, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+
+// -----
+
+// expected-error @+1 {{block_rows (8) must be at least rows (14)}}
+#bad = #moek.schedule<fma, lanes = 16, rows = 14, block_rows = 8, chunk = 1024, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+
+// -----
+
+// expected-error @+1 {{lanes must be 4, 8 or 16 f32, got 5}}
+#bad = #moek.cpu<"x", features = "", lanes = 5, registers = 32, l1 = 32768, l2 = 1048576, bf16_dot = false>
+
+// -----
+
+func.func @rhs(%x: memref<?x64xf32>, %w: memref<8x3x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
+  // expected-error @+1 {{'rhs' must be [8 x 2 x 32 x 32 x 2] for n = 48, k = 64, parts = 1, got 'memref<8x3x32x32x2xbf16>'}}
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x3x32x32x2xbf16>)
+    groups(%o, %o : memref<9xi32>, memref<9xi32>) outs(%y : memref<?x48xf32>) epilogue {
+    ^bb0(%a: f32):
+      moek.yield %a : f32
+    }
+  return
+}
+
+// -----
+
+func.func @lhs(%x: memref<?x32xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
+  // expected-error @+1 {{'lhs' rows must be static and at least k = 64 long, got 'memref<?x32xf32>'}}
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x32xf32>) rhs(%w : memref<8x2x32x32x2xbf16>)
+    groups(%o, %o : memref<9xi32>, memref<9xi32>) outs(%y : memref<?x48xf32>) epilogue {
+    ^bb0(%a: f32):
+      moek.yield %a : f32
+    }
+  return
+}
+
+// -----
+
+func.func @offsets(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<8xi32>, %a: memref<9xi32>, %y: memref<?x48xf32>) {
+  // expected-error @+1 {{'offsets' dimension 0 must be 9, got 'memref<8xi32>'}}
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x32x32x2xbf16>)
+    groups(%o, %a : memref<8xi32>, memref<9xi32>) outs(%y : memref<?x48xf32>) epilogue {
+    ^bb0(%b: f32):
+      moek.yield %b : f32
+    }
+  return
+}
+
+// -----
+
+func.func @epilogue_args(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
+  // expected-error @+1 {{the epilogue must take one f32 per part (1)}}
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x32x32x2xbf16>)
+    groups(%o, %o : memref<9xi32>, memref<9xi32>) outs(%y : memref<?x48xf32>) epilogue {
+    ^bb0(%a: f32, %b: f32):
+      moek.yield %a : f32
+    }
+  return
+}
+
+// -----
+
+func.func @epilogue_body(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>, %i: index) {
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x32x32x2xbf16>)
+    groups(%o, %o : memref<9xi32>, memref<9xi32>) outs(%y : memref<?x48xf32>) epilogue {
+    ^bb0(%a: f32):
+      // expected-error @+1 {{cannot be vectorized in an epilogue: only elementwise arith and math operations can}}
+      %v = memref.load %y[%i, %i] : memref<?x48xf32>
+      moek.yield %v : f32
+    }
+  return
+}
+
+// -----
+
+func.func @init(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
+  // expected-error @+1 {{'init' and 'slot_weights' need 'combine'}}
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x32x32x2xbf16>)
+    groups(%o, %o : memref<9xi32>, memref<9xi32>) init(%y : memref<?x48xf32>) outs(%y : memref<?x48xf32>) epilogue {
+    ^bb0(%a: f32):
+      moek.yield %a : f32
+    }
+  return
+}
+
+// -----
+
+func.func @schedule(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
+  // expected-error @+1 {{fma is for f32, widen and dot_bf16 for bf16}}
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x32x32x2xbf16>)
+    groups(%o, %o : memref<9xi32>, memref<9xi32>)
+    schedule(<fma, lanes = 16, rows = 14, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>)
+    outs(%y : memref<?x48xf32>) epilogue {
+    ^bb0(%a: f32):
+      moek.yield %a : f32
+    }
+  return
+}
+
+// -----
+
+func.func @index_outputs(%i: memref<?x2xi32>, %w: memref<?x2xf32>, %o: memref<9xi32>) {
+  // expected-error @+1 {{expects 5 outputs (see the dialect's routing tensors), got 1}}
+  moek.index experts(8) ins(%i, %w : memref<?x2xi32>, memref<?x2xf32>) outs(%o : memref<9xi32>)
+  return
+}
+
+// -----
+
+func.func @route_nothing(%i: memref<?x2xi32>, %w: memref<?x2xf32>, %o: memref<9xi32>) {
+  // expected-error @+1 {{needs 'logits' or 'rows' to score}}
+  moek.route #moe.top_k<2> experts(8) outs(%o : memref<9xi32>) scores {
+    moek.yield
+  } weigh {
+    moek.yield
+  }
+  return
+}
+
+// -----
+
+func.func @route_scores(%z: memref<?x8xf32>, %o: memref<9xi32>) {
+  // expected-error @+1 {{the scores region must take 1 arguments of 'vector<8xf32>'}}
+  moek.route #moe.top_k<2> experts(8) rows(%z : memref<?x8xf32>) outs(%o : memref<9xi32>) scores {
+    moek.yield
+  } weigh {
+    moek.yield
+  }
+  return
+}
+
+// -----
+
+func.func @route_policy(%z: memref<?x8xf32>, %o: memref<9xi32>) {
+  // expected-error @+1 {{9}}
+  moek.route #moe.top_k<9> experts(8) rows(%z : memref<?x8xf32>) outs(%o : memref<9xi32>) scores {
+  ^bb0(%a: vector<8xf32>):
+    moek.yield %a, %a : vector<8xf32>, vector<8xf32>
+  } weigh {
+    moek.yield
+  }
+  return
+}
