@@ -44,7 +44,12 @@ def Moe_SelectionPolicyAttrInterface
         only, without branches that depend on the data.
       }], "::mlir::Value", "buildSelect",
       (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
-           "::mlir::Value":$scores)>
+           "::mlir::Value":$scores)>,
+    InterfaceMethod<[{
+        Whether the choice depends on nothing but the order of a token's scores:
+        a strictly increasing function of all of them then changes nothing.
+      }], "bool", "selectsByOrder", (ins), /*methodBody=*/"",
+      /*defaultImplementation=*/"return false;">
   ];
 }
 

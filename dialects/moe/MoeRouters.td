@@ -32,6 +32,7 @@ def Moe_TopKAttr : Moe_Policy<"TopK", "top_k"> {
   let parameters = (ins AttrParameter<"int64_t", "experts of a token">:$k);
   let assemblyFormat = "`<` $k `>`";
   let genVerifyDecl = 1;
+  let extraClassDeclaration = "bool selectsByOrder() const { return true; }";
 }
 
 def Moe_GroupReduceMax : I32EnumAttrCase<"Max", 0, "max">;
@@ -63,7 +64,7 @@ def Moe_GroupTopKAttr : Moe_Policy<"GroupTopK", "group_top_k"> {
     AttrParameter<"int64_t", "experts of a token">:$k,
     AttrParameter<"int64_t", "number of groups">:$groups,
     AttrParameter<"int64_t", "groups that stay">:$keep,
-    EnumParameter<Moe_GroupReduce>:$reduce);
+    Moe_EnumParameter<Moe_GroupReduce>:$reduce);
   let assemblyFormat = [{
     `<` $k `,` `groups` `=` $groups `,` `keep` `=` $keep `,` `reduce` `=` $reduce
     `>`

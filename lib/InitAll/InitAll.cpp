@@ -11,8 +11,11 @@
 
 #include "moe-mlir/InitAll.h"
 
+#include "moe-mlir/Conversion/LinalgToVector/Passes.h"
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
 #include "moe-mlir/Conversion/MoekToVector/Passes.h"
+#include "moe-mlir/Lowering/Passes.h"
+#include "moe-mlir/Pipelines/Pipelines.h"
 #include "moe-mlir/Target/CPU/Passes.h"
 #include "moe-mlir/Transforms/Passes.h"
 #include "moe/Moe.h"
@@ -26,9 +29,12 @@ void moe::registerAllDialects(mlir::DialectRegistry &registry) {
 }
 
 void moe::registerAllPasses() {
-  registerExpandActivations();
+  registerMoeTransformsPasses();
   registerMoeToMoekPasses();
   registerFusionPipeline();
   registerTargetCPUPasses();
   registerMoekToVectorPasses();
+  registerLinalgToVectorPasses();
+  registerMoeLoweringPasses();
+  registerPipelines();
 }

@@ -240,7 +240,13 @@ static FailureOr<Value> buildFFN(OpBuilder &b, FFNOp ffn, Value rows,
                     Value FFNWeights::*bias, int64_t n) {
     SmallVector<Value> matrices, biases;
     for (const FFNWeights &w : weights) {
-      matrices.push_back(w.*matrix);
+      // moek.pack takes the matrix of one expert as it is.
+      Value m = w.*matrix;
+      if (auto expand = m.getDefiningOp<tensor::ExpandShapeOp>();
+          expand && expand.getResultType().getDimSize(0) == 1 &&
+          expand.getSrcType().getRank() == 2)
+        m = expand.getSrc();
+      matrices.push_back(m);
       biases.push_back(w.*bias);
     }
     Value packed = buildPack(b, loc, matrices, /*interleaved=*/false);

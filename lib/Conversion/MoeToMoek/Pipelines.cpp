@@ -20,8 +20,8 @@ void moe::buildFusionPipeline(OpPassManager &pm, bool fuse) {
     fpm.addPass(createCSEPass());
   };
   if (fuse) {
-//N
-//F
+    fpm.addPass(createNormalizeRouterScores());
+    fpm.addPass(createFoldSharedExpert());
     cleanUp();
   }
   fpm.addPass(createConvertMoeToMoek());
