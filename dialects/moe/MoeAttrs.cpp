@@ -13,7 +13,9 @@
 
 #include "mlir/IR/DialectImplementation.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/Format.h"
 
 using namespace mlir;
 using namespace moe;
@@ -67,6 +69,23 @@ static ParseResult parseF64(AsmParser &parser, APFloat &value) {
   return parser.parseFloat(APFloat::IEEEdouble(), value);
 }
 
+/// Prints the shortest decimal that reads back as `value`: 2.5, not
+/// 2.500000e+00.
+static void printF64(AsmPrinter &printer, double value) {
+  std::string text;
+  for (int digits = 6; digits <= 17; ++digits) {
+    text.clear();
+    llvm::raw_string_ostream(text) << llvm::format("%.*g", digits, value);
+    double read;
+    if (!StringRef(text).getAsDouble(read) && read == value)
+      break;
+  }
+  // The syntax of numbers asks for a point.
+  if (!StringRef(text).contains('.'))
+    text.insert(std::min(text.find('e'), text.size()), ".0");
+  printer << text;
+}
+
 static LogicalResult verifyFinite(function_ref<InFlightDiagnostic()> emitError,
                                   StringRef attr, StringRef name,
                                   const APFloat &value) {
@@ -113,7 +132,7 @@ Attribute NormalizeAttr::parse(AsmParser &parser, Type) {
 void NormalizeAttr::print(AsmPrinter &printer) const {
   printer << '<' << stringifyNormalizeKind(getKind()) << ", "
           << getNormalizeKey(getKind()) << " = ";
-  printer.printFloat(APFloat(getValue()));
+  printF64(printer, getValue());
   printer << '>';
 }
 
@@ -141,7 +160,7 @@ Attribute ScaleAttr::parse(AsmParser &parser, Type) {
 
 void ScaleAttr::print(AsmPrinter &printer) const {
   printer << '<';
-  printer.printFloat(APFloat(getFactor()));
+  printF64(printer, getFactor());
   printer << '>';
 }
 
@@ -178,11 +197,11 @@ Attribute ClampedSwigluAttr::parse(AsmParser &parser, Type) {
 
 void ClampedSwigluAttr::print(AsmPrinter &printer) const {
   printer << "<alpha = ";
-  printer.printFloat(APFloat(getAlpha()));
+  printF64(printer, getAlpha());
   printer << ", limit = ";
-  printer.printFloat(APFloat(getLimit()));
+  printF64(printer, getLimit());
   printer << ", offset = ";
-  printer.printFloat(APFloat(getOffset()));
+  printF64(printer, getOffset());
   printer << '>';
 }
 

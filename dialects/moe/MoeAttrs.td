@@ -27,6 +27,10 @@ class Moe_F64Parameter<string desc> : AttrParameter<"::llvm::APFloat", desc> {
   let comparator = "$_lhs.bitwiseIsEqual($_rhs)";
 }
 
+/// An enum whose errors list the keywords it accepts.
+class Moe_EnumParameter<EnumInfo enum>
+    : AttrParameter<enum.cppNamespace # "::" # enum.className, enum.summary>;
+
 //===----------------------------------------------------------------------===//
 // Weighings
 //===----------------------------------------------------------------------===//
@@ -85,13 +89,13 @@ def Moe_NormalizeAttr : Moe_Weighing<"Normalize", "normalize"> {
     whose values sum to zero gets NaN (0 / 0).
 
     ```mlir
-    #moe.normalize<sum, eps = 1.000000e-20>
-    #moe.normalize<clamp, min = 9.9999999999999998E-13>
-    #moe.normalize<p_norm, p = 1.000000e+00>
+    #moe.normalize<sum, eps = 1.0e-20>
+    #moe.normalize<clamp, min = 1.0e-12>
+    #moe.normalize<p_norm, p = 1.0>
     ```
   }];
   let parameters = (ins
-    EnumParameter<Moe_NormalizeKind>:$kind,
+    Moe_EnumParameter<Moe_NormalizeKind>:$kind,
     Moe_F64Parameter<"eps, min or p, as the kind says">:$value);
   let genAccessors = 0;
   let extraClassDeclaration = [{
@@ -114,7 +118,7 @@ def Moe_ScaleAttr : Moe_Weighing<"Scale", "scale"> {
     (arXiv 2405.04434, 2412.19437) and their relatives.
 
     ```mlir
-    #moe.scale<2.500000e+00>
+    #moe.scale<2.5>
     ```
   }];
   let parameters = (ins Moe_F64Parameter<"the constant">:$factor);
@@ -176,7 +180,7 @@ def Moe_ClampedSwigluAttr : Moe_Activation<"ClampedSwiglu", "clamped_swiglu"> {
     defaults; DeepSeek-V4: alpha 1, limit 10, offset 0. `limit` is positive.
 
     ```mlir
-    #moe.clamped_swiglu<alpha = 1.702000e+00, limit = 7.000000e+00, offset = 1.000000e+00>
+    #moe.clamped_swiglu<alpha = 1.702, limit = 7.0, offset = 1.0>
     ```
   }];
   let parameters = (ins

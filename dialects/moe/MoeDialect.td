@@ -74,6 +74,7 @@ def Moe_Dialect : Dialect {
     "::mlir::vector::VectorDialect"
   ];
 
+  let hasConstantMaterializer = 1;
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;
 

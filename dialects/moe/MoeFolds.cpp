@@ -13,6 +13,8 @@
 
 #include "mlir/IR/Matchers.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace moe;
 
@@ -55,6 +57,11 @@ static Value buildNoRows(PatternRewriter &rewriter, Location loc,
   if (empty.getType() == type)
     return empty;
   return tensor::CastOp::create(rewriter, loc, type, empty);
+}
+
+Operation *MoeDialect::materializeConstant(OpBuilder &builder, Attribute value,
+                                           Type type, Location loc) {
+  return arith::ConstantOp::materialize(builder, value, type, loc);
 }
 
 //===----------------------------------------------------------------------===//
@@ -255,19 +262,19 @@ struct DropZeroBias : OpRewritePattern<FFNOp> {
 
   LogicalResult matchAndRewrite(FFNOp op,
                                 PatternRewriter &rewriter) const final {
-    SmallVector<MutableOperandRange> zeros;
-    if (op.getGateBias() && isAllZeros(op.getGateBias()))
-      zeros.push_back(op.getGateBiasMutable());
-    if (op.getUpBias() && isAllZeros(op.getUpBias()))
-      zeros.push_back(op.getUpBiasMutable());
-    if (op.getDownBias() && isAllZeros(op.getDownBias()))
-      zeros.push_back(op.getDownBiasMutable());
-    if (zeros.empty())
+    auto isZero = [](Value bias) { return bias && isAllZeros(bias); };
+    bool gate = isZero(op.getGateBias()), up = isZero(op.getUpBias()),
+         down = isZero(op.getDownBias());
+    if (!gate && !up && !down)
       return failure();
-    // The last first: clearing one moves those behind it.
+    // One after the other: each removal moves the operands behind it.
     rewriter.modifyOpInPlace(op, [&] {
-      for (MutableOperandRange &range : llvm::reverse(zeros))
-        range.clear();
+      if (gate)
+        op.getGateBiasMutable().clear();
+      if (up)
+        op.getUpBiasMutable().clear();
+      if (down)
+        op.getDownBiasMutable().clear();
     });
     return success();
   }

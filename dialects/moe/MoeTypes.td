@@ -16,7 +16,7 @@ include "moe/MoeDialect.td"
 
 def Moe_RoutingType : TypeDef<Moe_Dialect, "Routing"> {
   let mnemonic = "routing";
-  let summary = "a ragged list of assignments (token, expert, weight)";
+  let summary = "routing, a ragged list of assignments (token, expert, weight)";
   let description = [{
     `!moe.routing<E x K>` is the decision of a router for a batch of tokens: a
     list of *assignments*, each a token, one of `E` experts and a weight, with

@@ -16,9 +16,18 @@
 #include "mlir/InitAllPasses.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 
+#ifdef MOE_INCLUDE_TESTS
+namespace moe::test {
+void registerTestMoeDialect();
+} // namespace moe::test
+#endif
+
 int main(int argc, char **argv) {
   mlir::registerAllPasses();
   moe::registerAllPasses();
+#ifdef MOE_INCLUDE_TESTS
+  moe::test::registerTestMoeDialect();
+#endif
 
   mlir::DialectRegistry registry;
   mlir::registerAllDialects(registry);
