@@ -10,7 +10,10 @@
 
 #include "moe-mlir/Pipelines/Pipelines.h"
 
+#include "moe-mlir/Conversion/MoeToMoek/Passes.h"
+#include "moe-mlir/Conversion/MoekToVector/Passes.h"
 #include "moe-mlir/Lowering/Passes.h"
+#include "moe-mlir/Target/CPU/Passes.h"
 #include "moek/Moek.h"
 
 #include "mlir/Conversion/Passes.h"
@@ -61,11 +64,15 @@ void moe::buildModelPipeline(OpPassManager &pm) {
 
 void moe::buildFusedPipeline(OpPassManager &pm,
                              const PipelineOptions &options) {
+  buildFusionPipeline(pm, options.fuse);
   verify(pm, Stage::Fused);
 }
 
 void moe::buildPlannedPipeline(OpPassManager &pm,
                                const PipelineOptions &options) {
+  SelectScheduleOptions schedule;
+  schedule.cpu = options.target;
+  pm.addPass(createSelectSchedule(schedule));
   pm.addPass(createHoistPackingPass());
   verify(pm, Stage::Planned);
 }
@@ -101,6 +108,7 @@ void moe::buildBufferizedPipeline(OpPassManager &pm,
 
 void moe::buildVectorPipeline(OpPassManager &pm,
                               const PipelineOptions &options) {
+  pm.addPass(createConvertMoekToVector());
   buildOrdinaryBufferPipeline(pm);
   pm.addPass(createExpandCopiesPass());
   cleanUp(pm);

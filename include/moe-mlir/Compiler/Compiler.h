@@ -1,0 +1,75 @@
+//===- Compiler.h - From IR to an artifact ----------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The driver behind `moe-compile`: every target variant of a module becomes an
+// object of its own, and a dispatcher picks one when the code is loaded.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_COMPILER_COMPILER_H
+#define MOE_MLIR_COMPILER_COMPILER_H
+
+#include "moe-mlir/Pipelines/Pipelines.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+
+#include <string>
+#include <vector>
+
+namespace moe {
+
+struct CompileOptions {
+  /// Names as in --target; empty means all that are known. `native` is the
+  /// best one for this machine.
+  std::vector<std::string> targets;
+  /// Fused kernels, or one kernel per operation of the model.
+  bool fuse = true;
+  /// LLVM's optimization level of code generation, 0 to 3.
+  unsigned codegenLevel = 2;
+  /// Also run LLVM's light cleanup of the IR before code generation.
+  bool optimizeIR = true;
+  /// Which files to write.
+  bool object = true, library = true, shared = true, header = true,
+       manifest = true;
+  /// Where libmoe_rt is, for the shared library; empty: beside the program.
+  std::string runtimeDirectory;
+  /// Write how long each step took to stderr.
+  bool time = false;
+};
+
+/// The targets `options` asks for, in the order of the known ones. Fails with
+/// an error that lists what is known.
+mlir::FailureOr<std::vector<std::string>>
+resolveTargets(mlir::MLIRContext *context, const CompileOptions &options);
+
+/// Compiles all entry functions of `module` for all targets and writes
+/// `outputBase`.o, .a, .so, .h and .json. Errors are diagnostics; files are
+/// written only when everything succeeded.
+llvm::LogicalResult compileToArtifact(mlir::ModuleOp module,
+                                      const CompileOptions &options,
+                                      llvm::StringRef outputBase);
+
+/// The module after `stage`, for one target.
+mlir::OwningOpRef<mlir::ModuleOp> compileToStage(mlir::ModuleOp module,
+                                                 const CompileOptions &options,
+                                                 llvm::StringRef target,
+                                                 Stage stage);
+
+enum class TextKind { Assembly, LLVMIR };
+
+/// The code of one target as text.
+llvm::LogicalResult compileToText(mlir::ModuleOp module,
+                                  const CompileOptions &options,
+                                  llvm::StringRef target, TextKind kind,
+                                  llvm::raw_ostream &os);
+
+/// Dialects, interface implementations and translations the compiler needs.
+void registerCompilerDialects(mlir::DialectRegistry &registry);
+
+} // namespace moe
+
+#endif // MOE_MLIR_COMPILER_COMPILER_H

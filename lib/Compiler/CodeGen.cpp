@@ -1,0 +1,139 @@
+//===- CodeGen.cpp - LLVM dialect to machine code ---------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Translation to LLVM IR and code generation for one CPU.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Internal.h"
+
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/Analysis/CGSCCPassManager.h"
+#include "llvm/Analysis/LoopAnalysisManager.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/PassManager.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Support/raw_ostream.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/Target/TargetOptions.h"
+#include "llvm/TargetParser/Triple.h"
+#include "llvm/Transforms/InstCombine/InstCombine.h"
+#include "llvm/Transforms/Scalar/EarlyCSE.h"
+#include "llvm/Transforms/Scalar/LICM.h"
+#include "llvm/Transforms/Scalar/LoopPassManager.h"
+#include "llvm/Transforms/Scalar/SROA.h"
+#include "llvm/Transforms/Scalar/SimplifyCFG.h"
+
+#include <mutex>
+
+using namespace moe;
+
+static std::unique_ptr<llvm::TargetMachine>
+createMachine(llvm::StringRef cpu, llvm::StringRef features, unsigned level,
+              std::string &error) {
+  static std::once_flag initialized;
+  std::call_once(initialized, [] {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+  });
+  llvm::Triple triple("x86_64-unknown-linux-gnu");
+  const llvm::Target *target =
+      llvm::TargetRegistry::lookupTarget(triple, error);
+  if (!target)
+    return nullptr;
+  llvm::TargetOptions options;
+  auto codegen = llvm::CodeGenOpt::getLevel(level);
+  std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(
+      triple, cpu, features, options, llvm::Reloc::PIC_, std::nullopt,
+      codegen.value_or(llvm::CodeGenOptLevel::Default)));
+  if (!machine)
+    error = "LLVM has no code generator for " + triple.str();
+  return machine;
+}
+
+/// What MLIR's conversions leave is mostly struct shuffling and loop-invariant
+/// address arithmetic of scalar code; kernels are final already.
+static void cleanUp(llvm::Module &module, llvm::TargetMachine &machine) {
+  llvm::LoopAnalysisManager lam;
+  llvm::FunctionAnalysisManager fam;
+  llvm::CGSCCAnalysisManager cgam;
+  llvm::ModuleAnalysisManager mam;
+  llvm::PassBuilder builder(&machine);
+  builder.registerModuleAnalyses(mam);
+  builder.registerCGSCCAnalyses(cgam);
+  builder.registerFunctionAnalyses(fam);
+  builder.registerLoopAnalyses(lam);
+  builder.crossRegisterProxies(lam, fam, cgam, mam);
+  llvm::FunctionPassManager fpm;
+  fpm.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
+  fpm.addPass(llvm::EarlyCSEPass(/*UseMemorySSA=*/false));
+  fpm.addPass(llvm::SimplifyCFGPass());
+  fpm.addPass(llvm::createFunctionToLoopPassAdaptor(
+      llvm::LICMPass(llvm::LICMOptions()), /*UseMemorySSA=*/true));
+  for (llvm::Function &function : module)
+    if (!function.isDeclaration())
+      fpm.run(function, fam);
+}
+
+std::unique_ptr<llvm::Module>
+compiler::translate(mlir::ModuleOp module, llvm::LLVMContext &context,
+                  moek::CpuAttr cpu, const CompileOptions &options,
+                  std::string &error) {
+  std::unique_ptr<llvm::TargetMachine> machine = createMachine(
+      cpu.getName(), cpu.getFeatures(), options.codegenLevel, error);
+  if (!machine)
+    return nullptr;
+  std::unique_ptr<llvm::Module> result =
+      mlir::translateModuleToLLVMIR(module, context, "moe");
+  if (!result) {
+    error = "translation to LLVM IR failed";
+    return nullptr;
+  }
+  result->setDataLayout(machine->createDataLayout());
+  result->setTargetTriple(machine->getTargetTriple());
+  // Kernels never unwind: no tables for it.
+  for (llvm::Function &function : *result)
+    if (!function.isDeclaration())
+      function.addFnAttr(llvm::Attribute::NoUnwind);
+  if (options.optimizeIR)
+    cleanUp(*result, *machine);
+  return result;
+}
+
+bool compiler::generate(llvm::Module &module, llvm::StringRef cpu,
+                      llvm::StringRef features, unsigned level, bool assembly,
+                      llvm::SmallVectorImpl<char> &output,
+                      std::string &error) {
+  std::unique_ptr<llvm::TargetMachine> machine =
+      createMachine(cpu, features, level, error);
+  if (!machine)
+    return false;
+  module.setDataLayout(machine->createDataLayout());
+  module.setTargetTriple(machine->getTargetTriple());
+  llvm::raw_svector_ostream os(output);
+  llvm::legacy::PassManager passes;
+  auto kind = assembly ? llvm::CodeGenFileType::AssemblyFile
+                       : llvm::CodeGenFileType::ObjectFile;
+  if (machine->addPassesToEmitFile(passes, os, nullptr, kind,
+                                   /*DisableVerify=*/true)) {
+    error = "LLVM cannot emit this kind of file";
+    return false;
+  }
+  passes.run(module);
+  return true;
+}
+
+bool compiler::generate(llvm::Module &module, moek::CpuAttr cpu,
+                      const CompileOptions &options, bool assembly,
+                      llvm::SmallVectorImpl<char> &output,
+                      std::string &error) {
+  return generate(module, cpu.getName(), cpu.getFeatures(),
+                  options.codegenLevel, assembly, output, error);
+}

@@ -1,0 +1,416 @@
+//===- Compiler.cpp - From IR to an artifact --------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// What does not depend on the target runs once; then each target gets a context
+// and a thread of its own.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Compiler/Compiler.h"
+
+#include "Internal.h"
+#include "moe-mlir/Lowering/EntryPoints.h"
+#include "moe-mlir/Runtime/moe_rt.h"
+#include "moe-mlir/Target/CPU/KnownCPUs.h"
+
+#include "mlir/Bytecode/BytecodeWriter.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Target/LLVMIR/Dialect/All.h"
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+#include "llvm/TargetParser/Host.h"
+
+#include <chrono>
+#include <mutex>
+#include <thread>
+
+using namespace mlir;
+using namespace moe;
+
+namespace {
+
+/// Writes how long steps took, if anyone wants to know.
+class StepTimer {
+public:
+  explicit StepTimer(bool enabled)
+      : enabled(enabled), start(std::chrono::steady_clock::now()), last(start) {
+  }
+  void step(const Twine &what) {
+    if (!enabled)
+      return;
+    auto now = std::chrono::steady_clock::now();
+    static std::mutex mutex;
+    std::lock_guard<std::mutex> lock(mutex);
+    llvm::errs() << llvm::format("%8.1f ms  ", milliseconds(now - last))
+                 << what << "\n";
+    last = now;
+  }
+  void total() {
+    if (enabled)
+      llvm::errs() << llvm::format(
+                          "%8.1f ms  ",
+                          milliseconds(std::chrono::steady_clock::now() -
+                                       start))
+                   << "in all\n";
+  }
+
+private:
+  static double milliseconds(std::chrono::steady_clock::duration d) {
+    return std::chrono::duration<double, std::milli>(d).count();
+  }
+  bool enabled;
+  std::chrono::steady_clock::time_point start, last;
+};
+
+/// A diagnostic that left its context.
+struct Message {
+  DiagnosticSeverity severity;
+  std::string file;
+  unsigned line = 0, column = 0;
+  std::string text;
+};
+
+Message capture(Diagnostic &diagnostic) {
+  Message message;
+  message.severity = diagnostic.getSeverity();
+  message.text = diagnostic.str();
+  diagnostic.getLocation()->walk([&](Location location) {
+    auto place = dyn_cast<FileLineColLoc>(location);
+    if (!place)
+      return WalkResult::advance();
+    message.file = place.getFilename().str();
+    message.line = place.getLine();
+    message.column = place.getColumn();
+    return WalkResult::interrupt();
+  });
+  return message;
+}
+
+/// Repeats `messages` in another context.
+void replay(ArrayRef<Message> messages, MLIRContext *context) {
+  for (const Message &message : messages) {
+    Location location = UnknownLoc::get(context);
+    if (!message.file.empty())
+      location = FileLineColLoc::get(context, message.file, message.line,
+                                     message.column);
+    if (message.severity == DiagnosticSeverity::Error)
+      emitError(location) << message.text;
+    else if (message.severity == DiagnosticSeverity::Warning)
+      emitWarning(location) << message.text;
+    else
+      emitRemark(location) << message.text;
+  }
+}
+
+std::vector<compiler::Alias> getAliases(ModuleOp module) {
+  std::vector<compiler::Alias> aliases;
+  auto list = module->getAttrOfType<ArrayAttr>(kAliasesAttr);
+  if (!list)
+    return aliases;
+  for (Attribute attr : list) {
+    auto entry = cast<DictionaryAttr>(attr);
+    compiler::Alias alias;
+    alias.name = entry.getAs<StringAttr>("name").str();
+    alias.of = entry.getAs<StringAttr>("of").str();
+    if (auto layer = entry.getAs<IntegerAttr>("layer"))
+      alias.layer = layer.getInt();
+    aliases.push_back(std::move(alias));
+  }
+  return aliases;
+}
+
+PipelineOptions getPipelineOptions(const CompileOptions &options,
+                                   StringRef target, Stage stage) {
+  PipelineOptions result;
+  result.target = target.str();
+  result.fuse = options.fuse;
+  result.stopAfter = stage;
+  // One artifact may hold several targets, so their symbols differ.
+  result.suffix = ("__" + getVariantSuffix(target)).str();
+  return result;
+}
+
+LogicalResult runPipeline(ModuleOp module, const PipelineOptions &options,
+                          std::optional<Stage> from, bool verify) {
+  PassManager pm(module.getContext(), ModuleOp::getOperationName());
+  // Each stage has verifiers of its own; checking everything after every pass
+  // would double the compile time.
+  pm.enableVerifier(verify);
+  buildPipeline(pm, options, from);
+  return pm.run(module);
+}
+
+/// The part that all targets share.
+LogicalResult runCommonStages(ModuleOp module, const CompileOptions &options) {
+  return runPipeline(module,
+                     getPipelineOptions(options, "x86-64-v3", Stage::Fused),
+                     std::nullopt, /*verify=*/true);
+}
+
+LogicalResult checkEntries(ModuleOp module) {
+  for (auto function : module.getOps<func::FuncOp>())
+    if (isEntryFunction(function))
+      return success();
+  return module.emitError("has no entry point: a public func.func with a body");
+}
+
+/// From the fused module to machine code. Runs on any thread.
+bool compileVariant(StringRef bytecode, const DialectRegistry &registry,
+                    const CompileOptions &options, compiler::Variant &variant,
+                    MLIRContext &context, SmallVectorImpl<Message> &messages) {
+  StepTimer timer(options.time);
+  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
+    messages.push_back(capture(diagnostic));
+    for (Diagnostic &note : diagnostic.getNotes())
+      messages.push_back(capture(note));
+    return success();
+  });
+  ParserConfig config(&context, /*verifyAfterParse=*/false);
+  OwningOpRef<ModuleOp> module =
+      parseSourceString<ModuleOp>(bytecode, config);
+  if (!module)
+    return false;
+  timer.step(variant.target + ": read");
+  PipelineOptions pipeline =
+      getPipelineOptions(options, variant.target, Stage::Runtime);
+  if (failed(runPipeline(*module, pipeline, Stage::Fused, /*verify=*/false)))
+    return false;
+  timer.step(variant.target + ": kernels");
+  variant.interfaces = (*module)->getAttrOfType<ArrayAttr>(kInterfacesAttr);
+  (*module)->removeAttr(kInterfacesAttr);
+  pipeline.stopAfter = Stage::LLVM;
+  if (failed(runPipeline(*module, pipeline, Stage::Runtime, /*verify=*/false)))
+    return false;
+  timer.step(variant.target + ": llvm dialect");
+  auto fail = [&](const std::string &error) {
+    messages.push_back({DiagnosticSeverity::Error, "", 0, 0,
+                        variant.target + ": " + error});
+    return false;
+  };
+  std::string error;
+  llvm::LLVMContext llvmContext;
+  moek::CpuAttr cpu = lookupCpu(&context, variant.target);
+  std::unique_ptr<llvm::Module> llvmModule =
+      compiler::translate(*module, llvmContext, cpu, options, error);
+  if (!llvmModule)
+    return fail(error);
+  timer.step(variant.target + ": llvm ir");
+  if (!compiler::generate(*llvmModule, cpu, options, /*assembly=*/false,
+                        variant.object, error))
+    return fail(error);
+  timer.step(variant.target + ": machine code (" +
+             Twine(variant.object.size() / 1024) + " KiB)");
+  return true;
+}
+
+/// Interfaces without what may differ between variants.
+std::string interfaceKey(ArrayAttr interfaces) {
+  std::string key;
+  llvm::raw_string_ostream os(key);
+  for (Attribute attr : interfaces)
+    for (NamedAttribute entry : cast<DictionaryAttr>(attr))
+      if (entry.getName() != "workspace")
+        os << entry.getName().getValue() << entry.getValue() << "\n";
+  return key;
+}
+
+bool writeText(StringRef path, StringRef text, std::string &error) {
+  std::error_code code;
+  llvm::raw_fd_ostream os(path, code);
+  if (!code)
+    os << text;
+  os.close();
+  if (!code && os.has_error())
+    code = os.error();
+  os.clear_error();
+  if (code)
+    error = ("cannot write " + path + ": " + code.message()).str();
+  return !code;
+}
+
+} // namespace
+
+FailureOr<std::vector<std::string>>
+moe::resolveTargets(MLIRContext *context, const CompileOptions &options) {
+  std::vector<std::string> names;
+  SmallVector<StringRef> known = getKnownCpuNames();
+  for (const std::string &name : options.targets) {
+    if (name == "native") {
+      StringRef best;
+      for (StringRef candidate : known)
+        if (moe_rt_x86_level() >= getRequiredLevel(candidate))
+          best = candidate;
+      if (best.empty())
+        return emitError(UnknownLoc::get(context),
+                         "this machine runs none of the known targets: ")
+               << llvm::join(known, ", ");
+      names.push_back(best.str());
+    } else if (llvm::is_contained(known, name)) {
+      names.push_back(name);
+    } else {
+      return emitError(UnknownLoc::get(context))
+             << "unknown target '" << name << "'; known are "
+             << llvm::join(known, ", ") << " and native";
+    }
+  }
+  std::vector<std::string> ordered;
+  for (StringRef name : known)
+    if (names.empty() || llvm::is_contained(names, name))
+      ordered.push_back(name.str());
+  return ordered;
+}
+
+OwningOpRef<ModuleOp> moe::compileToStage(ModuleOp module,
+                                          const CompileOptions &options,
+                                          StringRef target, Stage stage) {
+  OwningOpRef<ModuleOp> clone = module.clone();
+  PipelineOptions pipeline = getPipelineOptions(options, target, stage);
+  if (failed(checkEntries(*clone)) ||
+      failed(runPipeline(*clone, pipeline, std::nullopt, /*verify=*/true)))
+    return {};
+  return clone;
+}
+
+LogicalResult moe::compileToText(ModuleOp module,
+                                 const CompileOptions &options,
+                                 StringRef target, TextKind kind,
+                                 llvm::raw_ostream &os) {
+  OwningOpRef<ModuleOp> lowered =
+      compileToStage(module, options, target, Stage::LLVM);
+  if (!lowered)
+    return failure();
+  (*lowered)->removeAttr(kInterfacesAttr);
+  std::string error;
+  llvm::LLVMContext llvmContext;
+  moek::CpuAttr cpu = lookupCpu(module.getContext(), target);
+  std::unique_ptr<llvm::Module> llvmModule =
+      compiler::translate(*lowered, llvmContext, cpu, options, error);
+  if (!llvmModule)
+    return module.emitError(error);
+  if (kind == TextKind::LLVMIR) {
+    llvmModule->print(os, nullptr);
+    return success();
+  }
+  SmallVector<char, 0> assembly;
+  if (!compiler::generate(*llvmModule, cpu, options, /*assembly=*/true, assembly,
+                        error))
+    return module.emitError(error);
+  os << StringRef(assembly.data(), assembly.size());
+  return success();
+}
+
+LogicalResult moe::compileToArtifact(ModuleOp module,
+                                     const CompileOptions &options,
+                                     StringRef outputBase) {
+  StepTimer timer(options.time);
+  StepTimer whole(options.time);
+  MLIRContext *context = module.getContext();
+  FailureOr<std::vector<std::string>> targets =
+      resolveTargets(context, options);
+  if (failed(targets))
+    return failure();
+  OwningOpRef<ModuleOp> common = module.clone();
+  if (failed(checkEntries(*common)) ||
+      failed(runCommonStages(*common, options)))
+    return failure();
+  compiler::ArtifactInfo info;
+  info.aliases = getAliases(*common);
+  (*common)->removeAttr(kAliasesAttr);
+  std::string bytecode;
+  {
+    llvm::raw_string_ostream os(bytecode);
+    if (failed(writeBytecodeToFile(*common, os)))
+      return failure();
+  }
+  timer.step("all targets: fused");
+
+  // A context per target: theirs are independent compilations.
+  std::vector<compiler::Variant> variants(targets->size());
+  std::vector<SmallVector<Message>> messages(targets->size());
+  std::vector<std::unique_ptr<MLIRContext>> contexts;
+  std::vector<char> succeeded(targets->size(), 0);
+  DialectRegistry registry;
+  context->getDialectRegistry().appendTo(registry);
+  for (auto [variant, target] : llvm::zip_equal(variants, *targets)) {
+    variant.target = target;
+    variant.suffix = ("__" + getVariantSuffix(target)).str();
+    variant.level = getRequiredLevel(target);
+    contexts.push_back(std::make_unique<MLIRContext>(
+        registry, MLIRContext::Threading::DISABLED));
+    contexts.back()->allowUnregisteredDialects(
+        context->allowsUnregisteredDialects());
+  }
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < variants.size(); ++i)
+    threads.emplace_back([&, i] {
+      succeeded[i] = compileVariant(bytecode, registry, options, variants[i],
+                                    *contexts[i], messages[i]);
+    });
+  for (std::thread &thread : threads)
+    thread.join();
+  timer.step("all targets: compiled");
+  // One report is enough: what fails for one target mostly fails for all.
+  for (size_t i = 0; i < variants.size(); ++i)
+    if (!succeeded[i]) {
+      replay(messages[i], context);
+      return failure();
+    }
+  replay(messages.front(), context);
+
+  info.interfaces = variants.front().interfaces;
+  info.variants = variants;
+  for (const compiler::Variant &variant : variants)
+    if (interfaceKey(variant.interfaces) != interfaceKey(info.interfaces))
+      return module.emitError()
+             << "targets " << variants.front().target << " and "
+             << variant.target
+             << " need different arguments; compile them into artifacts of "
+                "their own";
+
+  std::string error;
+  llvm::LLVMContext llvmContext;
+  std::unique_ptr<llvm::Module> dispatcher =
+      compiler::buildDispatcher(llvmContext, info);
+  SmallVector<char, 0> dispatch;
+  if (!compiler::generate(*dispatcher, "x86-64", "", options.codegenLevel,
+                        /*assembly=*/false, dispatch, error))
+    return module.emitError(error);
+
+  std::string base = outputBase.str();
+  std::string name = llvm::sys::path::filename(base).str();
+  std::vector<compiler::NamedObject> objects = {{name + ".o", dispatch}};
+  for (const compiler::Variant &variant : variants)
+    objects.push_back({name + variant.suffix + ".o", variant.object});
+  bool needObject = options.object || options.shared;
+  std::string object = base + ".o";
+  auto removeObject = llvm::make_scope_exit([&] {
+    if (needObject && !options.object)
+      llvm::sys::fs::remove(object);
+  });
+  if ((needObject && !compiler::writeObject(objects, object, error)) ||
+      (options.library &&
+       !compiler::writeLibrary(objects, base + ".a", error)) ||
+      (options.shared &&
+       !compiler::writeShared(object, base + ".so", options.runtimeDirectory,
+                            error)) ||
+      (options.header &&
+       !writeText(base + ".h", compiler::buildHeader(info, name), error)) ||
+      (options.manifest &&
+       !writeText(base + ".json", compiler::buildManifest(info), error)))
+    return module.emitError(error);
+  timer.step("files");
+  whole.total();
+  return success();
+}
+
+void moe::registerCompilerDialects(DialectRegistry &registry) {
+  registerPipelineExtensions(registry);
+  registerAllToLLVMIRTranslations(registry);
+}

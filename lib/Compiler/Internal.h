@@ -1,0 +1,90 @@
+//===- Internal.h - Between the parts of the compiler -----------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The steps from an LLVM module to files.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_COMPILER_INTERNAL_H
+#define MOE_LIB_COMPILER_INTERNAL_H
+
+#include "moe-mlir/Compiler/Compiler.h"
+#include "moek/Moek.h"
+
+#include "mlir/IR/BuiltinAttributes.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/IR/Module.h"
+
+#include <memory>
+
+namespace moe::compiler {
+
+/// A target's share of an artifact.
+struct Variant {
+  std::string target;
+  /// Of its symbols, such as `__v4`.
+  std::string suffix;
+  /// What moe_rt_x86_level() has to return.
+  int level = 0;
+  llvm::SmallVector<char, 0> object;
+  /// Workspace figures by entry: what `moe.interfaces` says of this variant.
+  mlir::ArrayAttr interfaces;
+};
+
+/// An entry of the artifact: one interface, and the names that share it.
+struct Alias {
+  std::string name, of;
+  std::optional<int64_t> layer;
+};
+
+/// Everything the header and the manifest tell.
+struct ArtifactInfo {
+  /// `moe.interfaces` of the first variant; the context owns it.
+  mlir::ArrayAttr interfaces;
+  std::vector<Alias> aliases;
+  llvm::ArrayRef<Variant> variants;
+};
+
+// CodeGen.cpp
+
+/// A null result comes with `error`.
+std::unique_ptr<llvm::Module> translate(mlir::ModuleOp module,
+                                        llvm::LLVMContext &context,
+                                        moek::CpuAttr cpu,
+                                        const CompileOptions &options,
+                                        std::string &error);
+bool generate(llvm::Module &module, moek::CpuAttr cpu,
+              const CompileOptions &options, bool assembly,
+              llvm::SmallVectorImpl<char> &output, std::string &error);
+bool generate(llvm::Module &module, llvm::StringRef cpu,
+              llvm::StringRef features, unsigned level, bool assembly,
+              llvm::SmallVectorImpl<char> &output, std::string &error);
+
+// Dispatch.cpp
+
+/// The functions of the artifact, for any x86-64: each calls its variant.
+std::unique_ptr<llvm::Module> buildDispatcher(llvm::LLVMContext &context,
+                                              const ArtifactInfo &info);
+
+// Header.cpp, Manifest.cpp
+std::string buildHeader(const ArtifactInfo &info, llvm::StringRef baseName);
+std::string buildManifest(const ArtifactInfo &info);
+
+// Link.cpp
+struct NamedObject {
+  std::string name;
+  llvm::ArrayRef<char> bytes;
+};
+bool writeObject(llvm::ArrayRef<NamedObject> objects, llvm::StringRef path,
+                 std::string &error);
+bool writeLibrary(llvm::ArrayRef<NamedObject> objects, llvm::StringRef path,
+                  std::string &error);
+bool writeShared(llvm::StringRef objectPath, llvm::StringRef path,
+                 llvm::StringRef runtimeDirectory, std::string &error);
+
+} // namespace moe::compiler
+
+#endif // MOE_LIB_COMPILER_INTERNAL_H

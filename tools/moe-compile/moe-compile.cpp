@@ -1,0 +1,177 @@
+//===- moe-compile.cpp - IR to an artifact ----------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// A thin command line around the compiler library.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Compiler/Compiler.h"
+#include "moe-mlir/InitAll.h"
+
+#include "mlir/Parser/Parser.h"
+#include "mlir/Support/FileUtilities.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/SourceMgr.h"
+#include "llvm/Support/ToolOutputFile.h"
+
+using namespace mlir;
+namespace cl = llvm::cl;
+
+// A tool's own options; libraries have none.
+static cl::OptionCategory category("moe-compile options");
+static cl::opt<std::string> input(cl::Positional, cl::desc("<input .mlir>"),
+                                  cl::init("-"), cl::cat(category));
+static cl::opt<std::string>
+    output("o",
+           cl::desc("Base name of the files written; for IR and assembly the "
+                    "file itself"),
+           cl::value_desc("base"), cl::cat(category));
+static cl::list<std::string>
+    targets("target", cl::CommaSeparated,
+            cl::desc("Targets (default: all known): x86-64-v3, x86-64-v4, "
+                     "x86-64-v4-bf16, native"),
+            cl::cat(category));
+static cl::list<std::string>
+    emit("emit", cl::CommaSeparated,
+         cl::desc("What to write: any of obj, lib, shared, header, manifest "
+                  "(default: all of these), or asm, or llvm-ir"),
+         cl::cat(category));
+static cl::opt<std::string>
+    compileTo("compile-to",
+              cl::desc("Print the IR after a stage instead: model, fused, "
+                       "planned, bufferized, vector, runtime or llvm"),
+              cl::cat(category));
+static cl::opt<bool> noFuse("no-fuse",
+                            cl::desc("One kernel per operation of the model"),
+                            cl::cat(category));
+static cl::opt<bool> timeSteps("time",
+                               cl::desc("Write how long each step takes"),
+                               cl::cat(category));
+static cl::opt<unsigned>
+    codegenLevel("codegen-level", cl::init(2),
+                 cl::desc("LLVM's code generation level, 0 to 3"),
+                 cl::cat(category));
+static cl::opt<bool>
+    optimizeIR("optimize-ir", cl::init(true),
+               cl::desc("Clean up the LLVM IR before code generation"),
+               cl::cat(category));
+static cl::opt<std::string>
+    runtimeDirectory("runtime-dir",
+                     cl::desc("Where libmoe_rt.so is (default: the lib folder "
+                              "beside this program)"),
+                     cl::cat(category));
+
+static int fail(const Twine &message) {
+  llvm::errs() << "moe-compile: " << message << "\n";
+  return 1;
+}
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM initialized(argc, argv);
+  cl::HideUnrelatedOptions(category);
+  cl::ParseCommandLineOptions(
+      argc, argv, "Compiles model IR ahead of time into kernels\n");
+
+  moe::CompileOptions options;
+  options.targets.assign(targets.begin(), targets.end());
+  options.fuse = !noFuse;
+  options.codegenLevel = codegenLevel;
+  options.optimizeIR = optimizeIR;
+  options.time = timeSteps;
+  options.runtimeDirectory = runtimeDirectory;
+  if (codegenLevel > 3)
+    return fail("--codegen-level is 0 to 3");
+
+  std::optional<moe::TextKind> text;
+  if (!emit.empty()) {
+    options.object = options.library = options.shared = options.header =
+        options.manifest = false;
+    for (const std::string &kind : emit) {
+      if (kind == "obj")
+        options.object = true;
+      else if (kind == "lib")
+        options.library = true;
+      else if (kind == "shared")
+        options.shared = true;
+      else if (kind == "header")
+        options.header = true;
+      else if (kind == "manifest")
+        options.manifest = true;
+      else if (kind == "asm")
+        text = moe::TextKind::Assembly;
+      else if (kind == "llvm-ir")
+        text = moe::TextKind::LLVMIR;
+      else
+        return fail("cannot emit '" + kind +
+                    "'; obj, lib, shared, header, manifest, asm and llvm-ir "
+                    "can be");
+    }
+    if (text && emit.size() > 1)
+      return fail("--emit=asm and --emit=llvm-ir stand alone");
+  }
+  std::optional<moe::Stage> stage;
+  if (!compileTo.empty()) {
+    stage = moe::parseStage(compileTo);
+    if (!stage)
+      return fail("unknown stage '" + compileTo +
+                  "'; known are model, fused, planned, bufferized, vector, "
+                  "runtime and llvm");
+  }
+
+  std::string error;
+  std::unique_ptr<llvm::MemoryBuffer> file = openInputFile(input, &error);
+  if (!file)
+    return fail(error);
+  auto sources = std::make_shared<llvm::SourceMgr>();
+  sources->AddNewSourceBuffer(std::move(file), llvm::SMLoc());
+
+  DialectRegistry registry;
+  moe::registerCompilerDialects(registry);
+  moe::registerAllDialects(registry);
+  // One compilation per target runs in parallel; threads within each would
+  // only cost.
+  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
+  SourceMgrDiagnosticHandler diagnostics(*sources, &context);
+  OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(sources, &context);
+  if (!module)
+    return 1;
+
+  if (!stage && !text) {
+    std::string base = output;
+    if (base.empty()) {
+      if (input == "-")
+        return fail("name the files to write with -o");
+      base = StringRef(input).substr(0, StringRef(input).rfind('.')).str();
+    }
+    return failed(moe::compileToArtifact(*module, options, base));
+  }
+
+  FailureOr<std::vector<std::string>> names =
+      moe::resolveTargets(&context, options);
+  if (failed(names))
+    return 1;
+  // One text: the best of the targets asked for.
+  std::string target = names->back();
+  std::unique_ptr<llvm::ToolOutputFile> out =
+      openOutputFile(output.empty() ? "-" : output.getValue(), &error);
+  if (!out)
+    return fail(error);
+  if (stage) {
+    OwningOpRef<ModuleOp> result =
+        moe::compileToStage(*module, options, target, *stage);
+    if (!result)
+      return 1;
+    result->print(out->os());
+    out->os() << "\n";
+  } else if (failed(moe::compileToText(*module, options, target, *text,
+                                       out->os()))) {
+    return 1;
+  }
+  out->keep();
+  return 0;
+}
