@@ -592,6 +592,11 @@ struct EmitEntryPoints : moe::impl::EmitEntryPointsPassBase<EmitEntryPoints> {
       if (failed(wrapper.run()))
         return signalPassFailure();
       interfaces.push_back(wrapper.describe());
+      // Said all they had to; LLVM's translation knows none of them.
+      for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i)
+        for (StringRef name : {moe::kNameAttr, moe::kDimsAttr, moe::kPackedAttr,
+                               moe::kRoleAttr})
+          function.removeArgAttr(i, StringAttr::get(&getContext(), name));
     }
     module->setAttr(moe::kInterfacesAttr,
                     ArrayAttr::get(&getContext(), interfaces));
