@@ -10,6 +10,8 @@ tool needs no line here. Substitutions:
   %moe_build   the root of the build
   %moe_lib     the folder of the build's libraries
   %examples    the folder examples/ of the repository
+  %run_mlir    runs the function @main of IR that has no moe op left, read
+               from standard input
 
 Features are probed, never declared; see below for their names.
 """
@@ -47,6 +49,18 @@ for name in ("OMP_NUM_THREADS", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
     if name in os.environ:
         config.environment[name] = os.environ[name]
 
+# Upstream's lowering of everything but our dialects, for small tests: no
+# pipeline of this project takes part, so what they check is the input IR.
+run_mlir = (
+    "mlir-opt --one-shot-bufferize=bufferize-function-boundaries "
+    "--convert-linalg-to-loops --convert-vector-to-scf=full-unroll=true "
+    "--convert-scf-to-cf "
+    "--expand-strided-metadata --lower-affine --convert-math-to-libm "
+    "--convert-vector-to-llvm --convert-to-llvm --reconcile-unrealized-casts "
+    "| mlir-runner --entry-point-result=void --shared-libs="
+    + ",".join(os.path.join(config.llvm_libs_dir, "libmlir_%s.so" % lib)
+               for lib in ("runner_utils", "c_runner_utils")))
+
 examples = os.path.join(config.moe_source_dir, "examples")
 for name, value in [
     ("%python", '"%s"' % config.python),
@@ -57,6 +71,7 @@ for name, value in [
     ("%moe_build", config.moe_build_dir),
     ("%moe_lib", config.moe_libs_dir),
     ("%examples", examples),
+    ("%run_mlir", run_mlir),
 ]:
     # lit applies these as regular expressions: %cc must not match in %ccache.
     config.substitutions.append((name + r"\b", value))
