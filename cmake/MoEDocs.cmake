@@ -1,0 +1,54 @@
+# Reference pages made from TableGen: `ninja moe-docs` writes them to docs/ of
+# the build folder. Every dialects/<name>/*Ops.td and every Passes.td gets one,
+# so nothing can be missing; docs/README.md says where they are.
+
+set(docs_dir "${PROJECT_BINARY_DIR}/docs")
+set(pages "")
+
+# moe_doc_page(page td flags...): TableGen's page, under a title of ours.
+function(moe_doc_page page td)
+  set(includes -I "${PROJECT_SOURCE_DIR}/dialects" -I "${PROJECT_SOURCE_DIR}/include")
+  foreach(dir ${MLIR_INCLUDE_DIRS})
+    list(APPEND includes -I "${dir}")
+  endforeach()
+  file(GLOB all_td CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/dialects/*/*.td")
+  add_custom_command(
+    OUTPUT "${docs_dir}/${page}.md"
+    COMMAND "${CMAKE_COMMAND}" -E make_directory "${docs_dir}"
+    COMMAND "${MLIR_TABLEGEN_EXE}" ${ARGN} ${includes} "${td}"
+            -o "${docs_dir}/${page}.md"
+    DEPENDS "${td}" ${all_td} "${MLIR_TABLEGEN_EXE}"
+    COMMENT "Writing docs/${page}.md"
+    VERBATIM)
+  set(pages ${pages} "${docs_dir}/${page}.md" PARENT_SCOPE)
+endfunction()
+
+# dialects/moe/MoeOps.td -> dialect-moe.md; it includes the dialect's other files.
+file(GLOB op_files CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/dialects/*/*Ops.td")
+foreach(td ${op_files})
+  get_filename_component(dialect "${td}" DIRECTORY)
+  get_filename_component(dialect "${dialect}" NAME)
+  moe_doc_page("dialect-${dialect}" "${td}" -gen-dialect-doc "-dialect=${dialect}")
+endforeach()
+
+# include/moe-mlir/Target/CPU/Passes.td -> passes-Target-CPU.md
+file(GLOB_RECURSE pass_files CONFIGURE_DEPENDS
+     "${PROJECT_SOURCE_DIR}/include/moe-mlir/Passes.td"
+     "${PROJECT_SOURCE_DIR}/lib/Passes.td")
+foreach(td ${pass_files})
+  get_filename_component(layer "${td}" DIRECTORY)
+  string(REGEX REPLACE "^${PROJECT_SOURCE_DIR}/(include/moe-mlir|lib)/" "" layer "${layer}")
+  string(REPLACE "/" "-" layer "${layer}")
+  moe_doc_page("passes-${layer}" "${td}" -gen-pass-doc)
+endforeach()
+
+file(GLOB interface_files CONFIGURE_DEPENDS
+     "${PROJECT_SOURCE_DIR}/dialects/*/*Interfaces.td")
+foreach(td ${interface_files})
+  get_filename_component(name "${td}" NAME_WE)
+  string(TOLOWER "${name}" name)
+  string(REPLACE "interfaces" "" name "${name}")
+  moe_doc_page("interfaces-${name}" "${td}" -gen-attr-interface-docs)
+endforeach()
+
+add_custom_target(moe-docs ALL DEPENDS ${pages})
