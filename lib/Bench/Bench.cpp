@@ -48,12 +48,11 @@ static std::string quotedList(const std::vector<std::string> &names) {
 
 static bool checkNames(const std::vector<std::string> &wanted,
                        const std::vector<std::string> &known,
-                       const std::string &what, std::string &error) {
+                       const std::string &missing, std::string &error) {
   for (const std::string &name : wanted) {
     if (llvm::is_contained(known, name))
       continue;
-    error = "unknown " + what + " '" + name + "'; there is " +
-            quotedList(known);
+    error = missing + " '" + name + "'; known: " + quotedList(known);
     return false;
   }
   return true;
@@ -64,15 +63,15 @@ bool bench::resolveOptions(Options &options, std::string &error) {
   std::vector<std::string> suites, models;
   for (const Suite &each : allSuites())
     suites.push_back(each.name);
-  if (!checkNames({options.suite}, suites, "suite", error))
+  if (!checkNames({options.suite}, suites, "there is no suite", error))
     return false;
   for (const SuiteModel &model : suite->models)
     models.push_back(model.spec.model);
-  std::string inSuite = " of suite '" + suite->name + "'";
-  if (!checkNames(options.models, models, "model" + inSuite, error) ||
-      !checkNames(options.formats, suite->formats, "format" + inSuite,
-                  error) ||
-      !checkNames(options.baselines, knownBaselines(), "baseline", error))
+  std::string has = "suite '" + suite->name + "' has no ";
+  if (!checkNames(options.models, models, has + "model", error) ||
+      !checkNames(options.formats, suite->formats, has + "format", error) ||
+      !checkNames(options.baselines, knownBaselines(), "there is no baseline",
+                  error))
     return false;
   for (int64_t tokens : options.tokens) {
     if (tokens >= 1 && tokens <= 65536)
@@ -228,7 +227,7 @@ bool Runner::measureMachine(std::string &error) {
   counts.push_back(maxThreads());
   llvm::sort(counts);
   counts.erase(std::unique(counts.begin(), counts.end()), counts.end());
-  const int repeats = suite.isQuick ? 3 : 15;
+  const int repeats = suite.isQuick ? 3 : 31;
   for (int threads : counts) {
     progress("limits of " + llvm::Twine(threads) +
              (threads == 1 ? " thread" : " threads"));
@@ -495,7 +494,8 @@ bool Runner::measureRow(int64_t tokens, int threads, Row &row,
 
   PeakMeter &meter =
       row.format == "bf16" && bf16Peak.valid() ? bf16Peak : f32Peak;
-  const double peak = report.machine.peak(row.format, threads);
+  const double expectedPeak = report.machine.peak(row.format, threads);
+  const double expectedDram = report.machine.find(threads)->dram;
   std::vector<double> times, readings, peaks;
   Work total;
   for (int r = 0; r < repeats; ++r) {
@@ -508,9 +508,8 @@ bool Runner::measureRow(int64_t tokens, int threads, Row &row,
       if (!each.contender->prepare(copy, x.dataAs<float>(), tokens, error))
         return false;
     // Registers only, for rows that may be bound by them.
-    if (!suite.isQuick && work.flops / peak > 0.3 * work.bytes /
-                                                  report.machine.find(threads)
-                                                      ->dram)
+    if (!suite.isQuick &&
+        work.flops / expectedPeak > 0.3 * work.bytes / expectedDram)
       peaks.push_back(meter.read(threads));
     readings.push_back(dram.read(threads));
     times.emplace_back();
@@ -536,6 +535,9 @@ bool Runner::measureRow(int64_t tokens, int threads, Row &row,
   row.gbytesPerS = bytes / time * 1e-9;
   row.dramGBytesPerS = median(readings);
   row.peakBeside = median(peaks);
+  for (double reading : peaks)
+    report.machine.raisePeak(row.format, threads, reading);
+  const double peak = report.machine.peak(row.format, threads);
   const double computeTime = flops / peak * 1e-9;
   const double memoryTime = bytes / row.dramGBytesPerS * 1e-9;
   row.isMemoryBound = memoryTime > computeTime;
@@ -671,6 +673,11 @@ bool bench::runBench(mlir::MLIRContext &context, const Options &options,
       }
     }
   }
+  // Later readings may have raised a limit that earlier rows were measured by.
+  for (Row &row : report.rows)
+    if (!row.isMemoryBound)
+      row.rooflineFraction =
+          row.gflops / report.machine.peak(row.format, row.threads);
   if (options.artifactDir.empty())
     llvm::sys::fs::remove_directories(directory);
   return ok;

@@ -74,6 +74,7 @@ bool bench::compileModel(mlir::MLIRContext &context, const SuiteModel &model,
       });
   CompileOptions options;
   options.fuse = fuse;
+  options.object = options.library = options.header = false;
   if (llvm::succeeded(compileToArtifact(*module, options, base)))
     return true;
   error = "cannot compile " + model.spec.model +

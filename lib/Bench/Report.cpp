@@ -12,7 +12,6 @@
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/Format.h"
-#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
 
 #include <algorithm>
@@ -34,6 +33,16 @@ double Machine::peak(llvm::StringRef format, int threads) const {
   if (!limit)
     return 0;
   return format == "bf16" && limit->bf16 > 0 ? limit->bf16 : limit->f32;
+}
+
+void Machine::raisePeak(llvm::StringRef format, int threads, double reading) {
+  for (Limits &limit : limits) {
+    if (limit.threads != threads)
+      continue;
+    double &peak =
+        format == "bf16" && limit.bf16 > 0 ? limit.bf16 : limit.f32;
+    peak = std::max(peak, reading);
+  }
 }
 
 //===----------------------------------------------------------------------===//
@@ -96,83 +105,93 @@ void bench::printRow(llvm::raw_ostream &os, const Row &row,
 // JSON
 //===----------------------------------------------------------------------===//
 
-/// Enough digits to compare, few enough to read.
-static double rounded(double value) {
-  if (!std::isfinite(value) || value == 0)
-    return 0;
-  double unit = std::pow(10.0, std::floor(std::log10(std::fabs(value))) - 5);
-  return std::round(value / unit) * unit;
+namespace {
+/// Writes keys in the order they are given, and numbers with as many digits as
+/// a timing deserves.
+class Writer {
+public:
+  explicit Writer(llvm::raw_ostream &os) : json(os, 2) {}
+
+  void number(llvm::StringRef key, double value) {
+    json.attributeBegin(key);
+    json.rawValue([value](llvm::raw_ostream &os) {
+      os << format("%.6g", std::isfinite(value) ? value : 0.0);
+    });
+    json.attributeEnd();
+  }
+  void numbers(llvm::StringRef key, const Named &values) {
+    json.attributeObject(key, [&] {
+      for (const auto &[name, value] : values)
+        number(name, value);
+    });
+  }
+  void write(const Machine &machine);
+  void write(const Row &row);
+
+  llvm::json::OStream json;
+};
+} // namespace
+
+void Writer::write(const Machine &machine) {
+  json.attribute("cpu", machine.cpu);
+  json.attribute("cpus", machine.cpus);
+  json.attribute("isa", machine.isa);
+  json.attribute("last_level_cache_bytes", machine.cacheBytes);
+  json.attribute("onednn", machine.oneDnn.empty()
+                               ? llvm::json::Value(nullptr)
+                               : llvm::json::Value(machine.oneDnn));
+  json.attributeArray("limits", [&] {
+    for (const Limits &limit : machine.limits) {
+      json.object([&] {
+        json.attribute("threads", limit.threads);
+        number("f32_gflops", limit.f32);
+        if (limit.bf16 > 0)
+          number("bf16_gflops", limit.bf16);
+        else
+          json.attribute("bf16_gflops", nullptr);
+        number("dram_gbytes_per_s", limit.dram);
+      });
+    }
+  });
 }
 
-static llvm::json::Object objectOf(const Named &values) {
-  llvm::json::Object object;
-  for (const auto &[name, value] : values)
-    object[name] = rounded(value);
-  return object;
+void Writer::write(const Row &row) {
+  json.attribute("suite", row.suite);
+  json.attribute("model", row.model);
+  json.attribute("format", row.format);
+  json.attribute("tokens", row.tokens);
+  json.attribute("threads", row.threads);
+  json.attribute("variant", row.variant);
+  number("median_ms", row.medianMs);
+  number("gflops", row.gflops);
+  number("gbytes_per_s", row.gbytesPerS);
+  number("dram_gbytes_per_s", row.dramGBytesPerS);
+  json.attribute("bound", row.isMemoryBound ? "memory" : "compute");
+  number("roofline_fraction", row.rooflineFraction);
+  numbers("baselines", row.baselines);
+  numbers("max_relative_difference", row.differences);
+  json.attribute("repeats", row.repeats);
+  json.attribute("copies", row.copies);
+  if (row.peakBeside > 0)
+    number("peak_gflops_beside", row.peakBeside);
+  if (!row.phases.empty())
+    numbers("phases", row.phases);
 }
 
 void bench::printJson(llvm::raw_ostream &os, const Report &report) {
-  const Machine &machine = report.machine;
-  llvm::json::Array limits;
-  for (const Limits &limit : machine.limits) {
-    llvm::json::Object object{
-        {"threads", limit.threads},
-        {"f32_gflops", rounded(limit.f32)},
-        {"dram_gbytes_per_s", rounded(limit.dram)},
-    };
-    if (limit.bf16 > 0)
-      object["bf16_gflops"] = rounded(limit.bf16);
-    else
-      object["bf16_gflops"] = nullptr;
-    limits.push_back(std::move(object));
-  }
-  llvm::json::Object machineObject{
-      {"cpu", machine.cpu},
-      {"cpus", machine.cpus},
-      {"isa", machine.isa},
-      {"last_level_cache_bytes", machine.cacheBytes},
-      {"limits", std::move(limits)},
-  };
-  if (machine.oneDnn.empty())
-    machineObject["onednn"] = nullptr;
-  else
-    machineObject["onednn"] = machine.oneDnn;
-
-  llvm::json::Array rows;
-  for (const Row &row : report.rows) {
-    llvm::json::Object object{
-        {"suite", row.suite},
-        {"model", row.model},
-        {"format", row.format},
-        {"tokens", row.tokens},
-        {"threads", row.threads},
-        {"variant", row.variant},
-        {"median_ms", rounded(row.medianMs)},
-        {"gflops", rounded(row.gflops)},
-        {"gbytes_per_s", rounded(row.gbytesPerS)},
-        {"dram_gbytes_per_s", rounded(row.dramGBytesPerS)},
-        {"bound", row.isMemoryBound ? "memory" : "compute"},
-        {"roofline_fraction", rounded(row.rooflineFraction)},
-        {"baselines", objectOf(row.baselines)},
-        {"max_relative_difference", objectOf(row.differences)},
-        {"repeats", row.repeats},
-        {"copies", row.copies},
-    };
-    if (row.peakBeside > 0)
-      object["peak_gflops_beside"] = rounded(row.peakBeside);
-    if (!row.phases.empty())
-      object["phases"] = objectOf(row.phases);
-    rows.push_back(std::move(object));
-  }
-  llvm::json::Array notes;
-  for (const std::string &note : report.notes)
-    notes.push_back(note);
-  os << llvm::formatv("{0:2}",
-                      llvm::json::Value(llvm::json::Object{
-                          {"version", 1},
-                          {"machine", std::move(machineObject)},
-                          {"rows", std::move(rows)},
-                          {"notes", std::move(notes)},
-                      }))
-     << "\n";
+  Writer writer(os);
+  llvm::json::OStream &json = writer.json;
+  json.object([&] {
+    json.attribute("version", 1);
+    json.attributeObject("machine", [&] { writer.write(report.machine); });
+    json.attributeArray("rows", [&] {
+      for (const Row &row : report.rows)
+        json.object([&] { writer.write(row); });
+    });
+    json.attributeArray("notes", [&] {
+      for (const std::string &note : report.notes)
+        json.value(note);
+    });
+  });
+  os << "\n";
 }

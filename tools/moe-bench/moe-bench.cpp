@@ -10,6 +10,7 @@
 
 #include "moe-mlir/Bench/Bench.h"
 #include "moe-mlir/Bench/MachineLimits.h"
+#include "moe-mlir/Compiler/Compiler.h"
 #include "moe-mlir/InitAll.h"
 
 #include "mlir/IR/DialectRegistry.h"
@@ -81,6 +82,8 @@ static void listSuites() {
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
 
+  // LLVM's shared library brings options of its own, a --threads among them.
+  cl::ResetCommandLineParser();
   cl::OptionCategory category("moe-bench options");
   cl::opt<std::string> suite("suite", cl::desc("What to run (see --list)"),
                              cl::init("layer"), cl::cat(category));
@@ -165,6 +168,7 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   mlir::registerAllDialects(registry);
   mlir::registerAllExtensions(registry);
+  moe::registerCompilerDialects(registry);
   moe::registerAllDialects(registry);
   mlir::MLIRContext context(registry);
   Report report;

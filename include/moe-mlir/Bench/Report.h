@@ -38,6 +38,8 @@ struct Machine {
   const Limits *find(int threads) const;
   /// The rate a format is measured by: bf16 falls back to f32.
   double peak(llvm::StringRef format, int threads) const;
+  /// A limit is the highest reading of the run.
+  void raisePeak(llvm::StringRef format, int threads, double reading);
 };
 
 /// A value per baseline or phase.
