@@ -1,0 +1,80 @@
+//===- FunctionInputs.h - Tensors for a function's arguments ---*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Where tools take arguments from: files matched by name, or a seed. All that
+// does not fit is reported at once, with what was expected.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_ARTIFACT_FUNCTIONINPUTS_H
+#define MOE_MLIR_ARTIFACT_FUNCTIONINPUTS_H
+
+#include "moe-mlir/Artifact/PackedWeights.h"
+
+#include <map>
+
+namespace moe {
+
+/// The scale of random values of a tensor, so that activations stay near 1 in
+/// any number of layers: weights (static, of two or more dimensions) are
+/// uniform in +-sqrt(3 / last dimension), biases and vectors in +-0.1,
+/// activations in +-1, and integers are 0.
+double randomScale(const std::string &name, DType dtype,
+                   const std::vector<int64_t> &shape, bool isActivation);
+
+/// The end of --help.
+inline constexpr const char *randomScaleHelp =
+    "\nRandom tensors: weights are uniform in +-sqrt(3 / last dimension), "
+    "biases and\nvectors in +-0.1, activations in +-1; integers are 0. A tensor "
+    "depends on the\nseed, its name and its shape only.\n";
+
+class FunctionInputs {
+public:
+  /// Tensors as the model has them.
+  TensorPool tensors;
+  /// Arguments that are packed already, as writePackedWeights() leaves them.
+  TensorPool packed;
+  /// Makes up whatever is missing.
+  std::optional<uint64_t> seed;
+  /// Sizes by name, from the command line.
+  std::map<std::string, int64_t> sizes;
+
+  /// Finds the value of each size of `function`: from `sizes`, or from the
+  /// shapes of tensors.
+  bool bindSizes(const FunctionDesc &function, std::vector<int64_t> &values,
+                 std::string &error) const;
+
+  /// Checks that everything that `function` needs is there and fits, and that
+  /// no tensor is left over that no function of `manifest` knows. Without
+  /// `sizeValues`, arguments of dynamic shape are not looked at.
+  bool check(const Manifest &manifest, const FunctionDesc &function,
+             const std::vector<int64_t> *sizeValues, std::string &error) const;
+
+  /// The arguments in order, packed where they have to be. After check().
+  bool makeArguments(const FunctionDesc &function,
+                     const std::vector<int64_t> &sizeValues,
+                     std::vector<HostTensor> &arguments,
+                     std::string &error) const;
+
+  /// One tensor of the model: from the pool, or made up (with a null `data` if
+  /// `describeOnly`), or nothing.
+  std::optional<HostTensor> find(const FunctionDesc &function,
+                                 const std::string &name, DType dtype,
+                                 const std::vector<int64_t> &shape,
+                                 bool isActivation, bool describeOnly) const;
+
+  /// The callbacks of writePackedWeights() and packArgument().
+  TensorSource source() const;
+  TensorFill fill() const;
+
+private:
+  const HostTensor *findPacked(const FunctionDesc &function,
+                               const ArgumentDesc &argument) const;
+};
+
+} // namespace moe
+
+#endif // MOE_MLIR_ARTIFACT_FUNCTIONINPUTS_H

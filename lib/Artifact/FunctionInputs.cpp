@@ -1,0 +1,295 @@
+//===- FunctionInputs.cpp - Tensors for a function's arguments -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Matching by name, with complete messages.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Artifact/FunctionInputs.h"
+#include "moe-mlir/Runtime/moe_rt.h"
+#include "moe-mlir/Support/Random.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+using namespace moe;
+
+double moe::randomScale(const std::string &name, DType dtype,
+                        const std::vector<int64_t> &shape, bool isActivation) {
+  if (!isFloat(dtype))
+    return 0.0;
+  if (isActivation)
+    return 1.0;
+  constexpr std::string_view bias = "bias";
+  bool isBias = name.size() >= bias.size() &&
+                name.compare(name.size() - bias.size(), bias.size(), bias) == 0;
+  if (isBias || shape.size() < 2 || shape.back() < 1)
+    return 0.1;
+  return std::sqrt(3.0 / static_cast<double>(shape.back()));
+}
+
+static uintptr_t misalignment(const void *data) {
+  return reinterpret_cast<uintptr_t>(data) % MOE_ALIGNMENT;
+}
+
+//===----------------------------------------------------------------------===//
+// Sizes
+//===----------------------------------------------------------------------===//
+
+bool FunctionInputs::bindSizes(const FunctionDesc &function,
+                               std::vector<int64_t> &values,
+                               std::string &error) const {
+  auto fail = [&](const std::string &what) {
+    error = "function '" + function.name + "': " + what;
+    return false;
+  };
+  struct Binding {
+    int64_t value;
+    std::string from;
+  };
+  std::map<std::string, Binding> bound;
+  for (const auto &[name, value] : sizes) {
+    if (std::find(function.sizes.begin(), function.sizes.end(), name) ==
+        function.sizes.end()) {
+      std::string known;
+      for (const std::string &size : function.sizes)
+        known += (known.empty() ? "" : ", ") + size;
+      return fail("has no size '" + name + "'; its sizes: " +
+                  (known.empty() ? "none" : known));
+    }
+    if (value < 0)
+      return fail("size '" + name + "' is " + std::to_string(value) +
+                  "; it has to be 0 or more");
+    bound[name] = {value, "the command line"};
+  }
+  for (const ArgumentDesc &argument : function.arguments) {
+    const HostTensor *tensor = tensors.find(function.name, argument.name);
+    if (!tensor || tensor->shape.size() != argument.shape.size())
+      continue;
+    for (size_t i = 0; i < argument.shape.size(); ++i) {
+      if (!argument.shape[i].isDynamic())
+        continue;
+      Binding binding{tensor->shape[i], "tensor '" + argument.name + "'"};
+      auto [it, isNew] = bound.try_emplace(argument.shape[i].name, binding);
+      if (!isNew && it->second.value != binding.value)
+        return fail("size '" + argument.shape[i].name + "' is " +
+                    std::to_string(it->second.value) + " by " +
+                    it->second.from + ", but " +
+                    std::to_string(binding.value) + " by " + binding.from);
+    }
+  }
+  values.clear();
+  for (const std::string &name : function.sizes) {
+    auto it = bound.find(name);
+    if (it == bound.end())
+      return fail("size '" + name + "' is not known; give " +
+                  (name == "T" ? "--tokens=N, " : "") + "--size=" + name +
+                  "=N, or a tensor that has it");
+    values.push_back(it->second.value);
+  }
+  for (const auto *list : {&function.arguments, &function.results})
+    for (const ArgumentDesc &value : *list) {
+      int64_t bytes;
+      std::vector<int64_t> shape = function.resolve(value, values);
+      if (!checkedByteSize(shape, dtypeSize(value.dtype), bytes))
+        return fail("'" + value.name + "' of " +
+                    describeType(value.dtype, shape) +
+                    " is beyond the largest size of 2^63 - 1 bytes");
+    }
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// Finding and checking
+//===----------------------------------------------------------------------===//
+
+std::optional<HostTensor>
+FunctionInputs::find(const FunctionDesc &function, const std::string &name,
+                     DType dtype, const std::vector<int64_t> &shape,
+                     bool isActivation, bool describeOnly) const {
+  if (const HostTensor *found = tensors.find(function.name, name))
+    return *found;
+  if (!seed)
+    return std::nullopt;
+  HostTensor tensor;
+  if (!describeOnly) {
+    tensor = HostTensor::allocate(dtype, shape, name);
+    if (tensor.data)
+      fillRandom(tensor, *seed, randomScale(name, dtype, shape, isActivation));
+    return tensor;
+  }
+  tensor.name = name;
+  tensor.dtype = dtype;
+  tensor.shape = shape;
+  return tensor;
+}
+
+TensorSource FunctionInputs::source() const {
+  return [this](const FunctionDesc &function, const std::string &name,
+                DType dtype, const std::vector<int64_t> &shape) {
+    return find(function, name, dtype, shape, /*isActivation=*/false,
+                /*describeOnly=*/true);
+  };
+}
+
+TensorFill FunctionInputs::fill() const {
+  return [this](HostTensor &part, uint64_t first) {
+    // A part has the last dimension of the whole, and its rank unless the
+    // whole is one expert: the scale is the same.
+    fillRandom(part, *seed,
+               randomScale(part.name, part.dtype, part.shape, false), first);
+  };
+}
+
+const HostTensor *
+FunctionInputs::findPacked(const FunctionDesc &function,
+                           const ArgumentDesc &argument) const {
+  return argument.isDynamic() ? nullptr
+                              : packed.find(function.name, argument.name);
+}
+
+/// Whether `name` is an argument of `function`, or a part of a packed one.
+static bool hasInput(const FunctionDesc &function, const std::string &name) {
+  for (const ArgumentDesc &argument : function.arguments) {
+    if (!argument.packed && argument.name == name)
+      return true;
+    if (argument.packed)
+      for (const PackSource &source : argument.packed->sources)
+        if (source.name == name)
+          return true;
+  }
+  return false;
+}
+
+static bool hasInput(const Manifest &manifest, const std::string &name) {
+  size_t slash = name.find('/');
+  for (const FunctionDesc &function : manifest.functions) {
+    bool isPrefixed = slash != std::string::npos &&
+                      name.compare(0, slash, function.name) == 0;
+    if (hasInput(function, name) ||
+        (isPrefixed && hasInput(function, name.substr(slash + 1))))
+      return true;
+  }
+  return false;
+}
+
+bool FunctionInputs::check(const Manifest &manifest,
+                           const FunctionDesc &function,
+                           const std::vector<int64_t> *sizeValues,
+                           std::string &error) const {
+  std::vector<std::string> problems, expected;
+  auto compare = [&](const HostTensor *tensor, const std::string &name,
+                     DType dtype, const std::vector<int64_t> &shape) {
+    if (!tensor && !seed)
+      problems.push_back("'" + name + "' is missing");
+    else if (tensor && (tensor->dtype != dtype || tensor->shape != shape))
+      problems.push_back("'" + name + "' is " + tensor->describe() +
+                         " instead of " + describeType(dtype, shape));
+  };
+  auto checkPacked = [&](const PackSpec &spec) {
+    bool isComplete = true;
+    std::vector<HostTensor> described;
+    described.reserve(spec.sources.size());
+    for (const PackSource &source : spec.sources) {
+      std::vector<int64_t> shape = spec.expectedShape(source);
+      expected.push_back(source.name + ": " +
+                         describeType(source.dtype, shape) +
+                         ", or another of f32, bf16, f16");
+      const HostTensor *found = tensors.find(function.name, source.name);
+      if (!found && !seed) {
+        problems.push_back("'" + source.name + "' is missing");
+        isComplete = false;
+      }
+      // Made-up tensors fit; only what files hold has to be looked at.
+      described.push_back(found ? *found : HostTensor());
+      described.back().name = source.name;
+      if (!found) {
+        described.back().dtype = source.dtype;
+        described.back().shape = shape;
+      }
+    }
+    auto lookup = [&](const std::string &name) -> const HostTensor * {
+      for (const HostTensor &tensor : described)
+        if (tensor.name == name)
+          return &tensor;
+      return nullptr;
+    };
+    std::string problem;
+    if (isComplete && !checkPackSources(spec, lookup, problem))
+      problems.push_back(problem);
+  };
+  for (const ArgumentDesc &argument : function.arguments) {
+    if (!sizeValues && argument.isDynamic())
+      continue;
+    std::vector<int64_t> shape =
+        function.resolve(argument, sizeValues ? *sizeValues
+                                              : std::vector<int64_t>());
+    if (const HostTensor *ready = findPacked(function, argument)) {
+      expected.push_back(argument.name + ": " + argument.describe() +
+                         " (packed)");
+      compare(ready, argument.name, argument.dtype, shape);
+    } else if (argument.packed) {
+      checkPacked(*argument.packed);
+    } else {
+      expected.push_back(argument.name + ": " + argument.describe());
+      compare(tensors.find(function.name, argument.name), argument.name,
+              argument.dtype, shape);
+    }
+  }
+  for (const HostTensor &tensor : tensors.all())
+    if (!hasInput(manifest, tensor.name))
+      problems.push_back("'" + tensor.name + "' " + tensor.describe() +
+                         " is not an argument");
+  if (problems.empty())
+    return true;
+  error = "function '" + function.name + "' cannot be called:";
+  for (const std::string &problem : problems)
+    error += "\n  " + problem;
+  error += "\nits arguments are:";
+  for (const std::string &line : expected)
+    error += "\n  " + line;
+  if (!seed)
+    error += "\n(--random=SEED makes up what is missing)";
+  return false;
+}
+
+bool FunctionInputs::makeArguments(const FunctionDesc &function,
+                                   const std::vector<int64_t> &sizeValues,
+                                   std::vector<HostTensor> &arguments,
+                                   std::string &error) const {
+  for (const ArgumentDesc &argument : function.arguments) {
+    std::vector<int64_t> shape = function.resolve(argument, sizeValues);
+    HostTensor tensor;
+    if (const HostTensor *ready = findPacked(function, argument)) {
+      tensor = *ready;
+    } else if (argument.packed) {
+      if (!packArgument(function, argument, source(), fill(), tensor, error))
+        return false;
+    } else {
+      std::optional<HostTensor> found =
+          find(function, argument.name, argument.dtype, shape,
+               argument.isDynamic(), /*describeOnly=*/false);
+      if (found)
+        tensor = *found;
+    }
+    // A file need not keep to the alignment that kernels want.
+    if (tensor.data && argument.packed && misalignment(tensor.data)) {
+      HostTensor aligned = HostTensor::allocate(tensor.dtype, tensor.shape);
+      if (aligned.data)
+        std::memcpy(aligned.data, tensor.data, tensor.numBytes());
+      tensor = aligned;
+    }
+    if (!tensor.data) {
+      error = "no memory for '" + argument.name + "', " +
+              describeType(argument.dtype, shape);
+      return false;
+    }
+    tensor.name = argument.name;
+    arguments.push_back(std::move(tensor));
+  }
+  return true;
+}

@@ -1,0 +1,67 @@
+//===- Model.h - The IR that moe-run was given -----------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Parses model IR and compiles it into a temporary artifact.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_TOOLS_MOERUN_MODEL_H
+#define MOE_TOOLS_MOERUN_MODEL_H
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "llvm/Support/SourceMgr.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace mlir {
+class SourceMgrDiagnosticHandler;
+} // namespace mlir
+
+namespace moe::run {
+
+/// A folder that goes away with the object.
+class TemporaryFolder {
+public:
+  TemporaryFolder() = default;
+  TemporaryFolder(const TemporaryFolder &) = delete;
+  ~TemporaryFolder();
+  llvm::LogicalResult create(std::string &error);
+  const std::string &path() const { return folder; }
+
+private:
+  std::string folder;
+};
+
+class Model {
+public:
+  Model();
+  ~Model();
+
+  /// Errors are printed with their place in the file.
+  llvm::LogicalResult parse(const std::string &path);
+
+  /// Compiles a copy to `base`.so and `base`.json.
+  llvm::LogicalResult compile(const std::vector<std::string> &targets,
+                              bool fuse, const std::string &base);
+
+  /// The function of that name, null when there is none.
+  mlir::func::FuncOp find(llvm::StringRef name);
+
+private:
+  mlir::MLIRContext context;
+  std::shared_ptr<llvm::SourceMgr> sources;
+  std::unique_ptr<mlir::SourceMgrDiagnosticHandler> diagnostics;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+};
+
+} // namespace moe::run
+
+#endif // MOE_TOOLS_MOERUN_MODEL_H

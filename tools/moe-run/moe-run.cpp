@@ -1,0 +1,437 @@
+//===- moe-run.cpp - Runs compiled functions -------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Calls a function of an artifact, or of a model that is compiled on the way,
+// on tensors from files or from a seed; checks and times it.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Model.h"
+#include "Verify.h"
+
+#include "moe-mlir/Artifact/ArtifactLibrary.h"
+#include "moe-mlir/Support/TensorIO.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/WithColor.h"
+
+#include <chrono>
+#include <cmath>
+
+using namespace llvm;
+using moe::HostTensor;
+
+//===----------------------------------------------------------------------===//
+// Options
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// The options live in an object, because LLVM's shared library brings options
+/// of its own, a --threads among them, which have to go first.
+struct CommandLine {
+  cl::OptionCategory category{"moe-run options"};
+  cl::opt<std::string> inputFile{
+      cl::Positional, cl::Required, cl::cat(category),
+      cl::desc("<artifact.so | artifact.json | model.mlir>")};
+  cl::opt<std::string> entry{
+      "entry", cl::value_desc("name"), cl::cat(category),
+      cl::desc("The function to run (default: the only one)")};
+  cl::list<std::string> inputFiles{
+      "inputs", cl::CommaSeparated, cl::value_desc("file,..."),
+      cl::cat(category),
+      cl::desc("Arguments: .safetensors files, or .npy files named like the "
+               "argument; tensors match by moe.name")};
+  cl::opt<std::string> weightsFile{
+      "weights", cl::value_desc("packed.safetensors"), cl::cat(category),
+      cl::desc("Weights packed by moe-pack, used where they are mapped")};
+  cl::opt<std::string> randomSeed{
+      "random", cl::value_desc("SEED"), cl::cat(category),
+      cl::desc("Make up the tensors that no file has, see below")};
+  cl::extrahelp randomHelp{moe::randomScaleHelp};
+  cl::opt<std::string> tokens{"tokens", cl::value_desc("N"), cl::cat(category),
+                              cl::desc("Number of tokens: the size T")};
+  cl::list<std::string> sizes{"size", cl::CommaSeparated,
+                              cl::value_desc("NAME=N,..."), cl::cat(category),
+                              cl::desc("Any size of the function")};
+  cl::opt<int> threads{"threads", cl::init(0), cl::value_desc("N"),
+                       cl::cat(category),
+                       cl::desc("Threads (default: one per CPU)")};
+  cl::opt<std::string> output{
+      "output", cl::value_desc("file | folder"), cl::cat(category),
+      cl::desc("Write the results: to a .safetensors file, to a .npy file (one "
+               "result), or to NAME.npy in a folder")};
+  cl::alias outputShort{"o", cl::aliasopt(output), cl::cat(category),
+                        cl::desc("Alias for --output")};
+  cl::opt<bool> verify{
+      "verify", cl::cat(category),
+      cl::desc("Compare with the float64 interpreter; fails when the results "
+               "differ")};
+  cl::opt<int64_t> verifyTokens{
+      "verify-tokens", cl::init(0), cl::value_desc("N"), cl::cat(category),
+      cl::desc("Compare only N tokens (implies --verify)")};
+  cl::opt<std::string> modelFile{
+      "model", cl::value_desc("model.mlir"), cl::cat(category),
+      cl::desc("What the artifact was compiled from, for --verify")};
+  cl::opt<std::string> bench{
+      "bench", cl::ValueOptional, cl::value_desc("REPEATS"), cl::cat(category),
+      cl::desc("Time the call: median and minimum (default: 10 repeats)")};
+  cl::opt<bool> trace{"trace", cl::cat(category),
+                      cl::desc("Print routing and phases to stderr")};
+  cl::list<std::string> targets{
+      "target", cl::CommaSeparated, cl::value_desc("name,..."),
+      cl::cat(category),
+      cl::desc("Targets to compile a model for (default: native)")};
+  cl::opt<bool> noFuse{"no-fuse", cl::cat(category),
+                       cl::desc("Compile a model without fused kernels")};
+};
+
+} // namespace
+
+static int fail(const Twine &message) {
+  WithColor::error(errs(), "moe-run") << message << "\n";
+  return 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Hooks
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// What the hooks of the runtime leave for main().
+struct HookState {
+  std::string message;
+  std::chrono::steady_clock::time_point phaseBegin;
+};
+
+} // namespace
+
+static void keepError(const moe_rt *rt, int, const char *message) {
+  static_cast<HookState *>(rt->user)->message = message ? message : "";
+}
+
+static void printTrace(const moe_rt *rt, const moe_trace_event *event) {
+  auto *state = static_cast<HookState *>(rt->user);
+  auto now = std::chrono::steady_clock::now();
+  if (event->kind != MOE_TRACE_PHASE_BEGIN)
+    errs() << "trace: " << (event->function ? event->function : "?") << ": ";
+  switch (event->kind) {
+  case MOE_TRACE_ROUTING: {
+    int64_t active = 0;
+    int32_t largest = 0;
+    for (int64_t e = 0; event->offsets && e < event->experts; ++e) {
+      int32_t load = event->offsets[e + 1] - event->offsets[e];
+      active += load != 0;
+      largest = std::max(largest, load);
+    }
+    errs() << "routing of " << event->tokens << " tokens to "
+           << event->experts << " experts, at most " << event->slots
+           << " each: "
+           << (event->offsets ? event->offsets[event->experts] : 0)
+           << " assignments, " << active << " experts active, largest load "
+           << largest << "\n";
+    return;
+  }
+  case MOE_TRACE_PHASE_BEGIN:
+    state->phaseBegin = now;
+    return;
+  case MOE_TRACE_PHASE_END: {
+    std::chrono::duration<double, std::milli> time = now - state->phaseBegin;
+    errs() << (event->phase ? event->phase : "?") << " took "
+           << format("%.3f", time.count()) << " ms\n";
+    return;
+  }
+  }
+  errs() << "event " << event->kind << "\n";
+}
+
+//===----------------------------------------------------------------------===//
+// Steps
+//===----------------------------------------------------------------------===//
+
+/// Reads the options that say where tensors and sizes come from.
+static bool readInputs(const CommandLine &options, moe::FunctionInputs &inputs,
+                       std::string &error) {
+  auto number = [&](StringRef name, StringRef text, auto &value) {
+    if (!text.getAsInteger(0, value))
+      return true;
+    error = ("--" + name + ": '" + text + "' is not a whole number in range")
+                .str();
+    return false;
+  };
+  if (!options.randomSeed.empty()) {
+    inputs.seed.emplace();
+    if (!number("random", options.randomSeed, *inputs.seed))
+      return false;
+  }
+  if (!options.tokens.empty() &&
+      !number("tokens", options.tokens, inputs.sizes["T"]))
+    return false;
+  for (StringRef text : options.sizes) {
+    auto [name, value] = text.split('=');
+    int64_t size;
+    if (!number("size", value, size))
+      return false;
+    auto [it, isNew] = inputs.sizes.try_emplace(name.str(), size);
+    if (!isNew && it->second != size) {
+      error = "size '" + name.str() + "' is given twice";
+      return false;
+    }
+  }
+  for (const std::string &file : options.inputFiles)
+    if (!inputs.tensors.addFile(file, error))
+      return false;
+  StringMap<char> names;
+  for (const HostTensor &tensor : inputs.tensors.all())
+    if (!names.try_emplace(tensor.name).second) {
+      error = "tensor '" + tensor.name + "' is in the --inputs twice";
+      return false;
+    }
+  return options.weightsFile.empty() ||
+         inputs.packed.addFile(options.weightsFile, error);
+}
+
+static bool writeResults(const std::string &output,
+                         const std::vector<HostTensor> &results,
+                         std::string &error) {
+  StringRef path = output;
+  if (path.ends_with(".safetensors"))
+    return moe::writeSafetensors(output, results, error);
+  if (path.ends_with(".npy")) {
+    if (results.size() == 1)
+      return moe::writeNpy(output, results.front(), error);
+    error = output + ": a .npy file holds one tensor, but there are " +
+            std::to_string(results.size()) +
+            " results; use .safetensors or a folder";
+    return false;
+  }
+  if (std::error_code code = sys::fs::create_directories(path)) {
+    error = output + ": cannot create the folder: " + code.message();
+    return false;
+  }
+  for (const HostTensor &result : results) {
+    SmallString<128> file(path);
+    // A name is not a path.
+    std::string name = result.name;
+    std::replace(name.begin(), name.end(), '/', '_');
+    sys::path::append(file, name + ".npy");
+    if (!moe::writeNpy(file.str().str(), result, error))
+      return false;
+  }
+  return true;
+}
+
+static void printSummary(const HostTensor &result) {
+  double sum = 0.0, largest = 0.0;
+  int64_t notFinite = 0, elements = result.numElements();
+  for (int64_t i = 0; i < elements; ++i) {
+    double value = std::fabs(result.get(i));
+    if (!std::isfinite(value)) {
+      ++notFinite;
+      continue;
+    }
+    sum += value;
+    largest = std::max(largest, value);
+  }
+  outs() << result.name << ": " << result.describe();
+  if (elements)
+    outs() << ", mean magnitude " << format("%.4g", sum / elements)
+           << ", largest " << format("%.4g", largest);
+  if (notFinite)
+    outs() << ", " << notFinite << " not finite";
+  outs() << "\n";
+}
+
+namespace {
+
+/// A call with everything it needs.
+struct Call {
+  const moe::ArtifactFunction &function;
+  const std::vector<int64_t> &sizes;
+  moe_rt rt;
+  HookState state;
+  std::vector<void *> buffers;
+  HostTensor workspace;
+
+  int invoke() {
+    return function.invoke(&rt, sizes.data(), buffers.data(), workspace.data,
+                           workspace.numBytes());
+  }
+
+  int check(int status) {
+    if (status == MOE_OK)
+      return 0;
+    return fail("'" + function.desc->name + "' returned status " +
+                Twine(status) + " (" + moe_status_string(status) + ")" +
+                (state.message.empty() ? "" : ": " + state.message));
+  }
+};
+
+} // namespace
+
+static int runBench(Call &call, int64_t repeats) {
+  std::vector<double> times;
+  for (int64_t i = 0; i < repeats; ++i) {
+    auto begin = std::chrono::steady_clock::now();
+    int status = call.invoke();
+    auto end = std::chrono::steady_clock::now();
+    if (int code = call.check(status))
+      return code;
+    times.push_back(
+        std::chrono::duration<double, std::milli>(end - begin).count());
+  }
+  std::sort(times.begin(), times.end());
+  size_t middle = times.size() / 2;
+  double median = times.size() % 2
+                      ? times[middle]
+                      : (times[middle - 1] + times[middle]) / 2.0;
+  outs() << "bench: median " << format("%.3f", median) << " ms, minimum "
+         << format("%.3f", times.front()) << " ms of " << repeats
+         << " repeats\n";
+  return 0;
+}
+
+static int runFunction(const CommandLine &options,
+                       const moe::ArtifactLibrary &library,
+                       mlir::func::FuncOp model,
+                       const moe::FunctionInputs &inputs, int64_t repeats) {
+  std::string error;
+  moe::ArtifactFunction function;
+  std::vector<int64_t> sizes;
+  if (!library.lookup(options.entry, function, error) ||
+      !inputs.bindSizes(*function.desc, sizes, error) ||
+      !inputs.check(library.manifest(), *function.desc, &sizes, error))
+    return fail(error);
+  const moe::FunctionDesc &desc = *function.desc;
+
+  std::vector<HostTensor> arguments, results;
+  if (!inputs.makeArguments(desc, sizes, arguments, error))
+    return fail(error);
+  Call call{function, sizes, {}, {}, {}, {}};
+  for (const HostTensor &argument : arguments)
+    call.buffers.push_back(argument.data);
+  for (const moe::ArgumentDesc &value : desc.results) {
+    results.push_back(HostTensor::allocate(
+        value.dtype, desc.resolve(value, sizes), value.name));
+    if (!results.back().data)
+      return fail("no memory for result '" + value.name + "', " +
+                  results.back().describe());
+    call.buffers.push_back(results.back().data);
+  }
+  size_t bytes = function.workspaceBytes(sizes.data());
+  if (bytes > static_cast<size_t>(std::numeric_limits<int64_t>::max()))
+    return fail("'" + desc.name + "' wants a workspace beyond 2^63 - 1 bytes "
+                "for these sizes");
+  call.workspace =
+      HostTensor::allocate(moe::DType::U8, {static_cast<int64_t>(bytes)});
+  if (!call.workspace.data)
+    return fail("no memory for a workspace of " + Twine(bytes) + " bytes");
+  moe_rt_init(&call.rt, options.threads);
+  call.rt.error = keepError;
+  call.rt.user = &call.state;
+  if (options.trace)
+    call.rt.trace = printTrace;
+
+  if (int code = call.check(call.invoke()))
+    return code;
+  outs() << desc.name << ":";
+  for (auto [name, size] : zip_equal(desc.sizes, sizes))
+    outs() << " " << name << " = " << size << ",";
+  outs() << " threads = " << call.rt.num_threads << ", workspace = " << bytes
+         << " bytes\n";
+  for (const HostTensor &result : results)
+    printSummary(result);
+  if (!options.output.empty() && !writeResults(options.output, results, error))
+    return fail(error);
+  call.rt.trace = nullptr;
+  if (repeats)
+    if (int code = runBench(call, repeats))
+      return code;
+  if (!model)
+    return 0;
+  moe::run::VerifyOptions verifyOptions;
+  verifyOptions.tokens = options.verifyTokens;
+  verifyOptions.threads = options.threads;
+  return failed(moe::run::verify(model, desc, sizes, inputs, results,
+                                 verifyOptions));
+}
+
+int main(int argc, char **argv) {
+  InitLLVM init(argc, argv);
+  cl::ResetCommandLineParser();
+  CommandLine options;
+  cl::HideUnrelatedOptions(options.category);
+  cl::ParseCommandLineOptions(argc, argv,
+                              "Runs, checks and times compiled functions\n");
+  std::string error;
+  if (options.threads < 0 || options.verifyTokens < 0)
+    return fail("--threads and --verify-tokens have to be 0 or more");
+  int64_t repeats = 0;
+  if (options.bench.getNumOccurrences() &&
+      (options.bench.empty()
+           ? (repeats = 10, false)
+           : StringRef(options.bench).getAsInteger(10, repeats)))
+    return fail("--bench=" + options.bench + ": expected a number of repeats");
+  if (options.bench.getNumOccurrences() && repeats < 1)
+    return fail("--bench: expected 1 or more repeats");
+  moe::FunctionInputs inputs;
+  if (!readInputs(options, inputs, error))
+    return fail(error);
+
+  StringRef extension = sys::path::extension(options.inputFile);
+  bool isModel = extension != ".so" && extension != ".json";
+  bool isVerified = options.verify || options.verifyTokens > 0;
+  if (isModel && !options.modelFile.empty())
+    return fail("--model is for artifacts; '" + options.inputFile +
+                "' is a model");
+  if (!isModel && isVerified && options.modelFile.empty())
+    return fail("--verify needs what the artifact was compiled from: "
+                "--model=model.mlir");
+
+  // The folder outlives the library that is loaded from it.
+  moe::run::TemporaryFolder folder;
+  std::unique_ptr<moe::run::Model> model;
+  std::string artifact = options.inputFile;
+  if (isModel || isVerified) {
+    model = std::make_unique<moe::run::Model>();
+    if (failed(model->parse(isModel ? options.inputFile : options.modelFile)))
+      return 1;
+  }
+  if (isModel) {
+    if (failed(folder.create(error)))
+      return fail(error);
+    SmallString<128> base(folder.path());
+    sys::path::append(base, sys::path::stem(options.inputFile));
+    std::vector<std::string> chosen(options.targets.begin(),
+                                    options.targets.end());
+    if (chosen.empty())
+      chosen.push_back("native");
+    if (failed(model->compile(chosen, !options.noFuse, base.str().str())))
+      return 1;
+    artifact = (base + ".so").str();
+  }
+  std::unique_ptr<moe::ArtifactLibrary> library =
+      moe::ArtifactLibrary::open(artifact, error);
+  if (!library)
+    return fail(error);
+  mlir::func::FuncOp function;
+  if (isVerified) {
+    const moe::FunctionDesc *desc =
+        library->manifest().select(options.entry, error);
+    if (!desc)
+      return fail(artifact + ": " + error);
+    function = model->find(desc->name);
+    if (!function)
+      return fail("the model has no function '" + desc->name + "'");
+  }
+  return runFunction(options, *library, function, inputs, repeats);
+}
