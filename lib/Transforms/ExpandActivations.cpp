@@ -34,8 +34,7 @@ struct ExpandActivations : moe::impl::ExpandActivationsBase<ExpandActivations> {
         expanded = ffn.expandActivation(rewriter);
       else if (auto router = dyn_cast<moe::RouterOp>(op))
         expanded = router.expandWeighing(rewriter);
-      return failed(expanded) ? WalkResult::interrupt()
-                              : WalkResult::advance();
+      return failed(expanded) ? WalkResult::interrupt() : WalkResult::advance();
     });
     if (result.wasInterrupted())
       signalPassFailure();

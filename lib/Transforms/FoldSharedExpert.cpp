@@ -45,8 +45,8 @@ static bool matchBinary(Operation *op, Value (&operands)[2],
     auto type = cast<RankedTensorType>(op->getResult(0).getType());
     for (int i = 0; i < 2; ++i) {
       operands[i] = op->getOperand(i);
-      maps[i] = AffineMap::getMultiDimIdentityMap(type.getRank(),
-                                                  op->getContext());
+      maps[i] =
+          AffineMap::getMultiDimIdentityMap(type.getRank(), op->getContext());
     }
     return true;
   }
@@ -107,12 +107,12 @@ static bool matchShared(Value value, SharedExpert &shared) {
       continue;
     auto type = cast<RankedTensorType>(gate.getType());
     AffineMap map = maps[1 - i];
-    bool perToken =
-        map.getNumResults() >= 1 && map.getResult(0).isFunctionOfDim(0) &&
-        isa<AffineDimExpr>(map.getResult(0)) &&
-        (type.getRank() == 1 ||
-         (type.getRank() == 2 && type.getDimSize(1) == 1 &&
-          isa<AffineConstantExpr>(map.getResult(1))));
+    bool perToken = map.getNumResults() >= 1 &&
+                    map.getResult(0).isFunctionOfDim(0) &&
+                    isa<AffineDimExpr>(map.getResult(0)) &&
+                    (type.getRank() == 1 ||
+                     (type.getRank() == 2 && type.getDimSize(1) == 1 &&
+                      isa<AffineConstantExpr>(map.getResult(1))));
     if (!perToken)
       continue;
     shared.ffn = ffn;
@@ -146,8 +146,7 @@ static bool haveSameActivation(FFNOp a, FFNOp b) {
     return false;
   return a.getBody().empty() ||
          OperationEquivalence::isRegionEquivalentTo(
-             &a.getBody(), &b.getBody(),
-             OperationEquivalence::IgnoreLocations);
+             &a.getBody(), &b.getBody(), OperationEquivalence::IgnoreLocations);
 }
 
 /// Why the shared expert cannot be folded; empty if it can, and then `count` is
@@ -176,7 +175,8 @@ static std::string whyNot(const SharedExpert &shared, int64_t &count) {
   if (!haveSameActivation(ffn, routed))
     return "its activation is not that of the routed experts";
   auto differ = [](Value a, Value b) {
-    return !a != !b || (a && getElementTypeOrSelf(a) != getElementTypeOrSelf(b));
+    return !a != !b ||
+           (a && getElementTypeOrSelf(a) != getElementTypeOrSelf(b));
   };
   if (differ(ffn.getGate(), routed.getGate()) ||
       differ(ffn.getUp(), routed.getUp()) ||
@@ -221,10 +221,10 @@ static Value buildPart(OpBuilder &b, Location loc, Value weight, int64_t dim,
     SmallVector<OpFoldResult> offsets(rank, b.getIndexAttr(0));
     SmallVector<OpFoldResult> strides(rank, b.getIndexAttr(1));
     offsets[dim] = b.getIndexAttr(first);
-    SmallVector<OpFoldResult> sizes = getAsIndexOpFoldResult(b.getContext(),
-                                                             shape);
-    weight = tensor::ExtractSliceOp::create(b, loc, weight, offsets, sizes,
-                                            strides);
+    SmallVector<OpFoldResult> sizes =
+        getAsIndexOpFoldResult(b.getContext(), shape);
+    weight =
+        tensor::ExtractSliceOp::create(b, loc, weight, offsets, sizes, strides);
   }
   SmallVector<ReassociationIndices> reassociation(rank);
   reassociation[0] = {0, 1};
@@ -325,17 +325,16 @@ static void fold(RewriterBase &b, const SharedExpert &shared, int64_t count) {
     unsigned group = wide.getNumGroups() - count + i;
     SmallVector<Type> types{routed.getX().getType()};
     SmallVector<Value> operands;
-    Value all[] = {routed.getGate(),     routed.getUp(),
-                   routed.getDown(),     routed.getGateBias(),
-                   routed.getUpBias(),   routed.getDownBias()};
+    Value all[] = {routed.getGate(),   routed.getUp(),
+                   routed.getDown(),   routed.getGateBias(),
+                   routed.getUpBias(), routed.getDownBias()};
     for (Value operand : all)
       if (operand) {
         types.push_back(operand.getType());
         operands.push_back(operand);
       }
-    Block *body =
-        b.createBlock(&wide.getGroups()[group], {}, types,
-                      SmallVector<Location>(types.size(), loc));
+    Block *body = b.createBlock(&wide.getGroups()[group], {}, types,
+                                SmallVector<Location>(types.size(), loc));
     IRMapping bodyMapping;
     bodyMapping.map(routed.getX(), body->getArgument(0));
     for (auto [operand, arg] :
@@ -347,10 +346,9 @@ static void fold(RewriterBase &b, const SharedExpert &shared, int64_t count) {
   }
 
   Value init = shared.sum == combine ? Value() : combine.getInit();
-  Value result =
-      CombineOp::create(b, combine.getLoc(), combine.getResult().getType(),
-                        wide.getResult(), routing, init,
-                        combine.getUnweighted());
+  Value result = CombineOp::create(
+      b, combine.getLoc(), combine.getResult().getType(), wide.getResult(),
+      routing, init, combine.getUnweighted());
   bool replacesCombine = shared.sum == combine;
   b.replaceOp(shared.sum, result);
   if (!replacesCombine)

@@ -143,7 +143,7 @@ static bool isSigmoid(Value value, Value arg) {
   auto sum = quotient.getRhs().getDefiningOp<arith::AddFOp>();
   if (!sum)
     return false;
-  Value e = isOne(sum.getLhs()) ? sum.getRhs()
+  Value e = isOne(sum.getLhs())   ? sum.getRhs()
             : isOne(sum.getRhs()) ? sum.getLhs()
                                   : Value();
   auto exp = e ? e.getDefiningOp<math::ExpOp>() : math::ExpOp();
@@ -277,10 +277,10 @@ static bool moveWeighing(RouterOp op, RewriterBase &b, std::string &why) {
         steps.empty() ? NormalizeAttr() : dyn_cast<NormalizeAttr>(steps[0]);
     // Probabilities are positive, so the 1-norm is the sum. The sum over all
     // experts, which softmax divides by, cancels.
-    bool exact = norm && ((norm.getKind() == NormalizeKind::Sum &&
-                           norm.getValue() == 0.0) ||
-                          (norm.getKind() == NormalizeKind::PNorm &&
-                           norm.getValue() == 1.0));
+    bool exact =
+        norm &&
+        ((norm.getKind() == NormalizeKind::Sum && norm.getValue() == 0.0) ||
+         (norm.getKind() == NormalizeKind::PNorm && norm.getValue() == 1.0));
     if (!exact) {
       why = "softmax runs over all experts: the chosen probabilities are not "
             "divided by their sum, so they depend on the experts that were not "

@@ -59,8 +59,7 @@ Value moe::cloneScalarBody(OpBuilder &b, Block &body, IRMapping &mapping) {
   auto mapConstant = [&](Value value) {
     if (mapping.contains(value))
       return;
-    if (Operation *def = value.getDefiningOp();
-        def && def->getBlock() != &body)
+    if (Operation *def = value.getDefiningOp(); def && def->getBlock() != &body)
       b.clone(*def, mapping);
   };
   for (Operation &op : body.without_terminator()) {

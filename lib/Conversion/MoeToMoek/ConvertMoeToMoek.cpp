@@ -16,6 +16,7 @@
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Func/Transforms/FuncConversions.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -96,9 +97,9 @@ static SmallVector<Value> buildIndex(OpBuilder &b, Location loc, Value indices,
   Value tokens = getDim(b, loc, indices, 0);
   SmallVector<Value> outputs =
       buildRoutingOutputs(b, loc, tokens, type, kOffsets);
-  auto index = moek::IndexOp::create(b, loc, TypeRange(ValueRange(outputs)),
-                                     indices, weights, outputs,
-                                     type.getExperts());
+  auto index =
+      moek::IndexOp::create(b, loc, TypeRange(ValueRange(outputs)), indices,
+                            weights, outputs, type.getExperts());
   SmallVector<Value> parts{indices, weights};
   llvm::append_range(parts, index.getResults());
   return parts;
@@ -132,7 +133,8 @@ static Value convertElements(OpBuilder &b, Location loc, Value value,
   for (int64_t d = 0; d < type.getRank(); ++d)
     if (type.isDynamicDim(d))
       sizes.push_back(getDim(b, loc, value, d));
-  Value empty = tensor::EmptyOp::create(b, loc, type.getShape(), element, sizes);
+  Value empty =
+      tensor::EmptyOp::create(b, loc, type.getShape(), element, sizes);
   AffineMap identity = b.getMultiDimIdentityMap(type.getRank());
   bool widen = element.getIntOrFloatBitWidth() >
                type.getElementType().getIntOrFloatBitWidth();
@@ -143,11 +145,11 @@ static Value convertElements(OpBuilder &b, Location loc, Value value,
              SmallVector<utils::IteratorType>(type.getRank(),
                                               utils::IteratorType::parallel),
              [&](OpBuilder &nb, Location nl, ValueRange args) {
-               Value v = widen ? arith::ExtFOp::create(nb, nl, element, args[0])
-                                     .getResult()
-                               : arith::TruncFOp::create(nb, nl, element,
-                                                         args[0])
-                                     .getResult();
+               Value v = widen
+                             ? arith::ExtFOp::create(nb, nl, element, args[0])
+                                   .getResult()
+                             : arith::TruncFOp::create(nb, nl, element, args[0])
+                                   .getResult();
                linalg::YieldOp::create(nb, nl, v);
              })
       .getResult(0);
@@ -203,8 +205,8 @@ static Value buildBias(OpBuilder &b, Location loc, ArrayRef<Value> biases) {
   for (Value bias : biases) {
     auto type = cast<RankedTensorType>(bias.getType());
     if (type.getRank() == 1) {
-      auto expanded = RankedTensorType::get({1, type.getDimSize(0)},
-                                            type.getElementType());
+      auto expanded =
+          RankedTensorType::get({1, type.getDimSize(0)}, type.getElementType());
       bias = tensor::ExpandShapeOp::create(
           b, loc, expanded, bias, ArrayRef<ReassociationIndices>{{0, 1}});
       type = expanded;
@@ -233,8 +235,7 @@ static Value buildBias(OpBuilder &b, Location loc, ArrayRef<Value> biases) {
 /// The FFN `ffn` of all `groups` of rows; `weights` hold the consecutive ranges
 /// of experts, alike in shape and presence.
 static FailureOr<Value> buildFFN(OpBuilder &b, FFNOp ffn, Value rows,
-                                 Groups groups,
-                                 ArrayRef<FFNWeights> weights) {
+                                 Groups groups, ArrayRef<FFNWeights> weights) {
   Location loc = ffn.getLoc();
   auto matmul = [&](Value lhs, Value FFNWeights::*matrix,
                     Value FFNWeights::*bias, int64_t n) {
@@ -283,15 +284,14 @@ static FailureOr<Value> buildFFN(OpBuilder &b, FFNOp ffn, Value rows,
                 ffn.getOutputHidden());
 }
 
-/// The FFN that is all of the body of group `i` of `op`, applied to the group's
-/// arguments; null and a reason in `why` otherwise.
-static FFNOp matchFFNGroup(ExpertOp op, unsigned i, FFNWeights &weights,
-                           std::string &why) {
+/// The FFN that is all of the body of group `i` of `op`, and in `weights` those
+/// of `groupWeights` that it takes; null and a reason in `why` otherwise.
+static FFNOp matchFFNGroup(ExpertOp op, unsigned i, ValueRange groupWeights,
+                           FFNWeights &weights, std::string &why) {
   Block &body = op.getGroupBody(i);
   auto ffn = dyn_cast_or_null<FFNOp>(
       body.getTerminator()->getOperand(0).getDefiningOp());
-  if (!ffn || ffn->getBlock() != &body ||
-      ffn.getX() != body.getArgument(0)) {
+  if (!ffn || ffn->getBlock() != &body || ffn.getX() != body.getArgument(0)) {
     why = "the body does more than one moe.ffn of the expert's rows";
     return {};
   }
@@ -300,14 +300,13 @@ static FFNOp matchFFNGroup(ExpertOp op, unsigned i, FFNWeights &weights,
     why = "rows are not f32";
     return {};
   }
-  OperandRange groupWeights = op.getGroupWeights(i);
   auto resolve = [&](Value value, Value &to, StringRef name) {
     if (!value)
       return true;
     auto arg = dyn_cast<BlockArgument>(value);
     if (!arg || arg.getOwner() != &body || arg.getArgNumber() == 0) {
-      why = ("the '" + name + "' of its moe.ffn is not one of its weights")
-                .str();
+      why =
+          ("the '" + name + "' of its moe.ffn is not one of its weights").str();
       return false;
     }
     to = groupWeights[arg.getArgNumber() - 1];
@@ -354,8 +353,7 @@ static bool haveSameShape(FFNOp a, FFNOp b) {
     return false;
   return a.getBody().empty() ||
          OperationEquivalence::isRegionEquivalentTo(
-             &a.getBody(), &b.getBody(),
-             OperationEquivalence::IgnoreLocations);
+             &a.getBody(), &b.getBody(), OperationEquivalence::IgnoreLocations);
 }
 
 //===----------------------------------------------------------------------===//
@@ -366,8 +364,7 @@ namespace {
 
 /// Patterns in this file see values of type !moe.routing as seven values, all
 /// others as one.
-template <typename OpTy>
-struct Pattern : OpConversionPattern<OpTy> {
+template <typename OpTy> struct Pattern : OpConversionPattern<OpTy> {
   using OpConversionPattern<OpTy>::OpConversionPattern;
   using Adaptor = typename OpConversionPattern<OpTy>::OneToNOpAdaptor;
 
@@ -380,9 +377,8 @@ struct Pattern : OpConversionPattern<OpTy> {
 
 struct ConvertRouter : Pattern<RouterOp> {
   using Pattern::Pattern;
-  LogicalResult
-  matchAndRewrite(RouterOp op, Adaptor adaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(RouterOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     Value select = adaptor.getSelect().front();
     Value weigh = adaptor.getWeigh().front();
@@ -406,7 +402,8 @@ struct ConvertRouter : Pattern<RouterOp> {
                                   SmallVector<Type>(rows.size(), rowType),
                                   SmallVector<Location>(rows.size(), loc));
     moek::YieldOp::create(
-        b, loc, ValueRange{scores->getArgument(0), scores->getArguments().back()});
+        b, loc,
+        ValueRange{scores->getArgument(0), scores->getArguments().back()});
     Block *weights = b.createBlock(&route.getWeigh(), {}, {slotType}, {loc});
     Value w = op.buildWeights(b, loc, weights->getArgument(0));
     if (!w)
@@ -419,9 +416,8 @@ struct ConvertRouter : Pattern<RouterOp> {
 
 struct ConvertDispatch : Pattern<DispatchOp> {
   using Pattern::Pattern;
-  LogicalResult
-  matchAndRewrite(DispatchOp op, Adaptor adaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(DispatchOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     ValueRange routing = adaptor.getRouting();
     Value x = convertElements(b, loc, adaptor.getX().front(), b.getF32Type());
@@ -429,11 +425,10 @@ struct ConvertDispatch : Pattern<DispatchOp> {
     Value rows = getDim(b, loc, routing[kTokens], 0);
     Value out = buildEmptyRows(b, loc, rows, hidden, b.getF32Type());
     Value gathered =
-        moek::GatherOp::create(b, loc, TypeRange{out.getType()}, x,
-                               routing[kTokens], routing[kOffsets],
-                               op.getWeighted() ? routing[kRowWeights]
-                                                : Value(),
-                               ValueRange{out})
+        moek::GatherOp::create(
+            b, loc, TypeRange{out.getType()}, x, routing[kTokens],
+            routing[kOffsets],
+            op.getWeighted() ? routing[kRowWeights] : Value(), ValueRange{out})
             .getResult(0);
     auto type = op.getRows().getType();
     gathered = convertElements(b, loc, gathered, type.getElementType());
@@ -444,9 +439,8 @@ struct ConvertDispatch : Pattern<DispatchOp> {
 
 struct ConvertCombine : Pattern<CombineOp> {
   using Pattern::Pattern;
-  LogicalResult
-  matchAndRewrite(CombineOp op, Adaptor adaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(CombineOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     Type f32 = b.getF32Type();
     ValueRange routing = adaptor.getRouting();
@@ -459,8 +453,7 @@ struct ConvertCombine : Pattern<CombineOp> {
     Value tokens = getDim(b, loc, routing[kPositions], 0);
     Value out = buildEmptyRows(b, loc, tokens, type.getDimSize(1), f32);
     Value sum = moek::CombineOp::create(
-                    b, loc, TypeRange{out.getType()}, rows,
-                    routing[kPositions],
+                    b, loc, TypeRange{out.getType()}, rows, routing[kPositions],
                     op.getUnweighted() ? Value() : routing[kWeights], init,
                     ValueRange{out})
                     .getResult(0);
@@ -472,141 +465,226 @@ struct ConvertCombine : Pattern<CombineOp> {
 
 struct ConvertExpert : Pattern<ExpertOp> {
   using Pattern::Pattern;
-  LogicalResult
-  matchAndRewrite(ExpertOp op, Adaptor adaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(ExpertOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
     ValueRange routing = adaptor.getRouting();
     Value rows = adaptor.getRows().front();
     SmallVector<FFNWeights> weights(op.getNumGroups());
-    FFNOp first;
-    std::string why;
-    unsigned reasonGroup = 0;
+    SmallVector<Value> all;
+    for (ValueRange weight : adaptor.getWeights())
+      all.push_back(weight.front());
+    SmallVector<ValueRange> perGroup;
+    ValueRange rest(all);
+    for (int64_t count : op.getWeightCounts()) {
+      perGroup.push_back(rest.take_front(count));
+      rest = rest.drop_front(count);
+    }
+    // Consecutive groups that differ in nothing but their weights are one range
+    // of experts.
+    struct Range {
+      unsigned begin, end;
+      FFNOp ffn;
+    };
+    SmallVector<Range> ranges;
     for (unsigned i = 0, e = op.getNumGroups(); i < e; ++i) {
-      reasonGroup = i;
-      FFNOp ffn = matchFFNGroup(op, i, weights[i], why);
+      std::string why;
+      FFNOp ffn = matchFFNGroup(op, i, perGroup[i], weights[i], why);
       if (!ffn)
-        break;
-      if (!first) {
-        first = ffn;
-      } else if (!haveSameShape(first, ffn)) {
-        why = "its moe.ffn differs in shape, type or activation from the first "
-              "group's";
-        break;
-      }
+        remarkMissed(op, kPassName)
+            << ("the experts of group " + std::to_string(i) +
+                " run as a loop over blocks of rows: " + why +
+                "; a body that is one moe.ffn becomes grouped matmuls");
+      if (ffn && !ranges.empty() && ranges.back().ffn &&
+          haveSameShape(ranges.back().ffn, ffn))
+        ranges.back().end = i + 1;
+      else
+        ranges.push_back({i, i + 1, ffn});
     }
-    if (why.empty()) {
-      FailureOr<Value> result =
-          buildFFN(b, first, rows, {routing[kOffsets], routing[kActive]},
-                   weights);
-      if (failed(result))
+
+    Location loc = op.getLoc();
+    Value result;
+    // Matmuls first: each makes a tensor of its own, loops write into one.
+    for (const Range &range : ranges) {
+      if (!range.ffn)
+        continue;
+      Groups groups{routing[kOffsets], routing[kActive]};
+      int64_t begin = op.getGroupBegin(range.begin);
+      int64_t end = op.getGroupEnd(range.end - 1);
+      if (ranges.size() > 1)
+        groups = buildSubrange(b, loc, groups.offsets, begin, end);
+      auto count = range.end - range.begin;
+      FailureOr<Value> part =
+          buildFFN(b, range.ffn, rows, groups,
+                   ArrayRef(weights).slice(range.begin, count));
+      if (failed(part))
         return failure();
-      b.replaceOp(op, castTo(b, op.getLoc(), *result, op.getType()));
-      return success();
+      if (!result) {
+        result = *part;
+        continue;
+      }
+      // The rows of these experts, into the others'.
+      Value low = buildOffset(b, loc, routing[kOffsets], begin);
+      Value high = buildOffset(b, loc, routing[kOffsets], end);
+      int64_t columns = op.getResult().getType().getDimSize(1);
+      SmallVector<OpFoldResult> offsets{low, b.getIndexAttr(0)};
+      SmallVector<OpFoldResult> sizes{
+          Value(arith::SubIOp::create(b, loc, high, low)),
+          b.getIndexAttr(columns)};
+      SmallVector<OpFoldResult> strides(2, b.getIndexAttr(1));
+      Value own = tensor::ExtractSliceOp::create(b, loc, *part, offsets, sizes,
+                                                 strides);
+      result = tensor::InsertSliceOp::create(b, loc, own, result, offsets,
+                                             sizes, strides);
     }
-    remarkMissed(op, kPassName)
-        << ("experts run as a loop over blocks of rows because of group " +
-            std::to_string(reasonGroup) + ": " + why +
-            "; groups whose bodies are one moe.ffn each, of one shape and "
-            "activation, become grouped matmuls");
-    b.replaceOp(op, buildLoops(op, rows, routing, b));
+    if (!result)
+      result = buildEmptyRows(b, loc, getDim(b, loc, rows, 0),
+                              op.getResult().getType().getDimSize(1),
+                              op.getResult().getType().getElementType());
+    for (const Range &range : ranges)
+      if (!range.ffn)
+        result = buildLoops(op, range.begin, rows, perGroup[range.begin],
+                            routing[kOffsets], result, b);
+    b.replaceOp(op, castTo(b, loc, result, op.getType()));
     return success();
   }
 
-  /// A loop over the experts of each group, and in it over blocks of rows, with
-  /// the group's body inlined.
-  static Value buildLoops(ExpertOp op, Value rows, ValueRange routing,
+  /// Entry `at` of `offsets` as an index.
+  static Value buildOffset(OpBuilder &b, Location loc, Value offsets,
+                           OpFoldResult at) {
+    Value index = getValueOrCreateConstantIndexOp(b, loc, at);
+    Value offset = tensor::ExtractOp::create(b, loc, offsets, index);
+    return arith::IndexCastOp::create(b, loc, b.getIndexType(), offset);
+  }
+  static Value buildOffset(OpBuilder &b, Location loc, Value offsets,
+                           int64_t at) {
+    return buildOffset(b, loc, offsets, OpFoldResult(b.getIndexAttr(at)));
+  }
+
+  /// The groups of the experts `[begin, end)` alone.
+  static Groups buildSubrange(OpBuilder &b, Location loc, Value offsets,
+                              int64_t begin, int64_t end) {
+    int64_t count = end - begin;
+    Value own = tensor::ExtractSliceOp::create(
+        b, loc, offsets, ArrayRef<OpFoldResult>{b.getIndexAttr(begin)},
+        ArrayRef<OpFoldResult>{b.getIndexAttr(count + 1)},
+        ArrayRef<OpFoldResult>{b.getIndexAttr(1)});
+    auto index = [&](int64_t v) -> Value {
+      return arith::ConstantIndexOp::create(b, loc, v);
+    };
+    Type i32 = b.getI32Type();
+    Value zero = index(0), one = index(1), last = index(count);
+    Value active =
+        tensor::EmptyOp::create(b, loc, ArrayRef<int64_t>{count + 1}, i32);
+    auto loop =
+        scf::ForOp::create(b, loc, zero, last, one, ValueRange{active, zero});
+    {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(loop.getBody());
+      Value expert = loop.getInductionVar();
+      Value list = loop.getRegionIterArg(0), used = loop.getRegionIterArg(1);
+      Value next = arith::AddIOp::create(b, loc, expert, one);
+      Value low = tensor::ExtractOp::create(b, loc, own, expert);
+      Value high = tensor::ExtractOp::create(b, loc, own, next);
+      Value some =
+          arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, low, high);
+      // An expert without rows is overwritten by the next.
+      Value id = arith::IndexCastOp::create(b, loc, i32, expert);
+      list = tensor::InsertOp::create(b, loc, id, list, used);
+      Value step = arith::SelectOp::create(b, loc, some, one, zero);
+      used = arith::AddIOp::create(b, loc, used, step);
+      scf::YieldOp::create(b, loc, ValueRange{list, used});
+    }
+    Value number = arith::IndexCastOp::create(b, loc, i32, loop.getResult(1));
+    active = tensor::InsertOp::create(b, loc, number, loop.getResult(0), last);
+    return {own, active};
+  }
+
+  /// A loop over the experts of group `g`, and in it over blocks of rows, with
+  /// the group's body inlined. Writes into `result`.
+  static Value buildLoops(ExpertOp op, unsigned g, Value rows,
+                          ValueRange weights, Value allOffsets, Value result,
                           ConversionPatternRewriter &b) {
     Location loc = op.getLoc();
     auto type = cast<RankedTensorType>(op.getResult().getType());
     int64_t hidden = cast<RankedTensorType>(rows.getType()).getDimSize(1);
-    Value result = buildEmptyRows(b, loc, getDim(b, loc, rows, 0),
-                                  type.getDimSize(1), type.getElementType());
     auto index = [&](int64_t v) -> Value {
       return arith::ConstantIndexOp::create(b, loc, v);
     };
     Value one = index(1), step = index(kBlockRows);
     OpFoldResult zeroAttr = b.getIndexAttr(0), oneAttr = b.getIndexAttr(1);
-    for (unsigned g = 0, e = op.getNumGroups(); g < e; ++g) {
-      OpBuilder::InsertionGuard guard(b);
-      Value begin = index(op.getGroupBegin(g)), end = index(op.getGroupEnd(g));
-      auto experts = scf::ForOp::create(b, loc, begin, end, one, result);
-      b.setInsertionPointToStart(experts.getBody());
-      Value expert = experts.getInductionVar();
-      auto offset = [&](Value at) -> Value {
-        Value o = tensor::ExtractOp::create(b, loc, routing[kOffsets], at);
-        return arith::IndexCastOp::create(b, loc, b.getIndexType(), o);
-      };
-      Value low = offset(expert);
-      Value high = offset(arith::AddIOp::create(b, loc, expert, one));
-      Value local = arith::SubIOp::create(b, loc, expert, begin);
+    OpBuilder::InsertionGuard guard(b);
+    Value begin = index(op.getGroupBegin(g)), end = index(op.getGroupEnd(g));
+    auto experts = scf::ForOp::create(b, loc, begin, end, one, result);
+    b.setInsertionPointToStart(experts.getBody());
+    Value expert = experts.getInductionVar();
+    Value low = buildOffset(b, loc, allOffsets, OpFoldResult(expert));
+    Value next = arith::AddIOp::create(b, loc, expert, one);
+    Value high = buildOffset(b, loc, allOffsets, OpFoldResult(next));
+    Value local = arith::SubIOp::create(b, loc, expert, begin);
 
-      SmallVector<Value> args{Value()};
-      Block &body = op.getGroupBody(g);
-      for (auto [weight, arg] : llvm::zip(op.getGroupWeights(g),
-                                          body.getArguments().drop_front())) {
-        auto weightType = cast<RankedTensorType>(weight.getType());
-        SmallVector<OpFoldResult> offsets(weightType.getRank(), zeroAttr);
-        SmallVector<OpFoldResult> strides(weightType.getRank(), oneAttr);
-        SmallVector<OpFoldResult> sizes{oneAttr};
-        offsets[0] = local;
-        for (int64_t d = 1; d < weightType.getRank(); ++d)
-          sizes.push_back(weightType.isDynamicDim(d)
-                              ? OpFoldResult(getDim(b, loc, weight, d))
-                              : OpFoldResult(b.getIndexAttr(
-                                    weightType.getDimSize(d))));
-        args.push_back(tensor::ExtractSliceOp::create(
-            b, loc, cast<RankedTensorType>(arg.getType()), weight, offsets,
-            sizes, strides));
-      }
-
-      auto blocks = scf::ForOp::create(b, loc, low, high, step,
-                                       experts.getRegionIterArg(0));
-      scf::YieldOp::create(b, loc, blocks.getResult(0));
-      b.setInsertionPointToStart(blocks.getBody());
-      Value row = blocks.getInductionVar();
-      // affine.min tells bufferization how large a temporary can get.
-      AffineExpr d0 = b.getAffineDimExpr(0), d1 = b.getAffineDimExpr(1);
-      Value size = affine::AffineMinOp::create(
-          b, loc,
-          AffineMap::get(2, 0, {b.getAffineConstantExpr(kBlockRows), d0 - d1},
-                         b.getContext()),
-          ValueRange{high, row});
-      SmallVector<OpFoldResult> offsets{row, zeroAttr};
-      SmallVector<OpFoldResult> strides{oneAttr, oneAttr};
-      auto sizesOf = [&](int64_t columns) {
-        return SmallVector<OpFoldResult>{size, b.getIndexAttr(columns)};
-      };
-      Value block = tensor::ExtractSliceOp::create(
-          b, loc, rows, offsets, sizesOf(hidden), strides);
-      args[0] = castTo(b, loc, block, body.getArgument(0).getType());
-      Value merged = blocks.getRegionIterArg(0);
-      auto yield = cast<YieldOp>(body.getTerminator());
-      Value yielded = yield.getOperands().front();
-      if (auto arg = dyn_cast<BlockArgument>(yielded);
-          arg && arg.getOwner() == &body)
-        yielded = args[arg.getArgNumber()];
-      b.inlineBlockBefore(&body, blocks.getBody(), blocks.getBody()->end(),
-                          args);
-      b.setInsertionPointToEnd(blocks.getBody());
-      Value part = castTo(
-          b, loc, yielded,
-          RankedTensorType::get({ShapedType::kDynamic, type.getDimSize(1)},
-                                type.getElementType()));
-      Value inserted = tensor::InsertSliceOp::create(
-          b, loc, part, merged, offsets, sizesOf(type.getDimSize(1)), strides);
-      b.eraseOp(yield);
-      scf::YieldOp::create(b, loc, inserted);
-      result = experts.getResult(0);
+    SmallVector<Value> args{Value()};
+    Block &body = op.getGroupBody(g);
+    for (auto [weight, arg] :
+         llvm::zip(weights, body.getArguments().drop_front())) {
+      auto weightType = cast<RankedTensorType>(weight.getType());
+      SmallVector<OpFoldResult> offsets(weightType.getRank(), zeroAttr);
+      SmallVector<OpFoldResult> strides(weightType.getRank(), oneAttr);
+      SmallVector<OpFoldResult> sizes{oneAttr};
+      offsets[0] = local;
+      for (int64_t d = 1; d < weightType.getRank(); ++d)
+        sizes.push_back(
+            weightType.isDynamicDim(d)
+                ? OpFoldResult(getDim(b, loc, weight, d))
+                : OpFoldResult(b.getIndexAttr(weightType.getDimSize(d))));
+      args.push_back(tensor::ExtractSliceOp::create(
+          b, loc, cast<RankedTensorType>(arg.getType()), weight, offsets, sizes,
+          strides));
     }
-    return castTo(b, loc, result, type);
+
+    auto blocks = scf::ForOp::create(b, loc, low, high, step,
+                                     experts.getRegionIterArg(0));
+    scf::YieldOp::create(b, loc, blocks.getResult(0));
+    b.setInsertionPointToStart(blocks.getBody());
+    Value row = blocks.getInductionVar();
+    // affine.min tells bufferization how large a temporary can get.
+    AffineExpr d0 = b.getAffineDimExpr(0), d1 = b.getAffineDimExpr(1);
+    Value size = affine::AffineMinOp::create(
+        b, loc,
+        AffineMap::get(2, 0, {b.getAffineConstantExpr(kBlockRows), d0 - d1},
+                       b.getContext()),
+        ValueRange{high, row});
+    SmallVector<OpFoldResult> offsets{row, zeroAttr};
+    SmallVector<OpFoldResult> strides{oneAttr, oneAttr};
+    auto sizesOf = [&](int64_t columns) {
+      return SmallVector<OpFoldResult>{size, b.getIndexAttr(columns)};
+    };
+    Value block = tensor::ExtractSliceOp::create(b, loc, rows, offsets,
+                                                 sizesOf(hidden), strides);
+    args[0] = castTo(b, loc, block, body.getArgument(0).getType());
+    Value merged = blocks.getRegionIterArg(0);
+    auto yield = cast<YieldOp>(body.getTerminator());
+    Value yielded = yield.getOperands().front();
+    if (auto arg = dyn_cast<BlockArgument>(yielded);
+        arg && arg.getOwner() == &body)
+      yielded = args[arg.getArgNumber()];
+    b.inlineBlockBefore(&body, blocks.getBody(), blocks.getBody()->end(), args);
+    b.setInsertionPointToEnd(blocks.getBody());
+    Value part =
+        castTo(b, loc, yielded,
+               RankedTensorType::get({ShapedType::kDynamic, type.getDimSize(1)},
+                                     type.getElementType()));
+    Value inserted = tensor::InsertSliceOp::create(
+        b, loc, part, merged, offsets, sizesOf(type.getDimSize(1)), strides);
+    b.eraseOp(yield);
+    scf::YieldOp::create(b, loc, inserted);
+    return experts.getResult(0);
   }
 };
 
 struct ConvertFFN : Pattern<FFNOp> {
   using Pattern::Pattern;
-  LogicalResult
-  matchAndRewrite(FFNOp op, Adaptor adaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(FFNOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     // Weights that are arguments of the function can be packed ahead of time;
     // packing others at run time would cost more than it gains.
@@ -616,9 +694,17 @@ struct ConvertFFN : Pattern<FFNOp> {
              isa<FunctionOpInterface>(arg.getOwner()->getParentOp()) &&
              isKernelWeight(weight);
     };
+    // The op's own operands may be arguments of blocks that are gone already.
+    auto single = [](auto &&range) {
+      return range.empty() ? Value() : Value(range.front());
+    };
+    FFNWeights weights{
+        single(adaptor.getGate()),   single(adaptor.getUp()),
+        single(adaptor.getDown()),   single(adaptor.getGateBias()),
+        single(adaptor.getUpBias()), single(adaptor.getDownBias())};
     bool inKernel = op.getX().getType().getElementType().isF32() &&
-                    (!op.getGate() || isPackable(op.getGate())) &&
-                    isPackable(op.getUp()) && isPackable(op.getDown());
+                    (!weights.gate || isPackable(weights.gate)) &&
+                    isPackable(weights.up) && isPackable(weights.down);
     if (!inKernel) {
       FailureOr<SmallVector<Value>> values = op.generalize(b);
       if (failed(values))
@@ -627,7 +713,7 @@ struct ConvertFFN : Pattern<FFNOp> {
       return success();
     }
     // A dense FFN is a layer of one expert that has every row.
-    Value x = withDynamicRows(b, loc, op.getX());
+    Value x = withDynamicRows(b, loc, adaptor.getX().front());
     Type i32 = b.getI32Type();
     Value count = arith::IndexCastOp::create(b, loc, i32, getDim(b, loc, x, 0));
     auto constant = [&](int64_t v) -> Value {
@@ -639,8 +725,6 @@ struct ConvertFFN : Pattern<FFNOp> {
       return tensor::FromElementsOp::create(b, loc, values);
     };
     Groups groups{build({zero, count}), build({zero, any})};
-    FFNWeights weights{op.getGate(),     op.getUp(),     op.getDown(),
-                       op.getGateBias(), op.getUpBias(), op.getDownBias()};
     FailureOr<Value> result = buildFFN(b, op, x, groups, weights);
     if (failed(result))
       return failure();
@@ -655,28 +739,25 @@ struct ConvertFFN : Pattern<FFNOp> {
 
 struct ConvertMake : Pattern<RoutingMakeOp> {
   using Pattern::Pattern;
-  LogicalResult
-  matchAndRewrite(RoutingMakeOp op, Adaptor adaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(RoutingMakeOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     Value indices = withDynamicRows(b, loc, adaptor.getIndices().front());
-    Value weights = convertElements(b, loc, adaptor.getWeights().front(),
-                                    b.getF32Type());
+    Value weights =
+        convertElements(b, loc, adaptor.getWeights().front(), b.getF32Type());
     weights = withDynamicRows(b, loc, weights);
-    replaceRouting(b, op,
-                   buildIndex(b, loc, indices, weights,
-                              op.getRouting().getType()));
+    replaceRouting(
+        b, op, buildIndex(b, loc, indices, weights, op.getRouting().getType()));
     return success();
   }
 };
 
 /// moe.routing.{indices,weights,offsets}: one of the tensors.
-template <typename OpTy, unsigned part>
-struct ConvertView : Pattern<OpTy> {
+template <typename OpTy, unsigned part> struct ConvertView : Pattern<OpTy> {
   using Pattern<OpTy>::Pattern;
-  LogicalResult
-  matchAndRewrite(OpTy op, typename Pattern<OpTy>::Adaptor adaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(OpTy op,
+                                typename Pattern<OpTy>::Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
     auto type = cast<RankedTensorType>(op.getResult().getType());
     Value value = adaptor.getRouting()[part];
     if (isa<FloatType>(type.getElementType()))
@@ -688,9 +769,8 @@ struct ConvertView : Pattern<OpTy> {
 
 struct ConvertTokens : Pattern<RoutingTokensOp> {
   using Pattern::Pattern;
-  LogicalResult
-  matchAndRewrite(RoutingTokensOp op, Adaptor adaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(RoutingTokensOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     // The tensor has room for every slot; only the used part is the value.
     int64_t experts = op.getRouting().getType().getExperts();
@@ -709,9 +789,8 @@ struct ConvertTokens : Pattern<RoutingTokensOp> {
 
 struct ConvertNumTokens : Pattern<RoutingNumTokensOp> {
   using Pattern::Pattern;
-  LogicalResult
-  matchAndRewrite(RoutingNumTokensOp op, Adaptor adaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(RoutingNumTokensOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
     b.replaceOp(op, getDim(b, op.getLoc(), adaptor.getRouting()[kIndices], 0));
     return success();
   }
@@ -745,13 +824,12 @@ SmallVector<Value> buildExtendedRoute(OpBuilder &b, moek::RouteOp route,
       route.getPolicy(), route.getExperts(), static_cast<uint64_t>(always),
       capacity, route.getScheduleAttr());
   OpBuilder::InsertionGuard guard(b);
-  for (auto [from, to] :
-       {std::pair(&route.getScores(), &extended.getScores()),
-        std::pair(&route.getWeigh(), &extended.getWeigh())}) {
+  for (auto [from, to] : {std::pair(&route.getScores(), &extended.getScores()),
+                          std::pair(&route.getWeigh(), &extended.getWeigh())}) {
     Block &source = from->front();
-    Block *block = b.createBlock(
-        to, {}, source.getArgumentTypes(),
-        SmallVector<Location>(source.getNumArguments(), loc));
+    Block *block =
+        b.createBlock(to, {}, source.getArgumentTypes(),
+                      SmallVector<Location>(source.getNumArguments(), loc));
     IRMapping mapping;
     mapping.map(source.getArguments(), block->getArguments());
     for (Operation &op : source)
@@ -766,9 +844,8 @@ namespace {
 
 struct ConvertAppend : Pattern<RoutingAppendOp> {
   using Pattern::Pattern;
-  LogicalResult
-  matchAndRewrite(RoutingAppendOp op, Adaptor adaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(RoutingAppendOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     RoutingType from = op.getRouting().getType();
     RoutingType to = op.getResult().getType();
@@ -776,20 +853,19 @@ struct ConvertAppend : Pattern<RoutingAppendOp> {
     ValueRange routing = adaptor.getRouting();
     Value given;
     if (!adaptor.getWeights().empty())
-      given = withDynamicRows(
-          b, loc,
-          convertElements(b, loc, adaptor.getWeights().front(),
-                          b.getF32Type()));
+      given =
+          withDynamicRows(b, loc,
+                          convertElements(b, loc, adaptor.getWeights().front(),
+                                          b.getF32Type()));
     if (moek::RouteOp route = getExtensibleRoute(op.getRouting(), routing)) {
-      replaceRouting(b, op,
-                     buildExtendedRoute(b, route, to, appended, given,
-                                        IntegerAttr()));
+      replaceRouting(
+          b, op,
+          buildExtendedRoute(b, route, to, appended, given, IntegerAttr()));
       return success();
     }
     Value tokens = getDim(b, loc, routing[kIndices], 0);
     // The new columns: expert ids, and ones or the given weights.
-    Value idColumns =
-        buildEmptyRows(b, loc, tokens, appended, b.getI32Type());
+    Value idColumns = buildEmptyRows(b, loc, tokens, appended, b.getI32Type());
     idColumns =
         linalg::GenericOp::create(
             b, loc, idColumns.getType(), ValueRange(), ValueRange{idColumns},
@@ -797,8 +873,8 @@ struct ConvertAppend : Pattern<RoutingAppendOp> {
             SmallVector<utils::IteratorType>(2, utils::IteratorType::parallel),
             [&](OpBuilder &nb, Location nl, ValueRange) {
               Value column = linalg::IndexOp::create(nb, nl, 1);
-              column = arith::IndexCastOp::create(nb, nl, nb.getI32Type(),
-                                                  column);
+              column =
+                  arith::IndexCastOp::create(nb, nl, nb.getI32Type(), column);
               Value first = arith::ConstantOp::create(
                   nb, nl, nb.getI32IntegerAttr(from.getExperts()));
               Value id = arith::AddIOp::create(nb, nl, column, first);
@@ -806,8 +882,7 @@ struct ConvertAppend : Pattern<RoutingAppendOp> {
             })
             .getResult(0);
     if (!given) {
-      Value one =
-          arith::ConstantOp::create(b, loc, b.getF32FloatAttr(1.0f));
+      Value one = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(1.0f));
       given = buildEmptyRows(b, loc, tokens, appended, b.getF32Type());
       given = linalg::FillOp::create(b, loc, one, given).getResult(0);
     }
@@ -835,9 +910,8 @@ struct ConvertAppend : Pattern<RoutingAppendOp> {
 
 struct ConvertLimit : Pattern<RoutingLimitOp> {
   using Pattern::Pattern;
-  LogicalResult
-  matchAndRewrite(RoutingLimitOp op, Adaptor adaptor,
-                  ConversionPatternRewriter &b) const override {
+  LogicalResult matchAndRewrite(RoutingLimitOp op, Adaptor adaptor,
+                                ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     RoutingType type = op.getResult().getType();
     ValueRange routing = adaptor.getRouting();
@@ -886,17 +960,19 @@ struct ConvertLimit : Pattern<RoutingLimitOp> {
                                          count, capacity);
       Value keep = arith::AndIOp::create(b, loc, used, fits);
       Value kept = arith::SelectOp::create(b, loc, keep, expert, unused);
-      Value keptWeight = arith::SelectOp::create(b, loc, keep, weight, noWeight);
+      Value keptWeight =
+          arith::SelectOp::create(b, loc, keep, weight, noWeight);
       Value step = arith::SelectOp::create(b, loc, used, oneI32, zeroI32);
       Value next = arith::AddIOp::create(b, loc, count, step);
       Value indices = tensor::InsertOp::create(b, loc, kept, at[0], place);
-      Value weights = tensor::InsertOp::create(b, loc, keptWeight, at[1], place);
+      Value weights =
+          tensor::InsertOp::create(b, loc, keptWeight, at[1], place);
       Value bins = tensor::InsertOp::create(b, loc, next, at[2], bin);
       scf::YieldOp::create(b, loc, ValueRange{indices, weights, bins});
     }
-    replaceRouting(b, op,
-                   buildIndex(b, loc, slots.getResult(0), slots.getResult(1),
-                              type));
+    replaceRouting(
+        b, op,
+        buildIndex(b, loc, slots.getResult(0), slots.getResult(1), type));
     return success();
   }
 };
@@ -918,13 +994,13 @@ void moe::populateRoutingTypeConversion(TypeConverter &converter) {
 
 void moe::populateMoeToMoekPatterns(const TypeConverter &converter,
                                     RewritePatternSet &patterns) {
-  patterns.add<ConvertRouter, ConvertDispatch, ConvertExpert, ConvertCombine,
-               ConvertFFN, ConvertMake, ConvertTokens, ConvertNumTokens,
-               ConvertAppend, ConvertLimit,
-               ConvertView<RoutingIndicesOp, kIndices>,
-               ConvertView<RoutingWeightsOp, kWeights>,
-               ConvertView<RoutingOffsetsOp, kOffsets>>(converter,
-                                                        patterns.getContext());
+  patterns
+      .add<ConvertRouter, ConvertDispatch, ConvertExpert, ConvertCombine,
+           ConvertFFN, ConvertMake, ConvertTokens, ConvertNumTokens,
+           ConvertAppend, ConvertLimit, ConvertView<RoutingIndicesOp, kIndices>,
+           ConvertView<RoutingWeightsOp, kWeights>,
+           ConvertView<RoutingOffsetsOp, kOffsets>>(converter,
+                                                    patterns.getContext());
 }
 
 namespace {
@@ -986,8 +1062,7 @@ struct ConvertMoeToMoek : moe::impl::ConvertMoeToMoekBase<ConvertMoeToMoek> {
   /// Kernels compute in f32: rounding f64 could select other experts.
   static LogicalResult checkTypes(Operation *root) {
     WalkResult result = root->walk([&](Operation *op) {
-      if (!isa_and_nonnull<MoeDialect>(op->getDialect()) ||
-          isa<YieldOp>(op))
+      if (!isa_and_nonnull<MoeDialect>(op->getDialect()) || isa<YieldOp>(op))
         return WalkResult::advance();
       for (Value value : op->getOperands())
         if (auto type = dyn_cast<RankedTensorType>(value.getType());

@@ -37,7 +37,8 @@ static SmallVector<GroupedMatmulOp> getMatmuls(linalg::LinalgOp op) {
   return matmuls;
 }
 
-/// Why the elementwise `op` cannot be an epilogue of `matmuls`; empty if it can.
+/// Why the elementwise `op` cannot be an epilogue of `matmuls`; empty if it
+/// can.
 static std::string whyNot(linalg::LinalgOp op,
                           ArrayRef<GroupedMatmulOp> matmuls) {
   if (!op.hasPureTensorSemantics() || op->getNumResults() != 1)

@@ -42,15 +42,18 @@ static std::string whyNot(GatherOp op) {
              ", not only as 'lhs' of moek.grouped_matmul";
     if (matmul.getGather())
       return "a matmul that reads its rows gathers by itself already";
-    if (matmul.getOffsets() != op.getOffsets())
+    // Experts of a layer with several kinds of bodies use a part of the groups.
+    Value offsets = matmul.getOffsets();
+    if (auto slice = offsets.getDefiningOp<tensor::ExtractSliceOp>())
+      offsets = slice.getSource();
+    if (offsets != op.getOffsets())
       return "a matmul that reads its rows has other groups";
   }
   return {};
 }
 
 static void fuse(RewriterBase &b, GatherOp op) {
-  for (Operation *user :
-       llvm::to_vector(op.getResult(0).getUsers())) {
+  for (Operation *user : llvm::to_vector(op.getResult(0).getUsers())) {
     auto matmul = cast<GroupedMatmulOp>(user);
     b.modifyOpInPlace(matmul, [&] {
       matmul.getLhsMutable().assign(op.getX());

@@ -95,8 +95,7 @@ namespace {
 /// The computation that moves into one moek.route.
 class Scores {
 public:
-  explicit Scores(RouteOp route)
-      : route(route), experts(route.getExperts()) {}
+  explicit Scores(RouteOp route) : route(route), experts(route.getExperts()) {}
 
   /// Decides what moves. The values that stay with the reason for it are in
   /// `missed`.
@@ -349,8 +348,8 @@ Value Scores::buildSoftmax(OpBuilder &b, linalg::SoftmaxOp op) {
     Value scalar = vector::ReductionOp::create(b, loc, kind, v, flags);
     return vector::BroadcastOp::create(b, loc, type, scalar);
   };
-  Value largest = reduce(vector::CombiningKind::MAXIMUMF, x,
-                         arith::FastMathFlags::none);
+  Value largest =
+      reduce(vector::CombiningKind::MAXIMUMF, x, arith::FastMathFlags::none);
   Value shifted = arith::SubFOp::create(b, loc, x, largest);
   Value e = math::ExpOp::create(b, loc, shifted);
   // The order of this sum is the lowering's, the same for every token.
@@ -380,9 +379,9 @@ void Scores::rewrite(RewriterBase &b) {
     OpBuilder::InsertionGuard guard(b);
     auto type = VectorType::get({experts}, b.getF32Type());
     unsigned count = rows.size() + vectors.size() + (x ? 1 : 0);
-    Block *block = b.createBlock(&fused.getScores(), {},
-                                 SmallVector<Type>(count, type),
-                                 SmallVector<Location>(count, loc));
+    Block *block =
+        b.createBlock(&fused.getScores(), {}, SmallVector<Type>(count, type),
+                      SmallVector<Location>(count, loc));
     unsigned next = 0;
     Value logits = x ? block->getArgument(next++) : Value();
     if (projection)
