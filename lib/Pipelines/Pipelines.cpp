@@ -10,6 +10,7 @@
 
 #include "moe-mlir/Pipelines/Pipelines.h"
 
+#include "moe-mlir/Conversion/LinalgToVector/Passes.h"
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
 #include "moe-mlir/Conversion/MoekToVector/Passes.h"
 #include "moe-mlir/Lowering/Passes.h"
@@ -80,17 +81,23 @@ void moe::buildPlannedPipeline(OpPassManager &pm,
 void moe::buildOrdinaryIRPipeline(OpPassManager &pm) {
   pm.addPass(createDecomposeAggregatesPass());
   pm.addPass(createConvertTensorToLinalgPass());
+  pm.addNestedPass<func::FuncOp>(createFuseElementwise());
+  // Sizes then follow from arguments, which the workspace's size needs.
+  pm.addPass(memref::createResolveShapedTypeResultDimsPass());
 }
 
 void moe::buildOrdinaryBufferPipeline(OpPassManager &pm) {
-  pm.addPass(createConvertLinalgToLoopsPass());
   pm.addNestedPass<func::FuncOp>(createForallToParallelLoopPass());
+  pm.addNestedPass<func::FuncOp>(createConvertLinalgToVector());
+  pm.addPass(createConvertLinalgToLoopsPass());
+  pm.addPass(createConvertVectorToSCFPass());
 }
 
 void moe::buildBufferizedPipeline(OpPassManager &pm,
                                   const PipelineOptions &options) {
   buildOrdinaryIRPipeline(pm);
   cleanUp(pm);
+  pm.addNestedPass<func::FuncOp>(createUnshareFills());
   pm.addPass(createProtectArgumentsPass());
   pm.addPass(bufferization::createEmptyTensorEliminationPass());
   bufferization::OneShotBufferizePassOptions bufferize;
@@ -108,9 +115,11 @@ void moe::buildBufferizedPipeline(OpPassManager &pm,
 
 void moe::buildVectorPipeline(OpPassManager &pm,
                               const PipelineOptions &options) {
-  pm.addPass(createConvertMoekToVector());
+  // Ordinary IR first: its patterns then need not look at the kernels' code,
+  // which is large and needs none of them.
   buildOrdinaryBufferPipeline(pm);
   pm.addPass(createExpandCopiesPass());
+  pm.addPass(createConvertMoekToVector());
   cleanUp(pm);
   verify(pm, Stage::Vector);
 }
@@ -123,13 +132,12 @@ void moe::buildRuntimePipeline(OpPassManager &pm,
   EmitEntryPointsPassOptions entries;
   entries.suffix = options.suffix;
   pm.addPass(createEmitEntryPointsPass(entries));
-  cleanUp(pm);
+  pm.addPass(createCSEPass());
   verify(pm, Stage::Runtime);
 }
 
 void moe::buildLLVMPipeline(OpPassManager &pm,
                             const PipelineOptions &options) {
-  pm.addPass(createConvertVectorToSCFPass());
   pm.addPass(createApproximateVectorMathPass());
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.addPass(createLowerAffinePass());
