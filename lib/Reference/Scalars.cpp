@@ -395,14 +395,14 @@ LogicalResult executeElementwise(Machine &machine, Operation *op,
     arrays.push_back(datum.array);
     args[i] = datum.scalar;
   }
+  // A select by one bit takes either value whole, whatever it is.
+  if (isa<arith::SelectOp>(op) && !arrays[0]) {
+    machine.set(op->getResult(0),
+                machine.get(op->getOperand(args[0].i ? 1 : 2)));
+    return success();
+  }
   Type type = op->getResult(0).getType();
   if (!isa<ShapedType>(type)) {
-    // Only arith.select carries things that are not numbers.
-    if (isa<arith::SelectOp>(op) && !type.isIntOrIndexOrFloat()) {
-      machine.set(op->getResult(0),
-                  machine.get(op->getOperand(args[0].i ? 1 : 2)));
-      return success();
-    }
     if (!scalarOp.apply(args.data(), result))
       return emitUndefined(op);
     machine.set(op->getResult(0), result);

@@ -77,7 +77,7 @@ func.func @loops() -> tensor<?xf32> {
   return %g : tensor<?xf32>
 }
 
-// CHECK: errors.mlir:[[#@LINE+5]]:{{.*}}error: 'moe.routing.make' op sends token 1 to expert 4 in slot 0; experts are 0 to 3
+// CHECK: errors.mlir:[[#@LINE+4]]:{{.*}}error: 'moe.routing.make' op sends token 1 to expert 4 in slot 0; experts are 0 to 3
 func.func @expert_range() -> tensor<2x1xi32> {
   %i = call @two_experts() : () -> tensor<2x1xi32>
   %w = arith.constant dense<1.0> : tensor<2x1xf32>
