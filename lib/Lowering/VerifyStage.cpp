@@ -92,7 +92,9 @@ struct VerifyStage : moe::impl::VerifyStagePassBase<VerifyStage> {
       getOperation().emitError() << "unknown stage '" << stage << "'";
       return signalPassFailure();
     }
-    WalkResult result = getOperation().walk([&](Operation *op) {
+    // Outer operations first: they say more than their terminators.
+    WalkResult result = getOperation().walk<WalkOrder::PreOrder>([&](
+                                                           Operation *op) {
       std::optional<StringRef> reason = check(op);
       if (!reason)
         return WalkResult::advance();

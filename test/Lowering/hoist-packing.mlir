@@ -1,0 +1,61 @@
+// RUN: moe-opt %s --split-input-file --moek-hoist-packing --verify-diagnostics | FileCheck %s
+
+// Gate and up of the routed and of a shared expert become one argument, the
+// router keeps its plain form for its other use.
+// CHECK-LABEL: func.func @layer(
+// CHECK-SAME: %[[X:[^:]*]]: tensor<?x64xf32> {moe.dims = ["T"], moe.name = "x"}
+// CHECK-SAME: tensor<1x1x64x32x1xf32> {moe.name = "router.weight.packed"
+// CHECK-SAME: moe.packed = {columns = 32 : i64, dtype = "f32", experts = 1 : i64, interleave = 0 : i64, k_block = 1 : i64, k_padded = 64 : i64, layout = "panels", n_padded = 32 : i64,
+// CHECK-SAME: sources = [{dtype = "f32", first_expert = 0 : i64, name = "router.weight", part = 0 : i64, shape = [8, 64]}]}
+// CHECK-SAME: tensor<8x64xf32> {moe.name = "router.weight"}
+// CHECK-SAME: %[[P:[^:]*]]: tensor<9x2x32x32x2xbf16> {moe.name = "experts.gate_up"
+// CHECK-SAME: experts = 9 : i64, interleave = 16 : i64, k_block = 2 : i64, k_padded = 64 : i64, layout = "panels", n_padded = 64 : i64,
+// CHECK-SAME: {{{.*}}first_expert = 0 : i64, name = "experts.gate_proj", part = 0 : i64
+// CHECK-SAME: {{{.*}}first_expert = 0 : i64, name = "experts.up_proj", part = 1 : i64
+// CHECK-SAME: {{{.*}}first_expert = 8 : i64, name = "shared.gate_proj", part = 0 : i64, shape = [32, 64]}
+// CHECK-SAME: {{{.*}}first_expert = 8 : i64, name = "shared.up_proj", part = 1 : i64
+// CHECK-SAME: attributes {moe.model_interface = [{name = "x", type = tensor<?x64xf32>}, {name = "router.weight", type = tensor<8x64xf32>}
+// CHECK-NOT: moek.pack
+// CHECK: return %{{.*}}, %[[P]], %{{.*}} :
+func.func @layer(%x: tensor<?x64xf32> {moe.name = "x", moe.dims = ["T"]},
+    %wr: tensor<8x64xf32> {moe.name = "router.weight"},
+    %g: tensor<8x32x64xbf16> {moe.name = "experts.gate_proj"},
+    %u: tensor<8x32x64xbf16> {moe.name = "experts.up_proj"},
+    %sg: tensor<32x64xbf16> {moe.name = "shared.gate_proj"},
+    %su: tensor<32x64xbf16> {moe.name = "shared.up_proj"})
+    -> (tensor<1x1x64x32x1xf32>, tensor<9x2x32x32x2xbf16>, tensor<8x64xf32>) {
+  %r = moek.pack %wr layout <columns = 32, k_block = 1, interleave = 0>
+      : tensor<8x64xf32> -> tensor<1x1x64x32x1xf32>
+  %sg3 = tensor.expand_shape %sg [[0, 1], [2]] output_shape [1, 32, 64] : tensor<32x64xbf16> into tensor<1x32x64xbf16>
+  %su3 = tensor.expand_shape %su [[0, 1], [2]] output_shape [1, 32, 64] : tensor<32x64xbf16> into tensor<1x32x64xbf16>
+  %p = moek.pack %g, %u, %sg3, %su3 layout <columns = 32, k_block = 2, interleave = 16>
+      : tensor<8x32x64xbf16>, tensor<8x32x64xbf16>, tensor<1x32x64xbf16>, tensor<1x32x64xbf16>
+        -> tensor<9x2x32x32x2xbf16>
+  return %r, %p, %wr : tensor<1x1x64x32x1xf32>, tensor<9x2x32x32x2xbf16>, tensor<8x64xf32>
+}
+
+// -----
+
+func.func @computed(%w: tensor<1x32x64xf32> {moe.name = "w"}) -> tensor<1x1x64x32x1xf32> {
+  // expected-note@+1 {{computed here}}
+  %d = arith.addf %w, %w : tensor<1x32x64xf32>
+  // expected-error@+1 {{operand #0 is not an argument of the function, so that it cannot be packed ahead of time}}
+  %p = moek.pack %d layout <columns = 32, k_block = 1, interleave = 0> : tensor<1x32x64xf32> -> tensor<1x1x64x32x1xf32>
+  return %p : tensor<1x1x64x32x1xf32>
+}
+
+// -----
+
+func.func @unnamed(%w: tensor<1x32x64xf32>) -> tensor<1x1x64x32x1xf32> {
+  // expected-error@+1 {{which has no `moe.name`: weights files are packed by name}}
+  %p = moek.pack %w layout <columns = 32, k_block = 1, interleave = 0> : tensor<1x32x64xf32> -> tensor<1x1x64x32x1xf32>
+  return %p : tensor<1x1x64x32x1xf32>
+}
+
+// -----
+
+func.func private @helper(%w: tensor<1x32x64xf32> {moe.name = "w"}) -> tensor<1x1x64x32x1xf32> {
+  // expected-error@+1 {{packs weights in a function that is no entry point}}
+  %p = moek.pack %w layout <columns = 32, k_block = 1, interleave = 0> : tensor<1x32x64xf32> -> tensor<1x1x64x32x1xf32>
+  return %p : tensor<1x1x64x32x1xf32>
+}
