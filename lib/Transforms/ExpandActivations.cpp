@@ -30,9 +30,10 @@ struct ExpandActivations : moe::impl::ExpandActivationsBase<ExpandActivations> {
     IRRewriter rewriter(&getContext());
     WalkResult result = getOperation()->walk([&](Operation *op) {
       LogicalResult expanded = success();
-      if (auto ffn = dyn_cast<moe::FFNOp>(op))
+      if (auto ffn = dyn_cast<moe::FFNOp>(op); ffn && ffn.getActivation())
         expanded = ffn.expandActivation(rewriter);
-      else if (auto router = dyn_cast<moe::RouterOp>(op))
+      else if (auto router = dyn_cast<moe::RouterOp>(op);
+               router && router.getWeighing())
         expanded = router.expandWeighing(rewriter);
       return failed(expanded) ? WalkResult::interrupt() : WalkResult::advance();
     });
