@@ -11,10 +11,10 @@
 
 #include "Models.h"
 #include "SpecMath.h"
+#include "mlir/IR/DialectRegistry.h"
 #include "moe-mlir/Reference/Interpreter.h"
 #include "moe-mlir/Reference/ReferenceInterfaces.h"
 #include "moe/Moe.h"
-#include "mlir/IR/DialectRegistry.h"
 #include <cmath>
 
 using namespace llvm;
@@ -45,10 +45,8 @@ struct ClampedSwigluModel
                                                       ClampedSwigluAttr> {
   double activate(Attribute attribute, ArrayRef<double> args) const {
     auto swiglu = cast<ClampedSwigluAttr>(attribute);
-    return clampedSwiglu(args.front(), args.back(),
-                         swiglu.getAlpha(),
-                         swiglu.getLimit(),
-                         swiglu.getOffset());
+    return clampedSwiglu(args.front(), args.back(), swiglu.getAlpha(),
+                         swiglu.getLimit(), swiglu.getOffset());
   }
 };
 

@@ -1,4 +1,4 @@
-//===- ControlFlow.cpp - func, scf and affine in the interpreter -*- C++ -*-===//
+//===- ControlFlow.cpp - func, scf and affine interpreted -*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -33,8 +33,8 @@ static LogicalResult executeCall(Machine &machine, func::CallOp op) {
   auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(
       op, op.getCalleeAttr());
   if (!callee)
-    return op.emitOpError("calls @") << op.getCallee()
-                                   << ", which is no function of this module";
+    return op.emitOpError("calls @")
+           << op.getCallee() << ", which is no function of this module";
   FailureOr<SmallVector<Datum>> results =
       machine.call(callee, getAll(machine, op.getOperands()), op.getLoc());
   if (failed(results))
@@ -79,8 +79,7 @@ static LogicalResult executeFor(Machine &machine, scf::ForOp op) {
   for (int64_t i = lower; i < upper; i += step) {
     SmallVector<Datum> arguments{Datum(makeInt(i))};
     append_range(arguments, carried);
-    FailureOr<SmallVector<Datum>> next =
-        machine.run(op.getRegion(), arguments);
+    FailureOr<SmallVector<Datum>> next = machine.run(op.getRegion(), arguments);
     if (failed(next))
       return failure();
     carried = std::move(*next);
@@ -92,8 +91,7 @@ static LogicalResult executeFor(Machine &machine, scf::ForOp op) {
 static LogicalResult executeWhile(Machine &machine, scf::WhileOp op) {
   SmallVector<Datum> carried = getAll(machine, op.getInits());
   while (true) {
-    FailureOr<SmallVector<Datum>> before =
-        machine.run(op.getBefore(), carried);
+    FailureOr<SmallVector<Datum>> before = machine.run(op.getBefore(), carried);
     if (failed(before))
       return failure();
     // scf.condition: the condition, then what goes on.
@@ -111,9 +109,9 @@ static LogicalResult executeWhile(Machine &machine, scf::WhileOp op) {
 }
 
 /// Values of the results of an affine map.
-static FailureOr<SmallVector<int64_t>>
-evaluateMap(Machine &machine, Operation *op, AffineMap map,
-            ValueRange operands) {
+static FailureOr<SmallVector<int64_t>> evaluateMap(Machine &machine,
+                                                   Operation *op, AffineMap map,
+                                                   ValueRange operands) {
   SmallVector<Attribute> constants;
   for (Value operand : operands)
     constants.push_back(IntegerAttr::get(IndexType::get(op->getContext()),

@@ -161,7 +161,7 @@ FailureOr<ArrayPtr> Machine::constant(Operation *op, ElementsAttr elements) {
       raw = dense.getRawData();
   } else {
     return op->emitOpError("has a constant that is neither dense nor a dense "
-                         "resource; the interpreter reads only these");
+                           "resource; the interpreter reads only these");
   }
   if (!raw.empty()) {
     HostTensor storage;
@@ -257,9 +257,8 @@ FailureOr<SmallVector<Datum>> Machine::run(Region &region,
   return SmallVector<Datum>();
 }
 
-FailureOr<SmallVector<Datum>> Machine::call(func::FuncOp func,
-                                            ArrayRef<Datum> arguments,
-                                            Location where) {
+FailureOr<SmallVector<Datum>>
+Machine::call(func::FuncOp func, ArrayRef<Datum> arguments, Location where) {
   if (func.isDeclaration())
     return emitError(where) << "calls @" << func.getSymName()
                             << ", which has no body to interpret";
@@ -329,20 +328,19 @@ static LogicalResult checkArgument(func::FuncOp func, unsigned index,
   Type type = func.getArgumentTypes()[index];
   auto tensor = dyn_cast<RankedTensorType>(type);
   if (!tensor && !type.isIntOrIndexOrFloat())
-    return func.emitError() << describeArgument(func, index) << " has type "
-                            << type
-                            << "; the interpreter takes ranked tensors, "
-                               "floats, integers and index";
+    return func.emitError()
+           << describeArgument(func, index) << " has type " << type
+           << "; the interpreter takes ranked tensors, "
+              "floats, integers and index";
   Type element = getElementTypeOrSelf(type);
   if (!represents(argument.dtype, element))
     return func.emitError() << describeArgument(func, index) << " has type "
-                            << type << " and was given "
-                            << argument.describe();
+                            << type << " and was given " << argument.describe();
   if (!tensor) {
     if (argument.numElements() != 1)
-      return func.emitError() << describeArgument(func, index) << " has type "
-                              << type << " and was given "
-                              << argument.describe();
+      return func.emitError()
+             << describeArgument(func, index) << " has type " << type
+             << " and was given " << argument.describe();
     return success();
   }
   if (failed(checkShape(func, tensor, argument.shape,
@@ -359,8 +357,8 @@ static LogicalResult checkArgument(func::FuncOp func, unsigned index,
     auto name = dyn_cast<StringAttr>(dims[next++]);
     if (!name)
       continue;
-    auto [it, isNew] = namedSizes.try_emplace(name.getValue(),
-                                              argument.shape[d]);
+    auto [it, isNew] =
+        namedSizes.try_emplace(name.getValue(), argument.shape[d]);
     if (!isNew && it->second != argument.shape[d])
       return func.emitError()
              << describeArgument(func, index) << " has size "
@@ -415,7 +413,7 @@ FailureOr<std::vector<HostTensor>> interpret(func::FuncOp func,
                                              const Options &options) {
   if (args.size() != func.getNumArguments())
     return func.emitOpError() << "takes " << func.getNumArguments()
-                            << " arguments and was given " << args.size();
+                              << " arguments and was given " << args.size();
   StringMap<int64_t> namedSizes;
   SmallVector<Datum> arguments;
   for (auto [i, argument] : enumerate(args)) {
@@ -441,9 +439,8 @@ FailureOr<std::vector<HostTensor>> interpret(func::FuncOp func,
   std::vector<HostTensor> results;
   for (auto [i, datum] : enumerate(*returned)) {
     Type type = func.getResultTypes()[i];
-    if (datum.array &&
-        failed(checkShape(func, type, datum.array->shape,
-                          ("result #" + Twine(i)).str())))
+    if (datum.array && failed(checkShape(func, type, datum.array->shape,
+                                         ("result #" + Twine(i)).str())))
       return failure();
     results.push_back(makeResult(datum, type));
     if (auto name = func.getResultAttrOfType<StringAttr>(i, "moe.name"))

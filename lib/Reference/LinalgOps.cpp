@@ -224,9 +224,9 @@ static bool executeMatmul(Machine &machine, linalg::LinalgOp op,
   int64_t rows = sizes[0], columns = sizes[1], depth = sizes[2];
   std::vector<double> x(rows * depth);
   loadFloats(*accesses[0].array, 0, rows * depth, x.data());
-  (transposed ? addProductTransposed : addProduct)(
-      x.data(), rows, *accesses[1].array, columns, depth, out.dataAs<double>(),
-      machine.options.numThreads);
+  (transposed ? addProductTransposed
+              : addProduct)(x.data(), rows, *accesses[1].array, columns, depth,
+                            out.dataAs<double>(), machine.options.numThreads);
   return true;
 }
 
@@ -282,7 +282,7 @@ static LogicalResult executeStructured(Machine &machine, linalg::LinalgOp op) {
     access.scalar = machine.get(operand.get()).scalar;
     if (access.map.getNumSymbols())
       return op.emitOpError("has symbols in its indexing maps, which are not "
-                          "interpreted");
+                            "interpreted");
     if (op.isDpsInit(&operand)) {
       FailureOr<MutableArrayPtr> out = machine.copyOf(op, *access.array);
       if (failed(out))

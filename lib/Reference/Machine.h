@@ -13,8 +13,8 @@
 #define MOE_LIB_REFERENCE_MACHINE_H
 
 #include "Values.h"
-#include "moe-mlir/Reference/Interpreter.h"
 #include "mlir/IR/Operation.h"
+#include "moe-mlir/Reference/Interpreter.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/StringMap.h"
 #include <functional>
@@ -25,12 +25,12 @@ class Machine;
 
 class HandlerTable {
 public:
-  using Handler = std::function<llvm::LogicalResult(Machine &, mlir::Operation *)>;
+  using Handler =
+      std::function<llvm::LogicalResult(Machine &, mlir::Operation *)>;
 
   /// `handler(Machine &, OpT)` returns a LogicalResult and has emitted an
   /// error when it fails.
-  template <typename OpT, typename Fn>
-  void add(Fn handler) {
+  template <typename OpT, typename Fn> void add(Fn handler) {
     handlers[OpT::getOperationName()] = [handler](Machine &machine,
                                                   mlir::Operation *op) {
       return handler(machine, llvm::cast<OpT>(op));
@@ -85,13 +85,12 @@ public:
 
   /// A zero-filled array for values of `type` (F64 or I64); an error at `op`
   /// when the shape is negative or there is no memory for it.
-  llvm::FailureOr<MutableArrayPtr> allocate(mlir::Operation *op,
-                                            mlir::Type type,
-                                            llvm::ArrayRef<int64_t> shape);
-  /// Like that, in the storage type of `like`.
   llvm::FailureOr<MutableArrayPtr>
-  allocateLike(mlir::Operation *op, const HostTensor &like,
-               llvm::ArrayRef<int64_t> shape);
+  allocate(mlir::Operation *op, mlir::Type type, llvm::ArrayRef<int64_t> shape);
+  /// Like that, in the storage type of `like`.
+  llvm::FailureOr<MutableArrayPtr> allocateLike(mlir::Operation *op,
+                                                const HostTensor &like,
+                                                llvm::ArrayRef<int64_t> shape);
   /// A copy of `array` that handlers can store to (F64 or I64).
   llvm::FailureOr<MutableArrayPtr> copyOf(mlir::Operation *op,
                                           const HostTensor &array);

@@ -77,7 +77,8 @@ static LogicalResult weigh(Machine &machine, RouterOp op,
 }
 
 static LogicalResult executeRouter(Machine &machine, RouterOp op) {
-  auto policy = dyn_cast<ReferencePolicyAttrInterface>(Attribute(op.getPolicy()));
+  auto policy =
+      dyn_cast<ReferencePolicyAttrInterface>(Attribute(op.getPolicy()));
   if (!policy)
     return emitNoModel(op, op.getPolicy(), "ReferencePolicyAttrInterface");
   ArrayPtr select = machine.getArray(op.getSelect());
@@ -106,8 +107,7 @@ static LogicalResult executeRouter(Machine &machine, RouterOp op) {
         return op.emitOpError("policy chose expert ")
                << chosen[s] << " of " << routing.experts << " for token " << t;
       if (chosen[s] >= 0)
-        values[s] =
-            loadElement(*weights, t * routing.experts + chosen[s]).f;
+        values[s] = loadElement(*weights, t * routing.experts + chosen[s]).f;
     }
     if (failed(weigh(machine, op, values)))
       return failure();
@@ -127,8 +127,7 @@ static LogicalResult executeMake(Machine &machine, RoutingMakeOp op) {
     return op.emitOpError("has indices of shape ")
            << formatShape(indices->shape) << " and weights of shape "
            << formatShape(weights->shape) << "; they have to be alike";
-  Routing routing =
-      makeRouting(indices->shape[0], op.getRouting().getType());
+  Routing routing = makeRouting(indices->shape[0], op.getRouting().getType());
   for (int64_t t = 0; t < routing.tokens; ++t) {
     SmallDenseSet<int64_t> seen;
     for (int64_t s = 0; s < routing.slots; ++s) {
@@ -303,8 +302,8 @@ static LogicalResult executeExpert(Machine &machine, ExpertOp op) {
       for (Value weight : op.getGroupWeights(g)) {
         ArrayPtr all = machine.getArray(weight);
         ArrayRef<int64_t> slice = ArrayRef(all->shape).drop_front();
-        arguments.push_back(viewOf(
-            *all, (e - op.getGroupBegin(g)) * productOf(slice), slice));
+        arguments.push_back(
+            viewOf(*all, (e - op.getGroupBegin(g)) * productOf(slice), slice));
       }
       FailureOr<SmallVector<Datum>> results =
           machine.run(op.getGroups()[g], arguments);
@@ -472,8 +471,7 @@ static LogicalResult executeFFN(Machine &machine, FFNOp op) {
   if (failed(down))
     return failure();
   machine.set(op.getResult(), *down);
-  return checkShape(op, op.getResult().getType(), (*down)->shape,
-                    "the result");
+  return checkShape(op, op.getResult().getType(), (*down)->shape, "the result");
 }
 
 void addMoeOps(HandlerTable &table) {

@@ -40,8 +40,8 @@ void dotTile(const double *const *x, const double *const *w, int64_t depth,
         lanes[r][c][k - whole] += x[r][k] * w[c][k];
   for (int r = 0; r < R; ++r)
     for (int c = 0; c < C; ++c)
-      sums[r][c] = (lanes[r][c][0] + lanes[r][c][1]) +
-                   (lanes[r][c][2] + lanes[r][c][3]);
+      sums[r][c] =
+          (lanes[r][c][0] + lanes[r][c][1]) + (lanes[r][c][2] + lanes[r][c][3]);
 }
 
 template <int R, int C>
@@ -60,8 +60,7 @@ void addTile(const double *x, const double *w, int64_t depth, double *out,
 }
 
 /// Small products are not worth a thread.
-int threadsFor(int64_t rows, int64_t columns, int64_t depth,
-               unsigned threads) {
+int threadsFor(int64_t rows, int64_t columns, int64_t depth, unsigned threads) {
   return rows * columns * depth < (1 << 18) ? 1 : static_cast<int>(threads);
 }
 
@@ -98,8 +97,7 @@ void addProductTransposed(const double *x, int64_t rows,
 }
 
 void addProduct(const double *x, int64_t rows, const HostTensor &weights,
-                int64_t columns, int64_t depth, double *out,
-                unsigned threads) {
+                int64_t columns, int64_t depth, double *out, unsigned threads) {
   constexpr int64_t kWide = 256;
   auto block = [&](int64_t index) {
     int64_t begin = index * kWide;

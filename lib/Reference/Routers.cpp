@@ -44,8 +44,7 @@ struct GroupTopKModel
         policy.getKeep() > policy.getGroups() || policy.getK() > experts ||
         (isTop2 && experts / policy.getGroups() < 2))
       return failure();
-    selectGroupTopK(scores, policy.getK(), policy.getGroups(),
-                    policy.getKeep(),
+    selectGroupTopK(scores, policy.getK(), policy.getGroups(), policy.getKeep(),
                     isTop2 ? GroupScore::Top2 : GroupScore::Max, slots);
     return success();
   }

@@ -11,11 +11,11 @@
 
 #include "Scalars.h"
 #include "SpecMath.h"
-#include "moe-mlir/Support/FloatConversions.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/BuiltinAttributes.h"
+#include "moe-mlir/Support/FloatConversions.h"
 #include <cmath>
 
 using namespace llvm;
@@ -170,18 +170,17 @@ struct Entry {
       }}
 /// Divisions: `S` and `U` are the operands as signed and unsigned numbers.
 #define MOE_DIVISION(OP, EXPRESSION)                                           \
-  table[OP::getOperationName()] = {                                            \
-      [](const ScalarOp &op, Args a, Scalar &result) {                         \
-        int64_t x = asSigned(a[0].i, op.width), y = asSigned(a[1].i, op.width);\
-        uint64_t ux = asUnsigned(a[0].i, op.width);                            \
-        uint64_t uy = asUnsigned(a[1].i, op.width);                            \
-        (void)x, (void)ux;                                                     \
-        if (uy == 0 || (x == INT64_MIN && y == -1))                            \
-          return false;                                                        \
-        result.i = wrapInteger(static_cast<int64_t>(EXPRESSION),               \
-                               op.resultWidth);                                \
-        return true;                                                           \
-      }}
+  table[OP::getOperationName()] = {[](const ScalarOp &op, Args a,              \
+                                      Scalar &result) {                        \
+    int64_t x = asSigned(a[0].i, op.width), y = asSigned(a[1].i, op.width);    \
+    uint64_t ux = asUnsigned(a[0].i, op.width);                                \
+    uint64_t uy = asUnsigned(a[1].i, op.width);                                \
+    (void)x, (void)ux;                                                         \
+    if (uy == 0 || (x == INT64_MIN && y == -1))                                \
+      return false;                                                            \
+    result.i = wrapInteger(static_cast<int64_t>(EXPRESSION), op.resultWidth);  \
+    return true;                                                               \
+  }}
 
 void addFloatOps(StringMap<Entry> &table) {
   MOE_FLOAT(arith::AddFOp, a[0].f + a[1].f);
@@ -258,12 +257,12 @@ void addIntOps(StringMap<Entry> &table) {
   MOE_INT(arith::ShRSIOp,
           asSigned(a[0].i, op.width) >>
               std::min<uint64_t>(asUnsigned(a[1].i, op.width), 63));
-  MOE_INT(arith::MaxSIOp, asSigned(a[0].i, op.width) > asSigned(a[1].i, op.width)
-                              ? a[0].i
-                              : a[1].i);
-  MOE_INT(arith::MinSIOp, asSigned(a[0].i, op.width) < asSigned(a[1].i, op.width)
-                              ? a[0].i
-                              : a[1].i);
+  MOE_INT(arith::MaxSIOp,
+          asSigned(a[0].i, op.width) > asSigned(a[1].i, op.width) ? a[0].i
+                                                                  : a[1].i);
+  MOE_INT(arith::MinSIOp,
+          asSigned(a[0].i, op.width) < asSigned(a[1].i, op.width) ? a[0].i
+                                                                  : a[1].i);
   MOE_INT(arith::MaxUIOp,
           asUnsigned(a[0].i, op.width) > asUnsigned(a[1].i, op.width) ? a[0].i
                                                                       : a[1].i);
@@ -278,15 +277,15 @@ void addIntOps(StringMap<Entry> &table) {
   MOE_DIVISION(arith::CeilDivSIOp, x / y + (x % y != 0 && (x < 0) == (y < 0)));
   MOE_DIVISION(arith::CeilDivUIOp, ux / uy + (ux % uy != 0));
 
-  MOE_INT(math::AbsIOp, a[0].i < 0 ? static_cast<int64_t>(
-                                         -static_cast<uint64_t>(a[0].i))
-                                   : a[0].i);
+  MOE_INT(math::AbsIOp,
+          a[0].i < 0 ? static_cast<int64_t>(-static_cast<uint64_t>(a[0].i))
+                     : a[0].i);
   MOE_INT(math::IPowIOp, powerOf(a[0].i, a[1].i));
   MOE_INT(math::CountLeadingZerosOp,
           countl_zero(asUnsigned(a[0].i, op.width)) - (64 - int64_t(op.width)));
-  MOE_INT(math::CountTrailingZerosOp,
-          std::min<int64_t>(countr_zero(asUnsigned(a[0].i, op.width)),
-                            op.width));
+  MOE_INT(
+      math::CountTrailingZerosOp,
+      std::min<int64_t>(countr_zero(asUnsigned(a[0].i, op.width)), op.width));
   MOE_INT(math::CtPopOp, popcount(asUnsigned(a[0].i, op.width)));
 }
 
@@ -331,7 +330,8 @@ void addConversionsAndComparisons(StringMap<Entry> &table) {
         return true;
       },
       [](Operation *op, ScalarOp &scalarOp) {
-        scalarOp.code = static_cast<int64_t>(cast<arith::CmpFOp>(op).getPredicate());
+        scalarOp.code =
+            static_cast<int64_t>(cast<arith::CmpFOp>(op).getPredicate());
         return true;
       }};
   table[arith::CmpIOp::getOperationName()] = {
@@ -340,7 +340,8 @@ void addConversionsAndComparisons(StringMap<Entry> &table) {
         return true;
       },
       [](Operation *op, ScalarOp &scalarOp) {
-        scalarOp.code = static_cast<int64_t>(cast<arith::CmpIOp>(op).getPredicate());
+        scalarOp.code =
+            static_cast<int64_t>(cast<arith::CmpIOp>(op).getPredicate());
         return true;
       }};
   table[arith::SelectOp::getOperationName()] = {
@@ -382,7 +383,7 @@ std::optional<ScalarOp> ScalarOp::get(Operation *op) {
 
 static LogicalResult emitUndefined(Operation *op) {
   return op->emitOpError("has no result: the divisor is zero, or the quotient "
-                       "does not fit the type");
+                         "does not fit the type");
 }
 
 LogicalResult executeElementwise(Machine &machine, Operation *op,

@@ -61,8 +61,7 @@ void selectGroupTopK(ArrayRef<double> scores, int64_t k, int64_t groups,
   int64_t size = static_cast<int64_t>(scores.size()) / groups;
   SmallVector<double> groupScores;
   for (int64_t g = 0; g < groups; ++g)
-    groupScores.push_back(
-        scoreGroup(scores.slice(g * size, size), groupScore));
+    groupScores.push_back(scoreGroup(scores.slice(g * size, size), groupScore));
   SmallVector<int64_t> order = rank(groupScores);
   SmallVector<double> masked(scores.size(), -kInfinity);
   for (int64_t i = 0; i < keep; ++i)

@@ -40,9 +40,9 @@ static SmallVector<int64_t> fillDynamic(Machine &machine, RankedTensorType type,
 }
 
 static LogicalResult executeEmpty(Machine &machine, tensor::EmptyOp op) {
-  FailureOr<MutableArrayPtr> array =
-      machine.allocate(op, op.getType(),
-                       fillDynamic(machine, op.getType(), op.getDynamicSizes()));
+  FailureOr<MutableArrayPtr> array = machine.allocate(
+      op, op.getType(),
+      fillDynamic(machine, op.getType(), op.getDynamicSizes()));
   if (failed(array))
     return failure();
   // Reading what was never written should show.
@@ -121,8 +121,7 @@ static FailureOr<Slice> getSlice(Machine &machine, OpT op,
               machine.getInts(op.getMixedSizes()),
               machine.getInts(op.getMixedStrides())};
   for (size_t d = 0; d < shape.size(); ++d) {
-    int64_t last =
-        slice.offsets[d] + (slice.sizes[d] - 1) * slice.strides[d];
+    int64_t last = slice.offsets[d] + (slice.sizes[d] - 1) * slice.strides[d];
     bool fits = slice.sizes[d] >= 0 && slice.strides[d] > 0 &&
                 slice.offsets[d] >= 0 && slice.offsets[d] <= shape[d] &&
                 (slice.sizes[d] == 0 || last < shape[d]);
@@ -164,14 +163,13 @@ static LogicalResult executeExtractSlice(Machine &machine,
     }
   }
   if (contiguous && productOf(shape) > 0) {
-    machine.set(op.getResult(),
-                viewOf(*source, linearIndex(slice->offsets, source->shape),
-                       shape));
+    machine.set(
+        op.getResult(),
+        viewOf(*source, linearIndex(slice->offsets, source->shape), shape));
     return success();
   }
 
-  FailureOr<MutableArrayPtr> result =
-      machine.allocateLike(op, *source, shape);
+  FailureOr<MutableArrayPtr> result = machine.allocateLike(op, *source, shape);
   if (failed(result))
     return failure();
   size_t bytes = dtypeSize(source->dtype);
@@ -251,9 +249,9 @@ static LogicalResult executeReshape(Machine &machine, tensor::ReshapeOp op) {
 
 /// Sets the result to the elements that `element(index)` gives; it returns
 /// nothing after an error.
-static LogicalResult
-construct(Machine &machine, Operation *op, ArrayRef<int64_t> shape,
-          llvm::function_ref<std::optional<Scalar>(ArrayRef<int64_t>)> element) {
+static LogicalResult construct(
+    Machine &machine, Operation *op, ArrayRef<int64_t> shape,
+    llvm::function_ref<std::optional<Scalar>(ArrayRef<int64_t>)> element) {
   FailureOr<MutableArrayPtr> result =
       machine.allocate(op, op->getResult(0).getType(), shape);
   if (failed(result))

@@ -9,8 +9,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "Values.h"
-#include "moe-mlir/Support/FloatConversions.h"
 #include "mlir/IR/TypeUtilities.h"
+#include "moe-mlir/Support/FloatConversions.h"
 
 using namespace llvm;
 

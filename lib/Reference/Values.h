@@ -13,8 +13,8 @@
 #ifndef MOE_LIB_REFERENCE_VALUES_H
 #define MOE_LIB_REFERENCE_VALUES_H
 
-#include "moe-mlir/Support/HostTensor.h"
 #include "mlir/IR/BuiltinTypes.h"
+#include "moe-mlir/Support/HostTensor.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/SmallVector.h"

@@ -9,9 +9,9 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "Machine.h"
 #include "SpecMath.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include <cmath>
 
 using namespace llvm;
@@ -144,8 +144,7 @@ static LogicalResult executeBroadcast(Machine &machine,
     if (!source.array)
       return source.scalar;
     // Trailing dimensions match; those of size 1 are stretched.
-    SmallVector<int64_t> from(
-        index.take_back(source.array->shape.size()));
+    SmallVector<int64_t> from(index.take_back(source.array->shape.size()));
     for (auto [i, size] : zip_equal(from, source.array->shape))
       if (size == 1)
         i = 0;
@@ -155,7 +154,8 @@ static LogicalResult executeBroadcast(Machine &machine,
 
 /// Checks the position of extract and insert, and returns the linear index of
 /// the first element there.
-static FailureOr<int64_t> findPosition(Operation *op, ArrayRef<int64_t> position,
+static FailureOr<int64_t> findPosition(Operation *op,
+                                       ArrayRef<int64_t> position,
                                        ArrayRef<int64_t> shape) {
   SmallVector<int64_t> index(shape.size(), 0);
   copy(position, index.begin());
@@ -238,18 +238,17 @@ static LogicalResult executeShuffle(Machine &machine, vector::ShuffleOp op) {
   ArrayPtr a = machine.getArray(op.getV1()), b = machine.getArray(op.getV2());
   ArrayRef<int64_t> mask = op.getMask();
   int64_t rows = a->shape.empty() ? 1 : a->shape[0];
-  return construct(
-      machine, op, shapeOf(op), [&](ArrayRef<int64_t> index) {
-        int64_t row = mask[index[0]];
-        // A negative entry is poison; any value will do.
-        row = std::max<int64_t>(row, 0);
-        const HostTensor &source = row < rows ? *a : *b;
-        if (source.shape.empty())
-          return loadElement(source, 0);
-        SmallVector<int64_t> from(index);
-        from[0] = row < rows ? row : row - rows;
-        return loadElement(source, linearIndex(from, source.shape));
-      });
+  return construct(machine, op, shapeOf(op), [&](ArrayRef<int64_t> index) {
+    int64_t row = mask[index[0]];
+    // A negative entry is poison; any value will do.
+    row = std::max<int64_t>(row, 0);
+    const HostTensor &source = row < rows ? *a : *b;
+    if (source.shape.empty())
+      return loadElement(source, 0);
+    SmallVector<int64_t> from(index);
+    from[0] = row < rows ? row : row - rows;
+    return loadElement(source, linearIndex(from, source.shape));
+  });
 }
 
 static SmallVector<int64_t> toInts(ArrayAttr list) {
@@ -258,8 +257,8 @@ static SmallVector<int64_t> toInts(ArrayAttr list) {
   });
 }
 
-static LogicalResult
-executeExtractStrided(Machine &machine, vector::ExtractStridedSliceOp op) {
+static LogicalResult executeExtractStrided(Machine &machine,
+                                           vector::ExtractStridedSliceOp op) {
   ArrayPtr source = machine.getArray(op.getOperand());
   SmallVector<int64_t> offsets = toInts(op.getOffsets());
   return construct(machine, op, shapeOf(op), [&](ArrayRef<int64_t> index) {
@@ -354,9 +353,8 @@ void addVectorOps(HandlerTable &table) {
         return makeMask(machine, op, op.getMaskDimSizes());
       });
   table.add<vector::StepOp>([](Machine &machine, vector::StepOp op) {
-    return construct(machine, op, shapeOf(op), [](ArrayRef<int64_t> index) {
-      return makeInt(index[0]);
-    });
+    return construct(machine, op, shapeOf(op),
+                     [](ArrayRef<int64_t> index) { return makeInt(index[0]); });
   });
   table.add<vector::FromElementsOp>(
       [](Machine &machine, vector::FromElementsOp op) {

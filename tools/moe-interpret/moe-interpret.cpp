@@ -9,10 +9,6 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "moe-mlir/Reference/Interpreter.h"
-#include "moe-mlir/Support/Random.h"
-#include "moe-mlir/Support/TensorIO.h"
-#include "moe/Moe.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/AsmState.h"
@@ -20,6 +16,10 @@
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Support/FileUtilities.h"
+#include "moe-mlir/Reference/Interpreter.h"
+#include "moe-mlir/Support/Random.h"
+#include "moe-mlir/Support/TensorIO.h"
+#include "moe/Moe.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/Format.h"
@@ -224,14 +224,13 @@ static LogicalResult compare(const HostTensor &result,
   outs() << result.name << ": max error " << format("%.3g", largest)
          << (good ? " ok" : " WRONG") << "\n";
   if (!good)
-    return fail("'" + result.name + "' differs at element " + Twine(where) +
-                ": " + formatv("{0}, expected {1}", result.get(where),
-                               expected.get(where)));
+    return fail(
+        "'" + result.name + "' differs at element " + Twine(where) + ": " +
+        formatv("{0}, expected {1}", result.get(where), expected.get(where)));
   return success();
 }
 
-static LogicalResult runFunction(func::FuncOp func,
-                                 const TensorMap &tensors) {
+static LogicalResult runFunction(func::FuncOp func, const TensorMap &tensors) {
   std::vector<HostTensor> arguments;
   for (unsigned i = 0; i < func.getNumArguments(); ++i) {
     std::string name = argumentName(func, i);
@@ -284,10 +283,10 @@ int main(int argc, char **argv) {
                               "Runs model IR in float64, as defined\n");
 
   DialectRegistry registry;
-  registry.insert<moe::MoeDialect, affine::AffineDialect, arith::ArithDialect,
-                  func::FuncDialect, linalg::LinalgDialect, math::MathDialect,
-                  scf::SCFDialect, tensor::TensorDialect,
-                  vector::VectorDialect>();
+  registry
+      .insert<moe::MoeDialect, affine::AffineDialect, arith::ArithDialect,
+              func::FuncDialect, linalg::LinalgDialect, math::MathDialect,
+              scf::SCFDialect, tensor::TensorDialect, vector::VectorDialect>();
   moe::reference::registerReferenceModels(registry);
   MLIRContext context(registry);
 
@@ -321,8 +320,9 @@ int main(int argc, char **argv) {
     return 1;
   }
   if (functions.size() > 1 && !all) {
-    (void)fail("'" + inputFile + "' has several public functions; choose one "
-                                 "with --entry, or --all");
+    (void)fail("'" + inputFile +
+               "' has several public functions; choose one "
+               "with --entry, or --all");
     return 1;
   }
   bool good = true;

@@ -15,8 +15,8 @@
 #ifndef MOE_MLIR_REFERENCE_INTERPRETER_H
 #define MOE_MLIR_REFERENCE_INTERPRETER_H
 
-#include "moe-mlir/Support/HostTensor.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "moe-mlir/Support/HostTensor.h"
 #include "llvm/ADT/ArrayRef.h"
 #include <vector>
 
