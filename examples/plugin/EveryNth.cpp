@@ -4,8 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// #acme.every_nth: three functions, and every pass and tool of MoE-MLIR can work
-// with it, as they see the interface only.
+// #acme.every_nth: three functions, and every pass and tool of MoE-MLIR can
+// work with it, as they see the interface only.
 //
 //===----------------------------------------------------------------------===//
 
@@ -29,9 +29,8 @@ void AcmeDialect::initialize() {
       >();
 }
 
-LogicalResult
-EveryNthAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t n,
-                     int64_t k) {
+LogicalResult EveryNthAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                   int64_t n, int64_t k) {
   if (n < 1 || k < 1)
     return emitError() << "expects n and k to be at least 1, but they are " << n
                        << " and " << k;
@@ -46,8 +45,8 @@ EveryNthAttr::verifyPolicy(function_ref<InFlightDiagnostic()> emitError,
   int64_t candidates = (numExperts + getN() - 1) / getN();
   if (getK() > candidates)
     return emitError() << "expects #acme.every_nth to select at most the "
-                       << candidates << " experts that take part, but it selects "
-                       << getK();
+                       << candidates
+                       << " experts that take part, but it selects " << getK();
   return success();
 }
 
@@ -60,8 +59,7 @@ Value EveryNthAttr::buildSelect(OpBuilder &b, Location loc,
   SmallVector<int64_t> candidates;
   for (int64_t expert = 0; expert < numExperts; expert += getN())
     candidates.push_back(expert);
-  Value taking =
-      vector::ShuffleOp::create(b, loc, scores, scores, candidates);
+  Value taking = vector::ShuffleOp::create(b, loc, scores, scores, candidates);
   Value best = moe::buildTopK(b, loc, taking, getK());
   Value n = arith::ConstantOp::create(
       b, loc,

@@ -17,10 +17,9 @@ using namespace mlir;
 
 extern "C" LLVM_ATTRIBUTE_WEAK DialectPluginLibraryInfo
 mlirGetDialectPluginInfo() {
-  return {MLIR_PLUGIN_API_VERSION, "Acme", "0.1",
-          [](DialectRegistry *registry) {
-            registry->insert<acme::AcmeDialect>();
-          }};
+  return {
+      MLIR_PLUGIN_API_VERSION, "Acme", "0.1",
+      [](DialectRegistry *registry) { registry->insert<acme::AcmeDialect>(); }};
 }
 
 extern "C" LLVM_ATTRIBUTE_WEAK PassPluginLibraryInfo mlirGetPassPluginInfo() {

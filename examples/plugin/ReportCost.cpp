@@ -38,7 +38,8 @@ struct ReportCost : acme::impl::ReportCostBase<ReportCost> {
         for (Value weights :
              ArrayRef<Value>({ffn.getGate(), ffn.getUp(), ffn.getDown()}))
           if (weights)
-            multiplyAdds += cast<ShapedType>(weights.getType()).getNumElements();
+            multiplyAdds +=
+                cast<ShapedType>(weights.getType()).getNumElements();
       });
       op.emitRemark() << op.getRouting().getType().getExperts() << " experts, "
                       << (bytes >> 20) << " MiB of weights, " << multiplyAdds

@@ -13,6 +13,7 @@
 
 #include "mlir/Parser/Parser.h"
 #include "mlir/Support/FileUtilities.h"
+#include "mlir/Tools/Plugins/DialectPlugin.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
@@ -60,6 +61,11 @@ static cl::opt<bool>
     optimizeIR("optimize-ir", cl::init(true),
                cl::desc("Clean up the LLVM IR before code generation"),
                cl::cat(category));
+static cl::list<std::string>
+    dialectPlugins("load-dialect-plugin", cl::value_desc("library"),
+                   cl::desc("Load dialects (policies, activations, ...) from a "
+                            "plugin"),
+                   cl::cat(category));
 static cl::opt<std::string>
     runtimeDirectory("runtime-dir",
                      cl::desc("Where libmoe_rt.so is (default: the lib folder "
@@ -133,6 +139,12 @@ int main(int argc, char **argv) {
   DialectRegistry registry;
   moe::registerCompilerDialects(registry);
   moe::registerAllDialects(registry);
+  for (const std::string &path : dialectPlugins) {
+    llvm::Expected<DialectPlugin> plugin = DialectPlugin::load(path);
+    if (!plugin)
+      return fail(llvm::toString(plugin.takeError()));
+    plugin->registerDialectRegistryCallbacks(registry);
+  }
   // One compilation per target runs in parallel; threads within each would
   // only cost.
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);

@@ -1,0 +1,84 @@
+"""Checks which part of the repository knows which; RATIONALE.md says why.
+
+usage: check_layering.py REPO
+"""
+import os
+import re
+import sys
+
+root = sys.argv[1]
+failures = []
+
+
+def sources(*folders, endings=(".h", ".cpp", ".c", ".td")):
+    """Yields (name, text) of the sources below the folders."""
+    for folder in folders:
+        for path, _, files in os.walk(os.path.join(root, folder)):
+            for name in sorted(files):
+                if name.endswith(endings):
+                    full = os.path.join(path, name)
+                    with open(full, encoding="utf-8") as file:
+                        yield os.path.relpath(full, root), file.read()
+
+
+def forbid(folders, pattern, why):
+    """No source below `folders` includes a header that matches."""
+    for name, text in sources(*folders):
+        for number, line in enumerate(text.split("\n"), 1):
+            include = re.match(r'\s*#?\s*include\s+["<]([^">]+)[">]', line)
+            if include and re.match(pattern, include.group(1)):
+                failures.append("%s:%d: includes %s; %s" %
+                                (name, number, include.group(1), why))
+
+
+forbid(["dialects"], r"moe-mlir/",
+       "the language knows nothing that works on it")
+forbid(["dialects/moe"], r"moek/", "what is computed does not know how")
+forbid(["lib/Runtime", "include/moe-mlir/Runtime"], r"(mlir|llvm|moe|moek)/",
+       "the runtime is plain C")
+forbid(["lib/Reference", "include/moe-mlir/Reference"],
+       r"(moek/|moe-mlir/(Conversion|Target|Lowering|Transforms|Pipelines|Compiler|Artifact)/)",
+       "the interpreter shares nothing with what it checks")
+forbid(["lib/Support", "include/moe-mlir/Support"],
+       r"(moek?/|mlir/|moe-mlir/(?!Support/))",
+       "host tensors are plain C++")
+forbid(["lib/Transforms", "include/moe-mlir/Transforms"],
+       r"(moek/|moe-mlir/(Conversion|Target|Lowering|Pipelines|Compiler|Import)/)",
+       "passes from moe to moe know no kernel")
+forbid(["lib/Import", "include/moe-mlir/Import"],
+       r"(moek/|moe-mlir/(Conversion|Target|Lowering|Pipelines|Compiler|Reference)/)",
+       "an importer makes model IR and nothing else")
+forbid(["lib/Conversion", "include/moe-mlir/Conversion"],
+       r"moe-mlir/(Pipelines|Compiler|Import|Reference|Bench)/",
+       "conversions do not know who calls them")
+forbid(["lib", "include"], r"(tools/|\.\./\.\./)",
+       "libraries do not reach into other folders")
+
+# No source knows a machine.
+for name, text in sources("dialects", "include", "lib", "tools", "examples",
+                          "scripts", "cmake", "test",
+                          endings=(".h", ".cpp", ".c", ".td", ".py", ".sh",
+                                   ".txt", ".cmake", ".in", ".mlir", ".test")):
+    for number, line in enumerate(text.split("\n"), 1):
+        if re.search(r"(?<![\w.%}$/-])/(home|root|work|Users)/\w|\.\./shared\b",
+                     line) and not name.endswith("check_layering.py"):
+            failures.append("%s:%d: a path of one machine: %s" %
+                            (name, number, line.strip()))
+
+# Every example is in a test, and every dialect has its reasons written down.
+tests = "\n".join(text for _, text in sources(
+    "test", endings=(".test", ".mlir", ".py", ".c", ".cpp", ".cfg.py")))
+for example in sorted(os.listdir(os.path.join(root, "examples"))):
+    if not re.search(r"examples[/', \"]+%s\b" % re.escape(example), tests):
+        failures.append("examples/%s: no test names it" % example)
+
+# Sources carry the license.
+for name, text in sources("dialects", "include", "lib", "tools", "examples",
+                          "test"):
+    if "/Inputs/" in name and not name.startswith("test/Package"):
+        continue
+    if "SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception" not in text:
+        failures.append("%s: no license header" % name)
+
+print("\n".join(failures) or "fine")
+sys.exit(bool(failures))
