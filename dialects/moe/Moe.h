@@ -48,7 +48,8 @@ namespace moe {
 mlir::Value buildFloatConstant(mlir::OpBuilder &builder, mlir::Location loc,
                                mlir::Type type, double value);
 
-/// The K best experts of one token in the order that all policies share:
+/// The K best experts of one token in the order that all policies share (rule
+/// M1):
 /// larger first, the lower index of two equal ones, -0 equal to +0, NaN last.
 /// `scores` is a `vector<ExT>` of f32 or f64, the result a `vector<Kxi32>`.
 /// For policies, in this dialect and in others.

@@ -297,14 +297,14 @@ Value NormalizeAttr::buildWeights(OpBuilder &builder, Location loc,
     } else {
       terms = math::AbsFOp::create(b, values);
       if (getValue() != 1.0)
-        terms = math::PowFOp::create(b, terms, constant(vectorType, getValue()));
+        terms =
+            math::PowFOp::create(b, terms, constant(vectorType, getValue()));
     }
   }
   Value norm =
       vector::ReductionOp::create(b, vector::CombiningKind::ADD, terms);
   if (getKind() == NormalizeKind::Clamp) {
-    norm =
-        arith::MaximumFOp::create(b, norm, constant(scalarType, getValue()));
+    norm = arith::MaximumFOp::create(b, norm, constant(scalarType, getValue()));
   } else if (isNorm && getValue() == 2.0) {
     norm = math::SqrtOp::create(b, norm);
   } else if (isNorm && getValue() != 1.0) {
@@ -312,8 +312,8 @@ Value NormalizeAttr::buildWeights(OpBuilder &builder, Location loc,
   } else if (!isNorm && getValue() != 0.0) {
     norm = arith::AddFOp::create(b, norm, constant(scalarType, getValue()));
   }
-  return arith::DivFOp::create(b, values,
-                               vector::BroadcastOp::create(b, vectorType, norm));
+  return arith::DivFOp::create(
+      b, values, vector::BroadcastOp::create(b, vectorType, norm));
 }
 
 Value ScaleAttr::buildWeights(OpBuilder &builder, Location loc,
@@ -366,9 +366,8 @@ static Value buildHalfOnePlus(ImplicitLocOpBuilder &b, Value v, Value inner) {
   bool CLASS::supportsPlain() const { return true; }                           \
   Value CLASS::buildActivation(OpBuilder &builder, Location loc,               \
                                ValueRange args) const {                        \
-    return buildSimple(                                                        \
-        builder, loc, args,                                                    \
-        [](ImplicitLocOpBuilder &b, Value v) -> Value __VA_ARGS__);            \
+    return buildSimple(builder, loc, args, [                                   \
+    ](ImplicitLocOpBuilder & b, Value v) -> Value __VA_ARGS__);                \
   }
 
 MOE_SIMPLE_ACTIVATION(SiluAttr, { return buildSwish(b, v, 1.0); })
@@ -391,8 +390,8 @@ MOE_SIMPLE_ACTIVATION(GeluTanhAttr, {
   Value c = buildFloatConstant(b, b.getLoc(), v.getType(), 0.79788456080286541);
   Value cubic = buildFloatConstant(b, b.getLoc(), v.getType(), 0.044715);
   Value square = arith::MulFOp::create(b, v, v);
-  Value third = arith::MulFOp::create(b, cubic,
-                                      arith::MulFOp::create(b, square, v));
+  Value third =
+      arith::MulFOp::create(b, cubic, arith::MulFOp::create(b, square, v));
   Value inner = arith::MulFOp::create(b, c, arith::AddFOp::create(b, v, third));
   return buildHalfOnePlus(b, v, math::TanhOp::create(b, inner));
 })

@@ -22,17 +22,29 @@ using namespace moe;
 // Helpers
 //===----------------------------------------------------------------------===//
 
+/// The routing that `routing` was made from by an op that keeps its tokens, or
+/// null.
+static Value getSameTokens(Value routing) {
+  if (auto append = routing.getDefiningOp<RoutingAppendOp>())
+    return append.getRouting();
+  if (auto limit = routing.getDefiningOp<RoutingLimitOp>())
+    return limit.getRouting();
+  return {};
+}
+
 std::optional<int64_t> moe::getStaticNumTokens(Value routing) {
-  Operation *op = routing.getDefiningOp();
+  // In a graph region a value may depend on itself: give up after some steps.
+  for (int steps = 0; steps < 32; ++steps) {
+    Value source = getSameTokens(routing);
+    if (!source)
+      break;
+    routing = source;
+  }
   RankedTensorType type;
-  if (auto router = dyn_cast_or_null<RouterOp>(op))
+  if (auto router = routing.getDefiningOp<RouterOp>())
     type = router.getSelect().getType();
-  else if (auto make = dyn_cast_or_null<RoutingMakeOp>(op))
+  else if (auto make = routing.getDefiningOp<RoutingMakeOp>())
     type = make.getIndices().getType();
-  else if (auto append = dyn_cast_or_null<RoutingAppendOp>(op))
-    return getStaticNumTokens(append.getRouting());
-  else if (auto limit = dyn_cast_or_null<RoutingLimitOp>(op))
-    return getStaticNumTokens(limit.getRouting());
   if (!type || type.isDynamicDim(0))
     return std::nullopt;
   return type.getDimSize(0);
@@ -82,7 +94,8 @@ struct SimplifyWeighing : OpRewritePattern<RouterOp> {
     SmallVector<Attribute> steps;
     for (Attribute step : op.getWeighingAttr()) {
       auto scale = dyn_cast<ScaleAttr>(step);
-      auto last = steps.empty() ? ScaleAttr() : dyn_cast<ScaleAttr>(steps.back());
+      auto last =
+          steps.empty() ? ScaleAttr() : dyn_cast<ScaleAttr>(steps.back());
       if (scale && last) {
         double factor = scale.getFactor() * last.getFactor();
         if (std::isfinite(factor)) {
@@ -116,8 +129,8 @@ struct DropIdentityWeights : OpRewritePattern<RouterOp> {
   LogicalResult matchAndRewrite(RouterOp op,
                                 PatternRewriter &rewriter) const final {
     Region &region = op.getWeightsRegion();
-    if (region.empty() || region.front().getTerminator()->getOperand(0) !=
-                              region.getArgument(0))
+    if (region.empty() ||
+        region.front().getTerminator()->getOperand(0) != region.getArgument(0))
       return failure();
     rewriter.modifyOpInPlace(op, [&] {
       for (Operation &nested :
@@ -316,8 +329,7 @@ OpFoldResult RoutingWeightsOp::fold(FoldAdaptor) {
 }
 
 /// The list of a routing without tokens is empty.
-template <typename OpTy>
-static OpFoldResult foldWithoutTokens(OpTy op) {
+template <typename OpTy> static OpFoldResult foldWithoutTokens(OpTy op) {
   if (getStaticNumTokens(op.getRouting()) != 0 ||
       !op.getResult().getType().hasStaticShape())
     return {};
@@ -336,12 +348,8 @@ OpFoldResult RoutingNumTokensOp::fold(FoldAdaptor) {
   if (std::optional<int64_t> tokens = getStaticNumTokens(getRouting()))
     return IntegerAttr::get(IndexType::get(getContext()), *tokens);
   // Neither appending nor dropping changes the number of tokens.
-  Value source;
-  if (auto append = getRouting().getDefiningOp<RoutingAppendOp>())
-    source = append.getRouting();
-  else if (auto limit = getRouting().getDefiningOp<RoutingLimitOp>())
-    source = limit.getRouting();
-  if (!source)
+  Value source = getSameTokens(getRouting());
+  if (!source || source == getRouting())
     return {};
   getRoutingMutable().assign(source);
   return getResult();
@@ -375,7 +383,7 @@ struct MergeAppends : OpRewritePattern<RoutingAppendOp> {
   LogicalResult matchAndRewrite(RoutingAppendOp op,
                                 PatternRewriter &rewriter) const final {
     auto first = op.getRouting().getDefiningOp<RoutingAppendOp>();
-    if (!first || first.getWeights() || op.getWeights())
+    if (!first || first == op || first.getWeights() || op.getWeights())
       return failure();
     rewriter.modifyOpInPlace(
         op, [&] { op.getRoutingMutable().assign(first.getRouting()); });
@@ -396,7 +404,7 @@ void RoutingAppendOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
 }
 
 OpFoldResult RoutingAppendOp::fold(FoldAdaptor) {
-  if (getNumAppended() == 0)
+  if (getNumAppended() == 0 && getRouting() != getResult())
     return getRouting();
   return {};
 }
@@ -409,7 +417,7 @@ OpFoldResult RoutingLimitOp::fold(FoldAdaptor) {
     return getRouting();
   // What the smaller of two limits keeps, the larger keeps too.
   auto first = getRouting().getDefiningOp<RoutingLimitOp>();
-  if (!first)
+  if (!first || first == *this)
     return {};
   if (first.getCapacityAttr().getInt() <= capacity)
     return getRouting();

@@ -17,6 +17,7 @@
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/TypeUtilities.h"
 #include "llvm/ADT/SmallSet.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace moe;
@@ -54,20 +55,33 @@ static LogicalResult verifyType(Operation *op, StringRef name, Type type,
                            << reason << ", but got " << type;
 }
 
+/// Checks the result of a view of a routing: only its first size may be
+/// dynamic.
+static LogicalResult verifyView(Operation *op, Type type, Type expected,
+                                const Twine &reason) {
+  if (failed(verifyType(op, "a result", type, expected, reason)))
+    return failure();
+  for (int64_t dim = 1, e = cast<RankedTensorType>(type).getRank(); dim < e;
+       ++dim)
+    if (failed(verifyStaticDim(op, "the result", type, dim, "number of slots")))
+      return failure();
+  return success();
+}
+
 /// Checks that a body is one block that ends in moe.yield.
 static LogicalResult verifyBodyForm(Operation *op, Region &region,
                                     const Twine &name) {
   if (!region.hasOneBlock())
-    return op->emitOpError() << "expects " << name
-                             << " to be one block, but it has "
-                             << region.getBlocks().size();
+    return op->emitOpError()
+           << "expects " << name << " to be one block, but it has "
+           << region.getBlocks().size();
   Operation &last = region.front().back();
   if (isa<YieldOp>(last))
     return success();
   InFlightDiagnostic diag = op->emitOpError()
                             << "expects " << name << " to end with moe.yield";
-  diag.attachNote(last.getLoc()) << "it ends here, with '" << last.getName()
-                                 << "'";
+  diag.attachNote(last.getLoc())
+      << "it ends here, with '" << last.getName() << "'";
   return diag;
 }
 
@@ -75,8 +89,7 @@ static LogicalResult verifyBodyForm(Operation *op, Region &region,
 static LogicalResult verifyBodyYield(Operation *op, Region &region,
                                      const Twine &name, Type expected) {
   auto yield = cast<YieldOp>(region.front().back());
-  if (yield.getNumOperands() == 1 &&
-      yield.getOperand(0).getType() == expected)
+  if (yield.getNumOperands() == 1 && yield.getOperand(0).getType() == expected)
     return success();
   InFlightDiagnostic diag = op->emitOpError()
                             << "expects " << name << " to yield one value of "
@@ -172,10 +185,11 @@ static Value cloneBody(OpBuilder &builder, Block &body, ValueRange args) {
 // RouterOp
 //===----------------------------------------------------------------------===//
 
-LogicalResult RouterOp::inferReturnTypes(
-    MLIRContext *context, std::optional<Location> loc, ValueRange operands,
-    DictionaryAttr attributes, OpaqueProperties properties,
-    RegionRange regions, SmallVectorImpl<Type> &inferred) {
+LogicalResult
+RouterOp::inferReturnTypes(MLIRContext *context, std::optional<Location> loc,
+                           ValueRange operands, DictionaryAttr attributes,
+                           OpaqueProperties properties, RegionRange regions,
+                           SmallVectorImpl<Type> &inferred) {
   Adaptor adaptor(operands, attributes, properties, regions);
   auto type = operands.empty()
                   ? RankedTensorType()
@@ -225,10 +239,9 @@ LogicalResult RouterOp::verify() {
   RoutingType type = getRouting().getType();
   int64_t slots = getPolicy().getNumSlots(experts);
   if (type.getExperts() != experts || type.getSlots() != slots)
-    return emitOpError() << "expects a result of type '!moe.routing<"
-                         << experts << " x " << slots << ">', as "
-                         << getPolicy() << " of " << experts
-                         << " experts gives, but got " << type;
+    return emitOpError() << "expects a result of type '!moe.routing<" << experts
+                         << " x " << slots << ">', as " << getPolicy() << " of "
+                         << experts << " experts gives, but got " << type;
 
   if (!getWeighing())
     return success();
@@ -294,10 +307,11 @@ LogicalResult RouterOp::expandWeighing(RewriterBase &rewriter) {
 // DispatchOp
 //===----------------------------------------------------------------------===//
 
-LogicalResult DispatchOp::inferReturnTypes(
-    MLIRContext *, std::optional<Location> loc, ValueRange operands,
-    DictionaryAttr, OpaqueProperties, RegionRange,
-    SmallVectorImpl<Type> &inferred) {
+LogicalResult DispatchOp::inferReturnTypes(MLIRContext *,
+                                           std::optional<Location> loc,
+                                           ValueRange operands, DictionaryAttr,
+                                           OpaqueProperties, RegionRange,
+                                           SmallVectorImpl<Type> &inferred) {
   auto type = operands.empty()
                   ? RankedTensorType()
                   : dyn_cast<RankedTensorType>(operands[0].getType());
@@ -322,7 +336,7 @@ LogicalResult DispatchOp::verify() {
   int64_t tokens = type.getDimSize(0), rows = getRows().getType().getDimSize(0);
   int64_t slots = getRouting().getType().getSlots();
   if (!ShapedType::isDynamic(tokens) && !ShapedType::isDynamic(rows) &&
-      rows > tokens * slots)
+      static_cast<int64_t>(llvm::divideCeil(rows, slots)) > tokens)
     return emitOpError() << "expects at most " << tokens * slots
                          << " rows, for " << tokens << " tokens in " << slots
                          << " slots each, but got " << getRows().getType();
@@ -362,9 +376,9 @@ void ExpertOp::build(
       builder.getDenseI64ArrayAttr({static_cast<int64_t>(weights.size())});
 
   auto rowsType = cast<RankedTensorType>(rows.getType());
-  SmallVector<Type> types{RankedTensorType::get(
-      {ShapedType::kDynamic, rowsType.getDimSize(1)},
-      rowsType.getElementType())};
+  SmallVector<Type> types{
+      RankedTensorType::get({ShapedType::kDynamic, rowsType.getDimSize(1)},
+                            rowsType.getElementType())};
   for (Value weight : weights) {
     auto type = cast<RankedTensorType>(weight.getType());
     types.push_back(RankedTensorType::get(type.getShape().drop_front(),
@@ -560,9 +574,8 @@ void ExpertOp::getAsmBlockArgumentNames(Region &region,
 
 LogicalResult ExpertOp::reifyResultShapes(OpBuilder &b,
                                           ReifiedRankedShapedTypeDims &shapes) {
-  OpFoldResult rows = reifyDim(b, getResult(), 0, [&] {
-    return buildDim(b, getLoc(), getRows(), 0);
-  });
+  OpFoldResult rows = reifyDim(
+      b, getResult(), 0, [&] { return buildDim(b, getLoc(), getRows(), 0); });
   shapes.push_back({rows, b.getIndexAttr(getResult().getType().getDimSize(1))});
   return success();
 }
@@ -609,10 +622,11 @@ CombineOp::reifyResultShapes(OpBuilder &b,
 // FFNOp
 //===----------------------------------------------------------------------===//
 
-LogicalResult FFNOp::inferReturnTypes(
-    MLIRContext *, std::optional<Location> loc, ValueRange operands,
-    DictionaryAttr attributes, OpaqueProperties properties,
-    RegionRange regions, SmallVectorImpl<Type> &inferred) {
+LogicalResult
+FFNOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc,
+                        ValueRange operands, DictionaryAttr attributes,
+                        OpaqueProperties properties, RegionRange regions,
+                        SmallVectorImpl<Type> &inferred) {
   Adaptor adaptor(operands, attributes, properties, regions);
   auto x = dyn_cast<RankedTensorType>(operands[0].getType());
   auto down = dyn_cast<RankedTensorType>(
@@ -620,8 +634,7 @@ LogicalResult FFNOp::inferReturnTypes(
           ? Type()
           : adaptor.getODSOperands(3).front().getType());
   if (!x || x.getRank() != 2 || !down || down.getRank() != 2)
-    return failInference(loc,
-                         "moe.ffn expects x and down of two dimensions");
+    return failInference(loc, "moe.ffn expects x and down of two dimensions");
   inferred.push_back(RankedTensorType::get(
       {x.getDimSize(0), down.getDimSize(0)}, x.getElementType()));
   return success();
@@ -656,9 +669,8 @@ LogicalResult FFNOp::verify() {
     auto type = cast<RankedTensorType>(value.getType());
     if (type.getShape() == shape)
       return success();
-    InFlightDiagnostic diag = emitOpError()
-                              << "expects " << name << " of shape " << letters
-                              << " = ";
+    InFlightDiagnostic diag = emitOpError() << "expects " << name
+                                            << " of shape " << letters << " = ";
     llvm::interleave(shape, diag, "x");
     diag << ", " << reason << ", but got " << type;
     return LogicalResult(diag);
@@ -706,8 +718,8 @@ LogicalResult FFNOp::verify() {
     return emitOpError() << "expects an activation of (gate, up), but "
                          << *activation << " takes (up): remove gate";
   if (!isGated() && !activation->supportsPlain())
-    return emitOpError() << "expects an activation of (up), but "
-                         << *activation << " takes (gate, up): add gate";
+    return emitOpError() << "expects an activation of (up), but " << *activation
+                         << " takes (gate, up): add gate";
   return success();
 }
 
@@ -720,8 +732,8 @@ LogicalResult FFNOp::verifyRegions() {
     return isGated() && i == 0 ? "gate" : "up";
   };
   if (failed(verifyBodyForm(*this, getBody(), "its body")) ||
-      failed(verifyBodyArguments(*this, getBody(), "its body", types,
-                                 describe)))
+      failed(
+          verifyBodyArguments(*this, getBody(), "its body", types, describe)))
     return failure();
   return verifyBodyYield(*this, getBody(), "its body", type);
 }
@@ -742,9 +754,8 @@ void FFNOp::getAsmBlockArgumentNames(Region &region,
 
 LogicalResult FFNOp::reifyResultShapes(OpBuilder &b,
                                        ReifiedRankedShapedTypeDims &shapes) {
-  OpFoldResult rows = reifyDim(b, getResult(), 0, [&] {
-    return buildDim(b, getLoc(), getX(), 0);
-  });
+  OpFoldResult rows = reifyDim(
+      b, getResult(), 0, [&] { return buildDim(b, getLoc(), getX(), 0); });
   shapes.push_back({rows, b.getIndexAttr(getResult().getType().getDimSize(1))});
   return success();
 }
@@ -856,9 +867,8 @@ FailureOr<SmallVector<Value>> FFNOp::generalize(RewriterBase &rewriter) {
         {AffineMap::get(3, 0, {d0, d2}, b.getContext()),
          AffineMap::get(3, 0, {d1, d2}, b.getContext()),
          AffineMap::get(3, 0, {d0, d1}, b.getContext())});
-    auto op = linalg::MatmulOp::create(b, init.getType(),
-                                       ValueRange{lhs, weight},
-                                       ValueRange{init});
+    auto op = linalg::MatmulOp::create(
+        b, init.getType(), ValueRange{lhs, weight}, ValueRange{init});
     op.setIndexingMapsAttr(maps);
     return op.getResult(0);
   };
@@ -869,7 +879,8 @@ FailureOr<SmallVector<Value>> FFNOp::generalize(RewriterBase &rewriter) {
   auto elementwise =
       [&](ArrayRef<Value> matrices, ArrayRef<Value> biases, int64_t columns,
           Type type,
-          function_ref<Value(OpBuilder &, Location, ValueRange)> body) -> Value {
+          function_ref<Value(OpBuilder &, Location, ValueRange)> body)
+      -> Value {
     SmallVector<OpFoldResult> sizes{tokens, b.getIndexAttr(columns)};
     Value empty = tensor::EmptyOp::create(b, sizes, type);
     SmallVector<Value> inputs(matrices);
@@ -923,10 +934,9 @@ FailureOr<SmallVector<Value>> FFNOp::generalize(RewriterBase &rewriter) {
 
   Value f = matmul(h, getDown());
   if (getDownBias() || acc != xType.getElementType())
-    f = elementwise(f, getDownBias(), out, xType.getElementType(),
-                    [](OpBuilder &, Location, ValueRange args) {
-                      return args.front();
-                    });
+    f = elementwise(
+        f, getDownBias(), out, xType.getElementType(),
+        [](OpBuilder &, Location, ValueRange args) { return args.front(); });
   if (f.getType() != getResult().getType())
     f = tensor::CastOp::create(b, getResult().getType(), f);
   return SmallVector<Value>{f};
@@ -1018,7 +1028,8 @@ static Type getTokensType(RoutingType routing) {
                                IntegerType::get(routing.getContext(), 32));
 }
 
-// Each view has one result, whose type and dynamic size follow from the routing.
+// Each view has one result, whose type and dynamic size follow from the
+// routing.
 #define MOE_ROUTING_VIEW(CLASS, NAME, TYPE, EXPECTED, SIZE)                    \
   LogicalResult CLASS::inferReturnTypes(                                       \
       MLIRContext *, std::optional<Location> loc, ValueRange operands,         \
@@ -1028,7 +1039,7 @@ static Type getTokensType(RoutingType routing) {
                      inferred);                                                \
   }                                                                            \
   LogicalResult CLASS::verify() {                                              \
-    return verifyType(*this, "a result", getResult().getType(),                \
+    return verifyView(*this, getResult().getType(),                            \
                       TYPE(getRouting().getType()), EXPECTED);                 \
   }                                                                            \
   void CLASS::getAsmResultNames(OpAsmSetValueNameFn setName) {                 \
@@ -1070,8 +1081,7 @@ LogicalResult RoutingWeightsOp::verify() {
   auto expected = RankedTensorType::get(
       {ShapedType::kDynamic, getRouting().getType().getSlots()},
       type.getElementType());
-  return verifyType(*this, "a result", type, expected,
-                    ", one row of slots for each token");
+  return verifyView(*this, type, expected, ", one row of slots for each token");
 }
 
 void RoutingWeightsOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
@@ -1098,8 +1108,11 @@ LogicalResult RoutingAppendOp::verify() {
                          << in << ", but got " << out;
   if (!getWeights())
     return success();
-  auto expected = RankedTensorType::get({ShapedType::kDynamic, experts},
-                                        getWeights().getType().getElementType());
+  if (failed(verifyStaticDim(*this, "weights", getWeights().getType(), 1,
+                             "number of appended experts")))
+    return failure();
+  auto expected = RankedTensorType::get(
+      {ShapedType::kDynamic, experts}, getWeights().getType().getElementType());
   return verifyType(*this, "weights", getWeights().getType(), expected,
                     ", one for each token and appended expert");
 }

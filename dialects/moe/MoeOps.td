@@ -54,7 +54,7 @@ def Moe_ReifyShape
                                 ["reifyResultShapes"]>;
 
 // Scores are never rounded below f32: rounding makes ties and so changes which
-// experts are selected.
+// experts are selected (rule M4 of RATIONALE.md).
 def Moe_Scores : 2DTensorOf<[F32, F64]>;
 def Moe_Weights : 2DTensorOf<[F32, F64]>;
 def Moe_Rows : 2DTensorOf<[F32, F64, BF16, F16]>;

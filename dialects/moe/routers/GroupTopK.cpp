@@ -58,15 +58,15 @@ static Value buildGroupScore(ImplicitLocOpBuilder &b, Value group,
   Value none = arith::ConstantOp::create(
       b, SplatElementsAttr::get(indexType,
                                 b.getI32IntegerAttr(type.getNumElements())));
-  Value isFirst = arith::CmpFOp::create(
-      b, arith::CmpFPredicate::OEQ, group,
-      vector::BroadcastOp::create(b, type, first));
+  Value isFirst =
+      arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, group,
+                            vector::BroadcastOp::create(b, type, first));
   Value place = vector::ReductionOp::create(
       b, vector::CombiningKind::MINSI,
       arith::SelectOp::create(b, isFirst, iota, none));
-  Value isPlace = arith::CmpIOp::create(
-      b, arith::CmpIPredicate::eq, iota,
-      vector::BroadcastOp::create(b, indexType, place));
+  Value isPlace =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::eq, iota,
+                            vector::BroadcastOp::create(b, indexType, place));
   Value rest = arith::SelectOp::create(
       b, isPlace,
       buildFloatConstant(b, b.getLoc(), type,
@@ -110,9 +110,9 @@ Value GroupTopKAttr::buildSelect(OpBuilder &builder, Location loc,
       b, SplatElementsAttr::get(maskType, b.getBoolAttr(false)));
   for (int64_t i = 0; i < getKeep(); ++i) {
     Value group = vector::ExtractOp::create(b, kept, i);
-    Value isIn = arith::CmpIOp::create(
-        b, arith::CmpIPredicate::eq, owner,
-        vector::BroadcastOp::create(b, indexType, group));
+    Value isIn =
+        arith::CmpIOp::create(b, arith::CmpIPredicate::eq, owner,
+                              vector::BroadcastOp::create(b, indexType, group));
     mask = arith::OrIOp::create(b, mask, isIn);
   }
   Value masked = arith::SelectOp::create(

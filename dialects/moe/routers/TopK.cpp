@@ -6,10 +6,10 @@
 //
 // #moe.top_k, and the ordered selection that other policies build on.
 //
-// Scores become signed integers with the same order, so that one integer
-// maximum decides between numbers, infinities and NaN alike. Each of K rounds
-// takes the largest key and the lowest index that has it, and blanks it. There
-// is no branch on data anywhere.
+// Scores become signed integers with the same order (rule M1), so that one
+// integer maximum decides between numbers, infinities and NaN alike. Each of K
+// rounds takes the largest key and the lowest index that has it, and blanks it.
+// There is no branch on data anywhere.
 //
 //===----------------------------------------------------------------------===//
 
@@ -49,8 +49,8 @@ static Value buildSortKeys(ImplicitLocOpBuilder &b, Value scores,
   // the sign flipped.
   Value sign =
       arith::ShRSIOp::create(b, bits, buildIntSplat(b, keyType, width - 1));
-  Value flip = arith::AndIOp::create(b, sign,
-                                     buildIntSplat(b, keyType, ~blank));
+  Value flip =
+      arith::AndIOp::create(b, sign, buildIntSplat(b, keyType, ~blank));
   Value keys = arith::XOrIOp::create(b, bits, flip);
   Value isNaN = arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, sum, sum);
   return arith::SelectOp::create(b, isNaN, buildIntSplat(b, keyType, blank + 1),
@@ -70,8 +70,8 @@ Value moe::buildTopK(OpBuilder &builder, Location loc, Value scores,
 
   SmallVector<int32_t> ids(numExperts);
   std::iota(ids.begin(), ids.end(), 0);
-  Value iota =
-      arith::ConstantOp::create(b, DenseElementsAttr::get(indexType, ArrayRef(ids)));
+  Value iota = arith::ConstantOp::create(
+      b, DenseElementsAttr::get(indexType, ArrayRef(ids)));
   Value none = buildIntSplat(b, indexType, numExperts);
   Value blanks = buildIntSplat(b, keyType, blank);
   Value result = buildIntSplat(b, resultType, -1);
@@ -80,12 +80,12 @@ Value moe::buildTopK(OpBuilder &builder, Location loc, Value scores,
   auto round = [&](ImplicitLocOpBuilder &b, Value &keys) -> Value {
     Value best =
         vector::ReductionOp::create(b, vector::CombiningKind::MAXSI, keys);
-    Value isBest = arith::CmpIOp::create(
-        b, arith::CmpIPredicate::eq, keys,
-        vector::BroadcastOp::create(b, keyType, best));
+    Value isBest =
+        arith::CmpIOp::create(b, arith::CmpIPredicate::eq, keys,
+                              vector::BroadcastOp::create(b, keyType, best));
     Value candidates = arith::SelectOp::create(b, isBest, iota, none);
-    Value winner = vector::ReductionOp::create(
-        b, vector::CombiningKind::MINSI, candidates);
+    Value winner = vector::ReductionOp::create(b, vector::CombiningKind::MINSI,
+                                               candidates);
     Value isWinner = arith::CmpIOp::create(
         b, arith::CmpIPredicate::eq, iota,
         vector::BroadcastOp::create(b, indexType, winner));
@@ -110,8 +110,8 @@ Value moe::buildTopK(OpBuilder &builder, Location loc, Value scores,
         ImplicitLocOpBuilder b(loc, nested);
         Value keys = state[0];
         Value winner = round(b, keys);
-        Value result = vector::InsertOp::create(b, winner, state[1],
-                                                OpFoldResult(slot));
+        Value result =
+            vector::InsertOp::create(b, winner, state[1], OpFoldResult(slot));
         scf::YieldOp::create(b, ValueRange{keys, result});
       });
   return loop.getResult(1);

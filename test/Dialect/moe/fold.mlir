@@ -1,4 +1,4 @@
-// RUN: moe-opt %s --canonicalize | FileCheck %s
+// RUN: moe-opt %s --canonicalize --allow-unregistered-dialect | FileCheck %s
 
 //===----------------------------------------------------------------------===//
 // Taking a routing apart
@@ -219,3 +219,13 @@ func.func @dead_but_external(%r: !moe.routing<8 x 2>, %x: tensor<?x4xf32>) {
       : tensor<?x4xf32>, !moe.routing<8 x 2> -> tensor<?x4xf32>
   return
 }
+
+// A module is a graph region, so a routing may be made from itself. Nonsense,
+// but no reason to loop forever.
+// CHECK: %[[LOOP:.*]] = moe.routing.limit %[[LOOP]] capacity 4
+%loop = moe.routing.limit %loop capacity 4 : !moe.routing<8 x 2>
+// CHECK: "test.use"(%{{.*}}, %[[LOOP]],
+%self = moe.routing.append %self : !moe.routing<8 x 2> -> !moe.routing<8 x 2>
+%tokens = moe.routing.num_tokens %loop : !moe.routing<8 x 2>
+"test.use"(%tokens, %loop, %self)
+    : (index, !moe.routing<8 x 2>, !moe.routing<8 x 2>) -> ()

@@ -104,6 +104,14 @@ func.func private @unknown_parameter() attributes {a = #moe.clamped_swiglu<beta 
 // moe.router
 //===----------------------------------------------------------------------===//
 
+func.func @router_no_policy(%s: tensor<?x8xf32>) {
+  // expected-error @+1 {{'moe.router' op requires attribute 'policy'}}
+  %r = "moe.router"(%s, %s) ({}) : (tensor<?x8xf32>, tensor<?x8xf32>) -> !moe.routing<8 x 2>
+  return
+}
+
+// -----
+
 func.func @router_unknown_experts(%s: tensor<?x?xf32>) {
   // expected-error @+1 {{expects a static number of experts, dimension 1 of select, but got 'tensor<?x?xf32>'}}
   %r = moe.router #moe.top_k<2> select(%s) weigh(%s) : tensor<?x?xf32> -> !moe.routing<8 x 2>
@@ -830,6 +838,14 @@ func.func @indices_slots(%r: !moe.routing<8 x 2>) {
 
 // -----
 
+func.func @indices_unknown_slots(%r: !moe.routing<8 x 2>) {
+  // expected-error @+1 {{expects a static number of slots, dimension 1 of the result, but got 'tensor<?x?xi32>'}}
+  %0 = moe.routing.indices %r : !moe.routing<8 x 2> -> tensor<?x?xi32>
+  return
+}
+
+// -----
+
 func.func @weights_slots(%r: !moe.routing<8 x 2>) {
   // expected-error @+1 {{expects a result of type 'tensor<?x2xf32>', one row of slots for each token, but got 'tensor<?x3xf32>'}}
   %0 = moe.routing.weights %r : !moe.routing<8 x 2> -> tensor<?x3xf32>
@@ -873,6 +889,14 @@ func.func @append_fewer(%r: !moe.routing<8 x 2>) {
 func.func @append_weights(%r: !moe.routing<8 x 2>, %w: tensor<?x2xf32>) {
   // expected-error @+1 {{expects weights of type 'tensor<?x1xf32>', one for each token and appended expert, but got 'tensor<?x2xf32>'}}
   %0 = moe.routing.append %r weights(%w : tensor<?x2xf32>) : !moe.routing<8 x 2> -> !moe.routing<9 x 3>
+  return
+}
+
+// -----
+
+func.func @append_unknown_weights(%r: !moe.routing<8 x 2>, %w: tensor<?x?xf32>) {
+  // expected-error @+1 {{expects a static number of appended experts, dimension 1 of weights, but got 'tensor<?x?xf32>'}}
+  %0 = moe.routing.append %r weights(%w : tensor<?x?xf32>) : !moe.routing<8 x 2> -> !moe.routing<9 x 3>
   return
 }
 

@@ -66,7 +66,9 @@ struct TestGeneralize : PassWrapper<TestGeneralize, OperationPass<>> {
 struct TestVectorizeActivation
     : PassWrapper<TestVectorizeActivation, OperationPass<ModuleOp>> {
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(TestVectorizeActivation)
-  StringRef getArgument() const final { return "test-moe-vectorize-activation"; }
+  StringRef getArgument() const final {
+    return "test-moe-vectorize-activation";
+  }
   StringRef getDescription() const final {
     return "Builds the activation of each moe.ffn on vectors, as a function";
   }
@@ -141,7 +143,8 @@ struct TestRoute : PassWrapper<TestRoute, OperationPass<>> {
             return vector::TransferReadOp::create(b, loc, rowType, from, at,
                                                   pad, map, inBounds);
           };
-          Value chosen = op.getPolicy().buildSelect(b, loc, read(op.getSelect()));
+          Value chosen =
+              op.getPolicy().buildSelect(b, loc, read(op.getSelect()));
           Value row = read(op.getWeigh());
           Value values = moe::buildFloatConstant(b, loc, valuesType, 0.0);
           for (int64_t i = 0; i < slots; ++i) {
@@ -158,13 +161,12 @@ struct TestRoute : PassWrapper<TestRoute, OperationPass<>> {
                                                    inBounds)
                 .getResult();
           };
-          scf::YieldOp::create(b, loc,
-                               ValueRange{write(chosen, state[0]),
-                                          write(weights, state[1])});
+          scf::YieldOp::create(
+              b, loc,
+              ValueRange{write(chosen, state[0]), write(weights, state[1])});
         });
-    b.replaceOpWithNewOp<moe::RoutingMakeOp>(op, op.getRouting().getType(),
-                                             loop.getResult(0),
-                                             loop.getResult(1));
+    b.replaceOpWithNewOp<moe::RoutingMakeOp>(
+        op, op.getRouting().getType(), loop.getResult(0), loop.getResult(1));
   }
 };
 
