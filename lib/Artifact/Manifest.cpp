@@ -42,10 +42,10 @@ std::vector<int64_t>
 FunctionDesc::resolve(const ArgumentDesc &value,
                       const std::vector<int64_t> &sizeValues) const {
   std::vector<int64_t> shape;
-  for (const DimDesc &dim : value.shape)
-    shape.push_back(dim.isDynamic()
-                        ? sizeValues[llvm::find(sizes, dim.name) - sizes.begin()]
-                        : dim.size);
+  for (const DimDesc &dim : value.shape) {
+    size_t index = llvm::find(sizes, dim.name) - sizes.begin();
+    shape.push_back(dim.isDynamic() ? sizeValues[index] : dim.size);
+  }
   return shape;
 }
 
@@ -180,6 +180,11 @@ bool parsePackSource(Reader &reader, const json::Value &value,
          reader.integer(*object, path, "first_expert", source.firstExpert,
                         false) &&
          reader.dtype(*object, path, source.dtype, false) &&
+         reader.integer(*object, path, "first_row", source.firstRow, false) &&
+         reader.integer(*object, path, "rows", source.rows, false) &&
+         reader.integer(*object, path, "first_column", source.firstColumn,
+                        false) &&
+         reader.integer(*object, path, "columns", source.columns, false) &&
          reader.array(*object, path, "shape", parseDim, false);
 }
 
@@ -359,10 +364,10 @@ bool moe::parseManifest(std::string_view text, const std::string &where,
   if (!reader.integer(*object, "manifest", "version", version))
     return false;
   if (version != Manifest::currentVersion)
-    return reader.fail("version",
-                       std::to_string(version) + " is not supported (expected " +
-                           std::to_string(Manifest::currentVersion) +
-                           "); compile the model again");
+    return reader.fail("version", std::to_string(version) +
+                                      " is not supported (expected " +
+                                      std::to_string(Manifest::currentVersion) +
+                                      "); compile the model again");
   Manifest parsed;
   auto parseOne = [&](const json::Value &item, const std::string &path) {
     FunctionDesc function;

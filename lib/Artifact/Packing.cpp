@@ -34,6 +34,17 @@ Extent extentOf(const std::vector<int64_t> &shape) {
   return {rank == 3 ? shape[0] : 1, shape[rank - 2], shape[rank - 1]};
 }
 
+/// What `source` uses of a tensor of this extent.
+Extent usedOf(const PackSource &source, Extent extent) {
+  return {extent.experts, source.rows ? source.rows : extent.n,
+          source.columns ? source.columns : extent.k};
+}
+
+/// Whether [first, first + count) lies within [0, size).
+bool isWithin(int64_t first, int64_t count, int64_t size) {
+  return first >= 0 && count >= 0 && first <= size && count <= size - first;
+}
+
 /// How many columns of one part there are room for.
 int64_t columnCapacity(const PackSpec &spec) {
   return spec.nPadded / spec.numParts();
@@ -164,12 +175,20 @@ bool PackSpec::verify(std::string &error) const {
         if (rank != 2 && rank != 3)
           return fail("source '" + found->name + "' has rank " + text(rank) +
                       " (expected [E, N, K] or [N, K])");
-        Extent extent = extentOf(found->shape);
+        Extent whole = extentOf(found->shape), extent = usedOf(*found, whole);
+        if (!isWithin(found->firstRow, found->rows, whole.n) ||
+            !isWithin(found->firstColumn, found->columns, whole.k))
+          return fail("source '" + found->name +
+                      "' uses rows or columns that its shape does not have");
         if (extent.experts != numExperts(*found) || extent.n < 1 ||
             extent.n > columnCapacity(*this) || extent.k < 1 ||
             extent.k > kPadded)
           return fail("the shape of source '" + found->name +
                       "' does not fit into its panels");
+      } else if (found->rows || found->columns || found->firstRow ||
+                 found->firstColumn) {
+        return fail("source '" + found->name +
+                    "' is cut out of a tensor of unknown shape");
       }
       covered += numExperts(*found);
       if (covered == experts)
@@ -232,6 +251,7 @@ bool moe::checkPackSources(const PackSpec &spec, const TensorLookup &lookup,
                     : extent.n == limit.n && extent.k == limit.k;
     if (!fits || extent.experts != limit.experts)
       return fail(tensor->describe());
+    extent = usedOf(source, extent);
     if (firstSource && (extent.n != first.n || extent.k != first.k)) {
       error = "tensors '" + firstSource->name + "' and '" + source.name +
               "' are packed together, but have rows of different shapes: " +
@@ -248,10 +268,12 @@ bool moe::checkPackSources(const PackSpec &spec, const TensorLookup &lookup,
 bool moe::packExperts(const PackSpec &spec, const TensorLookup &lookup,
                       int64_t begin, int64_t end, void *out,
                       const TensorFill &fill) {
-  /// The tensor of each (expert, part) and the expert's index in it.
+  /// The tensor of each (expert, part), the expert's index in it, and what is
+  /// used of it.
   struct Origin {
     const HostTensor *tensor;
     int64_t index;
+    const PackSource *source;
   };
   int64_t parts = spec.numParts(), count = end - begin;
   std::vector<Origin> origins(count * parts);
@@ -275,7 +297,7 @@ bool moe::packExperts(const PackSpec &spec, const TensorLookup &lookup,
       base = first;
     }
     for (int64_t e = first; e < stop; ++e)
-      origins[(e - begin) * parts + source.part] = {tensor, e - base};
+      origins[(e - begin) * parts + source.part] = {tensor, e - base, &source};
   }
 
   int64_t panels = spec.nPadded / spec.columns;
@@ -290,13 +312,18 @@ bool moe::packExperts(const PackSpec &spec, const TensorLookup &lookup,
     for (int64_t part = 0; part < parts; ++part) {
       const Origin &origin = origins[expert * parts + part];
       Extent extent = extentOf(origin.tensor->shape);
+      Extent used = usedOf(*origin.source, extent);
       DType dtype = origin.tensor->dtype;
-      k = extent.k;
-      int64_t rowBytes = k * static_cast<int64_t>(dtypeSize(dtype));
+      k = used.k;
+      int64_t size = static_cast<int64_t>(dtypeSize(dtype));
+      int64_t rowBytes = extent.k * size;
       int64_t firstRow = panel * perPart;
-      const char *data = static_cast<const char *>(origin.tensor->data) +
-                         (origin.index * extent.n + firstRow) * rowBytes;
-      for (int64_t i = 0; i < perPart && firstRow + i < extent.n; ++i)
+      const char *data =
+          static_cast<const char *>(origin.tensor->data) +
+          (origin.index * extent.n + origin.source->firstRow + firstRow) *
+              rowBytes +
+          origin.source->firstColumn * size;
+      for (int64_t i = 0; i < perPart && firstRow + i < used.n; ++i)
         rows[part * perPart + i] = {data + i * rowBytes, dtype};
     }
     if (unitBytes == 2)

@@ -158,6 +158,15 @@ private:
          << source.getAs<IntegerAttr>("first_expert").getInt();
       if (auto shape = source.getAs<ArrayAttr>("shape"))
         os << ", " << shapeText(shape);
+      if (auto rows = source.getAs<IntegerAttr>("rows")) {
+        auto range = [&](StringRef what, StringRef first, int64_t count) {
+          int64_t begin = source.getAs<IntegerAttr>(first).getInt();
+          os << ", " << what << " " << begin << " to " << begin + count - 1;
+        };
+        range("rows", "first_row", rows.getInt());
+        range("columns", "first_column",
+              source.getAs<IntegerAttr>("columns").getInt());
+      }
       os << ")\n";
     }
   }

@@ -34,24 +34,56 @@ StringRef getElementName(Type type) {
   return {};
 }
 
-/// The argument of the function that `value` is, through reshapes that only
-/// add or remove dimensions of size one.
-BlockArgument findArgument(Value value) {
+/// What a part is of the function's arguments.
+struct Source {
+  BlockArgument argument;
+  /// The slice of each expert's matrix; no counts mean all of it.
+  int64_t firstRow = 0, rows = 0, firstColumn = 0, columns = 0;
+};
+
+bool isView(Operation *op) {
+  return isa<tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp,
+             tensor::ExtractSliceOp>(op);
+}
+
+/// The argument that `value` is, through reshapes that only add or remove
+/// dimensions of size one, and through one slice of rows and columns. No
+/// argument when there is none.
+Source findSource(Value value) {
   auto squeeze = [](Type type) {
     SmallVector<int64_t> shape(cast<ShapedType>(type).getShape());
     llvm::erase(shape, 1);
     return shape;
   };
+  Source source;
+  bool isSliced = false;
   while (true) {
-    if (auto argument = dyn_cast<BlockArgument>(value))
-      return isa<func::FuncOp>(argument.getOwner()->getParentOp())
-                 ? argument
-                 : BlockArgument();
+    if (auto argument = dyn_cast<BlockArgument>(value)) {
+      if (isa<func::FuncOp>(argument.getOwner()->getParentOp()))
+        source.argument = argument;
+      return source;
+    }
     Operation *op = value.getDefiningOp();
-    if (!isa<tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>(
-            op) ||
-        squeeze(op->getOperand(0).getType()) != squeeze(value.getType()))
+    if (!isView(op))
       return {};
+    if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
+      RankedTensorType type = slice.getSourceType();
+      int64_t rank = type.getRank();
+      if (isSliced || rank < 2 || rank > 3 || !slice.hasUnitStride() ||
+          ShapedType::isDynamicShape(slice.getStaticOffsets()) ||
+          ShapedType::isDynamicShape(slice.getStaticSizes()) ||
+          (rank == 3 && (slice.getStaticOffset(0) != 0 ||
+                         slice.getStaticSize(0) != type.getDimSize(0))))
+        return {};
+      isSliced = true;
+      source.firstRow = slice.getStaticOffset(rank - 2);
+      source.rows = slice.getStaticSize(rank - 2);
+      source.firstColumn = slice.getStaticOffset(rank - 1);
+      source.columns = slice.getStaticSize(rank - 1);
+    } else if (squeeze(op->getOperand(0).getType()) !=
+               squeeze(value.getType())) {
+      return {};
+    }
     value = op->getOperand(0);
   }
 }
@@ -110,7 +142,8 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
       unsigned position = function.getNumArguments();
       std::string name;
       for (auto [i, part] : llvm::enumerate(pack.getParts())) {
-        BlockArgument argument = findArgument(part);
+        Source origin = findSource(part);
+        BlockArgument argument = origin.argument;
         if (!argument) {
           InFlightDiagnostic diag =
               pack.emitError()
@@ -136,13 +169,21 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
         if (name.empty())
           name = source.getValue().str();
         auto type = cast<RankedTensorType>(argument.getType());
-        list.push_back(b.getDictionaryAttr(
-            {b.getNamedAttr("name", source),
-             b.getNamedAttr("part", b.getI64IntegerAttr(i % parts)),
-             b.getNamedAttr("first_expert", b.getI64IntegerAttr(expert)),
-             b.getNamedAttr("shape", b.getI64ArrayAttr(type.getShape())),
-             b.getNamedAttr("dtype", b.getStringAttr(getElementName(
-                                         type.getElementType())))}));
+        SmallVector<NamedAttribute> entry = {
+            b.getNamedAttr("name", source),
+            b.getNamedAttr("part", b.getI64IntegerAttr(i % parts)),
+            b.getNamedAttr("first_expert", b.getI64IntegerAttr(expert)),
+            b.getNamedAttr("shape", b.getI64ArrayAttr(type.getShape())),
+            b.getNamedAttr("dtype", b.getStringAttr(getElementName(
+                                        type.getElementType())))};
+        if (origin.rows)
+          for (auto [key, value] :
+               {std::pair<StringRef, int64_t>{"first_row", origin.firstRow},
+                {"rows", origin.rows},
+                {"first_column", origin.firstColumn},
+                {"columns", origin.columns}})
+            entry.push_back(b.getNamedAttr(key, b.getI64IntegerAttr(value)));
+        list.push_back(b.getDictionaryAttr(entry));
         auto partType = cast<RankedTensorType>(part.getType());
         if (i % parts == parts - 1)
           expert += partType.getRank() == 3 ? partType.getDimSize(0) : 1;
@@ -176,9 +217,7 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
     std::function<bool(Value)> onlyPacked = [&](Value value) {
       return llvm::all_of(value.getUsers(), [&](Operation *user) {
         return packSet.contains(user) ||
-               (isa<tensor::ExpandShapeOp, tensor::CollapseShapeOp,
-                    tensor::CastOp>(user) &&
-                onlyPacked(user->getResult(0)));
+               (isView(user) && onlyPacked(user->getResult(0)));
       });
     };
     llvm::BitVector dead(function.getNumArguments());

@@ -34,6 +34,19 @@ func.func @layer(%x: tensor<?x64xf32> {moe.name = "x", moe.dims = ["T"]},
   return %r, %p, %wr : tensor<1x1x64x32x1xf32>, tensor<9x2x32x32x2xbf16>, tensor<8x64xf32>
 }
 
+// A shared expert as large as two is cut up: rows of gate, columns of down.
+// CHECK-LABEL: func.func @slices(
+// CHECK-SAME: moe.name = "shared.up_proj"
+// CHECK-SAME: {columns = 64 : i64, {{.*}}first_column = 0 : i64, first_expert = 0 : i64, first_row = 0 : i64, {{.*}}rows = 32 : i64, shape = [64, 64]}
+// CHECK-SAME: {columns = 64 : i64, {{.*}}first_column = 0 : i64, first_expert = 1 : i64, first_row = 32 : i64, {{.*}}rows = 32 : i64, shape = [64, 64]}
+// CHECK-NOT: tensor.extract_slice
+func.func @slices(%u: tensor<64x64xf32> {moe.name = "shared.up_proj"}) -> tensor<2x1x64x32x1xf32> {
+  %a = tensor.extract_slice %u[0, 0] [32, 64] [1, 1] : tensor<64x64xf32> to tensor<32x64xf32>
+  %b = tensor.extract_slice %u[32, 0] [32, 64] [1, 1] : tensor<64x64xf32> to tensor<32x64xf32>
+  %p = moek.pack %a, %b layout <columns = 32, k_block = 1, interleave = 0> : tensor<32x64xf32>, tensor<32x64xf32> -> tensor<2x1x64x32x1xf32>
+  return %p : tensor<2x1x64x32x1xf32>
+}
+
 // -----
 
 func.func @computed(%w: tensor<1x32x64xf32> {moe.name = "w"}) -> tensor<1x1x64x32x1xf32> {

@@ -20,7 +20,9 @@ using namespace moe;
 
 namespace {
 
-int64_t roundUp(int64_t value, int64_t to) { return (value + to - 1) / to * to; }
+int64_t roundUp(int64_t value, int64_t to) {
+  return (value + to - 1) / to * to;
+}
 
 struct Problem {
   int64_t experts, shared, n, k;
@@ -103,8 +105,9 @@ TEST(Packing, MatchesTheLayout) {
       {2, 1, 17, 66, false, DType::F32, DType::BF16, DType::F16},
   };
   for (const Problem &p : problems) {
-    SCOPED_TRACE(testing::Message() << p.experts << "+" << p.shared << " experts of "
-                                    << p.n << "x" << p.k << " gated " << p.gated);
+    SCOPED_TRACE(testing::Message()
+                 << p.experts << "+" << p.shared << " experts of " << p.n
+                 << "x" << p.k << " gated " << p.gated);
     PackSpec spec = makeSpec(p, true);
     TensorPool pool = makeSources(p);
     auto lookup = [&](const std::string &name) { return pool.find("", name); };
@@ -263,4 +266,52 @@ TEST(Packing, FileIsMappedInPlace) {
             std::string::npos)
       << error;
   EXPECT_EQ(folder.numFiles(), 1u);
+}
+
+TEST(Packing, SourcesCanBeCutOutOfATensor) {
+  // Two experts that are the halves of one matrix, by rows and by columns.
+  const int64_t n = 20, k = 6;
+  for (bool byRows : {true, false}) {
+    SCOPED_TRACE(byRows);
+    PackSpec spec;
+    spec.kPadded = byRows ? k : k / 2;
+    spec.nPadded = 32;
+    spec.experts = 2;
+    TensorPool pool;
+    HostTensor whole = HostTensor::allocate(DType::F32, {n, k}, "whole");
+    fillRandom(whole, 4, 1.0);
+    pool.add(whole);
+    for (int64_t half = 0; half < 2; ++half) {
+      PackSource source{"whole", 0, half, {n, k}, DType::F32};
+      source.rows = byRows ? n / 2 : n;
+      source.columns = spec.kPadded;
+      source.firstRow = byRows ? half * n / 2 : 0;
+      source.firstColumn = byRows ? 0 : half * k / 2;
+      spec.sources.push_back(source);
+    }
+    auto lookup = [&](const std::string &name) { return pool.find("", name); };
+    HostTensor packed;
+    std::string error;
+    ASSERT_TRUE(pack(spec, lookup, packed, error)) << error;
+    const float *out = packed.dataAs<float>();
+    for (const PackSource &source : spec.sources)
+      for (int64_t column = 0; column < spec.kPadded; ++column)
+        for (int64_t row = 0; row < spec.nPadded; ++row) {
+          int64_t from =
+              (source.firstRow + row) * k + source.firstColumn + column;
+          double wanted = row < source.rows ? whole.get(from) : 0.0;
+          ASSERT_EQ(out[(source.firstExpert * spec.kPadded + column) * 32 + row],
+                    wanted);
+        }
+    spec.sources[1].firstRow = n;
+    EXPECT_FALSE(pack(spec, lookup, packed, error));
+    EXPECT_NE(error.find("rows or columns that its shape does not have"),
+              std::string::npos)
+        << error;
+    spec.sources[1].shape.clear();
+    EXPECT_FALSE(pack(spec, lookup, packed, error));
+    EXPECT_NE(error.find("cut out of a tensor of unknown shape"),
+              std::string::npos)
+        << error;
+  }
 }

@@ -37,6 +37,11 @@ struct PackSource {
   std::vector<int64_t> shape;
   /// What the model stores; packing converts. Only meant for making tensors up.
   DType dtype = DType::F32;
+  /// Of each expert's matrix only these rows (of N) and columns (of K) are
+  /// used; counts of 0 mean all. A shared expert that counts as several is cut
+  /// up like this.
+  int64_t firstRow = 0, rows = 0;
+  int64_t firstColumn = 0, columns = 0;
 };
 
 struct PackSpec {
