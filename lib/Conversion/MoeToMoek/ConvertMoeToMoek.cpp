@@ -951,9 +951,10 @@ struct ConvertLimit : Pattern<RoutingLimitOp> {
       SmallVector<Value> place{token, slot};
       Value expert = tensor::ExtractOp::create(b, loc, at[0], place);
       Value weight = tensor::ExtractOp::create(b, loc, at[1], place);
-      Value used = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge,
-                                         expert, zeroI32);
-      Value safe = arith::MaxSIOp::create(b, loc, expert, zeroI32);
+      // A given routing may hold anything; as unsigned, -1 is large too.
+      Value used = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
+                                         expert, constant(type.getExperts()));
+      Value safe = arith::SelectOp::create(b, loc, used, expert, zeroI32);
       Value bin = arith::IndexCastOp::create(b, loc, b.getIndexType(), safe);
       Value count = tensor::ExtractOp::create(b, loc, at[2], bin);
       Value fits = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,

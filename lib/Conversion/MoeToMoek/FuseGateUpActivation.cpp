@@ -88,6 +88,10 @@ static std::string whyNot(linalg::LinalgOp op,
     if (matmul.getBiases().size() != first.getBiases().size())
       return "one of the two matmuls has a bias and the other has none; give "
              "both one";
+  }
+  for (GroupedMatmulOp matmul : matmuls) {
+    if (matmuls.size() == 1)
+      break;
     auto pack = matmul.getRhs().getDefiningOp<moek::PackOp>();
     auto firstPack = first.getRhs().getDefiningOp<moek::PackOp>();
     if (!pack || !firstPack)

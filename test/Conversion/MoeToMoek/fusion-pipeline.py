@@ -1,0 +1,44 @@
+# Every layer of examples/models is, after the fusion pipeline, one route and two
+# grouped matmuls with the combine in the second; what else is there is listed.
+#
+# RUN: %python %s %examples/models
+
+import collections
+import glob
+import os
+import re
+import subprocess
+import sys
+
+OPS = re.compile(r"^ *(?:%\S+ = )?((?:moe|moek|linalg|scf|tensor|func)\.[a-z_.]+)", re.M)
+
+# A gate on the shared expert is a projection and a sigmoid of its own, and its
+# weight goes to each of the experts it is split into.
+GATED = {"Qwen1.5-MoE-A2.7B": 2, "Qwen3-Next-80B-A3B": 1}
+
+files = sorted(glob.glob(os.path.join(sys.argv[1], "*.json")))
+assert len(files) >= 20, files
+for path in files:
+    name = os.path.basename(path)[: -len(".json")]
+    for weights in ("f32", "bf16"):
+        module = subprocess.run(["moe-import", "--layers=3", "--weights-type=" + weights, path],
+                                check=True, stdout=subprocess.PIPE).stdout
+        fused = subprocess.run(["moe-opt", "--moe-fusion-pipeline"], input=module,
+                               check=True, stdout=subprocess.PIPE).stdout.decode()
+        counts = collections.Counter(OPS.findall(fused))
+        for op in ("tensor.empty", "tensor.dim", "tensor.extract_slice", "func.func"):
+            counts.pop(op, None)
+        want = {"moek.pack": 3, "moek.route": 1, "moek.grouped_matmul": 2, "moek.yield": 4}
+        if name in GATED:
+            want.update({"linalg.fill": 1, "linalg.matmul": 1,
+                         "linalg.generic": GATED[name], "linalg.yield": GATED[name]})
+        assert counts == want, (name, weights, dict(counts), want)
+        matmuls = [line for line in fused.splitlines() if "moek.grouped_matmul" in line]
+        assert "gather(" in matmuls[0] and "combine(" not in matmuls[0], name
+        assert "gather(" not in matmuls[1] and "combine(" in matmuls[1], name
+
+        # Without the fusions every op is a kernel of its own.
+        plain = subprocess.run(["moe-opt", "--moe-fusion-pipeline=fuse=false"], input=module,
+                               check=True, stdout=subprocess.PIPE).stdout.decode()
+        assert "moek.gather" in plain and "moek.combine" in plain, name
+        assert not re.search(r"= moe\.", plain), name
