@@ -37,7 +37,8 @@ if(MOE_USE_PCH)
   file(WRITE "${PROJECT_BINARY_DIR}/MoEPCH.cpp" "// Holds the shared precompiled header.\n")
   add_library(MoEPCH OBJECT "${PROJECT_BINARY_DIR}/MoEPCH.cpp")
   target_precompile_headers(MoEPCH PRIVATE "${PROJECT_SOURCE_DIR}/cmake/MoEPCH.h")
-  target_compile_options(MoEPCH PRIVATE -fno-rtti -fno-exceptions)
+  set_target_properties(MoEPCH PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(MoEPCH PRIVATE -fPIC -fno-rtti -fno-exceptions)
 endif()
 
 function(moe_llvm_target name)
@@ -45,7 +46,7 @@ function(moe_llvm_target name)
     $<$<COMPILE_LANGUAGE:CXX>:-fno-rtti -fno-exceptions>)
   # The warnings GCC is wrong about in LLVM's headers stay off.
   target_compile_options(${name} PRIVATE -Wall -Wextra -Wno-unused-parameter
-    -Wno-comment -Wno-dangling-reference -Wno-maybe-uninitialized)
+    -Wno-comment -Wno-maybe-uninitialized)
   target_include_directories(${name} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/dialects>
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
@@ -53,6 +54,10 @@ function(moe_llvm_target name)
     $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   if(MOE_USE_PCH)
+    # A precompiled header fits only code generated alike: executables too are
+    # position independent the way libraries are.
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${name} PRIVATE -fPIC)
     target_precompile_headers(${name} REUSE_FROM MoEPCH)
   endif()
 endfunction()

@@ -103,59 +103,81 @@ void moe::emitCombineRows(Emitter &e, Value rows, Value positions,
     Value firstColumn = e.mul(e.div(e.mul(part, groups), parts), 16);
     Value lastColumn =
         e.mul(e.div(e.mul(e.add(part, 1), groups), parts), 16);
-    auto sum = [&](Emitter &e, Value token, Value column, Value mask) {
+    // The sums of `width` groups of 16 columns stay in registers over the slots.
+    auto sum = [&](Emitter &e, Value token, Value column, int64_t width,
+                   Value mask) {
       VectorType type = e.vecF32();
       Value zeros = e.zeros(type);
-      auto read = [&](Value memref, Value row) -> Value {
+      SmallVector<Value> columns;
+      for (int64_t g = 0; g < width; ++g)
+        columns.push_back(e.add(column, 16 * g));
+      auto read = [&](Value memref, Value row, Value column) -> Value {
         if (mask)
           return vector::MaskedLoadOp::create(
               e, type, memref, ValueRange{row, column}, mask, zeros);
         return vector::LoadOp::create(e, type, memref,
                                       ValueRange{row, column});
       };
-      auto overSlots = scf::ForOp::create(e, e.idx(0), e.idx(slots), e.idx(1),
-                                          ValueRange{zeros});
+      auto overSlots =
+          scf::ForOp::create(e, e.idx(0), e.idx(slots), e.idx(1),
+                             SmallVector<Value>(width, zeros));
       {
         OpBuilder::InsertionGuard guard(e);
         e.setInsertionPointToStart(overSlots.getBody());
         Value slot = overSlots.getInductionVar();
-        Value acc = overSlots.getRegionIterArg(0);
         Value position = e.load(positions, ValueRange{token, slot});
         Value used = e.cmp(arith::CmpIPredicate::sge, position, e.i32(0));
-        auto add = scf::IfOp::create(e, TypeRange{type}, used, true);
+        auto add = scf::IfOp::create(e, SmallVector<Type>(width, type), used,
+                                     true);
         {
           OpBuilder::InsertionGuard guard(e);
           e.setInsertionPointToStart(add.thenBlock());
-          Value row = read(rows, e.toIndex(position));
+          Value row = e.toIndex(position);
           Value weight =
-              slotWeights ? e.load(slotWeights, ValueRange{token, slot})
-                          : e.f32(1.0);
-          Value next =
-              vector::FMAOp::create(e, e.splat(weight, type), row, acc);
-          scf::YieldOp::create(e, ValueRange{next});
+              e.splat(slotWeights
+                          ? e.load(slotWeights, ValueRange{token, slot})
+                          : e.f32(1.0),
+                      type);
+          SmallVector<Value> next;
+          for (auto [acc, column] :
+               llvm::zip(overSlots.getRegionIterArgs(), columns))
+            next.push_back(vector::FMAOp::create(
+                e, weight, read(rows, row, column), acc));
+          scf::YieldOp::create(e, next);
           e.setInsertionPointToStart(add.elseBlock());
-          scf::YieldOp::create(e, ValueRange{acc});
+          scf::YieldOp::create(e, overSlots.getRegionIterArgs());
         }
         scf::YieldOp::create(e, add.getResults());
       }
-      Value result = overSlots.getResult(0);
-      if (init)
-        result = arith::AddFOp::create(e, result, read(init, token));
-      if (mask)
-        vector::MaskedStoreOp::create(e, out, ValueRange{token, column}, mask,
-                                      result);
-      else
-        vector::StoreOp::create(e, result, out, ValueRange{token, column});
+      for (auto [result, column] :
+           llvm::zip(overSlots.getResults(), columns)) {
+        Value value = result;
+        if (init)
+          value = arith::AddFOp::create(e, value, read(init, token, column));
+        if (mask)
+          vector::MaskedStoreOp::create(e, out, ValueRange{token, column},
+                                        mask, value);
+        else
+          vector::StoreOp::create(e, value, out, ValueRange{token, column});
+      }
     };
+    constexpr int64_t wide = 4;
+    Value wideEnd =
+        e.add(firstColumn,
+              e.mul(e.div(e.sub(lastColumn, firstColumn), 16 * wide),
+                    16 * wide));
     e.loop(firstToken, lastToken, 1, [&](Emitter &e, Value token) {
-      e.loop(firstColumn, lastColumn, 16, [&](Emitter &e, Value column) {
-        sum(e, token, column, Value());
+      e.loop(firstColumn, wideEnd, 16 * wide, [&](Emitter &e, Value column) {
+        sum(e, token, column, wide, Value());
+      });
+      e.loop(wideEnd, lastColumn, 16, [&](Emitter &e, Value column) {
+        sum(e, token, column, 1, Value());
       });
       if (n % 16 != 0)
         e.ifThen(e.eq(e.add(part, 1), parts), [&](Emitter &e) {
           Value mask = vector::CreateMaskOp::create(
               e, e.vec(16, e.getI1Type()), ValueRange{e.idx(n % 16)});
-          sum(e, token, e.idx(n / 16 * 16), mask);
+          sum(e, token, e.idx(n / 16 * 16), 1, mask);
         });
     });
   });
