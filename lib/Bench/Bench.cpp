@@ -251,11 +251,12 @@ bool Runner::artifact(const SuiteModel &model, const std::string &base,
 
 /// Whether another set of the weights fits; they are the bulk of everything.
 bool Runner::haveMemoryFor(const std::string &what) {
-  const double needed = 1.02 * weightBytes(spec) * copies + (1 << 28);
+  // An expert and some buffers while packing, and what the system needs.
+  const double needed = 1.02 * weightBytes(spec) * copies + (1 << 30);
   const int64_t available = availableMemoryBytes();
   if (available == 0 || needed < available)
     return true;
-  note(llvm::formatv("{0} left out for {1} {2}: its weights take {3:F1} GB, "
+  note(llvm::formatv("{0} left out for {1} {2}: it takes {3:F1} GB, "
                      "and {4:F1} GB of memory are available",
                      what, spec.model, dtypeName(spec.weightType),
                      needed * 1e-9, available * 1e-9));
@@ -271,11 +272,9 @@ void Runner::addOneDnn() {
     std::shared_ptr<Baseline> loop = createOneDnnLoop(spec, error);
     if (!loop)
       return note("onednn left out: " + error);
-    for (const HostTensor &weight : weightTensors(spec)) {
-      HostTensor tensor = makeWeight(spec, weight.name, copy, error);
-      if (!tensor.data || !loop->setWeight(tensor, error))
+    for (const HostTensor &weight : weightTensors(spec))
+      if (!loop->setWeight(weight, weightFiller(spec, copy), error))
         return note("onednn left out for " + spec.model + ": " + error);
-    }
     loops.push_back(std::move(loop));
   }
   Contender contender;
@@ -306,8 +305,8 @@ void Runner::addUnfused(const SuiteModel &model, const std::string &base) {
   contender.prepare = [](int, const float *, int64_t, std::string &) {
     return true;
   };
-  contender.run = [layer](int copy, const float *x, float *y,
-                                int64_t tokens, std::string &error) {
+  contender.run = [layer](int copy, const float *x, float *y, int64_t tokens,
+                          std::string &error) {
     return layer->run(copy, currentThreads(), x, y, tokens, error);
   };
   contenders.push_back(std::move(contender));
@@ -461,10 +460,10 @@ bool Runner::measureRow(int64_t tokens, int threads, Row &row,
   };
   std::vector<Timed> timed;
   for (Contender &contender : contenders) {
-    double foreseen = contender.lastFlops > 0
-                          ? contender.lastSeconds * first.flops /
-                                contender.lastFlops
-                          : 0;
+    double foreseen =
+        contender.lastFlops > 0
+            ? contender.lastSeconds * first.flops / contender.lastFlops
+            : 0;
     if (foreseen > longestRun) {
       note(llvm::formatv("{0} left out for {1} {2} with {3} tokens: one run "
                          "would take about {4:F0} s",
@@ -567,8 +566,9 @@ bool Runner::measurePhases(HostTensor &x, HostTensor &y, Row &row,
       return false;
     double seconds = now() - start;
     for (const auto &[name, time] : phases) {
-      auto found = llvm::find_if(
-          shares, [&, &name = name](auto &entry) { return entry.first == name; });
+      auto found = llvm::find_if(shares, [&, &name = name](auto &entry) {
+        return entry.first == name;
+      });
       if (found == shares.end()) {
         shares.emplace_back(name, std::vector<double>());
         found = std::prev(shares.end());
@@ -605,10 +605,9 @@ bool Runner::runLayer(const SuiteModel &model, const std::string &directory,
         contender.lastFlops = 0;
       for (int64_t tokens : options.tokens) {
         ++rowNumber;
-        progress(llvm::formatv("{0} {1}: {2} token{3}, {4} thread{5}",
-                               spec.model, format, tokens,
-                               tokens == 1 ? "" : "s", threads,
-                               threads == 1 ? "" : "s"));
+        progress(llvm::formatv(
+            "{0} {1}: {2} token{3}, {4} thread{5}", spec.model, format, tokens,
+            tokens == 1 ? "" : "s", threads, threads == 1 ? "" : "s"));
         Row row;
         row.suite = suite.name;
         row.model = spec.model;
@@ -621,8 +620,8 @@ bool Runner::runLayer(const SuiteModel &model, const std::string &directory,
         endProgress();
         if (!rowOk) {
           if (ok)
-            error = spec.model + " " + format + ", " +
-                    std::to_string(tokens) + " tokens: " + rowError;
+            error = spec.model + " " + format + ", " + std::to_string(tokens) +
+                    " tokens: " + rowError;
           ok = false;
         }
         if (row.medianMs > 0) {

@@ -4,8 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Weights are made one argument at a time, so that a layer never takes much
-// more memory than it has weights.
+// Weights are made up in the layout they are used in, expert by expert, so
+// that a layer never takes much more memory than it has weights.
 //
 //===----------------------------------------------------------------------===//
 
@@ -21,6 +21,20 @@
 using namespace moe;
 using namespace moe::bench;
 
+FillWeight bench::weightFiller(const LayerSpec &spec, int copy) {
+  return [spec, copy](HostTensor &part, uint64_t first) {
+    for (const HostTensor &weight : weightTensors(spec))
+      if (weight.name == part.name)
+        fillRandom(part, 1000 + copy, weightScale(spec, weight), first);
+  };
+}
+
+static std::string missingWeight(const LayerSpec &spec,
+                                 const std::string &name) {
+  return "the layer wants '" + name + "', which the suite's description of " +
+         spec.model + " lacks";
+}
+
 HostTensor bench::makeWeight(const LayerSpec &spec, const std::string &name,
                              int copy, std::string &error) {
   for (const HostTensor &weight : weightTensors(spec)) {
@@ -29,14 +43,13 @@ HostTensor bench::makeWeight(const LayerSpec &spec, const std::string &name,
     HostTensor tensor =
         HostTensor::allocate(weight.dtype, weight.shape, weight.name);
     if (!tensor.data) {
-      error = "no memory for '" + name + "' (" + tensor.describe() + ")";
+      error = "no memory for '" + name + "' (" + weight.describe() + ")";
       return {};
     }
-    fillRandom(tensor, 1000 + copy, weightScale(spec, weight));
+    weightFiller(spec, copy)(tensor, 0);
     return tensor;
   }
-  error = "the layer has an argument '" + name +
-          "', which the suite's description of " + spec.model + " lacks";
+  error = missingWeight(spec, name);
   return {};
 }
 
@@ -55,8 +68,8 @@ std::unique_ptr<CompiledLayer> CompiledLayer::load(const LayerSpec &spec,
     if (argument.name != "x")
       continue;
     layer->inputIndex = index;
-    hasInput = argument.shape.size() == 2 &&
-               argument.shape[1].size == spec.hidden;
+    hasInput =
+        argument.shape.size() == 2 && argument.shape[1].size == spec.hidden;
   }
   if (!hasInput || desc.sizes.size() != 1 || desc.results.size() != 1) {
     error = base + ": the function is not a layer from x [T, " +
@@ -88,18 +101,21 @@ bool CompiledLayer::loadWeights(int copy, std::string &error) {
       }
       continue;
     }
-    std::map<std::string, HostTensor> sources;
-    for (const PackSource &source : argument.packed->sources) {
-      HostTensor tensor = makeWeight(spec, source.name, copy, error);
-      if (!tensor.data)
-        return false;
-      sources[source.name] = std::move(tensor);
-    }
+    // Made up expert by expert, as the packing asks for them.
+    std::vector<HostTensor> weights = weightTensors(spec);
     auto lookup = [&](const std::string &name) -> const HostTensor * {
-      auto found = sources.find(name);
-      return found == sources.end() ? nullptr : &found->second;
+      for (const HostTensor &weight : weights)
+        if (weight.name == name)
+          return &weight;
+      return nullptr;
     };
-    if (!pack(*argument.packed, lookup, data, error))
+    for (const PackSource &source : argument.packed->sources) {
+      if (lookup(source.name))
+        continue;
+      error = missingWeight(spec, source.name);
+      return false;
+    }
+    if (!pack(*argument.packed, lookup, data, error, weightFiller(spec, copy)))
       return false;
   }
   return true;
@@ -127,8 +143,8 @@ bool CompiledLayer::call(moe_rt &rt, int copy, const float *x, float *y,
   if (bytes > 0 && (!workspace.data || workspace.numElements() < bytes)) {
     workspace = HostTensor::allocate(DType::U8, {bytes}, "workspace");
     if (!workspace.data) {
-      error = "no memory for a workspace of " + std::to_string(bytes) +
-              " bytes";
+      error =
+          "no memory for a workspace of " + std::to_string(bytes) + " bytes";
       return false;
     }
   }
@@ -175,8 +191,8 @@ static void tracePhase(const moe_rt *rt, const moe_trace_event *event) {
   }
 }
 
-bool CompiledLayer::tracePhases(int copy, int threads, const float *x,
-                                float *y, int64_t tokens, Named &phases,
+bool CompiledLayer::tracePhases(int copy, int threads, const float *x, float *y,
+                                int64_t tokens, Named &phases,
                                 std::string &error) {
   PhaseClock clock{&phases, {}};
   moe_rt rt;

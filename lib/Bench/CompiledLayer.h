@@ -30,7 +30,9 @@ bool compileModel(mlir::MLIRContext &context, const SuiteModel &model,
                   const std::string &base, std::string &error);
 
 /// The weights of copy number `copy`: the same for everything that computes
-/// the layer. Null data and `error` when there is no such weight.
+/// the layer.
+FillWeight weightFiller(const LayerSpec &spec, int copy);
+/// One of them. Null data and `error` when there is no such weight.
 HostTensor makeWeight(const LayerSpec &spec, const std::string &name, int copy,
                       std::string &error);
 

@@ -11,13 +11,14 @@
 
 #include "moe-mlir/Bench/MachineLimits.h"
 
+#include "OpenMP.h"
+
 #include "moe-mlir/Bench/Statistics.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <fstream>
-#include <omp.h>
 #include <sstream>
 #include <unistd.h>
 
@@ -67,8 +68,8 @@ __attribute__((target("avx512f"))) double fmaAvx512(int64_t rounds,
   return 2.0 * 16 * numChains * rounds;
 }
 
-__attribute__((target("avx512f,avx512bf16"))) double
-dotAvx512(int64_t rounds, float &sink) {
+__attribute__((target("avx512f,avx512bf16"))) double dotAvx512(int64_t rounds,
+                                                               float &sink) {
   __m512 chains[numChains];
   for (__m512 &chain : chains)
     chain = _mm512_setzero_ps();
@@ -111,16 +112,14 @@ __attribute__((target("avx512f"))) void readAvx512(const char *data,
   for (int64_t i = 0; i + 256 <= bytes; i += 256) {
 #pragma GCC unroll 4
     for (int c = 0; c < 4; ++c)
-      sum[c] =
-          _mm512_or_si512(sum[c], _mm512_loadu_si512(data + i + 64 * c));
+      sum[c] = _mm512_or_si512(sum[c], _mm512_loadu_si512(data + i + 64 * c));
   }
   sum[0] = _mm512_or_si512(_mm512_or_si512(sum[0], sum[1]),
                            _mm512_or_si512(sum[2], sum[3]));
   asm volatile("" ::"v"(sum[0]));
 }
 
-__attribute__((target("avx2"))) void readAvx2(const char *data,
-                                              int64_t bytes) {
+__attribute__((target("avx2"))) void readAvx2(const char *data, int64_t bytes) {
   __m256i sum[4];
   for (__m256i &s : sum)
     s = _mm256_setzero_si256();
@@ -128,8 +127,7 @@ __attribute__((target("avx2"))) void readAvx2(const char *data,
 #pragma GCC unroll 4
     for (int c = 0; c < 4; ++c)
       sum[c] = _mm256_or_si256(
-          sum[c],
-          _mm256_loadu_si256((const __m256i *)(data + i + 32 * c)));
+          sum[c], _mm256_loadu_si256((const __m256i *)(data + i + 32 * c)));
   }
   sum[0] = _mm256_or_si256(_mm256_or_si256(sum[0], sum[1]),
                            _mm256_or_si256(sum[2], sum[3]));
@@ -168,8 +166,7 @@ Isa detectIsa() {
 #ifdef MOE_BENCH_X86
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f"))
-    return __builtin_cpu_supports("avx512bf16") ? Isa::Avx512BF16
-                                                : Isa::Avx512;
+    return __builtin_cpu_supports("avx512bf16") ? Isa::Avx512BF16 : Isa::Avx512;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
     return Isa::Avx2;
 #endif

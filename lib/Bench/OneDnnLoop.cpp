@@ -26,14 +26,16 @@ std::string moe::bench::oneDnnVersion() { return {}; }
 
 #else
 
+#include "OpenMP.h"
+
 #include "moe-mlir/Support/FloatConversions.h"
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <oneapi/dnnl/dnnl.hpp>
-#include <omp.h>
 
 using namespace moe;
 using namespace moe::bench;
@@ -74,7 +76,8 @@ public:
         dtype(spec.weightType == DType::BF16 ? memory::data_type::bf16
                                              : memory::data_type::f32) {}
 
-  bool setWeight(const HostTensor &weight, std::string &error) override;
+  bool setWeight(const HostTensor &weight, const FillWeight &fill,
+                 std::string &error) override;
   bool prepare(const float *x, int64_t tokens, std::string &error) override;
   bool run(const float *x, float *y, int64_t tokens,
            std::string &error) override;
@@ -91,7 +94,8 @@ private:
   int64_t widthOf(int64_t expert) const {
     return isShared(expert) ? spec.sharedIntermediate : spec.intermediate;
   }
-  void pack(Projection &projection, const HostTensor &weight, bool isF32);
+  void pack(Projection &projection, const HostTensor &weight,
+            const FillWeight &fill, bool isF32);
   Gemm &gemm(Role role, int64_t rows, bool together);
   void execute(Gemm &gemm, Role role, int64_t expert, void *src, void *dst,
                void *factor);
@@ -113,11 +117,11 @@ private:
   // Of the batch at hand.
   std::vector<float> logits;
   Routing routing;
-  std::vector<int32_t> tokenOf;    ///< per row of the routing order
-  std::vector<int32_t> rowOf;      ///< [T, K]
+  std::vector<int32_t> tokenOf;      ///< per row of the routing order
+  std::vector<int32_t> rowOf;        ///< [T, K]
   std::vector<Item> together, alone; ///< shared by the pool; one per thread
-  HostTensor inputs;  ///< x in the type of the weights
-  HostTensor outputs; ///< [A (+ T shared), H]
+  HostTensor inputs;                 ///< x in the type of the weights
+  HostTensor outputs;                ///< [A (+ T shared), H]
   std::vector<ThreadBuffers> buffers;
   int threads = 1;
 };
@@ -130,8 +134,8 @@ private:
 
 static int roleOf(const std::string &name) {
   static const char *const names[numRoles] = {
-      "router.weight",    "experts.gate_proj", "experts.up_proj",
-      "experts.down_proj", "shared.gate_proj", "shared.up_proj",
+      "router.weight",     "experts.gate_proj", "experts.up_proj",
+      "experts.down_proj", "shared.gate_proj",  "shared.up_proj",
       "shared.down_proj"};
   for (int role = 0; role < numRoles; ++role)
     if (name == names[role])
@@ -139,17 +143,22 @@ static int roleOf(const std::string &name) {
   return -1;
 }
 
-static HostTensor copyOf(const HostTensor &tensor) {
-  HostTensor copy =
-      HostTensor::allocate(tensor.dtype, tensor.shape, tensor.name);
-  std::copy_n(tensor.dataAs<char>(), tensor.numBytes(), copy.dataAs<char>());
-  return copy;
+/// `shape` of a tensor, beginning with its element `first`.
+static HostTensor makePart(const HostTensor &weight, std::vector<int64_t> shape,
+                           uint64_t first, const FillWeight &fill) {
+  HostTensor part =
+      HostTensor::allocate(weight.dtype, std::move(shape), weight.name);
+  if (!part.data)
+    throw std::bad_alloc();
+  fill(part, first);
+  return part;
 }
 
-bool OneDnnLoop::setWeight(const HostTensor &weight, std::string &error) {
+bool OneDnnLoop::setWeight(const HostTensor &weight, const FillWeight &fill,
+                           std::string &error) {
   try {
     if (weight.name == "router.correction_bias") {
-      correction = copyOf(weight);
+      correction = makePart(weight, weight.shape, 0, fill);
       return true;
     }
     std::string name = weight.name;
@@ -167,9 +176,9 @@ bool OneDnnLoop::setWeight(const HostTensor &weight, std::string &error) {
       return false;
     }
     if (isBias)
-      projections[role].bias = copyOf(weight);
+      projections[role].bias = makePart(weight, weight.shape, 0, fill);
     else
-      pack(projections[role], weight, role == Router);
+      pack(projections[role], weight, fill, role == Router);
   } catch (const std::exception &exception) {
     error = std::string("oneDNN: ") + exception.what() + " for '" +
             weight.name + "'";
@@ -181,7 +190,7 @@ bool OneDnnLoop::setWeight(const HostTensor &weight, std::string &error) {
 /// The experts' layout does not depend on the number of rows, so that one copy
 /// of the weights serves all (gemm() checks that the library agrees).
 void OneDnnLoop::pack(Projection &projection, const HostTensor &weight,
-                      bool isF32) {
+                      const FillWeight &fill, bool isF32) {
   auto type = isF32 ? memory::data_type::f32 : dtype;
   size_t rank = weight.shape.size();
   bool isStacked = rank == 3;
@@ -205,14 +214,14 @@ void OneDnnLoop::pack(Projection &projection, const HostTensor &weight,
   // A row of the canonical tensor is a column here.
   memory::desc canonical({k, n}, type, memory::format_tag::ba);
   for (int64_t e = 0; e < projection.experts; ++e) {
-    char *source = weight.dataAs<char>() + e * n * k * dtypeSize(weight.dtype);
-    memory from(canonical, engine, source);
+    HostTensor expert = makePart(weight, {n, k}, e * n * k, fill);
+    memory from(canonical, engine, expert.data);
     memory to(projection.packed, engine,
               projection.data.dataAs<char>() + e * bytes);
     dnnl::reorder(from, to).execute(stream, from, to);
+    stream.wait();
     projection.weights.push_back(to);
   }
-  stream.wait();
 }
 
 //===----------------------------------------------------------------------===//
@@ -233,7 +242,6 @@ Gemm &OneDnnLoop::gemm(Role role, int64_t rows, bool together) {
   omp_set_num_threads(together ? threads : 1);
   Projection &projection = projections[role];
   const int64_t n = projection.n, k = projection.k;
-  bool isDown = role == Down || role == SharedDown;
   bool isUp = role == Up || role == SharedUp;
   bool isGate = role == Gate || role == SharedGate;
   auto type = role == Router ? memory::data_type::f32 : dtype;
@@ -241,7 +249,6 @@ Gemm &OneDnnLoop::gemm(Role role, int64_t rows, bool together) {
   memory::desc src({rows, k}, type, memory::format_tag::ab);
   memory::desc factor({rows, n}, f32, memory::format_tag::ab);
   memory::desc dst({rows, n}, isUp ? dtype : f32, memory::format_tag::ab);
-  (void)isDown;
 
   // The activation is applied by the GEMMs as they store: gate stores
   // act(gate), and up multiplies by it and stores the hidden row.
@@ -315,9 +322,9 @@ void OneDnnLoop::execute(Gemm &gemm, Role role, int64_t expert, void *src,
     list[count++] = {DNNL_ARG_ATTR_MULTIPLE_POST_OP(position) | DNNL_ARG_SRC_1,
                      arguments.factor.get()};
   }
-  dnnl::error::wrap_c_api(dnnl_primitive_execute(gemm.primitive.get(),
-                                                 stream.get(), count, list),
-                          "a GEMM failed");
+  dnnl::error::wrap_c_api(
+      dnnl_primitive_execute(gemm.primitive.get(), stream.get(), count, list),
+      "a GEMM failed");
 }
 
 //===----------------------------------------------------------------------===//
@@ -392,7 +399,7 @@ void OneDnnLoop::planItems(int64_t tokens) {
   alone.erase(alone.begin(), alone.begin() + best);
 }
 
-/// For its own type, x itself serves as the gathered rows of one token.
+/// Gather and the three GEMMs; the shared expert needs no gather.
 void OneDnnLoop::runItem(const Item &item, bool isTogether, const float *x) {
   ThreadBuffers &mine = buffers[isTogether ? 0 : omp_get_thread_num()];
   const int64_t h = spec.hidden;
@@ -557,8 +564,8 @@ std::unique_ptr<Baseline> bench::createOneDnnLoop(const LayerSpec &spec,
 
 std::string bench::oneDnnVersion() {
   const dnnl_version_t *version = dnnl_version();
-  return std::to_string(version->major) + "." +
-         std::to_string(version->minor) + "." + std::to_string(version->patch);
+  return std::to_string(version->major) + "." + std::to_string(version->minor) +
+         "." + std::to_string(version->patch);
 }
 
 #endif // MOE_BENCH_HAVE_ONEDNN

@@ -39,8 +39,7 @@ void Machine::raisePeak(llvm::StringRef format, int threads, double reading) {
   for (Limits &limit : limits) {
     if (limit.threads != threads)
       continue;
-    double &peak =
-        format == "bf16" && limit.bf16 > 0 ? limit.bf16 : limit.f32;
+    double &peak = format == "bf16" && limit.bf16 > 0 ? limit.bf16 : limit.f32;
     peak = std::max(peak, reading);
   }
 }

@@ -103,18 +103,16 @@ int main(int argc, char **argv) {
   cl::opt<std::string> baselines(
       "baselines", cl::desc("onednn, unfused (default: both) or none"),
       cl::value_desc("a,b"), cl::init("onednn,unfused"), cl::cat(category));
-  cl::opt<bool> phases("phases",
-                       cl::desc("Also print the share of each phase"),
+  cl::opt<bool> phases("phases", cl::desc("Also print the share of each phase"),
                        cl::cat(category));
   cl::opt<std::string> json("json", cl::desc("Also write the results there"),
                             cl::value_desc("file"), cl::cat(category));
   cl::opt<std::string> artifactDir(
       "artifact-dir", cl::desc("Keep the compiled layers in this folder"),
       cl::value_desc("dir"), cl::cat(category));
-  cl::opt<bool> reuse(
-      "reuse-artifacts",
-      cl::desc("Do not compile what is in the artifact folder"),
-      cl::cat(category));
+  cl::opt<bool> reuse("reuse-artifacts",
+                      cl::desc("Do not compile what is in the artifact folder"),
+                      cl::cat(category));
   cl::opt<std::string> modelsDir(
       "models-dir", cl::desc("Where the models' configurations are"),
       cl::value_desc("dir"), cl::cat(category));

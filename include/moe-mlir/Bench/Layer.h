@@ -16,6 +16,7 @@
 #include "moe-mlir/Support/HostTensor.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -74,16 +75,20 @@ void computeLogits(const LayerSpec &spec, const float *x, const float *matrix,
                    const float *bias, int64_t tokens,
                    std::vector<float> &logits);
 
+/// Makes up the elements of `part`, which begins with element `first` of the
+/// weight it is named after: a layer never has to be held in two layouts.
+using FillWeight = std::function<void(HostTensor &part, uint64_t first)>;
+
 /// A second implementation of the layer, to put the compiled kernels beside.
 class Baseline {
 public:
   virtual ~Baseline() = default;
-  /// Takes over a weight in canonical layout; the caller may free it after.
-  virtual bool setWeight(const HostTensor &weight, std::string &error) = 0;
+  /// Takes over a weight of weightTensors(), whose elements come from `fill`.
+  virtual bool setWeight(const HostTensor &weight, const FillWeight &fill,
+                         std::string &error) = 0;
   /// Untimed: anything a caller could have done once for such a batch (code
   /// for its row counts, buffers), on the pool's current number of threads.
-  virtual bool prepare(const float *x, int64_t tokens,
-                       std::string &error) = 0;
+  virtual bool prepare(const float *x, int64_t tokens, std::string &error) = 0;
   virtual bool run(const float *x, float *y, int64_t tokens,
                    std::string &error) = 0;
 };
