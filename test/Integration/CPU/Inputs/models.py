@@ -1,0 +1,51 @@
+"""Every model of examples/models, shrunk, from its configuration to checked results.
+
+usage: models.py EXAMPLES_FOLDER [TARGET]
+
+Only widths are changed: routers, groups, shared experts, activations and
+biases are the model's own.
+"""
+
+import glob
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+WIDTHS = {
+    "hidden_size": 96, "d_model": 96, "moe_intermediate_size": 40, "intermediate_size": 40,
+    "intermediate_size_mlp": 40, "shared_expert_intermediate_size": 72, "shared_intermediate_size": 72,
+    "ffn_hidden_size": 40, "d_ff": 40,
+}
+
+
+def shrink(value):
+    if isinstance(value, dict):
+        return {k: WIDTHS[k] if k in WIDTHS and isinstance(v, int) else shrink(v) for k, v in value.items()}
+    return value
+
+
+failures = 0
+target = [f"--target={sys.argv[2]}"] if len(sys.argv) > 2 else []
+for path in sorted(glob.glob(os.path.join(sys.argv[1], "models", "*.json"))):
+    name = os.path.basename(path)[: -len(".json")]
+    with tempfile.TemporaryDirectory() as folder:
+        config, model = os.path.join(folder, "config.json"), os.path.join(folder, "layer.mlir")
+        with open(path) as file:
+            small = shrink(json.load(file))
+        with open(config, "w") as out:
+            json.dump(small, out)
+        for weights in ("f32", "bf16"):
+            commands = [["moe-import", config, f"--weights-type={weights}", "-o", model]]
+            for tokens in (1, 33):
+                commands.append(["moe-run", model, "--random=3", f"--tokens={tokens}", "--verify", *target])
+            for command in commands:
+                result = subprocess.run(command, capture_output=True, text=True)
+                if result.returncode:
+                    failures += 1
+                    print(f"{name} {weights}: {' '.join(command)}\n{result.stdout}{result.stderr}")
+                    break
+            else:
+                print(f"{name} {weights}: ok")
+sys.exit(1 if failures else 0)
