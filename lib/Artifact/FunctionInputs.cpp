@@ -182,6 +182,11 @@ bool FunctionInputs::check(const Manifest &manifest,
                            const std::vector<int64_t> *sizeValues,
                            std::string &error) const {
   std::vector<std::string> problems, expected;
+  // Several sources may be slices of one tensor.
+  auto addOnce = [](std::vector<std::string> &lines, std::string line) {
+    if (std::find(lines.begin(), lines.end(), line) == lines.end())
+      lines.push_back(std::move(line));
+  };
   auto compare = [&](const HostTensor *tensor, const std::string &name,
                      DType dtype, const std::vector<int64_t> &shape) {
     if (!tensor && !seed)
@@ -196,12 +201,12 @@ bool FunctionInputs::check(const Manifest &manifest,
     described.reserve(spec.sources.size());
     for (const PackSource &source : spec.sources) {
       std::vector<int64_t> shape = spec.expectedShape(source);
-      expected.push_back(source.name + ": " +
-                         describeType(source.dtype, shape) +
-                         ", or another of f32, bf16, f16");
+      addOnce(expected, source.name + ": " +
+                            describeType(source.dtype, shape) +
+                            ", or another of f32, bf16, f16");
       const HostTensor *found = tensors.find(function.name, source.name);
       if (!found && !seed) {
-        problems.push_back("'" + source.name + "' is missing");
+        addOnce(problems, "'" + source.name + "' is missing");
         isComplete = false;
       }
       // Made-up tensors fit; only what files hold has to be looked at.

@@ -142,7 +142,8 @@ private:
 
   bool parseEscape(std::string &value) {
     char c = position < text.size() ? text[position++] : ' ';
-    static constexpr std::string_view from = "\"\\/bfnrt", to = "\"\\/\b\f\n\r\t";
+    static constexpr std::string_view from = "\"\\/bfnrt",
+                                      to = "\"\\/\b\f\n\r\t";
     size_t plain = from.find(c);
     if (plain != std::string_view::npos) {
       value += to[plain];

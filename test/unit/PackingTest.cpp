@@ -163,6 +163,48 @@ TEST(Packing, MadeUpPartByPart) {
   }
 }
 
+TEST(Packing, SharedExpertCutIntoSeveral) {
+  // A shared expert twice as wide as a routed one counts as two: each takes
+  // half of its rows (gate, up) or of its columns (down).
+  HostTensor wide = HostTensor::allocate(DType::F32, {48, 40}, "wide");
+  fillRandom(wide, 1, 1.0);
+  auto lookup = [&](const std::string &) { return &wide; };
+  for (bool byRows : {true, false}) {
+    int64_t n = byRows ? 24 : 48, k = byRows ? 40 : 20;
+    PackSpec spec;
+    spec.nPadded = roundUp(n, 32);
+    spec.kPadded = k;
+    spec.experts = 2;
+    for (int64_t half : {0, 1}) {
+      PackSource source{"wide", 0, half, {48, 40}, DType::F32};
+      source.firstRow = byRows ? half * n : 0;
+      source.rows = n;
+      source.firstColumn = byRows ? 0 : half * k;
+      source.columns = k;
+      spec.sources.push_back(source);
+    }
+    HostTensor packed;
+    std::string error;
+    ASSERT_TRUE(pack(spec, lookup, packed, error)) << error;
+    packed.dtype = DType::F32;
+    int64_t linear = 0;
+    for (int64_t half : {0, 1})
+      for (int64_t panel = 0; panel < spec.nPadded / 32; ++panel)
+        for (int64_t i = 0; i < k; ++i)
+          for (int64_t column = 0; column < 32; ++column) {
+            int64_t row = panel * 32 + column;
+            int64_t from = byRows ? (half * n + row) * 40 + i
+                                  : row * 40 + half * k + i;
+            ASSERT_EQ(packed.get(linear++), row < n ? wide.get(from) : 0.0);
+          }
+    spec.sources[1].firstColumn += 1;
+    EXPECT_FALSE(pack(spec, lookup, packed, error));
+    EXPECT_NE(error.find("'wide' uses rows or columns that its shape does not"),
+              std::string::npos)
+        << error;
+  }
+}
+
 TEST(Packing, RejectsWhatDoesNotFit) {
   Problem p{4, 1, 24, 10, true, DType::F32, DType::F32, DType::F32};
   TensorPool pool = makeSources(p);

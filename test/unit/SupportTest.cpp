@@ -116,7 +116,8 @@ TEST(Random, ValuesNeverChange) {
   // Files made from a seed elsewhere have to match: these are for ever.
   HostTensor t = HostTensor::allocate(DType::F32, {4}, "x");
   fillRandom(t, 42, 1.0);
-  const uint32_t expected[] = {0x3f764f6au, 0x3e4f07c0u, 0x3f10d65au, 0xbf634daau};
+  const uint32_t expected[] = {0x3f764f6au, 0x3e4f07c0u, 0x3f10d65au,
+                               0xbf634daau};
   for (int i = 0; i < 4; ++i)
     EXPECT_EQ(floatBits(t.dataAs<float>()[i]), expected[i]);
 }
@@ -183,7 +184,8 @@ TEST(TensorIO, SafetensorsRoundTrip) {
 TEST(TensorIO, MappedTensorsMayBeWrittenTo) {
   TestFolder folder;
   std::string error, path = folder.file("t.safetensors");
-  ASSERT_TRUE(writeSafetensors(path, {makeTensor(DType::F32, {4}, "a")}, error));
+  ASSERT_TRUE(
+      writeSafetensors(path, {makeTensor(DType::F32, {4}, "a")}, error));
   std::string before = TestFolder::read(path);
   std::vector<HostTensor> read;
   ASSERT_TRUE(readTensors(path, read, error));
@@ -227,7 +229,8 @@ TEST(TensorIO, UnfinishedFilesDoNotStay) {
     EXPECT_NE(error.find("'a' was not written"), std::string::npos) << error;
   }
   EXPECT_EQ(folder.numFiles(), 0u);
-  EXPECT_FALSE(writeSafetensors(folder.file("no/such/t.safetensors"), {}, error));
+  EXPECT_FALSE(
+      writeSafetensors(folder.file("no/such/t.safetensors"), {}, error));
 }
 
 TEST(TensorIO, NpyRoundTrip) {
@@ -367,7 +370,8 @@ TEST(TensorIO, HostileNpy) {
        "dtype '>f4'; supported are <f8"},
       {npy("{'descr': '|O', 'fortran_order': False, 'shape': (), }", "1234"),
        "dtype '|O'"},
-      {npy("{'descr': '<f4', 'fortran_order': True, 'shape': (1, 1), }", "1234"),
+      {npy("{'descr': '<f4', 'fortran_order': True, 'shape': (1, 1), }",
+           "1234"),
        "Fortran order"},
       {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, "
            "4294967296), }"),

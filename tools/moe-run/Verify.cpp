@@ -43,10 +43,15 @@ static LogicalResult fail(const Twine &message) {
 // Which tokens
 //===----------------------------------------------------------------------===//
 
-/// Why tokens of `function` depend on each other, or an empty string.
+/// Why tokens of `function` depend on each other, or an empty string. Helper
+/// functions count, too, whoever calls them.
 static std::string findCoupling(func::FuncOp function) {
   std::string reason;
-  function.walk([&](Operation *op) {
+  auto module = function->getParentOfType<ModuleOp>();
+  module.walk<WalkOrder::PreOrder>([&](Operation *op) {
+    auto other = dyn_cast<func::FuncOp>(op);
+    if (other && other.isPublic() && other != function)
+      return WalkResult::skip();
     if (isa<moe::RoutingLimitOp, moe::RoutingOffsetsOp, moe::RoutingTokensOp,
             moe::RoutingNumTokensOp>(op))
       reason = "it has " + op->getName().getStringRef().str();

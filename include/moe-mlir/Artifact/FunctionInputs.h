@@ -28,8 +28,8 @@ double randomScale(const std::string &name, DType dtype,
 /// The end of --help.
 inline constexpr const char *randomScaleHelp =
     "\nRandom tensors: weights are uniform in +-sqrt(3 / last dimension), "
-    "biases and\nvectors in +-0.1, activations in +-1; integers are 0. A tensor "
-    "depends on the\nseed, its name and its shape only.\n";
+    "biases and\nvectors in +-0.1, activations in +-1; integers are 0. A "
+    "tensor depends on the\nseed, its name and its shape only.\n";
 
 class FunctionInputs {
 public:

@@ -40,7 +40,7 @@ extern "C" {
 #endif
 
 /** The version of this interface: the layout of moe_rt and moe_trace_event and
- *  the numbers of the enumerations. Within a version only functions are added. */
+ *  the numbers of the enumerations. Within a version only functions come. */
 #define MOE_RT_ABI 1u
 
 /** Alignment of workspaces and packed weights in bytes. */
