@@ -81,6 +81,8 @@ void moe::buildPlannedPipeline(OpPassManager &pm,
 void moe::buildOrdinaryIRPipeline(OpPassManager &pm) {
   pm.addPass(createDecomposeAggregatesPass());
   pm.addPass(createConvertTensorToLinalgPass());
+  // arith and math ops on tensors.
+  pm.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
   pm.addNestedPass<func::FuncOp>(createFuseElementwise());
   // Sizes then follow from arguments, which the workspace's size needs.
   pm.addPass(memref::createResolveShapedTypeResultDimsPass());

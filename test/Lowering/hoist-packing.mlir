@@ -37,8 +37,8 @@ func.func @layer(%x: tensor<?x64xf32> {moe.name = "x", moe.dims = ["T"]},
 // A shared expert as large as two is cut up: rows of gate, columns of down.
 // CHECK-LABEL: func.func @slices(
 // CHECK-SAME: moe.name = "shared.up_proj"
-// CHECK-SAME: {columns = 64 : i64, {{.*}}first_column = 0 : i64, first_expert = 0 : i64, first_row = 0 : i64, {{.*}}rows = 32 : i64, shape = [64, 64]}
-// CHECK-SAME: {columns = 64 : i64, {{.*}}first_column = 0 : i64, first_expert = 1 : i64, first_row = 32 : i64, {{.*}}rows = 32 : i64, shape = [64, 64]}
+// CHECK-SAME: {columns = 64 : i64, dtype = "f32", first_column = 0 : i64, first_expert = 0 : i64, first_row = 0 : i64, name = "shared.up_proj", part = 0 : i64, rows = 32 : i64, shape = [64, 64]}
+// CHECK-SAME: {columns = 64 : i64, dtype = "f32", first_column = 0 : i64, first_expert = 1 : i64, first_row = 32 : i64, name = "shared.up_proj", part = 0 : i64, rows = 32 : i64, shape = [64, 64]}
 // CHECK-NOT: tensor.extract_slice
 func.func @slices(%u: tensor<64x64xf32> {moe.name = "shared.up_proj"}) -> tensor<2x1x64x32x1xf32> {
   %a = tensor.extract_slice %u[0, 0] [32, 64] [1, 1] : tensor<64x64xf32> to tensor<32x64xf32>
