@@ -31,12 +31,11 @@ Value moe::linalg_to_vector::getRoot(Value memref) {
     }
     return {};
   }
-  // Arguments of entry functions never overlap; those of other blocks may be
-  // anything.
+  // Arguments of entry functions never overlap; others may be anything.
   auto argument = cast<BlockArgument>(memref);
-  return isa<FunctionOpInterface>(argument.getOwner()->getParentOp())
-             ? memref
-             : Value();
+  auto function =
+      dyn_cast<FunctionOpInterface>(argument.getOwner()->getParentOp());
+  return function && function.isPublic() ? memref : Value();
 }
 
 SmallVector<Value> moe::linalg_to_vector::getAccessedMemRefs(Operation *op) {

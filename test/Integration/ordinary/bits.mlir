@@ -3,18 +3,18 @@
 
 // RUN: mkdir -p %t.d
 // RUN: moe-compile %s --emit=shared,manifest --target=native -o %t
-// RUN: %python %S/rows.py make %t.d/x1.npy 1 100
-// RUN: %python %S/rows.py make %t.d/x3.npy 3 100
-// RUN: %python %S/rows.py make %t.d/x70.npy 70 100
+// RUN: %python %S/Inputs/rows.py make %t.d/x1.npy 1 100
+// RUN: %python %S/Inputs/rows.py make %t.d/x3.npy 3 100
+// RUN: %python %S/Inputs/rows.py make %t.d/x70.npy 70 100
 // RUN: mkdir -p %t.1 %t.3 %t.70
 // RUN: cp %t.d/x1.npy %t.1/x.npy && cp %t.d/x3.npy %t.3/x.npy && cp %t.d/x70.npy %t.70/x.npy
 // RUN: moe-run %t.json --random=1 --inputs=%t.1/x.npy --output=%t.1/y.npy
 // RUN: moe-run %t.json --random=1 --inputs=%t.3/x.npy --output=%t.3/y.npy
 // RUN: moe-run %t.json --random=1 --inputs=%t.70/x.npy --output=%t.70/y.npy
 // RUN: moe-run %t.json --random=1 --inputs=%t.70/x.npy --output=%t.70/y1.npy --threads=1
-// RUN: %python %S/rows.py compare %t.1/y.npy %t.70/y.npy | FileCheck %s --check-prefix=ONE
-// RUN: %python %S/rows.py compare %t.3/y.npy %t.70/y.npy | FileCheck %s --check-prefix=THREE
-// RUN: %python %S/rows.py compare %t.70/y.npy %t.70/y1.npy | FileCheck %s --check-prefix=ALL
+// RUN: %python %S/Inputs/rows.py compare %t.1/y.npy %t.70/y.npy | FileCheck %s --check-prefix=ONE
+// RUN: %python %S/Inputs/rows.py compare %t.3/y.npy %t.70/y.npy | FileCheck %s --check-prefix=THREE
+// RUN: %python %S/Inputs/rows.py compare %t.70/y.npy %t.70/y1.npy | FileCheck %s --check-prefix=ALL
 
 // ONE: 1 rows are equal
 // THREE: 3 rows are equal
