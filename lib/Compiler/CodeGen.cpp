@@ -82,10 +82,11 @@ static void cleanUp(llvm::Module &module, llvm::TargetMachine &machine) {
       fpm.run(function, fam);
 }
 
-std::unique_ptr<llvm::Module>
-compiler::translate(mlir::ModuleOp module, llvm::LLVMContext &context,
-                  moek::CpuAttr cpu, const CompileOptions &options,
-                  std::string &error) {
+std::unique_ptr<llvm::Module> compiler::translate(mlir::ModuleOp module,
+                                                  llvm::LLVMContext &context,
+                                                  moek::CpuAttr cpu,
+                                                  const CompileOptions &options,
+                                                  std::string &error) {
   std::unique_ptr<llvm::TargetMachine> machine = createMachine(
       cpu.getName(), cpu.getFeatures(), options.codegenLevel, error);
   if (!machine)
@@ -108,9 +109,9 @@ compiler::translate(mlir::ModuleOp module, llvm::LLVMContext &context,
 }
 
 bool compiler::generate(llvm::Module &module, llvm::StringRef cpu,
-                      llvm::StringRef features, unsigned level, bool assembly,
-                      llvm::SmallVectorImpl<char> &output,
-                      std::string &error) {
+                        llvm::StringRef features, unsigned level, bool assembly,
+                        llvm::SmallVectorImpl<char> &output,
+                        std::string &error) {
   std::unique_ptr<llvm::TargetMachine> machine =
       createMachine(cpu, features, level, error);
   if (!machine)
@@ -131,9 +132,9 @@ bool compiler::generate(llvm::Module &module, llvm::StringRef cpu,
 }
 
 bool compiler::generate(llvm::Module &module, moek::CpuAttr cpu,
-                      const CompileOptions &options, bool assembly,
-                      llvm::SmallVectorImpl<char> &output,
-                      std::string &error) {
+                        const CompileOptions &options, bool assembly,
+                        llvm::SmallVectorImpl<char> &output,
+                        std::string &error) {
   return generate(module, cpu.getName(), cpu.getFeatures(),
                   options.codegenLevel, assembly, output, error);
 }

@@ -48,8 +48,8 @@ public:
     auto now = std::chrono::steady_clock::now();
     static std::mutex mutex;
     std::lock_guard<std::mutex> lock(mutex);
-    llvm::errs() << llvm::format("%8.1f ms  ", milliseconds(now - last))
-                 << what << "\n";
+    llvm::errs() << llvm::format("%8.1f ms  ", milliseconds(now - last)) << what
+                 << "\n";
     last = now;
   }
   void total() {
@@ -173,8 +173,7 @@ bool compileVariant(StringRef bytecode, const DialectRegistry &registry,
     return success();
   });
   ParserConfig config(&context, /*verifyAfterParse=*/false);
-  OwningOpRef<ModuleOp> module =
-      parseSourceString<ModuleOp>(bytecode, config);
+  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(bytecode, config);
   if (!module)
     return false;
   timer.step(variant.target + ": read");
@@ -190,8 +189,8 @@ bool compileVariant(StringRef bytecode, const DialectRegistry &registry,
     return false;
   timer.step(variant.target + ": llvm dialect");
   auto fail = [&](const std::string &error) {
-    messages.push_back({DiagnosticSeverity::Error, "", 0, 0,
-                        variant.target + ": " + error});
+    messages.push_back(
+        {DiagnosticSeverity::Error, "", 0, 0, variant.target + ": " + error});
     return false;
   };
   std::string error;
@@ -203,7 +202,7 @@ bool compileVariant(StringRef bytecode, const DialectRegistry &registry,
     return fail(error);
   timer.step(variant.target + ": llvm ir");
   if (!compiler::generate(*llvmModule, cpu, options, /*assembly=*/false,
-                        variant.object, error))
+                          variant.object, error))
     return fail(error);
   timer.step(variant.target + ": machine code (" +
              Twine(variant.object.size() / 1024) + " KiB)");
@@ -278,8 +277,7 @@ OwningOpRef<ModuleOp> moe::compileToStage(ModuleOp module,
   return clone;
 }
 
-LogicalResult moe::compileToText(ModuleOp module,
-                                 const CompileOptions &options,
+LogicalResult moe::compileToText(ModuleOp module, const CompileOptions &options,
                                  StringRef target, TextKind kind,
                                  llvm::raw_ostream &os) {
   OwningOpRef<ModuleOp> lowered =
@@ -299,8 +297,8 @@ LogicalResult moe::compileToText(ModuleOp module,
     return success();
   }
   SmallVector<char, 0> assembly;
-  if (!compiler::generate(*llvmModule, cpu, options, /*assembly=*/true, assembly,
-                        error))
+  if (!compiler::generate(*llvmModule, cpu, options, /*assembly=*/true,
+                          assembly, error))
     return module.emitError(error);
   os << StringRef(assembly.data(), assembly.size());
   return success();
@@ -380,7 +378,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
       compiler::buildDispatcher(llvmContext, info);
   SmallVector<char, 0> dispatch;
   if (!compiler::generate(*dispatcher, "x86-64", "", options.codegenLevel,
-                        /*assembly=*/false, dispatch, error))
+                          /*assembly=*/false, dispatch, error))
     return module.emitError(error);
 
   std::string base = outputBase.str();
@@ -399,7 +397,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
        !compiler::writeLibrary(objects, base + ".a", error)) ||
       (options.shared &&
        !compiler::writeShared(object, base + ".so", options.runtimeDirectory,
-                            error)) ||
+                              error)) ||
       (options.header &&
        !writeText(base + ".h", compiler::buildHeader(info, name), error)) ||
       (options.manifest &&

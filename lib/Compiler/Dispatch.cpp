@@ -38,14 +38,13 @@ public:
     for (mlir::Attribute attr : info.interfaces)
       emit(mlir::cast<mlir::DictionaryAttr>(attr));
     for (const compiler::Alias &alias : info.aliases)
-      for (StringRef ending : {"", "_workspace_bytes", "__invoke",
-                               "__invoke_workspace"}) {
-        Function *original =
-            module->getFunction((alias.of + ending).str());
+      for (StringRef ending :
+           {"", "_workspace_bytes", "__invoke", "__invoke_workspace"}) {
+        Function *original = module->getFunction((alias.of + ending).str());
         if (original)
           GlobalAlias::create(original->getValueType(), 0,
-                              GlobalValue::ExternalLinkage,
-                              alias.name + ending, original, module.get());
+                              GlobalValue::ExternalLinkage, alias.name + ending,
+                              original, module.get());
       }
     return std::move(module);
   }
@@ -56,8 +55,8 @@ private:
   }
 
   Function *create(const Twine &name, FunctionType *type) {
-    Function *function = Function::Create(type, Function::ExternalLinkage,
-                                          name, *module);
+    Function *function =
+        Function::Create(type, Function::ExternalLinkage, name, *module);
     function->addFnAttr(Attribute::NoUnwind);
     b.SetInsertPoint(BasicBlock::Create(b.getContext(), "", function));
     return function;
@@ -78,8 +77,7 @@ private:
       target->setVisibility(GlobalValue::HiddenVisibility);
       auto *yes = BasicBlock::Create(b.getContext(), "", function);
       auto *no = BasicBlock::Create(b.getContext(), "", function);
-      b.CreateCondBr(b.CreateICmpSGE(have, b.getInt32(variant.level)), yes,
-                     no);
+      b.CreateCondBr(b.CreateICmpSGE(have, b.getInt32(variant.level)), yes, no);
       b.SetInsertPoint(yes);
       CallInst *call = b.CreateCall(target, arguments);
       call->setTailCallKind(CallInst::TCK_MustTail);
@@ -100,9 +98,8 @@ private:
     auto *done = BasicBlock::Create(b.getContext(), "", function);
     b.CreateCondBr(b.CreateIsNull(rt), missing, next);
     b.SetInsertPoint(missing);
-    Value *standard = b.CreateCall(
-        module->getOrInsertFunction("moe_rt_default",
-                                    FunctionType::get(ptr, false)));
+    Value *standard = b.CreateCall(module->getOrInsertFunction(
+        "moe_rt_default", FunctionType::get(ptr, false)));
     b.CreateBr(next);
     b.SetInsertPoint(next);
     PHINode *phi = b.CreatePHI(ptr, 2);
@@ -115,12 +112,12 @@ private:
     std::string message =
         name + ": this CPU runs none of the compiled targets (";
     for (const compiler::Variant &variant : info.variants)
-      message += (&variant == info.variants.begin() ? "" : ", ") +
-                 variant.target;
+      message +=
+          (&variant == info.variants.begin() ? "" : ", ") + variant.target;
     message += ")";
     Value *text = b.CreateGlobalString(message);
-    b.CreateCall(FunctionType::get(b.getVoidTy(), {ptr, i32, ptr}, false),
-                 hook, {phi, b.getInt32(MOE_ERR_UNSUPPORTED_CPU), text});
+    b.CreateCall(FunctionType::get(b.getVoidTy(), {ptr, i32, ptr}, false), hook,
+                 {phi, b.getInt32(MOE_ERR_UNSUPPORTED_CPU), text});
     b.CreateBr(done);
     b.SetInsertPoint(done);
     b.CreateRet(b.getInt32(MOE_ERR_UNSUPPORTED_CPU));
@@ -144,8 +141,8 @@ private:
         [&](Function *) { b.CreateRet(b.getInt64(0)); });
 
     auto load = [&](Type *type, Value *base, size_t index) -> Value * {
-      return b.CreateLoad(
-          type, b.CreateConstInBoundsGEP1_64(type, base, index));
+      return b.CreateLoad(type,
+                          b.CreateConstInBoundsGEP1_64(type, base, index));
     };
     Function *invoke =
         create(name + "__invoke",
@@ -158,8 +155,8 @@ private:
     arguments.append({invoke->getArg(3), invoke->getArg(4)});
     b.CreateRet(b.CreateCall(main, arguments));
 
-    Function *invokeWorkspace =
-        create(name + "__invoke_workspace", FunctionType::get(i64, {ptr}, false));
+    Function *invokeWorkspace = create(name + "__invoke_workspace",
+                                       FunctionType::get(i64, {ptr}, false));
     arguments.clear();
     for (size_t i = 0; i < sizes; ++i)
       arguments.push_back(load(i64, invokeWorkspace->getArg(0), i));
@@ -175,7 +172,7 @@ private:
 
 } // namespace
 
-std::unique_ptr<Module>
-compiler::buildDispatcher(LLVMContext &context, const ArtifactInfo &info) {
+std::unique_ptr<Module> compiler::buildDispatcher(LLVMContext &context,
+                                                  const ArtifactInfo &info) {
   return Builder(context, info).run();
 }

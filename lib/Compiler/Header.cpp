@@ -23,13 +23,13 @@ namespace {
 /// A C parameter name that collides with nothing.
 std::string makeIdentifier(StringRef name, llvm::StringSet<> &used) {
   static const llvm::StringSet<> keywords = {
-      "auto",     "break",  "case",    "char",   "const",    "continue",
-      "default",  "do",     "double",  "else",   "enum",     "extern",
-      "float",    "for",    "goto",    "if",     "inline",   "int",
-      "long",     "register", "restrict", "return", "short", "signed",
-      "sizeof",   "static", "struct",  "switch", "typedef",  "union",
-      "unsigned", "void",   "volatile", "while", "class",    "template",
-      "this",     "new",    "delete",  "private", "public",  "operator"};
+      "auto",     "break",    "case",     "char",    "const",   "continue",
+      "default",  "do",       "double",   "else",    "enum",    "extern",
+      "float",    "for",      "goto",     "if",      "inline",  "int",
+      "long",     "register", "restrict", "return",  "short",   "signed",
+      "sizeof",   "static",   "struct",   "switch",  "typedef", "union",
+      "unsigned", "void",     "volatile", "while",   "class",   "template",
+      "this",     "new",      "delete",   "private", "public",  "operator"};
   std::string id;
   for (char c : name)
     id += llvm::isAlnum(c) ? c : '_';
@@ -140,9 +140,9 @@ private:
        << " bytes  (" << name << ")\n";
     int64_t columns = integer("columns"), kBlock = integer("k_block");
     os << " *     " << packed.getAs<StringAttr>("dtype").getValue() << "["
-       << integer("experts") << " experts, "
-       << integer("n_padded") / columns << " panels, "
-       << integer("k_padded") / kBlock << " k, " << columns << " columns";
+       << integer("experts") << " experts, " << integer("n_padded") / columns
+       << " panels, " << integer("k_padded") / kBlock << " k, " << columns
+       << " columns";
     if (kBlock > 1)
       os << ", " << kBlock << " k each";
     os << "], zero-padded";
@@ -186,9 +186,8 @@ private:
         return cast<IntegerAttr>(cast<ArrayAttr>(row)[i]).getInt();
       };
       if (sizes.empty()) {
-        os << (first ? ": " : ", ")
-           << (table.empty() ? 0 : column(table[0], 1)) << " bytes ("
-           << variant.target << ")";
+        os << (first ? ": " : ", ") << (table.empty() ? 0 : column(table[0], 1))
+           << " bytes (" << variant.target << ")";
         first = false;
         continue;
       }
@@ -267,8 +266,8 @@ private:
       os << ");\nsize_t " << function << "_workspace_bytes(";
       if (sizes.empty())
         os << "void";
-      llvm::interleaveComma(sizes, os,
-                            [&](const std::string &s) { os << "int64_t " << s; });
+      llvm::interleaveComma(
+          sizes, os, [&](const std::string &s) { os << "int64_t " << s; });
       os << ");\n";
       os << "/* The same with arrays: sizes; arguments, then results. */\n"
          << "int " << function
@@ -300,6 +299,7 @@ private:
 
 } // namespace
 
-std::string compiler::buildHeader(const ArtifactInfo &info, StringRef baseName) {
+std::string compiler::buildHeader(const ArtifactInfo &info,
+                                  StringRef baseName) {
   return Writer(info, baseName).run();
 }

@@ -51,11 +51,9 @@ struct ArtifactInfo {
 // CodeGen.cpp
 
 /// A null result comes with `error`.
-std::unique_ptr<llvm::Module> translate(mlir::ModuleOp module,
-                                        llvm::LLVMContext &context,
-                                        moek::CpuAttr cpu,
-                                        const CompileOptions &options,
-                                        std::string &error);
+std::unique_ptr<llvm::Module>
+translate(mlir::ModuleOp module, llvm::LLVMContext &context, moek::CpuAttr cpu,
+          const CompileOptions &options, std::string &error);
 bool generate(llvm::Module &module, moek::CpuAttr cpu,
               const CompileOptions &options, bool assembly,
               llvm::SmallVectorImpl<char> &output, std::string &error);

@@ -70,7 +70,7 @@ static bool execute(ArrayRef<StringRef> command, std::string &error) {
 }
 
 bool compiler::writeObject(ArrayRef<NamedObject> objects, StringRef path,
-                         std::string &error) {
+                           std::string &error) {
   if (objects.size() == 1)
     return writeFile(path, objects.front().bytes, error);
   std::string linker = findProgram({"ld.lld", "ld.lld-22", "ld"});
@@ -100,7 +100,7 @@ bool compiler::writeObject(ArrayRef<NamedObject> objects, StringRef path,
 }
 
 bool compiler::writeLibrary(ArrayRef<NamedObject> objects, StringRef path,
-                          std::string &error) {
+                            std::string &error) {
   SmallVector<NewArchiveMember> members;
   for (const NamedObject &object : objects) {
     NewArchiveMember member(MemoryBufferRef(
@@ -111,8 +111,8 @@ bool compiler::writeLibrary(ArrayRef<NamedObject> objects, StringRef path,
   if (Error failure = writeArchive(
           path, members, SymtabWritingMode::NormalSymtab,
           object::Archive::K_GNU, /*Deterministic=*/true, /*Thin=*/false)) {
-    error = ("cannot write " + path + ": " + toString(std::move(failure)))
-                .str();
+    error =
+        ("cannot write " + path + ": " + toString(std::move(failure))).str();
     return false;
   }
   return true;
@@ -133,7 +133,7 @@ static std::string findRuntime() {
 }
 
 bool compiler::writeShared(StringRef objectPath, StringRef path,
-                         StringRef runtimeDirectory, std::string &error) {
+                           StringRef runtimeDirectory, std::string &error) {
   std::string compiler = findProgram({"cc", "gcc", "clang", "clang-22"});
   if (compiler.empty()) {
     error = "linking a shared library needs a C compiler driver (cc, gcc or "

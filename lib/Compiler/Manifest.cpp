@@ -45,9 +45,9 @@ std::string compiler::buildManifest(const ArtifactInfo &info) {
     // Variants differ in what they need beside their arguments.
     json::Object workspace;
     for (const Variant &variant : info.variants)
-      workspace[variant.target] = toJSON(
-          mlir::cast<mlir::DictionaryAttr>(variant.interfaces[i])
-              .get("workspace"));
+      workspace[variant.target] =
+          toJSON(mlir::cast<mlir::DictionaryAttr>(variant.interfaces[i])
+                     .get("workspace"));
     function["workspace"] = std::move(workspace);
     byName[*function.getString("name")] = function;
     functions.push_back(std::move(function));

@@ -88,17 +88,17 @@ struct ExpandExp : OpRewritePattern<ExpOp> {
     Value half = arith::ShRSIOp::create(rewriter, loc, k, intConstant(1));
     Value rest = arith::SubIOp::create(rewriter, loc, k, half);
     auto power = [&](Value exponent) -> Value {
-      Value biased = arith::AddIOp::create(rewriter, loc, exponent,
-                                           intConstant(127));
+      Value biased =
+          arith::AddIOp::create(rewriter, loc, exponent, intConstant(127));
       return arith::BitcastOp::create(
           rewriter, loc, type,
           arith::ShLIOp::create(rewriter, loc, biased, intConstant(23)));
     };
     Value scaled = arith::MulFOp::create(
-        rewriter, loc,
-        arith::MulFOp::create(rewriter, loc, p, power(half)), power(rest));
-    Value isNaN = arith::CmpFOp::create(rewriter, loc,
-                                        arith::CmpFPredicate::UNO, x, x);
+        rewriter, loc, arith::MulFOp::create(rewriter, loc, p, power(half)),
+        power(rest));
+    Value isNaN =
+        arith::CmpFOp::create(rewriter, loc, arith::CmpFPredicate::UNO, x, x);
     rewriter.replaceOpWithNewOp<arith::SelectOp>(op, isNaN, x, scaled);
     return success();
   }
@@ -118,12 +118,11 @@ struct ApproximateVectorMath
     RewritePatternSet patterns(&getContext());
     patterns.add<ExpandExp<math::ExpOp, false>, ExpandExp<math::Exp2Op, true>>(
         &getContext(), /*benefit=*/10);
-    populateMathPolynomialApproximationPatterns(
-        patterns, [](StringRef name) {
-          return !llvm::is_contained({math::ExpOp::getOperationName(),
-                                      math::RsqrtOp::getOperationName()},
-                                     name);
-        });
+    populateMathPolynomialApproximationPatterns(patterns, [](StringRef name) {
+      return !llvm::is_contained(
+          {math::ExpOp::getOperationName(), math::RsqrtOp::getOperationName()},
+          name);
+    });
     GreedyRewriteConfig config;
     config.setStrictness(GreedyRewriteStrictness::ExistingAndNewOps);
     if (failed(applyOpPatternsGreedily(ops, std::move(patterns), config)))

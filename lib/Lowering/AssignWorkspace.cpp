@@ -86,8 +86,8 @@ private:
   Entry align(Entry bytes) {
     if (auto value = getConstantIntValue(bytes.second))
       return constant(llvm::alignTo(*value, moe::kBufferAlignment));
-    Entry sum = binary<arith::AddIOp>("+", bytes,
-                                      constant(moe::kBufferAlignment - 1));
+    Entry sum =
+        binary<arith::AddIOp>("+", bytes, constant(moe::kBufferAlignment - 1));
     return binary<arith::AndIOp>("&", sum, constant(-moe::kBufferAlignment));
   }
 
@@ -296,8 +296,7 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
           memref::AllocaOp::create(b, loc, type, ValueRange(), alignment);
     } else {
       Value bytes = memref::AllocaOp::create(
-          b, loc,
-          MemRefType::get({*elements * elementBytes}, b.getI8Type()),
+          b, loc, MemRefType::get({*elements * elementBytes}, b.getI8Type()),
           ValueRange(), alignment);
       Value zero = arith::ConstantIndexOp::create(b, loc, 0);
       replacement = memref::ViewOp::create(b, loc, type, bytes, zero,
@@ -400,8 +399,8 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
       buffers.push_back(buffer);
     }
 
-    SmallVector<unsigned> order = llvm::to_vector(llvm::seq<unsigned>(
-        0, static_cast<unsigned>(buffers.size())));
+    SmallVector<unsigned> order = llvm::to_vector(
+        llvm::seq<unsigned>(0, static_cast<unsigned>(buffers.size())));
     llvm::stable_sort(order, [&](unsigned x, unsigned y) {
       return buffers[x].begin < buffers[y].begin;
     });
@@ -447,7 +446,8 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
       return success();
 
     SmallVector<Value> offsets;
-    total(b, [](Buffer &buffer) { return buffer.bytes; }, &offsets);
+    total(
+        b, [](Buffer &buffer) { return buffer.bytes; }, &offsets);
     MLIRContext *context = &getContext();
     auto attrs = DictionaryAttr::get(
         context, NamedAttribute(StringAttr::get(context, moe::kRoleAttr),
@@ -480,9 +480,9 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
     OpBuilder b(&getContext());
     b.setInsertionPointAfter(function);
     SmallVector<Type> types(sizes.names().size(), b.getIndexType());
-    auto sizeFunction = func::FuncOp::create(
-        b, loc, (function.getName() + "__workspace").str(),
-        b.getFunctionType(types, b.getIndexType()));
+    auto sizeFunction =
+        func::FuncOp::create(b, loc, (function.getName() + "__workspace").str(),
+                             b.getFunctionType(types, b.getIndexType()));
     sizeFunction.setPrivate();
     b.setInsertionPointToStart(sizeFunction.addEntryBlock());
     SmallVector<Value> values(sizeFunction.getArguments());

@@ -56,9 +56,9 @@ class Wrapper {
 public:
   Wrapper(ModuleOp module, func::FuncOp function, StringRef suffix,
           const LLVMTypeConverter &types)
-      : module(module), function(function),
-        entryName(function.getName().str()), suffix(suffix.str()),
-        types(types), b(module.getContext()), loc(function.getLoc()),
+      : module(module), function(function), entryName(function.getName().str()),
+        suffix(suffix.str()), types(types), b(module.getContext()),
+        loc(function.getLoc()),
         pointer(LLVM::LLVMPointerType::get(module.getContext())),
         i32(b.getI32Type()), i64(b.getI64Type()) {}
 
@@ -123,10 +123,10 @@ public:
         attrs.push_back(b.getNamedAttr("packed", parameter.packed));
       } else {
         attrs.push_back(b.getNamedAttr(
-            "dtype", b.getStringAttr(
-                         typeName(getElementTypeOrSelf(parameter.type)))));
-        attrs.push_back(b.getNamedAttr(
-            "shape", dims(parameter.type, parameter.argument)));
+            "dtype",
+            b.getStringAttr(typeName(getElementTypeOrSelf(parameter.type)))));
+        attrs.push_back(
+            b.getNamedAttr("shape", dims(parameter.type, parameter.argument)));
       }
       (parameter.isResult ? results : arguments)
           .push_back(b.getDictionaryAttr(attrs));
@@ -167,8 +167,8 @@ private:
       values[argument] = b.getIndexAttr(n);
     for (Operation &op : function.getBody().front()) {
       if (auto ret = dyn_cast<func::ReturnOp>(op)) {
-        auto value = dyn_cast_or_null<IntegerAttr>(
-            values.lookup(ret.getOperand(0)));
+        auto value =
+            dyn_cast_or_null<IntegerAttr>(values.lookup(ret.getOperand(0)));
         return value ? std::optional<int64_t>(value.getInt()) : std::nullopt;
       }
       SmallVector<Attribute> operands;
@@ -177,10 +177,9 @@ private:
       SmallVector<OpFoldResult> results;
       if (failed(op.fold(operands, results)) || results.size() != 1)
         return std::nullopt;
-      values[op.getResult(0)] =
-          isa<Attribute>(results[0])
-              ? cast<Attribute>(results[0])
-              : values.lookup(cast<Value>(results[0]));
+      values[op.getResult(0)] = isa<Attribute>(results[0])
+                                    ? cast<Attribute>(results[0])
+                                    : values.lookup(cast<Value>(results[0]));
     }
     return std::nullopt;
   }
@@ -219,10 +218,9 @@ private:
     return LLVM::OrOp::create(b, loc, lhs, rhs);
   }
   Value load(Type type, Value base, size_t offset) {
-    Value address =
-        LLVM::GEPOp::create(b, loc, pointer, b.getI8Type(), base,
-                            ArrayRef<LLVM::GEPArg>{
-                                static_cast<int32_t>(offset)});
+    Value address = LLVM::GEPOp::create(
+        b, loc, pointer, b.getI8Type(), base,
+        ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(offset)});
     return LLVM::LoadOp::create(b, loc, type, address);
   }
   Value string(StringRef text) {
@@ -276,8 +274,7 @@ private:
     Block *fail = b.createBlock(region, region->end());
     Block *next = b.createBlock(region, region->end());
     b.setInsertionPointToEnd(from);
-    LLVM::CondBrOp::create(b, loc, bad, fail, ValueRange(), next,
-                           ValueRange());
+    LLVM::CondBrOp::create(b, loc, bad, fail, ValueRange(), next, ValueRange());
     b.setInsertionPointToStart(fail);
     LLVM::LLVMFuncOp report = reporter();
     Value code = LLVM::CallOp::create(
@@ -292,9 +289,9 @@ private:
   LLVM::LLVMFuncOp createFunction(StringRef name, Type result,
                                   ArrayRef<Type> inputs) {
     b.setInsertionPoint(body);
-    auto wrapper = LLVM::LLVMFuncOp::create(
-        b, loc, (name + suffix).str(),
-        LLVM::LLVMFunctionType::get(result, inputs));
+    auto wrapper =
+        LLVM::LLVMFuncOp::create(b, loc, (name + suffix).str(),
+                                 LLVM::LLVMFunctionType::get(result, inputs));
     // Variants are called by the dispatcher of the same artifact only.
     if (!suffix.empty())
       wrapper.setVisibility_(LLVM::Visibility::Hidden);
@@ -315,11 +312,9 @@ private:
       return bad;
     Value limit = constant(i64, kMaxProduct), one = constant(i64, 1);
     for (Value value : values) {
-      Value divisor =
-          LLVM::SelectOp::create(
-              b, loc, compare(LLVM::ICmpPredicate::eq, value,
-                              constant(i64, 0)),
-              one, value);
+      Value divisor = LLVM::SelectOp::create(
+          b, loc, compare(LLVM::ICmpPredicate::eq, value, constant(i64, 0)),
+          one, value);
       limit = LLVM::UDivOp::create(b, loc, limit, divisor);
     }
     add(compare(LLVM::ICmpPredicate::eq, limit, constant(i64, 0)));
@@ -338,15 +333,13 @@ private:
     for (Value value : sizeValues)
       operands.push_back(
           arith::IndexCastOp::create(b, loc, b.getIndexType(), value));
-    Value bytes =
-        func::CallOp::create(b, loc, callee, operands).getResult(0);
+    Value bytes = func::CallOp::create(b, loc, callee, operands).getResult(0);
     return arith::IndexCastOp::create(b, loc, i64, bytes);
   }
 
   void emitWorkspaceBytes() {
     SmallVector<Type> inputs(sizes.names().size(), i64);
-    auto wrapper =
-        createFunction(entryName + "_workspace_bytes", i64, inputs);
+    auto wrapper = createFunction(entryName + "_workspace_bytes", i64, inputs);
     SmallVector<Value> values(wrapper.getArguments());
     if (Value bad = badSizes(values)) {
       Region &region = wrapper.getBody();
@@ -361,9 +354,9 @@ private:
     }
     LLVM::ReturnOp::create(b, loc, callWorkspace(values));
     if (auto callee = workspaceFunction())
-      callee->setAttr("llvm.linkage",
-                      LLVM::LinkageAttr::get(b.getContext(),
-                                             LLVM::Linkage::Internal));
+      callee->setAttr(
+          "llvm.linkage",
+          LLVM::LinkageAttr::get(b.getContext(), LLVM::Linkage::Internal));
   }
 
   void emitEntry() {
@@ -400,8 +393,8 @@ private:
     // Before the first use of a hook; so there is no message.
     {
       Value abi = load(i32, rt, offsetof(moe_rt, abi));
-      Value bad = compare(LLVM::ICmpPredicate::ne, abi,
-                          constant(i32, MOE_RT_ABI));
+      Value bad =
+          compare(LLVM::ICmpPredicate::ne, abi, constant(i32, MOE_RT_ABI));
       Region &region = wrapper.getBody();
       Block *from = b.getBlock();
       Block *fail = b.createBlock(&region, region.end());
@@ -435,11 +428,11 @@ private:
           if (!memref.isDynamicDim(d))
             continue;
           Value extent = sizeValues[*sizes.lookup(parameter.argument, d)];
-          Value isZero = compare(LLVM::ICmpPredicate::eq, extent,
-                                 constant(i64, 0));
+          Value isZero =
+              compare(LLVM::ICmpPredicate::eq, extent, constant(i64, 0));
           empty = either(empty, isZero);
-          bad = both(bad, compare(LLVM::ICmpPredicate::ne, extent,
-                                  constant(i64, 0)));
+          bad = both(
+              bad, compare(LLVM::ICmpPredicate::ne, extent, constant(i64, 0)));
         }
       if (parameter.isResult)
         allResultsEmpty =
@@ -447,11 +440,10 @@ private:
       check(bad, MOE_ERR_NULL_ARGUMENT,
             Twine(parameter.isResult ? "result '" : "argument '") +
                 parameter.name + "' is null");
-      int64_t alignment =
-          parameter.packed
-              ? moe::kBufferAlignment
-              : static_cast<int64_t>(
-                    layout.getTypeSize(getElementTypeOrSelf(parameter.type)));
+      int64_t alignment = parameter.packed
+                              ? moe::kBufferAlignment
+                              : static_cast<int64_t>(layout.getTypeSize(
+                                    getElementTypeOrSelf(parameter.type)));
       if (alignment > 1)
         check(misaligned(value, alignment), MOE_ERR_ALIGNMENT,
               Twine(parameter.isResult ? "result '" : "argument '") +
@@ -460,8 +452,7 @@ private:
     }
     if (hasWorkspace) {
       Value needed = callWorkspace(sizeValues);
-      Value wanted = compare(LLVM::ICmpPredicate::ne, needed,
-                             constant(i64, 0));
+      Value wanted = compare(LLVM::ICmpPredicate::ne, needed, constant(i64, 0));
       check(compare(LLVM::ICmpPredicate::ult, workspaceBytes, needed),
             MOE_ERR_WORKSPACE,
             "the workspace is too small; " + entryName +
@@ -469,8 +460,8 @@ private:
       check(both(isNull(workspace), wanted), MOE_ERR_NULL_ARGUMENT,
             "the workspace is null");
       check(misaligned(workspace, moe::kBufferAlignment), MOE_ERR_ALIGNMENT,
-            "the workspace is not aligned to " +
-                Twine(moe::kBufferAlignment) + " bytes");
+            "the workspace is not aligned to " + Twine(moe::kBufferAlignment) +
+                " bytes");
     }
     if (allResultsEmpty) {
       Region &region = wrapper.getBody();
@@ -495,9 +486,8 @@ private:
     }
     func::CallOp::create(b, loc, body, operands);
     LLVM::ReturnOp::create(b, loc, constant(i32, MOE_OK));
-    body->setAttr("llvm.linkage",
-                  LLVM::LinkageAttr::get(b.getContext(),
-                                         LLVM::Linkage::Internal));
+    body->setAttr("llvm.linkage", LLVM::LinkageAttr::get(
+                                      b.getContext(), LLVM::Linkage::Internal));
   }
 
   Value misaligned(Value value, int64_t alignment) {
@@ -524,8 +514,7 @@ private:
   }
 
   Value makeMemRef(MemRefType type, Value address, ArrayRef<Value> dynamic) {
-    auto descriptor =
-        MemRefDescriptor::poison(b, loc, types.convertType(type));
+    auto descriptor = MemRefDescriptor::poison(b, loc, types.convertType(type));
     descriptor.setAllocatedPtr(b, loc, address);
     descriptor.setAlignedPtr(b, loc, address);
     descriptor.setConstantOffset(b, loc, 0);
@@ -594,8 +583,8 @@ struct EmitEntryPoints : moe::impl::EmitEntryPointsPassBase<EmitEntryPoints> {
       interfaces.push_back(wrapper.describe());
       // Said all they had to; LLVM's translation knows none of them.
       for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i)
-        for (StringRef name : {moe::kNameAttr, moe::kDimsAttr, moe::kPackedAttr,
-                               moe::kRoleAttr})
+        for (StringRef name :
+             {moe::kNameAttr, moe::kDimsAttr, moe::kPackedAttr, moe::kRoleAttr})
           function.removeArgAttr(i, StringAttr::get(&getContext(), name));
     }
     module->setAttr(moe::kInterfacesAttr,

@@ -1,4 +1,4 @@
-//===- EntryPoints.cpp - What an entry function's interface is -*- C++ -*-===//
+//===- EntryPoints.cpp - What an entry function's interface is --*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

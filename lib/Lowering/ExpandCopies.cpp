@@ -54,8 +54,7 @@ struct ExpandCopies : moe::impl::ExpandCopiesPassBase<ExpandCopies> {
         indices.push_back(loop.getInductionVar());
         b.setInsertionPointToStart(loop.getBody());
       }
-      Value element =
-          memref::LoadOp::create(b, loc, copy.getSource(), indices);
+      Value element = memref::LoadOp::create(b, loc, copy.getSource(), indices);
       memref::StoreOp::create(b, loc, element, copy.getTarget(), indices);
       copy.erase();
     }

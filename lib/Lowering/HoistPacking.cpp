@@ -225,8 +225,8 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
     for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i) {
       if (sources.contains(i) && onlyPacked(function.getArgument(i)))
         dead.set(i);
-      else if (auto name = function.getArgAttrOfType<StringAttr>(
-                   i, moe::kNameAttr))
+      else if (auto name =
+                   function.getArgAttrOfType<StringAttr>(i, moe::kNameAttr))
         names.insert(name.getValue());
     }
     for (unsigned i = 0, e = function.getNumResults(); i != e; ++i)

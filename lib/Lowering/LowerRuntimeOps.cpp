@@ -58,9 +58,9 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
   Type pointerType() { return LLVM::LLVMPointerType::get(&getContext()); }
 
   Value fieldPointer(OpBuilder &b, Location loc, Value base, size_t offset) {
-    return LLVM::GEPOp::create(b, loc, pointerType(), b.getI8Type(), base,
-                               ArrayRef<LLVM::GEPArg>{
-                                   static_cast<int32_t>(offset)});
+    return LLVM::GEPOp::create(
+        b, loc, pointerType(), b.getI8Type(), base,
+        ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(offset)});
   }
 
   void lower(moek::NumThreadsOp op) {
@@ -108,8 +108,9 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
         one, /*alignment=*/alignof(moe_trace_event));
 
     OpBuilder b(op);
-    Value hook = LLVM::LoadOp::create(
-        b, loc, pointerType(), fieldPointer(b, loc, rt, offsetof(moe_rt, trace)));
+    Value hook =
+        LLVM::LoadOp::create(b, loc, pointerType(),
+                             fieldPointer(b, loc, rt, offsetof(moe_rt, trace)));
     Value null = LLVM::ZeroOp::create(b, loc, pointerType());
     Value isSet =
         LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::ne, hook, null);
@@ -183,8 +184,7 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
     if (!global) {
       OpBuilder top = OpBuilder::atBlockBegin(module.getBody());
       global = LLVM::GlobalOp::create(
-          top, loc,
-          LLVM::LLVMArrayType::get(top.getI8Type(), value.size()),
+          top, loc, LLVM::LLVMArrayType::get(top.getI8Type(), value.size()),
           /*isConstant=*/true, LLVM::Linkage::Internal, name,
           top.getStringAttr(value));
     }

@@ -22,7 +22,6 @@ using namespace mlir;
 
 namespace {
 
-
 bool isIdentity(StringRef attrName) {
   return attrName == SymbolTable::getSymbolAttrName() ||
          attrName == moe::kLayerAttr;

@@ -50,10 +50,9 @@ public:
       capture.memref = memref;
       return capture;
     }
-    capture.fieldType = type.isIndex() ? types.getIndexType()
-                                       : types.convertType(type);
-    if (!capture.fieldType ||
-        (capture.fieldType != type && !type.isIndex()))
+    capture.fieldType =
+        type.isIndex() ? types.getIndexType() : types.convertType(type);
+    if (!capture.fieldType || (capture.fieldType != type && !type.isIndex()))
       return failure();
     return capture;
   }
@@ -111,8 +110,7 @@ public:
       else
         descriptor.setConstantStride(b, loc, d, strides[d]);
     }
-    return UnrealizedConversionCastOp::create(b, loc, memref,
-                                              Value(descriptor))
+    return UnrealizedConversionCastOp::create(b, loc, memref, Value(descriptor))
         .getResult(0);
   }
 
@@ -211,16 +209,17 @@ struct OutlineParallel : moe::impl::OutlineParallelPassBase<OutlineParallel> {
     // Captures, with what the body computes its induction variables from.
     llvm::SetVector<Value> used;
     getUsedValuesDefinedAbove(loop.getRegion(), used);
-    for (Value value : llvm::concat<Value>(
-             SmallVector<Value>(loop.getLowerBound()),
-             SmallVector<Value>(loop.getStep()),
-             SmallVector<Value>(llvm::drop_begin(extents))))
+    for (Value value :
+         llvm::concat<Value>(SmallVector<Value>(loop.getLowerBound()),
+                             SmallVector<Value>(loop.getStep()),
+                             SmallVector<Value>(llvm::drop_begin(extents))))
       used.insert(value);
     SmallVector<Value> constants;
     SmallVector<Capture> captures;
     for (Value value : used) {
       Operation *op = value.getDefiningOp();
-      if (op && (matchPattern(op, m_Constant()) || isa<LLVM::AddressOfOp>(op))) {
+      if (op &&
+          (matchPattern(op, m_Constant()) || isa<LLVM::AddressOfOp>(op))) {
         constants.push_back(value);
         continue;
       }
@@ -260,15 +259,14 @@ struct OutlineParallel : moe::impl::OutlineParallelPassBase<OutlineParallel> {
     top.setInsertionPoint(function);
     auto bodyType = top.getFunctionType({pointerType, i64}, {});
     auto body = func::FuncOp::create(
-        top, loc,
-        (function.getName() + "__parallel_" + Twine(number)).str(), bodyType);
+        top, loc, (function.getName() + "__parallel_" + Twine(number)).str(),
+        bodyType);
     body.setPrivate();
     symbols().insert(body);
     OpBuilder in = OpBuilder::atBlockBegin(body.addEntryBlock());
     IRMapping mapping;
     for (Value constant : constants)
-      mapping.map(constant,
-                  in.clone(*constant.getDefiningOp())->getResult(0));
+      mapping.map(constant, in.clone(*constant.getDefiningOp())->getResult(0));
     unsigned index = 0;
     for (Capture &capture : captures)
       mapping.map(capture.value, capture.unpack(in, loc, types, [&]() -> Value {
@@ -302,8 +300,8 @@ struct OutlineParallel : moe::impl::OutlineParallelPassBase<OutlineParallel> {
 
     // The call. One item needs no threads.
     Value one = arith::ConstantIndexOp::create(b, loc, 1);
-    Value isOne = b.createOrFold<arith::CmpIOp>(
-        loc, arith::CmpIPredicate::eq, items, one);
+    Value isOne = b.createOrFold<arith::CmpIOp>(loc, arith::CmpIPredicate::eq,
+                                                items, one);
     auto branch = scf::IfOp::create(b, loc, isOne, /*withElseRegion=*/true);
     {
       OpBuilder then = branch.getThenBodyBuilder();
@@ -320,8 +318,8 @@ struct OutlineParallel : moe::impl::OutlineParallelPassBase<OutlineParallel> {
         LLVM::GEPOp::create(other, loc, pointerType, other.getI8Type(), rt,
                             ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(
                                 offsetof(moe_rt, parallel_for))}));
-    Value reference = func::ConstantOp::create(
-        other, loc, bodyType, SymbolRefAttr::get(body));
+    Value reference = func::ConstantOp::create(other, loc, bodyType,
+                                               SymbolRefAttr::get(body));
     Value address =
         UnrealizedConversionCastOp::create(other, loc, pointerType, reference)
             .getResult(0);

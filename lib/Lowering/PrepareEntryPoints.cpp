@@ -26,7 +26,8 @@ namespace {
 
 bool isIdentifier(StringRef name) {
   return !name.empty() && !llvm::isDigit(name.front()) &&
-         llvm::all_of(name, [](char c) { return llvm::isAlnum(c) || c == '_'; });
+         llvm::all_of(name,
+                      [](char c) { return llvm::isAlnum(c) || c == '_'; });
 }
 
 bool isSupportedElement(Type type) {
@@ -71,8 +72,8 @@ struct PrepareEntryPoints
         SmallVector<Attribute> dims;
         for (auto [d, extent] : llvm::enumerate(shaped.getShape()))
           if (ShapedType::isDynamic(extent))
-            dims.push_back(StringAttr::get(
-                &getContext(), "arg" + Twine(i) + "_d" + Twine(d)));
+            dims.push_back(StringAttr::get(&getContext(),
+                                           "arg" + Twine(i) + "_d" + Twine(d)));
         function.setArgAttr(i, moe::kDimsAttr,
                             ArrayAttr::get(&getContext(), dims));
       }
@@ -140,10 +141,9 @@ struct PrepareEntryPoints
     for (Attribute attr : array) {
       auto size = dyn_cast<StringAttr>(attr);
       if (!size || !isIdentifier(size.getValue()))
-        return function.emitError()
-               << "`" << moe::kDimsAttr << "` of " << kind << " '"
-               << name.getValue() << "': " << attr
-               << " is no C identifier in quotes";
+        return function.emitError() << "`" << moe::kDimsAttr << "` of " << kind
+                                    << " '" << name.getValue() << "': " << attr
+                                    << " is no C identifier in quotes";
     }
     return success();
   }

@@ -63,9 +63,8 @@ struct ResultsToArguments
       SmallVector<NamedAttribute> attrs;
       if (auto dict = function.getResultAttrDict(i))
         attrs.append(dict.begin(), dict.end());
-      attrs.push_back(
-          builder.getNamedAttr(moe::kRoleAttr,
-                               builder.getStringAttr(moe::kResultRole)));
+      attrs.push_back(builder.getNamedAttr(
+          moe::kRoleAttr, builder.getStringAttr(moe::kResultRole)));
       unsigned index = function.getNumArguments();
       if (failed(function.insertArgument(index, type,
                                          builder.getDictionaryAttr(attrs),

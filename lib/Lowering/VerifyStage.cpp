@@ -93,15 +93,15 @@ struct VerifyStage : moe::impl::VerifyStagePassBase<VerifyStage> {
       return signalPassFailure();
     }
     // Outer operations first: they say more than their terminators.
-    WalkResult result = getOperation().walk<WalkOrder::PreOrder>([&](
-                                                           Operation *op) {
-      std::optional<StringRef> reason = check(op);
-      if (!reason)
-        return WalkResult::advance();
-      op->emitError() << "is left after stage '" << stage << "': it "
-                      << *reason;
-      return WalkResult::interrupt();
-    });
+    WalkResult result =
+        getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
+          std::optional<StringRef> reason = check(op);
+          if (!reason)
+            return WalkResult::advance();
+          op->emitError() << "is left after stage '" << stage << "': it "
+                          << *reason;
+          return WalkResult::interrupt();
+        });
     if (result.wasInterrupted())
       signalPassFailure();
     else

@@ -138,8 +138,7 @@ void moe::buildRuntimePipeline(OpPassManager &pm,
   verify(pm, Stage::Runtime);
 }
 
-void moe::buildLLVMPipeline(OpPassManager &pm,
-                            const PipelineOptions &options) {
+void moe::buildLLVMPipeline(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createApproximateVectorMathPass());
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.addPass(createLowerAffinePass());
@@ -188,8 +187,7 @@ struct CommandLineOptions : PassPipelineOptions<CommandLineOptions> {
   Option<std::string> target{*this, "target",
                              llvm::cl::desc("CPU level to compile for"),
                              llvm::cl::init("x86-64-v3")};
-  Option<bool> fuse{*this, "fuse",
-                    llvm::cl::desc("Fuse layers into kernels"),
+  Option<bool> fuse{*this, "fuse", llvm::cl::desc("Fuse layers into kernels"),
                     llvm::cl::init(true)};
   Option<std::string> suffix{*this, "suffix",
                              llvm::cl::desc("Appended to entry points"),
@@ -216,9 +214,9 @@ void moe::registerPipelines() {
       [](OpPassManager &pm, const CommandLineOptions &options) {
         buildPipeline(pm, options.get());
       });
-  PassPipelineRegistration<>(
-      "moe-stage-model", "Checks entry points and merges identical layers",
-      [](OpPassManager &pm) { buildModelPipeline(pm); });
+  PassPipelineRegistration<>("moe-stage-model",
+                             "Checks entry points and merges identical layers",
+                             [](OpPassManager &pm) { buildModelPipeline(pm); });
   auto add = [](StringRef name, StringRef description,
                 void (*build)(OpPassManager &, const PipelineOptions &)) {
     PassPipelineRegistration<CommandLineOptions>(

@@ -80,8 +80,8 @@ static int fail(const Twine &message) {
 int main(int argc, char **argv) {
   llvm::InitLLVM initialized(argc, argv);
   cl::HideUnrelatedOptions(category);
-  cl::ParseCommandLineOptions(
-      argc, argv, "Compiles model IR ahead of time into kernels\n");
+  cl::ParseCommandLineOptions(argc, argv,
+                              "Compiles model IR ahead of time into kernels\n");
 
   moe::CompileOptions options;
   options.targets.assign(targets.begin(), targets.end());

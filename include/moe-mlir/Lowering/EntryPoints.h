@@ -22,7 +22,8 @@ namespace moe {
 inline constexpr llvm::StringLiteral kNameAttr = "moe.name";
 inline constexpr llvm::StringLiteral kDimsAttr = "moe.dims";
 inline constexpr llvm::StringLiteral kPackedAttr = "moe.packed";
-/// What an argument that no user wrote is for: "runtime", "result", "workspace".
+/// What an argument that no user wrote is for: "runtime", "result",
+/// "workspace".
 inline constexpr llvm::StringLiteral kRoleAttr = "moe.role";
 // Attributes of functions and of the module.
 inline constexpr llvm::StringLiteral kLayerAttr = "moe.layer";
