@@ -28,7 +28,9 @@ include_directories(SYSTEM ${MOE_MLIR_INCLUDES})
 include_directories("${PROJECT_SOURCE_DIR}/dialects" "${PROJECT_SOURCE_DIR}/include"
                     "${PROJECT_BINARY_DIR}/dialects" "${PROJECT_BINARY_DIR}/include")
 
-set(MOE_LLVM_RPATH "${LLVM_LIBRARY_DIR}")
+# The system's folder comes first: LLVM's may hold a libgomp.so.1 that is libomp
+# in disguise, and tools should run on the OpenMP that users' programs run on.
+set(MOE_LLVM_RPATH "/usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}" "${LLVM_LIBRARY_DIR}")
 
 # MLIR headers dominate the time of every compilation; one precompiled header,
 # shared by all libraries, makes a cold build several times faster.

@@ -45,13 +45,13 @@ static ScheduleAttr selectSchedule(CpuAttr cpu, Type weights) {
   // level; with 8 lanes each tile reads it twice, so half of the first level.
   int64_t chunk = lanes == 16 ? cpu.getL2() / 8 : cpu.getL1() / 2;
   int64_t run = 2 << 20;
-  // Up to four rows the kernels wait for memory anyway. The hardware follows
-  // the f32 stream by itself; pairs of bf16 are consumed twice as fast and
-  // want help.
-  int64_t streamAhead = inner == Inner::Fma ? 0 : 128 << 10;
+  // Up to eight rows the kernels wait for memory anyway, and the hardware
+  // prefetcher follows the stream best when left alone; tiles that compute
+  // longer per line than it looks ahead want help.
   return ScheduleAttr::get(cpu.getContext(), inner, lanes, rows, blockRows,
-                           toBlocks(chunk), run, /*streamRows=*/4, streamAhead,
-                           /*tileAhead=*/8192);
+                           toBlocks(chunk), run, /*streamRows=*/8,
+                           /*streamAhead=*/0,
+                           /*tileAhead=*/inner == Inner::Fma ? 8192 : 2048);
 }
 
 /// Gives the rows that `producer` hands to grouped matmuls alone the length and
