@@ -22,7 +22,6 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/ToolOutputFile.h"
 
 namespace cl = llvm::cl;
 using namespace moe::bench;
@@ -153,15 +152,26 @@ int main(int argc, char **argv) {
       !resolveOptions(options, error))
     return fail(error);
 
-  // Opened first: a wrong path should not cost a run.
-  std::unique_ptr<llvm::ToolOutputFile> jsonFile;
-  if (!json.empty()) {
+  Report report;
+  // Written after each row, so that a run that is cut short leaves what it
+  // measured; and first of all, because a wrong path should not cost a run.
+  auto writeJson = [&]() -> bool {
+    if (json.empty())
+      return true;
     std::error_code code;
-    jsonFile = std::make_unique<llvm::ToolOutputFile>(json, code,
-                                                      llvm::sys::fs::OF_Text);
+    llvm::raw_fd_ostream os(json, code, llvm::sys::fs::OF_Text);
+    if (!code) {
+      printJson(os, report);
+      os.close();
+      code = os.error();
+      os.clear_error();
+    }
     if (code)
-      return fail(json + ": " + code.message());
-  }
+      error = json + ": " + code.message();
+    return !code;
+  };
+  if (!writeJson())
+    return fail(error);
 
   mlir::DialectRegistry registry;
   mlir::registerAllDialects(registry);
@@ -169,7 +179,6 @@ int main(int argc, char **argv) {
   moe::registerCompilerDialects(registry);
   moe::registerAllDialects(registry);
   mlir::MLIRContext context(registry);
-  Report report;
   bool ok = runBench(
       context, options, llvm::errs(),
       [&](const Machine &machine) {
@@ -181,11 +190,10 @@ int main(int argc, char **argv) {
       [&](const Row &row) {
         printRow(llvm::outs(), row, options.baselines);
         llvm::outs().flush();
+        writeJson();
       },
       report, error);
-  if (jsonFile) {
-    printJson(jsonFile->os(), report);
-    jsonFile->keep();
-  }
+  if (!writeJson())
+    ok = false;
   return ok ? 0 : fail(error);
 }
