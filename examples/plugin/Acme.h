@@ -11,6 +11,7 @@
 #ifndef ACME_ACME_H
 #define ACME_ACME_H
 
+#include "moe-mlir/Reference/ReferenceInterfaces.h"
 #include "moe/Moe.h"
 
 #include "mlir/Pass/Pass.h"

@@ -15,6 +15,7 @@
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/DialectBase.td"
 include "moe/MoeInterfaces.td"
+include "moe-mlir/Reference/ReferenceInterfaces.td"
 
 def Acme_Dialect : Dialect {
   let name = "acme";
@@ -23,7 +24,8 @@ def Acme_Dialect : Dialect {
 }
 
 def Acme_EveryNthAttr : AttrDef<Acme_Dialect, "EveryNth",
-    [DeclareAttrInterfaceMethods<Moe_SelectionPolicyAttrInterface>]> {
+    [DeclareAttrInterfaceMethods<Moe_SelectionPolicyAttrInterface>,
+     DeclareAttrInterfaceMethods<ReferencePolicyAttrInterface>]> {
   let mnemonic = "every_nth";
   let summary = "the K best of every n-th expert";
   let description = [{

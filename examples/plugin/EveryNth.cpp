@@ -14,6 +14,8 @@
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace acme;
 
@@ -66,4 +68,19 @@ Value EveryNthAttr::buildSelect(OpBuilder &b, Location loc,
       DenseElementsAttr::get(cast<VectorType>(best.getType()),
                              b.getI32IntegerAttr(getN())));
   return arith::MulIOp::create(b, loc, best, n);
+}
+
+// The same once more, obviously right rather than fast.
+LogicalResult EveryNthAttr::select(ArrayRef<double> scores,
+                                   SmallVectorImpl<int32_t> &slots) const {
+  SmallVector<int32_t> candidates;
+  for (size_t expert = 0; expert < scores.size(); expert += getN())
+    candidates.push_back(expert);
+  llvm::stable_sort(candidates, [&](int32_t a, int32_t b) {
+    if (std::isnan(scores[a]) || std::isnan(scores[b]))
+      return !std::isnan(scores[a]) && std::isnan(scores[b]);
+    return scores[a] > scores[b];
+  });
+  slots.append(candidates.begin(), candidates.begin() + getK());
+  return success();
 }

@@ -18,6 +18,7 @@
 #include "mlir/InitAllDialects.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Support/FileUtilities.h"
+#include "mlir/Tools/Plugins/DialectPlugin.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/WithColor.h"
@@ -52,6 +53,21 @@ static DialectRegistry makeRegistry() {
 
 Model::Model() : context(makeRegistry()) {}
 Model::~Model() = default;
+
+LogicalResult Model::loadPlugins(const std::vector<std::string> &paths) {
+  DialectRegistry registry;
+  for (const std::string &path : paths) {
+    llvm::Expected<DialectPlugin> plugin = DialectPlugin::load(path);
+    if (!plugin) {
+      llvm::WithColor::error(llvm::errs(), "moe-run")
+          << llvm::toString(plugin.takeError()) << "\n";
+      return failure();
+    }
+    plugin->registerDialectRegistryCallbacks(registry);
+  }
+  context.appendDialectRegistry(registry);
+  return success();
+}
 
 LogicalResult Model::parse(const std::string &path) {
   std::string error;

@@ -45,6 +45,9 @@ public:
   Model();
   ~Model();
 
+  /// Makes the dialects of plugins known; before parse().
+  llvm::LogicalResult loadPlugins(const std::vector<std::string> &paths);
+
   /// Errors are printed with their place in the file.
   llvm::LogicalResult parse(const std::string &path);
 

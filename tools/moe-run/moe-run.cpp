@@ -92,6 +92,9 @@ struct CommandLine {
       cl::desc("Targets to compile a model for (default: native)")};
   cl::opt<bool> noFuse{"no-fuse", cl::cat(category),
                        cl::desc("Compile a model without fused kernels")};
+  cl::list<std::string> dialectPlugins{
+      "load-dialect-plugin", cl::value_desc("library"), cl::cat(category),
+      cl::desc("Load dialects (policies, activations, ...) from a plugin")};
 };
 
 } // namespace
@@ -403,7 +406,9 @@ int main(int argc, char **argv) {
   std::string artifact = options.inputFile;
   if (isModel || isVerified) {
     model = std::make_unique<moe::run::Model>();
-    if (failed(model->parse(isModel ? options.inputFile : options.modelFile)))
+    if (failed(model->loadPlugins(options.dialectPlugins)) ||
+        failed(model->parse(isModel ? options.inputFile
+                                    : options.modelFile)))
       return 1;
   }
   if (isModel) {
