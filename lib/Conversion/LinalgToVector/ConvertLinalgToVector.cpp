@@ -45,8 +45,7 @@ static bool isLowerable(Operation *op) {
 /// Moves fills to the first op that reads or writes what they fill, so that
 /// they do not stand between ops that belong together.
 static void sinkFills(Block &block) {
-  for (linalg::FillOp fill :
-       llvm::to_vector(block.getOps<linalg::FillOp>())) {
+  for (linalg::FillOp fill : llvm::to_vector(block.getOps<linalg::FillOp>())) {
     if (!fill.hasPureBufferSemantics())
       continue;
     Value root = getRoot(fill.output());
@@ -54,12 +53,11 @@ static void sinkFills(Block &block) {
          next = next->getNextNode()) {
       if (isa<ViewLikeOpInterface>(next))
         continue;
-      bool touches =
-          next->hasTrait<OpTrait::IsTerminator>() ||
-          llvm::any_of(getAccessedMemRefs(next), [&](Value memref) {
-            Value other = getRoot(memref);
-            return !root || !other || root == other;
-          });
+      bool touches = next->hasTrait<OpTrait::IsTerminator>() ||
+                     llvm::any_of(getAccessedMemRefs(next), [&](Value memref) {
+                       Value other = getRoot(memref);
+                       return !root || !other || root == other;
+                     });
       if (!touches)
         continue;
       fill->moveBefore(next);
@@ -110,8 +108,8 @@ struct ConvertLinalgToVector
     func::FuncOp function = getOperation();
     wide = true;
     if (auto module = function->getParentOfType<ModuleOp>())
-      if (auto cpu = module->getAttrOfType<moek::CpuAttr>(
-              moek::kTargetAttrName))
+      if (auto cpu =
+              module->getAttrOfType<moek::CpuAttr>(moek::kTargetAttrName))
         wide = cpu.getLanes() >= kLanes && cpu.getRegisters() >= 32;
 
     copiesToLinalg(function);
@@ -121,9 +119,8 @@ struct ConvertLinalgToVector
         return;
       for (Region &region : op->getRegions())
         for (Block &block : region)
-          if (llvm::any_of(block, [](Operation &inner) {
-                return isLowerable(&inner);
-              }))
+          if (llvm::any_of(
+                  block, [](Operation &inner) { return isLowerable(&inner); }))
             blocks.push_back(&block);
     });
     for (Block *block : blocks)

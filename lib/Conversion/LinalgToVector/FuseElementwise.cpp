@@ -1,4 +1,4 @@
-//===- FuseElementwise.cpp - Elementwise fusion with a cost rule -*- C++ -*-===//
+//===- FuseElementwise.cpp - Elementwise fusion, with a rule ----*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -35,8 +35,7 @@ static bool isReadOnce(OpOperand *operand) {
 void moe::populateFuseElementwisePatterns(RewritePatternSet &patterns) {
   linalg::populateElementwiseOpsFusionPatterns(patterns, isReadOnce);
   linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
-  tensor::EmptyOp::getCanonicalizationPatterns(patterns,
-                                               patterns.getContext());
+  tensor::EmptyOp::getCanonicalizationPatterns(patterns, patterns.getContext());
 }
 
 namespace {

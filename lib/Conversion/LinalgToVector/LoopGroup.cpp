@@ -150,9 +150,8 @@ bool LoopGroup::tryAdd(LinalgOp op, ArrayRef<Value> initials) {
     return isContraction(candidate) && tiles < kEnough &&
            candidate.getNumParallelLoops() > kept.size();
   };
-  if (suffers(op) || llvm::any_of(members, [&](Member &member) {
-        return suffers(member.op);
-      }))
+  if (suffers(op) ||
+      llvm::any_of(members, [&](Member &member) { return suffers(member.op); }))
     return false;
 
   for (Member &member : members) {
@@ -200,9 +199,9 @@ SmallVector<int64_t> LoopGroup::getTileSizes() {
       else if (ShapedType::isDynamic(own[loop]))
         bound(i, 32);
       else
-        bound(i, std::clamp<int64_t>((int64_t(1) << 16) / std::max<int64_t>(
-                                                               1, depth),
-                                     16, 128));
+        bound(i,
+              std::clamp<int64_t>(
+                  (int64_t(1) << 16) / std::max<int64_t>(1, depth), 16, 128));
     }
   }
   if (contraction)
@@ -213,8 +212,7 @@ SmallVector<int64_t> LoopGroup::getTileSizes() {
   int64_t inner = 1;
   for (Member &member : members) {
     int64_t own = 1;
-    for (auto [loop, size] :
-         llvm::enumerate(member.op.getStaticLoopRanges()))
+    for (auto [loop, size] : llvm::enumerate(member.op.getStaticLoopRanges()))
       if (!llvm::is_contained(member.loops, loop))
         own *= ShapedType::isDynamic(size) ? 256 : std::max<int64_t>(1, size);
     inner = std::max(inner, own);

@@ -37,12 +37,10 @@ public:
   void clear() { members.clear(); }
 
   /// Starts a group of `op` alone, sharing all of its parallel loops.
-  void start(mlir::linalg::LinalgOp op,
-             llvm::ArrayRef<mlir::Value> initials);
+  void start(mlir::linalg::LinalgOp op, llvm::ArrayRef<mlir::Value> initials);
 
   /// Adds `op` if the group stays correct and parallel enough.
-  bool tryAdd(mlir::linalg::LinalgOp op,
-              llvm::ArrayRef<mlir::Value> initials);
+  bool tryAdd(mlir::linalg::LinalgOp op, llvm::ArrayRef<mlir::Value> initials);
 
   llvm::MutableArrayRef<Member> getMembers() { return members; }
   unsigned getNumShared() const { return members.front().loops.size(); }

@@ -344,8 +344,8 @@ private:
       return;
     if (getConstantIntValue(size) == step)
       return body(from);
-    auto loop = scf::ForOp::create(b, loc, from, add(from, size),
-                                   constant(step));
+    auto loop =
+        scf::ForOp::create(b, loc, from, add(from, size), constant(step));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPoint(loop.getBody()->getTerminator());
     body(loop.getInductionVar());
@@ -523,8 +523,8 @@ void Nest::emitPoints() {
         auto flags = isa<FloatType>(combiner->getResult(0).getType())
                          ? arith::FastMathFlags::reassoc
                          : arith::FastMathFlags::none;
-        result = vector::ReductionOp::create(b, loc, *getKind(combiner),
-                                             result, flags);
+        result = vector::ReductionOp::create(b, loc, *getKind(combiner), result,
+                                             flags);
         Value start = initials[i] ? initials[i] : load(output, point);
         OperationState state(loc, combiner->getName());
         state.addOperands({start, result});
@@ -542,8 +542,8 @@ SmallVector<Value> Nest::emitReduction(unsigned depth,
     loaded.clear();
     SmallVector<Value> next;
     for (auto [p, point] : llvm::enumerate(points))
-      llvm::append_range(
-          next, emitBody(point, carried.slice(p * outputs, outputs)));
+      llvm::append_range(next,
+                         emitBody(point, carried.slice(p * outputs, outputs)));
     return next;
   }
   unsigned loop = reduction[depth];
@@ -658,9 +658,10 @@ Value Nest::emitInner(Operation &inner, IRMapping &mapping) {
     Value other = inner.getOperand(0) == product->getResult(0)
                       ? inner.getOperand(1)
                       : inner.getOperand(0);
-    SmallVector<Value> operands = {mapping.lookupOrDefault(product->getOperand(0)),
-                                   mapping.lookupOrDefault(product->getOperand(1)),
-                                   mapping.lookupOrDefault(other)};
+    SmallVector<Value> operands = {
+        mapping.lookupOrDefault(product->getOperand(0)),
+        mapping.lookupOrDefault(product->getOperand(1)),
+        mapping.lookupOrDefault(other)};
     if (llvm::none_of(ValueRange(operands).getTypes(),
                       llvm::IsaPred<VectorType>))
       return math::FmaOp::create(b, loc, operands[0], operands[1], operands[2]);
@@ -671,9 +672,9 @@ Value Nest::emitInner(Operation &inner, IRMapping &mapping) {
   SmallVector<Value> operands;
   for (Value operand : inner.getOperands())
     operands.push_back(mapping.lookupOrDefault(operand));
-  bool isVector = inner.getNumRegions() == 0 &&
-                  llvm::any_of(ValueRange(operands).getTypes(),
-                               llvm::IsaPred<VectorType>);
+  bool isVector =
+      inner.getNumRegions() == 0 &&
+      llvm::any_of(ValueRange(operands).getTypes(), llvm::IsaPred<VectorType>);
   if (!isVector) {
     b.clone(inner, mapping);
     return nullptr;
@@ -715,8 +716,8 @@ SmallVector<Value> Nest::emitBody(const Point &point,
       unsigned loop = index.getDim();
       Value position = add(variables[loop], point[loop]);
       if (loop == plan.vectorLoop) {
-        Value step = vector::StepOp::create(b, loc,
-                                            getVectorType(b.getIndexType()));
+        Value step =
+            vector::StepOp::create(b, loc, getVectorType(b.getIndexType()));
         position = arith::AddIOp::create(b, loc, broadcast(position), step);
       }
       mapping.map(index.getResult(), position);
