@@ -108,7 +108,9 @@ private:
       if (pass == 0) {
         e.loop(lines, [&](Emitter &e, Value line) {
           Value address = at(ahead, e.toI64(e.mul(line, 64)));
-          LLVM::Prefetch::create(e, address, /*rw=*/0, /*hint=*/3,
+          // Into the second level: what is prefetched is longer than the
+          // first, and would push out the rows and accumulators in it.
+          LLVM::Prefetch::create(e, address, /*rw=*/0, /*hint=*/2,
                                  /*cache=*/1);
         });
         nextAhead = at(ahead, e.toI64(lineBytes));

@@ -43,15 +43,14 @@ static ScheduleAttr selectSchedule(CpuAttr cpu, Type weights) {
   int64_t blockRows = std::max<int64_t>(rows, cpu.getL2() / 32 / 128);
   // With 16 lanes a chunk is read once per tile and may live in the second
   // level; with 8 lanes each tile reads it twice, so half of the first level.
-  int64_t chunk = lanes == 16 ? cpu.getL2() / 8 : cpu.getL1() / 2;
+  int64_t chunk = lanes == 16 ? cpu.getL2() / 32 * 3 : cpu.getL1() / 2;
   int64_t run = 2 << 20;
-  // Up to eight rows the kernels wait for memory anyway, and the hardware
+  // Up to six rows the kernels wait for memory anyway, and the hardware
   // prefetcher follows the stream best when left alone; tiles that compute
   // longer per line than it looks ahead want help.
   return ScheduleAttr::get(cpu.getContext(), inner, lanes, rows, blockRows,
-                           toBlocks(chunk), run, /*streamRows=*/8,
-                           /*streamAhead=*/0,
-                           /*tileAhead=*/inner == Inner::Fma ? 8192 : 2048);
+                           toBlocks(chunk), run, /*streamRows=*/6,
+                           /*streamAhead=*/0, /*tileAhead=*/8192);
 }
 
 /// Gives the rows that `producer` hands to grouped matmuls alone the length and

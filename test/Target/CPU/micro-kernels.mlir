@@ -37,7 +37,7 @@
 // WIDEN256: 5 kernels checked, 0 with spills
 
 // FMA512: moek_fma_x16_pitch320_rows14_m14:
-// FMA512: prefetcht0
+// FMA512: prefetcht1
 // FMA512: vfmadd{{.*}}%zmm
 // FMA256: moek_fma_x8_pitch320_rows6_m6:
 // FMA256-NOT: zmm
