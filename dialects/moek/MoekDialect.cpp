@@ -37,9 +37,11 @@ LogicalResult CpuAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                               bool bf16Dot) {
   if (lanes != 4 && lanes != 8 && lanes != 16)
     return emitError() << "lanes must be 4, 8 or 16 f32, got " << lanes;
-  if (registers < 8 || l1 <= 0 || l2 <= 0)
-    return emitError() << "a CPU needs at least 8 vector registers and "
+  if (registers < 16 || l1 <= 0 || l2 <= 0)
+    return emitError() << "a CPU needs at least 16 vector registers and "
                           "positive cache sizes";
+  if (bf16Dot && lanes != 16)
+    return emitError() << "bf16_dot needs 16 lanes, got " << lanes;
   return success();
 }
 
@@ -78,6 +80,9 @@ ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, Inner inner,
   if (blockRows < rows)
     return emitError() << "block_rows (" << blockRows
                        << ") must be at least rows (" << rows << ")";
+  // Each thread keeps its parked accumulators on its stack.
+  if (blockRows > 1024)
+    return emitError() << "block_rows must be at most 1024, got " << blockRows;
   if (chunk < 1024 || chunk % 1024 != 0)
     return emitError() << "chunk must be a positive multiple of 1024 bytes "
                           "(8 steps of k), got "

@@ -173,7 +173,7 @@ LogicalResult RouteOp::verify() {
   int64_t experts = getExperts();
   if (experts < 1)
     return emitOpError("needs at least one expert, got ") << experts;
-  if (getAlways() < 0)
+  if (static_cast<int64_t>(getAlways()) < 0)
     return emitOpError("cannot append ") << getAlways() << " experts";
   if (failed(getPolicy().verifyPolicy([&] { return emitOpError(); }, experts)))
     return failure();
@@ -184,12 +184,22 @@ LogicalResult RouteOp::verify() {
   if (getX()) {
     if (failed(verifyShape(*this, "x", getX(), {-1, -1}, isF32, "f32")))
       return failure();
+    int64_t k = cast<ShapedType>(getX().getType()).getDimSize(1);
+    if (ShapedType::isDynamic(k))
+      return emitOpError("'x' rows must be of static length, got ")
+             << getX().getType();
+    int64_t steps = llvm::divideCeil(k, 8) * 8;
+    if (getSchedule() && getSchedule()->getInner() != Inner::Fma)
+      return emitOpError("router weights are f32 and want an fma schedule, got ")
+             << *getSchedule();
     auto packed = cast<ShapedType>(getRouter().getType());
     if (packed.getRank() != 5 || packed.getDimSize(0) != 1 ||
         packed.getDimSize(3) != 32 || packed.getDimSize(4) != 1 ||
-        packed.getDimSize(1) != (experts + 31) / 32)
+        packed.getDimSize(1) != (experts + 31) / 32 ||
+        packed.getDimSize(2) != steps)
       return emitOpError("'router' must be [1, ")
-             << (experts + 31) / 32 << ", K, 32, 1] packed f32 panels, got "
+             << (experts + 31) / 32 << ", " << steps
+             << ", 32, 1] packed f32 panels, got "
              << packed;
     scoreArgs.push_back(row);
   }
@@ -244,6 +254,8 @@ LogicalResult IndexOp::verify() {
                          "i32")))
     return failure();
   int64_t slots = type.getDimSize(1);
+  if (ShapedType::isDynamic(slots))
+    return emitOpError("the number of slots must be static, got ") << type;
   if (failed(verifyShape(*this, "weights", getWeights(), {-1, slots}, isF32,
                          "f32")) ||
       failed(verifyRoutingOutputs(*this, getOutputs(), 2, getExperts(), slots)))
@@ -340,6 +352,8 @@ LogicalResult GroupedMatmulOp::verify() {
     if (failed(verifyShape(*this, "combine", getPositions(), {-1, -1}, isI32,
                            "i32")))
       return failure();
+    if (cast<ShapedType>(getPositions().getType()).isDynamicDim(1))
+      return emitOpError("the number of slots of 'combine' must be static");
     if (outLength != n || !cast<ShapedType>(out.getType()).getElementType().isF32())
       return emitOpError("a combined result must be [T, n] f32, got ")
              << out.getType();
@@ -381,6 +395,9 @@ LogicalResult GatherOp::verify() {
       failed(verifyShape(*this, "tokens", getTokens(), {-1}, isI32, "i32")) ||
       failed(verifyShape(*this, "offsets", getOffsets(), {-1}, isI32, "i32")))
     return failure();
+  if (cast<ShapedType>(getX().getType()).isDynamicDim(1))
+    return emitOpError("'x' rows must be of static length, got ")
+           << getX().getType();
   if (getRowWeights() && failed(verifyShape(*this, "row_weights",
                                             getRowWeights(), {-1}, isF32,
                                             "f32")))
@@ -406,6 +423,9 @@ LogicalResult CombineOp::verify() {
     return failure();
   int64_t slots = cast<ShapedType>(getPositions().getType()).getDimSize(1);
   int64_t n = cast<ShapedType>(getRows().getType()).getDimSize(1);
+  if (ShapedType::isDynamic(slots) || ShapedType::isDynamic(n))
+    return emitOpError("slots and row length must be static, got ")
+           << getPositions().getType() << " and " << getRows().getType();
   if (getSlotWeights() &&
       failed(verifyShape(*this, "slot_weights", getSlotWeights(), {-1, slots},
                          isF32, "f32")))

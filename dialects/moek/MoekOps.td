@@ -202,7 +202,7 @@ def Moek_GatherOp : Moek_DstOp<"gather", [AttrSizedOperandSegments]> {
   let summary = "Rows of a matrix in routing order";
   let description = [{
     `out[r] = x[tokens[r]] * (row_weights ? row_weights[r] : 1)` for every row
-    `r < offsets[E]`; the other rows are left as they are. The unfused form of
+    `r < offsets[E]`; the other rows are undefined. The unfused form of
     the `gather` operand of `moek.grouped_matmul`.
   }];
   let arguments = (ins Moek_Shaped:$x, Moek_Shaped:$tokens, Moek_Shaped:$offsets,

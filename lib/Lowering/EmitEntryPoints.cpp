@@ -407,6 +407,10 @@ private:
     }
     check(isNull(load(pointer, rt, offsetof(moe_rt, parallel_for))),
           MOE_ERR_NULL_ARGUMENT, "the parallel_for hook of `rt` is null");
+    check(compare(LLVM::ICmpPredicate::slt,
+                  load(i32, rt, offsetof(moe_rt, num_threads)),
+                  constant(i32, 1)),
+          MOE_ERR_BAD_SIZE, "num_threads of `rt` is less than 1");
 
     for (auto [name, value] : llvm::zip_equal(sizes.names(), sizeValues))
       check(compare(LLVM::ICmpPredicate::ugt, value, constant(i64, kMaxSize)),

@@ -13,6 +13,7 @@
 #include "moe-mlir/Lowering/Passes.h"
 #include "moek/Moek.h"
 
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringSet.h"
 
 namespace moe {
@@ -55,6 +56,10 @@ Source findSource(Value value) {
     llvm::erase(shape, 1);
     return shape;
   };
+  // The packer reads rows and columns by position.
+  auto matrixOf = [](Type type) {
+    return cast<ShapedType>(type).getShape().take_back(2);
+  };
   Source source;
   bool isSliced = false;
   while (true) {
@@ -81,7 +86,9 @@ Source findSource(Value value) {
       source.firstColumn = slice.getStaticOffset(rank - 1);
       source.columns = slice.getStaticSize(rank - 1);
     } else if (squeeze(op->getOperand(0).getType()) !=
-               squeeze(value.getType())) {
+                   squeeze(value.getType()) ||
+               matrixOf(op->getOperand(0).getType()) !=
+                   matrixOf(value.getType())) {
       return {};
     }
     value = op->getOperand(0);
@@ -257,7 +264,9 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
     for (auto [i, entry] : llvm::enumerate(hoisted)) {
       entry.pack.getPacked().replaceAllUsesWith(
           function.getArgument(positions[i] + i));
-      SmallVector<Value> operands(entry.pack.getParts());
+      // One weight may be several parts: look at each once.
+      llvm::SmallSetVector<Value, 4> operands(entry.pack.getParts().begin(),
+                                              entry.pack.getParts().end());
       entry.pack.erase();
       for (Value operand : operands)
         while (Operation *op = operand.getDefiningOp()) {

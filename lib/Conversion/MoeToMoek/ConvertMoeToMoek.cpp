@@ -931,7 +931,7 @@ struct ConvertLimit : Pattern<RoutingLimitOp> {
     Value zero = index(0), one = index(1);
     Value tokens = getDim(b, loc, routing[kIndices], 0);
     Value zeroI32 = constant(0), oneI32 = constant(1), unused = constant(-1);
-    Value capacity = constant(static_cast<int64_t>(op.getCapacity()));
+    Value capacity = constant(std::min<int64_t>(op.getCapacity(), INT32_MAX));
     Value noWeight = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0.0f));
     Value counts = tensor::EmptyOp::create(
         b, loc, ArrayRef<int64_t>{type.getExperts()}, b.getI32Type());
@@ -1037,7 +1037,7 @@ struct ConvertMoeToMoek : moe::impl::ConvertMoeToMoekBase<ConvertMoeToMoek> {
     // Routers whose routing was extended are still there in their first form.
     SmallVector<Operation *> dead;
     root->walk([&](moek::RouteOp op) {
-      if (op->use_empty())
+      if (op->getNumResults() != 0 && op->use_empty())
         dead.push_back(op);
     });
     for (Operation *op : dead)

@@ -42,10 +42,11 @@ static std::optional<APFloat> getSplat(Value value) {
   Attribute attr;
   if (!matchPattern(value, m_Constant(&attr)))
     return std::nullopt;
-  if (auto scalar = dyn_cast<FloatAttr>(attr))
+  // Scores are f32: a constant of another type would need its cast too.
+  if (auto scalar = dyn_cast<FloatAttr>(attr); scalar && scalar.getType().isF32())
     return scalar.getValue();
   auto dense = dyn_cast<DenseFPElementsAttr>(attr);
-  if (dense && dense.isSplat())
+  if (dense && dense.isSplat() && dense.getElementType().isF32())
     return dense.getSplatValue<APFloat>();
   return std::nullopt;
 }
@@ -83,8 +84,6 @@ static bool isProjection(Operation *op) {
 
 /// A weight that is packed once, ahead of time.
 static bool isWeight(Value value) {
-  if (matchPattern(value, m_Constant()))
-    return true;
   auto arg = dyn_cast<BlockArgument>(value);
   return arg && arg.getOwner()->isEntryBlock() &&
          isa<FunctionOpInterface>(arg.getOwner()->getParentOp());

@@ -218,9 +218,21 @@ static Value emitLoadBias(Emitter &e, Value bias, Value expert, Value column,
   return inside.getResult(0);
 }
 
+/// Kernels walk packed weights by address: a view into them would be ignored.
+LogicalResult moe::verifyContiguous(Operation *op, Value panels,
+                                    StringRef name) {
+  if (cast<MemRefType>(panels.getType()).getLayout().isIdentity())
+    return success();
+  return op->emitOpError("'")
+         << name << "' must be whole packed panels, got the view "
+         << panels.getType();
+}
+
 LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
   if (!op.getSchedule())
     return op.emitOpError("has no schedule; run moek-select-schedule first");
+  if (failed(verifyContiguous(op, op.getRhs(), "rhs")))
+    return failure();
   ScheduleAttr s = *op.getSchedule();
   int64_t n = op.getN(), k = op.getK(), parts = op.getParts();
   auto rhsType = cast<MemRefType>(op.getRhs().getType());
@@ -231,14 +243,17 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
   Value rows = e.loadIndex(offsets, ValueRange{e.idx(experts)});
   StringRef phase = op.getPositions() ? "down" : parts == 2 ? "gate_up" : "up";
 
-  // The left operand: in place if its rows are what the kernels read.
+  // The left operand: in place if its rows are what the kernels read. Padding
+  // behind k is zeros in buffers between kernels; in anyone else's it may be a
+  // NaN, which zero weights do not remove.
   Type lhsElement = getLhsElementType(e.getContext(), s.getInner());
   Value lhs = op.getLhs();
   auto lhsType = cast<MemRefType>(lhs.getType());
   int64_t kPadded = steps * rhsType.getDimSize(4);
   bool inPlace = !op.getGather() && lhsType.getLayout().isIdentity() &&
                  lhsType.getElementType() == lhsElement &&
-                 lhsType.getDimSize(1) >= kPadded;
+                 lhsType.getDimSize(1) >= kPadded &&
+                 (k == kPadded || lhs.getDefiningOp<memref::AllocOp>());
   if (!inPlace) {
     Value capacity = op.getGather() ? e.dim(op.getGather(), 0) : e.dim(lhs, 0);
     Value gathered = emitScratch(

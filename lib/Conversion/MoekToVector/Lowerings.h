@@ -74,6 +74,10 @@ llvm::SmallVector<mlir::Value> cloneVectorized(Emitter &e, mlir::Block &body,
 /// Items of `minimum` or more units of work each, about four per thread.
 mlir::Value emitItemSize(Emitter &e, mlir::Value units, int64_t minimum);
 
+/// An error if packed panels are a view with an offset or strides.
+mlir::LogicalResult verifyContiguous(mlir::Operation *op, mlir::Value panels,
+                                     llvm::StringRef name);
+
 /// An aligned scratch buffer at the current point.
 mlir::Value emitScratch(Emitter &e, mlir::MemRefType type,
                         mlir::ValueRange sizes);

@@ -158,7 +158,7 @@ private:
   void stepFma(int64_t pass, Value p, Value x, SmallVectorImpl<Value> &acc) {
     SmallVector<Value> w;
     for (int64_t v = 0; v < vectors; ++v)
-      w.push_back(load(vecType, at(p, columnBytes(pass, v)), lanes * 4));
+      w.push_back(load(vecType, at(p, columnBytes(pass, v)), 4));
     for (int64_t r = 0; r < rows; ++r) {
       Value b = e.splat(load(e.getF32Type(), at(x, r * pitch), 4), vecType);
       for (int64_t v = 0; v < vectors; ++v) {
@@ -174,7 +174,7 @@ private:
     VectorType intType = e.vec(lanes, e.getI32Type());
     SmallVector<Value> raw;
     for (int64_t v = 0; v < vectors; ++v)
-      raw.push_back(load(intType, at(p, columnBytes(pass, v)), lanes * 4));
+      raw.push_back(load(intType, at(p, columnBytes(pass, v)), 4));
     for (int64_t half = 0; half < 2; ++half) {
       SmallVector<Value> w;
       for (int64_t v = 0; v < vectors; ++v) {
@@ -202,7 +202,7 @@ private:
     VectorType ints = e.vec(lanes, e.getI32Type());
     SmallVector<Value> w;
     for (int64_t v = 0; v < vectors; ++v)
-      w.push_back(load(pairs, at(p, columnBytes(pass, v)), lanes * 4));
+      w.push_back(load(pairs, at(p, columnBytes(pass, v)), 4));
     for (int64_t r = 0; r < rows; ++r) {
       Value pair = load(e.getI32Type(), at(x, r * pitch), 4);
       Value b =

@@ -136,6 +136,8 @@ static void emitToken(Emitter &e, moek::RouteOp op, Value logits,
 LogicalResult moe::lowerRoute(Emitter &e, moek::RouteOp op) {
   if (op.getX() && !op.getSchedule())
     return op.emitOpError("has no schedule; run moek-select-schedule first");
+  if (op.getX() && failed(verifyContiguous(op, op.getRouter(), "router")))
+    return failure();
   emitTrace(e, "begin", "route");
   Value logits;
   if (op.getX())
@@ -156,7 +158,7 @@ LogicalResult moe::lowerRoute(Emitter &e, moek::RouteOp op) {
   });
   std::optional<int64_t> capacity;
   if (op.getCapacity())
-    capacity = *op.getCapacity();
+    capacity = std::min<int64_t>(*op.getCapacity(), INT32_MAX);
   emitIndexRouting(e, op.getIndices(), op.getSlotWeights(), op.getOffsets(),
                    op.getActive(), op.getTokens(), op.getPositions(),
                    op.getRowWeights(), op.getTotalExperts(),

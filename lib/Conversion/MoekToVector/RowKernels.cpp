@@ -52,12 +52,15 @@ void moe::emitGatherRows(Emitter &e, Value src, Value tokens, Value weights,
         else
           v = vector::LoadOp::create(e, readType, src,
                                      ValueRange{from, column});
-        if (weight)
+        if (weight) {
+          if (v.getType() != weight.getType())
+            v = arith::ExtFOp::create(e, weight.getType(), v);
           v = arith::MulFOp::create(e, v, weight);
-        if (readType.getElementTypeBitWidth() >
-            writeType.getElementTypeBitWidth())
+        }
+        auto have = cast<VectorType>(v.getType());
+        if (have.getElementTypeBitWidth() > writeType.getElementTypeBitWidth())
           v = arith::TruncFOp::create(e, writeType, v);
-        else if (readType != writeType)
+        else if (have != writeType)
           v = arith::ExtFOp::create(e, writeType, v);
         // The padded row has room for the whole last vector; a plain row of
         // moek.gather has not.

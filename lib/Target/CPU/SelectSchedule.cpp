@@ -14,6 +14,8 @@
 #include "mlir/IR/Builders.h"
 #include "llvm/Support/InterleavedRange.h"
 
+#include <algorithm>
+
 namespace moe {
 #define GEN_PASS_DEF_SELECTSCHEDULE
 #include "moe-mlir/Target/CPU/Passes.h.inc"
@@ -36,11 +38,14 @@ static ScheduleAttr selectSchedule(CpuAttr cpu, Type weights) {
   int64_t lanes = cpu.getLanes();
   // Accumulators of rows x 2 vectors, two weight vectors, a broadcast, and one
   // register to breathe; widening holds the raw pairs and the mask besides.
-  int64_t rows = (cpu.getRegisters() - 4) / 2;
+  int64_t registers =
+      std::min<int64_t>(cpu.getRegisters(), lanes == 16 ? 32 : 16);
+  int64_t rows = (registers - 4) / 2;
   if (inner == Inner::Widen)
     rows -= lanes == 16 ? 2 : 1;
   // Parked accumulators take a 32nd of the second-level cache.
-  int64_t blockRows = std::max<int64_t>(rows, cpu.getL2() / 32 / 128);
+  int64_t blockRows =
+      std::clamp<int64_t>(cpu.getL2() / 32 / 128, rows, 512);
   // With 16 lanes a chunk is read once per tile and may live in the second
   // level; with 8 lanes each tile reads it twice, so half of the first level.
   int64_t chunk = lanes == 16 ? cpu.getL2() / 32 * 3 : cpu.getL1() / 2;
@@ -65,12 +70,14 @@ static void padIntermediate(RewriterBase &rewriter,
     auto user = dyn_cast<moek::GroupedMatmulOp>(use.getOwner());
     if (!user || use.get() != user.getLhs() || user.getGather() ||
         user.getOutputs()[0] == rows ||
-        (consumer && consumer.getSchedule() != user.getSchedule()))
+        (consumer && (consumer.getSchedule() != user.getSchedule() ||
+                      consumer.getK() != user.getK())))
       return;
     consumer = user;
   }
   auto empty = producer.getOutputs()[0].getDefiningOp<tensor::EmptyOp>();
-  if (!consumer || !empty || !empty->hasOneUse())
+  if (!consumer || !empty || !empty->hasOneUse() ||
+      consumer.getK() != producer.getN())
     return;
   Type element = consumer.getSchedule()->getInner() == Inner::DotBF16
                      ? Type(BFloat16Type::get(rewriter.getContext()))
@@ -121,7 +128,7 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
 
     IRRewriter rewriter(&getContext());
     SmallVector<moek::GroupedMatmulOp> matmuls;
-    module.walk([&](Operation *op) {
+    WalkResult walked = module.walk([&](Operation *op) {
       if (auto route = dyn_cast<moek::RouteOp>(op)) {
         if (route.getX() && !route.getSchedule())
           route.setScheduleAttr(selectSchedule(
@@ -131,9 +138,18 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
           matmul.setScheduleAttr(selectSchedule(
               target, cast<ShapedType>(matmul.getRhs().getType())
                           .getElementType()));
+        if (matmul.getSchedule()->getInner() == Inner::DotBF16 &&
+            !target.getBf16Dot()) {
+          matmul.emitOpError("multiplies with dot_bf16, which the target ")
+              << target << " does not have; use widen";
+          return WalkResult::interrupt();
+        }
         matmuls.push_back(matmul);
       }
+      return WalkResult::advance();
     });
+    if (walked.wasInterrupted())
+      return signalPassFailure();
     for (moek::GroupedMatmulOp matmul : matmuls)
       padIntermediate(rewriter, matmul);
   }

@@ -157,6 +157,37 @@ func.func @index_outputs(%i: memref<?x2xi32>, %w: memref<?x2xf32>, %o: memref<9x
 
 // -----
 
+func.func @route_router(%x: tensor<?x64xf32>, %w: tensor<1x1x128x32x1xf32>, %o: tensor<9xi32>) {
+  // expected-error @+1 {{'router' must be [1, 1, 64, 32, 1] packed f32 panels, got 'tensor<1x1x128x32x1xf32>'}}
+  %0 = moek.route #moe.top_k<2> experts(8) logits(%x, %w : tensor<?x64xf32>, tensor<1x1x128x32x1xf32>)
+    outs(%o : tensor<9xi32>) scores {
+    moek.yield
+  } weigh {
+    moek.yield
+  } -> tensor<9xi32>
+  return
+}
+
+// -----
+
+func.func @gather_dynamic(%x: memref<?x?xf32>, %t: memref<?xi32>, %o: memref<9xi32>, %y: memref<?x64xf32>) {
+  // expected-error @+1 {{'x' rows must be of static length, got 'memref<?x?xf32>'}}
+  moek.gather ins(%x, %t, %o : memref<?x?xf32>, memref<?xi32>, memref<9xi32>) outs(%y : memref<?x64xf32>)
+  return
+}
+
+// -----
+
+// expected-error @+1 {{block_rows must be at most 1024, got 2048}}
+#bad = #moek.schedule<fma, lanes = 16, rows = 14, block_rows = 2048, chunk = 1024, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+
+// -----
+
+// expected-error @+1 {{bf16_dot needs 16 lanes, got 8}}
+#bad = #moek.cpu<"x", features = "", lanes = 8, registers = 16, l1 = 32768, l2 = 1048576, bf16_dot = true>
+
+// -----
+
 func.func @route_nothing(%i: memref<?x2xi32>, %w: memref<?x2xf32>, %o: memref<9xi32>) {
   // expected-error @+1 {{needs 'logits' or 'rows' to score}}
   moek.route #moe.top_k<2> experts(8) outs(%o : memref<9xi32>) scores {
