@@ -80,7 +80,7 @@ done
 if [[ $bench -eq 1 ]]; then
   step "Measure: against the limits of this machine, and two baselines"
   run "$bin/moe-bench" --models-dir=examples/models --model="$models" \
-    --format=bf16 --tokens="$tokens" --repeats=7 --json="$out/bench.json"
+    --format=bf16 --tokens="$tokens" --json="$out/bench.json"
 fi
 
 step "Left in $out"
