@@ -27,6 +27,19 @@ def Moek_InnerAttr : EnumAttr<Moek_Dialect, Moek_Inner, "inner"> {
   let assemblyFormat = "$value";
 }
 
+def Moek_Status : I32EnumAttr<"Status", "what a failed check makes a call return", [
+    I32EnumAttrCase<"BadSize", 2, "bad_size">,
+    I32EnumAttrCase<"BadRouting", 6, "bad_routing">,
+    I32EnumAttrCase<"BadValue", 8, "bad_value">,
+    I32EnumAttrCase<"NoConvergence", 9, "no_convergence">]> {
+  let cppNamespace = "::moek";
+  let genSpecializedAttr = 0;
+}
+def Moek_StatusAttr : EnumAttr<Moek_Dialect, Moek_Status, "status"> {
+  let description = [{The numbers are those of `moe_status` in moe_rt.h.}];
+  let assemblyFormat = "$value";
+}
+
 def Moek_CpuAttr : Moek_Attr<"Cpu", "cpu"> {
   let summary = "A CPU as the schedule selection sees it";
   let description = [{

@@ -8,7 +8,10 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/Matchers.h"
 #include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/Support/InterleavedRange.h"
 
 using namespace mlir;
@@ -457,6 +460,40 @@ void TraceOp::getEffects(
   // A hook sees all writes before it and none after it.
   effects.emplace_back(MemoryEffects::Read::get());
   effects.emplace_back(MemoryEffects::Write::get());
+}
+
+//===----------------------------------------------------------------------===//
+// CheckOp
+//===----------------------------------------------------------------------===//
+
+void CheckOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  // It may end the call: nothing moves across it.
+  effects.emplace_back(MemoryEffects::Read::get());
+  effects.emplace_back(MemoryEffects::Write::get());
+}
+
+LogicalResult CheckOp::verify() {
+  Operation *parent = (*this)->getParentOp();
+  while (parent && !isa<FunctionOpInterface>(parent)) {
+    StringRef name = parent->getName().getStringRef();
+    // By name, so that the dialect does not depend on scf.
+    if (name != "scf.if" && name != "scf.for" && name != "scf.while" &&
+        name != "scf.index_switch" && name != "scf.execute_region")
+      return emitOpError("can end a call from the body of a function and from "
+                         "sequential scf ops in it, not from '")
+             << name << "'";
+    parent = parent->getParentOp();
+  }
+  return success();
+}
+
+LogicalResult CheckOp::canonicalize(CheckOp op, PatternRewriter &rewriter) {
+  if (!matchPattern(op.getOk(), m_One()))
+    return failure();
+  rewriter.eraseOp(op);
+  return success();
 }
 
 #define GET_OP_CLASSES

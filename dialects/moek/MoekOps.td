@@ -255,4 +255,38 @@ def Moek_TraceOp : Moek_Op<"trace", [DeclareOpInterfaceMethods<MemoryEffectsOpIn
   let assemblyFormat = "$kind $phase (`(` $routing^ `:` type($routing) `)`)? attr-dict";
 }
 
+def Moek_CheckOp : Moek_Op<"check", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "Makes the call return a status unless a condition holds";
+  let description = [{
+    If `ok` is false, the entry point tells the runtime's error hook `message`
+    and returns `status` (`bad_size`, `bad_routing`, `bad_value` or
+    `no_convergence`) at once: nothing behind the check runs, and no result has
+    been written, since results that would be written before the last check of
+    a function are kept in the workspace until it has passed.
+
+    Stands in the body of a function, or in sequential `scf` ops there; threads
+    cannot end a call. Works on tensors and memrefs alike. `runtime` is set by
+    `moek-lower-runtime-ops`.
+
+    ```mlir
+    moek.check %ok, bad_value, "argument 'token_ids' holds an id out of range"
+    ```
+  }];
+  let arguments = (ins I1:$ok, Moek_StatusAttr:$status, StrAttr:$message,
+                       Optional<AnyType>:$runtime);
+  let assemblyFormat = [{
+    $ok `,` $status `,` $message
+    (`runtime` `(` $runtime^ `:` type($runtime) `)`)? attr-dict
+  }];
+  let builders = [
+    OpBuilder<(ins "::mlir::Value":$ok, "::moek::Status":$status,
+                   "const ::llvm::Twine &":$message), [{
+      build($_builder, $_state, ok, status, $_builder.getStringAttr(message),
+            ::mlir::Value());
+    }]>
+  ];
+  let hasVerifier = 1;
+  let hasCanonicalizeMethod = 1;
+}
+
 #endif // MOEK_OPS_TD

@@ -11,6 +11,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "BufferUses.h"
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
 
@@ -186,38 +187,6 @@ private:
   llvm::DenseMap<Value, Entry> memo;
 };
 
-/// Everything that may hold an address inside of `root`, and all uses of it.
-/// Results of any op but loads count, and so do the iteration arguments of
-/// loops: too long a lifetime only wastes memory.
-void forEachUse(Value root, function_ref<void(OpOperand &)> visit) {
-  SmallVector<Value> worklist = {root};
-  llvm::DenseSet<Value> seen = {root};
-  auto push = [&](Value value) {
-    if (seen.insert(value).second)
-      worklist.push_back(value);
-  };
-  while (!worklist.empty()) {
-    Value value = worklist.pop_back_val();
-    for (OpOperand &use : value.getUses()) {
-      visit(use);
-      Operation *user = use.getOwner();
-      if (isa<memref::LoadOp, vector::LoadOp, vector::TransferReadOp,
-              vector::MaskedLoadOp, vector::GatherOp, memref::DimOp,
-              memref::DeallocOp>(user))
-        continue;
-      for (Value result : user->getResults())
-        push(result);
-      for (Region &region : user->getRegions())
-        for (Block &block : region)
-          for (Value argument : block.getArguments())
-            push(argument);
-      if (user->hasTrait<OpTrait::IsTerminator>())
-        for (Value result : user->getParentOp()->getResults())
-          push(result);
-    }
-  }
-}
-
 struct Buffer {
   memref::AllocOp alloc;
   unsigned begin = ~0u, end = 0;
@@ -382,7 +351,7 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
         buffer.bytes = arith::ConstantIndexOp::create(b, loc, *buffer.bound);
       }
       LogicalResult escapes = success();
-      forEachUse(alloc, [&](OpOperand &use) {
+      moe::forEachUse(alloc, [&](OpOperand &use) {
         Operation *user = use.getOwner();
         if (isa<scf::YieldOp, scf::ConditionOp>(user) &&
             isa<LoopLikeOpInterface>(user->getParentOp()) &&

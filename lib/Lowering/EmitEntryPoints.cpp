@@ -12,6 +12,7 @@
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe-mlir/Runtime/moe_rt.h"
+#include "moek/Moek.h"
 
 #include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
@@ -488,10 +489,30 @@ private:
       auto type = cast<MemRefType>(body.getArgumentTypes()[*index]);
       operands[*index] = makeMemRef(type, workspace, {workspaceBytes});
     }
-    func::CallOp::create(b, loc, body, operands);
-    LLVM::ReturnOp::create(b, loc, constant(i32, MOE_OK));
+    bool hasChecks = returnStatus();
+    auto call = func::CallOp::create(b, loc, body, operands);
+    LLVM::ReturnOp::create(b, loc,
+                           hasChecks ? call.getResult(0)
+                                     : constant(i32, MOE_OK));
     body->setAttr("llvm.linkage", LLVM::LinkageAttr::get(
                                       b.getContext(), LLVM::Linkage::Internal));
+  }
+
+  /// Makes the body return a status if it has checks of its own.
+  bool returnStatus() {
+    bool hasChecks = false;
+    body.walk([&](moek::CheckOp) { hasChecks = true; });
+    if (!hasChecks)
+      return false;
+    reporter();
+    body.setFunctionType(
+        b.getFunctionType(body.getFunctionType().getInputs(), {i32}));
+    body.walk([&](func::ReturnOp ret) {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPoint(ret);
+      ret->setOperands(constant(i32, MOE_OK));
+    });
+    return true;
   }
 
   Value misaligned(Value value, int64_t alignment) {

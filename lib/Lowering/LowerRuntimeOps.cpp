@@ -4,7 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// The number of threads and trace events, by the layout of moe_rt.h.
+// The number of threads, trace events and checks, by the layout of moe_rt.h.
 //
 //===----------------------------------------------------------------------===//
 
@@ -31,8 +31,9 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
     ModuleOp module = getOperation();
     SmallVector<moek::NumThreadsOp> threads;
     SmallVector<moek::TraceOp> traces;
+    SmallVector<moek::CheckOp> checks;
     WalkResult result = module.walk([&](Operation *op) {
-      if (!isa<moek::NumThreadsOp, moek::TraceOp>(op))
+      if (!isa<moek::NumThreadsOp, moek::TraceOp, moek::CheckOp>(op))
         return WalkResult::advance();
       auto function = op->getParentOfType<func::FuncOp>();
       if (!function || !moe::isEntryFunction(function)) {
@@ -42,6 +43,8 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
       }
       if (auto thread = dyn_cast<moek::NumThreadsOp>(op))
         threads.push_back(thread);
+      else if (auto check = dyn_cast<moek::CheckOp>(op))
+        checks.push_back(check);
       else
         traces.push_back(cast<moek::TraceOp>(op));
       return WalkResult::advance();
@@ -49,6 +52,8 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
     if (result.wasInterrupted())
       return signalPassFailure();
     for (moek::NumThreadsOp op : threads)
+      lower(op);
+    for (moek::CheckOp op : checks)
       lower(op);
     for (moek::TraceOp op : traces)
       if (failed(lower(op)))
@@ -75,6 +80,14 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
         arith::IndexCastOp::create(b, loc, b.getIndexType(), threads)
             .getResult());
     op.erase();
+  }
+
+  /// What a check says when it fails; `moek-lower-checks` does the rest, when
+  /// all control flow is branches.
+  void lower(moek::CheckOp op) {
+    auto function = op->getParentOfType<func::FuncOp>();
+    op.getRuntimeMutable().assign(moe::getOrAddRuntimeArgument(function));
+    op.setMessage((function.getName() + ": " + op.getMessage()).str());
   }
 
   LogicalResult lower(moek::TraceOp op) {

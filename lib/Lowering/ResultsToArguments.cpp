@@ -8,8 +8,10 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "BufferUses.h"
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
+#include "moek/Moek.h"
 
 namespace moe {
 #define GEN_PASS_DEF_RESULTSTOARGUMENTSPASS
@@ -20,15 +22,33 @@ using namespace mlir;
 
 namespace {
 
-/// The allocation behind `value` when it can become an argument.
-memref::AllocOp findAllocation(Value value, Block &body) {
+/// The op of `body` that holds the last check, if there is one.
+Operation *findLastCheck(Block &body) {
+  for (Operation &op : llvm::reverse(body))
+    if (op.walk([](moek::CheckOp) { return WalkResult::interrupt(); })
+            .wasInterrupted())
+      return &op;
+  return nullptr;
+}
+
+/// The allocation behind `value` when it can become an argument, which nothing
+/// may touch up to `lastCheck`.
+memref::AllocOp findAllocation(Value value, Block &body,
+                               Operation *lastCheck) {
   while (auto cast = value.getDefiningOp<memref::CastOp>())
     value = cast.getSource();
   auto alloc = value.getDefiningOp<memref::AllocOp>();
   if (!alloc || alloc->getBlock() != &body ||
       !alloc.getType().getLayout().isIdentity())
     return {};
-  return alloc;
+  bool early = false;
+  if (lastCheck)
+    moe::forEachUse(alloc, [&](OpOperand &use) {
+      Operation *user = body.findAncestorOpInBlock(*use.getOwner());
+      early |= !user || (!isa<memref::CastOp, memref::DimOp>(user) &&
+                         !lastCheck->isBeforeInBlock(user));
+    });
+  return early ? memref::AllocOp() : alloc;
 }
 
 struct ResultsToArguments
@@ -45,6 +65,7 @@ struct ResultsToArguments
     Block &body = function.getBody().front();
     auto ret = cast<func::ReturnOp>(body.getTerminator());
     OpBuilder builder(ret);
+    Operation *lastCheck = findLastCheck(body);
     for (auto [i, value] : llvm::enumerate(ret.getOperands())) {
       Location loc = ret.getLoc();
       auto type = dyn_cast<MemRefType>(value.getType());
@@ -76,7 +97,7 @@ struct ResultsToArguments
         memref::StoreOp::create(builder, loc, value, argument, ValueRange());
         continue;
       }
-      if (auto alloc = findAllocation(value, body)) {
+      if (auto alloc = findAllocation(value, body, lastCheck)) {
         Value replacement = argument;
         if (type != alloc.getType()) {
           OpBuilder front(alloc);

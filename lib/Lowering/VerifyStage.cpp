@@ -53,7 +53,7 @@ std::optional<StringRef> checkBufferized(Operation *op) {
 
 std::optional<StringRef> checkVector(Operation *op) {
   if (isa_and_nonnull<moek::MoekDialect>(op->getDialect()) &&
-      !isa<moek::NumThreadsOp, moek::TraceOp>(op))
+      !isa<moek::NumThreadsOp, moek::TraceOp, moek::CheckOp>(op))
     return "has no lowering to loops and vectors";
   if (isa_and_nonnull<linalg::LinalgDialect>(op->getDialect()))
     return "has no loops";
@@ -61,7 +61,9 @@ std::optional<StringRef> checkVector(Operation *op) {
 }
 
 std::optional<StringRef> checkRuntime(Operation *op) {
-  if (isa_and_nonnull<moek::MoekDialect>(op->getDialect()))
+  auto check = dyn_cast<moek::CheckOp>(op);
+  if (isa_and_nonnull<moek::MoekDialect>(op->getDialect()) &&
+      !(check && check.getRuntime()))
     return "needs the runtime";
   if (isa<memref::AllocOp, memref::DeallocOp, memref::ReallocOp>(op))
     return "allocates; entry points get all memory from their caller";

@@ -143,6 +143,7 @@ void moe::buildLLVMPipeline(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.addPass(createLowerAffinePass());
   pm.addPass(createSCFToControlFlowPass());
+  pm.addPass(createLowerChecksPass());
   pm.addPass(arith::createArithExpandOpsPass());
   ConvertVectorToLLVMPassOptions vector;
   vector.x86Vector = true;

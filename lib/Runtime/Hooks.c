@@ -87,6 +87,10 @@ const char *moe_status_string(int status) {
     return "bad routing";
   case MOE_ERR_EXTERNAL:
     return "external function failed";
+  case MOE_ERR_BAD_VALUE:
+    return "bad value";
+  case MOE_ERR_NO_CONVERGENCE:
+    return "no convergence";
   }
   return "unknown status";
 }

@@ -52,7 +52,9 @@ def ResultsToArgumentsPass : Pass<"moek-results-to-arguments", "::mlir::ModuleOp
   let summary = "Turns the memrefs an entry returns into arguments it writes";
   let description = [{
     The allocation that is returned becomes the argument, so that nothing is
-    copied. A returned value that is no such allocation is copied.
+    copied. A returned value that is no such allocation is copied, and so is one
+    that is written before the last `moek.check`: a call that fails has written
+    no result.
   }];
   let dependentDialects = ["::mlir::memref::MemRefDialect"];
 }
@@ -92,7 +94,8 @@ def LowerRuntimeOpsPass : Pass<"moek-lower-runtime-ops", "::mlir::ModuleOp"> {
   let summary = "Lowers moek.num_threads and moek.trace to the runtime's table";
   let description = [{
     Entry functions get the runtime (`const moe_rt *`) as their first argument.
-    A trace event is built only when the runtime has a trace hook.
+    A trace event is built only when the runtime has a trace hook. A `moek.check`
+    gets the runtime as an operand.
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect",
                            "::mlir::arith::ArithDialect",
@@ -145,6 +148,17 @@ def EmitEntryPointsPass : Pass<"moek-emit-entry-points", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::LLVM::LLVMDialect",
                            "::mlir::arith::ArithDialect",
                            "::mlir::func::FuncDialect"];
+}
+
+def LowerChecksPass : Pass<"moek-lower-checks", "::mlir::ModuleOp"> {
+  let summary = "Makes branches of moek.check that end a call";
+  let description = [{
+    A failed check tells the error hook and returns its status. Runs when the
+    control flow around checks is branches (`convert-scf-to-cf`).
+  }];
+  let dependentDialects = ["::mlir::cf::ControlFlowDialect",
+                           "::mlir::func::FuncDialect",
+                           "::mlir::LLVM::LLVMDialect"];
 }
 
 def VerifyStagePass : Pass<"moe-verify-stage", "::mlir::ModuleOp"> {

@@ -66,7 +66,12 @@ enum moe_status {
   MOE_ERR_BAD_ROUTING = 6,
   /** An external function called by the layer failed, or `rt` itself is of
    *  another MOE_RT_ABI. */
-  MOE_ERR_EXTERNAL = 7
+  MOE_ERR_EXTERNAL = 7,
+  /** An argument holds a value that the layer has no meaning for, such as a
+   *  token id outside of a table. */
+  MOE_ERR_BAD_VALUE = 8,
+  /** An iteration (Sinkhorn's) did not converge in the steps it has. */
+  MOE_ERR_NO_CONVERGENCE = 9
 };
 
 /** Does `item`; `arg` is what parallel_for was given. */

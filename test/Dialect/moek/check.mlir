@@ -1,0 +1,45 @@
+// RUN: moe-opt %s --verify-roundtrip --split-input-file --verify-diagnostics | FileCheck %s
+// RUN: moe-opt %s --canonicalize --split-input-file --verify-diagnostics | FileCheck %s --check-prefix=CANON
+
+// CHECK-LABEL: @check
+// CANON-LABEL: @check
+func.func @check(%ok: i1, %n: index, %c: i1) {
+  %true = arith.constant true
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  // CHECK: moek.check %{{.*}}, bad_routing, "twice"
+  // CANON: moek.check %{{.*}}, bad_routing, "twice"
+  moek.check %ok, bad_routing, "twice"
+  // CHECK: moek.check %{{.*}}, bad_value, "always holds"
+  // CANON-NOT: always holds
+  moek.check %true, bad_value, "always holds"
+  scf.for %i = %c0 to %n step %c1 {
+    scf.if %c {
+      // CANON: moek.check %{{.*}}, no_convergence, "nested"
+      moek.check %ok, no_convergence, "nested"
+    }
+    moek.check %ok, bad_size, "in a loop"
+  }
+  return
+}
+
+// -----
+
+func.func @parallel(%ok: i1, %n: index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  scf.parallel (%i) = (%c0) to (%n) step (%c1) {
+    // expected-error@+1 {{can end a call from the body of a function and from sequential scf ops in it, not from 'scf.parallel'}}
+    moek.check %ok, bad_size, "no"
+  }
+  return
+}
+
+// -----
+
+func.func @status(%ok: i1) {
+  // expected-error@+2 {{expected ::moek::Status to be one of: bad_size, bad_routing, bad_value, no_convergence}}
+  // expected-error@+1 {{failed to parse}}
+  moek.check %ok, sunk, "no"
+  return
+}
