@@ -442,17 +442,23 @@ def Moe_RoutingMakeOp : Moe_Op<"routing.make", [Pure]> {
     | result | `!moe.routing<E x K>` |
 
     An expert outside of [-1, E), and one that appears twice in a row, is an
-    error: of verification if `indices` is a constant, else at run time.
+    error: of verification if `indices` is a constant, else at run time, where a
+    compiled call returns `MOE_ERR_BAD_ROUTING`. `trusted` leaves the check at
+    run time out, for indices that are known to be good; with bad ones the
+    results are then undefined, but no memory is touched that should not be.
 
     ```mlir
     %r = moe.routing.make %idx, %w
         : tensor<?x8xi32>, tensor<?x8xf32> -> !moe.routing<128 x 8>
+    %s = moe.routing.make %idx, %w trusted
+        : tensor<?x8xi32>, tensor<?x8xf32> -> !moe.routing<128 x 8>
     ```
   }];
-  let arguments = (ins Moe_Indices:$indices, Moe_Weights:$weights);
+  let arguments = (ins Moe_Indices:$indices, Moe_Weights:$weights,
+                       UnitAttr:$trusted);
   let results = (outs Moe_RoutingType:$routing);
   let assemblyFormat = [{
-    $indices `,` $weights attr-dict `:` type($indices) `,` type($weights)
+    $indices `,` $weights (`trusted` $trusted^)? attr-dict `:` type($indices) `,` type($weights)
     `->` qualified(type($routing))
   }];
   let hasFolder = 1;

@@ -70,6 +70,38 @@ struct DstModel : public DstBufferizableOpInterfaceExternalModel<DstModel<OpTy>,
 };
 } // namespace
 
+namespace {
+/// Reads a buffer and yields a bit.
+struct VerifyRoutingModel
+    : public BufferizableOpInterface::ExternalModel<VerifyRoutingModel,
+                                                    VerifyRoutingOp> {
+  bool bufferizesToMemoryRead(Operation *, OpOperand &,
+                              const AnalysisState &) const {
+    return true;
+  }
+  bool bufferizesToMemoryWrite(Operation *, OpOperand &,
+                               const AnalysisState &) const {
+    return false;
+  }
+  AliasingValueList getAliasingValues(Operation *, OpOperand &,
+                                      const AnalysisState &) const {
+    return {};
+  }
+  LogicalResult bufferize(Operation *op, RewriterBase &rewriter,
+                          const BufferizationOptions &options,
+                          BufferizationState &state) const {
+    auto verify = cast<VerifyRoutingOp>(op);
+    FailureOr<Value> buffer =
+        getBuffer(rewriter, verify.getIndices(), options, state);
+    if (failed(buffer))
+      return failure();
+    rewriter.replaceOpWithNewOp<VerifyRoutingOp>(op, rewriter.getI1Type(),
+                                                 *buffer, verify.getExperts());
+    return success();
+  }
+};
+} // namespace
+
 void moek::registerBufferizableModels(DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, MoekDialect *) {
     RouteOp::attachInterface<DstModel<RouteOp>>(*context);
@@ -77,5 +109,6 @@ void moek::registerBufferizableModels(DialectRegistry &registry) {
     GroupedMatmulOp::attachInterface<DstModel<GroupedMatmulOp>>(*context);
     GatherOp::attachInterface<DstModel<GatherOp>>(*context);
     CombineOp::attachInterface<DstModel<CombineOp>>(*context);
+    VerifyRoutingOp::attachInterface<VerifyRoutingModel>(*context);
   });
 }

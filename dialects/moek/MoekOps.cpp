@@ -463,6 +463,30 @@ void TraceOp::getEffects(
 }
 
 //===----------------------------------------------------------------------===//
+// VerifyRoutingOp
+//===----------------------------------------------------------------------===//
+
+void VerifyRoutingOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  if (isa<MemRefType>(getIndices().getType()))
+    effects.emplace_back(MemoryEffects::Read::get(), &getIndicesMutable(),
+                         SideEffects::DefaultResource::get());
+}
+
+LogicalResult VerifyRoutingOp::verify() {
+  if (failed(verifyShape(*this, "indices", getIndices(), {-1, -1}, isI32,
+                         "i32")))
+    return failure();
+  auto type = cast<ShapedType>(getIndices().getType());
+  if (type.isDynamicDim(1))
+    return emitOpError("the number of slots must be static, got ") << type;
+  if (static_cast<int64_t>(getExperts()) < 1)
+    return emitOpError("needs at least one expert, got ") << getExperts();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
 // CheckOp
 //===----------------------------------------------------------------------===//
 
@@ -474,18 +498,24 @@ void CheckOp::getEffects(
   effects.emplace_back(MemoryEffects::Write::get());
 }
 
-LogicalResult CheckOp::verify() {
-  Operation *parent = (*this)->getParentOp();
+Operation *CheckOp::findObstacle(Block *block) {
+  Operation *parent = block->getParentOp();
   while (parent && !isa<FunctionOpInterface>(parent)) {
     StringRef name = parent->getName().getStringRef();
     // By name, so that the dialect does not depend on scf.
     if (name != "scf.if" && name != "scf.for" && name != "scf.while" &&
         name != "scf.index_switch" && name != "scf.execute_region")
-      return emitOpError("can end a call from the body of a function and from "
-                         "sequential scf ops in it, not from '")
-             << name << "'";
+      return parent;
     parent = parent->getParentOp();
   }
+  return nullptr;
+}
+
+LogicalResult CheckOp::verify() {
+  if (Operation *obstacle = findObstacle((*this)->getBlock()))
+    return emitOpError("can end a call from the body of a function and from "
+                       "sequential scf ops in it, not from '")
+           << obstacle->getName() << "'";
   return success();
 }
 

@@ -255,6 +255,22 @@ def Moek_TraceOp : Moek_Op<"trace", [DeclareOpInterfaceMethods<MemoryEffectsOpIn
   let assemblyFormat = "$kind $phase (`(` $routing^ `:` type($routing) `)`)? attr-dict";
 }
 
+def Moek_VerifyRoutingOp : Moek_Op<"verify_routing", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "Whether indices make a routing";
+  let description = [{
+    True if every element of `indices` `[T, K]` is -1 or one of `E` experts, and
+    none of these appears twice in a row.
+
+    ```mlir
+    %ok = moek.verify_routing %indices experts(128) : tensor<?x8xi32>
+    ```
+  }];
+  let arguments = (ins Moek_Shaped:$indices, I64Attr:$experts);
+  let results = (outs I1:$ok);
+  let assemblyFormat = "$indices `experts` `(` $experts `)` attr-dict `:` type($indices)";
+  let hasVerifier = 1;
+}
+
 def Moek_CheckOp : Moek_Op<"check", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let summary = "Makes the call return a status unless a condition holds";
   let description = [{
@@ -285,6 +301,11 @@ def Moek_CheckOp : Moek_Op<"check", [DeclareOpInterfaceMethods<MemoryEffectsOpIn
             ::mlir::Value());
     }]>
   ];
+  let extraClassDeclaration = [{
+    /// The innermost op around `block` from which a call cannot be ended; null
+    /// if a check can stand in `block`.
+    static ::mlir::Operation *findObstacle(::mlir::Block *block);
+  }];
   let hasVerifier = 1;
   let hasCanonicalizeMethod = 1;
 }

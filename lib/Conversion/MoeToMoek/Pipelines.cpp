@@ -19,6 +19,7 @@ void moe::buildFusionPipeline(OpPassManager &pm, bool fuse) {
     fpm.addPass(createCanonicalizerPass());
     fpm.addPass(createCSEPass());
   };
+  fpm.addPass(createCheckRoutings());
   if (fuse) {
     fpm.addPass(createNormalizeRouterScores());
     fpm.addPass(createFoldSharedExpert());

@@ -26,6 +26,15 @@ struct ConvertMoekToVector
       if (isa_and_nonnull<moek::MoekDialect>(op->getDialect()))
         ops.push_back(op);
     });
+    SmallVector<moek::VerifyRoutingOp> verifications;
+    getOperation().walk(
+        [&](moek::VerifyRoutingOp op) { verifications.push_back(op); });
+    for (moek::VerifyRoutingOp op : verifications) {
+      moe::Emitter e(op->getLoc(), OpBuilder(op));
+      if (failed(moe::lowerVerifyRouting(e, op)))
+        return signalPassFailure();
+      op->erase();
+    }
     for (DestinationStyleOpInterface op : ops) {
       if (!op.hasPureBufferSemantics()) {
         op->emitOpError("is still on tensors; bufferize before this pass");

@@ -13,6 +13,7 @@ namespace moe {
 
 /// Each replaces an op on memrefs by loops; the op is erased by the caller.
 mlir::LogicalResult lowerRoute(Emitter &e, moek::RouteOp op);
+mlir::LogicalResult lowerVerifyRouting(Emitter &e, moek::VerifyRoutingOp op);
 mlir::LogicalResult lowerIndex(Emitter &e, moek::IndexOp op);
 mlir::LogicalResult lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op);
 mlir::LogicalResult lowerGather(Emitter &e, moek::GatherOp op);

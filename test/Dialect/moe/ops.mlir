@@ -218,6 +218,9 @@ func.func @routing(%idx: tensor<?x8xi32>, %w: tensor<?x8xf32>,
   // CHECK: %[[R:.*]] = moe.routing.make %[[IDX]], %[[W]] : tensor<?x8xi32>, tensor<?x8xf32> -> !moe.routing<128 x 8>
   %r = moe.routing.make %idx, %w
       : tensor<?x8xi32>, tensor<?x8xf32> -> !moe.routing<128 x 8>
+  // CHECK: moe.routing.make %[[IDX]], %[[W]] trusted : tensor<?x8xi32>, tensor<?x8xf32> -> !moe.routing<128 x 8>
+  %known = moe.routing.make %idx, %w trusted
+      : tensor<?x8xi32>, tensor<?x8xf32> -> !moe.routing<128 x 8>
   // CHECK: %indices = moe.routing.indices %[[R]] : !moe.routing<128 x 8> -> tensor<?x8xi32>
   %i = moe.routing.indices %r : !moe.routing<128 x 8> -> tensor<?x8xi32>
   // CHECK: %weights = moe.routing.weights %[[R]] : !moe.routing<128 x 8> -> tensor<?x8xf32>

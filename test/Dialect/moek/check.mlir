@@ -43,3 +43,29 @@ func.func @status(%ok: i1) {
   moek.check %ok, sunk, "no"
   return
 }
+
+// -----
+
+func.func @verify(%i: tensor<?x4xi32>, %m: memref<?x4xi32>) -> (i1, i1) {
+  // CHECK: moek.verify_routing %{{.*}} experts(8) : tensor<?x4xi32>
+  %t = moek.verify_routing %i experts(8) : tensor<?x4xi32>
+  // CHECK: moek.verify_routing %{{.*}} experts(8) : memref<?x4xi32>
+  %b = moek.verify_routing %m experts(8) : memref<?x4xi32>
+  return %t, %b : i1, i1
+}
+
+// -----
+
+func.func @rank(%i: tensor<?xi32>) -> i1 {
+  // expected-error@+1 {{'indices' must have rank 2, got 'tensor<?xi32>'}}
+  %t = moek.verify_routing %i experts(8) : tensor<?xi32>
+  return %t : i1
+}
+
+// -----
+
+func.func @slots(%i: tensor<?x?xi32>) -> i1 {
+  // expected-error@+1 {{the number of slots must be static, got 'tensor<?x?xi32>'}}
+  %t = moek.verify_routing %i experts(8) : tensor<?x?xi32>
+  return %t : i1
+}

@@ -14,6 +14,37 @@
 
 include "mlir/Pass/PassBase.td"
 
+def CheckRoutings : Pass<"moe-check-routings"> {
+  let summary = "Check at run time what routings from outside may break";
+  let description = [{
+    - Indices of a `moe.routing.make` that are neither constant nor those of
+      another routing are verified before anything uses them; the op becomes
+      `trusted`.
+    - Where a tensor has to have a row for each token of a routing (the input of
+      a dispatch, what is added to a combine, weights of appended experts) and
+      this does not follow from shapes and named sizes, the two are compared.
+
+    A failed check ends the call with a status. The kernels behind may so rely
+    on both.
+
+    Before:
+    ```mlir
+    %r = moe.routing.make %i, %w
+        : tensor<?x2xi32>, tensor<?x2xf32> -> !moe.routing<8 x 2>
+    ```
+    After:
+    ```mlir
+    %ok = moek.verify_routing %i experts(8) : tensor<?x2xi32>
+    moek.check %ok, bad_routing, "argument 'routing.indices' ..."
+    %r = moe.routing.make %i, %w trusted
+        : tensor<?x2xi32>, tensor<?x2xf32> -> !moe.routing<8 x 2>
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::tensor::TensorDialect",
+                           "::moek::MoekDialect"];
+}
+
 def ConvertMoeToMoek : Pass<"convert-moe-to-moek"> {
   let summary = "Lower moe ops to unfused moek kernels";
   let description = [{

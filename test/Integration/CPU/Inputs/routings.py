@@ -15,7 +15,7 @@ target, weights = sys.argv[1:]
 rng = np.random.default_rng(11)
 
 
-def model():
+def model(trusted=""):
     gate, down = f"tensor<{E}x{I}x{H}x{weights}>", f"tensor<{E}x{H}x{I}x{weights}>"
     g, d = f"tensor<{I}x{H}x{weights}>", f"tensor<{H}x{I}x{weights}>"
     rows, routing = f"tensor<?x{H}xf32>", f"!moe.routing<{E} x {K}>"
@@ -25,7 +25,7 @@ func.func @layer(%x: {rows} {{moe.name = "x", moe.dims = ["T"]}},
     %w: tensor<?x{K}xf32> {{moe.name = "weights", moe.dims = ["T"]}},
     %wg: {gate} {{moe.name = "gate"}}, %wu: {gate} {{moe.name = "up"}}, %wd: {down} {{moe.name = "down"}})
     -> ({rows} {{moe.name = "y", moe.dims = ["T"]}}) {{
-  %r = moe.routing.make %i, %w : tensor<?x{K}xi32>, tensor<?x{K}xf32> -> {routing}
+  %r = moe.routing.make %i, %w {trusted} : tensor<?x{K}xi32>, tensor<?x{K}xf32> -> {routing}
   %rows = moe.dispatch %x by %r : {rows}, {routing} -> {rows}
   %out = moe.expert %rows by %r : ({rows}, {routing}) -> {rows}
     experts 0 to {E} weights(%wg, %wu, %wd : {gate}, {gate}, {down}) {{
@@ -74,14 +74,19 @@ def routings():
     foreign = distinct(50)
     foreign[::7, 1] = 2_000_000
     foreign[3::7, 0] = -2_000_000
-    yield "indices out of range count as unused", foreign
+    yield "trusted indices out of range count as unused", foreign
+    yield "indices out of range are an error", foreign
+    twice = distinct(50)
+    twice[49] = 3
+    yield "an expert twice is an error", twice
 
 
 with tempfile.TemporaryDirectory() as folder:
     at = lambda name: os.path.join(folder, name)
-    with open(at("layer.mlir"), "w") as out:
-        out.write(model())
-    subprocess.run(["moe-compile", at("layer.mlir"), "-o", at("layer"), f"--target={target}"], check=True)
+    for kind in ("layer", "trusted"):
+        with open(at(kind + ".mlir"), "w") as out:
+            out.write(model("trusted" if kind == "trusted" else ""))
+        subprocess.run(["moe-compile", at(kind + ".mlir"), "-o", at(kind), f"--target={target}"], check=True)
     tensors = {n: rng.uniform(-1, 1, s).astype(np.float32) / np.sqrt(s[-1] / 3)
                for n, s in (("gate", (E, I, H)), ("up", (E, I, H)), ("down", (E, H, I)))}
     if weights == "bf16":  # values that bf16 holds exactly
@@ -103,8 +108,16 @@ with tempfile.TemporaryDirectory() as folder:
             else:
                 files.append(at(key + ".npy"))
                 np.save(files[-1], value)
-        result = subprocess.run(["moe-run", at("layer.json"), "--inputs=" + ",".join(files), "--output=" + at("y.npy")],
+        layer = "trusted" if name.startswith("trusted") else "layer"
+        result = subprocess.run(["moe-run", at(layer + ".json"), "--entry=layer", "--inputs=" + ",".join(files), "--output=" + at("y.npy")],
                                 capture_output=True, text=True)
+        if name.endswith("error"):
+            message = (f"'layer' returned status 6 (bad routing): layer: argument 'indices' sends a token to an expert "
+                       f"outside of [-1, {E}), or twice to one")
+            if result.returncode == 0 or message not in result.stderr:
+                sys.exit(f"{name}: {result.returncode} {result.stdout}{result.stderr}")
+            print(f"{name}: ok")
+            continue
         if result.returncode:
             sys.exit(f"{name}: {result.stdout}{result.stderr}")
         y = np.load(at("y.npy"))
