@@ -116,6 +116,12 @@ for program in ("valgrind", "qemu-aarch64", "qemu-x86_64", "node", "gdb"):
     if shutil.which(program, path=config.environment["PATH"]):
         config.available_features.add(program)
 
+# Artifacts for AArch64 can be linked and run, and the runtime for it was built.
+if ("qemu-aarch64" in config.available_features
+        and shutil.which("aarch64-linux-gnu-gcc", path=config.environment["PATH"])
+        and os.path.exists(os.path.join(config.moe_libs_dir, "aarch64-linux-gnu", "libmoe_rt.a"))):
+    config.available_features.add("aarch64-run")
+
 # Tools of this project that are switched off in some builds.
 for tool in sorted(os.listdir(config.moe_tools_dir)
                    if os.path.isdir(config.moe_tools_dir) else []):

@@ -27,6 +27,13 @@ def Moek_InnerAttr : EnumAttr<Moek_Dialect, Moek_Inner, "inner"> {
   let assemblyFormat = "$value";
 }
 
+def Moek_Arch : I32EnumAttr<"Arch", "an instruction set", [
+    I32EnumAttrCase<"X86_64", 0, "x86_64">,
+    I32EnumAttrCase<"AArch64", 1, "aarch64">]> {
+  let cppNamespace = "::moek";
+  let genSpecializedAttr = 0;
+}
+
 def Moek_Status : I32EnumAttr<"Status", "what a failed check makes a call return", [
     I32EnumAttrCase<"BadSize", 2, "bad_size">,
     I32EnumAttrCase<"BadRouting", 6, "bad_routing">,
@@ -45,8 +52,14 @@ def Moek_CpuAttr : Moek_Attr<"Cpu", "cpu"> {
   let description = [{
     `name` and `features` are LLVM's CPU and feature string; `lanes` is the
     number of f32 in a vector register, `registers` how many there are; cache
-    sizes are in bytes per core. `bf16_dot` says that `vdpbf16ps` exists.
-    Placed on the module as `moek.target`.
+    sizes are in bytes per core. Placed on the module as `moek.target`.
+
+    | field | meaning |
+    |---|---|
+    | `arch` | `x86_64` unless given, or `aarch64` |
+    | `bf16_dot` | `vdpbf16ps` exists (x86_64, 16 lanes) |
+    | `bf16_mmla` | `bfmmla` exists (aarch64) |
+    | `scalable` | SVE vectors exist; `lanes` still counts the f32 of a NEON register (aarch64) |
 
     ```mlir
     module attributes {moek.target = #moek.cpu<"x86-64-v4", features = "",
@@ -56,11 +69,14 @@ def Moek_CpuAttr : Moek_Attr<"Cpu", "cpu"> {
   let parameters = (ins StringRefParameter<>:$name,
                         StringRefParameter<>:$features,
                         "int64_t":$lanes, "int64_t":$registers,
-                        "int64_t":$l1, "int64_t":$l2, "bool":$bf16_dot);
+                        "int64_t":$l1, "int64_t":$l2, "bool":$bf16_dot,
+                        DefaultValuedParameter<"::moek::Arch",
+                            "::moek::Arch::X86_64">:$arch,
+                        DefaultValuedParameter<"bool", "false">:$bf16_mmla,
+                        DefaultValuedParameter<"bool", "false">:$scalable);
   let assemblyFormat = [{
-    `<` $name `,` `features` `=` $features `,` `lanes` `=` $lanes `,`
-    `registers` `=` $registers `,` `l1` `=` $l1 `,` `l2` `=` $l2 `,`
-    `bf16_dot` `=` $bf16_dot `>`
+    `<` $name `,` struct($features, $lanes, $registers, $l1, $l2, $bf16_dot,
+                         $arch, $bf16_mmla, $scalable) `>`
   }];
   let genVerifyDecl = 1;
 }

@@ -34,7 +34,8 @@ void MoekDialect::initialize() {
 LogicalResult CpuAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                               StringRef name, StringRef features, int64_t lanes,
                               int64_t registers, int64_t l1, int64_t l2,
-                              bool bf16Dot) {
+                              bool bf16Dot, Arch arch, bool bf16Mmla,
+                              bool scalable) {
   if (lanes != 4 && lanes != 8 && lanes != 16)
     return emitError() << "lanes must be 4, 8 or 16 f32, got " << lanes;
   if (registers < 16 || l1 <= 0 || l2 <= 0)
@@ -42,6 +43,11 @@ LogicalResult CpuAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                           "positive cache sizes";
   if (bf16Dot && lanes != 16)
     return emitError() << "bf16_dot needs 16 lanes, got " << lanes;
+  if (arch == Arch::AArch64 && lanes != 4)
+    return emitError() << "aarch64 has 4 lanes, got " << lanes;
+  if (arch != Arch::AArch64 && (bf16Mmla || scalable))
+    return emitError() << (bf16Mmla ? "bf16_mmla" : "scalable")
+                       << " needs aarch64, got " << stringifyArch(arch);
   return success();
 }
 
@@ -64,15 +70,16 @@ ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, Inner inner,
                      int64_t lanes, int64_t rows, int64_t blockRows,
                      int64_t chunk, int64_t run, int64_t streamRows,
                      int64_t streamAhead, int64_t tileAhead) {
-  if (lanes != 8 && lanes != 16)
-    return emitError() << "lanes must be 8 or 16, got " << lanes;
+  if (lanes != 4 && lanes != 8 && lanes != 16)
+    return emitError() << "lanes must be 4, 8 or 16, got " << lanes;
   if (inner == Inner::DotBF16 && lanes != 16)
     return emitError() << "dot_bf16 needs 16 lanes, got " << lanes;
   // One accumulator more than the registers hold spills in the innermost loop.
-  int64_t registers = lanes == 16 ? 32 : 16;
+  // AVX2 is the one with 16.
+  int64_t registers = lanes == 8 ? 16 : 32;
   // Widening holds the raw pairs and the mask besides.
   int64_t limit = (registers - 4) / 2 -
-                  (inner != Inner::Widen ? 0 : lanes == 16 ? 2 : 1);
+                  (inner != Inner::Widen ? 0 : lanes == 8 ? 1 : 2);
   if (rows < 1 || rows > limit)
     return emitError() << "a tile of " << rows << " rows by 2 vectors does not "
                        << "fit the registers; rows must be from 1 to " << limit

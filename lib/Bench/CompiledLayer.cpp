@@ -13,6 +13,7 @@
 
 #include "moe-mlir/Bench/MachineLimits.h"
 #include "moe-mlir/Support/Random.h"
+#include "moe-mlir/Target/CPU/KnownCPUs.h"
 
 #include "llvm/ADT/STLExtras.h"
 
@@ -122,19 +123,14 @@ bool CompiledLayer::loadWeights(int copy, std::string &error) {
 }
 
 std::string CompiledLayer::variant() const {
-  static const std::pair<const char *, int> levels[] = {
-      {"x86-64-v3", 3}, {"x86-64-v4", 4}, {"x86-64-v4-bf16", 5}};
-  std::string best;
-  int bestLevel = 0;
+  std::string best = "unknown";
+  // Best last.
   for (const std::string &target : library->manifest().targets) {
-    for (auto [name, level] : levels) {
-      if (target == name && level <= moe_rt_x86_level() && level > bestLevel) {
-        best = target;
-        bestLevel = level;
-      }
-    }
+    const KnownCpu *cpu = findKnownCpu(target);
+    if (cpu && (cpu->needs & ~moe_rt_cpu_features()) == 0)
+      best = target;
   }
-  return best.empty() ? "unknown" : best;
+  return best;
 }
 
 bool CompiledLayer::call(moe_rt &rt, int copy, const float *x, float *y,

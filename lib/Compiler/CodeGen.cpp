@@ -34,21 +34,28 @@
 using namespace moe;
 
 static std::unique_ptr<llvm::TargetMachine>
-createMachine(llvm::StringRef cpu, llvm::StringRef features, unsigned level,
-              std::string &error) {
+createMachine(const Architecture &architecture, llvm::StringRef cpu,
+              llvm::StringRef features, unsigned level, std::string &error) {
   static std::once_flag initialized;
   std::call_once(initialized, [] {
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
+    LLVMInitializeAArch64TargetInfo();
+    LLVMInitializeAArch64Target();
+    LLVMInitializeAArch64TargetMC();
+    LLVMInitializeAArch64AsmPrinter();
   });
-  llvm::Triple triple("x86_64-unknown-linux-gnu");
+  llvm::Triple triple(architecture.triple);
   const llvm::Target *target =
       llvm::TargetRegistry::lookupTarget(triple, error);
   if (!target)
     return nullptr;
   llvm::TargetOptions options;
+  // LLVM's own mode fuses what vector.fma becomes and nothing else, so that
+  // all CPUs give the same bits.
+  options.AllowFPOpFusion = llvm::FPOpFusion::Standard;
   auto codegen = llvm::CodeGenOpt::getLevel(level);
   std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(
       triple, cpu, features, options, llvm::Reloc::PIC_, std::nullopt,
@@ -87,8 +94,9 @@ std::unique_ptr<llvm::Module> compiler::translate(mlir::ModuleOp module,
                                                   moek::CpuAttr cpu,
                                                   const CompileOptions &options,
                                                   std::string &error) {
-  std::unique_ptr<llvm::TargetMachine> machine = createMachine(
-      cpu.getName(), cpu.getFeatures(), options.codegenLevel, error);
+  std::unique_ptr<llvm::TargetMachine> machine =
+      createMachine(getArchitecture(cpu.getArch()), cpu.getName(),
+                    cpu.getFeatures(), options.codegenLevel, error);
   if (!machine)
     return nullptr;
   std::unique_ptr<llvm::Module> result =
@@ -100,20 +108,23 @@ std::unique_ptr<llvm::Module> compiler::translate(mlir::ModuleOp module,
   result->setDataLayout(machine->createDataLayout());
   result->setTargetTriple(machine->getTargetTriple());
   // Kernels never unwind: no tables for it.
-  for (llvm::Function &function : *result)
-    if (!function.isDeclaration())
-      function.addFnAttr(llvm::Attribute::NoUnwind);
+  for (llvm::Function &function : *result) {
+    if (function.isDeclaration())
+      continue;
+    function.addFnAttr(llvm::Attribute::NoUnwind);
+    // So that other tools compile the text for the same CPU.
+    function.addFnAttr("target-cpu", cpu.getName());
+    if (!cpu.getFeatures().empty())
+      function.addFnAttr("target-features", cpu.getFeatures());
+  }
   if (options.optimizeIR)
     cleanUp(*result, *machine);
   return result;
 }
 
-bool compiler::generate(llvm::Module &module, llvm::StringRef cpu,
-                        llvm::StringRef features, unsigned level, bool assembly,
-                        llvm::SmallVectorImpl<char> &output,
-                        std::string &error) {
-  std::unique_ptr<llvm::TargetMachine> machine =
-      createMachine(cpu, features, level, error);
+static bool emit(llvm::Module &module, llvm::TargetMachine *machine,
+                 bool assembly, llvm::SmallVectorImpl<char> &output,
+                 std::string &error) {
   if (!machine)
     return false;
   module.setDataLayout(machine->createDataLayout());
@@ -135,6 +146,17 @@ bool compiler::generate(llvm::Module &module, moek::CpuAttr cpu,
                         const CompileOptions &options, bool assembly,
                         llvm::SmallVectorImpl<char> &output,
                         std::string &error) {
-  return generate(module, cpu.getName(), cpu.getFeatures(),
-                  options.codegenLevel, assembly, output, error);
+  std::unique_ptr<llvm::TargetMachine> machine =
+      createMachine(getArchitecture(cpu.getArch()), cpu.getName(),
+                    cpu.getFeatures(), options.codegenLevel, error);
+  return emit(module, machine.get(), assembly, output, error);
+}
+
+bool compiler::generate(llvm::Module &module, const Architecture &architecture,
+                        const CompileOptions &options,
+                        llvm::SmallVectorImpl<char> &output,
+                        std::string &error) {
+  std::unique_ptr<llvm::TargetMachine> machine = createMachine(
+      architecture, architecture.baseCpu, "", options.codegenLevel, error);
+  return emit(module, machine.get(), /*assembly=*/false, output, error);
 }

@@ -21,6 +21,7 @@
 #include "mlir/Parser/Parser.h"
 #include "mlir/Target/LLVMIR/Dialect/All.h"
 #include "llvm/ADT/ScopeExit.h"
+#include "llvm/ADT/SmallPtrSet.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
@@ -133,7 +134,8 @@ PipelineOptions getPipelineOptions(const CompileOptions &options,
   result.fuse = options.fuse;
   result.stopAfter = stage;
   // One artifact may hold several targets, so their symbols differ.
-  result.suffix = ("__" + getVariantSuffix(target)).str();
+  if (const KnownCpu *cpu = findKnownCpu(target))
+    result.suffix = ("__" + cpu->suffix).str();
   return result;
 }
 
@@ -150,7 +152,7 @@ LogicalResult runPipeline(ModuleOp module, const PipelineOptions &options,
 /// The part that all targets share.
 LogicalResult runCommonStages(ModuleOp module, const CompileOptions &options) {
   return runPipeline(module,
-                     getPipelineOptions(options, "x86-64-v3", Stage::Fused),
+                     getPipelineOptions(options, "", Stage::Fused),
                      std::nullopt, /*verify=*/true);
 }
 
@@ -238,31 +240,54 @@ bool writeText(StringRef path, StringRef text, std::string &error) {
 
 FailureOr<std::vector<std::string>>
 moe::resolveTargets(MLIRContext *context, const CompileOptions &options) {
-  std::vector<std::string> names;
-  SmallVector<StringRef> known = getKnownCpuNames();
-  for (const std::string &name : options.targets) {
+  Location unknown = UnknownLoc::get(context);
+  std::string known = llvm::join(getKnownCpuNames(), ", ");
+  llvm::SmallPtrSet<const KnownCpu *, 8> chosen;
+  auto chooseAll = [&](ArrayRef<const KnownCpu *> cpus, StringRef prefix) {
+    size_t before = chosen.size();
+    for (const KnownCpu *cpu : cpus)
+      if (cpu->name.starts_with(prefix))
+        chosen.insert(cpu);
+    return chosen.size() != before;
+  };
+  SmallVector<const KnownCpu *> all = getKnownCpus();
+  SmallVector<const KnownCpu *> host;
+  for (const KnownCpu &cpu : getHostArchitecture().cpus)
+    host.push_back(&cpu);
+  if (options.targets.empty())
+    chooseAll(host, "");
+  for (StringRef name : options.targets) {
     if (name == "native") {
-      StringRef best;
-      for (StringRef candidate : known)
-        if (moe_rt_x86_level() >= getRequiredLevel(candidate))
-          best = candidate;
-      if (best.empty())
-        return emitError(UnknownLoc::get(context),
+      const KnownCpu *best = nullptr;
+      for (const KnownCpu *cpu : host)
+        if ((cpu->needs & ~moe_rt_cpu_features()) == 0)
+          best = cpu;
+      if (!best)
+        return emitError(unknown,
                          "this machine runs none of the known targets: ")
-               << llvm::join(known, ", ");
-      names.push_back(best.str());
-    } else if (llvm::is_contained(known, name)) {
-      names.push_back(name);
-    } else {
-      return emitError(UnknownLoc::get(context))
-             << "unknown target '" << name << "'; known are "
-             << llvm::join(known, ", ") << " and native";
+               << known;
+      chosen.insert(best);
+    } else if (const KnownCpu *cpu = findKnownCpu(name)) {
+      chosen.insert(cpu);
+    } else if (!name.ends_with("*") || !chooseAll(all, name.drop_back())) {
+      return emitError(unknown)
+             << "unknown target '" << name << "'; known are " << known
+             << ", native, and a beginning with a * for all names with it";
     }
   }
+  const KnownCpu *first = nullptr;
   std::vector<std::string> ordered;
-  for (StringRef name : known)
-    if (names.empty() || llvm::is_contained(names, name))
-      ordered.push_back(name.str());
+  for (const KnownCpu *cpu : all) {
+    if (!chosen.contains(cpu))
+      continue;
+    first = first ? first : cpu;
+    if (&getArchitectureOf(*cpu) != &getArchitectureOf(*first))
+      return emitError(unknown)
+             << "targets " << first->name << " and " << cpu->name
+             << " are different architectures; compile them into artifacts of "
+                "their own";
+    ordered.push_back(cpu->name.str());
+  }
   return ordered;
 }
 
@@ -338,8 +363,9 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   context->getDialectRegistry().appendTo(registry);
   for (auto [variant, target] : llvm::zip_equal(variants, *targets)) {
     variant.target = target;
-    variant.suffix = ("__" + getVariantSuffix(target)).str();
-    variant.level = getRequiredLevel(target);
+    const KnownCpu *cpu = findKnownCpu(target);
+    variant.suffix = ("__" + cpu->suffix).str();
+    variant.needs = cpu->needs;
     contexts.push_back(std::make_unique<MLIRContext>(
         registry, MLIRContext::Threading::DISABLED));
     contexts.back()->allowUnregisteredDialects(
@@ -377,8 +403,9 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   std::unique_ptr<llvm::Module> dispatcher =
       compiler::buildDispatcher(llvmContext, info);
   SmallVector<char, 0> dispatch;
-  if (!compiler::generate(*dispatcher, "x86-64", "", options.codegenLevel,
-                          /*assembly=*/false, dispatch, error))
+  const Architecture &architecture =
+      getArchitectureOf(*findKnownCpu(targets->front()));
+  if (!compiler::generate(*dispatcher, architecture, options, dispatch, error))
     return module.emitError(error);
 
   std::string base = outputBase.str();
@@ -392,12 +419,13 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
     if (needObject && !options.object)
       llvm::sys::fs::remove(object);
   });
-  if ((needObject && !compiler::writeObject(objects, object, error)) ||
+  if ((needObject &&
+       !compiler::writeObject(objects, object, architecture, error)) ||
       (options.library &&
        !compiler::writeLibrary(objects, base + ".a", error)) ||
       (options.shared &&
-       !compiler::writeShared(object, base + ".so", options.runtimeDirectory,
-                              error)) ||
+       !compiler::writeShared(object, base + ".so", architecture,
+                              options.runtimeDirectory, error)) ||
       (options.header &&
        !writeText(base + ".h", compiler::buildHeader(info, name), error)) ||
       (options.manifest &&

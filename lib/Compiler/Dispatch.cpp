@@ -4,9 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Built for plain x86-64: the public functions of an artifact and their uniform
-// twins. Each asks the runtime what the CPU can do and jumps to the best
-// variant.
+// Built for the least CPU of the architecture: the public functions of an
+// artifact and their uniform twins. Each asks the runtime what the CPU can do
+// and jumps to the best variant.
 //
 //===----------------------------------------------------------------------===//
 
@@ -32,9 +32,9 @@ public:
         i64(b.getInt64Ty()) {}
 
   std::unique_ptr<Module> run() {
-    level = Function::Create(FunctionType::get(i32, false),
-                             Function::ExternalLinkage, "moe_rt_x86_level",
-                             *module);
+    features = Function::Create(FunctionType::get(i64, false),
+                                Function::ExternalLinkage,
+                                "moe_rt_cpu_features", *module);
     for (mlir::Attribute attr : info.interfaces)
       emit(mlir::cast<mlir::DictionaryAttr>(attr));
     for (const compiler::Alias &alias : info.aliases)
@@ -66,7 +66,7 @@ private:
   Function *emitDispatch(const std::string &name, FunctionType *type,
                          function_ref<void(Function *)> fallback) {
     Function *function = create(name, type);
-    CallInst *have = b.CreateCall(level);
+    Value *lacks = b.CreateNot(b.CreateCall(features));
     SmallVector<Value *> arguments;
     for (Argument &argument : function->args())
       arguments.push_back(&argument);
@@ -77,7 +77,9 @@ private:
       target->setVisibility(GlobalValue::HiddenVisibility);
       auto *yes = BasicBlock::Create(b.getContext(), "", function);
       auto *no = BasicBlock::Create(b.getContext(), "", function);
-      b.CreateCondBr(b.CreateICmpSGE(have, b.getInt32(variant.level)), yes, no);
+      b.CreateCondBr(
+          b.CreateIsNull(b.CreateAnd(lacks, b.getInt64(variant.needs))), yes,
+          no);
       b.SetInsertPoint(yes);
       CallInst *call = b.CreateCall(target, arguments);
       call->setTailCallKind(CallInst::TCK_MustTail);
@@ -167,7 +169,7 @@ private:
   std::unique_ptr<Module> module;
   IRBuilder<> b;
   Type *ptr, *i32, *i64;
-  Function *level = nullptr;
+  Function *features = nullptr;
 };
 
 } // namespace

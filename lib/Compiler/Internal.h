@@ -12,7 +12,7 @@
 #define MOE_LIB_COMPILER_INTERNAL_H
 
 #include "moe-mlir/Compiler/Compiler.h"
-#include "moek/Moek.h"
+#include "moe-mlir/Target/CPU/KnownCPUs.h"
 
 #include "mlir/IR/BuiltinAttributes.h"
 #include "llvm/ADT/SmallVector.h"
@@ -27,8 +27,8 @@ struct Variant {
   std::string target;
   /// Of its symbols, such as `__v4`.
   std::string suffix;
-  /// What moe_rt_x86_level() has to return.
-  int level = 0;
+  /// What moe_rt_cpu_features() has to have.
+  uint64_t needs = 0;
   llvm::SmallVector<char, 0> object;
   /// Workspace figures by entry: what `moe.interfaces` says of this variant.
   mlir::ArrayAttr interfaces;
@@ -57,13 +57,15 @@ translate(mlir::ModuleOp module, llvm::LLVMContext &context, moek::CpuAttr cpu,
 bool generate(llvm::Module &module, moek::CpuAttr cpu,
               const CompileOptions &options, bool assembly,
               llvm::SmallVectorImpl<char> &output, std::string &error);
-bool generate(llvm::Module &module, llvm::StringRef cpu,
-              llvm::StringRef features, unsigned level, bool assembly,
+/// For every CPU of an architecture.
+bool generate(llvm::Module &module, const Architecture &architecture,
+              const CompileOptions &options,
               llvm::SmallVectorImpl<char> &output, std::string &error);
 
 // Dispatch.cpp
 
-/// The functions of the artifact, for any x86-64: each calls its variant.
+/// The functions of the artifact, for any CPU of the architecture: each calls
+/// its variant.
 std::unique_ptr<llvm::Module> buildDispatcher(llvm::LLVMContext &context,
                                               const ArtifactInfo &info);
 
@@ -77,10 +79,11 @@ struct NamedObject {
   llvm::ArrayRef<char> bytes;
 };
 bool writeObject(llvm::ArrayRef<NamedObject> objects, llvm::StringRef path,
-                 std::string &error);
+                 const Architecture &architecture, std::string &error);
 bool writeLibrary(llvm::ArrayRef<NamedObject> objects, llvm::StringRef path,
                   std::string &error);
 bool writeShared(llvm::StringRef objectPath, llvm::StringRef path,
+                 const Architecture &architecture,
                  llvm::StringRef runtimeDirectory, std::string &error);
 
 } // namespace moe::compiler

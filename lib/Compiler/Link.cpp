@@ -10,6 +10,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Internal.h"
+#include "moe-mlir/Compiler/Toolchain.h"
 
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/Object/ArchiveWriter.h"
@@ -69,11 +70,20 @@ static bool execute(ArrayRef<StringRef> command, std::string &error) {
   return false;
 }
 
+static bool isHost(const Architecture &architecture) {
+  return &architecture == &getHostArchitecture();
+}
+
 bool compiler::writeObject(ArrayRef<NamedObject> objects, StringRef path,
+                           const Architecture &architecture,
                            std::string &error) {
   if (objects.size() == 1)
     return writeFile(path, objects.front().bytes, error);
-  std::string linker = findProgram({"ld.lld", "ld.lld-22", "ld"});
+  // GNU's linker knows one architecture, LLVM's all.
+  std::string gnu = (architecture.gnuTriple + "-ld").str();
+  std::string linker =
+      findProgram({"ld.lld", "ld.lld-22", gnu,
+                   isHost(architecture) ? StringRef("ld") : StringRef(gnu)});
   if (linker.empty()) {
     error = "joining objects needs a linker: install lld or binutils, or ask "
             "for --emit=lib";
@@ -118,39 +128,70 @@ bool compiler::writeLibrary(ArrayRef<NamedObject> objects, StringRef path,
   return true;
 }
 
-/// Where libmoe_rt lies: in the build tree, or installed beside the program.
-static std::string findRuntime() {
+std::string moe::findRuntimeFile(const Architecture &architecture,
+                                 StringRef fileName) {
   static int anchor;
   std::string program = sys::fs::getMainExecutable(nullptr, &anchor);
   StringRef prefix = sys::path::parent_path(sys::path::parent_path(program));
-  for (StringRef folder : {"lib", "lib/x86_64-linux-gnu", "lib64"}) {
+  SmallVector<std::string> folders = {("lib/" + architecture.gnuTriple).str()};
+  if (isHost(architecture))
+    folders.append({"lib", "lib64"});
+  for (StringRef folder : folders) {
     SmallString<256> candidate(prefix);
-    sys::path::append(candidate, folder, "libmoe_rt.so");
+    sys::path::append(candidate, folder, fileName);
     if (sys::fs::exists(candidate))
-      return sys::path::parent_path(candidate).str();
+      return candidate.str().str();
   }
   return {};
 }
 
-bool compiler::writeShared(StringRef objectPath, StringRef path,
-                           StringRef runtimeDirectory, std::string &error) {
-  std::string compiler = findProgram({"cc", "gcc", "clang", "clang-22"});
-  if (compiler.empty()) {
-    error = "linking a shared library needs a C compiler driver (cc, gcc or "
-            "clang) in PATH; --emit=obj,lib,header,manifest needs none";
+bool moe::runDriver(const Architecture &architecture, StringRef what,
+                    ArrayRef<StringRef> arguments, std::string &error) {
+  std::string cross = (architecture.gnuTriple + "-gcc").str();
+  std::string driver = isHost(architecture)
+                           ? findProgram({"cc", "gcc", "clang", "clang-22"})
+                           : findProgram(StringRef(cross));
+  if (driver.empty()) {
+    error = (what + " needs a C compiler driver in PATH (" +
+             (isHost(architecture) ? "cc, gcc or clang"
+                                   : cross + "; Debian's package gcc-" +
+                                         architecture.gnuTriple) +
+             ")")
+                .str();
     return false;
   }
+  SmallVector<StringRef> command = {driver};
+  command.append(arguments.begin(), arguments.end());
+  return execute(command, error);
+}
+
+bool compiler::writeShared(StringRef objectPath, StringRef path,
+                           const Architecture &architecture,
+                           StringRef runtimeDirectory, std::string &error) {
   std::string runtime = runtimeDirectory.str();
   if (runtime.empty())
-    runtime = findRuntime();
+    runtime =
+        sys::path::parent_path(findRuntimeFile(architecture, "libmoe_rt.so"))
+            .str();
   if (runtime.empty()) {
-    error = "libmoe_rt.so is not in the lib folder beside this program; say "
-            "where it is with --runtime-dir";
+    error = ("libmoe_rt.so for " + architecture.gnuTriple +
+             " is not in the lib folder beside this program; say where it is "
+             "with --runtime-dir, or do without a shared library: "
+             "--emit=obj,lib,header,manifest")
+                .str();
     return false;
   }
-  std::string search = "-L" + runtime, rpath = "-Wl,-rpath," + runtime;
+  // Somewhere else it lies beside the artifact, if not with the system's.
+  std::string rpath =
+      "-Wl,-rpath," + (isHost(architecture) ? runtime : "$ORIGIN");
+  std::string search = "-L" + runtime;
   std::string name = ("-Wl,-soname," + sys::path::filename(path)).str();
-  return execute({compiler, "-shared", "-o", path, objectPath, name,
-                  "-Wl,-z,defs", search, rpath, "-lmoe_rt", "-lm"},
-                 error);
+  if (runDriver(architecture, "linking a shared library",
+                {"-shared", "-o", path, objectPath, name, "-Wl,-z,defs", search,
+                 rpath, "-lmoe_rt", "-lm"},
+                error))
+    return true;
+  if (error.find("needs a C compiler") != std::string::npos)
+    error += "; --emit=obj,lib,header,manifest needs none";
+  return false;
 }

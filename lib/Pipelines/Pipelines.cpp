@@ -14,6 +14,7 @@
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
 #include "moe-mlir/Conversion/MoekToVector/Passes.h"
 #include "moe-mlir/Lowering/Passes.h"
+#include "moe-mlir/Target/CPU/KnownCPUs.h"
 #include "moe-mlir/Target/CPU/Passes.h"
 #include "moek/Moek.h"
 
@@ -146,7 +147,11 @@ void moe::buildLLVMPipeline(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createLowerChecksPass());
   pm.addPass(arith::createArithExpandOpsPass());
   ConvertVectorToLLVMPassOptions vector;
-  vector.x86Vector = true;
+  const KnownCpu *cpu = findKnownCpu(options.target);
+  bool isArm = cpu && getArchitectureOf(*cpu).arch == moek::Arch::AArch64;
+  vector.x86Vector = !isArm;
+  vector.armNeon = isArm;
+  vector.armSVE = isArm && cpu->scalable;
   pm.addPass(createConvertVectorToLLVMPass(vector));
   pm.addPass(createConvertMathToLLVMPass());
   // Only what has no intrinsic is left; these calls are scalar.
@@ -186,7 +191,7 @@ void moe::buildPipeline(OpPassManager &pm, const PipelineOptions &options,
 namespace {
 struct CommandLineOptions : PassPipelineOptions<CommandLineOptions> {
   Option<std::string> target{*this, "target",
-                             llvm::cl::desc("CPU level to compile for"),
+                             llvm::cl::desc("CPU to compile for"),
                              llvm::cl::init("x86-64-v3")};
   Option<bool> fuse{*this, "fuse", llvm::cl::desc("Fuse layers into kernels"),
                     llvm::cl::init(true)};
@@ -211,7 +216,7 @@ struct CommandLineOptions : PassPipelineOptions<CommandLineOptions> {
 
 void moe::registerPipelines() {
   PassPipelineRegistration<CommandLineOptions>(
-      "moe-x86-pipeline", "All stages from model IR to the llvm dialect",
+      "moe-cpu-pipeline", "All stages from model IR to the llvm dialect",
       [](OpPassManager &pm, const CommandLineOptions &options) {
         buildPipeline(pm, options.get());
       });

@@ -34,8 +34,9 @@ static cl::opt<std::string>
            cl::value_desc("base"), cl::cat(category));
 static cl::list<std::string>
     targets("target", cl::CommaSeparated,
-            cl::desc("Targets (default: all known): x86-64-v3, x86-64-v4, "
-                     "x86-64-v4-bf16, native"),
+            cl::desc("Targets (default: all of this machine's architecture): "
+                     "native, names such as x86-64-v4 or aarch64+i8mm+bf16, or "
+                     "all with a beginning, such as aarch64*"),
             cl::cat(category));
 static cl::list<std::string>
     emit("emit", cl::CommaSeparated,

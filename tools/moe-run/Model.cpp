@@ -85,11 +85,14 @@ LogicalResult Model::parse(const std::string &path) {
 }
 
 LogicalResult Model::compile(const std::vector<std::string> &targets,
-                             bool fuse, const std::string &base) {
+                             bool fuse, const std::string &base,
+                             bool isEmulated) {
   moe::CompileOptions options;
   options.targets = targets;
   options.fuse = fuse;
-  options.object = options.library = options.header = false;
+  options.object = options.header = false;
+  options.library = isEmulated;
+  options.shared = !isEmulated;
   OwningOpRef<ModuleOp> copy = module->clone();
   return moe::compileToArtifact(*copy, options, base);
 }

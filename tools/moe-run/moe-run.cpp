@@ -9,6 +9,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Emulator.h"
 #include "Model.h"
 #include "Verify.h"
 
@@ -42,6 +43,10 @@ struct CommandLine {
   cl::opt<std::string> inputFile{
       cl::Positional, cl::Required, cl::cat(category),
       cl::desc("<artifact.so | artifact.json | model.mlir>")};
+  cl::opt<std::string> emulator{
+      "emulator", cl::value_desc("command"), cl::cat(category),
+      cl::desc("Run code for another CPU in a program of its own, by this "
+               "command: \"qemu-aarch64 -cpu cortex-a72\"")};
   cl::opt<std::string> entry{
       "entry", cl::value_desc("name"), cl::cat(category),
       cl::desc("The function to run (default: the only one)")};
@@ -262,17 +267,35 @@ struct Call {
   const std::vector<int64_t> &sizes;
   moe_rt rt;
   HookState state;
-  std::vector<void *> buffers;
+  std::vector<HostTensor> arguments, results;
   HostTensor workspace;
+  size_t workspaceBytes = 0;
+  /// Instead of the pointers in `function`.
+  std::unique_ptr<moe::run::EmulatedFunction> emulated;
+
+  /// No function returns this status.
+  static constexpr int isLost = -1;
 
   int invoke() {
+    if (emulated) {
+      std::optional<int> status =
+          emulated->invoke(rt, sizes, arguments, results, workspaceBytes,
+                           state.message);
+      return status.value_or(isLost);
+    }
+    std::vector<void *> buffers;
+    for (const auto *tensors : {&arguments, &results})
+      for (const HostTensor &tensor : *tensors)
+        buffers.push_back(tensor.data);
     return function.invoke(&rt, sizes.data(), buffers.data(), workspace.data,
-                           workspace.numBytes());
+                           workspaceBytes);
   }
 
   int check(int status) {
     if (status == MOE_OK)
       return 0;
+    if (status == isLost)
+      return fail(state.message);
     return fail("'" + function.desc->name + "' returned status " +
                 Twine(status) + " (" + moe_status_string(status) + ")" +
                 (state.message.empty() ? "" : ": " + state.message));
@@ -303,41 +326,92 @@ static int runBench(Call &call, int64_t repeats) {
   return 0;
 }
 
-static int runFunction(const CommandLine &options,
-                       const moe::ArtifactLibrary &library,
+namespace {
+
+/// An artifact that is loaded, or one that an emulator will run.
+struct Artifact {
+  std::string path;
+  std::unique_ptr<moe::ArtifactLibrary> library;
+  moe::Manifest manifest;
+  const moe::Architecture *architecture = nullptr;
+
+  bool open(const CommandLine &options, std::string &error) {
+    SmallString<128> file(path);
+    sys::path::replace_extension(file, ".json");
+    if (moe::readManifest(file.str().str(), manifest, error)) {
+      architecture = moe::run::getArchitecture(manifest, error);
+      error = architecture ? "" : path + ": " + error;
+    }
+    if (!options.emulator.empty())
+      return architecture;
+    // What else is missing or broken is told by who loads it.
+    if (architecture && architecture != &moe::getHostArchitecture()) {
+      error = path + ": is for " + architecture->gnuTriple.str() +
+              ", not for this machine; --emulator=\"qemu-aarch64 -cpu max\" "
+              "runs it";
+      return false;
+    }
+    library = moe::ArtifactLibrary::open(path, error);
+    if (library)
+      manifest = library->manifest();
+    return library != nullptr;
+  }
+
+  bool lookup(const CommandLine &options, moe::ArtifactFunction &function,
+              std::string &error) const {
+    if (library)
+      return library->lookup(options.entry, function, error);
+    function.desc = manifest.select(options.entry, error);
+    if (!function.desc)
+      error = path + ": " + error;
+    return function.desc;
+  }
+};
+
+} // namespace
+
+static int runFunction(const CommandLine &options, const Artifact &artifact,
                        mlir::func::FuncOp model,
                        const moe::FunctionInputs &inputs, int64_t repeats) {
   std::string error;
   moe::ArtifactFunction function;
   std::vector<int64_t> sizes;
-  if (!library.lookup(options.entry, function, error) ||
+  if (!artifact.lookup(options, function, error) ||
       !inputs.bindSizes(*function.desc, sizes, error) ||
-      !inputs.check(library.manifest(), *function.desc, &sizes, error))
+      !inputs.check(artifact.manifest, *function.desc, &sizes, error))
     return fail(error);
   const moe::FunctionDesc &desc = *function.desc;
 
-  std::vector<HostTensor> arguments, results;
-  if (!inputs.makeArguments(desc, sizes, arguments, error))
+  Call call{function, sizes, {}, {}, {}, {}, {}, 0, nullptr};
+  std::vector<HostTensor> &results = call.results;
+  if (!inputs.makeArguments(desc, sizes, call.arguments, error))
     return fail(error);
-  Call call{function, sizes, {}, {}, {}, {}};
-  for (const HostTensor &argument : arguments)
-    call.buffers.push_back(argument.data);
   for (const moe::ArgumentDesc &value : desc.results) {
     results.push_back(HostTensor::allocate(
         value.dtype, desc.resolve(value, sizes), value.name));
     if (!results.back().data)
       return fail("no memory for result '" + value.name + "', " +
                   results.back().describe());
-    call.buffers.push_back(results.back().data);
   }
-  size_t bytes = function.workspaceBytes(sizes.data());
-  if (bytes > static_cast<size_t>(std::numeric_limits<int64_t>::max()))
-    return fail("'" + desc.name + "' wants a workspace beyond 2^63 - 1 bytes "
-                "for these sizes");
-  call.workspace =
-      HostTensor::allocate(moe::DType::U8, {static_cast<int64_t>(bytes)});
-  if (!call.workspace.data)
-    return fail("no memory for a workspace of " + Twine(bytes) + " bytes");
+  if (options.emulator.empty()) {
+    call.workspaceBytes = function.workspaceBytes(sizes.data());
+    if (call.workspaceBytes > std::numeric_limits<int64_t>::max())
+      return fail("'" + desc.name + "' wants a workspace beyond 2^63 - 1 "
+                  "bytes for these sizes");
+    call.workspace = HostTensor::allocate(
+        moe::DType::U8, {static_cast<int64_t>(call.workspaceBytes)});
+    if (!call.workspace.data)
+      return fail("no memory for a workspace of " +
+                  Twine(call.workspaceBytes) + " bytes");
+  } else {
+    SmallVector<StringRef> words;
+    StringRef(options.emulator).split(words, ' ', -1, /*KeepEmpty=*/false);
+    call.emulated = moe::run::EmulatedFunction::link(
+        artifact.path, desc, *artifact.architecture,
+        std::vector<std::string>(words.begin(), words.end()), error);
+    if (!call.emulated)
+      return fail(error);
+  }
   moe_rt_init(&call.rt, options.threads);
   call.rt.error = keepError;
   call.rt.user = &call.state;
@@ -349,8 +423,8 @@ static int runFunction(const CommandLine &options,
   outs() << desc.name << ":";
   for (auto [name, size] : zip_equal(desc.sizes, sizes))
     outs() << " " << name << " = " << size << ",";
-  outs() << " threads = " << call.rt.num_threads << ", workspace = " << bytes
-         << " bytes\n";
+  outs() << " threads = " << call.rt.num_threads
+         << ", workspace = " << call.workspaceBytes << " bytes\n";
   for (const HostTensor &result : results)
     printSummary(result);
   if (!options.output.empty() && !writeResults(options.output, results, error))
@@ -386,12 +460,18 @@ int main(int argc, char **argv) {
     return fail("--bench=" + options.bench + ": expected a number of repeats");
   if (options.bench.getNumOccurrences() && repeats < 1)
     return fail("--bench: expected 1 or more repeats");
+  bool isEmulated = options.emulator.getNumOccurrences();
+  if (isEmulated && StringRef(options.emulator).trim().empty())
+    return fail("--emulator: expected a command");
+  if (isEmulated && repeats)
+    return fail("--bench: times in an emulator tell nothing");
   moe::FunctionInputs inputs;
   if (!readInputs(options, inputs, error))
     return fail(error);
 
   StringRef extension = sys::path::extension(options.inputFile);
-  bool isModel = extension != ".so" && extension != ".json";
+  bool isModel = extension != ".so" && extension != ".json" &&
+                 extension != ".a" && extension != ".o";
   bool isVerified = options.verify || options.verifyTokens > 0;
   if (isModel && !options.modelFile.empty())
     return fail("--model is for artifacts; '" + options.inputFile +
@@ -403,7 +483,8 @@ int main(int argc, char **argv) {
   // The folder outlives the library that is loaded from it.
   moe::run::TemporaryFolder folder;
   std::unique_ptr<moe::run::Model> model;
-  std::string artifact = options.inputFile;
+  Artifact artifact;
+  artifact.path = options.inputFile;
   if (isModel || isVerified) {
     model = std::make_unique<moe::run::Model>();
     if (failed(model->loadPlugins(options.dialectPlugins)) ||
@@ -419,24 +500,23 @@ int main(int argc, char **argv) {
     std::vector<std::string> chosen(options.targets.begin(),
                                     options.targets.end());
     if (chosen.empty())
-      chosen.push_back("native");
-    if (failed(model->compile(chosen, !options.noFuse, base.str().str())))
+      chosen.push_back(isEmulated ? "aarch64*" : "native");
+    if (failed(model->compile(chosen, !options.noFuse, base.str().str(),
+                              isEmulated)))
       return 1;
-    artifact = (base + ".so").str();
+    artifact.path = (base + ".so").str();
   }
-  std::unique_ptr<moe::ArtifactLibrary> library =
-      moe::ArtifactLibrary::open(artifact, error);
-  if (!library)
+  if (!artifact.open(options, error))
     return fail(error);
   mlir::func::FuncOp function;
   if (isVerified) {
     const moe::FunctionDesc *desc =
-        library->manifest().select(options.entry, error);
+        artifact.manifest.select(options.entry, error);
     if (!desc)
-      return fail(artifact + ": " + error);
+      return fail(artifact.path + ": " + error);
     function = model->find(desc->name);
     if (!function)
       return fail("the model has no function '" + desc->name + "'");
   }
-  return runFunction(options, *library, function, inputs, repeats);
+  return runFunction(options, artifact, function, inputs, repeats);
 }

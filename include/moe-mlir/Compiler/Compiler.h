@@ -23,8 +23,9 @@
 namespace moe {
 
 struct CompileOptions {
-  /// Names as in --target; empty means all that are known. `native` is the
-  /// best one for this machine.
+  /// Names as in --target, or beginnings of names with a *; empty means all
+  /// of this machine's architecture. `native` is the best one for this machine.
+  /// An artifact is for one architecture.
   std::vector<std::string> targets;
   /// Fused kernels, or one kernel per operation of the model.
   bool fuse = true;

@@ -27,7 +27,7 @@ llvm::StringRef stageName(Stage stage);
 std::optional<Stage> parseStage(llvm::StringRef name);
 
 struct PipelineOptions {
-  /// A name that `lookupCpu` knows; used unless the module has `moek.target`.
+  /// A name that `findKnownCpu` knows; used unless the module has `moek.target`.
   std::string target = "x86-64-v3";
   /// Whether layers become fused kernels or one kernel per operation.
   bool fuse = true;
@@ -61,7 +61,7 @@ void buildOrdinaryIRPipeline(mlir::OpPassManager &pm);
 /// The same after bufferization: what is left becomes loops.
 void buildOrdinaryBufferPipeline(mlir::OpPassManager &pm);
 
-/// Registers `moe-x86-pipeline` and one pipeline per stage
+/// Registers `moe-cpu-pipeline` and one pipeline per stage
 /// (`moe-stage-fused`, ...).
 void registerPipelines();
 

@@ -138,11 +138,37 @@ const moe_rt *moe_rt_default(void);
 /** "workspace too small" for MOE_ERR_WORKSPACE; never null. */
 const char *moe_status_string(int status);
 
-/** What this CPU and its operating system can run:
+/** Bits of moe_rt_cpu_features(). New ones may come; none changes its
+ *  meaning. */
+enum moe_cpu_feature {
+  /** x86-64-v3: AVX2, FMA, F16C, BMI2 */
+  MOE_CPU_X86_V3 = 1 << 0,
+  /** x86-64-v4: also AVX-512 F, BW, CD, DQ, VL */
+  MOE_CPU_X86_V4 = 1 << 1,
+  /** AVX512-BF16 beside x86-64-v4 */
+  MOE_CPU_X86_AVX512_BF16 = 1 << 2,
+  /** AArch64: Advanced SIMD, which all of them have under Linux */
+  MOE_CPU_ARM_NEON = 1 << 8,
+  MOE_CPU_ARM_DOTPROD = 1 << 9,
+  /** Arithmetic on f16, scalars and vectors */
+  MOE_CPU_ARM_FP16 = 1 << 10,
+  MOE_CPU_ARM_I8MM = 1 << 11,
+  MOE_CPU_ARM_BF16 = 1 << 12,
+  MOE_CPU_ARM_SVE = 1 << 13,
+  MOE_CPU_ARM_SVE2 = 1 << 14
+};
+
+/** What this CPU and its operating system can run: a set of moe_cpu_feature. A
+ *  compiled function takes its best variant of which every bit is there. The
+ *  environment variable MOE_X86_LEVEL takes bits of x86-64 away (see
+ *  moe_rt_x86_level). */
+uint64_t moe_rt_cpu_features(void);
+
+/** The same as one number:
  *  0  less than the next, or not an x86-64 CPU
- *  3  x86-64-v3: AVX2, FMA, F16C, BMI2
- *  4  x86-64-v4: also AVX-512 F, BW, CD, DQ, VL
- *  5  also AVX512-BF16
+ *  3  MOE_CPU_X86_V3
+ *  4  also MOE_CPU_X86_V4
+ *  5  also MOE_CPU_X86_AVX512_BF16
  *  The environment variable MOE_X86_LEVEL lowers it (read once): that is how
  *  the variants for older CPUs are tested on a newer one. */
 int moe_rt_x86_level(void);

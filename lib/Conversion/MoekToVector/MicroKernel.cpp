@@ -28,13 +28,16 @@ Type moe::getLhsElementType(MLIRContext *context, Inner inner) {
   return Float32Type::get(context);
 }
 
-/// Vectors of a panel row that one pass over k covers. All four 8-lane vectors
-/// fit beside the accumulators only for one or two rows.
+/// Vectors of a panel row that one pass over k covers: all of them where they
+/// fit the registers beside the accumulators, or as many as do.
 static int64_t getVectors(ScheduleAttr schedule, int64_t rows) {
-  if (schedule.getLanes() == 16)
+  int64_t lanes = schedule.getLanes();
+  if (lanes == 16)
     return 2;
   bool widen = schedule.getInner() == Inner::Widen;
-  return rows <= (widen ? 1 : 2) ? 4 : 2;
+  if (lanes == 4 && rows <= (widen ? 1 : 2))
+    return 8;
+  return rows <= (lanes == 4 ? 5 : widen ? 1 : 2) ? 4 : 2;
 }
 
 bool moe::hasTwoPasses(ScheduleAttr schedule, int64_t rows) {
@@ -81,8 +84,8 @@ private:
   /// two passes each takes half of both groups of 16 columns, so that gate and
   /// up columns of one register index still belong together.
   int64_t columnBytes(int64_t pass, int64_t v) {
-    int64_t bytes = lanes * 4;
-    return vectors * lanes < kPanelColumns ? v * 64 + pass * bytes : v * bytes;
+    int64_t half = vectors / 2;
+    return v / half * 64 + (pass * half + v % half) * lanes * 4;
   }
 
   void buildPass(int64_t pass, Value blocks, Value panel, Value lhs, Value acc,

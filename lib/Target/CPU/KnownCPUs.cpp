@@ -3,60 +3,68 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
+//
+// Looks into the tables of all architectures.
+//
+//===----------------------------------------------------------------------===//
 
-#include "moe-mlir/Target/CPU/KnownCPUs.h"
+#include "Tables.h"
 
-using namespace mlir;
+using namespace moe;
 
-namespace {
-/// A new chip is a new row.
-struct Row {
-  const char *name;     ///< As in --target.
-  const char *suffix;   ///< Of its symbols.
-  const char *cpu;      ///< LLVM's name.
-  const char *features; ///< LLVM's features beyond those of the name.
-  int64_t lanes, registers;
-  int64_t l1, l2;       ///< Bytes per core that every such chip has.
-  bool bf16Dot;
-  int level;            ///< moe_rt_x86_level() of the first that fits.
-};
-} // namespace
+static const Architecture *const kArchitectures[] = {&x86Architecture,
+                                                     &armArchitecture};
 
-static constexpr Row kRows[] = {
-    {"x86-64-v3", "v3", "x86-64-v3", "", 8, 16, 32 << 10, 512 << 10, false, 3},
-    {"x86-64-v4", "v4", "x86-64-v4", "", 16, 32, 32 << 10, 1 << 20, false, 4},
-    {"x86-64-v4-bf16", "v4_bf16", "x86-64-v4", "+avx512bf16", 16, 32, 32 << 10,
-     1 << 20, true, 5},
-};
-
-static const Row *find(StringRef name) {
-  for (const Row &row : kRows)
-    if (name == row.name)
-      return &row;
-  return nullptr;
+const Architecture &moe::getArchitecture(moek::Arch arch) {
+  for (const Architecture *architecture : kArchitectures)
+    if (architecture->arch == arch)
+      return *architecture;
+  llvm_unreachable("every architecture has a table");
 }
 
-moek::CpuAttr moe::lookupCpu(MLIRContext *context, StringRef name) {
-  const Row *row = find(name);
-  if (!row)
-    return {};
-  return moek::CpuAttr::get(context, row->cpu, row->features, row->lanes,
-                            row->registers, row->l1, row->l2, row->bf16Dot);
+const Architecture &moe::getHostArchitecture() {
+#ifdef __aarch64__
+  return armArchitecture;
+#else
+  return x86Architecture;
+#endif
 }
 
-SmallVector<StringRef> moe::getKnownCpuNames() {
-  SmallVector<StringRef> names;
-  for (const Row &row : kRows)
-    names.push_back(row.name);
+llvm::SmallVector<const KnownCpu *> moe::getKnownCpus() {
+  llvm::SmallVector<const KnownCpu *> cpus;
+  for (const Architecture *architecture : kArchitectures)
+    for (const KnownCpu &cpu : architecture->cpus)
+      cpus.push_back(&cpu);
+  return cpus;
+}
+
+llvm::SmallVector<llvm::StringRef> moe::getKnownCpuNames() {
+  llvm::SmallVector<llvm::StringRef> names;
+  for (const KnownCpu *cpu : getKnownCpus())
+    names.push_back(cpu->name);
   return names;
 }
 
-int moe::getRequiredLevel(StringRef name) {
-  const Row *row = find(name);
-  return row ? row->level : 0;
+const KnownCpu *moe::findKnownCpu(llvm::StringRef name) {
+  for (const KnownCpu *cpu : getKnownCpus())
+    if (name == cpu->name)
+      return cpu;
+  return nullptr;
 }
 
-StringRef moe::getVariantSuffix(StringRef name) {
-  const Row *row = find(name);
-  return row ? row->suffix : "";
+const Architecture &moe::getArchitectureOf(const KnownCpu &cpu) {
+  for (const Architecture *architecture : kArchitectures)
+    if (&cpu >= architecture->cpus.begin() && &cpu < architecture->cpus.end())
+      return *architecture;
+  llvm_unreachable("not a row of a table");
+}
+
+moek::CpuAttr moe::lookupCpu(mlir::MLIRContext *context, llvm::StringRef name) {
+  const KnownCpu *row = findKnownCpu(name);
+  if (!row)
+    return {};
+  return moek::CpuAttr::get(context, row->cpu, row->features, row->lanes,
+                            row->registers, row->l1, row->l2, row->bf16Dot,
+                            getArchitectureOf(*row).arch, row->bf16Mmla,
+                            row->scalable);
 }

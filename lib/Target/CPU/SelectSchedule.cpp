@@ -39,10 +39,10 @@ static ScheduleAttr selectSchedule(CpuAttr cpu, Type weights) {
   // Accumulators of rows x 2 vectors, two weight vectors, a broadcast, and one
   // register to breathe; widening holds the raw pairs and the mask besides.
   int64_t registers =
-      std::min<int64_t>(cpu.getRegisters(), lanes == 16 ? 32 : 16);
+      std::min<int64_t>(cpu.getRegisters(), lanes == 8 ? 16 : 32);
   int64_t rows = (registers - 4) / 2;
   if (inner == Inner::Widen)
-    rows -= lanes == 16 ? 2 : 1;
+    rows -= lanes == 8 ? 1 : 2;
   // Parked accumulators take a 32nd of the second-level cache.
   int64_t blockRows =
       std::clamp<int64_t>(cpu.getL2() / 32 / 128, rows, 512);
@@ -118,11 +118,6 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
     if (!target) {
       module.emitError("has no target; set the module attribute '")
           << moek::kTargetAttrName << "' or the pass option 'cpu'";
-      return signalPassFailure();
-    }
-    if (target.getLanes() < 8) {
-      module.emitError("schedules exist for 8 and 16 lanes, the target has ")
-          << target.getLanes();
       return signalPassFailure();
     }
 

@@ -1,0 +1,19 @@
+//===- Tables.h - One table of CPUs per architecture ------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_TARGET_CPU_TABLES_H
+#define MOE_LIB_TARGET_CPU_TABLES_H
+
+#include "moe-mlir/Target/CPU/KnownCPUs.h"
+
+namespace moe {
+
+extern const Architecture x86Architecture; // X86/KnownCPUs.cpp
+extern const Architecture armArchitecture; // ARM/KnownCPUs.cpp
+
+} // namespace moe
+
+#endif // MOE_LIB_TARGET_CPU_TABLES_H

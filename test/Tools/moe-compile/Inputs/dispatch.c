@@ -1,0 +1,48 @@
+/* Stands in for the variants of an artifact and for the CPU: prints which of
+ * them the artifact's own function calls for each set of features. */
+#include "moe-mlir/Runtime/moe_rt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Never called with what they take: only who is called matters. */
+#define VARIANT(name)                                                          \
+  int ok__##name(void) { return puts(#name), 0; }                              \
+  size_t ok_workspace_bytes__##name(void) { return 64; }
+#ifdef __aarch64__
+VARIANT(neon)
+VARIANT(dotprod)
+VARIANT(sve)
+VARIANT(mmla)
+VARIANT(sve2)
+#else
+VARIANT(v3)
+VARIANT(v4)
+VARIANT(v4_bf16)
+#endif
+
+static uint64_t features;
+uint64_t moe_rt_cpu_features(void) { return features; }
+
+static void complain(const moe_rt *rt, int status, const char *message) {
+  (void)rt;
+  printf("%d: %s\n", status, message);
+}
+const moe_rt *moe_rt_default(void) {
+  static moe_rt rt = {.error = complain};
+  return &rt;
+}
+
+int ok(const moe_rt *rt, const float *x, float *y, void *workspace,
+       size_t bytes);
+size_t ok_workspace_bytes(void);
+
+int main(int argc, char **argv) {
+  for (int i = 1; i < argc; ++i) {
+    features = strtoull(argv[i], NULL, 16);
+    printf("%s, workspace %zu: ", argv[i], ok_workspace_bytes());
+    fflush(stdout);
+    ok(NULL, NULL, NULL, NULL, 0);
+  }
+  return 0;
+}

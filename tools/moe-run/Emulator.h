@@ -1,0 +1,74 @@
+//===- Emulator.h - Calls artifacts for other CPUs -------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Links one function of an artifact with the runner (lib/Runtime/Runner.c) and
+// the runtime into a static program, and calls it in an emulator, such as
+// `qemu-aarch64 -cpu cortex-a72`, by files in a temporary folder.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_TOOLS_MOERUN_EMULATOR_H
+#define MOE_TOOLS_MOERUN_EMULATOR_H
+
+#include "Model.h"
+
+#include "moe-mlir/Artifact/Manifest.h"
+#include "moe-mlir/Runtime/moe_rt.h"
+#include "moe-mlir/Support/HostTensor.h"
+#include "moe-mlir/Target/CPU/KnownCPUs.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace moe::run {
+
+/// The architecture of an artifact by the targets in its manifest; null and a
+/// message when this build does not know them.
+const Architecture *getArchitecture(const Manifest &manifest,
+                                    std::string &error);
+
+class EmulatedFunction {
+public:
+  /// `artifact` is BASE with any ending; BASE.a or BASE.o is linked. `command`
+  /// are the emulator and its arguments. Null and a message on failure.
+  static std::unique_ptr<EmulatedFunction>
+  link(llvm::StringRef artifact, const FunctionDesc &desc,
+       const Architecture &architecture, std::vector<std::string> command,
+       std::string &error);
+
+  /// Calls the function with the hooks of `rt`: errors, and the routing part
+  /// of traces. Returns its status; nothing and a message when the emulated
+  /// process gave none. The workspace is the process's own, its size goes to
+  /// `workspaceBytes`.
+  std::optional<int> invoke(const moe_rt &rt, const std::vector<int64_t> &sizes,
+                            const std::vector<HostTensor> &arguments,
+                            std::vector<HostTensor> &results,
+                            size_t &workspaceBytes, std::string &error);
+
+private:
+  EmulatedFunction(const FunctionDesc &desc, std::vector<std::string> command)
+      : desc(desc), command(std::move(command)) {}
+
+  std::string file(const char *name) const;
+  bool writeRequest(const moe_rt &rt, const std::vector<int64_t> &sizes,
+                    const std::vector<HostTensor> &arguments,
+                    const std::vector<HostTensor> &results,
+                    std::string &error) const;
+  bool execute(std::string &error) const;
+  std::optional<int> readResponse(const moe_rt &rt,
+                                  std::vector<HostTensor> &results,
+                                  size_t &workspaceBytes,
+                                  std::string &error) const;
+
+  const FunctionDesc &desc;
+  std::vector<std::string> command;
+  TemporaryFolder folder;
+};
+
+} // namespace moe::run
+
+#endif // MOE_TOOLS_MOERUN_EMULATOR_H
