@@ -16,6 +16,7 @@
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe-mlir/Target/CPU/KnownCPUs.h"
 #include "moe-mlir/Target/CPU/Passes.h"
+#include "moe-mlir/Transforms/Passes.h"
 #include "moek/Moek.h"
 
 #include "mlir/Conversion/Passes.h"
@@ -27,6 +28,7 @@
 #include "mlir/Dialect/SCF/Transforms/Passes.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
+#include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
 
@@ -186,6 +188,26 @@ void moe::buildPipeline(OpPassManager &pm, const PipelineOptions &options,
     buildRuntimePipeline(pm, options);
   if (runs(Stage::LLVM))
     buildLLVMPipeline(pm, options);
+}
+
+LogicalResult moe::applyRoutingOptions(ModuleOp module,
+                                       const RoutingOptions &options) {
+  if (!options.record && !options.replay)
+    return success();
+  if (options.record && options.replay)
+    return module.emitError("a routing can be recorded or replayed, not both: "
+                            "the routing returned would be the one given");
+  PassManager pm(module.getContext());
+  // Sizes get names, and routers of helpers come into sight.
+  pm.addPass(createPrepareEntryPointsPass());
+  pm.addPass(createInlinerPass());
+  if (options.record)
+    pm.addPass(createRecordRouting());
+  ReplayRoutingOptions replay;
+  replay.dropArguments = options.dropArguments;
+  if (options.replay)
+    pm.addPass(createReplayRouting(replay));
+  return pm.run(module);
 }
 
 namespace {

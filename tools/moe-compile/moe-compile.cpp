@@ -51,6 +51,20 @@ static cl::opt<std::string>
 static cl::opt<bool> noFuse("no-fuse",
                             cl::desc("One kernel per operation of the model"),
                             cl::cat(category));
+static cl::opt<bool> recordRouting(
+    "record-routing",
+    cl::desc("Return the routings, too: routing.indices, routing.weights and "
+             "routing.counts"),
+    cl::cat(category));
+static cl::opt<bool> replayRouting(
+    "replay-routing",
+    cl::desc("Take the routings as arguments instead of computing them"),
+    cl::cat(category));
+static cl::opt<bool> dropRouterArguments(
+    "drop-router-arguments",
+    cl::desc("With --replay-routing: leave out arguments that only the routers "
+             "used"),
+    cl::cat(category));
 static cl::opt<bool> timeSteps("time",
                                cl::desc("Write how long each step takes"),
                                cl::cat(category));
@@ -152,6 +166,13 @@ int main(int argc, char **argv) {
   SourceMgrDiagnosticHandler diagnostics(*sources, &context);
   OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(sources, &context);
   if (!module)
+    return 1;
+
+  moe::RoutingOptions routing{recordRouting, replayRouting,
+                              dropRouterArguments};
+  if (routing.dropArguments && !routing.replay)
+    return fail("--drop-router-arguments goes with --replay-routing");
+  if (failed(moe::applyRoutingOptions(*module, routing)))
     return 1;
 
   if (!stage && !text) {

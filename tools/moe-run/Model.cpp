@@ -84,6 +84,10 @@ LogicalResult Model::parse(const std::string &path) {
   return success(static_cast<bool>(module));
 }
 
+LogicalResult Model::applyRoutingOptions(const moe::RoutingOptions &options) {
+  return moe::applyRoutingOptions(*module, options);
+}
+
 LogicalResult Model::compile(const std::vector<std::string> &targets,
                              bool fuse, const std::string &base,
                              bool isEmulated) {

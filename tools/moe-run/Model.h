@@ -11,6 +11,8 @@
 #ifndef MOE_TOOLS_MOERUN_MODEL_H
 #define MOE_TOOLS_MOERUN_MODEL_H
 
+#include "moe-mlir/Pipelines/Pipelines.h"
+
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
@@ -52,6 +54,10 @@ public:
   llvm::LogicalResult parse(const std::string &path);
 
   /// Compiles a copy to `base`.json and `base`.so, for emulators `base`.a.
+  /// Makes routings results or arguments.
+  llvm::LogicalResult applyRoutingOptions(const RoutingOptions &options);
+
+  /// Compiles a copy to `base`.so and `base`.json.
   llvm::LogicalResult compile(const std::vector<std::string> &targets,
                               bool fuse, const std::string &base,
                               bool isEmulated);

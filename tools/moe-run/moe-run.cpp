@@ -97,6 +97,16 @@ struct CommandLine {
       cl::desc("Targets to compile a model for (default: native)")};
   cl::opt<bool> noFuse{"no-fuse", cl::cat(category),
                        cl::desc("Compile a model without fused kernels")};
+  cl::opt<bool> recordRouting{
+      "record-routing", cl::cat(category),
+      cl::desc("For a model: return its routings, too (as moe-compile does)")};
+  cl::opt<bool> replayRouting{
+      "replay-routing", cl::cat(category),
+      cl::desc("For a model: take its routings as arguments")};
+  cl::opt<bool> dropRouterArguments{
+      "drop-router-arguments", cl::cat(category),
+      cl::desc("With --replay-routing: leave out arguments that only the "
+               "routers used")};
   cl::list<std::string> dialectPlugins{
       "load-dialect-plugin", cl::value_desc("library"), cl::cat(category),
       cl::desc("Load dialects (policies, activations, ...) from a plugin")};
@@ -480,6 +490,14 @@ int main(int argc, char **argv) {
     return fail("--verify needs what the artifact was compiled from: "
                 "--model=model.mlir");
 
+  moe::RoutingOptions routing{options.recordRouting, options.replayRouting,
+                              options.dropRouterArguments};
+  if (routing.dropArguments && !routing.replay)
+    return fail("--drop-router-arguments goes with --replay-routing");
+  if ((routing.record || routing.replay) && !isModel && !isVerified)
+    return fail("an artifact records or replays routings when moe-compile was "
+                "told so; --record-routing and --replay-routing change models");
+
   // The folder outlives the library that is loaded from it.
   moe::run::TemporaryFolder folder;
   std::unique_ptr<moe::run::Model> model;
@@ -489,7 +507,8 @@ int main(int argc, char **argv) {
     model = std::make_unique<moe::run::Model>();
     if (failed(model->loadPlugins(options.dialectPlugins)) ||
         failed(model->parse(isModel ? options.inputFile
-                                    : options.modelFile)))
+                                    : options.modelFile)) ||
+        failed(model->applyRoutingOptions(routing)))
       return 1;
   }
   if (isModel) {

@@ -12,6 +12,7 @@
 #ifndef MOE_MLIR_PIPELINES_PIPELINES_H
 #define MOE_MLIR_PIPELINES_PIPELINES_H
 
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassOptions.h"
 
@@ -62,6 +63,20 @@ void buildOrdinaryIRPipeline(mlir::OpPassManager &pm);
 void buildOrdinaryBufferPipeline(mlir::OpPassManager &pm);
 
 /// Registers `moe-cpu-pipeline` and one pipeline per stage
+/// Whether routings are computed, also returned, or given.
+struct RoutingOptions {
+  bool record = false;
+  bool replay = false;
+  /// With `replay`: whether arguments that only routers used go away.
+  bool dropArguments = false;
+};
+
+/// Changes the interface of model IR: results for the routings of all routers,
+/// or arguments in their place. Errors are diagnostics.
+llvm::LogicalResult applyRoutingOptions(mlir::ModuleOp module,
+                                        const RoutingOptions &options);
+
+/// Registers `moe-x86-pipeline` and one pipeline per stage
 /// (`moe-stage-fused`, ...).
 void registerPipelines();
 

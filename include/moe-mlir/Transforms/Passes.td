@@ -105,4 +105,46 @@ def FoldSharedExpert : Pass<"moe-fold-shared-expert"> {
                            "::mlir::tensor::TensorDialect"];
 }
 
+def RecordRouting : Pass<"moe-record-routing", "::mlir::ModuleOp"> {
+  let summary = "Return the routings of entry functions";
+  let description = [{
+    A function with a router gets three more results:
+
+    | result | type | |
+    |---|---|---|
+    | `routing.indices` | `tensor<TxKxi32>` | the experts of each token, -1 in unused slots |
+    | `routing.weights` | `tensor<TxKxF>` | their weights, 0 in unused slots; F as the scores |
+    | `routing.counts` | `tensor<Exi32>` | how many tokens each expert gets |
+
+    Several routers number theirs in order: `routing.indices.0`, ... Where
+    nothing but a `moe.routing.limit` uses a router's routing, the limited one is
+    recorded: what it dropped is -1. Experts that are appended later are not
+    recorded.
+
+    Nothing else changes, and `moe-replay-routing` takes what this returns.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
+def ReplayRouting : Pass<"moe-replay-routing", "::mlir::ModuleOp"> {
+  let summary = "Take the routings of entry functions as arguments";
+  let description = [{
+    The routing that `moe-record-routing` records is replaced by a
+    `moe.routing.make` of two more arguments, `routing.indices` and
+    `routing.weights` of the types above, and what only made it is removed. The
+    routing is taken as it is: no capacity is applied to it, and an expert out
+    of range or named twice for a token ends the call with a status.
+
+    Arguments that only the router used (its weight) stay, so that the inputs of
+    a recorded run fit as they are; `drop-arguments` removes them.
+  }];
+  let options = [
+    Option<"dropArguments", "drop-arguments", "bool", /*default=*/"false",
+           "Remove arguments that only the routers used">,
+  ];
+  let dependentDialects = ["::mlir::tensor::TensorDialect"];
+}
+
 #endif // MOE_MLIR_TRANSFORMS_PASSES

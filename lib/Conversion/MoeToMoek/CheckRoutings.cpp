@@ -10,13 +10,13 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
+#include "moe-mlir/Transforms/Rows.h"
 #include "moek/Moek.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
-#include "mlir/Interfaces/DestinationStyleOpInterface.h"
-#include "mlir/Interfaces/ValueBoundsOpInterface.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 
 namespace moe {
 #define GEN_PASS_DEF_CHECKROUTINGS
@@ -38,89 +38,6 @@ static std::string describe(Value value) {
   auto name = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(),
                                                     "moe.name");
   return name ? ("argument '" + name.getValue() + "'").str() : "a routing";
-}
-
-/// The tensor that has a row for each token of `routing`; null if it is made
-/// by anything but the ops of this dialect.
-static Value getTokensTensor(Value routing) {
-  while (Operation *op = routing.getDefiningOp()) {
-    if (auto append = dyn_cast<RoutingAppendOp>(op))
-      routing = append.getRouting();
-    else if (auto limit = dyn_cast<RoutingLimitOp>(op))
-      routing = limit.getRouting();
-    else if (auto make = dyn_cast<RoutingMakeOp>(op))
-      return make.getIndices();
-    else if (auto router = dyn_cast<RouterOp>(op))
-      return router.getSelect();
-    else
-      break;
-  }
-  return {};
-}
-
-/// A tensor with as many rows as `value`, nearer to the arguments: what the
-/// analysis of shapes then sees has no op of this dialect on the way.
-static Value getRowsRoot(Value value) {
-  while (Operation *op = value.getDefiningOp()) {
-    Value next;
-    if (isa<RoutingIndicesOp, RoutingWeightsOp>(op))
-      next = getTokensTensor(op->getOperand(0));
-    else if (auto dst = dyn_cast<DestinationStyleOpInterface>(op))
-      next = dst.getTiedOpOperand(cast<OpResult>(value))->get();
-    else if (auto cast = dyn_cast<tensor::CastOp>(op))
-      next = cast.getSource();
-    if (!next)
-      break;
-    value = next;
-  }
-  return value;
-}
-
-/// The named size that the first dimension of `value` is, if any.
-static StringAttr getRowsName(Value value, FunctionOpInterface function) {
-  for (BlockArgument argument : function.getArguments()) {
-    auto type = dyn_cast<RankedTensorType>(argument.getType());
-    auto names = function.getArgAttrOfType<ArrayAttr>(argument.getArgNumber(),
-                                                      "moe.dims");
-    if (!type || !names)
-      continue;
-    unsigned next = 0;
-    for (int64_t d = 0; d < type.getRank(); ++d) {
-      if (!type.isDynamicDim(d))
-        continue;
-      if (next == names.size())
-        break;
-      auto name = dyn_cast<StringAttr>(names[next++]);
-      FailureOr<bool> equal = ValueBoundsConstraintSet::areEqual(
-          ValueBoundsConstraintSet::Variable(value, 0),
-          ValueBoundsConstraintSet::Variable(Value(argument), d));
-      if (name && succeeded(equal) && *equal)
-        return name;
-    }
-  }
-  return {};
-}
-
-/// Whether `a` and `b` have equally many rows in every call.
-static bool haveSameRows(Value a, Value b) {
-  a = getRowsRoot(a);
-  b = getRowsRoot(b);
-  if (a == b)
-    return true;
-  auto typeA = cast<RankedTensorType>(a.getType());
-  auto typeB = cast<RankedTensorType>(b.getType());
-  if (!typeA.isDynamicDim(0) && !typeB.isDynamicDim(0))
-    return typeA.getDimSize(0) == typeB.getDimSize(0);
-  FailureOr<bool> equal = ValueBoundsConstraintSet::areEqual(
-      ValueBoundsConstraintSet::Variable(a, 0),
-      ValueBoundsConstraintSet::Variable(b, 0));
-  if (succeeded(equal))
-    return *equal;
-  auto function = a.getParentRegion()->getParentOfType<FunctionOpInterface>();
-  if (!function)
-    return false;
-  StringAttr name = getRowsName(a, function);
-  return name && name == getRowsName(b, function);
 }
 
 namespace {
