@@ -53,11 +53,10 @@ public:
   /// Errors are printed with their place in the file.
   llvm::LogicalResult parse(const std::string &path);
 
-  /// Compiles a copy to `base`.json and `base`.so, for emulators `base`.a.
   /// Makes routings results or arguments.
   llvm::LogicalResult applyRoutingOptions(const RoutingOptions &options);
 
-  /// Compiles a copy to `base`.so and `base`.json.
+  /// Compiles a copy to `base`.json and `base`.so, for emulators `base`.a.
   llvm::LogicalResult compile(const std::vector<std::string> &targets,
                               bool fuse, const std::string &base,
                               bool isEmulated);

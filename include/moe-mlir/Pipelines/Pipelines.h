@@ -62,7 +62,6 @@ void buildOrdinaryIRPipeline(mlir::OpPassManager &pm);
 /// The same after bufferization: what is left becomes loops.
 void buildOrdinaryBufferPipeline(mlir::OpPassManager &pm);
 
-/// Registers `moe-cpu-pipeline` and one pipeline per stage
 /// Whether routings are computed, also returned, or given.
 struct RoutingOptions {
   bool record = false;
@@ -76,7 +75,7 @@ struct RoutingOptions {
 llvm::LogicalResult applyRoutingOptions(mlir::ModuleOp module,
                                         const RoutingOptions &options);
 
-/// Registers `moe-x86-pipeline` and one pipeline per stage
+/// Registers `moe-cpu-pipeline` and one pipeline per stage
 /// (`moe-stage-fused`, ...).
 void registerPipelines();
 
