@@ -53,7 +53,8 @@ enum moe_status {
   /** A pointer is null whose tensor has elements, or the workspace is null
    *  although it must not be empty. */
   MOE_ERR_NULL_ARGUMENT = 1,
-  /** A size is negative, or so large that byte counts overflow. */
+  /** A size is negative, or so large that byte counts overflow, or two sizes
+   *  that have to be the same are not. */
   MOE_ERR_BAD_SIZE = 2,
   /** The workspace is smaller than NAME_workspace_bytes() says. */
   MOE_ERR_WORKSPACE = 3,

@@ -22,9 +22,6 @@ WIDTHS = {
 }
 TYPES = {"F32": np.float32, "I32": np.int32}
 
-examples, weights = sys.argv[1:3]
-target = sys.argv[3] if len(sys.argv) > 3 else "native"
-
 
 def shrink(value):
     if isinstance(value, dict):
@@ -51,7 +48,7 @@ def expect(condition, what):
         raise RuntimeError(what)
 
 
-def check(path, folder):
+def check(path, folder, weights, target):
     """Returns what was special about the routings."""
     at = lambda name: os.path.join(folder, name)
     with open(path) as file:
@@ -90,13 +87,18 @@ def check(path, folder):
     return f"{len(functions[:2])} layers" + "".join(", " + note for note in sorted(notes))
 
 
-failures = 0
-for path in sorted(glob.glob(os.path.join(examples, "models", "*.json"))):
-    name = os.path.basename(path)[: -len(".json")]
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            print(f"{name} {weights}: same bits, {check(path, folder)}", flush=True)
-        except RuntimeError as error:
-            failures += 1
-            print(f"{name} {weights}: {error}", flush=True)
-sys.exit(1 if failures else 0)
+def main(examples, weights, target="native"):
+    failures = 0
+    for path in sorted(glob.glob(os.path.join(examples, "models", "*.json"))):
+        name = os.path.basename(path)[: -len(".json")]
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                print(f"{name} {weights}: same bits, {check(path, folder, weights, target)}", flush=True)
+            except RuntimeError as error:
+                failures += 1
+                print(f"{name} {weights}: {error}", flush=True)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
