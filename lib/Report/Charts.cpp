@@ -1,7 +1,7 @@
 //===- Charts.cpp - Charts of routings as SVG ------------------*- C++ -*-===//
-// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
-// See LICENSE for license information.
-// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information. SPDX-License-Identifier:
+// Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 
 #include "Charts.h"
@@ -120,8 +120,7 @@ std::string report::drawHeatMap(const std::vector<RoutingRecord> &records) {
   bool hasNumbers = width >= 30 && height >= 24;
 
   std::string out = openSvg(
-      std::max(gutter + width * experts + 1, 320.0),
-      top + height * layers + 2,
+      std::max(gutter + width * experts + 1, 320.0), top + height * layers + 2,
       "Heat map of the load of each expert in each layer; the numbers are in "
       "the table below it");
   out += "<defs><pattern id=\"dead\" width=\"5\" height=\"5\" "
@@ -136,10 +135,9 @@ std::string report::drawHeatMap(const std::vector<RoutingRecord> &records) {
   out += "\n";
   double y = top;
   for (const RoutingRecord &record : records) {
-    double even = record.experts
-                      ? static_cast<double>(record.assignments()) /
-                            record.experts
-                      : 0.0;
+    double even = record.experts ? static_cast<double>(record.assignments()) /
+                                       record.experts
+                                 : 0.0;
     out += "<g><text class=\"label end\" x=\"" + coordinate(gutter - 8) +
            "\" y=\"" + coordinate(y + height / 2 + 3.5) + "\">" +
            title(record.layer) + escape(shortened(record.layer, 24)) +
@@ -148,18 +146,18 @@ std::string report::drawHeatMap(const std::vector<RoutingRecord> &records) {
       int64_t count = record.counts[e];
       double ratio = even > 0 ? count / even : 0.0;
       int level = levelOf(ratio);
-      std::string name = record.layer + ", expert " + std::to_string(e) + ": " +
-                         counted(count, "token") + ", " +
-                         (count ? ratioText(ratio) + " of an even share"
-                                : "never chosen");
+      std::string name =
+          record.layer + ", expert " + std::to_string(e) + ": " +
+          counted(count, "token") + ", " +
+          (count ? ratioText(ratio) + " of an even share" : "never chosen");
       double x = gutter + e * width;
       out += rect(count ? "h" + std::to_string(level) : "dead", x, y,
                   width - gap, height - rowGap) +
              ">" + title(name) + "</rect>";
       if (hasNumbers && count)
-        out += text(("cell mid t" + std::to_string(level)).c_str(),
-                    x + (width - gap) / 2, y + height / 2 + 3.5,
-                    ratioText(ratio));
+        out +=
+            text(("cell mid t" + std::to_string(level)).c_str(),
+                 x + (width - gap) / 2, y + height / 2 + 3.5, ratioText(ratio));
     }
     out += "</g>\n";
     y += height;
@@ -178,10 +176,11 @@ std::string report::drawLegend() {
     out += rect("h" + std::to_string(level), left + level * swatch, 2, swatch,
                 height) +
            "/>";
-  const std::pair<int, const char *> labels[] = {
-      {0, "\xE2\x89\xA4 0.25"}, {4, "0.5"},
-      {8, "1 = even share"},    {12, "2"},
-      {16, "\xE2\x89\xA5 4"}};
+  const std::pair<int, const char *> labels[] = {{0, "\xE2\x89\xA4 0.25"},
+                                                 {4, "0.5"},
+                                                 {8, "1 = even share"},
+                                                 {12, "2"},
+                                                 {16, "\xE2\x89\xA5 4"}};
   for (auto [level, label] : labels) {
     double x = left + level * swatch;
     out += "<line class=\"tick\" x1=\"" + coordinate(x) + "\" x2=\"" +
@@ -209,9 +208,10 @@ std::string report::drawExpertBars(const RoutingRecord &record) {
   double gap = width >= 8 ? 2 : width >= 4 ? 1 : 0.5;
   double base = top + plot;
   double axisEnd = left + width * experts;
-  std::string out = openSvg(axisEnd + 2, base + 24,
-                            record.layer + ": tokens of each expert; the "
-                                           "numbers are in the table of counts");
+  std::string out =
+      openSvg(axisEnd + 2, base + 24,
+              record.layer + ": tokens of each expert; the "
+                             "numbers are in the table of counts");
   out += "<line class=\"rule\" x1=\"" + coordinate(left) + "\" x2=\"" +
          coordinate(axisEnd) + "\" y1=\"" + coordinate(base) + "\" y2=\"" +
          coordinate(base) + "\"/>";
@@ -268,7 +268,8 @@ std::string report::drawHistogram(const std::vector<int64_t> &tokensWith,
 
   double total = isLarge ? 640 : 196, left = 8, top = isLarge ? 18 : 6;
   double plot = isLarge ? 140 : 62, base = top + plot;
-  double width = std::min((total - 2 * left) / bins.size(), isLarge ? 72.0 : 26.0);
+  double width =
+      std::min((total - 2 * left) / bins.size(), isLarge ? 72.0 : 26.0);
   double gap = width >= 8 ? 2 : 1;
   double axisEnd = left + width * bins.size();
   std::string out = openSvg(isLarge ? std::max(axisEnd + left, 120.0) : total,

@@ -1,7 +1,7 @@
 //===- Html.cpp - Writing HTML ---------------------------------*- C++ -*-===//
-// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
-// See LICENSE for license information.
-// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information. SPDX-License-Identifier:
+// Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 
 #include "Html.h"
@@ -14,11 +14,11 @@ using namespace moe;
 /// Bytes of the UTF-8 sequence that begins at `i`, 0 when it is broken.
 static size_t sequenceLength(const std::string &text, size_t i) {
   unsigned char lead = text[i];
-  size_t length = lead < 0x80              ? 1
-                  : (lead & 0xE0) == 0xC0  ? 2
-                  : (lead & 0xF0) == 0xE0  ? 3
-                  : (lead & 0xF8) == 0xF0  ? 4
-                                           : 0;
+  size_t length = lead < 0x80             ? 1
+                  : (lead & 0xE0) == 0xC0 ? 2
+                  : (lead & 0xF0) == 0xE0 ? 3
+                  : (lead & 0xF8) == 0xF0 ? 4
+                                          : 0;
   if (length == 0 || i + length > text.size())
     return 0;
   uint32_t code = length == 1 ? lead : lead & (0x7F >> length);

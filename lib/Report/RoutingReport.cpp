@@ -1,7 +1,7 @@
 //===- RoutingReport.cpp - Routings as a page to look at -------*- C++ -*-===//
-// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
-// See LICENSE for license information.
-// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information. SPDX-License-Identifier:
+// Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
 // The sections of the page. What a chart shows is in a table, too, for those
@@ -120,7 +120,8 @@ static std::string rangeOf(const std::vector<RoutingRecord> &records, Fn get) {
     least = std::min(least, get(record));
     most = std::max(most, get(record));
   }
-  return least == most ? grouped(least) : grouped(least) + " to " + grouped(most);
+  return least == most ? grouped(least)
+                       : grouped(least) + " to " + grouped(most);
 }
 
 void Page::header() {
@@ -140,12 +141,11 @@ void Page::header() {
     fact("Tokens of each", rangeOf(report.records, [](const RoutingRecord &r) {
            return r.tokens;
          }));
-    fact("Experts", rangeOf(report.records, [](const RoutingRecord &r) {
-           return r.experts;
-         }));
-    fact("Slots of a token", rangeOf(report.records, [](const RoutingRecord &r) {
-           return r.slots;
-         }));
+    fact("Experts", rangeOf(report.records,
+                            [](const RoutingRecord &r) { return r.experts; }));
+    fact("Slots of a token",
+         rangeOf(report.records,
+                 [](const RoutingRecord &r) { return r.slots; }));
     std::vector<std::string> policies;
     int64_t alwaysOn = 0;
     for (const RoutingRecord &record : report.records) {
@@ -157,7 +157,8 @@ void Page::header() {
     for (const std::string &policy : policies)
       fact("Policy", policy, policy != "not known");
     if (alwaysOn)
-      fact("Left out", counted(alwaysOn, "expert") + " that every token visits");
+      fact("Left out",
+           counted(alwaysOn, "expert") + " that every token visits");
   }
   out += "</dl>\n</header>\n";
 }
@@ -195,10 +196,10 @@ void Page::verdict() {
     more = "Few experts do the work of " + listed(collapsed) + ".";
   } else if (!unsure.empty()) {
     kind = "unsure";
-    words = unsure.size() == layers()
-                ? "Too few tokens to tell whether the router has collapsed"
-                : "Too few tokens to tell for " +
-                      counted(unsure.size(), "layer");
+    words =
+        unsure.size() == layers()
+            ? "Too few tokens to tell whether the router has collapsed"
+            : "Too few tokens to tell for " + counted(unsure.size(), "layer");
     more = needed ? "About " + grouped(needed) +
                         " tokens are needed: 100 assignments for each expert. "
                         "The numbers below are still exact for the tokens "
@@ -252,17 +253,18 @@ void Page::tiles() {
     return layers() == 1 ? std::string() : " in " + escape(record(i).layer);
   };
   const RoutingRecord &busiest = record(busy);
-  size_t expert = std::max_element(busiest.counts.begin(),
-                                   busiest.counts.end()) -
-                  busiest.counts.begin();
+  size_t expert =
+      std::max_element(busiest.counts.begin(), busiest.counts.end()) -
+      busiest.counts.begin();
   out += "<div class=\"tiles\">\n";
   out += tile(layers() == 1 ? "Effective experts" : "Fewest effective experts",
               fixed(health[narrow].effectiveExperts, 1) + " <small>of " +
                   grouped(record(narrow).experts) + "</small>",
               "entropy " + fixed(health[narrow].entropy, 3) + inLayer(narrow));
-  out += tile("Busiest expert",
-              fixed(health[busy].maxOverMean, 2) + " <small>even shares</small>",
-              "expert " + std::to_string(expert) + inLayer(busy));
+  out +=
+      tile("Busiest expert",
+           fixed(health[busy].maxOverMean, 2) + " <small>even shares</small>",
+           "expert " + std::to_string(expert) + inLayer(busy));
   out += tile("Experts never chosen",
               grouped(dead) + " <small>of " + grouped(experts) + "</small>",
               dead ? share(dead, experts) + " of all experts"
@@ -270,10 +272,10 @@ void Page::tiles() {
   out += tile("Experts of a token",
               fixed(tokens ? static_cast<double>(assignments) / tokens : 0, 2),
               grouped(assignments) + " assignments");
-  out += tile("Tokens without an expert",
-              grouped(emptyTokens) + " <small>of " + grouped(tokens) +
-                  "</small>",
-              share(emptyTokens, tokens) + " of the tokens");
+  out +=
+      tile("Tokens without an expert",
+           grouped(emptyTokens) + " <small>of " + grouped(tokens) + "</small>",
+           share(emptyTokens, tokens) + " of the tokens");
   out += tile(emptySlotsName(use),
               grouped(emptySlots) + " <small>of " + grouped(slots) + "</small>",
               share(emptySlots, slots) + " of the slots");
@@ -281,10 +283,11 @@ void Page::tiles() {
 }
 
 void Page::heatMap() {
-  out += "<section aria-labelledby=\"load\">\n<h2 id=\"load\">Load of "
-         "experts</h2>\n<p class=\"note\">Tokens of each expert over the even "
-         "share of its layer; the scale is logarithmic. Point at a cell for its "
-         "numbers.</p>\n<div class=\"scroll\">\n";
+  out +=
+      "<section aria-labelledby=\"load\">\n<h2 id=\"load\">Load of "
+      "experts</h2>\n<p class=\"note\">Tokens of each expert over the even "
+      "share of its layer; the scale is logarithmic. Point at a cell for its "
+      "numbers.</p>\n<div class=\"scroll\">\n";
   out += drawHeatMap(report.records);
   out += "</div>\n<div class=\"legend scroll\">\n" + drawLegend() + "</div>\n";
   if (layers() <= mostBarCharts)
@@ -336,7 +339,8 @@ void Page::healthTable() {
   for (auto [name, meaning] : columns)
     out += std::string("<th scope=\"col\"><abbr title=\"") + meaning + "\">" +
            name + "</abbr></th>";
-  out += "<th scope=\"col\">" + emptySlotsName(use) + "</th></tr></thead>\n"
+  out += "<th scope=\"col\">" + emptySlotsName(use) +
+         "</th></tr></thead>\n"
          "<tbody>\n";
   for (size_t i = 0; i < layers(); ++i) {
     const RoutingHealth &h = health[i];
@@ -386,8 +390,9 @@ void Page::tokens() {
   }
   if (tokens)
     out += "<div class=\"scroll\">\n" +
-           drawHistogram(all, "Histogram of the number of experts of a token; "
-                              "the numbers are in the table below it",
+           drawHistogram(all,
+                         "Histogram of the number of experts of a token; "
+                         "the numbers are in the table below it",
                          /*isLarge=*/!isFixed) +
            "</div>\n";
   if (!isFixed && layers() > 1) {
@@ -427,15 +432,17 @@ void Page::help() {
                   "everything."},
       {"Effective experts", "e to the entropy: as many evenly used experts "
                             "would be as mixed."},
-      {"MaxVio", "How far the busiest expert is above the mean, in means. Where "
-                 "experts are on different devices, the others wait that "
-                 "long."},
+      {"MaxVio",
+       "How far the busiest expert is above the mean, in means. Where "
+       "experts are on different devices, the others wait that "
+       "long."},
       {"CV, Gini", "Spread of the load: standard deviation over mean, and the "
                    "Gini coefficient; 0 is even."},
-      {"Collapsed", "Effective experts below k + 0.1 (E &minus; k), k being the "
-                    "experts of a token; or one expert has more than half of "
-                    "all, with E at least 4 k. Said from 100 assignments for "
-                    "each expert on. The thresholds are this tool's."},
+      {"Collapsed",
+       "Effective experts below k + 0.1 (E &minus; k), k being the "
+       "experts of a token; or one expert has more than half of "
+       "all, with E at least 4 k. Said from 100 assignments for "
+       "each expert on. The thresholds are this tool's."},
       {"Dropped, unused", "An empty slot is a dropped assignment where the "
                           "policy fills all slots (a capacity limit). Where "
                           "tokens choose how many experts they go to, it is "
@@ -449,8 +456,8 @@ void Page::help() {
 
 std::string RoutingReport::html() const {
   Page page(*this);
-  std::string name = title.empty() ? "Routing report"
-                                   : title + " \xE2\x80\x93 routing report";
+  std::string name =
+      title.empty() ? "Routing report" : title + " \xE2\x80\x93 routing report";
   page.out = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
              "<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
              "content=\"width=device-width, initial-scale=1\">\n"
@@ -480,7 +487,8 @@ bool RoutingReport::write(const std::string &path, std::string &error) const {
   if (!file)
     return fail();
   std::string text = html();
-  bool isWritten = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  bool isWritten =
+      std::fwrite(text.data(), 1, text.size(), file) == text.size();
   if (std::fclose(file) != 0 || !isWritten)
     return fail();
   return true;

@@ -1,7 +1,7 @@
 //===- RoutingReport.h - Routings as a page to look at ---------*- C++ -*-===//
-// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
-// See LICENSE for license information.
-// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information. SPDX-License-Identifier:
+// Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
 // Collects the routings of layers, as the trace hook of the runtime shows them,
@@ -53,8 +53,8 @@ struct RoutingRecord {
 
 /// Numbers that say how evenly experts are used; see docs/routing-health.md.
 struct RoutingHealth {
-  double meanExperts = 0;     ///< Assignments of a token.
-  double entropy = 0;         ///< H / ln E.
+  double meanExperts = 0;      ///< Assignments of a token.
+  double entropy = 0;          ///< H / ln E.
   double effectiveExperts = 0; ///< exp(H).
   double maxOverMean = 0;
   double maxViolation = 0; ///< MaxVio: max / mean - 1.
