@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Writes the fixtures of this folder: layers in MLIR, inputs, expected values.
 
-Expected values come from an oracle in NumPy that is no part of this project:
+Expected values of layers come from an oracle in NumPy that is no part of this
+project, those of routers with data of their own from formulas below:
 
-    python3 gen_fixtures.py --oracle=PATH/reference.py [--seed=20240607]
+    python3 gen_fixtures.py [--oracle=PATH/reference.py] [--seed=20240607]
 
 The oracle has the functions route_topk, switch_route, combine, stacked_experts,
 ffn, shared_expert, permute, sigmoid and the dictionary PRESETS. The seed is
@@ -478,11 +479,394 @@ def write_activations(oracle, rng, seed):
     write_mlir("activations", [f"--inputs={file} --expect={file} --tolerance=1e-13"], text)
 
 
+# --------------------------------------------------------------------------
+# Routers with data of their own, capacity, similarity: no oracle but these
+# formulas
+# --------------------------------------------------------------------------
+
+ROUTER_SIZES = (0, 1, 5, 37)
+
+
+def best_first(scores):
+    """Places of each row from best to worst: NaN last, the first of equals."""
+    s = np.asarray(scores, np.float64)
+    nan = np.isnan(s)
+    place = np.broadcast_to(np.arange(s.shape[-1]), s.shape)
+    return np.lexsort((place, -np.where(nan, 0.0, s), nan), axis=-1)
+
+
+def row_softmax(z):
+    m = np.max(z, axis=-1, keepdims=True, initial=-np.inf)
+    e = np.exp(z - m)
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def taken(values, idx):
+    """values[t, idx[t, s]]; 0 in unused slots."""
+    v = np.take_along_axis(values, np.maximum(idx, 0), 1)
+    return np.where(idx >= 0, v, 0.0)
+
+
+def used_softmax(v, idx):
+    out = np.zeros_like(v)
+    for t in range(len(v)):
+        used = idx[t] >= 0
+        if used.any():
+            out[t, used] = row_softmax(v[t, used])
+    return out
+
+
+def token_k(z, k, most):
+    idx = best_first(z)[:, :most]
+    return np.where(np.arange(most) < k[:, None], idx, -1)
+
+
+def gshard(p, second, threshold=None, u=None, raw=False):
+    idx = best_first(p)[:, :2].copy()
+    pair = taken(p, idx)
+    g = pair / pair.sum(1, keepdims=True)
+    share = pair[:, 1] if raw else g[:, 1]
+    if second == "none":
+        keep = np.zeros(len(p), bool)
+    elif second == "threshold":
+        keep = g[:, 1] > threshold
+    elif second == "random":
+        keep = u < (2 * share if threshold is None else share / threshold)
+    else:
+        keep = np.ones(len(p), bool)
+    idx[~keep, 1] = -1
+    return idx, np.where(idx >= 0, g, 0.0)
+
+
+def sparse_mixer(z, eps):
+    idx = best_first(z)[:, :2]
+    w = np.zeros(idx.shape)
+    for t in range(len(z)):
+        for r in range(2):
+            m = z[t, idx[t, r]]
+            far = (m - z[t]) / np.maximum(np.abs(z[t]), m) > 2 * eps
+            if r == 1:
+                far[idx[t, 0]] = True
+            # The softmax over the others, at its largest.
+            w[t, r] = 1.0 / np.exp(z[t, ~far] - m).sum()
+    return idx, w
+
+
+def similarity(x, c, metric):
+    if metric == "l2":
+        return -np.square(x[:, None, :] - c[None, :, :]).sum(-1)
+    if metric == "cosine":
+        x = x / np.maximum(np.sqrt(np.square(x).sum(1, keepdims=True)), 1e-12)
+        c = c / np.maximum(np.sqrt(np.square(c).sum(1, keepdims=True)), 1e-12)
+    return x @ c.T
+
+
+def sinkhorn_plan(z, tolerance, iterations):
+    c = np.exp(z)
+    T, E = c.shape
+    d1 = np.ones(E)
+    for _ in range(iterations):
+        d0 = (1.0 / T) / (c @ d1 + 1e-8)
+        new = (1.0 / E) / (c.T @ d0 + 1e-8)
+        error = np.abs(d1 - new).mean()
+        d1 = new
+        if not error > tolerance:
+            break
+    return d1 * c * d0[:, None]
+
+
+def capacity(tokens, slots, experts, factor, rounding, minimum):
+    exact = tokens * slots * factor / experts
+    rounded = {"ceil": np.ceil, "floor": np.floor, "nearest": np.rint}[rounding](exact)
+    return max(minimum, int(rounded))
+
+
+def limited(idx, w, experts, by="position", size=None, priority=None, fixed=None,
+            factor=None, rounding="ceil", minimum=1):
+    idx, w = idx.copy(), w.copy()
+    T, K = idx.shape
+    size = size or max(T, 1)
+    for begin in range(0, T, size):
+        n = min(size, T - begin)
+        room = [fixed or capacity(n, K, experts, factor, rounding, minimum)] * experts
+        if by == "probability":
+            flat = best_first(w[begin:begin + n].reshape(1, -1))[0]
+            order = [(i // K, i % K) for i in flat]
+        else:
+            queue = range(n) if by == "position" else best_first(priority[None, begin:begin + n])[0]
+            order = [(t, s) for s in range(K) for t in queue]
+        for t, s in order:
+            e = idx[begin + t, s]
+            if e < 0:
+                continue
+            if room[e] > 0:
+                room[e] -= 1
+            else:
+                idx[begin + t, s], w[begin + t, s] = -1, 0.0
+    return idx, w
+
+
+def assignments(idx, experts):
+    """Offsets of the experts, and the token of each assignment."""
+    pairs = sorted((e, t) for t, row in enumerate(idx) for e in row if e >= 0)
+    counts = np.bincount([e for e, _ in pairs] or [0], minlength=experts)
+    counts = counts if pairs else np.zeros(experts, int)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return offsets.astype(np.int32), np.array([t for _, t in pairs], np.int32)
+
+
+class RouterFixture:
+    """One function of many routers over the same inputs."""
+
+    def __init__(self, name, arguments):
+        self.name, self.arguments = name, arguments  # (name, type)
+        self.body, self.results = "", []
+
+    def add(self, name, text, experts, slots):
+        """`text` defines %NAME, a routing."""
+        rt = f"!moe.routing<{experts} x {slots}>"
+        v = "%" + name
+        self.body += "\n  " + text.strip().replace("ROUTING", rt) + f"""
+  {v}_i = moe.routing.indices {v} : {rt} -> tensor<?x{slots}xi32>
+  {v}_w = moe.routing.weights {v} : {rt} -> tensor<?x{slots}xf64>
+  {v}_o = moe.routing.offsets {v} : {rt} -> tensor<{experts + 1}xi32>
+  {v}_t = moe.routing.tokens {v} : {rt} -> tensor<?xi32>"""
+        self.results += [(f"{v}_i", f"tensor<?x{slots}xi32>", name + ".idx"),
+                         (f"{v}_w", f"tensor<?x{slots}xf64>", name + ".w"),
+                         (f"{v}_o", f"tensor<{experts + 1}xi32>", name + ".offsets"),
+                         (f"{v}_t", "tensor<?xi32>", name + ".tokens")]
+
+    def add_tensor(self, name, text, kind):
+        self.body += "\n  " + text.strip()
+        self.results.append(("%" + name, kind, name))
+
+    def write(self, files, seed, tolerance="1e-12"):
+        """`files`: name -> (inputs, expected)."""
+        def named(kind, name):
+            dims = ', moe.dims = ["T"]' if kind.startswith("tensor<?") and "tokens" not in name else ""
+            return f'{{moe.name = "{name}"{dims}}}'
+        args = ",\n    ".join(f"%{n}: {k} {named(k, n)}" for n, k in self.arguments)
+        results = ", ".join(f'{k} {{moe.name = "{n}"}}' for _, k, n in self.results)
+        text = (f"func.func @route(\n    {args})\n    -> ({results}) {{{self.body}\n"
+                f"  return {', '.join(v for v, _, _ in self.results)} : "
+                f"{', '.join(k for _, k, _ in self.results)}\n}}")
+        runs = []
+        for suffix, (inputs, expected) in files.items():
+            full = f"{self.name}-{suffix}"
+            save(full, {**inputs, **expected}, seed)
+            file = f"%S/Inputs/{full}.safetensors"
+            runs.append(f"--inputs={file} --expect={file} --tolerance={tolerance}")
+        write_mlir(self.name, runs, text)
+
+
+def routed(name, idx, w, experts):
+    offsets, tokens = assignments(idx, experts)
+    return {name + ".idx": idx.astype(np.int32), name + ".w": np.asarray(w, np.float64),
+            name + ".offsets": offsets, name + ".tokens": tokens}
+
+
+def write_token_routers(rng, seed):
+    E = 6
+    cases = {f"t{t}": rng.standard_normal((t, E)) * 2 for t in ROUTER_SIZES}
+    cases["adversarial"] = adversarial_scores(rng)
+
+    # A number of experts for each token.
+    f = RouterFixture("token-k", [("z", f"tensor<?x{E}xf64>"), ("k", "tensor<?xi32>")])
+    f.add("plain", f"%plain = moe.router #moe.token_k<4> select(%z) weigh(%z)"
+          f" using(%k : tensor<?xi32>) : tensor<?x{E}xf64> -> ROUTING", E, 4)
+    f.add("softmax", f"%softmax = moe.router #moe.token_k<4> select(%z) weigh(%z)"
+          f" using(%k : tensor<?xi32>) weighing [#moe.softmax] : tensor<?x{E}xf64> -> ROUTING", E, 4)
+    f.add("all", f"%all = moe.router #moe.token_k<6> select(%z)"
+          f" using(%k : tensor<?xi32>) : tensor<?x{E}xf64> -> ROUTING", E, 6)
+    files = {}
+    for suffix, z in cases.items():
+        k = rng.integers(-2, E + 3, len(z)).astype(np.int32)
+        k[:2] = [0, 2**31 - 1][:len(k)]
+        four, six = token_k(z, k, 4), token_k(z, k, 6)
+        v = taken(z, four)
+        soft = used_softmax(v, four)
+        # A +inf among the chosen makes all of them NaN.
+        soft[(v == np.inf).any(1)[:, None] & (four >= 0)] = np.nan
+        files[suffix] = ({"z": z, "k": k}, {
+            **routed("plain", four, v, E), **routed("softmax", four, soft, E),
+            **routed("all", six, np.where(six >= 0, 1.0, 0.0), E)})
+    f.write(files, seed)
+
+    # The best two, the second on a condition.
+    f = RouterFixture("gshard", [("p", f"tensor<?x{E}xf64>"), ("u", "tensor<?xf32>")])
+    forms = [("all", "second = all", dict(second="all")),
+             ("none", "second = none", dict(second="none")),
+             ("threshold", "second = threshold, threshold = 0.3", dict(second="threshold", threshold=0.3)),
+             ("random", "second = random", dict(second="random")),
+             ("mesh", "second = random, threshold = 0.2", dict(second="random", threshold=0.2)),
+             ("nllb", "second = random, raw = true", dict(second="random", raw=True))]
+    for name, text, how in forms:
+        using = " using(%u : tensor<?xf32>)" if how["second"] == "random" else ""
+        f.add(name, f"%{name} = moe.router #moe.gshard<{text}> select(%p){using}"
+              f" : tensor<?x{E}xf64> -> ROUTING", E, 2)
+    files = {}
+    for suffix, z in cases.items():
+        p = z if suffix == "adversarial" else row_softmax(z)
+        u = rng.random(len(z)).astype(np.float32)
+        expected = {}
+        for name, _, how in forms:
+            u64 = u.astype(np.float64) if how["second"] == "random" else None
+            expected.update(routed(name, *gshard(p, u=u64, **how), E))
+        files[suffix] = ({"p": p, "u": u}, expected)
+    f.write(files, seed)
+
+    # Two rounds against near rivals.
+    f = RouterFixture("sparse-mixer", [("z", f"tensor<?x{E}xf64>")])
+    widths = [("phi", "0.01", 0.01), ("wide", "0.25", 0.25), ("zero", "0.0", 0.0)]
+    for name, text, _ in widths:
+        f.add(name, f"%{name} = moe.router #moe.sparse_mixer<eps = {text}> select(%z)"
+              f" : tensor<?x{E}xf64> -> ROUTING", E, 2)
+    files = {}
+    for suffix, z in cases.items():
+        expected = {}
+        for name, _, eps in widths:
+            expected.update(routed(name, *sparse_mixer(z, eps), E))
+        files[suffix] = ({"z": z}, expected)
+    f.write(files, seed)
+
+    # Experts by token id.
+    V, K = 11, 3
+    f = RouterFixture("hash", [("v", f"tensor<?x{E}xf64>"), ("ids", "tensor<?xi32>"),
+                               ("table", f"tensor<{V}x{K}xi32>")])
+    f.add("ones", f"%ones = moe.router #moe.hash<table, {K}> weigh(%v)"
+          f" using(%ids, %table : tensor<?xi32>, tensor<{V}x{K}xi32>) : tensor<?x{E}xf64> -> ROUTING", E, K)
+    f.add("v4", f"%v4 = moe.router #moe.hash<table, {K}> weigh(%v)"
+          f" using(%ids, %table : tensor<?xi32>, tensor<{V}x{K}xi32>)"
+          f" weighing [#moe.normalize<sum, eps = 1.0e-20>, #moe.scale<1.5>]"
+          f" : tensor<?x{E}xf64> -> ROUTING", E, K)
+    f.add("mod", f"%mod = moe.router #moe.hash<mod, 1> weigh(%v) using(%ids : tensor<?xi32>)"
+          f" : tensor<?x{E}xf64> -> ROUTING", E, 1)
+    files = {}
+    for t in ROUTER_SIZES:
+        v = rng.random((t, E)) + 0.1
+        ids = rng.integers(0, V, t).astype(np.int32)
+        table = np.stack([rng.permutation(E)[:K] for _ in range(V)]).astype(np.int32)
+        idx = table[ids].reshape(t, K)
+        w = taken(v, idx)
+        mod = (ids % E)[:, None]
+        files[f"t{t}"] = ({"v": v, "ids": ids, "table": table}, {
+            **routed("ones", idx, w, E),
+            **routed("v4", idx, 1.5 * w / (w.sum(1, keepdims=True) + 1e-20), E),
+            **routed("mod", mod, taken(v, mod), E)})
+    f.write(files, seed)
+
+    # The most similar centroids.
+    E, D = 5, 4
+    f = RouterFixture("nearest-centroid", [("x", f"tensor<?x{D}xf64>"), ("c", f"tensor<{E}x{D}xf64>")])
+    for metric in ("cosine", "dot", "l2"):
+        f.add_tensor(f"s_{metric}", f"%s_{metric} = moe.similarity %x, %c metric({metric})"
+                     f" : tensor<?x{D}xf64>, tensor<{E}x{D}xf64> -> tensor<?x{E}xf64>", f"tensor<?x{E}xf64>")
+        f.add(metric, f"%{metric} = moe.router #moe.nearest_centroid<2> select(%s_{metric})"
+              f" : tensor<?x{E}xf64> -> ROUTING", E, 2)
+        f.add(metric + "_soft", f"%{metric}_soft = moe.router"
+              f" #moe.nearest_centroid<3, temperature = 0.5> select(%s_{metric})"
+              f" : tensor<?x{E}xf64> -> ROUTING", E, 3)
+    files = {}
+    for t in ROUTER_SIZES:
+        x, c = rng.standard_normal((t, D)), rng.standard_normal((E, D))
+        x[3:4] = 0.0
+        c[2] = 0.0
+        expected = {}
+        for metric in ("cosine", "dot", "l2"):
+            s = similarity(x, c, metric)
+            two, three = best_first(s)[:, :2], best_first(s)[:, :3]
+            expected["s_" + metric] = s
+            expected.update(routed(metric, two, np.full(two.shape, 0.5), E))
+            expected.update(routed(metric + "_soft", three, row_softmax(taken(s, three) / 0.5), E))
+        files[f"t{t}"] = ({"x": x, "c": c}, expected)
+    f.write(files, seed)
+
+    # Balanced plans.
+    E = 6
+    f = RouterFixture("sinkhorn", [("z", f"tensor<?x{E}xf64>"), ("v", f"tensor<?x{E}xf64>")])
+    plans = [("megatron", 1, "1.0e-4", 1e-4, 1000), ("two", 2, "1.0e-4", 1e-4, 1000),
+             ("early", 2, "0.0", 0.0, 3)]
+    for name, k, text, _, iterations in plans:
+        f.add(name, f"%{name} = moe.router #moe.sinkhorn<{k}, tolerance = {text},"
+              f" iterations = {iterations}> select(%z) weigh(%v) : tensor<?x{E}xf64> -> ROUTING", E, k)
+    files = {}
+    for suffix, z in cases.items():
+        if suffix == "adversarial":
+            # All of it would be NaN; of finite rows, ties and zeros.
+            z = z[[0, 1, 7, 9, 10, 11, 12]]
+        v, expected = rng.random((len(z), E)), {}
+        for name, k, _, tolerance, iterations in plans:
+            plan = sinkhorn_plan(z, tolerance, iterations) if len(z) else z
+            idx = best_first(plan)[:, :k]
+            expected.update(routed(name, idx, taken(v, idx), E))
+        files[suffix] = ({"z": z, "v": v}, expected)
+    z = cases["t5"].copy()
+    z[1, 2] = np.nan
+    idx = np.tile([0, 1], (5, 1))
+    v = rng.random((5, E))
+    files["nan"] = ({"z": z, "v": v}, {
+        **routed("megatron", idx[:, :1], taken(v, idx[:, :1]), E),
+        **routed("two", idx, taken(v, idx), E), **routed("early", idx, taken(v, idx), E)})
+    f.write(files, seed)
+
+    # Limited experts.
+    E, K = 4, 2
+    f = RouterFixture("capacity", [("idx", f"tensor<?x{K}xi32>"), ("w", f"tensor<?x{K}xf64>"),
+                                   ("pr", "tensor<?xf32>")])
+    forms = [("switch", "factor 1.25", dict(factor=1.25)),
+             ("floor", "factor 0.7 rounding floor", dict(factor=0.7, rounding="floor")),
+             ("nearest", "factor 0.5 rounding nearest minimum 2",
+              dict(factor=0.5, rounding="nearest", minimum=2)),
+             ("groups", "factor 0.75 group_size 4", dict(factor=0.75, size=4)),
+             ("fixed", "capacity 2 group_size 5", dict(fixed=2, size=5)),
+             ("priority", "factor 0.5 by batch_priority(%pr : tensor<?xf32>)",
+              dict(factor=0.5, by="batch_priority")),
+             ("priority_groups", "capacity 1 group_size 3 by batch_priority(%pr : tensor<?xf32>)",
+              dict(fixed=1, size=3, by="batch_priority")),
+             ("probability", "factor 0.5 by probability", dict(factor=0.5, by="probability")),
+             ("probability_groups", "capacity 2 group_size 7 by probability",
+              dict(fixed=2, size=7, by="probability"))]
+    make = (f"%r = moe.routing.make %idx, %w : tensor<?x{K}xi32>, tensor<?x{K}xf64>"
+            f" -> !moe.routing<{E} x {K}>\n  ")
+    for i, (name, text, _) in enumerate(forms):
+        f.add(name, (make if i == 0 else "") + f"%{name} = moe.routing.limit %r {text} : ROUTING", E, K)
+    f.add("again", "%again = moe.routing.reweigh %switch"
+          " weighing [#moe.normalize<clamp, min = 1.1920928955078125e-07>] : ROUTING", E, K)
+    files = {}
+    for t in ROUTER_SIZES + (-12,):
+        t, special = abs(t), t < 0
+        idx = np.stack([rng.permutation(E)[:K] for _ in range(t)]).reshape(t, K) if t else np.zeros((0, K), int)
+        idx = np.where(rng.random((t, K)) < 0.15, -1, idx)
+        w = rng.random((t, K))
+        pr = rng.random(t).astype(np.float32)
+        if special:
+            # Everything to one expert; ties, zeros, infinities and NaN.
+            idx = np.tile([1, -1], (t, 1))
+            w[:, 0] = [1, np.nan, 1, -np.inf, 0, -0.0, 2, 2, np.inf, np.nan, 1e-310, 1]
+            pr = np.array([1, 1, np.nan, -np.inf, 0, -0.0, 3, 3, np.inf, np.nan, 1e-40, 1], np.float32)
+        w = np.where(idx >= 0, w, 0.0)
+        expected = {}
+        for name, _, how in forms:
+            expected.update(routed(name, *limited(idx, w, E, priority=pr.astype(np.float64), **how), E))
+        kept, kw = limited(idx, w, E, factor=1.25)
+        total = np.where(kept >= 0, kw, 0.0).sum(1, keepdims=True)
+        # The larger of NaN and a number is NaN.
+        expected.update(routed("again", kept, np.where(kept >= 0, kw / np.maximum(total, 2.0**-23), 0.0), E))
+        files["special" if special else f"t{t}"] = ({"idx": idx.astype(np.int32), "w": w, "pr": pr}, expected)
+    f.write(files, seed)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--oracle", required=True, help="the NumPy oracle, a Python file")
+    parser.add_argument("--oracle", help="the NumPy oracle, a Python file; without it "
+                        "only the fixtures with formulas of their own are written")
     parser.add_argument("--seed", type=int, default=20240607)
     options = parser.parse_args()
+    os.makedirs(os.path.join(HERE, "Inputs"), exist_ok=True)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        write_token_routers(np.random.default_rng(options.seed + 1), options.seed + 1)
+    if not options.oracle:
+        return
     spec = importlib.util.spec_from_file_location("oracle", options.oracle)
     oracle = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(oracle)
