@@ -240,15 +240,16 @@ std::string report::drawExpertBars(const RoutingRecord &record) {
 }
 
 std::string report::drawHistogram(const std::vector<int64_t> &tokensWith,
+                                  const std::vector<int64_t> &alike,
                                   const std::string &label, bool isLarge) {
   // Only what occurs, with a column of rest on each side; many columns are
   // joined.
-  int64_t size = tokensWith.size(), first = 0, last = size - 1, tokens = 0;
+  int64_t size = alike.size(), first = 0, last = size - 1, tokens = 0;
   for (int64_t count : tokensWith)
     tokens += count;
-  while (first < last && tokensWith[first] == 0)
+  while (first < last && alike[first] == 0)
     ++first;
-  while (last > first && tokensWith[last] == 0)
+  while (last > first && alike[last] == 0)
     --last;
   if (size <= 13) {
     first = 0;
@@ -260,7 +261,8 @@ std::string report::drawHistogram(const std::vector<int64_t> &tokensWith,
   int64_t most = isLarge ? 48 : 24;
   int64_t perBin = (last - first + most) / most;
   std::vector<int64_t> bins((last - first) / perBin + 1, 0);
-  for (int64_t k = first; k <= last; ++k)
+  int64_t end = std::min<int64_t>(last + 1, tokensWith.size());
+  for (int64_t k = first; k < end; ++k)
     bins[(k - first) / perBin] += tokensWith[k];
   int64_t largest = 1;
   for (int64_t bin : bins)
@@ -294,7 +296,7 @@ std::string report::drawHistogram(const std::vector<int64_t> &tokensWith,
                  (range == "1" ? " expert" : " experts")) +
            "</rect>";
     if (hasNumbers && bins[i])
-      out += text("axis mid", middle, base - height - 5, share);
+      out += text("axis mid", middle, base - height - 5, escape(share));
     if (i % step == 0)
       out += text("axis mid", middle, base + 14, std::to_string(from));
   }

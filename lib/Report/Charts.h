@@ -34,9 +34,11 @@ std::string drawLegend();
 /// One bar for each expert of a layer, and the even share.
 std::string drawExpertBars(const RoutingRecord &record);
 
-/// Tokens by their number of experts. `label` is what the drawing is called
+/// Tokens by their number of experts; charts to be compared have the axis of
+/// the numbers that occur in `alike`. `label` is what the drawing is called
 /// where it cannot be seen.
 std::string drawHistogram(const std::vector<int64_t> &tokensWith,
+                          const std::vector<int64_t> &alike,
                           const std::string &label, bool isLarge);
 
 } // namespace moe::report

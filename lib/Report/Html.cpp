@@ -103,6 +103,8 @@ std::string report::counted(int64_t count, const std::string &noun) {
 
 std::string report::percent(double share) {
   double value = 100.0 * share;
-  int digits = value != 0.0 && value < 10.0 ? (value < 0.1 ? 3 : 1) : 0;
+  if (value > 0.0 && value < 0.1)
+    return "<0.1\xE2\x80\xAF%";
+  int digits = value > 0.0 && value < 10.0 ? 1 : 0;
   return fixed(value, digits) + "\xE2\x80\xAF%";
 }

@@ -247,7 +247,7 @@ void Page::tiles() {
       use = RoutingRecord::Slots::Unknown;
   }
   auto share = [](int64_t part, int64_t all) {
-    return all ? percent(static_cast<double>(part) / all) : percent(0);
+    return escape(percent(all ? static_cast<double>(part) / all : 0.0));
   };
   auto inLayer = [&](size_t i) {
     return layers() == 1 ? std::string() : " in " + escape(record(i).layer);
@@ -390,7 +390,7 @@ void Page::tokens() {
   }
   if (tokens)
     out += "<div class=\"scroll\">\n" +
-           drawHistogram(all,
+           drawHistogram(all, all,
                          "Histogram of the number of experts of a token; "
                          "the numbers are in the table below it",
                          /*isLarge=*/!isFixed) +
@@ -401,7 +401,7 @@ void Page::tokens() {
       out += "<figure><figcaption title=\"" + escape(record(i).layer) + "\">" +
              escape(record(i).layer) + " <span>mean " +
              fixed(health[i].meanExperts, 2) + "</span></figcaption>" +
-             drawHistogram(record(i).tokensWith,
+             drawHistogram(record(i).tokensWith, all,
                            record(i).layer + ": experts of a token", false) +
              "</figure>\n";
     out += "</div>\n";

@@ -49,7 +49,7 @@ margin:0 0 18px}
 .verdict.bad{background:var(--badcard)}
 .verdict.unsure{background:var(--unsurecard)}
 .verdict.good{background:var(--goodcard)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(250px,1fr));
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));
 gap:12px;margin:0 0 18px}
 .tile,section{background:var(--card);border:1px solid var(--line);
 border-radius:8px}
@@ -77,12 +77,13 @@ svg rect:hover{stroke:var(--ink);stroke-width:1.2}
 table#health{width:100%}
 table{border-collapse:collapse;font-size:13px;
 font-variant-numeric:tabular-nums}
-th,td{padding:5px 11px;text-align:right;border-bottom:1px solid var(--line);
+th,td{padding:5px 9px;text-align:right;border-bottom:1px solid var(--line);
 white-space:nowrap}
 thead th{color:var(--soft);font-weight:600;vertical-align:bottom;
 white-space:normal;min-width:58px}
 tbody th{font-weight:600}
 th:first-child,td.words{text-align:left}
+td.words{white-space:normal;min-width:130px}
 th.words{text-align:left}
 tbody tr:last-child>*{border-bottom:0}
 tbody tr:hover>*{background:color-mix(in srgb,var(--accent) 9%,transparent)}
