@@ -37,6 +37,9 @@ struct RoutingPoint {
   /// `indices`, `weights` and `counts` with the number of the router.
   std::string indices, weights, counts;
   RankedTensorType indicesType, weightsType;
+  /// The name of the number of tokens; null if it is static.
+  StringAttr tokens;
+
   /// Name and dims of an argument or result with a row for each token.
   DictionaryAttr describe(OpBuilder &b, StringRef name) const {
     SmallVector<NamedAttribute> attrs = {
@@ -45,8 +48,6 @@ struct RoutingPoint {
       attrs.push_back(b.getNamedAttr("moe.dims", b.getArrayAttr({tokens})));
     return b.getDictionaryAttr(attrs);
   }
-  /// The name of the number of tokens; null if it is static.
-  StringAttr tokens;
 };
 
 } // namespace
