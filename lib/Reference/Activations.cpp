@@ -68,8 +68,12 @@ void attachActivationModels(MLIRContext *context) {
 void registerReferenceModels(DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, MoeDialect *) {
     attachRouterModels(context);
+    attachRaggedRouterModels(context);
+    attachSinkhornModel(context);
+    attachTokenRouterModels(context);
     attachWeighingModels(context);
     attachActivationModels(context);
+    attachBalanceModels(context);
   });
 }
 

@@ -18,8 +18,12 @@ class MLIRContext;
 namespace moe::reference {
 
 void attachRouterModels(mlir::MLIRContext *context);
+void attachRaggedRouterModels(mlir::MLIRContext *context);
+void attachSinkhornModel(mlir::MLIRContext *context);
+void attachTokenRouterModels(mlir::MLIRContext *context);
 void attachWeighingModels(mlir::MLIRContext *context);
 void attachActivationModels(mlir::MLIRContext *context);
+void attachBalanceModels(mlir::MLIRContext *context);
 
 } // namespace moe::reference
 

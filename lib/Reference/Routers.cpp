@@ -4,7 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// The reference model of each selection policy of `moe`.
+// The reference models of #moe.top_k and #moe.group_top_k.
 //
 //===----------------------------------------------------------------------===//
 
@@ -30,6 +30,12 @@ struct TopKModel
     selectTopK(scores, k, slots);
     return success();
   }
+  void choiceGaps(Attribute attribute, const PolicyInputs &inputs,
+                  MutableArrayRef<double> gaps) const {
+    int64_t k = cast<TopKAttr>(attribute).getK();
+    for (auto [t, gap] : enumerate(gaps))
+      gap = gapAfter(inputs.row(t), k);
+  }
 };
 
 struct GroupTopKModel
@@ -47,6 +53,16 @@ struct GroupTopKModel
     selectGroupTopK(scores, policy.getK(), policy.getGroups(), policy.getKeep(),
                     isTop2 ? GroupScore::Top2 : GroupScore::Max, slots);
     return success();
+  }
+  void choiceGaps(Attribute attribute, const PolicyInputs &inputs,
+                  MutableArrayRef<double> gaps) const {
+    auto policy = cast<GroupTopKAttr>(attribute);
+    GroupScore groupScore = policy.getReduce() == GroupReduce::Top2
+                                ? GroupScore::Top2
+                                : GroupScore::Max;
+    for (auto [t, gap] : enumerate(gaps))
+      gap = groupTopKGap(inputs.row(t), policy.getK(), policy.getGroups(),
+                         policy.getKeep(), groupScore);
   }
 };
 

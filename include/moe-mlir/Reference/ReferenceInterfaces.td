@@ -24,10 +24,46 @@ def ReferencePolicyAttrInterface
   let methods = [
     InterfaceMethod<[{
       Chooses experts for one token from its scores, one for each expert, and
-      appends one entry for each slot, best first; -1 marks an unused slot.
+      appends one entry for each slot, best first; -1 marks an unused slot. What
+      a policy implements that needs no more than that.
     }], "::llvm::LogicalResult", "select",
     (ins "::llvm::ArrayRef<double>":$scores,
-         "::llvm::SmallVectorImpl<int32_t> &":$slots)>
+         "::llvm::SmallVectorImpl<int32_t> &":$slots),
+    /*methodBody=*/"", /*defaultImplementation=*/[{
+      return ::llvm::failure();
+    }]>,
+    InterfaceMethod<[{
+      Chooses experts for all tokens; calls `select` for each unless the policy
+      implements it.
+    }], "::llvm::LogicalResult", "selectAll",
+    (ins "const ::moe::reference::PolicyInputs &":$inputs,
+         "::moe::reference::PolicyChoice &":$choice),
+    /*methodBody=*/"", /*defaultImplementation=*/[{
+      // Through the interface: an attached model is no member of the attribute.
+      auto policy = ::llvm::cast<::moe::reference::ReferencePolicyAttrInterface>(
+          ::mlir::Attribute($_attr));
+      for (int64_t t = 0; t < inputs.tokens; ++t) {
+        ::llvm::SmallVector<int32_t> slots;
+        if (::llvm::failed(policy.select(inputs.row(t), slots)) ||
+            static_cast<int64_t>(slots.size()) != inputs.slots) {
+          choice.error = "selection failed for token " + std::to_string(t);
+          return ::llvm::failure();
+        }
+        std::copy(slots.begin(), slots.end(),
+                  choice.experts.begin() + t * inputs.slots);
+      }
+      return ::llvm::success();
+    }]>,
+    InterfaceMethod<[{
+      How far each token is from another choice: the smallest difference between
+      two numbers that the choice depends on (a chosen and an unchosen score, a
+      score and its threshold). Below the rounding error of f32 a kernel may
+      choose otherwise and be right. `gaps` has an entry for each token, filled
+      with infinity: what stays for policies that rounding does not change.
+    }], "void", "choiceGaps",
+    (ins "const ::moe::reference::PolicyInputs &":$inputs,
+         "::llvm::MutableArrayRef<double>":$gaps),
+    /*methodBody=*/"", /*defaultImplementation=*/"return;">
   ];
 }
 
