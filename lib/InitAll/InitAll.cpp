@@ -12,6 +12,7 @@
 #include "moe-mlir/InitAll.h"
 
 #include "moe-mlir/Conversion/LinalgToVector/Passes.h"
+#include "moe-mlir/Conversion/MoeToMoek/BatchPolicyInterface.h"
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
 #include "moe-mlir/Conversion/MoekToVector/Passes.h"
 #include "moe-mlir/Lowering/Passes.h"
@@ -26,6 +27,7 @@
 void moe::registerAllDialects(mlir::DialectRegistry &registry) {
   registry.insert<moe::MoeDialect, moek::MoekDialect>();
   moek::registerBufferizableModels(registry);
+  registerBatchPolicyLowerings(registry);
 }
 
 void moe::registerAllPasses() {
