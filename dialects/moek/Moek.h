@@ -39,6 +39,9 @@ inline constexpr llvm::StringLiteral kTargetAttrName = "moek.target";
 /// of the first-level cache.
 int64_t getPaddedRowLength(int64_t k, mlir::Type element);
 
+/// The most rows of a register tile that does not spill.
+int64_t getMaxTileRows(Inner inner, int64_t lanes);
+
 /// Lets one-shot bufferization place the ops of this dialect.
 void registerBufferizableModels(mlir::DialectRegistry &registry);
 

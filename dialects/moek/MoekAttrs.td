@@ -19,7 +19,8 @@ class Moek_Attr<string name, string attrMnemonic>
 def Moek_Inner : I32EnumAttr<"Inner", "how a micro-kernel multiplies", [
     I32EnumAttrCase<"Fma", 0, "fma">,
     I32EnumAttrCase<"Widen", 1, "widen">,
-    I32EnumAttrCase<"DotBF16", 2, "dot_bf16">]> {
+    I32EnumAttrCase<"DotBF16", 2, "dot_bf16">,
+    I32EnumAttrCase<"MmlaBF16", 3, "mmla_bf16">]> {
   let cppNamespace = "::moek";
   let genSpecializedAttr = 0;
 }
@@ -85,7 +86,8 @@ def Moek_PanelsAttr : Moek_Attr<"Panels", "panels"> {
   let summary = "The packed layout of expert weights";
   let description = [{
     `[N, K]` weights become panels of `columns` output columns, K-major, `k_block`
-    consecutive k of a column side by side (2 for pairs of bf16). With
+    consecutive k of a column side by side (2 for pairs of bf16, 4 for bf16 that
+    `mmla_bf16` multiplies). With
     `interleave = c`, a panel holds `c` columns of the first matrix and then the
     same `c` columns of the second (gate and up), so that an epilogue finds both
     in registers.
@@ -104,8 +106,8 @@ def Moek_ScheduleAttr : Moek_Attr<"Schedule", "schedule"> {
   let description = [{
     | parameter | unit | meaning |
     |---|---|---|
-    | `inner` | | `fma` (f32 weights), `widen` (bf16 weights widened to f32), `dot_bf16` |
-    | `lanes` | f32 | width of a vector register |
+    | `inner` | | `fma` (f32 weights), `widen` (bf16 weights widened to f32), `dot_bf16`, `mmla_bf16` |
+    | `lanes` | f32 | width of a vector register; 4 is NEON, 8 AVX2, 16 AVX-512 |
     | `rows` | rows | largest register tile; there is one exact kernel for each count up to it |
     | `block_rows` | rows | rows whose accumulators are parked between chunks of k |
     | `chunk` | bytes | panel bytes per chunk of k when several tiles share it |
@@ -113,17 +115,19 @@ def Moek_ScheduleAttr : Moek_Attr<"Schedule", "schedule"> {
     | `stream_rows` | rows | up to here the panel is prefetched `stream_ahead` bytes ahead |
     | `stream_ahead` | bytes | 0 leaves it to the hardware prefetcher |
     | `tile_ahead` | bytes | prefetch distance of a single tile with more rows |
+    | `scalable` | | SVE of any vector length instead of NEON |
   }];
   let parameters = (ins EnumParameter<Moek_Inner>:$inner, "int64_t":$lanes,
                         "int64_t":$rows, "int64_t":$block_rows,
                         "int64_t":$chunk, "int64_t":$run,
                         "int64_t":$stream_rows, "int64_t":$stream_ahead,
-                        "int64_t":$tile_ahead);
+                        "int64_t":$tile_ahead,
+                        DefaultValuedParameter<"bool", "false">:$scalable);
   let assemblyFormat = [{
     `<` $inner `,` `lanes` `=` $lanes `,` `rows` `=` $rows `,` `block_rows` `=`
     $block_rows `,` `chunk` `=` $chunk `,` `run` `=` $run `,` `stream_rows` `=`
     $stream_rows `,` `stream_ahead` `=` $stream_ahead `,` `tile_ahead` `=`
-    $tile_ahead `>`
+    $tile_ahead (`,` `scalable` `=` $scalable^)? `>`
   }];
   let genVerifyDecl = 1;
 }

@@ -57,8 +57,8 @@ LogicalResult PanelsAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   if (columns <= 0 || columns % 16 != 0)
     return emitError() << "columns must be a positive multiple of 16, got "
                        << columns;
-  if (kBlock != 1 && kBlock != 2)
-    return emitError() << "k_block must be 1 or 2, got " << kBlock;
+  if (kBlock != 1 && kBlock != 2 && kBlock != 4)
+    return emitError() << "k_block must be 1, 2 or 4, got " << kBlock;
   if (interleave != 0 && interleave * 2 != columns)
     return emitError() << "interleave must be 0 or half of the columns ("
                        << columns / 2 << "), got " << interleave;
@@ -69,21 +69,21 @@ LogicalResult
 ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, Inner inner,
                      int64_t lanes, int64_t rows, int64_t blockRows,
                      int64_t chunk, int64_t run, int64_t streamRows,
-                     int64_t streamAhead, int64_t tileAhead) {
+                     int64_t streamAhead, int64_t tileAhead, bool scalable) {
   if (lanes != 4 && lanes != 8 && lanes != 16)
     return emitError() << "lanes must be 4, 8 or 16, got " << lanes;
   if (inner == Inner::DotBF16 && lanes != 16)
     return emitError() << "dot_bf16 needs 16 lanes, got " << lanes;
-  // One accumulator more than the registers hold spills in the innermost loop.
-  // AVX2 is the one with 16.
-  int64_t registers = lanes == 8 ? 16 : 32;
-  // Widening holds the raw pairs and the mask besides.
-  int64_t limit = (registers - 4) / 2 -
-                  (inner != Inner::Widen ? 0 : lanes == 8 ? 1 : 2);
+  if (inner == Inner::MmlaBF16 && (lanes != 4 || scalable))
+    return emitError() << "mmla_bf16 needs 4 lanes and is not scalable";
+  if (scalable && lanes != 4)
+    return emitError() << "scalable needs 4 lanes, got " << lanes;
+  int64_t limit = getMaxTileRows(inner, lanes);
   if (rows < 1 || rows > limit)
-    return emitError() << "a tile of " << rows << " rows by 2 vectors does not "
-                       << "fit the registers; rows must be from 1 to " << limit
-                       << " for this inner kernel and width";
+    return emitError() << "a tile of " << rows
+                       << " rows does not fit the registers; rows must be from "
+                          "1 to "
+                       << limit << " for this inner kernel and width";
   if (blockRows < rows)
     return emitError() << "block_rows (" << blockRows
                        << ") must be at least rows (" << rows << ")";
@@ -99,6 +99,16 @@ ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, Inner inner,
   if (streamRows < 0 || streamAhead < 0 || tileAhead < 0)
     return emitError() << "prefetch rows and distances cannot be negative";
   return success();
+}
+
+int64_t moek::getMaxTileRows(Inner inner, int64_t lanes) {
+  // What was found not to spill; see docs/performance.md.
+  if (lanes == 4)
+    return inner == Inner::MmlaBF16 ? 6 : 10;
+  // Two vectors a row besides two of weights, a broadcast, and one register to
+  // breathe; widening holds the raw pairs and the mask besides.
+  bool widen = inner == Inner::Widen;
+  return lanes == 16 ? widen ? 12 : 14 : widen ? 5 : 6;
 }
 
 int64_t moek::getPaddedRowLength(int64_t k, Type element) {

@@ -118,7 +118,7 @@ LogicalResult PackOp::verify() {
   }
   int64_t perPanel = paired ? layout.getInterleave() : layout.getColumns();
   int64_t panels = (n + perPanel - 1) / perPanel;
-  int64_t step = 8 * layout.getKBlock();
+  int64_t step = std::min<int64_t>(16, 8 * layout.getKBlock());
   int64_t kPadded = (k + step - 1) / step * step;
   SmallVector<int64_t> want{experts, panels, kPadded / layout.getKBlock(),
                             layout.getColumns(), layout.getKBlock()};
@@ -297,8 +297,11 @@ LogicalResult GroupedMatmulOp::verify() {
            << rhs;
   int64_t experts = rhs.getDimSize(0);
   int64_t perPanel = parts == 2 ? 16 : 32;
-  int64_t kBlock = rhs.getElementType().isBF16() ? 2 : 1;
-  int64_t kPadded = (k + 8 * kBlock - 1) / (8 * kBlock) * (8 * kBlock);
+  bool halves = rhs.getElementType().isBF16();
+  // Blocks of 1024 bytes: 8 steps of one f32 or a pair of bf16, or 4 steps of
+  // four bf16.
+  int64_t kBlock = !halves ? 1 : rhs.getDimSize(4) == 4 ? 4 : 2;
+  int64_t kPadded = llvm::alignTo(k, halves ? 16 : 8);
   SmallVector<int64_t> want{experts, (n + perPanel - 1) / perPanel,
                             kPadded / kBlock, 32, kBlock};
   if (rhs.getShape() != ArrayRef<int64_t>(want))
@@ -374,11 +377,15 @@ LogicalResult GroupedMatmulOp::verify() {
   }
   if (getSchedule()) {
     Inner inner = getSchedule()->getInner();
-    if ((inner == Inner::Fma) != rhs.getElementType().isF32())
+    if ((inner == Inner::Fma) == halves)
       return emitOpError("schedule ")
              << *getSchedule() << " does not fit weights of "
-             << rhs.getElementType() << "; fma is for f32, widen and dot_bf16 "
-             << "for bf16";
+             << rhs.getElementType() << "; fma is for f32, widen, dot_bf16 and "
+             << "mmla_bf16 for bf16";
+    if (kBlock == 4 && inner != Inner::MmlaBF16)
+      return emitOpError("schedule ")
+             << *getSchedule()
+             << " does not fit panels with k_block = 4; use mmla_bf16";
   }
   return verifyResults(*this);
 }

@@ -133,8 +133,9 @@ bool PackSpec::verify(std::string &error) const {
   if (dtype != DType::F32 && dtype != DType::BF16 && dtype != DType::F16)
     return fail(std::string("packed weights of ") + dtypeName(dtype) +
                 " (expected f32, bf16 or f16)");
-  if (kBlock != 1 && kBlock != 2)
-    return fail("k_block = " + text(kBlock) + " (expected 1 or 2)");
+  if (kBlock != 1 && kBlock != 2 && (kBlock != 4 || dtypeSize(dtype) != 2))
+    return fail("k_block = " + text(kBlock) +
+                " (expected 1, 2, or 4 of 16-bit elements)");
   if (columns < 1 || columns > 4096 || interleave < 0 ||
       (interleave && interleave * 2 != columns))
     return fail("columns = " + text(columns) + " with interleave = " +

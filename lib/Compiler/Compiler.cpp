@@ -181,6 +181,7 @@ bool compileVariant(StringRef bytecode, const DialectRegistry &registry,
   timer.step(variant.target + ": read");
   PipelineOptions pipeline =
       getPipelineOptions(options, variant.target, Stage::Runtime);
+  pipeline.keepLayout = variant.keepLayout;
   if (failed(runPipeline(*module, pipeline, Stage::Fused, /*verify=*/false)))
     return false;
   timer.step(variant.target + ": kernels");
@@ -361,11 +362,17 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   std::vector<char> succeeded(targets->size(), 0);
   DialectRegistry registry;
   context->getDialectRegistry().appendTo(registry);
+  // Variants share the packed weights.
+  bool keepLayout = llvm::any_of(*targets, [&](const std::string &target) {
+    return findKnownCpu(target)->bf16Mmla !=
+           findKnownCpu(targets->front())->bf16Mmla;
+  });
   for (auto [variant, target] : llvm::zip_equal(variants, *targets)) {
     variant.target = target;
     const KnownCpu *cpu = findKnownCpu(target);
     variant.suffix = ("__" + cpu->suffix).str();
     variant.needs = cpu->needs;
+    variant.keepLayout = keepLayout;
     contexts.push_back(std::make_unique<MLIRContext>(
         registry, MLIRContext::Threading::DISABLED));
     contexts.back()->allowUnregisteredDialects(

@@ -29,6 +29,8 @@ struct Variant {
   std::string suffix;
   /// What moe_rt_cpu_features() has to have.
   uint64_t needs = 0;
+  /// Whether other variants read packed weights in another way.
+  bool keepLayout = false;
   llvm::SmallVector<char, 0> object;
   /// Workspace figures by entry: what `moe.interfaces` says of this variant.
   mlir::ArrayAttr interfaces;

@@ -76,6 +76,7 @@ void moe::buildPlannedPipeline(OpPassManager &pm,
                                const PipelineOptions &options) {
   SelectScheduleOptions schedule;
   schedule.cpu = options.target;
+  schedule.keepLayout = options.keepLayout;
   pm.addPass(createSelectSchedule(schedule));
   pm.addPass(createHoistPackingPass());
   verify(pm, Stage::Planned);

@@ -28,12 +28,13 @@ struct Problem {
   int64_t experts, shared, n, k;
   bool gated;
   DType from, sharedFrom, to;
+  int64_t kBlock = 0; // 0 is what the type usually has.
 };
 
 PackSpec makeSpec(const Problem &p, bool withShapes) {
   PackSpec spec;
   spec.interleave = p.gated ? 16 : 0;
-  spec.kBlock = p.to == DType::F32 ? 1 : 2;
+  spec.kBlock = p.kBlock ? p.kBlock : p.to == DType::F32 ? 1 : 2;
   spec.kPadded = roundUp(p.k, spec.kBlock);
   spec.nPadded = roundUp(p.gated ? 2 * roundUp(p.n, 16) : p.n, 32);
   spec.experts = p.experts + p.shared;
@@ -103,6 +104,9 @@ TEST(Packing, MatchesTheLayout) {
       {2, 1, 40, 70, true, DType::F16, DType::BF16, DType::F32},
       {2, 1, 5, 6, true, DType::F16, DType::F16, DType::BF16},
       {2, 1, 17, 66, false, DType::F32, DType::BF16, DType::F16},
+      // Four k side by side.
+      {2, 1, 33, 65, false, DType::BF16, DType::F32, DType::BF16, 4},
+      {3, 1, 24, 127, true, DType::BF16, DType::F32, DType::BF16, 4},
   };
   for (const Problem &p : problems) {
     SCOPED_TRACE(testing::Message()
@@ -226,6 +230,11 @@ TEST(Packing, RejectsWhatDoesNotFit) {
   expectError(changed([](PackSpec &s) { s.nPadded = 33; }), "n_padded = 33");
   expectError(changed([](PackSpec &s) { s.kPadded = 0; }), "k_padded = 0");
   expectError(changed([](PackSpec &s) { s.kBlock = 3; }), "k_block = 3");
+  expectError(changed([](PackSpec &s) {
+                s.kBlock = 4;
+                s.dtype = DType::F32;
+              }),
+              "4 of 16-bit elements");
   expectError(changed([](PackSpec &s) { s.experts = 0; }), "experts = 0");
   expectError(changed([](PackSpec &s) { s.kPadded = int64_t(1) << 62; }),
               "do not make a tensor");

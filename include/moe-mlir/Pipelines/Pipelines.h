@@ -34,6 +34,9 @@ struct PipelineOptions {
   bool fuse = true;
   /// Appended to the names of entry points (variants of one artifact).
   std::string suffix;
+  /// Leaves packed weights as all targets read them, not as the target would
+  /// read them fastest.
+  bool keepLayout = false;
   /// The last stage to run.
   Stage stopAfter = Stage::LLVM;
 };

@@ -120,6 +120,20 @@ public:
     return mlir::LLVM::IntToPtrOp::create(*this, ptrType(), toI64(address));
   }
 
+  /// A pointer some bytes further on.
+  Value displace(Value pointer, int64_t bytes) {
+    if (bytes == 0)
+      return pointer;
+    return mlir::LLVM::GEPOp::create(
+        *this, ptrType(), getI8Type(), pointer,
+        llvm::ArrayRef<mlir::LLVM::GEPArg>{static_cast<int32_t>(bytes)});
+  }
+  Value displace(Value pointer, Value bytes) {
+    return mlir::LLVM::GEPOp::create(
+        *this, ptrType(), getI8Type(), pointer,
+        llvm::ArrayRef<mlir::LLVM::GEPArg>{bytes});
+  }
+
   using LoopBody = llvm::function_ref<void(Emitter &, Value)>;
   /// for (i = from; i < to; i += step) body(i), without results.
   void loop(Value from, Value to, int64_t step, LoopBody body) {

@@ -237,7 +237,9 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
   int64_t n = op.getN(), k = op.getK(), parts = op.getParts();
   auto rhsType = cast<MemRefType>(op.getRhs().getType());
   int64_t experts = rhsType.getDimSize(0);
-  int64_t panels = rhsType.getDimSize(1), steps = rhsType.getDimSize(2);
+  int64_t panels = rhsType.getDimSize(1), kBlock = rhsType.getDimSize(4);
+  int64_t kPadded = rhsType.getDimSize(2) * kBlock;
+  int64_t steps = rhsType.getElementType().isF32() ? kPadded : kPadded / 2;
   int64_t perPanel = parts == 2 ? 16 : 32, covered = panels * perPanel;
   Value offsets = op.getOffsets(), active = op.getActive();
   Value rows = e.loadIndex(offsets, ValueRange{e.idx(experts)});
@@ -249,7 +251,6 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
   Type lhsElement = getLhsElementType(e.getContext(), s.getInner());
   Value lhs = op.getLhs();
   auto lhsType = cast<MemRefType>(lhs.getType());
-  int64_t kPadded = steps * rhsType.getDimSize(4);
   bool inPlace = !op.getGather() && lhsType.getLayout().isIdentity() &&
                  lhsType.getElementType() == lhsElement &&
                  lhsType.getDimSize(1) >= kPadded &&
@@ -283,7 +284,7 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
   product.pitch =
       lhsType.getDimSize(1) * lhsElement.getIntOrFloatBitWidth() / 8;
   product.kernels = getOrCreateMicroKernels(op->getParentOfType<ModuleOp>(), s,
-                                            product.pitch);
+                                            product.pitch, kBlock);
   product.lhs = e.address(lhs);
   product.rhs = e.address(op.getRhs());
   product.panels = panels;

@@ -15,7 +15,7 @@
 namespace moe {
 
 /// Columns of a panel, and bytes of one step of k over them (32 f32, or 32
-/// pairs of bf16).
+/// pairs of bf16; two steps are 32 fours of bf16).
 inline constexpr int64_t kPanelColumns = 32;
 inline constexpr int64_t kStepBytes = 128;
 /// Steps of k a micro-kernel runs between two bursts of prefetches; packed
@@ -37,9 +37,10 @@ mlir::Type getLhsElementType(mlir::MLIRContext *context, moek::Inner inner);
 /// accumulator per output, k ascending: all row counts give the same bits.
 /// Signature: (rows, blocks: i64, panel, lhs, acc, prefetch: ptr, lines: i64);
 /// every block prefetches `lines` further cache lines from `prefetch` on.
+/// `kBlock` is the panels' number of k side by side.
 mlir::func::FuncOp getOrCreateMicroKernels(mlir::ModuleOp module,
                                            moek::ScheduleAttr schedule,
-                                           int64_t pitch);
+                                           int64_t pitch, int64_t kBlock = 1);
 
 /// Whether a tile of `rows` rows reads its panel more than once (two passes of
 /// 16 columns), so that a chunk of it should stay in the first-level cache.

@@ -32,22 +32,19 @@ static int64_t toBlocks(int64_t bytes) {
 }
 
 static ScheduleAttr selectSchedule(CpuAttr cpu, Type weights) {
-  Inner inner = weights.isF32() ? Inner::Fma
-                : cpu.getBf16Dot() ? Inner::DotBF16
-                                   : Inner::Widen;
+  Inner inner = weights.isF32()      ? Inner::Fma
+                : cpu.getBf16Dot()   ? Inner::DotBF16
+                : cpu.getBf16Mmla()  ? Inner::MmlaBF16
+                                     : Inner::Widen;
   int64_t lanes = cpu.getLanes();
-  // Accumulators of rows x 2 vectors, two weight vectors, a broadcast, and one
-  // register to breathe; widening holds the raw pairs and the mask besides.
-  int64_t registers =
-      std::min<int64_t>(cpu.getRegisters(), lanes == 8 ? 16 : 32);
-  int64_t rows = (registers - 4) / 2;
-  if (inner == Inner::Widen)
-    rows -= lanes == 8 ? 1 : 2;
+  bool scalable = cpu.getScalable() && inner != Inner::MmlaBF16;
+  int64_t rows = moek::getMaxTileRows(inner, lanes);
   // Parked accumulators take a 32nd of the second-level cache.
   int64_t blockRows =
       std::clamp<int64_t>(cpu.getL2() / 32 / 128, rows, 512);
   // With 16 lanes a chunk is read once per tile and may live in the second
-  // level; with 8 lanes each tile reads it twice, so half of the first level.
+  // level; with fewer each tile reads it more than once, so half of the first
+  // level.
   int64_t chunk = lanes == 16 ? cpu.getL2() / 32 * 3 : cpu.getL1() / 2;
   int64_t run = 2 << 20;
   // Up to six rows the kernels wait for memory anyway, and the hardware
@@ -55,7 +52,7 @@ static ScheduleAttr selectSchedule(CpuAttr cpu, Type weights) {
   // longer per line than it looks ahead want help.
   return ScheduleAttr::get(cpu.getContext(), inner, lanes, rows, blockRows,
                            toBlocks(chunk), run, /*streamRows=*/6,
-                           /*streamAhead=*/0, /*tileAhead=*/8192);
+                           /*streamAhead=*/0, /*tileAhead=*/8192, scalable);
 }
 
 /// Gives the rows that `producer` hands to grouped matmuls alone the length and
@@ -79,7 +76,8 @@ static void padIntermediate(RewriterBase &rewriter,
   if (!consumer || !empty || !empty->hasOneUse() ||
       consumer.getK() != producer.getN())
     return;
-  Type element = consumer.getSchedule()->getInner() == Inner::DotBF16
+  Inner inner = consumer.getSchedule()->getInner();
+  Type element = inner == Inner::DotBF16 || inner == Inner::MmlaBF16
                      ? Type(BFloat16Type::get(rewriter.getContext()))
                      : Type(Float32Type::get(rewriter.getContext()));
   auto type = cast<RankedTensorType>(rows.getType());
@@ -90,6 +88,30 @@ static void padIntermediate(RewriterBase &rewriter,
   rewriter.modifyOpInPlace(empty,
                            [&] { empty.getResult().setType(padded); });
   rewriter.modifyOpInPlace(producer, [&] { rows.setType(padded); });
+}
+
+/// Packs bf16 weights as mmla_bf16 reads them fastest, four k of a column side
+/// by side, where nothing else reads them.
+static void packForMmla(RewriterBase &rewriter, moek::PackOp pack) {
+  moek::PanelsAttr layout = pack.getLayout();
+  auto type = cast<RankedTensorType>(pack.getPacked().getType());
+  if (layout.getKBlock() != 2 || !type.getElementType().isBF16())
+    return;
+  for (OpOperand &use : pack->getUses()) {
+    auto user = dyn_cast<moek::GroupedMatmulOp>(use.getOwner());
+    if (!user || use.get() != user.getRhs() || !user.getSchedule() ||
+        user.getSchedule()->getInner() != Inner::MmlaBF16)
+      return;
+  }
+  SmallVector<int64_t> shape(type.getShape());
+  shape[2] /= 2;
+  shape[4] *= 2;
+  rewriter.modifyOpInPlace(pack, [&] {
+    pack.setLayoutAttr(moek::PanelsAttr::get(rewriter.getContext(),
+                                             layout.getColumns(), 4,
+                                             layout.getInterleave()));
+    pack.getPacked().setType(type.clone(shape));
+  });
 }
 
 namespace {
@@ -139,14 +161,29 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
               << target << " does not have; use widen";
           return WalkResult::interrupt();
         }
+        if (matmul.getSchedule()->getInner() == Inner::MmlaBF16 &&
+            !target.getBf16Mmla()) {
+          matmul.emitOpError("multiplies with mmla_bf16, which the target ")
+              << target << " does not have; use widen";
+          return WalkResult::interrupt();
+        }
+        if (matmul.getSchedule()->getScalable() && !target.getScalable()) {
+          matmul.emitOpError("has a scalable schedule, but the target ")
+              << target << " has no scalable vectors";
+          return WalkResult::interrupt();
+        }
         matmuls.push_back(matmul);
       }
       return WalkResult::advance();
     });
     if (walked.wasInterrupted())
       return signalPassFailure();
-    for (moek::GroupedMatmulOp matmul : matmuls)
+    for (moek::GroupedMatmulOp matmul : matmuls) {
       padIntermediate(rewriter, matmul);
+      if (auto pack = matmul.getRhs().getDefiningOp<moek::PackOp>();
+          pack && !keepLayout)
+        packForMmla(rewriter, pack);
+    }
   }
 };
 } // namespace

@@ -37,7 +37,7 @@ func.func @pack_mixed(%w: tensor<8x48x64xf32>, %v: tensor<8x32x64xf32>) {
 
 // -----
 
-// expected-error @+1 {{a tile of 15 rows by 2 vectors does not fit the registers; rows must be from 1 to 14}}
+// expected-error @+1 {{a tile of 15 rows does not fit the registers; rows must be from 1 to 14}}
 #bad = #moek.schedule<fma, lanes = 16, rows = 15, block_rows = 256, chunk = 131072, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
 
 // -----
@@ -136,7 +136,7 @@ func.func @init(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9
 // -----
 
 func.func @schedule(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
-  // expected-error @+1 {{fma is for f32, widen and dot_bf16 for bf16}}
+  // expected-error @+1 {{fma is for f32, widen, dot_bf16 and mmla_bf16 for bf16}}
   moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x32x32x2xbf16>)
     groups(%o, %o : memref<9xi32>, memref<9xi32>)
     schedule(<fma, lanes = 16, rows = 14, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>)

@@ -19,7 +19,9 @@ def SelectSchedule : Pass<"moek-select-schedule", "::mlir::ModuleOp"> {
     or the module's `moek.target` attribute, or both agree.
 
     Rows that one grouped matmul hands to another are padded to the pitch the
-    kernels want, and become bf16 where the second multiplies with `dot_bf16`.
+    kernels want, and become bf16 where the second multiplies with `dot_bf16` or
+    `mmla_bf16`. Weights for `mmla_bf16` are packed by four k instead of two,
+    unless `keep-layout` says that other targets read the same packed weights.
 
     ```mlir
     %h = moek.grouped_matmul n(768) k(2048) ... outs(%0 : tensor<?x768xf32>) ...
@@ -31,7 +33,9 @@ def SelectSchedule : Pass<"moek-select-schedule", "::mlir::ModuleOp"> {
   }];
   let options = [
     Option<"cpu", "cpu", "std::string", "\"\"",
-           "A known CPU, such as x86-64-v4; empty takes moek.target of the module">
+           "A known CPU, such as x86-64-v4; empty takes moek.target of the module">,
+    Option<"keepLayout", "keep-layout", "bool", "false",
+           "Leave the layout of packed weights as it is">
   ];
   let dependentDialects = ["::mlir::tensor::TensorDialect"];
 }

@@ -14,7 +14,8 @@ for line in open(sys.argv[1]):
     if label:
         function = label.group(1) if re.fullmatch(r"moek_\w+_m\d+", label.group(1)) else None
         kernels += function is not None
-    elif function and re.search(r"\bvmov\w+\s.*%[xyz]mm\d+, .*\(%rsp\)", line):
+    elif function and (re.search(r"\bvmov\w+\s.*%[xyz]mm\d+, .*\(%rsp\)", line)
+                       or re.search(r"\bst[rp]\s+[qz]\d+,.*\[(sp|x29)\b", line)):
         spills[function] = spills.get(function, 0) + 1
 
 if kernels == 0:
