@@ -125,12 +125,17 @@ verifyRange(function_ref<InFlightDiagnostic()> emitError, StringRef name,
             double most = std::numeric_limits<double>::max()) {
   if (value >= least && value <= most)
     return success();
+  auto text = [](double number) {
+    std::string digits;
+    llvm::raw_string_ostream(digits) << llvm::format("%g", number);
+    return digits;
+  };
   InFlightDiagnostic diag = emitError() << name;
   if (most == std::numeric_limits<double>::max())
-    diag << " of at least " << least;
+    diag << " of at least " << text(least);
   else
-    diag << " from " << least << " to " << most;
-  return diag << ", but got " << value;
+    diag << " from " << text(least) << " to " << text(most);
+  return diag << ", but got " << text(value);
 }
 
 //===----------------------------------------------------------------------===//
@@ -222,11 +227,10 @@ void BiasUpdateAttr::print(AsmPrinter &printer) const {
 LogicalResult
 BiasUpdateAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                        APFloat gamma) {
-  if (!gamma.isFinite() || (gamma.isNegative() && !gamma.isZero()))
-    return emitError() << "#moe.bias_update expects a finite gamma of at least "
-                          "0, but got "
-                       << gamma.convertToDouble();
-  return success();
+  if (!gamma.isFinite())
+    return emitError() << "#moe.bias_update expects a finite gamma";
+  return verifyRange(emitError, "#moe.bias_update expects gamma",
+                     gamma.convertToDouble(), 0);
 }
 
 //===----------------------------------------------------------------------===//

@@ -30,7 +30,7 @@ func.func @shared(%r: !moe.routing<64 x 8>) -> (tensor<f32>, tensor<i32>) {
 
 // Given counts take the place of the routing's.
 // CHECK-LABEL: func @window
-// CHECK-SAME: %[[N:.*]]: tensor<64xi32>
+// CHECK-SAME: !moe.routing<64 x 8>, %[[N:.*]]: tensor<64xi32>
 // CHECK-NOT: moe.routing
 // CHECK: linalg.generic {{.*}} ins(%[[N]]
 func.func @window(%r: !moe.routing<64 x 8>, %n: tensor<64xi32>) -> tensor<f32> {
@@ -40,7 +40,7 @@ func.func @window(%r: !moe.routing<64 x 8>, %n: tensor<64xi32>) -> tensor<f32> {
 
 // The loss of DeepSeek-V3 chooses by the raw scores, in a router of its own.
 // CHECK-LABEL: func @sequences
-// CHECK-SAME: %[[R:.*]]: !moe.routing<16 x 2>, %[[S:.*]]: tensor<?x16xf32>
+// CHECK-SAME: !moe.routing<16 x 2>, %[[S:.*]]: tensor<?x16xf32>
 // CHECK: %[[OWN:.*]] = moe.router #moe.top_k<2> select(%[[S]]) weigh(%[[S]])
 // CHECK: moe.routing.indices %[[OWN]]
 // CHECK: scf.for

@@ -125,7 +125,7 @@ func.func private @negative_length() attributes {a = #moe.switch_loss<length = -
 
 // -----
 
-// expected-error @+1 {{#moe.bias_update expects a finite gamma of at least 0, but got -1}}
+// expected-error @+1 {{#moe.bias_update expects gamma of at least 0, but got -1}}
 func.func private @negative_gamma() attributes {a = #moe.bias_update<gamma = -1.0>}
 
 // -----

@@ -14,17 +14,17 @@ func.func @losses(%i: tensor<?x8xi32>, %w: tensor<?x8xf32>, %p: tensor<?x64xf32>
 }
 
 // Every parameter, in the order in which they print; defaults are left out.
-// CHECK-LABEL: func @parameters
+// CHECK-LABEL: func private @parameters(
 // CHECK-SAME: a = #moe.switch_loss, b = #moe.switch_loss<first, length = 1024>, c = #moe.switch_loss<k = 1>
 func.func private @parameters() attributes {
   a = #moe.switch_loss<k = 0>, b = #moe.switch_loss<length = 1024, first>, c = #moe.switch_loss<k = 1>}
-// CHECK-LABEL: func @more_parameters
+// CHECK-LABEL: func private @more_parameters(
 // CHECK-SAME: a = #moe.sequence_loss, b = #moe.sequence_loss<alpha = 0.001, k = 6, length = 4096>
 // CHECK-SAME: c = #moe.bias_update, d = #moe.bias_update<gamma = 0.0>
 func.func private @more_parameters() attributes {
   a = #moe.sequence_loss<alpha = 1.0e-4>, b = #moe.sequence_loss<length = 4096, k = 6, alpha = 1.0e-3>,
   c = #moe.bias_update<gamma = 0.001>, d = #moe.bias_update<gamma = 0.0>}
-// CHECK-LABEL: func @thresholds
+// CHECK-LABEL: func private @thresholds(
 // CHECK-SAME: a = #moe.collapse, b = #moe.collapse<k = 2, spread = 0.25, share = 0.75, ratio = 2, assignments = 10>
 func.func private @thresholds() attributes {
   a = #moe.collapse<spread = 0.1, share = 0.5, ratio = 4, assignments = 100>,
