@@ -317,7 +317,7 @@ LogicalResult moe::compileToText(ModuleOp module, const CompileOptions &options,
   std::unique_ptr<llvm::Module> llvmModule =
       compiler::translate(*lowered, llvmContext, cpu, options, error);
   if (!llvmModule)
-    return module.emitError(error);
+    return emitError(module.getLoc(), error);
   if (kind == TextKind::LLVMIR) {
     llvmModule->print(os, nullptr);
     return success();
@@ -325,7 +325,7 @@ LogicalResult moe::compileToText(ModuleOp module, const CompileOptions &options,
   SmallVector<char, 0> assembly;
   if (!compiler::generate(*llvmModule, cpu, options, /*assembly=*/true,
                           assembly, error))
-    return module.emitError(error);
+    return emitError(module.getLoc(), error);
   os << StringRef(assembly.data(), assembly.size());
   return success();
 }
@@ -413,7 +413,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   const Architecture &architecture =
       getArchitectureOf(*findKnownCpu(targets->front()));
   if (!compiler::generate(*dispatcher, architecture, options, dispatch, error))
-    return module.emitError(error);
+    return emitError(module.getLoc(), error);
 
   std::string base = outputBase.str();
   std::string name = llvm::sys::path::filename(base).str();
@@ -437,7 +437,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
        !writeText(base + ".h", compiler::buildHeader(info, name), error)) ||
       (options.manifest &&
        !writeText(base + ".json", compiler::buildManifest(info), error)))
-    return module.emitError(error);
+    return emitError(module.getLoc(), error);
   timer.step("files");
   whole.total();
   return success();

@@ -389,6 +389,29 @@ private:
     return arith::ConstantOp::create(
         b, loc, type, DenseElementsAttr::get(type, ArrayRef<Attribute>(value)));
   }
+  Value combine(Operation *combiner, Value left, Value right) {
+    OperationState state(loc, combiner->getName());
+    state.addOperands({left, right});
+    state.addTypes(left.getType());
+    return b.create(state)->getResult(0);
+  }
+  /// Halves the vector step by step. A vector.reduction would leave the order
+  /// to LLVM, whose orders for x86 and AArch64 differ.
+  Value combineLanes(Operation *combiner, Value lanes) {
+    int64_t width = kLanes;
+    while ((width /= 2) > 1) {
+      auto half = [&](int64_t from) -> Value {
+        return vector::ExtractStridedSliceOp::create(
+            b, loc, lanes, ArrayRef<int64_t>{from}, ArrayRef<int64_t>{width},
+            ArrayRef<int64_t>{1});
+      };
+      Value low = half(0);
+      lanes = combine(combiner, low, half(width));
+    }
+    Value first = vector::ExtractOp::create(b, loc, lanes, 0);
+    return combine(combiner, first,
+                   vector::ExtractOp::create(b, loc, lanes, 1));
+  }
   Value getMask(OpFoldResult active) {
     return vector::CreateMaskOp::create(
         b, loc, VectorType::get({kLanes}, b.getI1Type()),
@@ -518,18 +541,8 @@ void Nest::emitPoints() {
       Value result = carried[p * outputs + i];
       if (reducesLanes) {
         Operation *combiner = getCombiner(op, i);
-        // Reassociation makes LLVM halve the vector step by step, instead of
-        // adding one lane after the other.
-        auto flags = isa<FloatType>(combiner->getResult(0).getType())
-                         ? arith::FastMathFlags::reassoc
-                         : arith::FastMathFlags::none;
-        result = vector::ReductionOp::create(b, loc, *getKind(combiner), result,
-                                             flags);
         Value start = initials[i] ? initials[i] : load(output, point);
-        OperationState state(loc, combiner->getName());
-        state.addOperands({start, result});
-        state.addTypes(result.getType());
-        result = b.create(state)->getResult(0);
+        result = combine(combiner, start, combineLanes(combiner, result));
       }
       store(result, output, point);
     }

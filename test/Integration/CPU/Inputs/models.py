@@ -1,6 +1,6 @@
 """Every model of examples/models, shrunk, from its configuration to checked results.
 
-usage: models.py EXAMPLES_FOLDER [TARGET]
+usage: models.py EXAMPLES_FOLDER [TARGET [EMULATOR MODEL...]]
 
 Only widths are changed: routers, groups, shared experts, activations and
 biases are the model's own.
@@ -28,8 +28,12 @@ def shrink(value):
 
 failures = 0
 target = [f"--target={sys.argv[2]}"] if len(sys.argv) > 2 else []
+target += [f"--emulator={e}" for e in sys.argv[3:4]]
+wanted = sys.argv[4:]
 for path in sorted(glob.glob(os.path.join(sys.argv[1], "models", "*.json"))):
     name = os.path.basename(path)[: -len(".json")]
+    if wanted and name not in wanted:
+        continue
     with tempfile.TemporaryDirectory() as folder:
         config, model = os.path.join(folder, "config.json"), os.path.join(folder, "layer.mlir")
         with open(path) as file:

@@ -1,6 +1,6 @@
 """Runs a layer with routings no router would give, against plain NumPy.
 
-usage: routings.py TARGET f32|bf16
+usage: routings.py TARGET f32|bf16 [EMULATOR]
 """
 
 import os
@@ -11,7 +11,9 @@ import tempfile
 import numpy as np
 
 E, K, H, I = 6, 2, 40, 24
-target, weights = sys.argv[1:]
+target, weights = sys.argv[1:3]
+emulator = [f"--emulator={e}" for e in sys.argv[3:]]
+emit = ["--emit=lib,manifest"] if emulator else []
 rng = np.random.default_rng(11)
 
 
@@ -86,7 +88,7 @@ with tempfile.TemporaryDirectory() as folder:
     for kind in ("layer", "trusted"):
         with open(at(kind + ".mlir"), "w") as out:
             out.write(model("trusted" if kind == "trusted" else ""))
-        subprocess.run(["moe-compile", at(kind + ".mlir"), "-o", at(kind), f"--target={target}"], check=True)
+        subprocess.run(["moe-compile", at(kind + ".mlir"), "-o", at(kind), f"--target={target}", *emit], check=True)
     tensors = {n: rng.uniform(-1, 1, s).astype(np.float32) / np.sqrt(s[-1] / 3)
                for n, s in (("gate", (E, I, H)), ("up", (E, I, H)), ("down", (E, H, I)))}
     if weights == "bf16":  # values that bf16 holds exactly
@@ -109,7 +111,7 @@ with tempfile.TemporaryDirectory() as folder:
                 files.append(at(key + ".npy"))
                 np.save(files[-1], value)
         layer = "trusted" if name.startswith("trusted") else "layer"
-        result = subprocess.run(["moe-run", at(layer + ".json"), "--entry=layer", "--inputs=" + ",".join(files), "--output=" + at("y.npy")],
+        result = subprocess.run(["moe-run", at(layer + ".json"), "--entry=layer", "--inputs=" + ",".join(files), "--output=" + at("y.npy"), *emulator],
                                 capture_output=True, text=True)
         if name.endswith("error"):
             message = (f"'layer' returned status 6 (bad routing): layer: argument 'indices' sends a token to an expert "
