@@ -15,7 +15,7 @@ import numpy as np
 
 from gen_fixtures import HERE, save
 
-E = 21
+E = 21              # what imports this file may set it before calling functions
 T_SIZES = (5, 1, 0, 37)
 F32 = np.float32
 
@@ -107,12 +107,15 @@ def squares(idx, w):
 # Scores
 # --------------------------------------------------------------------------
 
+AWKWARD_THRESHOLDS = [0.5, 0.5, 0.25, 0.0, np.inf, np.nan]
+
+
 def awkward_rows():
     nan, inf = np.nan, np.inf
     tile = lambda *values: np.resize(np.array(values, F32), E)
     half, step = F32(0.5), np.nextafter(F32(0.5), F32(1.0)) - F32(0.5)
     one_hot = np.zeros(E, F32)
-    one_hot[13] = 1
+    one_hot[E * 2 // 3] = 1
     powers = np.array([2.0 ** -(e + 1) for e in range(E)], F32)
     return np.array([
         tile(0.125, 0.25, 0.25, 0.125, 0.25),          # ties
@@ -135,6 +138,13 @@ def awkward_rows():
     ], F32)
 
 
+def ordinary_rows(rng, policy, tokens):
+    z = 2 * rng.standard_normal((tokens, E))
+    if policy in ("top-any", "threshold"):
+        return (1 / (1 + np.exp(1 - z))).astype(F32)
+    return softmax(z).astype(F32)
+
+
 def softmax(z):
     e = np.exp(z - z.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
@@ -144,11 +154,12 @@ def softmax(z):
 # Models
 # --------------------------------------------------------------------------
 
-SQUARES = """ weights {
-  ^bb0(%v: vector<21xf32>, %used: vector<21xi1>):
-    %s = arith.mulf %v, %v : vector<21xf32>
-    moe.yield %s : vector<21xf32>
-  }"""
+def squares_region():
+    return f""" weights {{
+  ^bb0(%v: vector<{E}xf32>, %used: vector<{E}xi1>):
+    %s = arith.mulf %v, %v : vector<{E}xf32>
+    moe.yield %s : vector<{E}xf32>
+  }}"""
 
 
 class Case:
@@ -200,7 +211,7 @@ def cases_of(thresholds):
                  lambda s: sums_to_one(*expert_choice(s, None, 4.0)),
                  weighing=" weighing [#moe.normalize<sum, eps = 1.0e-20>]"),
             Case("squares", "#moe.expert_choice<factor = 4.0>",
-                 lambda s: squares(*expert_choice(s, None, 4.0)), region=SQUARES),
+                 lambda s: squares(*expert_choice(s, None, 4.0)), region=squares_region()),
         ],
     }
 
@@ -250,13 +261,11 @@ def main():
     seed = parser.parse_args().seed
     rng = np.random.default_rng(seed)
     thresholds = rng.uniform(0.3, 0.7, E).astype(F32)
-    thresholds[:6] = [0.5, 0.5, 0.25, 0.0, np.inf, np.nan]
+    thresholds[:6] = AWKWARD_THRESHOLDS
     for name, cases in cases_of(thresholds.astype(np.float64)).items():
-        sigmoids = name in ("top-any", "threshold")
         sets = {"awkward": awkward_rows()}
         for t in T_SIZES:
-            z = 2 * rng.standard_normal((t, E))
-            sets[f"t{t}"] = (1 / (1 + np.exp(1 - z)) if sigmoids else softmax(z)).astype(F32)
+            sets[f"t{t}"] = ordinary_rows(rng, name, t)
         more = {"thresholds": thresholds} if name == "top-any" else {}
         runs = []
         for key, scores in sets.items():
