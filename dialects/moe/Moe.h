@@ -15,6 +15,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -28,12 +29,18 @@
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
+#include "moe/BalanceInput.h"
+#include "moe/Lanes.h"
+
 #include "moe/MoeDialect.h.inc"
 #include "moe/MoeEnums.h.inc"
 #include "moe/MoeInterfaces.h.inc"
 
 #define GET_TYPEDEF_CLASSES
 #include "moe/MoeTypes.h.inc"
+
+// Names the type of a routing.
+#include "moe/MoeBalanceInterfaces.h.inc"
 
 #define GET_ATTRDEF_CLASSES
 #include "moe/MoeAttrs.h.inc"

@@ -17,10 +17,16 @@
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/Format.h"
 
+#include <limits>
+
 using namespace mlir;
 using namespace moe;
 
 #include "moe/MoeEnums.cpp.inc"
+
+// For the declarative formats of attributes with a Moe_F64Parameter.
+static ParseResult parseF64(AsmParser &parser, FailureOr<APFloat> &value);
+static void printF64(AsmPrinter &printer, const APFloat &value);
 
 #define GET_ATTRDEF_CLASSES
 #include "moe/MoeAttrs.cpp.inc"
@@ -69,6 +75,14 @@ static ParseResult parseF64(AsmParser &parser, APFloat &value) {
   return parser.parseFloat(APFloat::IEEEdouble(), value);
 }
 
+static ParseResult parseF64(AsmParser &parser, FailureOr<APFloat> &value) {
+  APFloat parsed(0.0);
+  if (parseF64(parser, parsed))
+    return failure();
+  value = parsed;
+  return success();
+}
+
 /// Prints the shortest decimal that reads back as `value`: 2.5, not
 /// 2.500000e+00.
 static void printF64(AsmPrinter &printer, double value) {
@@ -84,6 +98,10 @@ static void printF64(AsmPrinter &printer, double value) {
   if (!StringRef(text).contains('.'))
     text.insert(std::min(text.find('e'), text.size()), ".0");
   printer << text;
+}
+
+static void printF64(AsmPrinter &printer, const APFloat &value) {
+  printF64(printer, value.convertToDouble());
 }
 
 static LogicalResult verifyFinite(function_ref<InFlightDiagnostic()> emitError,
@@ -266,24 +284,37 @@ static Value buildLogistic(ImplicitLocOpBuilder &b, Value v) {
   return arith::DivFOp::create(b, one, arith::AddFOp::create(b, one, exp));
 }
 
-Value SoftmaxAttr::buildWeights(OpBuilder &builder, Location loc,
-                                Value values) const {
+/// `values` with `other` in the slots that are not used.
+static Value buildWhereUsed(ImplicitLocOpBuilder &b, Value values, Value used,
+                            double other) {
+  if (!used)
+    return values;
+  return arith::SelectOp::create(
+      b, used, values,
+      buildFloatConstant(b, b.getLoc(), values.getType(), other));
+}
+
+Value SoftmaxAttr::buildWeights(OpBuilder &builder, Location loc, Value values,
+                                Value used) const {
   ImplicitLocOpBuilder b(loc, builder);
+  values = buildWhereUsed(b, values, used,
+                          -std::numeric_limits<double>::infinity());
   Value max = buildReduceSplat(b, vector::CombiningKind::MAXIMUMF, values);
   Value exp = math::ExpOp::create(b, arith::SubFOp::create(b, values, max));
   Value sum = buildReduceSplat(b, vector::CombiningKind::ADD, exp);
   return arith::DivFOp::create(b, exp, sum);
 }
 
-Value SigmoidAttr::buildWeights(OpBuilder &builder, Location loc,
-                                Value values) const {
+Value SigmoidAttr::buildWeights(OpBuilder &builder, Location loc, Value values,
+                                Value) const {
   ImplicitLocOpBuilder b(loc, builder);
   return buildLogistic(b, values);
 }
 
 Value NormalizeAttr::buildWeights(OpBuilder &builder, Location loc,
-                                  Value values) const {
+                                  Value values, Value used) const {
   ImplicitLocOpBuilder b(loc, builder);
+  values = buildWhereUsed(b, values, used, 0.0);
   Type vectorType = values.getType();
   Type scalarType = getElementTypeOrSelf(vectorType);
   auto constant = [&](Type type, double value) {
@@ -316,8 +347,8 @@ Value NormalizeAttr::buildWeights(OpBuilder &builder, Location loc,
       b, values, vector::BroadcastOp::create(b, vectorType, norm));
 }
 
-Value ScaleAttr::buildWeights(OpBuilder &builder, Location loc,
-                              Value values) const {
+Value ScaleAttr::buildWeights(OpBuilder &builder, Location loc, Value values,
+                              Value) const {
   return arith::MulFOp::create(
       builder, loc, values,
       buildFloatConstant(builder, loc, values.getType(), getFactor()));

@@ -29,6 +29,8 @@ static Value getSameTokens(Value routing) {
     return append.getRouting();
   if (auto limit = routing.getDefiningOp<RoutingLimitOp>())
     return limit.getRouting();
+  if (auto reweigh = routing.getDefiningOp<RoutingReweighOp>())
+    return reweigh.getRouting();
   return {};
 }
 
@@ -42,7 +44,7 @@ std::optional<int64_t> moe::getStaticNumTokens(Value routing) {
   }
   RankedTensorType type;
   if (auto router = routing.getDefiningOp<RouterOp>())
-    type = router.getSelect().getType();
+    type = router.getTokensOperand().getType();
   else if (auto make = routing.getDefiningOp<RoutingMakeOp>())
     type = make.getIndices().getType();
   if (!type || type.isDynamicDim(0))
@@ -365,7 +367,7 @@ struct NumTokensToDim : OpRewritePattern<RoutingNumTokensOp> {
                                 PatternRewriter &rewriter) const final {
     Value tensor;
     if (auto router = op.getRouting().getDefiningOp<RouterOp>())
-      tensor = router.getSelect();
+      tensor = router.getTokensOperand();
     else if (auto make = op.getRouting().getDefiningOp<RoutingMakeOp>())
       tensor = make.getIndices();
     if (!tensor)
@@ -410,17 +412,28 @@ OpFoldResult RoutingAppendOp::fold(FoldAdaptor) {
 }
 
 OpFoldResult RoutingLimitOp::fold(FoldAdaptor) {
-  // No expert has more arrivals than there are tokens.
-  int64_t capacity = getCapacityAttr().getInt();
+  // No expert has more arrivals than there are tokens in a group.
   std::optional<int64_t> tokens = getStaticNumTokens(getRouting());
-  if (tokens && capacity >= *tokens)
+  int64_t group = tokens.value_or(-1);
+  if (getGroupSize() &&
+      (!tokens || static_cast<int64_t>(*getGroupSize()) < *tokens))
+    group = *getGroupSize();
+  // The last group may be shorter, and its capacity with it.
+  bool alike = getCapacity() || (tokens && *tokens <= group);
+  if (group >= 0 && alike && getCapacityOf(group) >= group)
     return getRouting();
   // What the smaller of two limits keeps, the larger keeps too.
   auto first = getRouting().getDefiningOp<RoutingLimitOp>();
-  if (!first || first == *this)
+  if (!first || first == *this || !first.isPlain() || !isPlain())
     return {};
-  if (first.getCapacityAttr().getInt() <= capacity)
+  if (*first.getCapacity() <= *getCapacity())
     return getRouting();
   getRoutingMutable().assign(first.getRouting());
   return getResult();
+}
+
+OpFoldResult RoutingReweighOp::fold(FoldAdaptor) {
+  if (getWeighing().empty() && getRouting() != getResult())
+    return getRouting();
+  return {};
 }

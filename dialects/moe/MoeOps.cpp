@@ -19,8 +19,34 @@
 #include "llvm/ADT/SmallSet.h"
 #include "llvm/Support/MathExtras.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace moe;
+
+/// The type of the scores and an arrow; nothing where there are no scores.
+static ParseResult
+parseScoreTypes(OpAsmParser &parser,
+                std::optional<OpAsmParser::UnresolvedOperand> select,
+                std::optional<OpAsmParser::UnresolvedOperand> weigh,
+                Type &selectType, Type &weighType) {
+  if (select || weigh) {
+    Type type;
+    if (parser.parseType(type) || parser.parseArrow())
+      return failure();
+    if (select)
+      selectType = type;
+    if (weigh)
+      weighType = type;
+  }
+  return success();
+}
+
+static void printScoreTypes(OpAsmPrinter &printer, Operation *, Value select,
+                            Value weigh, Type selectType, Type weighType) {
+  if (select || weigh)
+    printer << (select ? selectType : weighType) << " -> ";
+}
 
 #define GET_OP_CLASSES
 #include "moe/MoeOps.cpp.inc"
@@ -191,9 +217,9 @@ RouterOp::inferReturnTypes(MLIRContext *context, std::optional<Location> loc,
                            OpaqueProperties properties, RegionRange regions,
                            SmallVectorImpl<Type> &inferred) {
   Adaptor adaptor(operands, attributes, properties, regions);
-  auto type = operands.empty()
-                  ? RankedTensorType()
-                  : dyn_cast<RankedTensorType>(operands[0].getType());
+  Value scores = adaptor.getSelect() ? adaptor.getSelect() : adaptor.getWeigh();
+  auto type =
+      scores ? dyn_cast<RankedTensorType>(scores.getType()) : RankedTensorType();
   SelectionPolicyAttrInterface policy = adaptor.getPolicy();
   if (!type || type.getRank() != 2 || type.isDynamicDim(1) || !policy)
     return failInference(loc, "moe.router expects a policy and scores of a "
@@ -212,36 +238,134 @@ RouterOp::inferReturnTypes(MLIRContext *context, std::optional<Location> loc,
 
 void RouterOp::build(OpBuilder &builder, OperationState &state,
                      SelectionPolicyAttrInterface policy, Value select,
-                     Value weigh, ArrayRef<Attribute> weighing) {
-  int64_t experts = cast<RankedTensorType>(select.getType()).getDimSize(1);
+                     Value weigh, ArrayRef<Attribute> weighing,
+                     ValueRange operands) {
+  Value scores = select ? select : weigh;
+  int64_t experts = cast<RankedTensorType>(scores.getType()).getDimSize(1);
   auto type = RoutingType::get(builder.getContext(), experts,
                                policy.getNumSlots(experts));
-  build(builder, state, type, policy, select, weigh,
+  build(builder, state, type, policy, select, weigh, operands,
         weighing.empty() ? ArrayAttr() : builder.getArrayAttr(weighing));
 }
 
 FloatType RouterOp::getElementType() {
-  return cast<FloatType>(getSelect().getType().getElementType());
+  if (Value scores = getScores())
+    return cast<FloatType>(
+        cast<RankedTensorType>(scores.getType()).getElementType());
+  return Float32Type::get(getContext());
+}
+
+TypedValue<RankedTensorType> RouterOp::getTokensOperand() {
+  Value from = getScores();
+  for (auto [i, operand] : llvm::enumerate(getPolicyOperands()))
+    if (!from && getPolicy().isTokenOperand(i))
+      from = operand;
+  return cast_or_null<TypedValue<RankedTensorType>>(from);
+}
+
+/// Checks ids and the table of a hash router where they are constants; at run
+/// time a call fails with them.
+static LogicalResult verifyHashConstants(RouterOp op, HashAttr hash,
+                                         int64_t experts) {
+  bool hasTable = hash.getKind() == HashKind::Table;
+  ValueRange operands = op.getPolicyOperands();
+  DenseIntElementsAttr values;
+  if (matchPattern(operands[0], m_Constant(&values))) {
+    int64_t end = hasTable ? cast<RankedTensorType>(operands[1].getType())
+                                 .getDimSize(0)
+                           : std::numeric_limits<int64_t>::max();
+    for (auto [i, value] : llvm::enumerate(values.getValues<APInt>())) {
+      int64_t id = value.getSExtValue();
+      if (id >= 0 && id < end)
+        continue;
+      InFlightDiagnostic diag = op.emitOpError() << "expects ids ";
+      if (hasTable)
+        diag << "from 0 to " << end - 1;
+      else
+        diag << "of at least 0";
+      return diag << " for " << hash << ", but ids[" << i << "] is " << id;
+    }
+  }
+  if (!hasTable || !matchPattern(operands[1], m_Constant(&values)))
+    return success();
+  llvm::SmallSet<int64_t, 16> seen;
+  for (auto [i, value] : llvm::enumerate(values.getValues<APInt>())) {
+    int64_t expert = value.getSExtValue();
+    int64_t id = i / hash.getK(), slot = i % hash.getK();
+    if (slot == 0)
+      seen.clear();
+    if (expert < 0 || expert >= experts)
+      return op.emitOpError() << "expects experts from 0 to " << experts - 1
+                              << " in the table of " << hash << ", but table["
+                              << id << ", " << slot << "] is " << expert;
+    if (!seen.insert(expert).second)
+      return op.emitOpError()
+             << "expects different experts in each row of the table of " << hash
+             << ", but table[" << id << ", " << slot << "] repeats " << expert;
+  }
+  return success();
 }
 
 LogicalResult RouterOp::verify() {
-  if (failed(verifyStaticDim(*this, "select", getSelect().getType(), 1,
-                             "number of experts")))
-    return failure();
-  int64_t experts = getSelect().getType().getDimSize(1);
-  auto emitError = [&] { return emitOpError(); };
-  if (experts < 1)
-    return emitOpError() << "expects scores of at least one expert, but got "
-                         << getSelect().getType();
-  if (failed(getPolicy().verifyPolicy(emitError, experts)))
-    return failure();
-
+  SelectionPolicyAttrInterface policy = getPolicy();
   RoutingType type = getRouting().getType();
-  int64_t slots = getPolicy().getNumSlots(experts);
+  int64_t experts = type.getExperts();
+  auto emitError = [&] { return emitOpError(); };
+  if (policy.usesScores() && !getSelect())
+    return emitOpError() << "expects scores in `select`, by which " << policy
+                         << " selects";
+  if (!policy.usesScores() && getSelect())
+    return emitOpError() << "has scores in `select`, but " << policy
+                         << " selects without; scores to weigh by are `weigh`";
+  if (policy.providesValues() && getWeigh())
+    return emitOpError() << "has scores in `weigh`, but " << policy
+                         << " makes the values of the chosen experts itself";
+  if (getSelect() && getWeigh() && getSelect().getType() != getWeigh().getType())
+    return emitOpError() << "failed to verify that all of {select, weigh} have "
+                            "same type";
+  if (Value scores = getScores()) {
+    auto scoresType = cast<RankedTensorType>(scores.getType());
+    if (failed(verifyStaticDim(*this, getSelect() ? "select" : "weigh",
+                               scoresType, 1, "number of experts")))
+      return failure();
+    experts = scoresType.getDimSize(1);
+    if (experts < 1)
+      return emitOpError() << "expects scores of at least one expert, but got "
+                           << scoresType;
+  }
+  if (failed(policy.verifyPolicy(emitError, experts)) ||
+      failed(policy.verifyOperands(emitError, getPolicyOperands().getTypes(),
+                                   experts)))
+    return failure();
+  // Tokens that are counted statically are counted alike.
+  int64_t tokens = ShapedType::kDynamic;
+  auto checkTokens = [&](Value value) -> LogicalResult {
+    int64_t size = cast<RankedTensorType>(value.getType()).getDimSize(0);
+    if (!ShapedType::isDynamic(size) && !ShapedType::isDynamic(tokens) &&
+        size != tokens)
+      return emitOpError() << "expects as many tokens in all operands, but got "
+                           << tokens << " and " << size;
+    if (!ShapedType::isDynamic(size))
+      tokens = size;
+    return success();
+  };
+  if (!getTokensOperand())
+    return emitOpError() << "expects an operand that has the number of tokens";
+  if (getScores() && failed(checkTokens(getScores())))
+    return failure();
+  for (auto [i, operand] : llvm::enumerate(getPolicyOperands()))
+    if (policy.isTokenOperand(i) && failed(checkTokens(operand)))
+      return failure();
+
+  int64_t slots = policy.getNumSlots(experts);
   if (type.getExperts() != experts || type.getSlots() != slots)
     return emitOpError() << "expects a result of type '!moe.routing<" << experts
-                         << " x " << slots << ">', as " << getPolicy() << " of "
+                         << " x " << slots << ">', as " << policy << " of "
                          << experts << " experts gives, but got " << type;
+
+  if (auto hash = dyn_cast<HashAttr>(Attribute(policy));
+      hash && failed(verifyHashConstants(*this, hash, experts)))
+    return failure();
 
   if (!getWeighing())
     return success();
@@ -263,9 +387,15 @@ LogicalResult RouterOp::verifyRegions() {
   if (region.empty())
     return success();
   Type type = VectorType::get(getNumSlots(), getElementType());
+  SmallVector<Type> types{type};
+  if (region.getNumArguments() == 2)
+    types.push_back(
+        VectorType::get(getNumSlots(), IntegerType::get(getContext(), 1)));
   if (failed(verifyBodyForm(*this, region, "the region `weights`")) ||
-      failed(verifyBodyArguments(*this, region, "the region `weights`", type,
-                                 [](unsigned) { return "chosen values"; })))
+      failed(verifyBodyArguments(
+          *this, region, "the region `weights`", types, [](unsigned i) {
+            return i == 0 ? "chosen values" : "which slots are used";
+          })))
     return failure();
   return verifyBodyYield(*this, region, "the region `weights`", type);
 }
@@ -276,16 +406,33 @@ void RouterOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
 
 void RouterOp::getAsmBlockArgumentNames(Region &region,
                                         OpAsmSetValueNameFn setName) {
-  if (!region.empty() && region.getNumArguments() == 1)
+  if (region.empty())
+    return;
+  if (region.getNumArguments() > 0)
     setName(region.getArgument(0), "values");
+  if (region.getNumArguments() > 1)
+    setName(region.getArgument(1), "used");
 }
 
-Value RouterOp::buildWeights(OpBuilder &builder, Location loc, Value values) {
-  if (!getWeightsRegion().empty())
-    return cloneBody(builder, getWeightsRegion().front(), values);
+Value RouterOp::buildWeights(OpBuilder &builder, Location loc, Value values,
+                             Value used) {
+  if (!getWeightsRegion().empty()) {
+    Block &body = getWeightsRegion().front();
+    SmallVector<Value> arguments{values};
+    if (body.getNumArguments() == 2) {
+      if (!used) {
+        auto type = cast<VectorType>(body.getArgument(1).getType());
+        used = arith::ConstantOp::create(
+            builder, loc,
+            SplatElementsAttr::get(type, builder.getBoolAttr(true)));
+      }
+      arguments.push_back(used);
+    }
+    return cloneBody(builder, body, arguments);
+  }
   if (getWeighing())
     for (auto step : getWeighing()->getAsRange<WeighingAttrInterface>())
-      values = step.buildWeights(builder, loc, values);
+      values = step.buildWeights(builder, loc, values, used);
   return values;
 }
 
@@ -293,11 +440,17 @@ LogicalResult RouterOp::expandWeighing(RewriterBase &rewriter) {
   if (!getWeighing())
     return failure();
   OpBuilder::InsertionGuard guard(rewriter);
-  Type type = VectorType::get(getNumSlots(), getElementType());
-  Block *block = rewriter.createBlock(&getWeightsRegion(), {}, type, getLoc());
+  SmallVector<Type> types{VectorType::get(getNumSlots(), getElementType())};
+  bool full = getPolicy().fillsAllSlots(getNumExperts());
+  if (!full)
+    types.push_back(VectorType::get(getNumSlots(), rewriter.getI1Type()));
+  Block *block =
+      rewriter.createBlock(&getWeightsRegion(), {}, types,
+                           SmallVector<Location>(types.size(), getLoc()));
   Value values = block->getArgument(0);
+  Value used = full ? Value() : Value(block->getArgument(1));
   for (auto step : getWeighing()->getAsRange<WeighingAttrInterface>())
-    values = step.buildWeights(rewriter, getLoc(), values);
+    values = step.buildWeights(rewriter, getLoc(), values, used);
   YieldOp::create(rewriter, getLoc(), values);
   rewriter.modifyOpInPlace(*this, [&] { removeWeighingAttr(); });
   return success();
@@ -943,6 +1096,158 @@ FailureOr<SmallVector<Value>> FFNOp::generalize(RewriterBase &rewriter) {
 }
 
 //===----------------------------------------------------------------------===//
+// SimilarityOp
+//===----------------------------------------------------------------------===//
+
+LogicalResult SimilarityOp::inferReturnTypes(
+    MLIRContext *, std::optional<Location> loc, ValueRange operands,
+    DictionaryAttr, OpaqueProperties, RegionRange,
+    SmallVectorImpl<Type> &inferred) {
+  RankedTensorType x, centroids;
+  if (operands.size() == 2) {
+    x = dyn_cast<RankedTensorType>(operands[0].getType());
+    centroids = dyn_cast<RankedTensorType>(operands[1].getType());
+  }
+  if (!x || x.getRank() != 2 || !centroids || centroids.getRank() != 2)
+    return failInference(
+        loc, "moe.similarity expects rows and centroids of two dimensions");
+  inferred.push_back(
+      RankedTensorType::get({x.getDimSize(0), centroids.getDimSize(0)},
+                            getAccumulatorFor(x)));
+  return success();
+}
+
+LogicalResult SimilarityOp::verify() {
+  auto x = getX().getType(), centroids = getCentroids().getType();
+  if (failed(verifyStaticDim(*this, "x", x, 1, "length of rows")) ||
+      failed(verifyStaticDim(*this, "centroids", centroids, 0,
+                             "number of centroids")) ||
+      failed(verifyStaticDim(*this, "centroids", centroids, 1,
+                             "length of rows")))
+    return failure();
+  if (x.getDimSize(1) != centroids.getDimSize(1))
+    return emitOpError() << "expects centroids of " << x.getDimSize(1)
+                         << " values like the rows of x, " << x << ", but got "
+                         << centroids;
+  auto expected =
+      RankedTensorType::get({x.getDimSize(0), centroids.getDimSize(0)},
+                            getAccumulatorFor(x));
+  return verifyType(*this, "a result", getScores().getType(), expected,
+                    ", a score for each token and centroid");
+}
+
+void SimilarityOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  setName(getScores(), "similarity");
+}
+
+LogicalResult
+SimilarityOp::reifyResultShapes(OpBuilder &b,
+                                ReifiedRankedShapedTypeDims &shapes) {
+  OpFoldResult rows = reifyDim(
+      b, getScores(), 0, [&] { return buildDim(b, getLoc(), getX(), 0); });
+  OpFoldResult columns = reifyDim(b, getScores(), 1, [&] {
+    return buildDim(b, getLoc(), getCentroids(), 0);
+  });
+  shapes.push_back({rows, columns});
+  return success();
+}
+
+Value SimilarityOp::generalize(RewriterBase &rewriter) {
+  ImplicitLocOpBuilder b(getLoc(), rewriter);
+  FloatType acc = getAccumulatorFor(getX().getType());
+  AffineExpr d0 = b.getAffineDimExpr(0), d1 = b.getAffineDimExpr(1),
+             d2 = b.getAffineDimExpr(2);
+  auto map = [&](unsigned dims, ArrayRef<AffineExpr> results) {
+    return AffineMap::get(dims, 0, results, b.getContext());
+  };
+  const auto parallel = utils::IteratorType::parallel;
+  const auto reduction = utils::IteratorType::reduction;
+  OpFoldResult tokens = tensor::getMixedSize(b, getLoc(), getX(), 0);
+  OpFoldResult experts =
+      b.getIndexAttr(getCentroids().getType().getDimSize(0));
+  auto empty = [&](ArrayRef<OpFoldResult> sizes) -> Value {
+    return tensor::EmptyOp::create(b, sizes, acc);
+  };
+  auto zeros = [&](ArrayRef<OpFoldResult> sizes) -> Value {
+    Value zero = arith::ConstantOp::create(b, b.getZeroAttr(acc));
+    return linalg::FillOp::create(b, zero, empty(sizes)).getResult(0);
+  };
+  using Body = function_ref<Value(ImplicitLocOpBuilder &, ValueRange)>;
+  auto generic = [&](ValueRange inputs, Value init, ArrayRef<AffineMap> maps,
+                     ArrayRef<utils::IteratorType> iterators,
+                     Body body) -> Value {
+    return linalg::GenericOp::create(
+               b, init.getType(), inputs, init, maps, iterators,
+               [&](OpBuilder &nested, Location loc, ValueRange args) {
+                 ImplicitLocOpBuilder nb(loc, nested);
+                 SmallVector<Value> wide;
+                 for (Value arg : args)
+                   wide.push_back(buildFloatCast(nb, loc, arg, acc));
+                 linalg::YieldOp::create(nb, body(nb, wide));
+               })
+        .getResult(0);
+  };
+  auto finish = [&](Value scores) -> Value {
+    if (scores.getType() == getScores().getType())
+      return scores;
+    return tensor::CastOp::create(b, getScores().getType(), scores);
+  };
+
+  if (getMetric() == SimilarityMetric::L2) {
+    // As a difference of products it would lose what makes near vectors near.
+    return finish(generic(
+        ValueRange{getX(), getCentroids()}, zeros({tokens, experts}),
+        {map(3, {d0, d2}), map(3, {d1, d2}), map(3, {d0, d1})},
+        {parallel, parallel, reduction},
+        [](ImplicitLocOpBuilder &nb, ValueRange args) -> Value {
+          Value d = arith::SubFOp::create(nb, args[0], args[1]);
+          Value square = arith::MulFOp::create(nb, d, d);
+          return arith::SubFOp::create(nb, args[2], square);
+        }));
+  }
+  auto product = linalg::MatmulOp::create(
+      b, RankedTensorType::get({getX().getType().getDimSize(0),
+                                getCentroids().getType().getDimSize(0)},
+                               acc),
+      ValueRange{getX(), getCentroids()}, ValueRange{zeros({tokens, experts})});
+  product.setIndexingMapsAttr(b.getAffineMapArrayAttr(
+      {map(3, {d0, d2}), map(3, {d1, d2}), map(3, {d0, d1})}));
+  if (getMetric() == SimilarityMetric::Dot)
+    return finish(product.getResult(0));
+
+  // One over the length of each row, at least 1e-12.
+  auto reciprocals = [&](Value rows, OpFoldResult count) -> Value {
+    Value squares = generic(
+        rows, zeros(count), {map(2, {d0, d1}), map(2, {d0})},
+        {parallel, reduction},
+        [](ImplicitLocOpBuilder &nb, ValueRange args) -> Value {
+          Value square = arith::MulFOp::create(nb, args[0], args[0]);
+          return arith::AddFOp::create(nb, args[1], square);
+        });
+    return generic(
+        squares, empty(count), {map(1, {d0}), map(1, {d0})}, {parallel},
+        [&](ImplicitLocOpBuilder &nb, ValueRange args) -> Value {
+          Value least = buildFloatConstant(nb, nb.getLoc(), acc, 1e-12);
+          Value one = buildFloatConstant(nb, nb.getLoc(), acc, 1.0);
+          Value length = arith::MaximumFOp::create(
+              nb, math::SqrtOp::create(nb, args[0]), least);
+          return arith::DivFOp::create(nb, one, length);
+        });
+  };
+  Value byToken = reciprocals(getX(), tokens);
+  Value byExpert = reciprocals(getCentroids(), experts);
+  return finish(generic(
+      ValueRange{product.getResult(0), byToken, byExpert},
+      empty({tokens, experts}),
+      {map(2, {d0, d1}), map(2, {d0}), map(2, {d1}), map(2, {d0, d1})},
+      {parallel, parallel},
+      [](ImplicitLocOpBuilder &nb, ValueRange args) -> Value {
+        Value scaled = arith::MulFOp::create(nb, args[0], args[1]);
+        return arith::MulFOp::create(nb, scaled, args[2]);
+      }));
+}
+
+//===----------------------------------------------------------------------===//
 // YieldOp
 //===----------------------------------------------------------------------===//
 
@@ -1121,15 +1426,94 @@ void RoutingAppendOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
   setName(getResult(), "routing");
 }
 
+/// T K F / E from left to right.
+static double scaleCapacity(int64_t tokens, int64_t slots, double factor,
+                            int64_t experts) {
+  return static_cast<double>(tokens * slots) * factor /
+         static_cast<double>(experts);
+}
+
+int64_t RoutingLimitOp::getCapacityOf(int64_t tokens) {
+  if (getCapacity())
+    return static_cast<int64_t>(*getCapacity());
+  RoutingType type = getRouting().getType();
+  double exact = scaleCapacity(tokens, type.getSlots(),
+                               getFactor()->convertToDouble(),
+                               type.getExperts());
+  // More than there can be arrivals is all the same.
+  exact = std::min(exact, 2147483647.0);
+  double rounded = getRounding() == Rounding::Ceil    ? std::ceil(exact)
+                   : getRounding() == Rounding::Floor ? std::floor(exact)
+                                                      : std::nearbyint(exact);
+  return std::max<int64_t>(getMinimum(), rounded);
+}
+
 LogicalResult RoutingLimitOp::verify() {
-  int64_t capacity = getCapacityAttr().getInt();
-  if (capacity < 1)
-    return emitOpError() << "expects a capacity of at least 1, but got "
-                         << capacity
+  auto expectPositive = [&](std::optional<int64_t> value,
+                            StringRef what) -> LogicalResult {
+    if (!value || *value >= 1)
+      return success();
+    return emitOpError() << "expects " << what << " of at least 1, but got "
+                         << *value
                          << "; a layer that drops nothing needs no limit";
+  };
+  auto toInt = [](std::optional<uint64_t> value) -> std::optional<int64_t> {
+    return value ? std::optional<int64_t>(*value) : std::nullopt;
+  };
+  if (!getCapacity() == !getFactor())
+    return emitOpError() << "expects a `capacity` or a `factor`, but has "
+                         << (getFactor() ? "both" : "none");
+  if (failed(expectPositive(toInt(getCapacity()), "a capacity")) ||
+      failed(expectPositive(toInt(getGroupSize()), "a group size")) ||
+      failed(expectPositive(getMinimum(), "a minimum")))
+    return failure();
+  if (getFactor()) {
+    double factor = getFactor()->convertToDouble();
+    if (!(factor > 0.0) || std::isinf(factor))
+      return emitOpError() << "expects a finite capacity factor above 0, but "
+                              "got "
+                           << getFactorAttr()
+                           << "; a layer that drops nothing needs no limit";
+  } else if (getMinimum() != 1 || getRounding() != Rounding::Ceil) {
+    return emitOpError() << "has a `"
+                         << (getMinimum() != 1 ? "minimum" : "rounding")
+                         << "`, which means nothing with `capacity`; it is "
+                            "for `factor`";
+  }
+  bool byPriority = getDrop() == Drop::BatchPriority;
+  if (byPriority && !getPriority())
+    return emitOpError() << "expects the priority of each token with "
+                            "batch_priority, (%p : tensor<?xf32>)";
+  if (!byPriority && getPriority())
+    return emitOpError() << "has priorities of tokens, which mean nothing with "
+                         << stringifyDrop(getDrop())
+                         << "; they are for batch_priority";
+  if (!getPriority())
+    return success();
+  int64_t given = getPriority().getType().getDimSize(0);
+  std::optional<int64_t> tokens = getStaticNumTokens(getRouting());
+  if (tokens && !ShapedType::isDynamic(given) && given != *tokens)
+    return emitOpError() << "expects priorities of the " << *tokens
+                         << " tokens of the routing, but got "
+                         << getPriority().getType();
   return success();
 }
 
 void RoutingLimitOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  setName(getResult(), "routing");
+}
+
+LogicalResult RoutingReweighOp::verify() {
+  for (auto [i, step] : llvm::enumerate(getWeighing())) {
+    auto emitStepError = [&, i = i] {
+      return emitOpError() << "weighing #" << i << ": ";
+    };
+    if (failed(cast<WeighingAttrInterface>(step).verifyWeighing(emitStepError)))
+      return failure();
+  }
+  return success();
+}
+
+void RoutingReweighOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
   setName(getResult(), "routing");
 }

@@ -20,6 +20,7 @@ include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 include "moe/MoeDialect.td"
 include "moe/MoeAttrs.td"
+include "moe/MoeOpAttrs.td"
 include "moe/MoeRouters.td"
 include "moe/MoeTypes.td"
 
@@ -70,8 +71,7 @@ def Moe_WeighingArray
 //===----------------------------------------------------------------------===//
 
 def Moe_RouterOp : Moe_InferOp<"router", [
-    RecursivelySpeculatable, RecursiveMemoryEffects,
-    AllTypesMatch<["select", "weigh"]>],
+    AttrSizedOperandSegments, RecursivelySpeculatable, RecursiveMemoryEffects],
     ["getAsmResultNames", "getAsmBlockArgumentNames"]> {
   let summary = "selects experts by one tensor of scores, weighs them by another";
   let description = [{
@@ -84,11 +84,19 @@ def Moe_RouterOp : Moe_InferOp<"router", [
     - `weighing`, a list of steps applied in order (none: the values as they
       are), or
     - a region `weights` from the `vector<KxT>` of chosen values, best first, to
-      the `vector<KxT>` of weights.
+      the `vector<KxT>` of weights. Where slots may stay unused, a second argument
+      of the region, `vector<Kxi1>`, says which are used.
+
+    Some policies need more than scores: thresholds, a number of experts or a
+    random number a token, token ids, a table. Those are the operands `using`. A
+    policy that does not select by scores has no `select`; one that makes the
+    values of the chosen experts itself has no `weigh`; without `weigh`, values
+    are 1. The weight of an unused slot is 0.
 
     | operand or result | type |
     |---|---|
     | `select`, `weigh` | `tensor<TxExF>` of f32 or f64; T may be dynamic, E is static |
+    | `using` | as the policy says |
     | result | `!moe.routing<E x K>`, K as the policy says |
 
     Softmax before the selection is `linalg.softmax` on the operand; after it,
@@ -106,6 +114,11 @@ def Moe_RouterOp : Moe_InferOp<"router", [
         weighing [#moe.normalize<sum, eps = 1.0e-20>, #moe.scale<2.5>]
         : tensor<?x256xf32> -> !moe.routing<256 x 8>
 
+    // DynMoE: as many experts as have a score above their threshold.
+    %any = moe.router #moe.top_any<min_k = 1> select(%s)
+        using(%thresholds : tensor<16xf32>)
+        : tensor<?x16xf32> -> !moe.routing<16 x 16>
+
     // Weights as a region.
     %squared = moe.router #moe.top_k<2> select(%z) weigh(%z)
         : tensor<?x8xf32> -> !moe.routing<8 x 2> weights {
@@ -117,33 +130,45 @@ def Moe_RouterOp : Moe_InferOp<"router", [
   }];
   let arguments = (ins
     Moe_SelectionPolicyAttrInterface:$policy,
-    Moe_Scores:$select,
-    Moe_Scores:$weigh,
+    Optional<Moe_Scores>:$select,
+    Optional<Moe_Scores>:$weigh,
+    Variadic<AnyRankedTensor>:$policy_operands,
     OptionalAttr<Moe_WeighingArray>:$weighing);
   let results = (outs Moe_RoutingType:$routing);
   let regions = (region AnyRegion:$weightsRegion);
   let assemblyFormat = [{
-    $policy `select` `(` $select `)` `weigh` `(` $weigh `)`
-    (`weighing` $weighing^)? attr-dict `:` type($select)
-    `->` qualified(type($routing)) (`weights` $weightsRegion^)?
+    $policy (`select` `(` $select^ `)`)? (`weigh` `(` $weigh^ `)`)?
+    (`using` `(` $policy_operands^ `:` type($policy_operands) `)`)?
+    (`weighing` $weighing^)? attr-dict `:`
+    custom<ScoreTypes>(ref($select), ref($weigh), type($select), type($weigh))
+    qualified(type($routing)) (`weights` $weightsRegion^)?
   }];
   let builders = [
     OpBuilder<(ins "::moe::SelectionPolicyAttrInterface":$policy,
                    "::mlir::Value":$select, "::mlir::Value":$weigh,
-                   CArg<"::llvm::ArrayRef<::mlir::Attribute>", "{}">:$weighing)>
+                   CArg<"::llvm::ArrayRef<::mlir::Attribute>", "{}">:$weighing,
+                   CArg<"::mlir::ValueRange", "{}">:$operands)>
   ];
   let hasRegionVerifier = 1;
   let hasCanonicalizer = 1;
   let extraClassDeclaration = [{
     int64_t getNumExperts() { return getRouting().getType().getExperts(); }
     int64_t getNumSlots() { return getRouting().getType().getSlots(); }
-    /// The element type of the scores, and so of the weights.
+    /// The element type of the scores, and so of the weights; f32 without
+    /// scores.
     ::mlir::FloatType getElementType();
+    /// `weigh`, else `select`; null if there is neither.
+    ::mlir::Value getScores() {
+      return getWeigh() ? getWeigh() : getSelect();
+    }
+    /// An operand whose first dimension is the tokens.
+    ::mlir::TypedValue<::mlir::RankedTensorType> getTokensOperand();
 
     /// Builds the weights of one token from the `vector<KxT>` of its chosen
-    /// values, whether this op holds a list, a region or neither.
+    /// values, whether this op holds a list, a region or neither. `used` is a
+    /// `vector<Kxi1>`, or null if all slots are used.
     ::mlir::Value buildWeights(::mlir::OpBuilder &builder, ::mlir::Location loc,
-                               ::mlir::Value values);
+                               ::mlir::Value values, ::mlir::Value used = {});
 
     /// Replaces the list of weighings, if there is one, by a region that does
     /// the same.
@@ -409,6 +434,48 @@ def Moe_FFNOp : Moe_InferOp<"ffn", [
   }];
 }
 
+def Moe_SimilarityOp : Moe_InferOp<"similarity", [Pure, Moe_ReifyShape]> {
+  let summary = "similarity of each token to each of some vectors";
+  let description = [{
+    Scores for routers that compare tokens with a vector for each expert, in f32
+    (f64 for f64):
+
+    | `metric` | score of row x and vector c |
+    |---|---|
+    | `cosine` | `x . c / (max(\|x\|, 1e-12) max(\|c\|, 1e-12))` |
+    | `dot` | `x . c` |
+    | `l2` | `-sum (x - c)^2` |
+
+    DynMoE's gating (arXiv 2405.14297) is the sigmoid of `cosine`, a mixture of
+    document experts (arXiv 2509.00100) the `#moe.nearest_centroid` of any. The
+    op generalises to `linalg` (`moe-expand-similarity`): cosine and dot product
+    are then a projection `x c^T` like the logits of other routers.
+
+    | operand or result | type |
+    |---|---|
+    | `x` | `tensor<TxHxF>`, H static |
+    | `centroids` | `tensor<ExHxW>`, static |
+    | result | `tensor<TxExf32>` |
+
+    ```mlir
+    %s = moe.similarity %x, %c metric(cosine)
+        : tensor<?x384xf32>, tensor<16x384xf32> -> tensor<?x16xf32>
+    ```
+  }];
+  let arguments = (ins Moe_Rows:$x, Moe_Matrix:$centroids,
+                       Moe_SimilarityMetricAttr:$metric);
+  let results = (outs Moe_Scores:$scores);
+  let assemblyFormat = [{
+    $x `,` $centroids `metric` `(` $metric `)` attr-dict
+    `:` type($x) `,` type($centroids) `->` type($scores)
+  }];
+  let extraClassDeclaration = [{
+    /// Writes the op out as linalg at the insertion point, and returns the
+    /// replacement of its result.
+    ::mlir::Value generalize(::mlir::RewriterBase &rewriter);
+  }];
+}
+
 def Moe_YieldOp : Op<Moe_Dialect, "yield", [Pure, Terminator, ReturnLike]> {
   let summary = "ends a body of the dialect and gives its results";
   let description = [{
@@ -581,26 +648,112 @@ def Moe_RoutingAppendOp : Moe_Op<"routing.append", [Pure]> {
 
 def Moe_RoutingLimitOp : Moe_Op<"routing.limit", [
     Pure, AllTypesMatch<["routing", "result"]>]> {
-  let summary = "keeps the first arrivals of each expert";
+  let summary = "keeps as many assignments of each expert as it has room for";
   let description = [{
-    Each expert keeps its first `capacity` assignments and drops the rest.
-    Arrivals are counted slot by slot, and inside a slot token by token: all
-    first choices come before all second choices. A dropped assignment leaves
-    its slot unused; the other weights of its token stay as they are. Switch
-    Transformer (arXiv 2101.03961), GShard (arXiv 2006.16668).
+    Each expert keeps C assignments and drops the rest. A dropped assignment
+    leaves its slot unused; the other weights of its token stay as they are
+    (`moe.routing.reweigh` computes them anew).
 
-    `capacity` is at least 1; a layer that drops nothing has no such op.
+    C is `capacity N`, or with `factor F`, for T tokens, K slots and E experts,
+
+    ```
+    C = max(minimum, round(T K F / E))
+    ```
+
+    computed in f64 from left to right, with `rounding` `ceil` (the default),
+    `floor` or `nearest` (halves to even). With `group_size G` each G consecutive
+    tokens are a group of their own: experts have room for C assignments of each
+    group, T is the number of tokens of the group, and the last group may be
+    shorter.
+
+    | `by` | kept first |
+    |---|---|
+    | `position` (default) | all first choices in token order, then all second choices, and so on (Switch Transformer, GShard) |
+    | `batch_priority` | the same, with tokens by descending `priority` instead of token order (arXiv 2106.05974: their largest probability) |
+    | `probability` | the largest weights of each expert (Megatron-LM) |
+
+    Priorities and weights are ordered as scores are: larger first, NaN last,
+    the earlier token of two equal ones.
+
+    | operand | type |
+    |---|---|
+    | `priority` | `tensor<Txf32>`, with `batch_priority` |
+
+    `capacity`, `factor`, `minimum` and `group_size` are above 0: a layer that
+    drops nothing has no such op.
 
     ```mlir
+    // Switch Transformer: 1.25 in training, 2.0 in evaluation.
+    %switch = moe.routing.limit %r factor 1.25 : !moe.routing<8 x 1>
+    // GShard with groups of 1024 tokens: C = ceil(1024 * 2 * 1.0 / E).
+    %gshard = moe.routing.limit %r factor 1.0 group_size 1024
+        : !moe.routing<2048 x 2>
+    // Vision MoE: batch-prioritized routing.
+    %vmoe = moe.routing.limit %r factor 0.5 rounding nearest minimum 4
+        by batch_priority (%p : tensor<?xf32>) : !moe.routing<32 x 2>
+    // Megatron-LM, --moe-token-drop-policy probs.
+    %probs = moe.routing.limit %r factor 1.0 by probability
+        : !moe.routing<64 x 6>
+    // A number of its own.
     %r2 = moe.routing.limit %r capacity 64 : !moe.routing<8 x 1>
     ```
   }];
-  let arguments = (ins Moe_RoutingType:$routing, I64Attr:$capacity);
+  let arguments = (ins Moe_RoutingType:$routing,
+    Optional<1DTensorOf<[F32]>>:$priority,
+    OptionalAttr<I64Attr>:$capacity,
+    OptionalAttr<F64Attr>:$factor,
+    DefaultValuedAttr<Moe_RoundingAttr, "::moe::Rounding::Ceil">:$rounding,
+    DefaultValuedAttr<I64Attr, "1">:$minimum,
+    OptionalAttr<I64Attr>:$group_size,
+    DefaultValuedAttr<Moe_DropAttr, "::moe::Drop::Position">:$drop);
   let results = (outs Moe_RoutingType:$result);
   let assemblyFormat = [{
-    $routing `capacity` $capacity attr-dict `:` qualified(type($routing))
+    $routing (`capacity` $capacity^)? (`factor` $factor^)?
+    (`rounding` $rounding^)? (`minimum` $minimum^)?
+    (`group_size` $group_size^)? (`by` $drop^)?
+    (`(` $priority^ `:` type($priority) `)`)?
+    attr-dict `:` qualified(type($routing))
+  }];
+  let hasFolder = 1;
+  let extraClassDeclaration = [{
+    /// Whether this is a number of arrivals in slot and token order, of all
+    /// tokens together.
+    bool isPlain() {
+      return getCapacity() && !getGroupSize() && getDrop() == Drop::Position;
+    }
+    /// C of a group of so many tokens.
+    int64_t getCapacityOf(int64_t tokens);
+  }];
+}
+
+def Moe_RoutingReweighOp : Moe_Op<"routing.reweigh", [
+    Pure, AllTypesMatch<["routing", "result"]>]> {
+  let summary = "computes the weights of a routing anew";
+  let description = [{
+    The steps of `weighing` applied to the weights of the used slots of each
+    token, as `moe.router` applies them to the values of the chosen experts:
+    unused slots take no part and keep the weight 0. What models do that
+    normalise after dropping: GShard with `normalize_gate_prob_before_dropping =
+    false` divides by the sum of what was kept.
+
+    ```mlir
+    %r = moe.router #moe.gshard<second = all> select(%p)
+        : tensor<?x8xf32> -> !moe.routing<8 x 2>
+    %kept = moe.routing.limit %r factor 1.0 : !moe.routing<8 x 2>
+    %r2 = moe.routing.reweigh %kept
+        weighing [#moe.normalize<clamp, min = 1.1920928955078125e-07>]
+        : !moe.routing<8 x 2>
+    ```
+  }];
+  let arguments = (ins Moe_RoutingType:$routing, Moe_WeighingArray:$weighing);
+  let results = (outs Moe_RoutingType:$result);
+  let assemblyFormat = [{
+    $routing `weighing` $weighing attr-dict `:` qualified(type($routing))
   }];
   let hasFolder = 1;
 }
+
+// Losses and health of a routing; it builds on the classes above.
+include "moe/MoeBalance.td"
 
 #endif // MOE_OPS_TD

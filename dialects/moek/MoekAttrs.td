@@ -48,6 +48,22 @@ def Moek_StatusAttr : EnumAttr<Moek_Dialect, Moek_Status, "status"> {
   let assemblyFormat = "$value";
 }
 
+def Moek_PackBy : I32EnumAttr<"PackBy", "how the tokens of a mask become lists", [
+    I32EnumAttrCase<"Table", 0, "table">,
+    I32EnumAttrCase<"Compress", 1, "compress">,
+    I32EnumAttrCase<"CompressBytes", 2, "compress_bytes">]> {
+  let description = [{
+    `table` looks up the places of the bits of 8 tokens (any machine), `compress`
+    moves the tokens of 16 lanes together (AVX-512), `compress_bytes` those of 64
+    (AVX-512 VBMI2).
+  }];
+  let cppNamespace = "::moek";
+  let genSpecializedAttr = 0;
+}
+def Moek_PackByAttr : EnumAttr<Moek_Dialect, Moek_PackBy, "pack_by"> {
+  let assemblyFormat = "$value";
+}
+
 def Moek_CpuAttr : Moek_Attr<"Cpu", "cpu"> {
   let summary = "A CPU as the schedule selection sees it";
   let description = [{

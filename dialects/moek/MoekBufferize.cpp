@@ -106,6 +106,9 @@ void moek::registerBufferizableModels(DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, MoekDialect *) {
     RouteOp::attachInterface<DstModel<RouteOp>>(*context);
     IndexOp::attachInterface<DstModel<IndexOp>>(*context);
+    LimitOp::attachInterface<DstModel<LimitOp>>(*context);
+    SinkhornOp::attachInterface<DstModel<SinkhornOp>>(*context);
+    ExpertChoiceOp::attachInterface<DstModel<ExpertChoiceOp>>(*context);
     GroupedMatmulOp::attachInterface<DstModel<GroupedMatmulOp>>(*context);
     GatherOp::attachInterface<DstModel<GatherOp>>(*context);
     CombineOp::attachInterface<DstModel<CombineOp>>(*context);

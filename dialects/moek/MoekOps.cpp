@@ -211,27 +211,58 @@ LogicalResult RouteOp::verify() {
       return failure();
     scoreArgs.push_back(row);
   }
+  for (Value v : getColumns()) {
+    if (failed(verifyShape(*this, "columns", v, {experts, -1}, isF32, "f32")))
+      return failure();
+    scoreArgs.push_back(row);
+  }
   for (Value v : getVectors()) {
     if (failed(verifyShape(*this, "vectors", v, {experts}, isF32, "f32")))
       return failure();
     scoreArgs.push_back(row);
   }
-  if (!getX() && getRows().empty())
-    return emitOpError("needs 'logits' or 'rows' to score");
+  for (Value v : getScalars()) {
+    if (failed(verifyShape(*this, "scalars", v, {-1}, isF32, "f32")))
+      return failure();
+    scoreArgs.push_back(Float32Type::get(getContext()));
+  }
+  if (failed(getPolicy().verifyOperands([&] { return emitOpError(); },
+                                        getPolicyOperands().getTypes(),
+                                        experts)))
+    return failure();
+  if (getPolicy().seesAllTokens())
+    return emitOpError() << "cannot select by " << getPolicy()
+                         << ", which sees all tokens; it is a kernel of its own";
+  if (getPolicy().usesScores() && !getX() && getRows().empty() &&
+      getColumns().empty())
+    return emitOpError("needs 'logits', 'rows' or 'columns' to score");
   Block &scores = getScores().front();
   if (scores.getArgumentTypes() != ArrayRef<Type>(scoreArgs))
     return emitOpError("the scores region must take ")
-           << scoreArgs.size() << " arguments of " << row;
-  if (scores.getTerminator()->getOperandTypes() != ArrayRef<Type>{row, row})
+           << scoreArgs.size() << " arguments of " << row
+           << " (f32 for scalars)";
+  SmallVector<Type> yields(getPolicy().usesScores() ? 1 : 0, row);
+  SmallVector<Type> both(yields);
+  if (!getPolicy().providesValues())
+    both.push_back(row);
+  auto yielded = scores.getTerminator()->getOperandTypes();
+  if (yielded != ArrayRef<Type>(yields) && yielded != ArrayRef<Type>(both))
     return emitOpError("the scores region must yield the values to select by "
-                       "and to weigh by, both ")
+                       "if the policy uses scores, and the values to weigh by "
+                       "unless it provides them or they are 1, each ")
            << row;
   Type slots = VectorType::get({getSelectedSlots()},
                                Float32Type::get(getContext()));
   Block &weigh = getWeigh().front();
-  if (weigh.getArgumentTypes() != ArrayRef<Type>{slots} ||
+  SmallVector<Type> weighArgs{slots};
+  if (!getPolicy().fillsAllSlots(experts))
+    weighArgs.push_back(VectorType::get({getSelectedSlots()},
+                                        IntegerType::get(getContext(), 1)));
+  if (weigh.getArgumentTypes() != ArrayRef<Type>(weighArgs) ||
       weigh.getTerminator()->getOperandTypes() != ArrayRef<Type>{slots})
-    return emitOpError("the weigh region must take and yield ") << slots;
+    return emitOpError("the weigh region must take and yield ")
+           << slots
+           << (weighArgs.size() == 2 ? ", and take which slots are used" : "");
   if (getAlwaysWeights() &&
       failed(verifyShape(*this, "always_weights", getAlwaysWeights(),
                          {-1, static_cast<int64_t>(getAlways())}, isF32,
@@ -262,6 +293,108 @@ LogicalResult IndexOp::verify() {
   if (failed(verifyShape(*this, "weights", getWeights(), {-1, slots}, isF32,
                          "f32")) ||
       failed(verifyRoutingOutputs(*this, getOutputs(), 2, getExperts(), slots)))
+    return failure();
+  return verifyResults(*this);
+}
+
+//===----------------------------------------------------------------------===//
+// ExpertChoiceOp
+//===----------------------------------------------------------------------===//
+
+void ExpertChoiceOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  getDstEffects(*this, effects);
+}
+
+LogicalResult ExpertChoiceOp::verify() {
+  if (failed(verifyShape(*this, "scores", getScores(), {-1, -1}, isF32, "f32")))
+    return failure();
+  int64_t experts = cast<ShapedType>(getScores().getType()).getDimSize(1);
+  if (ShapedType::isDynamic(experts))
+    return emitOpError("the number of experts must be static, got ")
+           << getScores().getType();
+  if (getOutputs().size() != 1)
+    return emitOpError("expects 1 output, the indices, got ")
+           << getOutputs().size();
+  if (failed(verifyShape(*this, "indices", getOutputs()[0], {-1, experts},
+                         isI32, "i32")))
+    return failure();
+  return verifyResults(*this);
+}
+
+//===----------------------------------------------------------------------===//
+// LimitOp, SinkhornOp
+//===----------------------------------------------------------------------===//
+
+void LimitOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  getDstEffects(*this, effects);
+}
+
+LogicalResult LimitOp::verify() {
+  if (static_cast<int64_t>(getExperts()) < 1)
+    return emitOpError("needs at least one expert, got ") << getExperts();
+  if (!getCapacity() == !getFactor())
+    return emitOpError("needs a capacity or a factor, got ")
+           << (getFactor() ? "both" : "none");
+  if ((getCapacity() && static_cast<int64_t>(*getCapacity()) < 1) ||
+      (getFactor() && !(getFactor()->convertToDouble() > 0.0)) ||
+      static_cast<int64_t>(getMinimum()) < 1 ||
+      (getGroupSize() && static_cast<int64_t>(*getGroupSize()) < 1))
+    return emitOpError("capacity, factor, minimum and group size must be "
+                       "positive");
+  auto type = cast<ShapedType>(getIndices().getType());
+  if (failed(verifyShape(*this, "indices", getIndices(), {-1, -1}, isI32,
+                         "i32")))
+    return failure();
+  int64_t slots = type.getDimSize(1);
+  if (ShapedType::isDynamic(slots))
+    return emitOpError("the number of slots must be static, got ") << type;
+  if (getOutputs().size() != 2)
+    return emitOpError("expects 2 outputs, indices and weights, got ")
+           << getOutputs().size();
+  if (failed(verifyShape(*this, "weights", getWeights(), {-1, slots}, isF32,
+                         "f32")) ||
+      failed(verifyShape(*this, "indices", getOutputs()[0], {-1, slots}, isI32,
+                         "i32")) ||
+      failed(verifyShape(*this, "weights", getOutputs()[1], {-1, slots}, isF32,
+                         "f32")))
+    return failure();
+  bool byPriority = getDrop() == moe::Drop::BatchPriority;
+  if (byPriority != bool(getPriority()))
+    return emitOpError() << (byPriority ? "needs 'priority' to drop by "
+                                        : "has a 'priority' but drops by ")
+                         << moe::stringifyDrop(getDrop());
+  if (getPriority() &&
+      failed(verifyShape(*this, "priority", getPriority(), {-1}, isF32, "f32")))
+    return failure();
+  return verifyResults(*this);
+}
+
+void SinkhornOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  getDstEffects(*this, effects);
+}
+
+LogicalResult SinkhornOp::verify() {
+  if (static_cast<int64_t>(getIterations()) < 1)
+    return emitOpError("needs at least one iteration, got ") << getIterations();
+  if (!(getTolerance().convertToDouble() >= 0.0))
+    return emitOpError("needs a tolerance of at least 0");
+  if (failed(verifyShape(*this, "scores", getScores(), {-1, -1}, isF32, "f32")))
+    return failure();
+  int64_t experts = cast<ShapedType>(getScores().getType()).getDimSize(1);
+  if (ShapedType::isDynamic(experts))
+    return emitOpError("the number of experts must be static, got ")
+           << getScores().getType();
+  if (getOutputs().size() != 1)
+    return emitOpError("expects 1 output, the plan, got ")
+           << getOutputs().size();
+  if (failed(verifyShape(*this, "plan", getOutputs()[0], {-1, experts}, isF32,
+                         "f32")))
     return failure();
   return verifyResults(*this);
 }

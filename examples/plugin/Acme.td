@@ -24,8 +24,8 @@ def Acme_Dialect : Dialect {
 }
 
 def Acme_EveryNthAttr : AttrDef<Acme_Dialect, "EveryNth",
-    [DeclareAttrInterfaceMethods<Moe_SelectionPolicyAttrInterface>,
-     DeclareAttrInterfaceMethods<ReferencePolicyAttrInterface>]> {
+    [DeclareAttrInterfaceMethods<Moe_SelectionPolicyAttrInterface, ["buildSelect"]>,
+     DeclareAttrInterfaceMethods<ReferencePolicyAttrInterface, ["select"]>]> {
   let mnemonic = "every_nth";
   let summary = "the K best of every n-th expert";
   let description = [{

@@ -52,8 +52,9 @@ EveryNthAttr::verifyPolicy(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
-Value EveryNthAttr::buildSelect(OpBuilder &b, Location loc,
-                                Value scores) const {
+moe::SelectedExperts EveryNthAttr::buildSelect(OpBuilder &b, Location loc,
+                                               Value scores,
+                                               ValueRange) const {
   // Top-k of the scores that take part, then back to the experts' numbers.
   // moe::buildTopK brings the order that all policies have, NaN and ties
   // included.
@@ -67,7 +68,7 @@ Value EveryNthAttr::buildSelect(OpBuilder &b, Location loc,
       b, loc,
       DenseElementsAttr::get(cast<VectorType>(best.getType()),
                              b.getI32IntegerAttr(getN())));
-  return arith::MulIOp::create(b, loc, best, n);
+  return Value(arith::MulIOp::create(b, loc, best, n));
 }
 
 // The same once more, obviously right rather than fast.

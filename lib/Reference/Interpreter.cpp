@@ -284,6 +284,9 @@ static const HandlerTable &handlerTable() {
     addVectorOps(table);
     addLinalgOps(table);
     addMoeOps(table);
+    addCapacityOps(table);
+    addSimilarityOp(table);
+    addBalanceOp(table);
     return table;
   }();
   return table;

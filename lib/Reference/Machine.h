@@ -50,6 +50,9 @@ void addTensorOps(HandlerTable &table);
 void addVectorOps(HandlerTable &table);
 void addLinalgOps(HandlerTable &table);
 void addMoeOps(HandlerTable &table);
+void addCapacityOps(HandlerTable &table);
+void addSimilarityOp(HandlerTable &table);
+void addBalanceOp(HandlerTable &table);
 
 /// Executes any structured op of linalg.
 llvm::LogicalResult executeLinalg(Machine &machine, mlir::Operation *op);

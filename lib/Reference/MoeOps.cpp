@@ -47,28 +47,44 @@ static void setRouting(Machine &machine, Value value, Routing routing) {
   machine.set(value, RoutingPtr(std::make_shared<Routing>(std::move(routing))));
 }
 
-/// Turns the values of a token's chosen experts into weights.
+/// Turns the values of a token's chosen experts into weights. Named steps see
+/// the values of used slots only; a region sees all of them and which are used.
 static LogicalResult weigh(Machine &machine, RouterOp op,
+                           ArrayRef<int32_t> chosen,
                            MutableArrayRef<double> values) {
   if (ArrayAttr list = op.getWeighing().value_or(nullptr)) {
+    SmallVector<double> used;
+    for (auto [expert, value] : zip_equal(chosen, values))
+      if (expert >= 0)
+        used.push_back(value);
     for (Attribute step : list) {
       auto model = dyn_cast<ReferenceWeighingAttrInterface>(step);
       if (!model)
         return emitNoModel(op, step, "ReferenceWeighingAttrInterface");
-      model.weigh(values);
+      model.weigh(used);
     }
+    auto next = used.begin();
+    for (auto [expert, value] : zip_equal(chosen, values))
+      if (expert >= 0)
+        value = *next++;
     return success();
   }
   Region &region = op.getWeightsRegion();
   if (region.empty())
     return success();
-  Type type = region.front().getArgument(0).getType();
-  FailureOr<MutableArrayPtr> argument =
-      machine.allocate(op, type, {static_cast<int64_t>(values.size())});
-  if (failed(argument))
-    return failure();
-  copy(values, (*argument)->dataAs<double>());
-  FailureOr<SmallVector<Datum>> results = machine.run(region, {*argument});
+  SmallVector<Datum> arguments;
+  for (BlockArgument argument : region.getArguments()) {
+    FailureOr<MutableArrayPtr> array = machine.allocate(
+        op, argument.getType(), {static_cast<int64_t>(values.size())});
+    if (failed(array))
+      return failure();
+    for (auto [i, value] : enumerate(values))
+      storeElement(**array, i,
+                   argument.getArgNumber() == 0 ? makeFloat(value)
+                                                : makeInt(chosen[i] >= 0));
+    arguments.push_back(*array);
+  }
+  FailureOr<SmallVector<Datum>> results = machine.run(region, arguments);
   if (failed(results))
     return failure();
   const HostTensor &weights = *results->front().array;
@@ -81,39 +97,66 @@ static LogicalResult executeRouter(Machine &machine, RouterOp op) {
       dyn_cast<ReferencePolicyAttrInterface>(Attribute(op.getPolicy()));
   if (!policy)
     return emitNoModel(op, op.getPolicy(), "ReferencePolicyAttrInterface");
-  ArrayPtr select = machine.getArray(op.getSelect());
-  ArrayPtr weights = machine.getArray(op.getWeigh());
-  if (select->shape != weights->shape)
+  ArrayPtr select = op.getSelect() ? machine.getArray(op.getSelect()) : nullptr;
+  ArrayPtr weights = op.getWeigh() ? machine.getArray(op.getWeigh()) : nullptr;
+  if (select && weights && select->shape != weights->shape)
     return op.emitOpError("selects by scores of shape ")
            << formatShape(select->shape) << " and weighs by scores of shape "
            << formatShape(weights->shape) << "; they have to be alike";
-  int64_t tokens = select->shape[0];
-  Routing routing = makeRouting(tokens, op.getRouting().getType());
-
-  std::vector<double> scores(routing.experts);
-  for (int64_t t = 0; t < tokens; ++t) {
-    loadFloats(*select, t * routing.experts, routing.experts, scores.data());
-    SmallVector<int32_t> chosen;
-    if (failed(policy.select(scores, chosen)))
-      return op.emitOpError("selection failed for token ") << t;
-    if (static_cast<int64_t>(chosen.size()) != routing.slots)
-      return op.emitOpError("policy filled ")
-             << chosen.size() << " slots of token " << t << "; the routing has "
-             << routing.slots;
-    // An unused slot takes part in weighing as 0 and has weight 0.
-    SmallVector<double> values(routing.slots, 0.0);
-    for (int64_t s = 0; s < routing.slots; ++s) {
-      if (chosen[s] < -1 || chosen[s] >= routing.experts)
-        return op.emitOpError("policy chose expert ")
-               << chosen[s] << " of " << routing.experts << " for token " << t;
-      if (chosen[s] >= 0)
-        values[s] = loadElement(*weights, t * routing.experts + chosen[s]).f;
+  PolicyInputs inputs;
+  inputs.tokens = machine.getArray(op.getTokensOperand())->shape[0];
+  inputs.experts = op.getNumExperts();
+  inputs.slots = op.getNumSlots();
+  if (select) {
+    inputs.scores.resize(inputs.tokens * inputs.experts);
+    loadFloats(*select, 0, inputs.scores.size(), inputs.scores.data());
+  }
+  for (auto [i, value] : enumerate(op.getPolicyOperands())) {
+    ArrayPtr array = machine.getArray(value);
+    PolicyOperand operand;
+    operand.shape.assign(array->shape.begin(), array->shape.end());
+    bool isFloat =
+        isFloatLike(cast<RankedTensorType>(value.getType()).getElementType());
+    for (int64_t j = 0, e = array->numElements(); j < e; ++j) {
+      Scalar element = loadElement(*array, j);
+      operand.data.push_back(isFloat ? element.f
+                                     : static_cast<double>(element.i));
     }
-    if (failed(weigh(machine, op, values)))
+    if (op.getPolicy().isTokenOperand(i) && operand.shape[0] != inputs.tokens)
+      return op.emitOpError("has a policy operand of ")
+             << operand.shape[0] << " tokens; the other operands have "
+             << inputs.tokens;
+    inputs.operands.push_back(std::move(operand));
+  }
+  Routing routing = makeRouting(inputs.tokens, op.getRouting().getType());
+  PolicyChoice choice;
+  choice.experts.assign(inputs.tokens * inputs.slots, -1);
+  bool provides = op.getPolicy().providesValues();
+  if (provides)
+    choice.values.assign(inputs.tokens * inputs.slots, 0.0);
+  if (failed(policy.selectAll(inputs, choice)))
+    return op.emitOpError(choice.error.empty() ? "selection failed"
+                                               : choice.error);
+  for (int64_t t = 0; t < inputs.tokens; ++t) {
+    ArrayRef<int32_t> chosen =
+        ArrayRef(choice.experts).slice(t * inputs.slots, inputs.slots);
+    SmallVector<double> values(inputs.slots, 0.0);
+    for (int64_t s = 0; s < inputs.slots; ++s) {
+      if (chosen[s] < -1 || chosen[s] >= inputs.experts)
+        return op.emitOpError("policy chose expert ")
+               << chosen[s] << " of " << inputs.experts << " for token " << t;
+      if (chosen[s] < 0)
+        continue;
+      values[s] = provides ? choice.values[t * inputs.slots + s]
+                  : weights
+                      ? loadElement(*weights, t * inputs.experts + chosen[s]).f
+                      : 1.0;
+    }
+    if (failed(weigh(machine, op, chosen, values)))
       return failure();
-    for (int64_t s = 0; s < routing.slots; ++s) {
-      routing.expertOf[t * routing.slots + s] = chosen[s];
-      routing.weightOf[t * routing.slots + s] = chosen[s] < 0 ? 0.0 : values[s];
+    for (int64_t s = 0; s < inputs.slots; ++s) {
+      routing.expertOf[t * inputs.slots + s] = chosen[s];
+      routing.weightOf[t * inputs.slots + s] = chosen[s] < 0 ? 0.0 : values[s];
     }
   }
   setRouting(machine, op.getResult(), std::move(routing));
@@ -171,24 +214,6 @@ static LogicalResult executeAppend(Machine &machine, RoutingAppendOp op) {
       routing.expertOf[to + old->slots + i] = old->experts + i;
       routing.weightOf[to + old->slots + i] =
           weights ? loadElement(*weights, t * added + i).f : 1.0;
-    }
-  }
-  setRouting(machine, op.getResult(), std::move(routing));
-  return success();
-}
-
-static LogicalResult executeLimit(Machine &machine, RoutingLimitOp op) {
-  Routing routing = *machine.getRouting(op.getRouting());
-  int64_t capacity = op.getCapacity();
-  std::vector<int64_t> arrived(routing.experts, 0);
-  for (int64_t s = 0; s < routing.slots; ++s) {
-    for (int64_t t = 0; t < routing.tokens; ++t) {
-      int64_t i = t * routing.slots + s;
-      int32_t expert = routing.expertOf[i];
-      if (expert < 0 || arrived[expert]++ < capacity)
-        continue;
-      routing.expertOf[i] = -1;
-      routing.weightOf[i] = 0.0;
     }
   }
   setRouting(machine, op.getResult(), std::move(routing));
@@ -478,7 +503,6 @@ void addMoeOps(HandlerTable &table) {
   table.add<RouterOp>(executeRouter);
   table.add<RoutingMakeOp>(executeMake);
   table.add<RoutingAppendOp>(executeAppend);
-  table.add<RoutingLimitOp>(executeLimit);
   addRoutingViews(table);
   table.add<DispatchOp>(executeDispatch);
   table.add<ExpertOp>(executeExpert);

@@ -240,6 +240,8 @@ static bool dependsOn(Value value, Operation *op) {
 /// select(f(z)) to select(z) for an increasing f. With a reason in `why` where
 /// a function is there but has to stay.
 static bool moveSelection(RouterOp op, RewriterBase &b, std::string &why) {
+  if (!op.getSelect())
+    return false;
   Value source = getSameOrder(op.getSelect());
   if (!source) {
     // An expert's own bias on top of a score changes the order.
@@ -264,6 +266,8 @@ static bool moveSelection(RouterOp op, RewriterBase &b, std::string &why) {
 
 /// Scores of weigh that can be computed of the chosen K only.
 static bool moveWeighing(RouterOp op, RewriterBase &b, std::string &why) {
+  if (!op.getSelect() || !op.getWeigh())
+    return false;
   Operation *scores = op.getWeigh().getDefiningOp();
   if (!scores || dependsOn(op.getSelect(), scores))
     return false;

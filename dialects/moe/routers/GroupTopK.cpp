@@ -77,8 +77,8 @@ static Value buildGroupScore(ImplicitLocOpBuilder &b, Value group,
   return arith::AddFOp::create(b, first, second);
 }
 
-Value GroupTopKAttr::buildSelect(OpBuilder &builder, Location loc,
-                                 Value scores) const {
+SelectedExperts GroupTopKAttr::buildSelect(OpBuilder &builder, Location loc,
+                                           Value scores, ValueRange) const {
   ImplicitLocOpBuilder b(loc, builder);
   auto type = cast<VectorType>(scores.getType());
   int64_t numExperts = type.getNumElements();
@@ -120,4 +120,77 @@ Value GroupTopKAttr::buildSelect(OpBuilder &builder, Location loc,
       buildFloatConstant(b, loc, type,
                          -std::numeric_limits<double>::infinity()));
   return buildTopK(b, loc, masked, getK());
+}
+
+void GroupTopKAttr::buildSelectLanes(LaneSelection &lanes) const {
+  auto keyOf = [&](Value expert) {
+    return lanes.buildKeys(lanes.load(lanes.scores, expert));
+  };
+  int64_t groups = getGroups(), size = lanes.experts / groups;
+  if (getKeep() == groups) {
+    lanes.buildTopK(getK(), keyOf, lanes.indices);
+    return;
+  }
+  ImplicitLocOpBuilder &b = lanes.b;
+  // The keys of the groups' scores. A NaN has to make its group's score NaN,
+  // which the maximum of keys would hide: the maximum of floats does not.
+  Value groupKeys = lanes.scratch(groups, b.getI32Type());
+  Value first = lanes.f32(-std::numeric_limits<double>::infinity());
+  lanes.loop(0, groups, {}, [&](Value g, ValueRange) -> SmallVector<Value> {
+    Value base = arith::MulIOp::create(b, g, lanes.index(size));
+    SmallVector<Value> best =
+        lanes.loop(0, size, ValueRange{first, first},
+                   [&](Value i, ValueRange best) -> SmallVector<Value> {
+                     Value e = arith::AddIOp::create(b, base, i);
+                     Value score = lanes.load(lanes.scores, e);
+                     // The loser of the first place plays for the second.
+                     Value loser =
+                         arith::MinimumFOp::create(b, best[0], score);
+                     return {arith::MaximumFOp::create(b, best[0], score),
+                             arith::MaximumFOp::create(b, best[1], loser)};
+                   });
+    Value score = best[0];
+    if (getReduce() == GroupReduce::Top2)
+      score = arith::AddFOp::create(b, best[0], best[1]);
+    lanes.store(lanes.buildKeys(score), groupKeys, g);
+    return {};
+  });
+  // A group stays if fewer than `keep` groups come before it.
+  Value kept = lanes.scratch(groups, b.getI32Type());
+  lanes.loop(0, groups, {}, [&](Value g, ValueRange) -> SmallVector<Value> {
+    Value key = lanes.load(groupKeys, g);
+    Value rank =
+        lanes.loop(0, groups, ValueRange{lanes.i32(0)},
+                   [&](Value other, ValueRange rank) -> SmallVector<Value> {
+                     Value otherKey = lanes.load(groupKeys, other);
+                     Value lower = arith::CmpIOp::create(
+                         b, arith::CmpIPredicate::ult, other, g);
+                     Value above = arith::CmpIOp::create(
+                         b, arith::CmpIPredicate::sgt, otherKey, key);
+                     Value equal = arith::CmpIOp::create(
+                         b, arith::CmpIPredicate::eq, otherKey, key);
+                     Value before = arith::OrIOp::create(
+                         b, above,
+                         arith::AndIOp::create(b, equal, lanes.splat(lower)));
+                     return {arith::AddIOp::create(
+                         b, rank[0],
+                         arith::ExtUIOp::create(b, lanes.i32Type(), before))};
+                   })[0];
+    Value stays = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, rank,
+                                        lanes.i32(getKeep()));
+    lanes.store(arith::ExtSIOp::create(b, lanes.i32Type(), stays), kept, g);
+    return {};
+  });
+  // Experts of other groups count as -infinity.
+  Value lowest =
+      lanes.buildKeys(lanes.f32(-std::numeric_limits<double>::infinity()));
+  lanes.buildTopK(
+      getK(),
+      [&](Value expert) -> Value {
+        Value g = arith::DivUIOp::create(b, expert, lanes.index(size));
+        Value stays = arith::CmpIOp::create(b, arith::CmpIPredicate::slt,
+                                            lanes.load(kept, g), lanes.i32(0));
+        return arith::SelectOp::create(b, stays, keyOf(expert), lowest);
+      },
+      lanes.indices);
 }

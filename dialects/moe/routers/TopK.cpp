@@ -128,7 +128,16 @@ TopKAttr::verifyPolicy(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
-Value TopKAttr::buildSelect(OpBuilder &builder, Location loc,
-                            Value scores) const {
+SelectedExperts TopKAttr::buildSelect(OpBuilder &builder, Location loc,
+                                      Value scores, ValueRange) const {
   return buildTopK(builder, loc, scores, getK());
+}
+
+void TopKAttr::buildSelectLanes(LaneSelection &lanes) const {
+  lanes.buildTopK(
+      getK(),
+      [&](Value expert) {
+        return lanes.buildKeys(lanes.load(lanes.scores, expert));
+      },
+      lanes.indices);
 }

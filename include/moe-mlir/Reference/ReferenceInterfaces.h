@@ -17,6 +17,39 @@
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/Support/LogicalResult.h"
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace moe::reference {
+
+/// An operand that a router gives to its policy in `using`; integers are exact.
+struct PolicyOperand {
+  llvm::SmallVector<int64_t> shape;
+  std::vector<double> data; ///< Row-major.
+};
+
+/// What a selection policy sees.
+struct PolicyInputs {
+  int64_t tokens = 0, experts = 0, slots = 0;
+  std::vector<double> scores; ///< [tokens, experts]; empty without `select`.
+  std::vector<PolicyOperand> operands;
+
+  llvm::ArrayRef<double> row(int64_t token) const {
+    return llvm::ArrayRef(scores).slice(token * experts, experts);
+  }
+};
+
+/// What it chooses.
+struct PolicyChoice {
+  std::vector<int32_t> experts; ///< [tokens, slots], filled with -1.
+  std::vector<double> values;   ///< [tokens, slots] of policies that provide
+                                ///< values, filled with 0; else empty.
+  std::string error;            ///< Set on failure, names the token.
+};
+
+} // namespace moe::reference
+
 #include "moe-mlir/Reference/ReferenceInterfaces.h.inc"
 
 #endif // MOE_MLIR_REFERENCE_REFERENCEINTERFACES_H

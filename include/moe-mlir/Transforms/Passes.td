@@ -41,6 +41,63 @@ def ExpandActivations : Pass<"moe-expand-activations"> {
   ];
 }
 
+def ExpandBalance : Pass<"moe-expand-balance"> {
+  let summary = "Write the metrics of moe.balance out as ordinary IR";
+  let description = [{
+    Each metric of a `moe.balance` becomes the IR that its attribute builds, of
+    views of the routing and ops of `arith`, `linalg`, `math`, `scf` and
+    `tensor`. What several metrics share is built for each: CSE merges it. A
+    metric whose result has no user is left out.
+
+    Before:
+    ```mlir
+    %n = moe.balance %r [#moe.dead_experts] : !moe.routing<64 x 8> -> tensor<i32>
+    ```
+    After:
+    ```mlir
+    %o = moe.routing.offsets %r : !moe.routing<64 x 8> -> tensor<65xi32>
+    %last = tensor.extract_slice %o[1] [64] [1] : tensor<65xi32> to tensor<64xi32>
+    %first = tensor.extract_slice %o[0] [64] [1] : ...
+    %counts = linalg.generic ... ins(%last, %first) outs(%e) { subi }
+    %dead = linalg.generic {iterator_types = ["reduction"]}
+              ins(%counts) outs(%zero) { addi (extui (cmpi eq, 0)) }
+    %s = tensor.extract %dead[] : tensor<i32>
+    %n = tensor.from_elements %s : tensor<i32>
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",
+    "::mlir::tensor::TensorDialect"
+  ];
+}
+
+def ExpandSimilarity : Pass<"moe-expand-similarity"> {
+  let summary = "Write moe.similarity out as linalg";
+  let description = [{
+    The product of rows and centroids becomes a `linalg.matmul`, which fuses with
+    a router as its logits do; cosines scale it by one over the length of each
+    row and of each centroid. `l2` is one `linalg.generic`.
+
+    Before:
+    ```mlir
+    %s = moe.similarity %x, %c metric(cosine)
+        : tensor<?x64xf32>, tensor<8x64xf32> -> tensor<?x8xf32>
+    ```
+    After:
+    ```mlir
+    %z = linalg.matmul ... ins(%x, %c) outs(%zeros)
+    %rx = ... // 1 / max(|x|, 1e-12), tensor<?xf32>
+    %rc = ... // 1 / max(|c|, 1e-12), tensor<8xf32>
+    %s = linalg.generic ... ins(%z, %rx, %rc) { mulf, mulf }
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"
+  ];
+}
+
 def NormalizeRouterScores : Pass<"moe-normalize-router-scores"> {
   let summary = "Bring the score chains of routers to their cheapest form";
   let description = [{

@@ -61,9 +61,16 @@ struct CheckRoutings : moe::impl::CheckRoutingsBase<CheckRoutings> {
         return failure();
       return checkIndices(make);
     }
-    if (auto router = dyn_cast<RouterOp>(op))
-      return checkRows(op, router.getSelect(), router.getWeigh(),
-                       "scores of a router");
+    if (auto router = dyn_cast<RouterOp>(op)) {
+      Value tokens = router.getTokensOperand();
+      if (failed(checkRows(op, tokens, router.getWeigh(), "scores of a router")))
+        return failure();
+      for (auto [i, operand] : llvm::enumerate(router.getPolicyOperands()))
+        if (router.getPolicy().isTokenOperand(i) &&
+            failed(checkRows(op, tokens, operand, "operands of a router")))
+          return failure();
+      return success();
+    }
     if (auto dispatch = dyn_cast<DispatchOp>(op))
       return checkTokens(op, dispatch.getRouting(), dispatch.getX(),
                          "the input of a layer");

@@ -70,6 +70,18 @@ inline mlir::Value buildEmptyRows(mlir::OpBuilder &b, mlir::Location loc,
                                        mlir::ValueRange{size});
 }
 
+/// `value`, a tensor, with its first dimension dynamic.
+mlir::Value withDynamicRows(mlir::OpBuilder &b, mlir::Location loc,
+                            mlir::Value value);
+
+/// The seven parts of the routing of given `indices` and `weights`, both with
+/// dynamic rows.
+mlir::SmallVector<mlir::Value> buildIndex(mlir::OpBuilder &b,
+                                          mlir::Location loc,
+                                          mlir::Value indices,
+                                          mlir::Value weights,
+                                          RoutingType type);
+
 /// Makes every tensor.dim below `root` ask the destination of the op that made
 /// its tensor instead: sizes then keep no value alive that a fusion removes.
 void resolveDimsOfResults(mlir::Operation *root);

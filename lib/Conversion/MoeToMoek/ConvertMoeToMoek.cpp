@@ -11,6 +11,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "BatchPolicies.h"
 #include "Common.h"
 
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
@@ -72,13 +73,21 @@ static SmallVector<Type> getRoutingTypes(RoutingType type) {
           RankedTensorType::get({dyn}, f32)};
 }
 
-/// Empty tensors for the parts of a routing from `first` on.
+/// Entries that packing a mask may write beyond its last list.
+static constexpr int64_t kMaskPadding = 64;
+
+/// Empty tensors for the parts of a routing from `first` on. `padding` is room
+/// in its lists beyond T * K.
 static SmallVector<Value> buildRoutingOutputs(OpBuilder &b, Location loc,
                                               Value tokens, RoutingType type,
-                                              unsigned first) {
+                                              unsigned first,
+                                              int64_t padding = 0) {
   SmallVector<Value> outputs;
   Value slots = arith::ConstantIndexOp::create(b, loc, type.getSlots());
   Value assignments = arith::MulIOp::create(b, loc, tokens, slots);
+  if (padding != 0)
+    assignments = arith::AddIOp::create(
+        b, loc, assignments, arith::ConstantIndexOp::create(b, loc, padding));
   for (auto [i, partType] : llvm::enumerate(getRoutingTypes(type))) {
     if (i < first)
       continue;
@@ -91,9 +100,8 @@ static SmallVector<Value> buildRoutingOutputs(OpBuilder &b, Location loc,
   return outputs;
 }
 
-/// The routing of given `indices` and `weights`, both with dynamic rows.
-static SmallVector<Value> buildIndex(OpBuilder &b, Location loc, Value indices,
-                                     Value weights, RoutingType type) {
+SmallVector<Value> moe::buildIndex(OpBuilder &b, Location loc, Value indices,
+                                   Value weights, RoutingType type) {
   Value tokens = getDim(b, loc, indices, 0);
   SmallVector<Value> outputs =
       buildRoutingOutputs(b, loc, tokens, type, kOffsets);
@@ -115,8 +123,7 @@ static Value castTo(OpBuilder &b, Location loc, Value value, Type type) {
   return tensor::CastOp::create(b, loc, type, value);
 }
 
-/// `value` with its first dimension dynamic.
-static Value withDynamicRows(OpBuilder &b, Location loc, Value value) {
+Value moe::withDynamicRows(OpBuilder &b, Location loc, Value value) {
   auto type = cast<RankedTensorType>(value.getType());
   SmallVector<int64_t> shape(type.getShape());
   shape[0] = ShapedType::kDynamic;
@@ -380,32 +387,59 @@ struct ConvertRouter : Pattern<RouterOp> {
   LogicalResult matchAndRewrite(RouterOp op, Adaptor adaptor,
                                 ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
-    Value select = adaptor.getSelect().front();
-    Value weigh = adaptor.getWeigh().front();
+    SelectionPolicyAttrInterface policy = op.getPolicy();
+    if (policy.seesAllTokens())
+      return failure();
+    auto single = [](ValueRange range) {
+      return range.empty() ? Value() : Value(range.front());
+    };
+    Value select = single(adaptor.getSelect());
+    Value weigh = single(adaptor.getWeigh());
     RoutingType type = op.getRouting().getType();
-    Value tokens = getDim(b, loc, select, 0);
+    SmallVector<Value> rows;
+    if (select)
+      rows.push_back(withDynamicRows(b, loc, select));
+    if (weigh && weigh != select)
+      rows.push_back(withDynamicRows(b, loc, weigh));
+    SmallVector<Value> operands;
+    for (auto [i, operand] : llvm::enumerate(adaptor.getPolicyOperands()))
+      operands.push_back(policy.isTokenOperand(i)
+                             ? withDynamicRows(b, loc, operand.front())
+                             : operand.front());
+    if (auto hash = dyn_cast<HashAttr>(Attribute(policy)))
+      buildHashChecks(b, loc, hash, operands, type.getExperts());
+    Value tokens = getDim(b, loc, op.getTokensOperand(), 0);
     SmallVector<Value> outputs =
-        buildRoutingOutputs(b, loc, tokens, type, kIndices);
-    SmallVector<Value> rows{select};
-    if (weigh != select)
-      rows.push_back(weigh);
+        buildRoutingOutputs(b, loc, tokens, type, kIndices,
+                            policy.selectsByMask() ? kMaskPadding : 0);
     auto route = moek::RouteOp::create(
         b, loc, TypeRange(ValueRange(outputs)), /*x=*/Value(),
-        /*router=*/Value(), rows, /*vectors=*/ValueRange(),
-        /*always_weights=*/Value(), outputs, op.getPolicy(),
+        /*router=*/Value(), rows, /*columns=*/ValueRange(),
+        /*vectors=*/ValueRange(), /*scalars=*/ValueRange(), operands,
+        /*always_weights=*/Value(), outputs, policy,
         static_cast<uint64_t>(type.getExperts()), /*always=*/uint64_t(0),
-        /*capacity=*/IntegerAttr(), moek::ScheduleAttr());
+        /*capacity=*/IntegerAttr(), moek::ScheduleAttr(), moek::PackByAttr());
     OpBuilder::InsertionGuard guard(b);
     Type rowType = VectorType::get({type.getExperts()}, b.getF32Type());
     Type slotType = VectorType::get({type.getSlots()}, b.getF32Type());
     Block *scores = b.createBlock(&route.getScores(), {},
                                   SmallVector<Type>(rows.size(), rowType),
                                   SmallVector<Location>(rows.size(), loc));
-    moek::YieldOp::create(
-        b, loc,
-        ValueRange{scores->getArgument(0), scores->getArguments().back()});
-    Block *weights = b.createBlock(&route.getWeigh(), {}, {slotType}, {loc});
-    Value w = op.buildWeights(b, loc, weights->getArgument(0));
+    SmallVector<Value> yielded;
+    if (select)
+      yielded.push_back(scores->getArgument(0));
+    if (weigh)
+      yielded.push_back(scores->getArguments().back());
+    moek::YieldOp::create(b, loc, yielded);
+    SmallVector<Type> weighTypes{slotType};
+    bool full = policy.fillsAllSlots(type.getExperts());
+    if (!full)
+      weighTypes.push_back(VectorType::get({type.getSlots()}, b.getI1Type()));
+    Block *weights =
+        b.createBlock(&route.getWeigh(), {}, weighTypes,
+                      SmallVector<Location>(weighTypes.size(), loc));
+    Value w = op.buildWeights(b, loc, weights->getArgument(0),
+                              full ? Value() : Value(weights->getArgument(1)));
     if (!w)
       return failure();
     moek::YieldOp::create(b, loc, ValueRange{w});
@@ -803,7 +837,9 @@ moek::RouteOp getExtensibleRoute(Value routing, ValueRange parts) {
   if (!router || !routing.hasOneUse())
     return {};
   auto route = parts[kIndices].getDefiningOp<moek::RouteOp>();
-  if (!route || route.getAlways() != 0 || route.getCapacity())
+  // A mask has its lists packed without slots.
+  if (!route || route.getAlways() != 0 || route.getCapacity() ||
+      route.getPolicy().selectsByMask())
     return {};
   return route;
 }
@@ -815,14 +851,15 @@ SmallVector<Value> buildExtendedRoute(OpBuilder &b, moek::RouteOp route,
                                       Value alwaysWeights,
                                       IntegerAttr capacity) {
   Location loc = route.getLoc();
-  Value tokens = getDim(b, loc, route.getRows().front(), 0);
+  Value tokens = getDim(b, loc, route.getOutputs()[kIndices], 0);
   SmallVector<Value> outputs =
       buildRoutingOutputs(b, loc, tokens, type, kIndices);
   auto extended = moek::RouteOp::create(
       b, loc, TypeRange(ValueRange(outputs)), route.getX(), route.getRouter(),
-      route.getRows(), route.getVectors(), alwaysWeights, outputs,
+      route.getRows(), route.getColumns(), route.getVectors(),
+      route.getScalars(), route.getPolicyOperands(), alwaysWeights, outputs,
       route.getPolicy(), route.getExperts(), static_cast<uint64_t>(always),
-      capacity, route.getScheduleAttr());
+      capacity, route.getScheduleAttr(), route.getPackByAttr());
   OpBuilder::InsertionGuard guard(b);
   for (auto [from, to] : {std::pair(&route.getScores(), &extended.getScores()),
                           std::pair(&route.getWeigh(), &extended.getWeigh())}) {
@@ -915,65 +952,30 @@ struct ConvertLimit : Pattern<RoutingLimitOp> {
     Location loc = op.getLoc();
     RoutingType type = op.getResult().getType();
     ValueRange routing = adaptor.getRouting();
-    if (moek::RouteOp route = getExtensibleRoute(op.getRouting(), routing)) {
+    moek::RouteOp route;
+    if (op.isPlain())
+      route = getExtensibleRoute(op.getRouting(), routing);
+    if (route) {
       replaceRouting(b, op,
                      buildExtendedRoute(b, route, type, /*always=*/0, Value(),
                                         op.getCapacityAttr()));
       return success();
     }
-    // Arrivals in order: slot by slot, then token by token.
-    auto index = [&](int64_t v) -> Value {
-      return arith::ConstantIndexOp::create(b, loc, v);
-    };
-    auto constant = [&](int64_t v) -> Value {
-      return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(v));
-    };
-    Value zero = index(0), one = index(1);
+    Value priority;
+    if (!adaptor.getPriority().empty())
+      priority = withDynamicRows(b, loc, adaptor.getPriority().front());
     Value tokens = getDim(b, loc, routing[kIndices], 0);
-    Value zeroI32 = constant(0), oneI32 = constant(1), unused = constant(-1);
-    Value capacity = constant(std::min<int64_t>(op.getCapacity(), INT32_MAX));
-    Value noWeight = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0.0f));
-    Value counts = tensor::EmptyOp::create(
-        b, loc, ArrayRef<int64_t>{type.getExperts()}, b.getI32Type());
-    counts = linalg::FillOp::create(b, loc, zeroI32, counts).getResult(0);
-    auto slots = scf::ForOp::create(
-        b, loc, zero, index(type.getSlots()), one,
-        ValueRange{routing[kIndices], routing[kWeights], counts});
-    {
-      OpBuilder::InsertionGuard guard(b);
-      b.setInsertionPointToStart(slots.getBody());
-      auto rows = scf::ForOp::create(b, loc, zero, tokens, one,
-                                     slots.getRegionIterArgs());
-      scf::YieldOp::create(b, loc, rows.getResults());
-      b.setInsertionPointToStart(rows.getBody());
-      Value slot = slots.getInductionVar(), token = rows.getInductionVar();
-      ValueRange at = rows.getRegionIterArgs();
-      SmallVector<Value> place{token, slot};
-      Value expert = tensor::ExtractOp::create(b, loc, at[0], place);
-      Value weight = tensor::ExtractOp::create(b, loc, at[1], place);
-      // A given routing may hold anything; as unsigned, -1 is large too.
-      Value used = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
-                                         expert, constant(type.getExperts()));
-      Value safe = arith::SelectOp::create(b, loc, used, expert, zeroI32);
-      Value bin = arith::IndexCastOp::create(b, loc, b.getIndexType(), safe);
-      Value count = tensor::ExtractOp::create(b, loc, at[2], bin);
-      Value fits = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
-                                         count, capacity);
-      Value keep = arith::AndIOp::create(b, loc, used, fits);
-      Value kept = arith::SelectOp::create(b, loc, keep, expert, unused);
-      Value keptWeight =
-          arith::SelectOp::create(b, loc, keep, weight, noWeight);
-      Value step = arith::SelectOp::create(b, loc, used, oneI32, zeroI32);
-      Value next = arith::AddIOp::create(b, loc, count, step);
-      Value indices = tensor::InsertOp::create(b, loc, kept, at[0], place);
-      Value weights =
-          tensor::InsertOp::create(b, loc, keptWeight, at[1], place);
-      Value bins = tensor::InsertOp::create(b, loc, next, at[2], bin);
-      scf::YieldOp::create(b, loc, ValueRange{indices, weights, bins});
-    }
+    SmallVector<Value> outputs{
+        buildEmptyRows(b, loc, tokens, type.getSlots(), b.getI32Type()),
+        buildEmptyRows(b, loc, tokens, type.getSlots(), b.getF32Type())};
+    auto limit = moek::LimitOp::create(
+        b, loc, TypeRange(ValueRange(outputs)), routing[kIndices],
+        routing[kWeights], priority, outputs, b.getI64IntegerAttr(type.getExperts()),
+        op.getDropAttr(), op.getCapacityAttr(), op.getFactorAttr(),
+        op.getRoundingAttr(), op.getMinimumAttr(), op.getGroupSizeAttr());
     replaceRouting(
         b, op,
-        buildIndex(b, loc, slots.getResult(0), slots.getResult(1), type));
+        buildIndex(b, loc, limit.getResult(0), limit.getResult(1), type));
     return success();
   }
 };
@@ -1002,6 +1004,9 @@ void moe::populateMoeToMoekPatterns(const TypeConverter &converter,
            ConvertView<RoutingWeightsOp, kWeights>,
            ConvertView<RoutingOffsetsOp, kOffsets>>(converter,
                                                     patterns.getContext());
+  populateBatchRouterPatterns(converter, patterns);
+  populateSinkhornPatterns(converter, patterns);
+  populateReweighPatterns(converter, patterns);
 }
 
 namespace {

@@ -16,8 +16,10 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Dialect/Vector/Utils/VectorUtils.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 namespace moe {
 #define GEN_PASS_DEF_FUSEROUTERSCORES
@@ -63,8 +65,73 @@ static bool isVector(Value value, int64_t experts) {
          type.getElementType().isF32();
 }
 
+/// `[T]`: one value a token.
+static bool isScalars(Value value) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  return type && type.getRank() == 1 && type.getElementType().isF32();
+}
+
+/// `[E, T]`.
+static bool isColumns(Value value, int64_t experts) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  return type && type.getRank() == 2 && type.getDimSize(0) == experts &&
+         type.getElementType().isF32();
+}
+
+/// Maps of an op over (tokens, experts): one value an expert, one a token, and
+/// experts before tokens.
 static AffineMap getColumnMap(MLIRContext *ctx) {
   return AffineMap::get(2, 0, {getAffineDimExpr(1, ctx)}, ctx);
+}
+static AffineMap getTokenMap(MLIRContext *ctx) {
+  return AffineMap::get(2, 0, {getAffineDimExpr(0, ctx)}, ctx);
+}
+static AffineMap getTransposedMap(MLIRContext *ctx) {
+  return AffineMap::get(
+      2, 0, {getAffineDimExpr(1, ctx), getAffineDimExpr(0, ctx)}, ctx);
+}
+
+/// What an op does with its loops.
+static bool isElementwise(linalg::LinalgOp op) {
+  return op.getNumLoops() == 2 && op.getNumParallelLoops() == 2;
+}
+static bool isRowReduction(linalg::LinalgOp op) {
+  return op.getNumLoops() == 2 && op.getNumParallelLoops() == 1 &&
+         op.getIteratorTypesArray()[0] == utils::IteratorType::parallel;
+}
+static bool isPerToken(linalg::LinalgOp op) {
+  return op.getNumLoops() == 1 && op.getNumParallelLoops() == 1;
+}
+
+/// The reduction that the body of a row reduction is: what it combines with,
+/// and the value that is combined.
+static std::optional<std::pair<vector::CombiningKind, Value>>
+matchCombiner(linalg::LinalgOp op) {
+  Block &body = *op.getBlock();
+  Value acc = op.getMatchingBlockArgument(op.getDpsInitOperand(0));
+  Operation *combiner = body.getTerminator()->getOperand(0).getDefiningOp();
+  if (!combiner || combiner->getBlock() != &body ||
+      combiner->getNumOperands() != 2 || !acc.hasOneUse())
+    return std::nullopt;
+  Value value;
+  for (int i = 0; i < 2; ++i)
+    if (combiner->getOperand(i) == acc)
+      value = combiner->getOperand(1 - i);
+  if (!value || value == acc)
+    return std::nullopt;
+  using Kind = vector::CombiningKind;
+  using Result = std::optional<Kind>;
+  Result kind = llvm::TypeSwitch<Operation *, Result>(combiner)
+                    .Case([](arith::AddFOp) { return Kind::ADD; })
+                    .Case([](arith::MulFOp) { return Kind::MUL; })
+                    .Case([](arith::MaximumFOp) { return Kind::MAXIMUMF; })
+                    .Case([](arith::MaxNumFOp) { return Kind::MAXNUMF; })
+                    .Case([](arith::MinimumFOp) { return Kind::MINIMUMF; })
+                    .Case([](arith::MinNumFOp) { return Kind::MINNUMF; })
+                    .Default([](Operation *) { return Result(); });
+  if (!kind)
+    return std::nullopt;
+  return std::pair(*kind, value);
 }
 
 /// x Wr^T with zeros to start from.
@@ -122,7 +189,10 @@ private:
   /// Whether `op` may be computed twice.
   static bool isCheap(Operation *op);
 
-  Value buildElementwise(OpBuilder &b, linalg::LinalgOp op);
+  /// The body of `op` on the values of one token. With `last`, the value that
+  /// a reduction combines, all but the combination.
+  Value buildBody(OpBuilder &b, linalg::LinalgOp op, Value last);
+  Value buildLinalg(OpBuilder &b, linalg::LinalgOp op);
   Value buildSoftmax(OpBuilder &b, linalg::SoftmaxOp op);
   Value splat(OpBuilder &b, Location loc, const APFloat &value);
 
@@ -135,7 +205,7 @@ private:
   /// Those of them that are gone afterwards.
   DenseSet<Operation *> dying;
   /// Tensors that stay operands.
-  SetVector<Value> rows, vectors;
+  SetVector<Value> rows, columns, vectors, scalars;
   /// Values of one token in the new region.
   DenseMap<Value, Value> values;
 };
@@ -164,36 +234,49 @@ std::string Scores::whyNotElementwise(linalg::LinalgOp op,
   if (!op.hasPureTensorSemantics() || op->getNumResults() != 1 ||
       op.getNumDpsInits() != 1)
     return "it does not make exactly one tensor";
-  if (op.getNumLoops() != 2 || op.getNumParallelLoops() != 2)
-    return "it is not elementwise over tokens and experts";
-  if (!op.getMatchingIndexingMap(op.getDpsInitOperand(0)).isIdentity())
+  bool reduces = isRowReduction(op);
+  if (!isElementwise(op) && !reduces && !isPerToken(op))
+    return "it is neither elementwise over tokens and experts nor a reduction "
+           "over the experts";
+  MLIRContext *ctx = op.getContext();
+  OpOperand *init = op.getDpsInitOperand(0);
+  AffineMap out = op.getMatchingIndexingMap(init);
+  if (reduces ? out != getTokenMap(ctx) : !out.isIdentity())
     return "it transposes its result";
-  AffineMap column = getColumnMap(op.getContext());
-  auto check = [&](OpOperand &operand) -> std::string {
-    if (!op.payloadUsesValueFromOperand(&operand) || getSplat(operand.get()))
-      return {};
-    AffineMap map = op.getMatchingIndexingMap(&operand);
-    if (map.isIdentity() && isRows(operand.get(), experts)) {
-      needs.push_back(operand.get());
-      return {};
-    }
-    if (map == column && isVector(operand.get(), experts)) {
-      newVectors.push_back(operand.get());
-      return {};
-    }
-    return "operand " + std::to_string(operand.getOperandNumber()) +
-           " is neither f32 of [tokens, experts] or [experts] nor a constant";
-  };
+  if (reduces && !getSplat(init->get()))
+    return "its reduction does not start from a constant";
+  if (reduces && !matchCombiner(op))
+    return "it reduces by something else than a sum, product, maximum or "
+           "minimum";
+  SmallVector<Value> newColumns;
   for (OpOperand &operand : op->getOpOperands()) {
-    std::string why = check(operand);
-    if (!why.empty())
-      return why;
+    Value value = operand.get();
+    if (!op.payloadUsesValueFromOperand(&operand) || getSplat(value) ||
+        (reduces && &operand == init))
+      continue;
+    AffineMap map = op.getMatchingIndexingMap(&operand);
+    bool perToken = isPerToken(op);
+    if (map.isIdentity() && (perToken ? isScalars(value)
+                                      : isRows(value, experts)))
+      needs.push_back(value);
+    else if (!perToken && map == getTokenMap(ctx) && isScalars(value))
+      needs.push_back(value);
+    else if (!perToken && map == getTransposedMap(ctx) &&
+             isColumns(value, experts))
+      newColumns.push_back(value);
+    else if (!perToken && map == getColumnMap(ctx) && isVector(value, experts))
+      newVectors.push_back(value);
+    else
+      return "operand " + std::to_string(operand.getOperandNumber()) +
+             " is neither f32 of [tokens, experts], [experts, tokens], "
+             "[tokens] or [experts] nor a constant";
   }
   std::string why;
   Block &body = *op.getBlock();
   for (Operation &inner : body.without_terminator())
     if (!isMovableScalarOp(inner, *body.getParent(), why))
       return why;
+  columns.insert(newColumns.begin(), newColumns.end());
   return {};
 }
 
@@ -241,7 +324,12 @@ std::string Scores::whyNotAbsorb(Operation *op, SmallVectorImpl<Value> &needs,
 
 void Scores::collect() {
   SetVector<Value> pending(route.getRows().begin(), route.getRows().end());
+  pending.insert(route.getScalars().begin(), route.getScalars().end());
+  columns.insert(route.getColumns().begin(), route.getColumns().end());
   vectors.insert(route.getVectors().begin(), route.getVectors().end());
+  auto keep = [&](Value value) {
+    (isScalars(value) ? scalars : rows).insert(value);
+  };
   // Users come before what they use, so that an op is decided when all of its
   // users are.
   while (!pending.empty()) {
@@ -249,7 +337,7 @@ void Scores::collect() {
     for (Value value : pending) {
       Operation *def = value.getDefiningOp();
       if (!def || def->getBlock() != route->getBlock()) {
-        rows.insert(value);
+        keep(value);
         last = value;
         break;
       }
@@ -257,18 +345,20 @@ void Scores::collect() {
         last = value;
     }
     pending.remove(last);
-    if (rows.contains(last))
+    if (rows.contains(last) || scalars.contains(last))
       continue;
     Operation *op = last.getDefiningOp();
     if (absorbed.contains(op))
       continue;
     SmallVector<Value> needs, newVectors;
-    std::string why = isRows(last, experts)
+    std::string why = isRows(last, experts) || isScalars(last)
                           ? whyNotAbsorb(op, needs, newVectors)
                           : "its result is not f32";
     if (!why.empty()) {
-      rows.insert(last);
-      missed.emplace_back(op, why);
+      keep(last);
+      // What is one number a token is small.
+      if (isRows(last, experts))
+        missed.emplace_back(op, why);
       continue;
     }
     if (isProjection(op))
@@ -278,7 +368,7 @@ void Scores::collect() {
     absorbed.insert(op);
     vectors.insert(newVectors.begin(), newVectors.end());
     for (Value need : needs)
-      if (!rows.contains(need))
+      if (!rows.contains(need) && !scalars.contains(need))
         pending.insert(need);
   }
 }
@@ -296,16 +386,29 @@ Value Scores::splat(OpBuilder &b, Location loc, const APFloat &value) {
                                    DenseElementsAttr::get(type, f32));
 }
 
-Value Scores::buildElementwise(OpBuilder &b, linalg::LinalgOp op) {
+Value Scores::buildBody(OpBuilder &b, linalg::LinalgOp op, Value last) {
+  bool scalar = isPerToken(op);
+  Location loc = op.getLoc();
+  auto spread = [&](Value value) -> Value {
+    if (scalar || isa<VectorType>(value.getType()))
+      return value;
+    auto type = VectorType::get({experts}, value.getType());
+    return vector::BroadcastOp::create(b, loc, type, value);
+  };
   IRMapping mapping;
   for (OpOperand &operand : op->getOpOperands()) {
-    if (!op.payloadUsesValueFromOperand(&operand))
+    if (!op.payloadUsesValueFromOperand(&operand) ||
+        (last && &operand == op.getDpsInitOperand(0)))
       continue;
     BlockArgument arg = op.getMatchingBlockArgument(&operand);
-    if (std::optional<APFloat> constant = getSplat(operand.get()))
-      mapping.map(arg, splat(b, op.getLoc(), *constant));
+    std::optional<APFloat> constant = getSplat(operand.get());
+    if (constant && scalar)
+      mapping.map(arg, arith::ConstantOp::create(
+                           b, loc, b.getFloatAttr(b.getF32Type(), *constant)));
+    else if (constant)
+      mapping.map(arg, splat(b, loc, *constant));
     else
-      mapping.map(arg, values.lookup(operand.get()));
+      mapping.map(arg, spread(values.lookup(operand.get())));
   }
   auto lift = [&](Value value) -> Value {
     if (Value known = mapping.lookupOrNull(value))
@@ -315,27 +418,48 @@ Value Scores::buildElementwise(OpBuilder &b, linalg::LinalgOp op) {
     bool constant = matchPattern(value, m_Constant(&attr));
     assert(constant && "checked before");
     (void)constant;
-    auto type = VectorType::get({experts}, value.getType());
-    Value result = arith::ConstantOp::create(
-        b, value.getLoc(), type,
-        DenseElementsAttr::get(type, ArrayRef<Attribute>(attr)));
+    Value result;
+    if (scalar) {
+      result = arith::ConstantOp::create(b, value.getLoc(),
+                                         cast<TypedAttr>(attr));
+    } else {
+      auto type = VectorType::get({experts}, value.getType());
+      result = arith::ConstantOp::create(
+          b, value.getLoc(), type,
+          DenseElementsAttr::get(type, ArrayRef<Attribute>(attr)));
+    }
     mapping.map(value, result);
     return result;
   };
   Block &body = *op.getBlock();
+  Value yielded = body.getTerminator()->getOperand(0);
   for (Operation &inner : body.without_terminator()) {
-    if (inner.hasTrait<OpTrait::ConstantLike>())
+    if (inner.hasTrait<OpTrait::ConstantLike>() ||
+        (last && inner.getResult(0) == yielded))
       continue;
     OperationState state(inner.getLoc(), inner.getName());
     for (Value operand : inner.getOperands())
       state.operands.push_back(lift(operand));
     for (Type type : inner.getResultTypes())
-      state.types.push_back(VectorType::get({experts}, type));
+      state.types.push_back(scalar ? type : VectorType::get({experts}, type));
     state.addAttributes(inner.getAttrs());
     Operation *lifted = b.create(state);
     mapping.map(inner.getResults(), lifted->getResults());
   }
-  return lift(body.getTerminator()->getOperand(0));
+  return lift(last ? last : yielded);
+}
+
+Value Scores::buildLinalg(OpBuilder &b, linalg::LinalgOp op) {
+  if (!isRowReduction(op))
+    return buildBody(b, op, Value());
+  auto [kind, value] = *matchCombiner(op);
+  Location loc = op.getLoc();
+  Value terms = buildBody(b, op, value);
+  Value result = vector::ReductionOp::create(b, loc, kind, terms);
+  APFloat start = *getSplat(op.getDpsInitOperand(0)->get());
+  return vector::makeArithReduction(
+      b, loc, kind, result,
+      arith::ConstantOp::create(b, loc, b.getFloatAttr(b.getF32Type(), start)));
 }
 
 Value Scores::buildSoftmax(OpBuilder &b, linalg::SoftmaxOp op) {
@@ -369,26 +493,30 @@ void Scores::rewrite(RewriterBase &b) {
   }
   auto fused = RouteOp::create(
       b, loc, route->getResultTypes(), x, router, rows.getArrayRef(),
-      vectors.getArrayRef(), route.getAlwaysWeights(), route.getOutputs(),
+      columns.getArrayRef(), vectors.getArrayRef(), scalars.getArrayRef(),
+      route.getPolicyOperands(),
+      route.getAlwaysWeights(), route.getOutputs(),
       route.getPolicy(), route.getExperts(), route.getAlways(),
-      route.getCapacityAttr(), route.getScheduleAttr());
+      route.getCapacityAttr(), route.getScheduleAttr(), route.getPackByAttr());
   b.inlineRegionBefore(route.getWeigh(), fused.getWeigh(),
                        fused.getWeigh().end());
   {
     OpBuilder::InsertionGuard guard(b);
     auto type = VectorType::get({experts}, b.getF32Type());
-    unsigned count = rows.size() + vectors.size() + (x ? 1 : 0);
+    SmallVector<Type> types(rows.size() + columns.size() + vectors.size() +
+                                (x ? 1 : 0),
+                            type);
+    types.append(scalars.size(), b.getF32Type());
     Block *block =
-        b.createBlock(&fused.getScores(), {}, SmallVector<Type>(count, type),
-                      SmallVector<Location>(count, loc));
+        b.createBlock(&fused.getScores(), {}, types,
+                      SmallVector<Location>(types.size(), loc));
     unsigned next = 0;
     Value logits = x ? block->getArgument(next++) : Value();
     if (projection)
       values[projection->getResult(0)] = logits;
-    for (Value value : rows)
-      values[value] = block->getArgument(next++);
-    for (Value value : vectors)
-      values[value] = block->getArgument(next++);
+    for (const SetVector<Value> *set : {&rows, &columns, &vectors, &scalars})
+      for (Value value : *set)
+        values[value] = block->getArgument(next++);
 
     SmallVector<Operation *> order(absorbed.begin(), absorbed.end());
     llvm::sort(order, [](Operation *l, Operation *r) {
@@ -401,7 +529,7 @@ void Scores::rewrite(RewriterBase &b) {
       if (auto softmax = dyn_cast<linalg::SoftmaxOp>(op))
         result = buildSoftmax(b, softmax);
       else
-        result = buildElementwise(b, cast<linalg::LinalgOp>(op));
+        result = buildLinalg(b, cast<linalg::LinalgOp>(op));
       values[op->getResult(0)] = result;
     }
 
@@ -410,10 +538,10 @@ void Scores::rewrite(RewriterBase &b) {
     SmallVector<Value> arguments;
     if (route.getX())
       arguments.push_back(logits);
-    for (Value value : route.getRows())
-      arguments.push_back(values.lookup(value));
-    for (Value value : route.getVectors())
-      arguments.push_back(values.lookup(value));
+    for (OperandRange range : {route.getRows(), route.getColumns(),
+                               route.getVectors(), route.getScalars()})
+      for (Value value : range)
+        arguments.push_back(values.lookup(value));
     b.mergeBlocks(&old, block, arguments);
     sinkConstants(b, fused.getScores());
   }
@@ -435,15 +563,17 @@ struct FuseRouterScores : moe::impl::FuseRouterScoresBase<FuseRouterScores> {
     getOperation()->walk([&](RouteOp op) { routes.push_back(op); });
     IRRewriter rewriter(&getContext());
     for (RouteOp route : routes) {
-      if (route->getNumResults() == 0 || route.getRows().empty())
+      if (route->getNumResults() == 0 ||
+          (route.getRows().empty() && route.getScalars().empty()))
         continue;
       Scores scores(route);
       scores.collect();
       for (auto &[op, why] : scores.missed)
         remarkMissed(op, kPassName)
             << ("scores are stored before they are read: " + why +
-                "; f32 elementwise ops over [tokens, experts], softmax over "
-                "the experts and x Wr^T of f32 move into the kernel");
+                "; f32 elementwise ops over [tokens, experts], softmax and "
+                "reductions over the experts and x Wr^T of f32 move into the "
+                "kernel");
       if (scores.empty())
         continue;
       remarkPassed(route, kPassName)

@@ -19,8 +19,13 @@ void moe::buildFusionPipeline(OpPassManager &pm, bool fuse) {
     fpm.addPass(createCanonicalizerPass());
     fpm.addPass(createCSEPass());
   };
+  // First of all: a metric may hold a router of its own, which fuses like any
+  // other, and reads the scores before they are normalized away.
+  fpm.addPass(createExpandBalance());
+  fpm.addPass(createExpandSimilarity());
   fpm.addPass(createCheckRoutings());
   if (fuse) {
+    cleanUp();
     fpm.addPass(createNormalizeRouterScores());
     fpm.addPass(createFoldSharedExpert());
     cleanUp();

@@ -40,11 +40,20 @@ struct ConvertMoekToVector
         op->emitOpError("is still on tensors; bufferize before this pass");
         return signalPassFailure();
       }
-      moe::Emitter e(op->getLoc(), OpBuilder(op));
+      // The kernel's name goes along with its loops.
+      StringAttr name = OpBuilder(op).getStringAttr(op->getName().stripDialect());
+      moe::Emitter e(NameLoc::get(name, op->getLoc()), OpBuilder(op));
       LogicalResult result =
           TypeSwitch<Operation *, LogicalResult>(op)
               .Case([&](moek::RouteOp op) { return moe::lowerRoute(e, op); })
               .Case([&](moek::IndexOp op) { return moe::lowerIndex(e, op); })
+              .Case([&](moek::LimitOp op) { return moe::lowerLimit(e, op); })
+              .Case([&](moek::SinkhornOp op) {
+                return moe::lowerSinkhorn(e, op);
+              })
+              .Case([&](moek::ExpertChoiceOp op) {
+                return moe::lowerExpertChoice(e, op);
+              })
               .Case([&](moek::GroupedMatmulOp op) {
                 return moe::lowerGroupedMatmul(e, op);
               })

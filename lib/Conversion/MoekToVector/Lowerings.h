@@ -15,6 +15,9 @@ namespace moe {
 mlir::LogicalResult lowerRoute(Emitter &e, moek::RouteOp op);
 mlir::LogicalResult lowerVerifyRouting(Emitter &e, moek::VerifyRoutingOp op);
 mlir::LogicalResult lowerIndex(Emitter &e, moek::IndexOp op);
+mlir::LogicalResult lowerLimit(Emitter &e, moek::LimitOp op);
+mlir::LogicalResult lowerSinkhorn(Emitter &e, moek::SinkhornOp op);
+mlir::LogicalResult lowerExpertChoice(Emitter &e, moek::ExpertChoiceOp op);
 mlir::LogicalResult lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op);
 mlir::LogicalResult lowerGather(Emitter &e, moek::GatherOp op);
 mlir::LogicalResult lowerCombine(Emitter &e, moek::CombineOp op);
@@ -57,14 +60,6 @@ void emitGatherRows(Emitter &e, mlir::Value src, mlir::Value tokens,
 void emitCombineRows(Emitter &e, mlir::Value rows, mlir::Value positions,
                      mlir::Value slotWeights, mlir::Value init,
                      mlir::Value out, int64_t n);
-
-/// Builds offsets, active, tokens, positions and row_weights from indices and
-/// weights, serially. With `capacity`, later arrivals are dropped first.
-void emitIndexRouting(Emitter &e, mlir::Value indices, mlir::Value weights,
-                      mlir::Value offsets, mlir::Value active,
-                      mlir::Value tokens, mlir::Value positions,
-                      mlir::Value rowWeights, int64_t experts, int64_t slots,
-                      int64_t limited, std::optional<int64_t> capacity);
 
 /// Clones the elementwise body of a region of scalars on vectors; returns the
 /// values it yields.

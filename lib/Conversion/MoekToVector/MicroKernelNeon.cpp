@@ -78,7 +78,9 @@ public:
   NeonMmlaKernel(Emitter &e, ScheduleAttr schedule, int64_t kBlock,
                  int64_t rows, int64_t pitch)
       : TileKernel(e, schedule, rows, pitch), kBlock(kBlock),
-        vectors(getVectors(schedule, rows)), vecType(e.vecF32(kLanes)) {}
+        // Putting weights together takes registers, too.
+        vectors(kBlock < 4 && rows > 4 ? 2 : getVectors(schedule, rows)),
+        vecType(e.vecF32(kLanes)) {}
 
   void forEachPass(Value lines, PassBody body) override {
     emitPassLoop(e.idx(vectors * kLanes), lines, [&](Value column, Value lines) {
@@ -131,11 +133,13 @@ public:
     }
     // 4 f32 of a row of the tile are two vectors of 2 columns x 4 k here.
     for (int64_t v = 0; v < vectors; ++v) {
-      auto [left, right] = loadWeights(panel, v);
-      for (auto [p, pair] : llvm::enumerate(pairs)) {
-        MutableArrayRef<Value> x = tile.slice((p * vectors + v) * 2, 2);
-        x[0] = multiplyBlocks(x[0], pair, left);
-        x[1] = multiplyBlocks(x[1], pair, right);
+      Value first, second;
+      for (int64_t side = 0; side < 2; ++side) {
+        Value w = loadWeights(panel, v, side, first, second);
+        for (auto [p, pair] : llvm::enumerate(pairs)) {
+          Value &x = tile[(p * vectors + v) * 2 + side];
+          x = multiplyBlocks(x, pair, w);
+        }
       }
     }
   }
@@ -150,20 +154,21 @@ private:
                ValueRange{x, a, w})
         .getResult(0);
   }
-  /// Four k of columns 4v and 4v + 1, and of the two after them. Where only
-  /// pairs of k are together, each half of the k is in a vector of its own.
-  std::pair<Value, Value> loadWeights(Value panel, int64_t v) {
+  /// Four k of columns 4v and 4v + 1, or of the two after them. Where only
+  /// pairs of k are together, `first` and `second` keep these of all four.
+  Value loadWeights(Value panel, int64_t v, int64_t side, Value &first,
+                    Value &second) {
     VectorType type = e.vec(8, e.getBF16Type());
     if (kBlock == 4)
-      return {load(type, at(panel, 2 * v * kVectorBytes), 2),
-              load(type, at(panel, (2 * v + 1) * kVectorBytes), 2)};
+      return load(type, at(panel, (2 * v + side) * kVectorBytes), 2);
     VectorType pairs = e.vec(kLanes, e.getI32Type());
-    Value first = load(pairs, at(panel, v * kVectorBytes), 4);
-    Value second = load(pairs, at(panel, kStepBytes + v * kVectorBytes), 4);
-    auto zip = [&](ArrayRef<int64_t> lanes) -> Value {
-      return LLVM::BitcastOp::create(e, type, shuffle(first, second, lanes));
-    };
-    return {zip({0, 4, 1, 5}), zip({2, 6, 3, 7})};
+    if (side == 0) {
+      first = load(pairs, at(panel, v * kVectorBytes), 4);
+      second = load(pairs, at(panel, kStepBytes + v * kVectorBytes), 4);
+    }
+    int64_t c = 2 * side;
+    return LLVM::BitcastOp::create(
+        e, type, shuffle(first, second, {c, c + 4, c + 1, c + 5}));
   }
   /// The second row of the pair that begins with `row`.
   int64_t second(int64_t row) { return std::min(row + 1, rows - 1); }

@@ -144,7 +144,9 @@ struct TestRoute : PassWrapper<TestRoute, OperationPass<>> {
                                                   pad, map, inBounds);
           };
           Value chosen =
-              op.getPolicy().buildSelect(b, loc, read(op.getSelect()));
+              op.getPolicy()
+                  .buildSelect(b, loc, read(op.getSelect()), {})
+                  .experts;
           Value row = read(op.getWeigh());
           Value values = moe::buildFloatConstant(b, loc, valuesType, 0.0);
           for (int64_t i = 0; i < slots; ++i) {
