@@ -261,10 +261,11 @@ Value DynMoELossAttr::buildMetric(OpBuilder &builder, Location loc,
                           return b.mul(b.readF32(args[0]), b.readF32(args[1]));
                         });
   SmallVector<Value> terms{gram, norms, norms};
-  SmallVector<ArrayRef<unsigned>> maps{{0, 1}, {0}, {1}};
+  const unsigned both[] = {0, 1}, row[] = {0}, column[] = {1};
+  SmallVector<ArrayRef<unsigned>> maps{both, row, column};
   if (inputs[1]) {
     terms.append({inputs[1], inputs[1]});
-    maps.append({{0}, {1}});
+    maps.append({row, column});
   }
   Value sum =
       b.reduceAll(terms, maps, 2, f32, combine, [&](ValueRange args) -> Value {
