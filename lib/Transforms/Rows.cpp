@@ -29,7 +29,7 @@ Value moe::getTokensTensor(Value routing) {
     else if (auto make = dyn_cast<RoutingMakeOp>(op))
       return make.getIndices();
     else if (auto router = dyn_cast<RouterOp>(op))
-      return router.getSelect();
+      return router.getTokensOperand();
     else
       break;
   }

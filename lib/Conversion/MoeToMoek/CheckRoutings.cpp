@@ -63,7 +63,8 @@ struct CheckRoutings : moe::impl::CheckRoutingsBase<CheckRoutings> {
     }
     if (auto router = dyn_cast<RouterOp>(op)) {
       Value tokens = router.getTokensOperand();
-      if (failed(checkRows(op, tokens, router.getWeigh(), "scores of a router")))
+      if (failed(
+              checkRows(op, tokens, router.getWeigh(), "scores of a router")))
         return failure();
       for (auto [i, operand] : llvm::enumerate(router.getPolicyOperands()))
         if (router.getPolicy().isTokenOperand(i) &&
