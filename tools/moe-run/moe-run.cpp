@@ -11,6 +11,7 @@
 
 #include "Emulator.h"
 #include "Model.h"
+#include "Report.h"
 #include "Verify.h"
 
 #include "moe-mlir/Artifact/ArtifactLibrary.h"
@@ -91,6 +92,11 @@ struct CommandLine {
       cl::desc("Time the call: median and minimum (default: 10 repeats)")};
   cl::opt<bool> trace{"trace", cl::cat(category),
                       cl::desc("Print routing and phases to stderr")};
+  cl::opt<std::string> routingReport{
+      "routing-report", cl::value_desc("file.html"), cl::cat(category),
+      cl::desc("Write a page that shows how evenly routers use their experts; "
+               "without --entry all functions run, the n-th (from 0) on random "
+               "tensors of SEED + n")};
   cl::list<std::string> targets{
       "target", cl::CommaSeparated, cl::value_desc("name,..."),
       cl::cat(category),
@@ -129,6 +135,9 @@ namespace {
 struct HookState {
   std::string message;
   std::chrono::steady_clock::time_point phaseBegin;
+  bool printsTrace = false;
+  /// Where routings go; may be null.
+  moe::run::RoutingCollector *collector = nullptr;
 };
 
 } // namespace
@@ -170,6 +179,14 @@ static void printTrace(const moe_rt *rt, const moe_trace_event *event) {
   }
   }
   errs() << "event " << event->kind << "\n";
+}
+
+static void onTrace(const moe_rt *rt, const moe_trace_event *event) {
+  auto *state = static_cast<HookState *>(rt->user);
+  if (state->collector && event->kind == MOE_TRACE_ROUTING)
+    state->collector->record(*event);
+  if (state->printsTrace)
+    printTrace(rt, event);
 }
 
 //===----------------------------------------------------------------------===//
@@ -367,11 +384,11 @@ struct Artifact {
     return library != nullptr;
   }
 
-  bool lookup(const CommandLine &options, moe::ArtifactFunction &function,
+  bool lookup(const std::string &entry, moe::ArtifactFunction &function,
               std::string &error) const {
     if (library)
-      return library->lookup(options.entry, function, error);
-    function.desc = manifest.select(options.entry, error);
+      return library->lookup(entry, function, error);
+    function.desc = manifest.select(entry, error);
     if (!function.desc)
       error = path + ": " + error;
     return function.desc;
@@ -380,13 +397,17 @@ struct Artifact {
 
 } // namespace
 
+/// `model` is what the function was compiled from, null when it is not known;
+/// routings go to `collector` unless that is null.
 static int runFunction(const CommandLine &options, const Artifact &artifact,
-                       mlir::func::FuncOp model,
-                       const moe::FunctionInputs &inputs, int64_t repeats) {
+                       const std::string &entry, mlir::func::FuncOp model,
+                       bool isVerified, const moe::FunctionInputs &inputs,
+                       int64_t repeats,
+                       moe::run::RoutingCollector *collector) {
   std::string error;
   moe::ArtifactFunction function;
   std::vector<int64_t> sizes;
-  if (!artifact.lookup(options, function, error) ||
+  if (!artifact.lookup(entry, function, error) ||
       !inputs.bindSizes(*function.desc, sizes, error) ||
       !inputs.check(artifact.manifest, *function.desc, &sizes, error))
     return fail(error);
@@ -425,11 +446,17 @@ static int runFunction(const CommandLine &options, const Artifact &artifact,
   moe_rt_init(&call.rt, options.threads);
   call.rt.error = keepError;
   call.rt.user = &call.state;
-  if (options.trace)
-    call.rt.trace = printTrace;
+  call.state.printsTrace = options.trace;
+  call.state.collector = collector;
+  if (options.trace || collector)
+    call.rt.trace = onTrace;
+  if (collector)
+    collector->begin(desc, model);
 
   if (int code = call.check(call.invoke()))
     return code;
+  if (collector)
+    collector->end();
   outs() << desc.name << ":";
   for (auto [name, size] : zip_equal(desc.sizes, sizes))
     outs() << " " << name << " = " << size << ",";
@@ -443,13 +470,27 @@ static int runFunction(const CommandLine &options, const Artifact &artifact,
   if (repeats)
     if (int code = runBench(call, repeats))
       return code;
-  if (!model)
+  if (!isVerified)
     return 0;
   moe::run::VerifyOptions verifyOptions;
   verifyOptions.tokens = options.verifyTokens;
   verifyOptions.threads = options.threads;
   return failed(moe::run::verify(model, desc, sizes, inputs, results,
                                  verifyOptions));
+}
+
+/// Where the tensors come from, in words.
+static std::string describeInputs(const CommandLine &options,
+                                  size_t numFunctions) {
+  std::vector<std::string> from;
+  for (const std::string &file : options.inputFiles)
+    from.push_back(sys::path::filename(file).str());
+  if (!options.weightsFile.empty())
+    from.push_back(sys::path::filename(options.weightsFile).str());
+  if (!options.randomSeed.empty())
+    from.push_back("random, seed " + options.randomSeed +
+                   (numFunctions > 1 ? " and following" : ""));
+  return llvm::join(from, ", ");
 }
 
 int main(int argc, char **argv) {
@@ -503,7 +544,8 @@ int main(int argc, char **argv) {
   std::unique_ptr<moe::run::Model> model;
   Artifact artifact;
   artifact.path = options.inputFile;
-  if (isModel || isVerified) {
+  bool hasReport = !options.routingReport.empty();
+  if (isModel || isVerified || (hasReport && !options.modelFile.empty())) {
     model = std::make_unique<moe::run::Model>();
     if (failed(model->loadPlugins(options.dialectPlugins)) ||
         failed(model->parse(isModel ? options.inputFile
@@ -527,15 +569,49 @@ int main(int argc, char **argv) {
   }
   if (!artifact.open(options, error))
     return fail(error);
-  mlir::func::FuncOp function;
-  if (isVerified) {
-    const moe::FunctionDesc *desc =
-        artifact.manifest.select(options.entry, error);
-    if (!desc)
-      return fail(artifact.path + ": " + error);
-    function = model->find(desc->name);
-    if (!function)
-      return fail("the model has no function '" + desc->name + "'");
+  // A report is about all layers unless one is named.
+  std::vector<std::string> entries{options.entry};
+  if (hasReport && options.entry.empty() &&
+      artifact.manifest.functions.size() > 1) {
+    entries.clear();
+    for (const moe::FunctionDesc &desc : artifact.manifest.functions)
+      entries.push_back(desc.name);
+    if (!options.output.empty())
+      return fail("--output is for the results of one function, and "
+                  "--routing-report runs all " +
+                  Twine(entries.size()) + "; name one by --entry");
   }
-  return runFunction(options, artifact, function, inputs, repeats);
+  moe::run::RoutingCollector collector;
+  for (const auto &[i, entry] : enumerate(entries)) {
+    mlir::func::FuncOp function;
+    if (model && (isVerified || hasReport)) {
+      const moe::FunctionDesc *desc = artifact.manifest.select(entry, error);
+      if (!desc)
+        return fail(artifact.path + ": " + error);
+      function = model->find(desc->name);
+      if (!function && isVerified)
+        return fail("the model has no function '" + desc->name + "'");
+    }
+    // Layers have tensors of the same names: one seed would make them the same.
+    moe::FunctionInputs own = inputs;
+    if (own.seed)
+      *own.seed += i;
+    if (int code = runFunction(options, artifact, entry, function, isVerified,
+                               own, repeats, hasReport ? &collector : nullptr))
+      return code;
+  }
+  if (!hasReport)
+    return 0;
+  moe::RoutingReport &report = collector.report;
+  if (report.title.empty())
+    report.title = sys::path::stem(options.inputFile).str();
+  report.facts = {{isModel ? "Model file" : "Artifact",
+                   sys::path::filename(options.inputFile).str()},
+                  {"Tensors", describeInputs(options, entries.size())}};
+  if (!report.write(options.routingReport, error))
+    return fail(error);
+  outs() << "routing report of " << report.records.size() << " routing"
+         << (report.records.size() == 1 ? "" : "s") << ": "
+         << options.routingReport << "\n";
+  return 0;
 }

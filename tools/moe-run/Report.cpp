@@ -1,0 +1,82 @@
+//===- Report.cpp - Collecting routings for a report -----------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "Report.h"
+
+#include "moe/Moe.h"
+
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+using namespace moe::run;
+using moe::RoutingRecord;
+
+namespace {
+/// What the model says of one routing.
+struct Policy {
+  std::string text;
+  int64_t experts = 0;
+  RoutingRecord::Slots slots = RoutingRecord::Slots::Unknown;
+};
+} // namespace
+
+/// The routers of a function in the order in which they run, if that follows
+/// from the IR.
+static SmallVector<Policy> findPolicies(func::FuncOp function) {
+  SmallVector<Policy> policies;
+  if (!function || function.isExternal())
+    return policies;
+  function.walk<WalkOrder::PreOrder>([&](moe::RouterOp router) {
+    Policy policy;
+    llvm::raw_string_ostream text(policy.text);
+    text << Attribute(router.getPolicy());
+    policy.experts = router.getNumExperts();
+    policy.slots = router.getPolicy().fillsAllSlots(policy.experts)
+                       ? RoutingRecord::Slots::AllFilled
+                       : RoutingRecord::Slots::ChosenByToken;
+    for (Operation *user : router.getRouting().getUsers())
+      if (auto limit = dyn_cast<moe::RoutingLimitOp>(user))
+        text << ", capacity " << limit.getCapacity();
+    policies.push_back(std::move(policy));
+  });
+  return policies;
+}
+
+void RoutingCollector::begin(const FunctionDesc &desc, func::FuncOp op) {
+  function = &desc;
+  model = op;
+  events.clear();
+}
+
+void RoutingCollector::record(const moe_trace_event &event) {
+  int64_t size = event.tokens * event.slots;
+  if (!event.indices && size > 0)
+    return;
+  events.push_back({event.tokens,
+                    event.experts,
+                    event.slots,
+                    {event.indices, event.indices + size}});
+}
+
+void RoutingCollector::end() {
+  SmallVector<Policy> policies = findPolicies(model);
+  // Calls, loops and routings from outside break the correspondence.
+  if (policies.size() != events.size())
+    policies.assign(events.size(), Policy());
+  for (auto [i, event] : llvm::enumerate(events)) {
+    std::string layer = function->name;
+    if (events.size() > 1)
+      layer += " #" + std::to_string(i + 1);
+    RoutingRecord record = RoutingRecord::fromIndices(
+        std::move(layer), event.tokens, event.experts, event.slots,
+        event.indices.data(), policies[i].experts);
+    record.policy = policies[i].text;
+    record.slotUse = policies[i].slots;
+    report.records.push_back(std::move(record));
+  }
+  if (report.title.empty())
+    report.title = function->model;
+}
