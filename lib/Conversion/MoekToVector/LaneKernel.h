@@ -5,8 +5,8 @@
 //===----------------------------------------------------------------------===//
 //
 // What NEON and SVE share: an f32 multiply-add takes one operand from a lane of
-// a register, so that four consecutive k of a row are one load, and step u takes
-// lane u. bf16 weights are widened first.
+// a register, so that four consecutive k of a row are one load, and step u
+// takes lane u. bf16 weights are widened first.
 //
 //===----------------------------------------------------------------------===//
 

@@ -46,11 +46,12 @@ public:
                    e.vecF32(kLanes)) {}
 
   void forEachPass(Value lines, PassBody body) override {
-    emitPassLoop(e.idx(vectors * kLanes), lines, [&](Value column, Value lines) {
-      Pass pass;
-      pass.offset = pass.panelOffset = e.toI64(e.mul(column, 4));
-      body(pass, lines);
-    });
+    emitPassLoop(e.idx(vectors * kLanes), lines,
+                 [&](Value column, Value lines) {
+                   Pass pass;
+                   pass.offset = pass.panelOffset = e.toI64(e.mul(column, 4));
+                   body(pass, lines);
+                 });
   }
 
 protected:
@@ -83,12 +84,13 @@ public:
         vecType(e.vecF32(kLanes)) {}
 
   void forEachPass(Value lines, PassBody body) override {
-    emitPassLoop(e.idx(vectors * kLanes), lines, [&](Value column, Value lines) {
-      Pass pass;
-      pass.offset = e.toI64(e.mul(column, 4));
-      pass.panelOffset = e.toI64(e.mul(column, kBlock * 2));
-      body(pass, lines);
-    });
+    emitPassLoop(e.idx(vectors * kLanes), lines,
+                 [&](Value column, Value lines) {
+                   Pass pass;
+                   pass.offset = e.toI64(e.mul(column, 4));
+                   pass.panelOffset = e.toI64(e.mul(column, kBlock * 2));
+                   body(pass, lines);
+                 });
   }
 
   SmallVector<Value> loadTile(const Pass &pass, Value acc) override {

@@ -39,10 +39,9 @@ public:
       Pass pass;
       pass.offset = pass.panelOffset = e.toI64(e.mul(column, 4));
       for (int64_t v = 0; v < vectors; ++v)
-        pass.masks.push_back(
-            call("llvm.aarch64.sve.whilelo", maskType,
-                 {e.toI64(e.add(column, e.mul(lanes, v))),
-                  e.toI64(e.idx(kPanelColumns))}));
+        pass.masks.push_back(call("llvm.aarch64.sve.whilelo", maskType,
+                                  {e.toI64(e.add(column, e.mul(lanes, v))),
+                                   e.toI64(e.idx(kPanelColumns))}));
       body(pass, lines);
     });
   }
@@ -65,8 +64,8 @@ protected:
   }
   Value multiplyLane(Value x, Value weights, Value quad,
                      int64_t lane) override {
-    Value index = LLVM::ConstantOp::create(e, e.getI32Type(),
-                                           e.getI32IntegerAttr(lane));
+    Value index =
+        LLVM::ConstantOp::create(e, e.getI32Type(), e.getI32IntegerAttr(lane));
     return call("llvm.aarch64.sve.fmla.lane", vecType,
                 {x, weights, quad, index});
   }
@@ -75,8 +74,8 @@ private:
   VectorType maskType;
 
   Value call(StringRef intrinsic, Type result, ValueRange operands) {
-    return LLVM::CallIntrinsicOp::create(e, result,
-                                         e.getStringAttr(intrinsic), operands)
+    return LLVM::CallIntrinsicOp::create(e, result, e.getStringAttr(intrinsic),
+                                         operands)
         .getResult(0);
   }
   /// Vector `v` behind `base`.

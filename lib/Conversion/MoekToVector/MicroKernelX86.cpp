@@ -46,18 +46,18 @@ public:
     SmallVector<Value> tile;
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t v = 0; v < vectors; ++v)
-        tile.push_back(load(
-            vecType, at(acc, r * kStepBytes + columnBytes(pass, v)),
-            lanes * 4));
+        tile.push_back(load(vecType,
+                            at(acc, r * kStepBytes + columnBytes(pass, v)),
+                            lanes * 4));
     return tile;
   }
 
   void storeTile(const Pass &pass, Value acc, ValueRange tile) override {
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t v = 0; v < vectors; ++v)
-        LLVM::StoreOp::create(
-            e, tile[r * vectors + v],
-            at(acc, r * kStepBytes + columnBytes(pass, v)), lanes * 4);
+        LLVM::StoreOp::create(e, tile[r * vectors + v],
+                              at(acc, r * kStepBytes + columnBytes(pass, v)),
+                              lanes * 4);
   }
 
   int64_t getSteps() const override { return 1; }
@@ -139,8 +139,7 @@ private:
       for (int64_t v = 0; v < vectors; ++v) {
         Value &a = tile[r * vectors + v];
         a = LLVM::CallIntrinsicOp::create(
-                e, vecType,
-                e.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
+                e, vecType, e.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
                 ValueRange{a, b, w[v]})
                 .getResult(0);
       }
