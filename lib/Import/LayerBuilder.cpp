@@ -58,12 +58,20 @@ std::string moe::importer::normalizeSum(double eps) {
   return "#moe.normalize<sum, eps = " + floatLiteral(eps) + ">";
 }
 
+std::string moe::importer::normalizeClamp(double minimum) {
+  return "#moe.normalize<clamp, min = " + floatLiteral(minimum) + ">";
+}
+
 std::string moe::importer::normalizePNorm(double p) {
   return "#moe.normalize<p_norm, p = " + floatLiteral(p) + ">";
 }
 
 std::string moe::importer::scale(double factor) {
   return "#moe.scale<" + floatLiteral(factor) + ">";
+}
+
+std::string moe::importer::sparseMixer(double eps) {
+  return "#moe.sparse_mixer<eps = " + floatLiteral(eps) + ">";
 }
 
 std::string moe::importer::clampedSwiGLU(double alpha, double limit,
@@ -229,19 +237,33 @@ Value LayerBuilder::route(const std::string &policy, const Value &select,
                           llvm::ArrayRef<std::string> weighing) {
   std::string type = "!moe.routing<" + std::to_string(model.experts) + " x " +
                      std::to_string(model.slots) + ">";
-  std::string steps;
+  std::string values, steps;
+  if (!weigh.name.empty())
+    values = " weigh(" + weigh.name + ")";
   if (!weighing.empty())
     steps = " weighing [" + llvm::join(weighing, ", ") + "]";
   return define("routing", type,
-                "moe.router " + policy + " select(" + select.name + ") weigh(" +
-                    weigh.name + ")" + steps + " : " + select.type + " -> " +
-                    type);
+                "moe.router " + policy + " select(" + select.name + ")" +
+                    values + steps + " : " + select.type + " -> " + type);
 }
 
 Value LayerBuilder::limit(const Value &all, int64_t capacity) {
   return define("kept", all.type,
                 "moe.routing.limit " + all.name + " capacity " +
                     std::to_string(capacity) + " : " + all.type);
+}
+
+Value LayerBuilder::limitByFactor(const Value &all, double factor) {
+  return define("kept", all.type,
+                "moe.routing.limit " + all.name + " factor " +
+                    floatLiteral(factor) + " : " + all.type);
+}
+
+Value LayerBuilder::reweigh(const Value &kept,
+                            llvm::ArrayRef<std::string> weighing) {
+  return define("reweighed", kept.type,
+                "moe.routing.reweigh " + kept.name + " weighing [" +
+                    llvm::join(weighing, ", ") + "] : " + kept.type);
 }
 
 //===----------------------------------------------------------------------===//

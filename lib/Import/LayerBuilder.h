@@ -48,11 +48,16 @@ public:
   Value addCorrectionBias(const Value &scores);
 
   /// Chooses the model's number of experts a token. `weighing` is a list of
-  /// attributes; when it is empty the chosen values are the weights.
+  /// attributes; when it is empty the chosen values are the weights. A policy
+  /// that makes the values itself has no `weigh`.
   Value route(const std::string &policy, const Value &select,
               const Value &weigh, llvm::ArrayRef<std::string> weighing = {});
   /// Keeps the first `capacity` arrivals at each expert.
   Value limit(const Value &routing, int64_t capacity);
+  /// Keeps ceil(factor T K / E) of them.
+  Value limitByFactor(const Value &routing, double factor);
+  /// Computes the weights of what was kept anew.
+  Value reweigh(const Value &routing, llvm::ArrayRef<std::string> weighing);
 
   /// Runs the experts. With `weightInput` the weight of an assignment scales
   /// the expert's input, and its output is then summed as it is.
@@ -101,8 +106,10 @@ std::string topK(int64_t slots);
 /// `reduce` is max or top2. One group is plain top-k.
 std::string groupTopK(const Model &model, llvm::StringRef reduce);
 std::string normalizeSum(double eps);
+std::string normalizeClamp(double minimum);
 std::string normalizePNorm(double p);
 std::string scale(double factor);
+std::string sparseMixer(double eps);
 std::string clampedSwiGLU(double alpha, double limit, double offset);
 
 } // namespace moe::importer
