@@ -156,6 +156,13 @@ struct OutlineParallel : moe::impl::OutlineParallelPassBase<OutlineParallel> {
     }
   }
 
+  /// The kernel a loop is part of, if its location names one: profiles and
+  /// proofs then tell the bodies of one function apart.
+  static std::string getPhase(Location loc) {
+    auto named = dyn_cast<NameLoc>(loc);
+    return named ? (named.getName().getValue() + "_").str() : "";
+  }
+
   /// Stack slots of constant size belong into the entry block: in a loop, each
   /// iteration would take more stack.
   void hoistStackSlots(func::FuncOp function) {
@@ -259,7 +266,10 @@ struct OutlineParallel : moe::impl::OutlineParallelPassBase<OutlineParallel> {
     top.setInsertionPoint(function);
     auto bodyType = top.getFunctionType({pointerType, i64}, {});
     auto body = func::FuncOp::create(
-        top, loc, (function.getName() + "__parallel_" + Twine(number)).str(),
+        top, loc,
+        (function.getName() + "__" + getPhase(loc) + "parallel_" +
+         Twine(number))
+            .str(),
         bodyType);
     body.setPrivate();
     symbols().insert(body);

@@ -39,6 +39,24 @@ func.func @rows(%x: memref<?x8xf32>, %s: f32) {
 
 // -----
 
+// The name of the kernel that a loop is part of becomes part of the body's.
+// CHECK: func.func private @phases__route_parallel_0(
+// CHECK: func.func private @phases__parallel_1(
+func.func @phases(%x: memref<?xf32>, %s: f32) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %n = memref.dim %x, %c0 : memref<?xf32>
+  scf.parallel (%i) = (%c0) to (%n) step (%c1) {
+    memref.store %s, %x[%i] : memref<?xf32>
+  } loc("route")
+  scf.parallel (%i) = (%c0) to (%n) step (%c1) {
+    memref.store %s, %x[%i] : memref<?xf32>
+  }
+  return
+}
+
+// -----
+
 // Dimensions are linearized: item = (i * 3 + j), i = 2 * .. + 4. A stack slot
 // in a body moves to its entry.
 // CHECK: func.func private @grid__parallel_0(%{{.*}}: !llvm.ptr, %[[ITEM:.*]]: i64)

@@ -1,7 +1,7 @@
 //===- Disassembly.h - Jumps in the bytes of an object ----------*- C++ -*-===//
-// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM
-// Exceptions. See LICENSE for license information. SPDX-License-Identifier:
-// Apache-2.0 WITH LLVM-exception
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
 // What counts is what the processor decodes: this reads an object file without

@@ -1,7 +1,7 @@
 //===- moe-branch-check.cpp - No branch depends on data ---------*- C++ -*-===//
-// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM
-// Exceptions. See LICENSE for license information. SPDX-License-Identifier:
-// Apache-2.0 WITH LLVM-exception
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
 // Proves of functions in an LLVM module that their branches go the same way

@@ -41,7 +41,8 @@ struct ConvertMoekToVector
         return signalPassFailure();
       }
       // The kernel's name goes along with its loops.
-      StringAttr name = OpBuilder(op).getStringAttr(op->getName().stripDialect());
+      StringAttr name =
+          OpBuilder(op).getStringAttr(op->getName().stripDialect());
       moe::Emitter e(NameLoc::get(name, op->getLoc()), OpBuilder(op));
       LogicalResult result =
           TypeSwitch<Operation *, LogicalResult>(op)

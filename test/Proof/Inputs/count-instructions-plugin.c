@@ -1,7 +1,7 @@
 //===- count-instructions-plugin.c - Counting under QEMU --------*- C -*-===//
-// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM
-// Exceptions. See LICENSE for license information. SPDX-License-Identifier:
-// Apache-2.0 WITH LLVM-exception
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
 // A plugin of QEMU's user mode: counts the instructions executed within

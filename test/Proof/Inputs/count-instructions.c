@@ -1,7 +1,7 @@
 //===- count-instructions.c - Counting by single steps ----------*- C -*-===//
-// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM
-// Exceptions. See LICENSE for license information. SPDX-License-Identifier:
-// Apache-2.0 WITH LLVM-exception
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
 // `count-instructions WORD PROGRAM ARGUMENTS...` runs an x86-64 program and

@@ -1,7 +1,7 @@
 //===- Branchy.cpp - A router that the proof has to reject ------*- C++ -*-===//
-// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM
-// Exceptions. See LICENSE for license information. SPDX-License-Identifier:
-// Apache-2.0 WITH LLVM-exception
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
 // #branchy.top_any selects what #moe.top_any<min_k = 1> selects, written the
