@@ -188,8 +188,7 @@ void Page::verdict() {
   if (layers() == 0) {
     kind = "unsure";
     words = "No routing was recorded";
-    more = "The function that ran has no router, or was compiled without its "
-           "trace.";
+    more = "What ran has no router, or there were no tokens.";
   } else if (!collapsed.empty()) {
     kind = "bad";
     words = ofAll(collapsed.size()) + have(collapsed.size()) + " collapsed";

@@ -28,6 +28,14 @@ static LogicalResult verifyChoices(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
+/// The number of rows of a tensor, static or not.
+static OpFoldResult numRows(MetricBuilder &b, Value tensor) {
+  auto type = cast<RankedTensorType>(tensor.getType());
+  if (!type.isDynamicDim(0))
+    return b.getIndexAttr(type.getDimSize(0));
+  return b.allRows(tensor).size;
+}
+
 /// sum_t of what `term` makes of each element of rows [T, E]: [E].
 static Value sumRows(MetricBuilder &b, ArrayRef<Value> inputs,
                      ArrayRef<ArrayRef<unsigned>> maps, int64_t experts,
@@ -119,30 +127,26 @@ Value SequenceLossAttr::buildMetric(OpBuilder &builder, Location loc,
   Value scores = inputs[0];
   auto scoresType = cast<RankedTensorType>(scores.getType());
   if (!scoresType.getElementType().isF32()) {
-    TokenRange all = b.allRows(scores);
-    OpFoldResult rows = all.size;
-    if (!scoresType.isDynamicDim(0))
-      rows = b.getIndexAttr(scoresType.getDimSize(0));
-    scores = b.map({scores}, {{0, 1}}, {rows, b.getIndexAttr(experts)},
-                   b.getF32Type(),
-                   [&](ValueRange args) { return b.readF32(args[0]); });
+    scores = b.map(
+        {scores}, {{0, 1}}, {numRows(b, scores), b.getIndexAttr(experts)},
+        b.getF32Type(), [&](ValueRange args) { return b.readF32(args[0]); });
   }
   // The loss is about the raw scores, whatever the layer selects by.
   Value raw =
       RouterOp::create(b, TopKAttr::get(b.getContext(), k), scores, scores);
   Value indices = RoutingIndicesOp::create(
       b, RankedTensorType::get({ShapedType::kDynamic, k}, b.getI32Type()), raw);
+  // Of all rows at once: a buffer inside of the loop would have no size that is
+  // known before the call.
+  Value rowSums = b.reduce({scores}, {{0, 1}}, /*kept=*/{0}, /*numLoops=*/2,
+                           {numRows(b, scores)}, b.getF32Type(),
+                           MetricBuilder::Combine::Add,
+                           [&](ValueRange args) { return args[0]; });
   Value loss = b.meanOverGroups(scores, getLength(), [&](TokenRange range) {
     Value rows = getLength() ? b.rowsOf(scores, range) : scores;
-    auto rowsType = cast<RankedTensorType>(rows.getType());
-    OpFoldResult size = range.size;
-    if (!rowsType.isDynamicDim(0))
-      size = b.getIndexAttr(rowsType.getDimSize(0));
-    Value rowSums = b.reduce(
-        {rows}, {{0, 1}}, /*kept=*/{0}, /*numLoops=*/2, {size}, b.getF32Type(),
-        MetricBuilder::Combine::Add, [&](ValueRange args) { return args[0]; });
+    Value divisors = getLength() ? b.rowsOf(rowSums, range) : rowSums;
     Value sums =
-        sumRows(b, {rows, rowSums}, {{0, 1}, {0}}, experts,
+        sumRows(b, {rows, divisors}, {{0, 1}, {0}}, experts,
                 [&](ValueRange args) { return b.div(args[0], args[1]); });
     Value counts = getLength() ? b.countIndices(indices, k, experts, range)
                                : b.counts(raw);
@@ -161,14 +165,6 @@ SmallVector<BalanceInput> ZLossAttr::getMetricInputs() const {
 
 RankedTensorType ZLossAttr::getMetricType(RoutingType routing) const {
   return scalarType(routing);
-}
-
-/// The number of rows of a tensor, static or not.
-static OpFoldResult numRows(MetricBuilder &b, Value tensor) {
-  auto type = cast<RankedTensorType>(tensor.getType());
-  if (!type.isDynamicDim(0))
-    return b.getIndexAttr(type.getDimSize(0));
-  return b.allRows(tensor).size;
 }
 
 /// The mean over tokens of a [T] tensor.

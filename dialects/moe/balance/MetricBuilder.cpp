@@ -231,10 +231,13 @@ TokenRange MetricBuilder::allRows(Value tensor) {
 
 Value MetricBuilder::rowsOf(Value tensor, TokenRange range) {
   auto type = cast<RankedTensorType>(tensor.getType());
-  return tensor::ExtractSliceOp::create(
-      *this, tensor, ArrayRef<OpFoldResult>{range.offset, getIndexAttr(0)},
-      ArrayRef<OpFoldResult>{range.size, getIndexAttr(type.getDimSize(1))},
-      ArrayRef<OpFoldResult>{getIndexAttr(1), getIndexAttr(1)});
+  SmallVector<OpFoldResult> offsets{range.offset}, sizes{range.size};
+  for (int64_t size : type.getShape().drop_front()) {
+    offsets.push_back(getIndexAttr(0));
+    sizes.push_back(getIndexAttr(size));
+  }
+  SmallVector<OpFoldResult> strides(offsets.size(), getIndexAttr(1));
+  return tensor::ExtractSliceOp::create(*this, tensor, offsets, sizes, strides);
 }
 
 Value MetricBuilder::dotCounts(Value counts, Value values) {

@@ -79,6 +79,7 @@ public:
                            TokenRange range);
   /// All rows of `tensor`.
   TokenRange allRows(mlir::Value tensor);
+  /// A slice of the first dimension; the others are static.
   mlir::Value rowsOf(mlir::Value tensor, TokenRange range);
   /// sum_e a_e b_e, `a` of i32.
   mlir::Value dotCounts(mlir::Value counts, mlir::Value values);
