@@ -14,6 +14,7 @@
 #include "Verify.h"
 
 #include "moe-mlir/Reference/Interpreter.h"
+#include "moe-mlir/Reference/ReferenceInterfaces.h"
 #include "moe/Moe.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -53,8 +54,11 @@ static std::string findCoupling(func::FuncOp function) {
     if (other && other.isPublic() && other != function)
       return WalkResult::skip();
     if (isa<moe::RoutingLimitOp, moe::RoutingOffsetsOp, moe::RoutingTokensOp,
-            moe::RoutingNumTokensOp>(op))
+            moe::RoutingNumTokensOp, moe::BalanceOp>(op))
       reason = "it has " + op->getName().getStringRef().str();
+    if (auto router = dyn_cast<moe::RouterOp>(op);
+        router && router.getPolicy().seesAllTokens())
+      reason = "its router sees all of them";
     if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op)) {
       SmallVector<int64_t> ranges = linalgOp.getStaticLoopRanges();
       for (auto [kind, range] :
@@ -103,56 +107,73 @@ static HostTensor takeRows(const HostTensor &tensor, ArrayRef<int64_t> rows) {
 // Scores of the routers
 //===----------------------------------------------------------------------===//
 
-/// Makes the scores by which `function` selects further results of it.
-/// Returns the policies in the order of these results.
-static SmallVector<Attribute> returnScores(func::FuncOp function) {
-  SmallVector<Attribute> policies;
+namespace {
+
+/// A router whose scores and operands are further results of its function.
+struct TracedRouter {
+  moe::RouterOp router;
+  unsigned firstResult;
+};
+
+} // namespace
+
+/// Makes what the routers of `function` select by further results of it.
+static SmallVector<TracedRouter> traceRouters(func::FuncOp function) {
+  SmallVector<TracedRouter> traced;
   Block &body = function.getBody().front();
   auto returnOp = cast<func::ReturnOp>(body.getTerminator());
   for (auto router : body.getOps<moe::RouterOp>()) {
-    Value scores = router.getSelect();
-    unsigned index = function.getNumResults();
-    if (failed(function.insertResult(index, scores.getType(), {})))
+    unsigned first = function.getNumResults();
+    SmallVector<Value> values(router.getPolicyOperands());
+    if (router.getSelect())
+      values.insert(values.begin(), router.getSelect());
+    SmallVector<unsigned> places(values.size(), first);
+    if (failed(
+            function.insertResults(places, TypeRange(ValueRange(values)),
+                                   SmallVector<DictionaryAttr>(values.size()))))
       continue;
-    returnOp.getOperandsMutable().append(scores);
-    policies.push_back(router.getPolicy());
+    returnOp.getOperandsMutable().append(values);
+    traced.push_back({router, first});
   }
-  return policies;
+  return traced;
 }
 
-/// The difference between the k-th and the next score.
-static double gapAfter(SmallVector<double> scores, int64_t k) {
-  if (k >= static_cast<int64_t>(scores.size()))
-    return std::numeric_limits<double>::infinity();
-  std::sort(scores.begin(), scores.end(), std::greater<double>());
-  return scores[k - 1] - scores[k];
-}
-
-/// How far a token is from another choice; infinite for policies whose choice
-/// this does not know how to change.
-static double choiceGap(Attribute policy, ArrayRef<double> scores) {
-  SmallVector<double> all(scores);
-  if (auto topK = dyn_cast<moe::TopKAttr>(policy))
-    return gapAfter(all, topK.getK());
-  auto grouped = dyn_cast<moe::GroupTopKAttr>(policy);
-  if (!grouped)
-    return std::numeric_limits<double>::infinity();
-  int64_t size = scores.size() / grouped.getGroups();
-  SmallVector<double> groupScores;
-  for (int64_t g = 0; g < grouped.getGroups(); ++g) {
-    SmallVector<double> members(scores.slice(g * size, size));
-    std::sort(members.begin(), members.end(), std::greater<double>());
-    bool isTop2 = grouped.getReduce() == moe::GroupReduce::Top2;
-    groupScores.push_back(members[0] + (isTop2 ? members[1] : 0.0));
+/// How far each token is from another choice of `traced`; `results` are those
+/// of its function. Infinite for policies that do not say.
+static std::vector<double> findGaps(const TracedRouter &traced,
+                                    ArrayRef<HostTensor> results) {
+  moe::RouterOp router = traced.router;
+  auto policy = dyn_cast<moe::reference::ReferencePolicyAttrInterface>(
+      Attribute(router.getPolicy()));
+  moe::reference::PolicyInputs inputs;
+  inputs.experts = router.getNumExperts();
+  inputs.slots = router.getNumSlots();
+  results = results.drop_front(traced.firstResult);
+  auto read = [](const HostTensor &tensor) {
+    std::vector<double> values(tensor.numElements());
+    for (auto [i, value] : llvm::enumerate(values))
+      value = tensor.get(i);
+    return values;
+  };
+  if (router.getSelect()) {
+    inputs.tokens = results.front().shape[0];
+    inputs.scores = read(results.front());
+    results = results.drop_front();
   }
-  double gap = gapAfter(groupScores, grouped.getKeep());
-  SmallVector<double> sorted(groupScores);
-  std::sort(sorted.begin(), sorted.end(), std::greater<double>());
-  SmallVector<double> kept;
-  for (int64_t g = 0; g < grouped.getGroups(); ++g)
-    if (groupScores[g] >= sorted[grouped.getKeep() - 1])
-      kept.append(scores.begin() + g * size, scores.begin() + (g + 1) * size);
-  return std::min(gap, gapAfter(kept, grouped.getK()));
+  for (unsigned i = 0; i < router.getPolicyOperands().size(); ++i) {
+    const HostTensor &tensor = results[i];
+    if (!router.getSelect() && router.getPolicy().isTokenOperand(i))
+      inputs.tokens = tensor.shape[0];
+    moe::reference::PolicyOperand operand;
+    operand.shape.assign(tensor.shape.begin(), tensor.shape.end());
+    operand.data = read(tensor);
+    inputs.operands.push_back(std::move(operand));
+  }
+  std::vector<double> gaps(inputs.tokens,
+                           std::numeric_limits<double>::infinity());
+  if (policy)
+    policy.choiceGaps(inputs, gaps);
+  return gaps;
 }
 
 //===----------------------------------------------------------------------===//
@@ -182,8 +203,8 @@ static Tolerance chooseTolerance(func::FuncOp function) {
     auto tensor = dyn_cast<RankedTensorType>(type);
     if (!tensor || tensor.getRank() < 2)
       continue;
-    isNarrow |= tensor.getElementType().isBF16() ||
-                tensor.getElementType().isF16();
+    isNarrow |=
+        tensor.getElementType().isBF16() || tensor.getElementType().isF16();
     for (int64_t size : tensor.getShape().take_back(2))
       if (!ShapedType::isDynamic(size))
         extent = std::max(extent, size);
@@ -252,12 +273,14 @@ makeArguments(func::FuncOp function, const moe::FunctionDesc &desc,
                           : "";
       ++dynamic;
       auto *it = llvm::find_if(desc.sizes, [&](const std::string &known) {
-        return dim == known;
-      }).base();
+                   return dim == known;
+                 }).base();
       size_t index = it - desc.sizes.data();
       if (index == desc.sizes.size())
-        return fail("argument '" + name.getValue() + "' of the model has a "
-                    "size '" + dim + "' that the artifact does not have");
+        return fail("argument '" + name.getValue() +
+                    "' of the model has a "
+                    "size '" +
+                    dim + "' that the artifact does not have");
       shape.push_back(sizeValues[index]);
       isRows |= position == 0 && dim == tokenSize;
     }
@@ -267,8 +290,9 @@ makeArguments(func::FuncOp function, const moe::FunctionDesc &desc,
     if (!tensor || !tensor->data)
       return fail("verifying needs tensor '" + name.getValue() + "' of " +
                   moe::describeType(dtype, shape) +
-                  (tensor ? ": no memory" : ": give it with --inputs, or the "
-                                            "--random it was made from"));
+                  (tensor ? ": no memory"
+                          : ": give it with --inputs, or the "
+                            "--random it was made from"));
     if (tensor->shape != shape)
       return fail("tensor '" + name.getValue() + "' is " + tensor->describe() +
                   ", but the model wants " + moe::describeType(dtype, shape));
@@ -303,7 +327,7 @@ LogicalResult moe::run::verify(func::FuncOp function, const FunctionDesc &desc,
   auto module = function->getParentOfType<ModuleOp>();
   OwningOpRef<ModuleOp> copy = module.clone();
   auto traced = copy->lookupSymbol<func::FuncOp>(function.getName());
-  SmallVector<Attribute> policies = returnScores(traced);
+  SmallVector<TracedRouter> routers = traceRouters(traced);
   reference::Options interpreterOptions;
   interpreterOptions.numThreads = options.threads;
   FailureOr<std::vector<HostTensor>> expected =
@@ -312,17 +336,13 @@ LogicalResult moe::run::verify(func::FuncOp function, const FunctionDesc &desc,
     return fail("the interpreter failed");
 
   llvm::SmallSet<int64_t, 8> undecided;
-  for (auto [i, policy] : llvm::enumerate(policies)) {
-    const HostTensor &scores = (*expected)[results.size() + i];
-    if (scores.shape[0] != static_cast<int64_t>(chosen.size()))
+  for (const TracedRouter &router : routers) {
+    std::vector<double> gaps = findGaps(router, *expected);
+    if (gaps.size() != chosen.size())
       continue;
-    SmallVector<double> row(scores.shape[1]);
-    for (size_t token = 0; token < chosen.size(); ++token) {
-      for (auto [e, value] : llvm::enumerate(row))
-        value = scores.get(token * row.size() + e);
-      if (choiceGap(policy, row) < minGap)
+    for (auto [token, gap] : llvm::enumerate(gaps))
+      if (gap < minGap)
         undecided.insert(token);
-    }
   }
 
   Tolerance tolerance = chooseTolerance(function);
@@ -332,8 +352,8 @@ LogicalResult moe::run::verify(func::FuncOp function, const FunctionDesc &desc,
     bool isRows =
         !value.shape.empty() && value.shape[0].name == tokenSize && tokens;
     int64_t rows = isRows ? static_cast<int64_t>(chosen.size()) : 1;
-    int64_t width = isRows ? result.numElements() / tokens
-                           : result.numElements();
+    int64_t width =
+        isRows ? result.numElements() / tokens : result.numElements();
     if ((*expected)[i].numElements() != rows * width)
       return fail("result '" + value.name + "' of the model is " +
                   (*expected)[i].describe() + ", of the artifact " +
@@ -345,9 +365,8 @@ LogicalResult moe::run::verify(func::FuncOp function, const FunctionDesc &desc,
         ++skipped;
         continue;
       }
-      Comparison found =
-          compareRow(result, isRows ? chosen[row] : 0, (*expected)[i], row,
-                     width);
+      Comparison found = compareRow(result, isRows ? chosen[row] : 0,
+                                    (*expected)[i], row, width);
       if (found.error > worst.error)
         worst = found;
     }
@@ -359,13 +378,12 @@ LogicalResult moe::run::verify(func::FuncOp function, const FunctionDesc &desc,
                  << llvm::format("%.3g", tolerance.value) << " ("
                  << tolerance.reason << ")";
     if (skipped)
-      llvm::outs() << ", " << skipped
-                   << " tokens between two experts left out";
+      llvm::outs() << ", " << skipped << " tokens between two experts left out";
     llvm::outs() << (isResultGood ? ": PASS" : ": FAIL");
     if (!isResultGood)
       llvm::outs() << " at [" << worst.row << ", " << worst.column
-                   << "]: " << llvm::format("%.9g", worst.got)
-                   << " instead of " << llvm::format("%.9g", worst.expected);
+                   << "]: " << llvm::format("%.9g", worst.got) << " instead of "
+                   << llvm::format("%.9g", worst.expected);
     llvm::outs() << "\n";
   }
   return success(isGood);
