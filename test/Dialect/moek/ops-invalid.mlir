@@ -37,6 +37,26 @@ func.func @pack_mixed(%w: tensor<8x48x64xf32>, %v: tensor<8x32x64xf32>) {
 
 // -----
 
+// expected-error @+1 {{k_block must be 1, 2 or 4, got 3}}
+#bad = #moek.panels<columns = 32, k_block = 3, interleave = 0>
+
+// -----
+
+// expected-error @+1 {{mmla_bf16 needs 4 lanes and is not scalable}}
+#bad = #moek.schedule<mmla_bf16, lanes = 4, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192, scalable = true>
+
+// -----
+
+// expected-error @+1 {{scalable needs 4 lanes, got 8}}
+#bad = #moek.schedule<fma, lanes = 8, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192, scalable = true>
+
+// -----
+
+// expected-error @+1 {{a tile of 7 rows does not fit the registers; rows must be from 1 to 6}}
+#bad = #moek.schedule<mmla_bf16, lanes = 4, rows = 7, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192>
+
+// -----
+
 // expected-error @+1 {{a tile of 15 rows does not fit the registers; rows must be from 1 to 14}}
 #bad = #moek.schedule<fma, lanes = 16, rows = 15, block_rows = 256, chunk = 131072, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
 
@@ -135,6 +155,20 @@ func.func @init(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9
 
 // -----
 
+func.func @fours(%x: memref<?x64xf32>, %w: memref<8x2x16x32x4xbf16>, %o: memref<9xi32>, %t: memref<?xi32>, %y: memref<?x48xf32>) {
+  // expected-error @+1 {{does not fit panels with k_block = 4; use mmla_bf16}}
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x16x32x4xbf16>)
+    groups(%o, %o : memref<9xi32>, memref<9xi32>) gather(%t : memref<?xi32>)
+    schedule(<widen, lanes = 4, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192>)
+    outs(%y : memref<?x48xf32>) epilogue {
+    ^bb0(%a: f32):
+      moek.yield %a : f32
+    }
+  return
+}
+
+// -----
+
 func.func @schedule(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
   // expected-error @+1 {{fma is for f32, widen, dot_bf16 and mmla_bf16 for bf16}}
   moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x32x32x2xbf16>)
@@ -188,8 +222,18 @@ func.func @gather_dynamic(%x: memref<?x?xf32>, %t: memref<?xi32>, %o: memref<9xi
 
 // -----
 
+// expected-error @+1 {{aarch64 has 4 lanes, got 8}}
+#bad = #moek.cpu<"x", features = "", lanes = 8, registers = 32, l1 = 32768, l2 = 1048576, bf16_dot = false, arch = aarch64>
+
+// -----
+
+// expected-error @+1 {{scalable needs aarch64, got x86_64}}
+#bad = #moek.cpu<"x", features = "", lanes = 8, registers = 32, l1 = 32768, l2 = 1048576, bf16_dot = false, scalable = true>
+
+// -----
+
 func.func @route_nothing(%i: memref<?x2xi32>, %w: memref<?x2xf32>, %o: memref<9xi32>) {
-  // expected-error @+1 {{needs 'logits' or 'rows' to score}}
+  // expected-error @+1 {{needs 'logits', 'rows' or 'columns' to score}}
   moek.route #moe.top_k<2> experts(8) outs(%o : memref<9xi32>) scores {
     moek.yield
   } weigh {
