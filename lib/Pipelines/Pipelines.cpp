@@ -148,10 +148,13 @@ void moe::buildLLVMPipeline(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createLowerAffinePass());
   pm.addPass(createSCFToControlFlowPass());
   pm.addPass(createLowerChecksPass());
-  pm.addPass(arith::createArithExpandOpsPass());
-  ConvertVectorToLLVMPassOptions vector;
   const KnownCpu *cpu = findKnownCpu(options.target);
   bool isArm = cpu && getArchitectureOf(*cpu).arch == moek::Arch::AArch64;
+  arith::ArithExpandOpsPassOptions expand;
+  // LLVM would call a function that few libraries have (__truncsfbf2).
+  expand.includeBf16 = !isArm && !(cpu && cpu->bf16Dot);
+  pm.addPass(arith::createArithExpandOpsPass(expand));
+  ConvertVectorToLLVMPassOptions vector;
   vector.x86Vector = !isArm;
   vector.armNeon = isArm;
   vector.armSVE = isArm && cpu->scalable;

@@ -70,3 +70,15 @@ TEST(Runtime, Level) {
   int level = moe_rt_x86_level();
   EXPECT_TRUE(level == 0 || (level >= 3 && level <= 5)) << level;
 }
+
+TEST(Runtime, Features) {
+  uint64_t features = moe_rt_cpu_features();
+  EXPECT_EQ(features, moe_rt_cpu_features());
+  int level = moe_rt_x86_level();
+  EXPECT_EQ((features & MOE_CPU_X86_V3) != 0, level >= 3);
+  EXPECT_EQ((features & MOE_CPU_X86_V4) != 0, level >= 4);
+  EXPECT_EQ((features & MOE_CPU_X86_AVX512_BF16) != 0, level >= 5);
+#ifdef __x86_64__
+  EXPECT_EQ(features & MOE_CPU_ARM_NEON, 0u);
+#endif
+}
