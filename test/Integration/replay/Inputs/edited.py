@@ -1,6 +1,6 @@
 """Replays routings that nobody recorded, good and bad ones.
 
-usage: edited.py EXAMPLES_FOLDER [TARGET]
+usage: edited.py EXAMPLES_FOLDER MODEL,... [TARGET [EMULATOR]]
 """
 
 import json
@@ -15,6 +15,8 @@ from replay import shrink
 
 examples = sys.argv[1]
 target = sys.argv[3] if len(sys.argv) > 3 else "native"
+emulator = [f"--emulator={e}" for e in sys.argv[4:]]
+emit = "--emit=lib,manifest" if emulator else "--emit=shared,manifest"
 rng = np.random.default_rng(3)
 TOKENS = 37
 
@@ -66,7 +68,7 @@ def check(name, folder):
         json.dump(small, out)
     must("moe-import", at("config.json"), "-o", at("layer.mlir"))
     must("moe-compile", at("layer.mlir"), "-o", at("layer"), "--replay-routing", "--drop-router-arguments",
-         f"--target={target}", "--emit=shared,manifest")
+         f"--target={target}", emit)
     with open(at("layer.json")) as file:
         function = json.load(file)["functions"][0]
     arguments = {a["name"]: a for a in function["arguments"]}
@@ -79,7 +81,7 @@ def check(name, folder):
         np.save(at("routing.indices.npy"), indices.astype(kind))
         np.save(at("routing.weights.npy"), weights.astype(np.float32))
         return run("moe-run", at("layer.json"), f"--tokens={TOKENS}", "--random=1",
-                   "--inputs=" + at("routing.indices.npy") + "," + at("routing.weights.npy"), *options)
+                   "--inputs=" + at("routing.indices.npy") + "," + at("routing.weights.npy"), *emulator, *options)
 
     weights = rng.uniform(0, 1, (TOKENS, K))
     verify = ["--verify", "--model=" + at("layer.mlir"), "--replay-routing", "--drop-router-arguments"]
@@ -110,7 +112,7 @@ def check(name, folder):
         if result.returncode == 0 or expected not in result.stderr:
             sys.exit(f"{name}, {what}: {result.returncode} {result.stdout}{result.stderr}")
     np.save(at("x.npy"), np.zeros((TOKENS, 96), np.float32))
-    result = run("moe-run", at("layer.json"), "--inputs=" + at("x.npy"))
+    result = run("moe-run", at("layer.json"), "--inputs=" + at("x.npy"), *emulator)
     if result.returncode == 0 or "'routing.indices' is missing" not in result.stderr:
         sys.exit(f"{name}, missing: {result.returncode} {result.stdout}{result.stderr}")
     print(f"{name}: misfits: errors")
