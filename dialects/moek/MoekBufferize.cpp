@@ -19,6 +19,22 @@ using namespace mlir;
 using namespace mlir::bufferization;
 using namespace moek;
 
+/// A buffer of its own, of the size that `like` has.
+static Value allocateLike(OpBuilder &builder, Operation *op, Value like) {
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPoint(op);
+  auto type = cast<MemRefType>(like.getType());
+  SmallVector<Value> sizes;
+  for (int64_t dim = 0; dim < type.getRank(); ++dim)
+    if (type.isDynamicDim(dim))
+      sizes.push_back(
+          memref::DimOp::create(builder, op->getLoc(), like, dim).getResult());
+  return memref::AllocOp::create(
+      builder, op->getLoc(),
+      MemRefType::get(type.getShape(), type.getElementType()), sizes,
+      builder.getI64IntegerAttr(64));
+}
+
 namespace {
 template <typename OpTy>
 struct DstModel : public DstBufferizableOpInterfaceExternalModel<DstModel<OpTy>,
@@ -43,6 +59,7 @@ struct DstModel : public DstBufferizableOpInterfaceExternalModel<DstModel<OpTy>,
     if (!dst.hasPureTensorSemantics())
       return op->emitOpError("mixes tensors and memrefs");
     SmallVector<Value> operands, inits;
+    llvm::SmallPtrSet<Value, 8> initTensors;
     for (OpOperand &operand : op->getOpOperands()) {
       Value v = operand.get();
       if (isa<TensorType>(v.getType())) {
@@ -51,9 +68,14 @@ struct DstModel : public DstBufferizableOpInterfaceExternalModel<DstModel<OpTy>,
           return failure();
         v = *buffer;
       }
-      operands.push_back(v);
-      if (dst.isDpsInit(&operand))
+      if (dst.isDpsInit(&operand)) {
+        // Results that nobody reads may have been given one buffer, but the
+        // trace of a routing reads them all.
+        if (!initTensors.insert(operand.get()).second)
+          v = allocateLike(rewriter, op, v);
         inits.push_back(v);
+      }
+      operands.push_back(v);
     }
     rewriter.setInsertionPoint(op);
     OperationState newState(op->getLoc(), op->getName(), operands,
