@@ -18,7 +18,7 @@ namespace {
 /// What the model says of one routing.
 struct Policy {
   std::string text;
-  int64_t experts = 0;
+  int64_t experts = 0, numSlots = 0;
   RoutingRecord::Slots slots = RoutingRecord::Slots::Unknown;
 };
 } // namespace
@@ -34,6 +34,7 @@ static SmallVector<Policy> findPolicies(func::FuncOp function) {
     llvm::raw_string_ostream text(policy.text);
     text << Attribute(router.getPolicy());
     policy.experts = router.getNumExperts();
+    policy.numSlots = router.getNumSlots();
     policy.slots = router.getPolicy().fillsAllSlots(policy.experts)
                        ? RoutingRecord::Slots::AllFilled
                        : RoutingRecord::Slots::ChosenByToken;
@@ -43,6 +44,12 @@ static SmallVector<Policy> findPolicies(func::FuncOp function) {
     policies.push_back(std::move(policy));
   });
   return policies;
+}
+
+static bool hasMetrics(func::FuncOp function) {
+  return function &&
+         function.walk([](moe::BalanceOp) { return WalkResult::interrupt(); })
+             .wasInterrupted();
 }
 
 void RoutingCollector::begin(const FunctionDesc &desc, func::FuncOp op) {
@@ -63,6 +70,19 @@ void RoutingCollector::record(const moe_trace_event &event) {
 
 void RoutingCollector::end() {
   SmallVector<Policy> policies = findPolicies(model);
+  if (policies.size() < events.size() && hasMetrics(model)) {
+    // A metric may hold a router of its own, which is no layer's.
+    size_t next = 0;
+    llvm::erase_if(events, [&](const Event &event) {
+      if (next == policies.size())
+        return true;
+      int64_t added = event.experts - policies[next].experts;
+      bool isNext =
+          added >= 0 && event.slots == policies[next].numSlots + added;
+      next += isNext;
+      return !isNext;
+    });
+  }
   // Calls, loops and routings from outside break the correspondence.
   if (policies.size() != events.size())
     policies.assign(events.size(), Policy());
