@@ -72,8 +72,17 @@ public:
   Value eq(Value a, Value b) {
     return cmp(mlir::arith::CmpIPredicate::eq, a, b);
   }
+  /// Of single floats, the bits are selected: x86 without mask registers has no
+  /// conditional move of floats, and code generation would jump.
   Value select(Value c, Value a, Value b) {
-    return mlir::arith::SelectOp::create(*this, c, a, b);
+    auto type = mlir::dyn_cast<mlir::FloatType>(a.getType());
+    if (!type)
+      return mlir::arith::SelectOp::create(*this, c, a, b);
+    auto bits = getIntegerType(type.getWidth());
+    Value chosen = mlir::arith::SelectOp::create(
+        *this, c, mlir::arith::BitcastOp::create(*this, bits, a),
+        mlir::arith::BitcastOp::create(*this, bits, b));
+    return mlir::arith::BitcastOp::create(*this, type, chosen);
   }
   Value toIndex(Value i) {
     return mlir::arith::IndexCastOp::create(*this, getIndexType(), i);
