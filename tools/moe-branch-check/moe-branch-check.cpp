@@ -145,8 +145,8 @@ std::string Checker::print(const Value &value) {
     value.print(os, *slots);
   else
     value.printAsOperand(os, /*PrintType=*/true, *slots);
-  // Long constants say little.
-  StringRef line = StringRef(text).trim();
+  // The locations are ours, and long constants say little.
+  StringRef line = StringRef(text).trim().split(", !dbg ").first;
   if (line.size() > 120)
     return (line.take_front(117) + "...").str();
   return line.str();

@@ -3,7 +3,8 @@
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #===----------------------------------------------------------------------===#
-"""prove_targets.py OUTPUT INPUT --function=REGEX [compile options] -- TARGET...
+"""prove_targets.py OUTPUT INPUT --function=REGEX [--allow=REGEX] [compile options]
+-- TARGET...
 
 Compiles INPUT for each target, to IR and to the object that ships, and proves
 of the functions that match that no branch depends on data. Fails unless all
@@ -17,8 +18,8 @@ def main():
     output, source = sys.argv[1:3]
     split = sys.argv.index("--")
     options, targets = sys.argv[3:split], sys.argv[split + 1:]
-    function = [o for o in options if o.startswith("--function=")]
-    options = [o for o in options if o not in function]
+    check = [o for o in options if o.startswith(("--function=", "--allow="))]
+    options = [o for o in options if o not in check]
     failed = 0
     for target in targets:
         base = "%s.%s" % (output, target)
@@ -27,7 +28,7 @@ def main():
         subprocess.run(compiler + ["--emit=obj", "-o", base], check=True)
         print("== " + target, flush=True)
         failed |= subprocess.run(["moe-branch-check", base + ".ll",
-                                  "--object=" + base + ".o"] + function).returncode
+                                  "--object=" + base + ".o"] + check).returncode
     return failed
 
 
