@@ -44,6 +44,8 @@ def Moe_SwitchLossAttr : Moe_Metric<"SwitchLoss", "switch_loss",
     `length = L` takes the loss of each L consecutive tokens (GShard's groups; a
     row of the batch) and averages it over them; the last group may be shorter.
 
+    `first` needs a routing whose slots are in order of preference, so none of a
+    policy that selects by a mask (top-any, thresholds), where slot e is expert e.
     GShard writes the mean of `E^2 f_e P_e` over experts, which is the same
     number. Counts are those of the routing given: the papers take them before
     tokens are dropped, so give the routing before `moe.routing.limit`.
@@ -199,14 +201,10 @@ class Moe_CountMetric<string cppName, string attrMnemonic, string name,
                       string text>
     : Moe_Metric<cppName, attrMnemonic, ["getMetricInputs"]> {
   let summary = name;
-  let description = text # [{
-
-    `f_e = n_e / sum_j n_j` are the shares of experts, all 0 without
-    assignments. Reads `counts` (`E`, i32) if given, those of a longer window,
-    in place of the routing's.
-
-    ```mlir
-    #moe.}] # attrMnemonic # "\n```\n";
+  let description = text
+    # "\n\n`f_e = n_e / sum_j n_j` are the shares of experts, all 0 without\n"
+    # "assignments. Reads `counts` (`E`, i32) if given, those of a longer window,\n"
+    # "in place of the routing's.\n\n```mlir\n#moe." # attrMnemonic # "\n```\n";
 }
 
 def Moe_NormalizedEntropyAttr : Moe_CountMetric<"NormalizedEntropy",
