@@ -50,9 +50,9 @@ Value LaneSelection::splatIndex(Value index) {
 
 Value LaneSelection::load(Value memref, Value row) {
   auto type = cast<MemRefType>(memref.getType());
-  return vector::LoadOp::create(
-      b, VectorType::get({lanes}, type.getElementType()), memref,
-      ValueRange{row, index(0)});
+  return vector::LoadOp::create(b,
+                                VectorType::get({lanes}, type.getElementType()),
+                                memref, ValueRange{row, index(0)});
 }
 
 void LaneSelection::store(Value vector, Value memref, Value row) {

@@ -90,9 +90,9 @@ struct LaneSelection {
   mlir::Value buildScores(mlir::Value keys);
 
   /// Writes the `k` first experts in the order of all policies to the rows of
-  /// `indices`, and their keys to those of `keys` if it is there. `key(e)` gives
-  /// the keys of expert `e`. Where `k` is above the number of experts, the rest
-  /// of the rows is -1 with blank keys.
+  /// `indices`, and their keys to those of `keys` if it is there. `key(e)`
+  /// gives the keys of expert `e`. Where `k` is above the number of experts,
+  /// the rest of the rows is -1 with blank keys.
   void buildTopK(int64_t k, llvm::function_ref<mlir::Value(mlir::Value)> key,
                  mlir::Value indices, mlir::Value keys = {});
 };

@@ -66,7 +66,10 @@ static uint64_t detect(void) {
       !__builtin_cpu_supports("avx512vl"))
     return MOE_CPU_X86_V3;
   return MOE_CPU_X86_V3 | MOE_CPU_X86_V4 |
-         (__builtin_cpu_supports("avx512bf16") ? MOE_CPU_X86_AVX512_BF16 : 0);
+         (__builtin_cpu_supports("avx512bf16") &&
+                  __builtin_cpu_supports("avx512vbmi2")
+              ? MOE_CPU_X86_AVX512_BF16
+              : 0);
 }
 
 #else

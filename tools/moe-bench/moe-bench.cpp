@@ -10,6 +10,7 @@
 
 #include "moe-mlir/Bench/Bench.h"
 #include "moe-mlir/Bench/MachineLimits.h"
+#include "moe-mlir/Bench/Routing.h"
 #include "moe-mlir/Compiler/Compiler.h"
 #include "moe-mlir/InitAll.h"
 
@@ -65,6 +66,15 @@ static bool splitNumbers(llvm::StringRef option, llvm::StringRef text,
   return true;
 }
 
+static mlir::DialectRegistry makeRegistry() {
+  mlir::DialectRegistry registry;
+  mlir::registerAllDialects(registry);
+  mlir::registerAllExtensions(registry);
+  moe::registerCompilerDialects(registry);
+  moe::registerAllDialects(registry);
+  return registry;
+}
+
 static void listSuites() {
   for (const Suite &suite : allSuites()) {
     llvm::outs() << suite.name << ": " << suite.description << "\n  models:";
@@ -76,6 +86,9 @@ static void listSuites() {
       llvm::outs() << " " << tokens;
     llvm::outs() << "\n";
   }
+  llvm::outs() << "routing: selection and packing on their own, beside plain "
+                  "C++\nrouting-smoke: a few of those, to show that they "
+                  "work\n";
 }
 
 int main(int argc, char **argv) {
@@ -131,8 +144,24 @@ int main(int argc, char **argv) {
     llvm::errs() << "moe-bench: error: " << message << "\n";
     return 1;
   };
-  Options options;
   std::string error;
+  if (suite == "routing" || suite == "routing-smoke") {
+    std::error_code code;
+    std::unique_ptr<llvm::raw_fd_ostream> out;
+    if (!json.empty())
+      out = std::make_unique<llvm::raw_fd_ostream>(json, code,
+                                                   llvm::sys::fs::OF_Text);
+    if (code)
+      return fail(json + ": " + code.message());
+    RoutingReport report;
+    mlir::MLIRContext context(makeRegistry());
+    bool ok = runRoutingSuite(context, /*quick=*/suite != "routing",
+                              llvm::outs(), report, error);
+    if (out)
+      printJson(*out, report);
+    return ok ? 0 : fail(error);
+  }
+  Options options;
   options.suite = suite;
   options.models = splitNames(models);
   options.formats = splitNames(formats);
@@ -173,12 +202,7 @@ int main(int argc, char **argv) {
   if (!writeJson())
     return fail(error);
 
-  mlir::DialectRegistry registry;
-  mlir::registerAllDialects(registry);
-  mlir::registerAllExtensions(registry);
-  moe::registerCompilerDialects(registry);
-  moe::registerAllDialects(registry);
-  mlir::MLIRContext context(registry);
+  mlir::MLIRContext context(makeRegistry());
   bool ok = runBench(
       context, options, llvm::errs(),
       [&](const Machine &machine) {

@@ -45,8 +45,8 @@ struct CheckRoutings : moe::impl::CheckRoutingsBase<CheckRoutings> {
   void runOnOperation() override {
     SmallVector<Operation *> ops;
     getOperation()->walk([&](Operation *op) {
-      if (isa<RouterOp, RoutingMakeOp, RoutingAppendOp, DispatchOp, CombineOp>(
-              op))
+      if (isa<RouterOp, RoutingMakeOp, RoutingAppendOp, RoutingLimitOp,
+              DispatchOp, CombineOp>(op))
         ops.push_back(op);
     });
     for (Operation *op : ops)
@@ -78,6 +78,9 @@ struct CheckRoutings : moe::impl::CheckRoutingsBase<CheckRoutings> {
     if (auto append = dyn_cast<RoutingAppendOp>(op))
       return checkTokens(op, append.getRouting(), append.getWeights(),
                          "the weights of shared experts");
+    if (auto limit = dyn_cast<RoutingLimitOp>(op))
+      return checkTokens(op, limit.getRouting(), limit.getPriority(),
+                         "the priorities of a limit");
     auto combine = cast<CombineOp>(op);
     return checkTokens(op, combine.getRouting(), combine.getInit(),
                        "what is added to a layer's result");

@@ -45,7 +45,8 @@ static std::optional<APFloat> getSplat(Value value) {
   if (!matchPattern(value, m_Constant(&attr)))
     return std::nullopt;
   // Scores are f32: a constant of another type would need its cast too.
-  if (auto scalar = dyn_cast<FloatAttr>(attr); scalar && scalar.getType().isF32())
+  if (auto scalar = dyn_cast<FloatAttr>(attr);
+      scalar && scalar.getType().isF32())
     return scalar.getValue();
   auto dense = dyn_cast<DenseFPElementsAttr>(attr);
   if (dense && dense.isSplat() && dense.getElementType().isF32())
@@ -256,8 +257,8 @@ std::string Scores::whyNotElementwise(linalg::LinalgOp op,
       continue;
     AffineMap map = op.getMatchingIndexingMap(&operand);
     bool perToken = isPerToken(op);
-    if (map.isIdentity() && (perToken ? isScalars(value)
-                                      : isRows(value, experts)))
+    if (map.isIdentity() &&
+        (perToken ? isScalars(value) : isRows(value, experts)))
       needs.push_back(value);
     else if (!perToken && map == getTokenMap(ctx) && isScalars(value))
       needs.push_back(value);
@@ -420,8 +421,8 @@ Value Scores::buildBody(OpBuilder &b, linalg::LinalgOp op, Value last) {
     (void)constant;
     Value result;
     if (scalar) {
-      result = arith::ConstantOp::create(b, value.getLoc(),
-                                         cast<TypedAttr>(attr));
+      result =
+          arith::ConstantOp::create(b, value.getLoc(), cast<TypedAttr>(attr));
     } else {
       auto type = VectorType::get({experts}, value.getType());
       result = arith::ConstantOp::create(
@@ -494,8 +495,7 @@ void Scores::rewrite(RewriterBase &b) {
   auto fused = RouteOp::create(
       b, loc, route->getResultTypes(), x, router, rows.getArrayRef(),
       columns.getArrayRef(), vectors.getArrayRef(), scalars.getArrayRef(),
-      route.getPolicyOperands(),
-      route.getAlwaysWeights(), route.getOutputs(),
+      route.getPolicyOperands(), route.getAlwaysWeights(), route.getOutputs(),
       route.getPolicy(), route.getExperts(), route.getAlways(),
       route.getCapacityAttr(), route.getScheduleAttr(), route.getPackByAttr());
   b.inlineRegionBefore(route.getWeigh(), fused.getWeigh(),
@@ -503,13 +503,11 @@ void Scores::rewrite(RewriterBase &b) {
   {
     OpBuilder::InsertionGuard guard(b);
     auto type = VectorType::get({experts}, b.getF32Type());
-    SmallVector<Type> types(rows.size() + columns.size() + vectors.size() +
-                                (x ? 1 : 0),
-                            type);
+    SmallVector<Type> types(
+        rows.size() + columns.size() + vectors.size() + (x ? 1 : 0), type);
     types.append(scalars.size(), b.getF32Type());
-    Block *block =
-        b.createBlock(&fused.getScores(), {}, types,
-                      SmallVector<Location>(types.size(), loc));
+    Block *block = b.createBlock(&fused.getScores(), {}, types,
+                                 SmallVector<Location>(types.size(), loc));
     unsigned next = 0;
     Value logits = x ? block->getArgument(next++) : Value();
     if (projection)

@@ -92,7 +92,8 @@ private:
 
   Value splat(Emitter &e, Attribute element, Type type) {
     auto vector = cast<VectorType>(laneType(type));
-    return arith::ConstantOp::create(e, SplatElementsAttr::get(vector, element));
+    return arith::ConstantOp::create(e,
+                                     SplatElementsAttr::get(vector, element));
   }
 
   Value identity(Emitter &e, vector::CombiningKind kind, Type type) {
@@ -202,8 +203,7 @@ private:
       }
     }
     SmallVector<std::pair<unsigned, Value>> yields;
-    for (auto [i, value] :
-         llvm::enumerate(body.getTerminator()->getOperands()))
+    for (auto [i, value] : llvm::enumerate(body.getTerminator()->getOperands()))
       if (stages.lookup(value) == stage) {
         yields.emplace_back(i, value);
         roots.insert(value);
@@ -224,8 +224,7 @@ private:
     for (Value value : spills) {
       Type element = getElementTypeOrSelf(value.getType());
       kept[value] = memref::AllocaOp::create(
-          e, MemRefType::get({rows, lanes}, element),
-          e.getI64IntegerAttr(64));
+          e, MemRefType::get({rows, lanes}, element), e.getI64IntegerAttr(64));
     }
 
     SmallVector<Value> init;

@@ -19,8 +19,7 @@
 namespace moe {
 
 /// Gives the lanes of entry `row` (an index) of an argument.
-using LaneLoader =
-    std::function<mlir::Value(Emitter &e, mlir::Value row)>;
+using LaneLoader = std::function<mlir::Value(Emitter &e, mlir::Value row)>;
 
 /// Whether all ops of `body` have a form in lanes: constants, elementwise ops,
 /// reductions of vectors, and broadcasts of scalars.

@@ -22,7 +22,8 @@ using moek::PackBy;
 
 /// Tokens times slots that are worth a thread of their own.
 static constexpr int64_t kChunkAssignments = 8192;
-/// Scores of a mask that are worth a thread of their own: about 0.1 cycles each.
+/// Scores of a mask that are worth a thread of their own: about 0.1 cycles
+/// each.
 static constexpr int64_t kPackScores = 200000;
 
 bool moe::isUnread(Value output) {
@@ -57,8 +58,7 @@ void moe::emitCapacity(Emitter &e, const RoutingBuffers &out, int64_t experts,
       Value bin = e.toIndex(e.select(used, expert, e.i32(experts)));
       Value arrival = e.load(arrivals, ValueRange{bin});
       e.store(e.add(arrival, e.i32(1)), arrivals, ValueRange{bin});
-      Value fits =
-          e.cmp(arith::CmpIPredicate::slt, arrival, e.i32(capacity));
+      Value fits = e.cmp(arith::CmpIPredicate::slt, arrival, e.i32(capacity));
       Value keep = arith::AndIOp::create(e, used, fits);
       e.store(e.select(keep, expert, e.i32(-1)), out.indices,
               ValueRange{token, slot});
@@ -160,13 +160,12 @@ struct Chunks {
 
   /// The number of rows of `expert`.
   Value emitCount(Emitter &e, Value expert) const {
-    auto loop = scf::ForOp::create(e, e.idx(0), count, e.idx(1),
-                                   ValueRange{e.i32(0)});
+    auto loop =
+        scf::ForOp::create(e, e.idx(0), count, e.idx(1), ValueRange{e.i32(0)});
     OpBuilder::InsertionGuard guard(e);
     e.setInsertionPointToStart(loop.getBody());
     Value n = e.load(cursors, ValueRange{loop.getInductionVar(), expert});
-    scf::YieldOp::create(e,
-                         ValueRange{e.add(loop.getRegionIterArg(0), n)});
+    scf::YieldOp::create(e, ValueRange{e.add(loop.getRegionIterArg(0), n)});
     return loop.getResult(0);
   }
 
@@ -191,11 +190,9 @@ struct Chunks {
         LLVM::StoreOp::create(e, value, e.toPtr(to), /*alignment=*/4);
       };
       forSlots(e, chunk, out, experts, slots,
-               [&](Emitter &e, Value token, Value slot, Value bin,
-                   Value used) {
+               [&](Emitter &e, Value token, Value slot, Value bin, Value used) {
                  Value row = e.load(cursors, ValueRange{chunk, bin});
-                 e.store(e.add(row, e.i32(1)), cursors,
-                         ValueRange{chunk, bin});
+                 e.store(e.add(row, e.i32(1)), cursors, ValueRange{chunk, bin});
                  Value at = e.toIndex(row);
                  if (writeTokens)
                    put(e, used, e.toI32(token), out.tokens, asideToken, at);
@@ -287,8 +284,8 @@ public:
       if (first != 0)
         part = arith::ShRUIOp::create(
             e, part,
-            arith::ConstantOp::create(
-                e, IntegerAttr::get(word.getType(), first)));
+            arith::ConstantOp::create(e,
+                                      IntegerAttr::get(word.getType(), first)));
       if (step != lanes)
         part = arith::TruncIOp::create(e, partType, part);
       Value from = first == 0 ? base : e.add(base, e.i32(first));
@@ -317,8 +314,7 @@ private:
         arith::ConstantOp::create(e, DenseElementsAttr::get(type, ids));
     Value wide = vector::BroadcastOp::create(
         e, VectorType::get({1}, part.getType()), part);
-    Value mask =
-        vector::BitCastOp::create(e, e.vec(step, e.getI1Type()), wide);
+    Value mask = vector::BitCastOp::create(e, e.vec(step, e.getI1Type()), wide);
     Value packed =
         LLVM::CallIntrinsicOp::create(
             e, type, e.getStringAttr("llvm.experimental.vector.compress"),
@@ -330,8 +326,7 @@ private:
         quarter = vector::ExtractStridedSliceOp::create(
             e, packed, ArrayRef<int64_t>{i}, ArrayRef<int64_t>{16},
             ArrayRef<int64_t>{1});
-        quarter =
-            arith::ExtUIOp::create(e, e.vec(16, e.getI32Type()), quarter);
+        quarter = arith::ExtUIOp::create(e, e.vec(16, e.getI32Type()), quarter);
       }
       storeTokens(e, quarter, base, e.add(at, 4 * i));
     }
@@ -373,8 +368,8 @@ static void emitExactList(Emitter &e, Value bits, Value expert, Value blocks,
   e.setInsertionPointToStart(loop.getBody());
   Value lane = loop.getInductionVar(), at = loop.getRegionIterArg(0);
   Value shift = arith::IndexCastOp::create(e, word.getType(), lane);
-  Value bit = arith::TruncIOp::create(
-      e, e.getI1Type(), arith::ShRUIOp::create(e, word, shift));
+  Value bit = arith::TruncIOp::create(e, e.getI1Type(),
+                                      arith::ShRUIOp::create(e, word, shift));
   Value token = e.toI32(e.add(e.mul(block, lanes), lane));
   Value to = e.select(bit, at, e.address(aside));
   LLVM::StoreOp::create(e, token, e.toPtr(to), /*alignment=*/4);
@@ -395,12 +390,12 @@ void moe::emitPackBits(Emitter &e, const RoutingBuffers &out, Value bits,
         e.setInsertionPointToStart(loop.getBody());
         Value word = e.load(bits, ValueRange{expert, loop.getInductionVar()});
         Value count = math::CtPopOp::create(e, word);
-        Value n =
-            lanes > 32   ? Value(arith::TruncIOp::create(e, e.getI32Type(), count))
-            : lanes < 32 ? Value(arith::ExtUIOp::create(e, e.getI32Type(), count))
-                         : count;
-        scf::YieldOp::create(e,
-                             ValueRange{e.add(loop.getRegionIterArg(0), n)});
+        Value n = lanes > 32
+                      ? Value(arith::TruncIOp::create(e, e.getI32Type(), count))
+                  : lanes < 32
+                      ? Value(arith::ExtUIOp::create(e, e.getI32Type(), count))
+                      : count;
+        scf::YieldOp::create(e, ValueRange{e.add(loop.getRegionIterArg(0), n)});
         return loop.getResult(0);
       },
       [](Emitter &, Value, Value) {});
@@ -410,15 +405,16 @@ void moe::emitPackBits(Emitter &e, const RoutingBuffers &out, Value bits,
   // into the next group's.
   Value threads = moek::NumThreadsOp::create(e, e.getIndexType());
   Value groups =
-      e.max(e.idx(1), e.min(threads, e.div(e.mul(tokens, experts),
-                                           e.idx(kPackScores))));
+      e.max(e.idx(1),
+            e.min(threads, e.div(e.mul(tokens, experts), e.idx(kPackScores))));
   groups = e.min(groups, e.idx(experts));
   e.parallel(groups, [&](Emitter &e, Value group) {
     auto begin = [&](Value g) { return e.div(e.mul(g, experts), groups); };
     Value first = begin(group), end = begin(e.add(group, 1));
     Value isLast = e.eq(e.add(group, 1), groups);
     Value wide = e.select(isLast, end, e.sub(end, e.idx(1)));
-    WordPacker packer(e, out.tokens, lanes, by, e.getInsertionBlock()->getParentOp());
+    WordPacker packer(e, out.tokens, lanes, by,
+                      e.getInsertionBlock()->getParentOp());
     Value list = e.address(out.tokens);
     auto listOf = [&](Emitter &e, Value expert) {
       return e.add(list,
@@ -433,8 +429,7 @@ void moe::emitPackBits(Emitter &e, const RoutingBuffers &out, Value bits,
       Value word = e.load(bits, ValueRange{expert, block});
       Value base = e.toI32(e.mul(block, lanes));
       scf::YieldOp::create(
-          e, ValueRange{
-                 packer.pack(e, word, base, loop.getRegionIterArg(0))});
+          e, ValueRange{packer.pack(e, word, base, loop.getRegionIterArg(0))});
     });
     e.loop(wide, end, 1, [&](Emitter &e, Value expert) {
       emitExactList(e, bits, expert, blocks, lanes, list, listOf(e, expert));

@@ -65,20 +65,19 @@ static Value emitLogits(Emitter &e, moek::RouteOp op, ScheduleAttr s) {
     Value row = e.mul(block, kRouterRows);
     Value rows = e.min(e.sub(tokens, row), e.idx(kRouterRows));
     Value next = e.add(product.rhs, e.mul(panel, product.panelBytes()));
-    emitPanelRun(e, product, e.idx(0), panel, e.add(panel, 1), row, rows, next,
-                 [&](Emitter &e, Value panel, Value row, Value rows,
-                     Value acc) {
-                   Value column = e.mul(panel, kPanelColumns);
-                   e.loop(rows, [&](Emitter &e, Value r) {
-                     for (int64_t c = 0; c < kPanelColumns; c += 16) {
-                       Value v = vector::LoadOp::create(
-                           e, e.vecF32(), acc, ValueRange{r, e.idx(c)});
-                       vector::StoreOp::create(
-                           e, v, logits,
-                           ValueRange{e.add(row, r), e.add(column, c)});
-                     }
-                   });
-                 });
+    emitPanelRun(
+        e, product, e.idx(0), panel, e.add(panel, 1), row, rows, next,
+        [&](Emitter &e, Value panel, Value row, Value rows, Value acc) {
+          Value column = e.mul(panel, kPanelColumns);
+          e.loop(rows, [&](Emitter &e, Value r) {
+            for (int64_t c = 0; c < kPanelColumns; c += 16) {
+              Value v = vector::LoadOp::create(e, e.vecF32(), acc,
+                                               ValueRange{r, e.idx(c)});
+              vector::StoreOp::create(
+                  e, v, logits, ValueRange{e.add(row, r), e.add(column, c)});
+            }
+          });
+        });
   });
   return logits;
 }
@@ -179,9 +178,8 @@ private:
     };
     int64_t whole = width >= padded ? padded : experts / tile * tile;
     e.loop(e.idx(0), e.idx(lanes), tile, [&](Emitter &e, Value lane) {
-      e.loop(e.idx(0), e.idx(whole), tile, [&](Emitter &e, Value expert) {
-        square(e, lane, expert);
-      });
+      e.loop(e.idx(0), e.idx(whole), tile,
+             [&](Emitter &e, Value expert) { square(e, lane, expert); });
       if (whole < experts)
         square(e, lane, e.idx(experts - tile));
     });
@@ -205,8 +203,7 @@ private:
     });
     Value from = e.add(e.address(source), e.mul(first, 4));
     Value base = e.select(whole, from, e.address(copy));
-    Value stride =
-        e.select(whole, e.mul(tokens, 4), e.idx(lanes * 4));
+    Value stride = e.select(whole, e.mul(tokens, 4), e.idx(lanes * 4));
     VectorType vector = floats(e);
     return [=](Emitter &e, Value row) -> Value {
       Value at = e.add(base, e.mul(row, stride));
@@ -230,8 +227,8 @@ private:
       arguments.push_back(fromBuffer(turned));
     };
     if (logits)
-      add(turn(e, logits,
-               cast<MemRefType>(logits.getType()).getDimSize(1), block.first));
+      add(turn(e, logits, cast<MemRefType>(logits.getType()).getDimSize(1),
+               block.first));
     for (Value rows : op.getRows())
       add(turn(e, rows, experts, block.first));
     for (Value source : op.getColumns()) {
@@ -273,16 +270,15 @@ private:
       }
     }
     if (compute)
-      emitRegionInLanes(e, body, experts, lanes, arguments,
-                        [&](Emitter &e, unsigned i, Value row, Value value) {
-                          bool own = !isa<BlockArgument>(yielded[i]) ||
-                                     !buffers[cast<BlockArgument>(yielded[i])
-                                                  .getArgNumber()];
-                          if (own && results[i] &&
-                              !(i == 1 && yielded[1] == yielded[0]))
-                            vector::StoreOp::create(e, value, results[i],
-                                                    ValueRange{row, e.idx(0)});
-                        });
+      emitRegionInLanes(
+          e, body, experts, lanes, arguments,
+          [&](Emitter &e, unsigned i, Value row, Value value) {
+            bool own = !isa<BlockArgument>(yielded[i]) ||
+                       !buffers[cast<BlockArgument>(yielded[i]).getArgNumber()];
+            if (own && results[i] && !(i == 1 && yielded[1] == yielded[0]))
+              vector::StoreOp::create(e, value, results[i],
+                                      ValueRange{row, e.idx(0)});
+          });
     bool uses = policy.usesScores();
     if (uses)
       block.selection.scores = results[0];
@@ -331,22 +327,24 @@ private:
       return e.cmp(arith::CmpIPredicate::sge, loadIndex(e, row),
                    e.zeros(e.vec(lanes, e.getI32Type())));
     };
+    bool full = policy.fillsAllSlots(experts);
+    // Unused slots count as 0, whatever they hold.
     SmallVector<LaneLoader> arguments{[&](Emitter &e, Value row) -> Value {
-      return vector::LoadOp::create(e, floats(e), l.values,
-                                    ValueRange{row, e.idx(0)});
+      Value values = vector::LoadOp::create(e, floats(e), l.values,
+                                            ValueRange{row, e.idx(0)});
+      return full ? values
+                  : e.select(isUsed(e, row), values, e.zeros(floats(e)));
     }};
     mlir::Block &body = op.getWeigh().front();
     if (body.getNumArguments() == 2)
       arguments.push_back(isUsed);
-    bool full = policy.fillsAllSlots(experts);
-    emitRegionInLanes(e, body, slots, lanes, arguments,
-                      [&](Emitter &e, unsigned, Value row, Value value) {
-                        if (!full)
-                          value = e.select(isUsed(e, row), value,
-                                           e.zeros(floats(e)));
-                        vector::StoreOp::create(e, value, weights,
-                                                ValueRange{row, e.idx(0)});
-                      });
+    emitRegionInLanes(
+        e, body, slots, lanes, arguments,
+        [&](Emitter &e, unsigned, Value row, Value value) {
+          if (!full)
+            value = e.select(isUsed(e, row), value, e.zeros(floats(e)));
+          vector::StoreOp::create(e, value, weights, ValueRange{row, e.idx(0)});
+        });
     return weights;
   }
 
@@ -409,9 +407,9 @@ private:
       storeTokens(e, block, weights, op.getSlotWeights());
       storeAlways(e, block);
     });
-    RoutingBuffers out{op.getIndices(),   op.getSlotWeights(), op.getOffsets(),
-                       op.getActive(),    op.getTokens(),      op.getPositions(),
-                       op.getRowWeights()};
+    RoutingBuffers out{
+        op.getIndices(), op.getSlotWeights(), op.getOffsets(),   op.getActive(),
+        op.getTokens(),  op.getPositions(),   op.getRowWeights()};
     std::optional<int64_t> capacity;
     if (op.getCapacity())
       capacity = std::min<int64_t>(*op.getCapacity(), INT32_MAX);
@@ -433,11 +431,8 @@ private:
       e.loop(e.idx(lanes), [&](Emitter &e, Value lane) {
         Value expert = e.load(l.indices, ValueRange{slot, lane});
         Value safe = arith::MaxSIOp::create(e, expert, e.i32(0));
-        Value value = e.load(block.weigh, ValueRange{e.toIndex(safe), lane});
-        // Unused slots count as 0.
-        Value used = e.cmp(arith::CmpIPredicate::sge, expert, e.i32(0));
-        e.store(e.select(used, value, e.f32(0.0)), l.values,
-                ValueRange{slot, lane});
+        e.store(e.load(block.weigh, ValueRange{e.toIndex(safe), lane}),
+                l.values, ValueRange{slot, lane});
       });
     });
   }
@@ -459,7 +454,9 @@ private:
       LaneSelection &l = block.selection;
       LaneLoader scores;
       emitScores(e, block, scores);
-      auto [count, fell, best] = emitBits(e, block, scores, bits, index);
+      auto [count, fell, best] =
+          emitBits(e, block, scores, bits, index,
+                   /*counts=*/dense && policy.providesValues());
       if (!dense)
         return;
       Value share;
@@ -469,9 +466,9 @@ private:
       }
       emitDense(e, block, bits, index, share);
     });
-    RoutingBuffers out{op.getIndices(),   op.getSlotWeights(), op.getOffsets(),
-                       op.getActive(),    op.getTokens(),      op.getPositions(),
-                       op.getRowWeights()};
+    RoutingBuffers out{
+        op.getIndices(), op.getSlotWeights(), op.getOffsets(),   op.getActive(),
+        op.getTokens(),  op.getPositions(),   op.getRowWeights()};
     emitPackBits(e, out, bits, tokens, experts, lanes,
                  op.getPackBy().value_or(moek::PackBy::Table));
     if (dense)
@@ -485,15 +482,16 @@ private:
   /// The words of a block; the number of experts of each token, whether it fell
   /// back to its best, and the score of that.
   Counts emitBits(Emitter &e, Block &block, LaneLoader &scores, Value bits,
-                  Value index) {
+                  Value index, bool counts) {
     LaneSelection &l = block.selection;
-    auto at = [&](Emitter &e) { l.b.restoreInsertionPoint(e.saveInsertionPoint()); };
+    auto at = [&](Emitter &e) {
+      l.b.restoreInsertionPoint(e.saveInsertionPoint());
+    };
     at(e);
     SmallVector<Value> state = policy.buildMaskState(l);
     Type word = e.getIntegerType(lanes);
     VectorType ints = e.vec(lanes, e.getI32Type());
     bool falls = policy.fallsBackToBest();
-    bool counts = falls || policy.providesValues();
     // Bits of tokens that do not exist are dropped.
     Value all = arith::ConstantOp::create(e, IntegerAttr::get(word, -1));
     Value missing = e.sub(e.idx(lanes), block.count);
@@ -501,39 +499,46 @@ private:
         e, all, arith::IndexCastOp::create(e, word, missing));
 
     SmallVector<Value> init;
-    if (counts)
-      init.push_back(e.zeros(ints));
     if (falls) {
-      // NaN: any number is better, and expert 0 is the best of nothing.
+      // Who has an expert. NaN: any number is better, and expert 0 is the best
+      // of nothing.
+      init.push_back(arith::ConstantOp::create(e, IntegerAttr::get(word, 0)));
       init.push_back(l.f32(std::numeric_limits<double>::quiet_NaN()));
       init.push_back(e.zeros(ints));
+      // The expert itself, counted in lanes: moving a scalar into a vector
+      // costs more than adding.
+      init.push_back(e.zeros(ints));
     }
+    if (counts)
+      init.push_back(e.zeros(ints));
     auto one = [&](Emitter &e, Value expert, SmallVector<Value> &carried) {
       Value score = scores(e, expert);
       at(e);
       Value chosen = policy.buildMaskLanes(l, state, expert, score);
-      Value bitsOfWord = vector::BitCastOp::create(
-          e, VectorType::get({1}, word), chosen);
+      Value bitsOfWord =
+          vector::BitCastOp::create(e, VectorType::get({1}, word), chosen);
       Value w = vector::ExtractOp::create(e, bitsOfWord, 0);
       e.store(arith::AndIOp::create(e, w, valid), bits,
               ValueRange{expert, index});
       if (counts)
-        carried[0] = arith::SubIOp::create(
-            e, carried[0], arith::ExtSIOp::create(e, ints, chosen));
+        carried.back() = arith::SubIOp::create(
+            e, carried.back(), arith::ExtSIOp::create(e, ints, chosen));
       if (falls) {
+        carried[0] = arith::OrIOp::create(e, carried[0], w);
         Value above = arith::CmpFOp::create(e, arith::CmpFPredicate::UGT, score,
                                             carried[1]);
-        Value number = arith::CmpFOp::create(e, arith::CmpFPredicate::ORD,
-                                             score, score);
-        Value better = arith::AndIOp::create(e, above, number);
+        Value number =
+            arith::CmpFOp::create(e, arith::CmpFPredicate::ORD, score, score);
+        // The test that does not wait for the last expert's comes first.
+        Value better = arith::AndIOp::create(e, number, above);
         carried[1] = e.select(better, score, carried[1]);
-        Value id = e.splat(e.toI32(expert), ints);
-        carried[2] = e.select(better, id, carried[2]);
+        carried[2] = e.select(better, carried[3], carried[2]);
+        carried[3] = e.add(carried[3], l.i32(1));
       }
     };
     int64_t whole = experts / kMaskUnroll * kMaskUnroll;
-    auto loop = scf::ForOp::create(e, e.idx(0), e.idx(whole),
-                                   e.idx(kMaskUnroll), init);
+    auto loop =
+        scf::ForOp::create(e, e.idx(0), e.idx(whole), e.idx(kMaskUnroll), init);
     {
       OpBuilder::InsertionGuard guard(e);
       e.setInsertionPointToStart(loop.getBody());
@@ -548,22 +553,25 @@ private:
       one(e, e.idx(expert), carried);
 
     Counts result;
-    if (counts)
-      result.count = carried[0];
-    if (falls) {
-      Value none = e.cmp(arith::CmpIPredicate::eq, carried[0], e.zeros(ints));
-      result.fellBack = none;
-      result.best = carried[1];
-      Value onePer = arith::ConstantOp::create(
+    if (counts) {
+      Value least = arith::ConstantOp::create(
           e, SplatElementsAttr::get(ints, e.getI32IntegerAttr(1)));
-      result.count = arith::MaxSIOp::create(e, carried[0], onePer);
+      result.count = arith::MaxSIOp::create(e, carried.back(), least);
+      // Unless the policy falls back, nobody does.
+      at(e);
+      result.fellBack = e.zeros(e.vec(lanes, e.getI1Type()));
+      result.best = l.f32(0.0);
+    }
+    if (falls) {
+      Value noneWord = arith::XOrIOp::create(e, carried[0], all);
+      result.fellBack = vector::BitCastOp::create(
+          e, e.vec(lanes, e.getI1Type()),
+          vector::BroadcastOp::create(e, VectorType::get({1}, word), noneWord));
+      result.best = carried[1];
       // The bit of each such token, in the word of its best expert.
       Value best = memref::AllocaOp::create(
-          e, MemRefType::get({lanes}, e.getI32Type()),
-          e.getI64IntegerAttr(64));
+          e, MemRefType::get({lanes}, e.getI32Type()), e.getI64IntegerAttr(64));
       vector::StoreOp::create(e, carried[2], best, ValueRange{e.idx(0)});
-      Value noneWord = vector::ExtractOp::create(
-          e, vector::BitCastOp::create(e, VectorType::get({1}, word), none), 0);
       Value oneWord = arith::ConstantOp::create(e, IntegerAttr::get(word, 1));
       e.loop(block.count, [&](Emitter &e, Value lane) {
         Value expert = e.loadIndex(best, ValueRange{lane});
@@ -611,11 +619,30 @@ private:
 };
 } // namespace
 
+/// The reduction of a single entry folds to its extraction; in lanes it is a
+/// reduction like that of more.
+static void restoreReductions(Block &body) {
+  for (Operation &op : llvm::make_early_inc_range(body)) {
+    auto extract = dyn_cast<vector::ExtractOp>(op);
+    if (!extract || extract.getSourceVectorType().getNumElements() != 1 ||
+        extract.getSourceVectorType().getRank() != 1 ||
+        isa<VectorType>(extract.getType()))
+      continue;
+    OpBuilder b(extract);
+    Value sum = vector::ReductionOp::create(
+        b, extract.getLoc(), vector::CombiningKind::ADD, extract.getSource());
+    extract.replaceAllUsesWith(sum);
+    extract.erase();
+  }
+}
+
 LogicalResult moe::lowerRoute(Emitter &e, moek::RouteOp op) {
   if (op.getX() && !op.getSchedule())
     return op.emitOpError("has no schedule; run moek-select-schedule first");
   if (op.getX() && failed(verifyContiguous(op, op.getRouter(), "router")))
     return failure();
+  restoreReductions(op.getScores().front());
+  restoreReductions(op.getWeigh().front());
   bool lanes = op.getPolicy().supportsLanes() &&
                canEmitInLanes(op.getScores().front()) &&
                canEmitInLanes(op.getWeigh().front());
@@ -631,7 +658,8 @@ LogicalResult moe::lowerRoute(Emitter &e, moek::RouteOp op) {
   // A routing that no layer reads is not traced.
   if (!isUnread(op.getIndices()) || !isUnread(op.getSlotWeights()) ||
       !isUnread(op.getPositions()))
-    emitTrace(e, "routing", "route",
-              ValueRange{op.getOffsets(), op.getIndices(), op.getSlotWeights()});
+    emitTrace(
+        e, "routing", "route",
+        ValueRange{op.getOffsets(), op.getIndices(), op.getSlotWeights()});
   return success();
 }

@@ -60,24 +60,23 @@ static LogicalResult emitToken(Emitter &e, moek::RouteOp op, Value logits,
     load(vector, ValueRange{c0});
   for (Value scalars : op.getScalars())
     arguments.push_back(e.load(scalars, ValueRange{token}));
-  SmallVector<Value> scores =
-      inlineBody(e, op.getScores().front(), arguments);
+  SmallVector<Value> scores = inlineBody(e, op.getScores().front(), arguments);
   SmallVector<Value> operands;
   for (auto [i, operand] : llvm::enumerate(op.getPolicyOperands()))
     operands.push_back(policy.isTokenOperand(i)
                            ? e.load(operand, ValueRange{token})
                            : operand);
   bool uses = policy.usesScores();
-  SelectedExperts chosen = policy.buildSelect(
-      e, e.getLoc(), uses ? scores[0] : Value(), operands);
+  SelectedExperts chosen =
+      policy.buildSelect(e, e.getLoc(), uses ? scores[0] : Value(), operands);
   if (!chosen)
     return op.emitOpError()
            << "cannot be compiled: " << policy
            << " has neither buildSelect nor a lanes form that fits; it needs "
               "one, and regions of constants, elementwise ops, reductions and "
               "broadcasts for the latter";
-  Value used = e.cmp(arith::CmpIPredicate::sge, chosen.experts,
-                     e.zeros(indexType));
+  Value used =
+      e.cmp(arith::CmpIPredicate::sge, chosen.experts, e.zeros(indexType));
   Value values = chosen.values;
   if (!values && scores.size() == (uses ? 1u : 0u)) {
     values = arith::ConstantOp::create(
@@ -107,17 +106,15 @@ static LogicalResult emitToken(Emitter &e, moek::RouteOp op, Value logits,
   for (int64_t j = 0, n = op.getAlways(); j < n; ++j) {
     Value slot = e.idx(slots + j);
     e.store(e.i32(experts + j), op.getIndices(), ValueRange{token, slot});
-    Value weight =
-        op.getAlwaysWeights()
-            ? e.load(op.getAlwaysWeights(), ValueRange{token, e.idx(j)})
-            : e.f32(1.0);
+    Value weight = op.getAlwaysWeights() ? e.load(op.getAlwaysWeights(),
+                                                  ValueRange{token, e.idx(j)})
+                                         : e.f32(1.0);
     e.store(weight, op.getSlotWeights(), ValueRange{token, slot});
   }
   return success();
 }
 
-LogicalResult moe::emitRouteTokens(Emitter &e, moek::RouteOp op,
-                                   Value logits) {
+LogicalResult moe::emitRouteTokens(Emitter &e, moek::RouteOp op, Value logits) {
   LogicalResult result = success();
   Value tokens = e.dim(op.getIndices(), 0);
   Value size = emitItemSize(e, tokens, kSelectTokens);
@@ -135,8 +132,8 @@ LogicalResult moe::emitRouteTokens(Emitter &e, moek::RouteOp op,
   });
   if (failed(result))
     return failure();
-  RoutingBuffers out{op.getIndices(), op.getSlotWeights(), op.getOffsets(),
-                     op.getActive(),  op.getTokens(),      op.getPositions(),
+  RoutingBuffers out{op.getIndices(),   op.getSlotWeights(), op.getOffsets(),
+                     op.getActive(),    op.getTokens(),      op.getPositions(),
                      op.getRowWeights()};
   if (op.getCapacity())
     emitCapacity(e, out, op.getTotalExperts(), op.getSelectedSlots(),

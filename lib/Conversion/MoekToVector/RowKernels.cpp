@@ -13,10 +13,35 @@ Value moe::emitScratch(Emitter &e, MemRefType type, ValueRange sizes) {
   return memref::AllocOp::create(e, type, sizes, e.getI64IntegerAttr(64));
 }
 
+/// A matrix without gaps between its rows: itself, or a copy. Routings that are
+/// extended by experts for all tokens are written into a part of each row.
+static Value withoutGaps(Emitter &e, Value matrix) {
+  auto type = cast<MemRefType>(matrix.getType());
+  if (type.getLayout().isIdentity() || type.getRank() != 2 ||
+      type.isDynamicDim(1))
+    return matrix;
+  Value rows = e.dim(matrix, 0);
+  Value copy = emitScratch(e,
+                           MemRefType::get({ShapedType::kDynamic,
+                                            type.getDimSize(1)},
+                                           type.getElementType()),
+                           rows);
+  e.loop(rows, [&](Emitter &e, Value row) {
+    e.loop(e.idx(type.getDimSize(1)), [&](Emitter &e, Value column) {
+      e.store(e.load(matrix, ValueRange{row, column}), copy,
+              ValueRange{row, column});
+    });
+  });
+  return copy;
+}
+
 void moe::emitTrace(Emitter &e, StringRef kind, StringRef phase,
                     ValueRange routing) {
+  SmallVector<Value> buffers;
+  for (Value buffer : routing)
+    buffers.push_back(withoutGaps(e, buffer));
   moek::TraceOp::create(e, e.getStringAttr(kind), e.getStringAttr(phase),
-                        routing);
+                        buffers);
 }
 
 Value moe::emitItemSize(Emitter &e, Value units, int64_t minimum) {
