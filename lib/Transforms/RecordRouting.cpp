@@ -84,10 +84,10 @@ findRoutings(func::FuncOp function) {
     point.router = router;
     point.routing = router.getRouting();
     while (point.routing.hasOneUse()) {
-      auto limit = dyn_cast<RoutingLimitOp>(*point.routing.user_begin());
-      if (!limit)
+      Operation *user = *point.routing.user_begin();
+      if (!isa<RoutingLimitOp, RoutingReweighOp>(user))
         break;
-      point.routing = limit.getResult();
+      point.routing = user->getResult(0);
     }
     std::string suffix = routers.size() > 1 ? "." + std::to_string(i) : "";
     point.indices = "routing.indices" + suffix;

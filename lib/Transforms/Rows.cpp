@@ -26,6 +26,8 @@ Value moe::getTokensTensor(Value routing) {
       routing = append.getRouting();
     else if (auto limit = dyn_cast<RoutingLimitOp>(op))
       routing = limit.getRouting();
+    else if (auto reweigh = dyn_cast<RoutingReweighOp>(op))
+      routing = reweigh.getRouting();
     else if (auto make = dyn_cast<RoutingMakeOp>(op))
       return make.getIndices();
     else if (auto router = dyn_cast<RouterOp>(op))
