@@ -38,8 +38,11 @@ static SmallVector<Policy> findPolicies(func::FuncOp function) {
     policy.slots = router.getPolicy().fillsAllSlots(policy.experts)
                        ? RoutingRecord::Slots::AllFilled
                        : RoutingRecord::Slots::ChosenByToken;
-    for (Operation *user : router.getRouting().getUsers())
-      if (auto limit = dyn_cast<moe::RoutingLimitOp>(user))
+    // A limit with the router to itself is part of what is traced; others run
+    // after it.
+    if (router.getRouting().hasOneUse())
+      if (auto limit = dyn_cast<moe::RoutingLimitOp>(
+              *router.getRouting().getUsers().begin()))
         text << ", capacity " << limit.getCapacity();
     policies.push_back(std::move(policy));
   });
