@@ -1,11 +1,11 @@
-//===- Acme.td - A dialect with one selection policy -------*- tablegen -*-===//
+//===- Acme.td - A dialect with selection policies ---------*- tablegen -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// The policy is an attribute like those of the moe dialect, in a dialect and a
-// project of its own.
+// The policies are attributes like those of the moe dialect, in a dialect and a
+// project of its own: one for a token at a time, one for a vector of them.
 //
 //===----------------------------------------------------------------------===//
 
@@ -40,6 +40,27 @@ def Acme_EveryNthAttr : AttrDef<Acme_Dialect, "EveryNth",
                         AttrParameter<"int64_t", "experts of a token">:$k);
   let assemblyFormat = "`<` $n `,` `k` `=` $k `>`";
   let genVerifyDecl = 1;
+}
+
+def Acme_RunnersUpAttr : AttrDef<Acme_Dialect, "RunnersUp",
+    [DeclareAttrInterfaceMethods<Moe_SelectionPolicyAttrInterface, ["buildSelectLanes"]>,
+     DeclareAttrInterfaceMethods<ReferencePolicyAttrInterface, ["select"]>]> {
+  let mnemonic = "runners_up";
+  let summary = "the K experts behind the best";
+  let description = [{
+    Where all tokens' best experts run elsewhere, a token goes to the K next.
+
+    ```mlir
+    #acme.runners_up<2>
+    ```
+  }];
+  let parameters = (ins AttrParameter<"int64_t", "experts of a token">:$k);
+  let assemblyFormat = "`<` $k `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    bool supportsLanes() const { return true; }
+    bool fillsAllSlots(int64_t) const { return true; }
+  }];
 }
 
 #endif // ACME_TD
