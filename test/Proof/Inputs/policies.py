@@ -31,6 +31,8 @@ POLICIES = [
     ("gshard", "gshard<second = random, threshold = 0.2>", 2, ["u"], "select(%s)", ""),
     ("sparse_mixer", "sparse_mixer<eps = 0.01>", 2, [], "select(%s)", ""),
     ("hash", "hash<table, 2>", 2, ["ids", "table"], "weigh(%s)", ""),
+    ("expert_choice", "expert_choice<factor = 2.0>", E, [], "select(%s) weigh(%s)", ""),
+    ("capacity", "top_k<2>", 2, [], "select(%s) weigh(%s)", ""),
     ("centroid", "nearest_centroid<2, temperature = 0.1>", 2, [], "select(%s)", ""),
 ]
 
@@ -50,8 +52,11 @@ def write(name, policy, slots, operands, scores, weighing):
     print("func.func @%s(%s) -> (%s {moe.name = \"experts\", moe.dims = [\"T\"]}, "
           "%s {moe.name = \"weights\", moe.dims = [\"T\"]}, %s {moe.name = \"offsets\"}) {"
           % (name, ", ".join(arguments), indices, weights, offsets))
-    print("  %%r = moe.router #moe.%s %s%s%s : tensor<?x%dxf32> -> %s"
-          % (policy, scores, using, " weighing [%s]" % weighing if weighing else "", E, routing))
+    limited = name == "capacity"
+    print("  %%%s = moe.router #moe.%s %s%s%s : tensor<?x%dxf32> -> %s"
+          % ("all" if limited else "r", policy, scores, using, " weighing [%s]" % weighing if weighing else "", E, routing))
+    if limited:
+        print("  %%r = moe.routing.limit %%all capacity 8 : %s" % routing)
     print("  %%i = moe.routing.indices %%r : %s -> %s" % (routing, indices))
     print("  %%w = moe.routing.weights %%r : %s -> %s" % (routing, weights))
     print("  %%o = moe.routing.offsets %%r : %s -> %s" % (routing, offsets))
