@@ -793,11 +793,11 @@ def same_bits(a, b):
     return a.shape == b.shape and bool((bits(a) == bits(b)).all())
 
 
-def check_alone(cases, options, levels, keep, error):
+def check_alone(cases, options, levels):
     """Finds the cases that fail by themselves; returns how to repeat them."""
     found = []
     for c in cases:
-        folder = os.path.join(keep, f"seed{c.seed}-case{c.index}")
+        folder = os.path.join(options.keep, f"seed{c.seed}-case{c.index}")
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
         try:
@@ -842,19 +842,19 @@ def main():
                 continue
             except Failure as error:
                 print(f"FAILED: {error}", flush=True)
-                found = [] if options.corrupt else check_alone(cases, options, levels, options.keep, error)
+                found = [] if options.corrupt else check_alone(cases, options, levels)
+                again = f" --levels={options.levels}" + (f" --emulators={','.join(options.emulators)}" if options.emulators else "")
+                again += f" --policies={options.policies}" if options.policies else ""
+                script = f"{sys.executable} {__file__} --seed={seed}"
                 if not found:
                     alone = os.path.join(options.keep, f"seed{seed}")
                     shutil.rmtree(alone, ignore_errors=True)
                     shutil.copytree(folder, alone)
-                    print(f"  only together: the IR is {alone}/routers.mlir; repeat by\n  {sys.executable} {__file__} --seed={seed} "
-                          f"--cases={options.cases} --levels={options.levels}" + (f" --emulators={','.join(options.emulators)}" if options.emulators else "")
-                          + (f" --policies={options.policies}" if options.policies else ""))
+                    print(f"  only together: the IR is {alone}/routers.mlir; repeat by\n"
+                          f"  {script} --cases={options.cases} --batches={options.batches}{again}", flush=True)
                 for c, where, text in found:
                     print(f"FAILED case {c.index} alone: {text}\n  the IR is {where}/routers.mlir; repeat by\n"
-                          f"  {sys.executable} {__file__} --seed={seed} --case={c.index} --levels={options.levels}"
-                          + (f" --emulators={','.join(options.emulators)}" if options.emulators else "")
-                          + (f" --policies={options.policies}" if options.policies else ""), flush=True)
+                          f"  {script} --case={c.index} --batches={options.batches}{again}", flush=True)
                 failed += max(1, len(found))
                 if failed >= options.failures:
                     break
