@@ -145,12 +145,32 @@ func.func @start(%x: tensor<?x64xf32>, %wr: tensor<8x64xf32>, %e: tensor<?x8xf32
 
 #id = affine_map<(d0, d1) -> (d0, d1)>
 #row = affine_map<(d0, d1) -> (d0)>
-// A value per token is not a value per expert.
+// A value per token is the same for all of its experts.
 // CHECK-LABEL: func @per_token(
-// CHECK: linalg.generic
-// REMARK: [Missed] not-fused{{.*}}operand 1 is neither f32 of [tokens, experts] or [experts] nor a constant
+// CHECK: moek.route {{.*}} rows(%arg0 : tensor<?x8xf32>) scalars(%arg1 : tensor<?xf32>)
+// CHECK: ^bb0(%[[Z:.*]]: vector<8xf32>, %[[S:.*]]: f32):
+// CHECK: %[[B:.*]] = vector.broadcast %[[S]] : f32 to vector<8xf32>
+// CHECK: arith.mulf %[[Z]], %[[B]] : vector<8xf32>
 func.func @per_token(%z: tensor<?x8xf32>, %t: tensor<?xf32>, %e: tensor<?x8xf32>) -> tensor<?x2xi32> {
   %c = linalg.generic {indexing_maps = [#id, #row, #id], iterator_types = ["parallel", "parallel"]} ins(%z, %t : tensor<?x8xf32>, tensor<?xf32>) outs(%e : tensor<?x8xf32>) {
+  ^bb0(%a: f32, %b: f32, %o: f32):
+    %r = arith.mulf %a, %b : f32
+    linalg.yield %r : f32
+  } -> tensor<?x8xf32>
+  %r = moe.router #moe.top_k<2> select(%c) weigh(%c) : tensor<?x8xf32> -> !moe.routing<8 x 2>
+  %i = moe.routing.indices %r : !moe.routing<8 x 2> -> tensor<?x2xi32>
+  return %i : tensor<?x2xi32>
+}
+
+// -----
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
+// Scores of who knows how many experts.
+// CHECK-LABEL: func @unknown_experts(
+// CHECK: linalg.generic
+// REMARK: [Missed] not-fused{{.*}}operand 1 is neither f32 of [tokens, experts], {{.*}} nor a constant
+func.func @unknown_experts(%z: tensor<?x8xf32>, %t: tensor<?x?xf32>, %e: tensor<?x8xf32>) -> tensor<?x2xi32> {
+  %c = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel", "parallel"]} ins(%z, %t : tensor<?x8xf32>, tensor<?x?xf32>) outs(%e : tensor<?x8xf32>) {
   ^bb0(%a: f32, %b: f32, %o: f32):
     %r = arith.mulf %a, %b : f32
     linalg.yield %r : f32

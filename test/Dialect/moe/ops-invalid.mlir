@@ -106,7 +106,7 @@ func.func private @unknown_parameter() attributes {a = #moe.clamped_swiglu<beta 
 
 func.func @router_no_policy(%s: tensor<?x8xf32>) {
   // expected-error @+1 {{'moe.router' op requires attribute 'policy'}}
-  %r = "moe.router"(%s, %s) ({}) : (tensor<?x8xf32>, tensor<?x8xf32>) -> !moe.routing<8 x 2>
+  %r = "moe.router"(%s, %s) <{operandSegmentSizes = array<i32: 1, 1, 0>}> ({}) : (tensor<?x8xf32>, tensor<?x8xf32>) -> !moe.routing<8 x 2>
   return
 }
 
@@ -137,7 +137,7 @@ func.func @router_rank(%s: tensor<8xf32>) {
 // -----
 
 func.func @router_unranked(%s: tensor<*xf32>) {
-  // expected-error @+1 {{invalid kind of type specified: expected builtin.tensor, but found 'tensor<*xf32>'}}
+  // expected-error @+1 {{operand #0 must be 2D tensor of 32-bit float or 64-bit float values, but got 'tensor<*xf32>'}}
   %r = moe.router #moe.top_k<2> select(%s) weigh(%s) : tensor<*xf32> -> !moe.routing<8 x 2>
   return
 }
@@ -154,7 +154,7 @@ func.func @router_rounded_scores(%s: tensor<?x8xbf16>) {
 
 func.func @router_two_types(%s: tensor<?x8xf32>, %w: tensor<?x16xf32>) {
   // expected-error @+1 {{failed to verify that all of {select, weigh} have same type}}
-  %r = "moe.router"(%s, %w) <{policy = #moe.top_k<2>}> ({}) : (tensor<?x8xf32>, tensor<?x16xf32>) -> !moe.routing<8 x 2>
+  %r = "moe.router"(%s, %w) <{operandSegmentSizes = array<i32: 1, 1, 0>, policy = #moe.top_k<2>}> ({}) : (tensor<?x8xf32>, tensor<?x16xf32>) -> !moe.routing<8 x 2>
   return
 }
 
@@ -236,8 +236,20 @@ func.func @router_list_and_region(%s: tensor<?x8xf32>) {
 // -----
 
 func.func @router_region_arguments(%s: tensor<?x8xf32>) {
-  // expected-error @+1 {{expects the region `weights` to have 1 arguments (chosen values), but it has 2}}
+  // expected-error @+1 {{expects the region `weights` to have 1 arguments (chosen values), but it has 3}}
   %r = moe.router #moe.top_k<2> select(%s) weigh(%s) : tensor<?x8xf32> -> !moe.routing<8 x 2> weights {
+  ^bb0(%v: vector<2xf32>, %w: vector<2xi1>, %u: vector<2xi1>):
+    moe.yield %v : vector<2xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @router_region_used(%s: tensor<?x8xf32>) {
+  // expected-error @+1 {{expects argument #1 of the region `weights` (which slots are used) to be 'vector<2xi1>', but got 'vector<2xf32>'}}
+  %r = moe.router #moe.top_k<2> select(%s) weigh(%s) : tensor<?x8xf32> -> !moe.routing<8 x 2> weights {
+  // expected-note @+1 {{argument is here}}
   ^bb0(%v: vector<2xf32>, %w: vector<2xf32>):
     moe.yield %v : vector<2xf32>
   }
