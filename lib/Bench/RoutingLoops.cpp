@@ -139,8 +139,9 @@ void bench::routePlainly(const RoutingCase &what, const float *scores,
 
 double bench::readCoreClock() {
   double best = 0;
-  for (int round = 0; round < 5; ++round) {
-    const int64_t steps = 10'000'000;
+  // The best of many short readings: others' load only slows them down.
+  for (int round = 0; round < 40; ++round) {
+    const int64_t steps = 1'000'000;
     uint64_t x = 1;
     double begin = now();
     for (int64_t i = 0; i < steps; i += 10) {

@@ -146,7 +146,7 @@ enum moe_cpu_feature {
   MOE_CPU_X86_V3 = 1 << 0,
   /** x86-64-v4: also AVX-512 F, BW, CD, DQ, VL */
   MOE_CPU_X86_V4 = 1 << 1,
-  /** AVX512-BF16 beside x86-64-v4 */
+  /** AVX512-BF16 and VBMI2 beside x86-64-v4 */
   MOE_CPU_X86_AVX512_BF16 = 1 << 2,
   /** AArch64: Advanced SIMD, which all of them have under Linux */
   MOE_CPU_ARM_NEON = 1 << 8,
