@@ -45,6 +45,10 @@ POLICIES = ["top_k", "group_top_k", "top_any", "threshold", "min_p", "top_p", "t
 MASKS = ("top_any", "threshold", "min_p", "expert_choice")
 OWN_VALUES = ("top_any", "gshard", "sparse_mixer", "nearest_centroid")
 FULL = ("top_k", "group_top_k", "sparse_mixer", "hash", "nearest_centroid", "sinkhorn")
+STEPS = {"softmax": "#moe.softmax", "sigmoid": "#moe.sigmoid", "scale": "#moe.scale<2.5>",
+         "sum0": "#moe.normalize<sum, eps = 0.0>", "sum": "#moe.normalize<sum, eps = 1.0e-20>",
+         "clamp": "#moe.normalize<clamp, min = 1.0e-12>",
+         "p1": "#moe.normalize<p_norm, p = 1.0>", "p2": "#moe.normalize<p_norm, p = 2.0>"}
 F32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -275,6 +279,9 @@ class Case:
                     "probability": f"factor {number(rng.choice([0.25, 0.5]))} by probability"}[how]
             self.after.insert(int(rng.integers(len(self.after) + 1)), ("limit", how, text))
 
+        if rng.random() < 0.2:
+            self.after.append(("reweigh", str(rng.choice(["clamp", "softmax", "scale"]))))
+
     def draw_views(self, rng):
         self.views = [v for v, p in (("indices", 0.8), ("weights", 0.7), ("offsets", 0.7)) if rng.random() < p]
         self.total_e = self.e + sum(a[1] for a in self.after if a[0] == "append")
@@ -374,11 +381,8 @@ class Case:
             router += " weigh(" + {"scores": scores, "logits": f"%{p}_z", "other": f"%{p}_v"}[self.weigh] + ")"
         if self.using:
             router += f" using({', '.join(f'%{p}_{n}' for n in self.using)} : {', '.join(k for k, _ in self.using.values())})"
-        steps = {"softmax": "#moe.softmax", "sigmoid": "#moe.sigmoid", "sum0": "#moe.normalize<sum, eps = 0.0>",
-                 "sum": "#moe.normalize<sum, eps = 1.0e-20>", "clamp": "#moe.normalize<clamp, min = 1.0e-12>",
-                 "p1": "#moe.normalize<p_norm, p = 1.0>", "p2": "#moe.normalize<p_norm, p = 2.0>", "scale": "#moe.scale<2.5>"}
         if self.steps:
-            router += f" weighing [{', '.join(steps[s] for s in self.steps)}]"
+            router += f" weighing [{', '.join(STEPS[s] for s in self.steps)}]"
         routing = f"!moe.routing<{e} x {self.k}>"
         router += " : " + (f"{rows} -> " if self.selects or self.weigh else "") + routing
         if self.region:
@@ -395,6 +399,8 @@ class Case:
                 routing = f"!moe.routing<{experts} x {slots}>"
                 weights = f" weights(%{p}_always : tensor<?x{a[1]}xf32>)" if a[2] else ""
                 text = f"moe.routing.append {value}{weights} : {before} -> {routing}"
+            elif a[0] == "reweigh":
+                text = f"moe.routing.reweigh {value} weighing [{STEPS[a[1]]}] : {routing}"
             else:
                 text = f"moe.routing.limit {value} {a[2]} : {routing}"
             value = f"%{p}_r{i}"
@@ -446,7 +452,7 @@ class Case:
         if "table" in inputs:
             d["table"] = np.stack([rng.permutation(e)[:self.k] for _ in range(self.rows)]).astype(np.int32)
         if "always" in inputs:
-            d["always"] = rng.standard_normal((t, self.total_k - self.k)).astype(np.float32)
+            d["always"] = rng.random((t, self.total_k - self.k)).astype(np.float32)
         if "priority" in inputs:
             d["priority"] = rng.choice([0.0, -0.0, 1.0, 2.0, np.nan, np.inf, -np.inf, 0.5], t).astype(np.float32)
         if "sum" in self.views:
@@ -589,7 +595,9 @@ class Case:
         v = v.astype(np.float64)
         finite = np.where(np.isfinite(v), v, 0)
         largest, least = np.abs(finite).max(1), finite.min(1)
-        if any(s in self.steps for s in ("sum0", "sum", "clamp", "p1", "p2")) and "sigmoid" not in self.steps:
+        again = [a[1] for a in self.after if a[0] == "reweigh"]
+        divides = any(s in self.steps + again for s in ("sum0", "sum", "clamp", "p1", "p2"))
+        if divides and self.steps[:1] not in (["sigmoid"], ["softmax"]):
             bad |= (least < 0) | (largest > 1e15)
             # Below, f32 has not enough of exponents for squares and sums.
             bad |= ((np.abs(finite) < 1e-15) & (finite != 0)).any(1)
@@ -604,6 +612,9 @@ class Case:
         if self.policy == "nearest_centroid" and self.value:
             largest = largest / float(self.value)
             bad |= largest > 1e30
+            factor += largest
+        if "softmax" in again:
+            bad |= largest > 1e5
             factor += largest
         if "softmax" in self.steps or self.policy == "sparse_mixer":
             bad |= largest > F32_MAX / 2
