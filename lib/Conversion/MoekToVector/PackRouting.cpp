@@ -69,11 +69,11 @@ void moe::emitCapacity(Emitter &e, const RoutingBuffers &out, int64_t experts,
   });
 }
 
-/// Writes offsets and active from the number of rows of each expert; `begin`
-/// is told where the rows of each begin.
-static void emitOffsets(Emitter &e, const RoutingBuffers &out, int64_t experts,
-                        function_ref<Value(Emitter &, Value)> countOf,
-                        function_ref<void(Emitter &, Value, Value)> begin) {
+/// Writes offsets and active. `endOf` gives the end of an expert's rows from
+/// their begin.
+static void
+emitOffsets(Emitter &e, const RoutingBuffers &out, int64_t experts,
+            function_ref<Value(Emitter &, Value expert, Value begin)> endOf) {
   Value zero = e.i32(0), one = e.i32(1);
   auto scan = scf::ForOp::create(e, e.idx(0), e.idx(experts), e.idx(1),
                                  ValueRange{zero, zero});
@@ -82,14 +82,13 @@ static void emitOffsets(Emitter &e, const RoutingBuffers &out, int64_t experts,
     e.setInsertionPointToStart(scan.getBody());
     Value i = scan.getInductionVar();
     Value offset = scan.getRegionIterArg(0), used = scan.getRegionIterArg(1);
-    Value rows = countOf(e, i);
     e.store(offset, out.offsets, ValueRange{i});
-    begin(e, i, offset);
+    Value end = endOf(e, i, offset);
     // Written always, kept only if the expert has rows.
     e.store(e.toI32(i), out.active, ValueRange{e.toIndex(used)});
-    Value any = e.cmp(arith::CmpIPredicate::sgt, rows, zero);
-    scf::YieldOp::create(e, ValueRange{e.add(offset, rows),
-                                       e.add(used, e.select(any, one, zero))});
+    Value any = e.cmp(arith::CmpIPredicate::sgt, end, offset);
+    scf::YieldOp::create(
+        e, ValueRange{end, e.add(used, e.select(any, one, zero))});
   }
   e.store(scan.getResult(0), out.offsets, ValueRange{e.idx(experts)});
   e.store(scan.getResult(1), out.active, ValueRange{e.idx(experts)});
@@ -158,17 +157,6 @@ struct Chunks {
     return loop.getResult(0);
   }
 
-  /// The number of rows of `expert`.
-  Value emitCount(Emitter &e, Value expert) const {
-    auto loop =
-        scf::ForOp::create(e, e.idx(0), count, e.idx(1), ValueRange{e.i32(0)});
-    OpBuilder::InsertionGuard guard(e);
-    e.setInsertionPointToStart(loop.getBody());
-    Value n = e.load(cursors, ValueRange{loop.getInductionVar(), expert});
-    scf::YieldOp::create(e, ValueRange{e.add(loop.getRegionIterArg(0), n)});
-    return loop.getResult(0);
-  }
-
   /// Gives every slot its row.
   void emitScatter(Emitter &e, const RoutingBuffers &out, int64_t experts,
                    int64_t slots, bool writeTokens) const {
@@ -184,8 +172,7 @@ struct Chunks {
           e, MemRefType::get({1}, e.getF32Type()), e.getI64IntegerAttr(64));
       auto put = [](Emitter &e, Value used, Value value, Value memref,
                     Value aside, Value row) {
-        unsigned bytes = 4;
-        Value inside = e.add(e.address(memref), e.mul(row, bytes));
+        Value inside = e.add(e.address(memref), e.mul(row, 4));
         Value to = e.select(used, inside, e.address(aside));
         LLVM::StoreOp::create(e, value, e.toPtr(to), /*alignment=*/4);
       };
@@ -212,12 +199,9 @@ void moe::emitPackLists(Emitter &e, const RoutingBuffers &out, int64_t experts,
                         int64_t slots) {
   Chunks chunks(e, out, experts, slots);
   chunks.emitCounts(e, out, experts, slots);
-  emitOffsets(
-      e, out, experts,
-      [&](Emitter &e, Value expert) { return chunks.emitCount(e, expert); },
-      [&](Emitter &e, Value expert, Value offset) {
-        chunks.emitBegins(e, expert, offset);
-      });
+  emitOffsets(e, out, experts, [&](Emitter &e, Value expert, Value begin) {
+    return chunks.emitBegins(e, expert, begin);
+  });
   chunks.emitScatter(e, out, experts, slots, /*writeTokens=*/true);
 }
 
@@ -266,8 +250,8 @@ namespace {
 /// Stores the tokens of one word; returns how many there are.
 class WordPacker {
 public:
-  WordPacker(Emitter &e, Value list, int64_t lanes, PackBy by, Operation *op)
-      : list(list), lanes(lanes), by(by) {
+  WordPacker(Emitter &e, int64_t lanes, PackBy by, Operation *op)
+      : lanes(lanes), by(by) {
     if (by == PackBy::Table)
       table = emitByteTable(e, op);
   }
@@ -300,7 +284,7 @@ public:
   }
 
 private:
-  Value list, table;
+  Value table;
   int64_t lanes;
   PackBy by;
 
@@ -381,24 +365,19 @@ void moe::emitPackBits(Emitter &e, const RoutingBuffers &out, Value bits,
                        Value tokens, int64_t experts, int64_t lanes,
                        PackBy by) {
   Value blocks = e.dim(bits, 1);
-  emitOffsets(
-      e, out, experts,
-      [&](Emitter &e, Value expert) {
-        auto loop = scf::ForOp::create(e, e.idx(0), blocks, e.idx(1),
-                                       ValueRange{e.i32(0)});
-        OpBuilder::InsertionGuard guard(e);
-        e.setInsertionPointToStart(loop.getBody());
-        Value word = e.load(bits, ValueRange{expert, loop.getInductionVar()});
-        Value count = math::CtPopOp::create(e, word);
-        Value n = lanes > 32
-                      ? Value(arith::TruncIOp::create(e, e.getI32Type(), count))
-                  : lanes < 32
-                      ? Value(arith::ExtUIOp::create(e, e.getI32Type(), count))
-                      : count;
-        scf::YieldOp::create(e, ValueRange{e.add(loop.getRegionIterArg(0), n)});
-        return loop.getResult(0);
-      },
-      [](Emitter &, Value, Value) {});
+  emitOffsets(e, out, experts, [&](Emitter &e, Value expert, Value begin) {
+    auto loop = scf::ForOp::create(e, e.idx(0), blocks, e.idx(1), begin);
+    OpBuilder::InsertionGuard guard(e);
+    e.setInsertionPointToStart(loop.getBody());
+    Value word = e.load(bits, ValueRange{expert, loop.getInductionVar()});
+    Value count = math::CtPopOp::create(e, word);
+    Value n =
+        lanes > 32   ? Value(arith::TruncIOp::create(e, e.getI32Type(), count))
+        : lanes < 32 ? Value(arith::ExtUIOp::create(e, e.getI32Type(), count))
+                     : count;
+    scf::YieldOp::create(e, ValueRange{e.add(loop.getRegionIterArg(0), n)});
+    return loop.getResult(0);
+  });
   if (isUnread(out.tokens))
     return;
   // Groups of experts for the threads. The last list of a group must not reach
@@ -413,8 +392,7 @@ void moe::emitPackBits(Emitter &e, const RoutingBuffers &out, Value bits,
     Value first = begin(group), end = begin(e.add(group, 1));
     Value isLast = e.eq(e.add(group, 1), groups);
     Value wide = e.select(isLast, end, e.sub(end, e.idx(1)));
-    WordPacker packer(e, out.tokens, lanes, by,
-                      e.getInsertionBlock()->getParentOp());
+    WordPacker packer(e, lanes, by, e.getInsertionBlock()->getParentOp());
     Value list = e.address(out.tokens);
     auto listOf = [&](Emitter &e, Value expert) {
       return e.add(list,
