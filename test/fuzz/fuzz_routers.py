@@ -23,22 +23,15 @@ alone, and keeps its IR and tensors. --corrupt changes one number of a result
 before it is compared: the script then has to fail.
 """
 
-import argparse
-import json
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
-import time
 
 import numpy as np
 
+from fuzzlib import CPUS, Failure, Fuzzer, load, number, run, save
+
 EXPERTS = [*range(1, 71), 128, 256]
 TOKENS = [0, 1, 2, 7, 15, 16, 17, 63, 64, 65, 130, 700]
-CPUS = {"a53": "cortex-a53", "a72": "cortex-a72", "a76": "cortex-a76", "n1": "neoverse-n1", "a64fx": "a64fx",
-        "nosve": "max,sve=off", "sve128": "max,sve128=on,sve256=off,sve512=off",
-        "sve256": "max,sve256=on,sve512=off", "sve512": "max,sve512=on"}
 HIDDEN = 9
 POLICIES = ["top_k", "group_top_k", "top_any", "threshold", "min_p", "top_p", "token_k", "gshard", "sparse_mixer",
             "hash", "nearest_centroid", "expert_choice", "sinkhorn"]
@@ -50,33 +43,6 @@ STEPS = {"softmax": "#moe.softmax", "sigmoid": "#moe.sigmoid", "scale": "#moe.sc
          "clamp": "#moe.normalize<clamp, min = 1.0e-12>",
          "p1": "#moe.normalize<p_norm, p = 1.0>", "p2": "#moe.normalize<p_norm, p = 2.0>"}
 F32_MAX = float(np.finfo(np.float32).max)
-
-
-# -- Tensors ------------------------------------------------------------------
-
-KINDS = {"F32": np.float32, "F64": np.float64, "I32": np.int32, "I64": np.int64}
-
-
-def save(path, tensors):
-    names = {np.dtype(v).name: k for k, v in KINDS.items()}
-    header, data = {}, b""
-    for key, a in tensors.items():
-        raw = np.ascontiguousarray(a).tobytes()
-        header[key] = {"dtype": names[a.dtype.name], "shape": list(a.shape), "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as f:
-        f.write(len(text).to_bytes(8, "little") + text + data)
-
-
-def load(path):
-    with open(path, "rb") as f:
-        header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
-        data = f.read()
-    header.pop("__metadata__", None)
-    return {k: np.frombuffer(data[slice(*v["data_offsets"])], KINDS[v["dtype"]]).reshape(v["shape"]).copy()
-            for k, v in header.items()}
 
 
 # -- Scores -------------------------------------------------------------------
@@ -118,15 +84,6 @@ def make_scores(rng, t, e, tame):
 
 
 # -- Routers ------------------------------------------------------------------
-
-
-def number(v):
-    """A number as MLIR reads it, with the value of a float32."""
-    text = repr(float(np.float32(v)))
-    mantissa, exponent = (text.split("e") + [""])[:2]
-    if "." not in mantissa:
-        mantissa += ".0"
-    return mantissa + ("e" + exponent if exponent else "")
 
 
 class Case:
@@ -650,26 +607,15 @@ def module(cases):
 # -- Running and comparing ----------------------------------------------------
 
 
-class Failure(Exception):
-    pass
-
-
-def run(command, **environment):
-    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
-    if result.returncode:
-        shown = " ".join(f"{k}={v}" for k, v in environment.items()) + " " + " ".join(f"'{c}'" if " " in c or "*" in c else c for c in command)
-        raise Failure(f"exit status {result.returncode} of\n  {shown.strip()}\n{(result.stdout + result.stderr)[-3000:]}")
-
-
 class Checker:
-    def __init__(self, options, levels):
-        self.options, self.levels = options, levels
+    def __init__(self, options):
+        self.options = options
         self.tokens = self.unclear = self.weights = self.compared = 0
         self.corrupted = False
         self.policies = set()
 
     def machines(self):
-        for level in self.levels:
+        for level in self.options.levels:
             for threads in (1, 2):
                 yield f"x86-64 level {level}, {threads} threads", "x86", [f"--threads={threads}"], {"MOE_X86_LEVEL": level}
         for name in self.options.emulators:
@@ -705,6 +651,10 @@ class Checker:
                         i = np.argwhere(bits(got[key]) != bits(first[key]))[0]
                         raise Failure(f"{key}{list(map(int, i))} is {got[key][tuple(i)]!r} on {name}, {first[key][tuple(i)]!r} on {firstName}")
         self.policies |= {c.policy for c in cases}
+
+    def summary(self):
+        return (f"{self.tokens} tokens, {self.unclear} of them within rounding of another choice, weights of "
+                f"{self.weights} compared; policies {', '.join(sorted(self.policies))}")
 
     def corrupt(self, got):
         kind = self.options.corrupt
@@ -804,77 +754,21 @@ def same_bits(a, b):
     return a.shape == b.shape and bool((bits(a) == bits(b)).all())
 
 
-def check_alone(cases, options, levels):
-    """Finds the cases that fail by themselves; returns how to repeat them."""
-    found = []
-    for c in cases:
-        folder = os.path.join(options.keep, f"seed{c.seed}-case{c.index}")
-        shutil.rmtree(folder, ignore_errors=True)
-        os.makedirs(folder)
-        try:
-            Checker(options, levels).check([c], folder)
-            shutil.rmtree(folder)
-        except Failure as alone:
-            found.append((c, folder, str(alone)))
-            if len(found) >= options.failures:
-                break
-    return found
-
-
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=1e9, help="no new run after so many")
-    parser.add_argument("--case", type=int, help="this case only")
-    parser.add_argument("--cases", type=int, default=12)
-    parser.add_argument("--batches", type=int, default=4)
-    parser.add_argument("--levels", default="3,4,5", help="of x86-64, as MOE_X86_LEVEL has them")
-    parser.add_argument("--emulators", default="", help=f"any of {','.join(CPUS)}, or all")
-    parser.add_argument("--policies", default="", help="only these")
-    parser.add_argument("--failures", type=int, default=3, help="stop after so many")
-    parser.add_argument("--keep", default="fuzz-failures", help="folder for what fails")
-    parser.add_argument("--corrupt", choices=["indices", "offsets", "weights", "tokens", "sum"])
-    options = parser.parse_args()
-    options.emulators = list(CPUS) if options.emulators == "all" else [e for e in options.emulators.split(",") if e]
+    fuzzer = Fuzzer(__file__, __doc__, cases=12)
+    add = fuzzer.parser.add_argument
+    add("--batches", type=int, default=4)
+    add("--policies", default="", help="only these")
+    add("--corrupt", choices=["indices", "offsets", "weights", "tokens", "sum"])
+    options = fuzzer.parse()
     if options.policies:
         POLICIES[:] = options.policies.split(",")
-    levels = [level for level in options.levels.split(",") if level]
-    checker, began, failed = Checker(options, levels), time.time(), 0
-    seed = options.seed
-    for seed in range(options.seed, options.seed + options.runs):
-        if time.time() - began > options.seconds:
-            break
-        cases = [Case(seed, i) for i in ([options.case] if options.case is not None else range(options.cases))]
-        print(f"seed {seed}: {len(cases)} routers", flush=True)
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                checker.check(cases, folder)
-                continue
-            except Failure as error:
-                print(f"FAILED: {error}", flush=True)
-                found = [] if options.corrupt else check_alone(cases, options, levels)
-                again = f" --levels={options.levels}" + (f" --emulators={','.join(options.emulators)}" if options.emulators else "")
-                again += f" --policies={options.policies}" if options.policies else ""
-                script = f"{sys.executable} {__file__} --seed={seed}"
-                if not found:
-                    alone = os.path.join(options.keep, f"seed{seed}")
-                    shutil.rmtree(alone, ignore_errors=True)
-                    shutil.copytree(folder, alone)
-                    print(f"  only together: the IR is {alone}/routers.mlir; repeat by\n"
-                          f"  {script} --cases={options.cases} --batches={options.batches}{again}", flush=True)
-                for c, where, text in found:
-                    print(f"FAILED case {c.index} alone: {text}\n  the IR is {where}/routers.mlir; repeat by\n"
-                          f"  {script} --case={c.index} --batches={options.batches}{again}", flush=True)
-                failed += max(1, len(found))
-                if failed >= options.failures:
-                    break
-    print(f"seeds {options.seed} to {seed}, {time.time() - began:.0f} s: {checker.tokens} tokens, {checker.unclear} of them within rounding of "
-          f"another choice, weights of {checker.weights} compared; policies {', '.join(sorted(checker.policies))}")
+    checker = Checker(options)
+    plain = fuzzer.again
+    fuzzer.again = lambda: plain() + f" --batches={options.batches}" + (f" --policies={options.policies}" if options.policies else "")
+    fuzzer.main(Case, checker.check, checker.summary, alone=not options.corrupt)
     if options.corrupt and not checker.corrupted:
         sys.exit("nothing was there to corrupt")
-    if failed:
-        sys.exit(f"{failed} failures")
     print("all equal")
 
 
