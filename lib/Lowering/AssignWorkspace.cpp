@@ -310,8 +310,12 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
                << "size '" << sizes->names()[i]
                << "' belongs to no argument (run moek-results-to-arguments "
                   "first)";
-      sizeValues.push_back(memref::DimOp::create(
-          b, loc, function.getArgument(place->first), place->second));
+      Value argument = function.getArgument(place->first);
+      if (!isa<MemRefType>(argument.getType()))
+        return function.emitError() << "argument " << place->first
+                                    << " is no memref; bufferize first";
+      sizeValues.push_back(
+          memref::DimOp::create(b, loc, argument, place->second));
     }
     SizeCloner cloner(function, *sizes, b, loc, sizeValues);
 

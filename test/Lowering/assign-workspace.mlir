@@ -156,3 +156,10 @@ func.func @large(%x: memref<4xf32> {moe.name = "x"}) {
   }
   return
 }
+
+// -----
+
+// expected-error@+1 {{argument 0 is no memref; bufferize first}}
+func.func @tensors(%x: tensor<?xf32> {moe.name = "x", moe.dims = ["T"]}) {
+  return
+}

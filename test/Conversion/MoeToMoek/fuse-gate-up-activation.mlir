@@ -67,6 +67,25 @@ func.func @plain(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tensor<9
 // -----
 
 #id = affine_map<(d0, d1) -> (d0, d1)>
+// The destination, which is not read, is the result of the matmul itself.
+// CHECK-LABEL: func @in_place(
+// CHECK: %[[E:.*]] = tensor.empty
+// CHECK: moek.grouped_matmul {{.*}} outs(%[[E]] :
+// CHECK: math.absf
+// CHECK-NOT: linalg
+func.func @in_place(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %n: index) -> tensor<?x32xf32> {
+  %e = tensor.empty(%n) : tensor<?x32xf32>
+  %u = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
+  ^bb0(%v: f32):
+    moek.yield %v : f32
+  } -> tensor<?x32xf32>
+  %h = linalg.abs ins(%u : tensor<?x32xf32>) outs(%u : tensor<?x32xf32>) -> tensor<?x32xf32>
+  return %h : tensor<?x32xf32>
+}
+
+// -----
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
 #col = affine_map<(d0, d1) -> (d1)>
 // CHECK-LABEL: func @broadcast(
 // CHECK: linalg.generic
