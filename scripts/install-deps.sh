@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
-# Installs the packages of scripts/packages.txt that are missing.
+# Installs the packages of scripts/packages.txt, or of another list, that are
+# missing.
 #
-# usage: scripts/install-deps.sh [--dry-run]
+# usage: scripts/install-deps.sh [--dry-run | LIST]
 #   --dry-run   let apt resolve the whole list, installed or not, and change nothing
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-mapfile -t packages < <(grep -v '^#' scripts/packages.txt | sed '/^[[:space:]]*$/d')
+list=scripts/packages.txt
+[[ $# -eq 1 && -f "$1" ]] && list="$1" && shift
+mapfile -t packages < <(grep -v '^#' "$list" | sed '/^[[:space:]]*$/d')
 
 if [[ "${1:-}" == "--dry-run" ]]; then
   exec apt-get install --dry-run --no-install-recommends "${packages[@]}"
 elif [[ $# -gt 0 ]]; then
-  echo "install-deps.sh: unknown argument '$1'; it takes --dry-run or nothing" >&2
+  echo "install-deps.sh: unknown argument '$1'; it takes --dry-run, a list of packages, or nothing" >&2
   exit 2
 fi
 

@@ -64,8 +64,9 @@ run_mlir = (
 examples = os.path.join(config.moe_source_dir, "examples")
 for name, value in [
     ("%python", '"%s"' % config.python),
-    ("%cc", '"%s"' % config.host_cc),
-    ("%cxx", '"%s"' % config.host_cxx),
+    # Programs of tests link what was built with the sanitizers, if it was.
+    ("%cc", ('"%s" %s' % (config.host_cc, config.sanitize_flags)).strip()),
+    ("%cxx", ('"%s" %s' % (config.host_cxx, config.sanitize_flags)).strip()),
     ("%cmake", '"%s"' % config.cmake),
     ("%moe_src", config.moe_source_dir),
     ("%moe_build", config.moe_build_dir),
@@ -132,6 +133,23 @@ for tool in sorted(os.listdir(config.moe_tools_dir)
 for package in ("numpy", "safetensors"):
     if runs(config.python, "-c", "import " + package):
         config.available_features.add("python-" + package)
+
+# LLVM is not built with the sanitizers: containers that cross the border look
+# overflown, and what it never frees is no leak of ours.
+if config.sanitize_flags:
+    config.available_features.add("sanitized")
+    config.environment.setdefault("ASAN_OPTIONS", "detect_container_overflow=0:detect_leaks=0")
+    config.environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
+
+# ThreadSanitizer works with this compiler, on this kernel.
+probe = os.path.join(config.test_exec_root, "tsan-probe")
+os.makedirs(config.test_exec_root, exist_ok=True)
+if not config.sanitize_flags and (os.path.exists(probe) or subprocess.run(
+        [config.host_cc, "-fsanitize=thread", "-x", "c", "-", "-o", probe], input=b"int main(void) { return 0; }",
+        stderr=subprocess.DEVNULL).returncode == 0) and runs(probe):
+    config.available_features.add("tsan")
+    if shutil.which("clang-22") and (shutil.which("opt-22") or shutil.which("opt", path=config.environment["PATH"])):
+        config.available_features.add("tsan-layers")
 
 if runs(config.host_cxx, "-fopenmp", "-x", "c++", "-E", "-", "-o", os.devnull):
     config.available_features.add("openmp")

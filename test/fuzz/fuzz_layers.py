@@ -335,10 +335,10 @@ class Checker:
         self.options = options
         self.functions = self.calls = self.refused = 0
 
-    def machines(self):
+    def machines(self, emulators):
         for level in self.options.levels:
             yield f"x86-64 level {level}", "x86", [], {"MOE_X86_LEVEL": level}
-        for name in self.options.emulators:
+        for name in emulators:
             yield name, "arm", [f"--emulator=qemu-aarch64 -cpu {CPUS[name]}"], {}
 
     def check(self, cases, folder):
@@ -349,8 +349,10 @@ class Checker:
         at = lambda name: os.path.join(folder, name)
         with open(at("layer.mlir"), "w") as f:
             f.write(c.text)
-        arms = bool(self.options.emulators)
-        for name, options in [("x86", [])] * bool(self.options.levels) + [("arm", ["--target=aarch64*"])] * arms:
+        emulators = self.options.emulators
+        if self.options.emulate_every and c.seed % self.options.emulate_every == 0:
+            emulators = [str(np.random.default_rng(c.seed).choice(list(CPUS)))]
+        for name, options in [("x86", [])] * bool(self.options.levels) + [("arm", ["--target=aarch64*"])] * bool(emulators):
             emit = "shared,manifest" if name == "x86" else "lib,manifest"
             if run(["moe-compile", at("layer.mlir"), "-o", at(name), "--emit=" + emit, *options], refusal=c.exotic) is None:
                 self.refused += 1
@@ -363,7 +365,7 @@ class Checker:
                 f.write(plant(c.text, self.options.plant))
         for t in c.sizes:
             save(at(f"x{t}.safetensors"), {"x": c.x[:t]})
-        for name, artifact, options, environment in self.machines():
+        for name, artifact, options, environment in self.machines(emulators):
             rows = {}
             for t in c.sizes:
                 for threads in (1, 2):
@@ -399,12 +401,13 @@ def plant(text, kind):
 def main():
     fuzzer = Fuzzer(__file__, __doc__, cases=1)
     fuzzer.parser.add_argument("--formats", default="f32,bf16", help="of weights, and f64 of whole functions")
+    fuzzer.parser.add_argument("--emulate-every", type=int, default=0, help="emulate some AArch64 CPU, too, each so many runs")
     fuzzer.parser.add_argument("--plant", choices=["activation", "scale", "weighting"])
     options = fuzzer.parse()
     Case.formats = options.formats.split(",")
     checker = Checker(options)
     plain = fuzzer.again
-    fuzzer.again = lambda: plain() + f" --formats={options.formats}"
+    fuzzer.again = lambda: plain() + f" --formats={options.formats} --emulate-every={options.emulate_every}"
     fuzzer.main(Case, checker.check,
                 lambda: f"{checker.functions} functions, {checker.calls} calls, {checker.refused} formats refused")
     print("all equal")
