@@ -26,6 +26,8 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Path.h"
 
+#include <limits>
+
 using namespace moe;
 using namespace moe::importer;
 
@@ -49,14 +51,20 @@ std::vector<std::string> moe::getSupportedModelTypes() {
 }
 
 void Model::readSizes(Config &config, llvm::StringRef expertsKey,
-                      llvm::StringRef intermediateKey) {
-  layers = config.integer("num_hidden_layers");
-  hidden = config.integer("hidden_size");
-  intermediate = config.integer(intermediateKey);
-  experts = config.integer(expertsKey);
-  slots = config.integer("num_experts_per_tok");
+                      llvm::StringRef intermediateKey,
+                      const DefaultSizes &defaults, int64_t fewest) {
+  layers = config.size("num_hidden_layers", defaults.layers);
+  hidden = config.size("hidden_size", defaults.hidden);
+  intermediate = config.size(intermediateKey, defaults.intermediate);
+  experts = config.size(expertsKey, defaults.experts,
+                        /*least=*/fewest ? fewest - 1 : 1);
+  slots = config.size("num_experts_per_tok", defaults.slots);
   activation = config.activation("hidden_act", "silu");
-  if (slots > experts)
+  if (experts < fewest)
+    dense = ("with '" + expertsKey + "' " + llvm::Twine(experts) +
+             ", every layer is dense")
+                .str();
+  else if (slots > experts)
     config.fail("num_experts_per_tok",
                 "is " + llvm::Twine(slots) + ", more than the " +
                     llvm::Twine(experts) + " experts of '" + expertsKey + "'");
@@ -91,8 +99,7 @@ static bool isNestedTooDeeply(llvm::StringRef json) {
   return false;
 }
 
-/// Empty when a router can choose among these groups, else why not.
-static std::string checkGroups(const Model &model) {
+std::string moe::importer::checkGroups(const Model &model) {
   if (model.groups <= 1)
     return {};
   std::string groups = std::to_string(model.groups) + " groups";
@@ -157,17 +164,28 @@ static std::string listLayers(llvm::ArrayRef<int64_t> layers) {
   return llvm::join(runs, ", ");
 }
 
+/// No published model comes near. The module of so many layers still prints in
+/// seconds.
+constexpr int64_t mostLayers = 4096;
+
 /// Turns --layers into layer numbers, all of them MoE layers.
 static std::string chooseLayers(const Model &model, llvm::StringRef choice,
                                 std::vector<int64_t> &chosen) {
   std::vector<int64_t> all;
-  for (int64_t layer = 0; layer < model.layers; ++layer)
+  for (int64_t layer = 0; layer < model.layers && model.dense.empty(); ++layer)
     if (model.isMoELayer(layer))
       all.push_back(layer);
   if (all.empty())
     return "none of its " + std::to_string(model.layers) +
-           " layers is a MoE layer";
+           " layers is a MoE layer" +
+           (model.dense.empty() ? "" : ": " + model.dense);
   if (choice == "all") {
+    if (all.size() > mostLayers)
+      return "--layers=all is " + std::to_string(all.size()) +
+             " layers, and one import has at most " +
+             std::to_string(mostLayers) +
+             "; name the layers, such as --layers=" +
+             std::to_string(all.front());
     chosen = all;
     return {};
   }
@@ -189,6 +207,10 @@ static std::string chooseLayers(const Model &model, llvm::StringRef choice,
            std::to_string(std::max(first, model.layers)) +
            ": the model has layers 0-" + std::to_string(model.layers - 1) +
            ", of which MoE: " + listLayers(all);
+  if (last - first >= mostLayers)
+    return "--layers=" + choice.str() + " is " +
+           std::to_string(last - first + 1) +
+           " layers, and one import has at most " + std::to_string(mostLayers);
   for (int64_t layer = first; layer <= last; ++layer) {
     if (!model.isMoELayer(layer))
       return "layer " + std::to_string(layer) +
@@ -198,30 +220,124 @@ static std::string chooseLayers(const Model &model, llvm::StringRef choice,
   return {};
 }
 
-/// Many files are called config.json: their folder then names the model.
+/// Many files are called config.json: their folder then names the model. The
+/// name goes into comments, file names and JSON: characters that mean something
+/// there are left out of it.
 static std::string nameModel(llvm::StringRef fileName,
                              llvm::StringRef modelType) {
   llvm::StringRef stem = llvm::sys::path::stem(fileName);
   if (stem == "config")
     stem = llvm::sys::path::filename(llvm::sys::path::parent_path(fileName));
-  return stem.empty() || stem == "-" || stem == "." ? modelType.str()
-                                                    : stem.str();
+  if (stem.empty() || stem == "-" || stem == ".")
+    stem = modelType;
+  std::string name;
+  for (char c : stem)
+    name +=
+        llvm::isAlnum(c) || llvm::StringRef(" +-._()").contains(c) ? c : '_';
+  return name;
 }
 
 //===----------------------------------------------------------------------===//
 // The import
 //===----------------------------------------------------------------------===//
 
+/// A call numbers its tokens in 32 bits.
+constexpr int64_t mostTokens = std::numeric_limits<int32_t>::max();
+
+/// Python writes numbers that are not finite as words that JSON does not have,
+/// and released files hold some under keys that no layer depends on. In place
+/// of them come values that no accessor takes.
+static std::string replaceWords(llvm::StringRef json) {
+  std::string text;
+  bool inString = false;
+  while (!json.empty()) {
+    if (!inString && json.consume_front("Infinity")) {
+      text += "1e999";
+    } else if (!inString && json.consume_front("NaN")) {
+      text += "\"NaN\"";
+    } else {
+      size_t length = inString && json.front() == '\\' ? 2 : 1;
+      if (json.front() == '"')
+        inString = !inString;
+      text += json.take_front(length);
+      json = json.drop_front(std::min(length, json.size()));
+    }
+  }
+  return text;
+}
+
+/// The levels of a configuration that may hold the language model of a model
+/// of several parts.
+static constexpr llvm::StringLiteral languageModelKeys[] = {
+    "text_config", "language_config", "llm_config", "thinker_config"};
+
+/// Finds the level whose model type is known, and reads the model there. Types
+/// that are not known are left in `tried`.
+static std::unique_ptr<Model> readModelAt(Config config,
+                                          const FamilyTable &families,
+                                          std::string &modelType,
+                                          std::vector<std::string> &tried) {
+  std::string type = config.text("model_type");
+  if (config.failed())
+    return nullptr;
+  if (auto family = families.find(type); family != families.end()) {
+    modelType = type;
+    return family->second(config, type);
+  }
+  tried.push_back("'" + printable(type) + "'");
+  for (llvm::StringRef key : languageModelKeys)
+    if (config.has(key))
+      return readModelAt(config.nested(key), families, modelType, tried);
+  return nullptr;
+}
+
+/// A list for one line.
+static std::string listSome(llvm::ArrayRef<std::string> names) {
+  constexpr size_t most = 12;
+  std::string text;
+  for (const std::string &name : names.take_front(most))
+    text += (text.empty() ? "" : ", ") + printable(name);
+  if (names.size() > most)
+    text += " and " + std::to_string(names.size() - most) + " more";
+  return text;
+}
+
+/// What is worth a word about a file that can be imported.
+static std::vector<std::string> writeNotes(const ConfigLog &log,
+                                           llvm::StringRef modelType,
+                                           llvm::ArrayRef<std::string> tried,
+                                           const ImportOptions &options) {
+  std::vector<std::string> notes;
+  if (!tried.empty())
+    notes.push_back("model_type " + llvm::join(tried, ", which holds a ") +
+                    ", which holds a '" + modelType.str() +
+                    "', which is imported");
+  if (!log.quantization.empty())
+    notes.push_back("the weights of this checkpoint are quantised ('" +
+                    printable(log.quantization) +
+                    "'); the layers take weights of " + options.weightsType);
+  if (!log.defaulted.empty())
+    notes.push_back("not in the file, so as upstream has it: " +
+                    listSome(log.defaulted));
+  if (!log.unknown.empty())
+    notes.push_back("not looked at: " + listSome(log.unknown));
+  return notes;
+}
+
 /// Reads the model that the JSON text describes; null with `problem` set.
-static std::unique_ptr<Model>
-readModel(llvm::StringRef json, std::string &modelType, std::string &problem) {
+static std::unique_ptr<Model> readModel(llvm::StringRef json,
+                                        const ImportOptions &options,
+                                        std::string &modelType,
+                                        std::vector<std::string> &notes,
+                                        std::string &problem) {
   std::string supported =
       "; supported model types: " + llvm::join(getSupportedModelTypes(), ", ");
   if (isNestedTooDeeply(json)) {
     problem = "not a model configuration: nested too deeply";
     return nullptr;
   }
-  llvm::Expected<llvm::json::Value> value = llvm::json::parse(json);
+  llvm::Expected<llvm::json::Value> value =
+      llvm::json::parse(replaceWords(json));
   if (!value) {
     problem = "not valid JSON: " + llvm::toString(value.takeError());
     return nullptr;
@@ -234,33 +350,31 @@ readModel(llvm::StringRef json, std::string &modelType, std::string &problem) {
     return nullptr;
   }
 
-  Config config(*object, problem);
-  modelType = config.text("model_type");
-  FamilyTable families = makeFamilyTable();
-  auto family = families.find(modelType);
-  if (!config.failed() && family == families.end())
-    config.fail("model_type", "is '" + modelType + "', which is not supported");
-  std::unique_ptr<Model> model;
+  ConfigLog log;
+  log.ignoreQuantization = options.ignoreQuantization;
+  Config config(*object, log);
+  std::vector<std::string> tried;
+  std::unique_ptr<Model> model =
+      readModelAt(config, makeFamilyTable(), modelType, tried);
+  if (!config.failed() && !model)
+    config.fail("model_type", "is " + llvm::join(tried, ", which holds a ") +
+                                  ", which is not supported");
   if (!config.failed())
-    model = family->second(config, modelType);
-  if (!config.failed()) {
-    std::string bad = checkGroups(*model);
-    if (!bad.empty())
-      config.fail("n_group", "does not fit: " + bad);
-  }
-  if (config.failed()) {
-    if (family != families.end())
-      problem += " (model_type '" + modelType + "')";
-    problem += supported;
+    config.checkUnread();
+  problem = log.failure;
+  if (!problem.empty()) {
+    problem +=
+        modelType.empty() ? supported : " (model_type '" + modelType + "')";
     return nullptr;
   }
+  notes = writeNotes(log, modelType, tried, options);
   return model;
 }
 
 mlir::OwningOpRef<mlir::ModuleOp>
 moe::importConfig(mlir::MLIRContext &context, llvm::StringRef json,
                   llvm::StringRef fileName, const ImportOptions &options,
-                  std::string &error) {
+                  std::string &error, std::vector<std::string> *notes) {
   auto fail = [&](const std::string &problem) {
     error = fileName.str() + ": " + problem;
     return nullptr;
@@ -268,15 +382,18 @@ moe::importConfig(mlir::MLIRContext &context, llvm::StringRef json,
   if (options.weightsType != "f32" && options.weightsType != "bf16")
     return fail("--weights-type=" + options.weightsType +
                 " is not supported; use f32 or bf16");
-  if (options.tokens < 0)
+  if (options.tokens < 0 || options.tokens > mostTokens)
     return fail("--tokens=" + std::to_string(options.tokens) +
-                " is not a number of tokens; use 1 or more");
+                " is not a number of tokens; use 1 to " +
+                std::to_string(mostTokens));
 
   std::string modelType, problem;
-  std::unique_ptr<Model> model = readModel(json, modelType, problem);
+  std::vector<std::string> found;
+  std::unique_ptr<Model> model =
+      readModel(json, options, modelType, found, problem);
   if (!model)
     return fail(problem);
-  if (options.experts)
+  if (options.experts && model->dense.empty())
     problem = keepExperts(*model, options.experts);
   std::vector<int64_t> layers;
   if (problem.empty())
@@ -284,13 +401,11 @@ moe::importConfig(mlir::MLIRContext &context, llvm::StringRef json,
   if (!problem.empty())
     return fail(problem);
 
+  // All layers are alike: one is written and read, the others are copies.
   std::string name = nameModel(fileName, modelType);
-  std::string text;
-  for (int64_t layer : layers) {
-    LayerBuilder builder(*model, options);
-    model->buildLayer(builder);
-    text += builder.finish(layer, name);
-  }
+  LayerBuilder builder(*model, options);
+  model->buildLayer(builder);
+  std::string text = builder.finish(layers.front(), name);
 
   context.loadDialect<MoeDialect, mlir::arith::ArithDialect,
                       mlir::func::FuncDialect, mlir::linalg::LinalgDialect,
@@ -302,5 +417,16 @@ moe::importConfig(mlir::MLIRContext &context, llvm::StringRef json,
     return fail("the layer that was written for it is not valid IR, which is "
                 "a bug of moe-import");
   (*module)->setAttr("moe.model", mlir::StringAttr::get(&context, name));
+  auto first = *module->getOps<mlir::func::FuncOp>().begin();
+  for (int64_t layer : llvm::drop_begin(layers)) {
+    mlir::func::FuncOp copy = first.clone();
+    copy.setName(nameLayer(layer));
+    copy->setAttr(
+        "moe.layer",
+        mlir::IntegerAttr::get(mlir::IntegerType::get(&context, 64), layer));
+    module->push_back(copy);
+  }
+  if (notes)
+    *notes = std::move(found);
   return module;
 }

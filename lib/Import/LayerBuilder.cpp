@@ -376,6 +376,10 @@ void LayerBuilder::shared(const FFN &ffn, bool sigmoidGate) {
 // The function
 //===----------------------------------------------------------------------===//
 
+std::string moe::importer::nameLayer(int64_t layer) {
+  return "layer_" + std::to_string(layer);
+}
+
 std::string LayerBuilder::finish(int64_t layer, llvm::StringRef modelName) {
   std::string init;
   if (!sharedRows.name.empty())
@@ -387,9 +391,9 @@ std::string LayerBuilder::finish(int64_t layer, llvm::StringRef modelName) {
   body += "  return " + y.name + " : " + y.type + "\n";
 
   std::string dims = options.tokens ? "" : ", moe.dims = [\"T\"]";
-  std::string text = "func.func @layer_" + std::to_string(layer) + "(" +
-                     x.name + ": " + x.type + " {moe.name = \"x\"" + dims +
-                     "}" + nameLoc(x.name);
+  std::string text = "func.func @" + nameLayer(layer) + "(" + x.name + ": " +
+                     x.type + " {moe.name = \"x\"" + dims + "}" +
+                     nameLoc(x.name);
   for (const auto &[name, value] : arguments)
     text += ",\n    " + value.name + ": " + value.type + " {moe.name = \"" +
             name + "\"}" + nameLoc(value.name);

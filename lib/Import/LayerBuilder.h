@@ -101,6 +101,9 @@ private:
   bool unweighted = false;
 };
 
+/// The name of the function of a layer.
+std::string nameLayer(int64_t layer);
+
 // Attributes, as text.
 std::string topK(int64_t slots);
 /// `reduce` is max or top2. One group is plain top-k.

@@ -22,6 +22,13 @@ namespace moe::importer {
 
 class LayerBuilder;
 
+/// The sizes that upstream gives a model type without the keys.
+struct DefaultSizes {
+  int64_t layers, hidden, intermediate, experts;
+  /// Nothing where upstream gives none either: the key is required.
+  std::optional<int64_t> slots;
+};
+
 /// One model. The sizes are what every family has; the driver checks them, and
 /// changes `experts` and `groups` when only a part of the experts is kept.
 struct Model {
@@ -32,9 +39,11 @@ struct Model {
   /// Writes the body of one MoE layer; every layer of a model is alike.
   virtual void buildLayer(LayerBuilder &b) const = 0;
 
-  /// Reads the four sizes and the activation under their usual names.
+  /// Reads the sizes and the activation under their usual names. With fewer
+  /// than `fewest` experts, all layers are dense.
   void readSizes(Config &config, llvm::StringRef expertsKey,
-                 llvm::StringRef intermediateKey);
+                 llvm::StringRef intermediateKey, const DefaultSizes &defaults,
+                 int64_t fewest = 0);
 
   int64_t layers = 0;
   int64_t hidden = 0;
@@ -46,7 +55,13 @@ struct Model {
   int64_t groups = 1;
   int64_t keptGroups = 1;
   std::string activation;
+  /// Why none of the layers has experts, where a key other than those that
+  /// number the layers says so.
+  std::string dense;
 };
+
+/// Empty when a router can choose among the model's groups, else why not.
+std::string checkGroups(const Model &model);
 
 /// Makes a model from a configuration; failures are left in `config`.
 using ReadModel = std::unique_ptr<Model> (*)(Config &config,

@@ -11,6 +11,7 @@
 // RUN: moe-import %t/lite.json | FileCheck %s --check-prefix=LITE
 // RUN: moe-import %t/norm2.json | FileCheck %s --check-prefix=NORM2
 // RUN: moe-import %t/raw3.json | FileCheck %s --check-prefix=RAW3
+// RUN: moe-import %t/bias.json | FileCheck %s --check-prefix=BIAS
 
 // V3:      func.func @layer_3({{.+}}%router_correction_bias: tensor<256xf32> {moe.name = "router.correction_bias"}
 // V3-SAME:   %shared_gate_proj: tensor<2048x7168xf32> {moe.name = "shared.gate_proj"}
@@ -48,6 +49,9 @@
 // LITE-NOT: moe.ffn %x
 // NORM2:    weighing [#moe.normalize<sum, eps = 1.0e-20>] : tensor<?x8xf32>
 // RAW3:     moe.router #moe.top_k<2> select(%[[C:.+]]) weigh(%[[S:.+]]) : tensor<?x8xf32>
+// Biases are those of the shared expert.
+// BIAS:     moe.ffn %own gate({{[^)]+}}) up({{[^)]+}}) down({{[^)]+}}) activation
+// BIAS:     moe.ffn %x gate({{.+}}) down_bias(%shared_down_proj_bias) activation(#moe.silu) : (tensor<?x8xf32>, tensor<12x8xf32>,
 
 //--- lite.json
 {"model_type": "deepseek_v2", "num_hidden_layers": 2, "hidden_size": 8,
@@ -63,4 +67,8 @@
 {"model_type": "deepseek_v3", "num_hidden_layers": 2, "hidden_size": 8,
  "moe_intermediate_size": 4, "n_routed_experts": 8, "num_experts_per_tok": 2,
  "first_k_dense_replace": 1, "norm_topk_prob": false,
- "n_group": 4, "topk_group": 4}
+ "routed_scaling_factor": 1.0, "n_group": 4, "topk_group": 4}
+//--- bias.json
+{"model_type": "deepseek_v2", "num_hidden_layers": 2, "hidden_size": 8,
+ "moe_intermediate_size": 4, "n_routed_experts": 8, "num_experts_per_tok": 2,
+ "n_shared_experts": 3, "mlp_bias": true}

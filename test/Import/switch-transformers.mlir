@@ -20,8 +20,8 @@
 // COUNT: 12
 // DECODER: func.func @layer_23(
 
-// Layers 0 and 1 are the encoder's, dense; of the decoder's three, all have
-// experts.
+// Layers 0 and 1 are the encoder's, dense by a step of 0; of the decoder's
+// three, all have experts.
 // GATED-NOT: func.func
 // GATED: func.func @layer_2({{.+}}moe.name = "router.bias"{{.+}}moe.name = "experts.gate_proj"
 // GATED:   moe.routing.limit {{.+}} capacity 3 :
@@ -32,6 +32,6 @@
 
 //--- gated.json
 {"model_type": "switch_transformers", "d_model": 8, "d_ff": 4, "num_layers": 2,
- "num_decoder_layers": 3, "num_sparse_encoder_layers": 0,
+ "num_decoder_layers": 3, "encoder_sparse_step": 0,
  "decoder_sparse_step": 1, "num_experts": 4, "expert_capacity": 3,
  "router_bias": true, "feed_forward_proj": "gated-gelu"}

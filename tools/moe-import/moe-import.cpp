@@ -19,6 +19,8 @@
 #include "llvm/Support/ToolOutputFile.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <cstdlib>
+
 namespace cl = llvm::cl;
 
 /// No configuration is larger, and a wrong file should not take long.
@@ -48,6 +50,21 @@ int main(int argc, char **argv) {
                           cl::desc("A fixed number of tokens instead of a "
                                    "dynamic one"),
                           cl::value_desc("N"), cl::cat(category));
+  cl::opt<bool> ignoreQuantization(
+      "ignore-quantization",
+      cl::desc("Import the layers of a checkpoint whose weights are quantised "
+               "with weights of --weights-type"),
+      cl::cat(category));
+  // Needs no file, so it is done as soon as it is seen.
+  cl::opt<bool> listModels(
+      "list-models", cl::desc("List the model types that can be imported"),
+      cl::callback([](const bool &) {
+        for (const std::string &type : moe::getSupportedModelTypes())
+          llvm::outs() << type << "\n";
+        llvm::outs().flush();
+        std::exit(0);
+      }),
+      cl::cat(category));
   cl::HideUnrelatedOptions(category);
   std::string supported = "\nSupported model types: " +
                           llvm::join(moe::getSupportedModelTypes(), ", ") +
@@ -66,6 +83,7 @@ int main(int argc, char **argv) {
   options.weightsType = weightsType;
   options.experts = experts;
   options.tokens = tokens;
+  options.ignoreQuantization = ignoreQuantization;
   // 0 stands for "not given" in the library.
   if (experts.getNumOccurrences() && experts < 1)
     return fail("--experts needs a number of at least 1");
@@ -83,10 +101,13 @@ int main(int argc, char **argv) {
   // file behind.
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
   std::string error;
-  mlir::OwningOpRef<mlir::ModuleOp> module =
-      moe::importConfig(context, (*file)->getBuffer(), input, options, error);
+  std::vector<std::string> notes;
+  mlir::OwningOpRef<mlir::ModuleOp> module = moe::importConfig(
+      context, (*file)->getBuffer(), input, options, error, &notes);
   if (!module)
     return fail(error);
+  for (const std::string &note : notes)
+    llvm::errs() << "moe-import: note: " << input << ": " << note << "\n";
   std::unique_ptr<llvm::ToolOutputFile> out =
       mlir::openOutputFile(output, &error);
   if (!out)

@@ -33,6 +33,9 @@ struct ImportOptions {
   int64_t experts = 0;
   /// A static number of tokens; 0 leaves it dynamic.
   int64_t tokens = 0;
+  /// Imports the layers of a quantised checkpoint with weights of
+  /// `weightsType`; without it such a configuration is an error.
+  bool ignoreQuantization = false;
 };
 
 /// The `model_type` values that can be imported, sorted.
@@ -40,12 +43,12 @@ std::vector<std::string> getSupportedModelTypes();
 
 /// Imports the text of a configuration. `fileName` is what errors name, and
 /// what the model is named after. Returns null and sets `error` (one line)
-/// when the configuration or the options do not fit.
-mlir::OwningOpRef<mlir::ModuleOp> importConfig(mlir::MLIRContext &context,
-                                               llvm::StringRef json,
-                                               llvm::StringRef fileName,
-                                               const ImportOptions &options,
-                                               std::string &error);
+/// when the configuration or the options do not fit. `notes` gets what a user
+/// should know of a file that fits, one line each.
+mlir::OwningOpRef<mlir::ModuleOp>
+importConfig(mlir::MLIRContext &context, llvm::StringRef json,
+             llvm::StringRef fileName, const ImportOptions &options,
+             std::string &error, std::vector<std::string> *notes = nullptr);
 
 } // namespace moe
 

@@ -29,19 +29,24 @@ struct Dbrx : Model {
 
 static std::unique_ptr<Model> read(Config &config, llvm::StringRef) {
   auto model = std::make_unique<Dbrx>();
-  model->layers = config.integer("n_layers");
-  model->hidden = config.integer("d_model");
+  config.alias("num_hidden_layers", "n_layers");
+  config.alias("hidden_size", "d_model");
+  model->layers = config.size("n_layers", 24);
+  model->hidden = config.size("d_model", 2048);
   Config ffn = config.nested("ffn_config");
-  model->intermediate = ffn.integer("ffn_hidden_size");
-  model->experts = ffn.integer("moe_num_experts");
-  model->slots = ffn.integer("moe_top_k");
+  // Upstream overwrites it with d_model.
+  ffn.skip("hidden_size");
+  model->intermediate = ffn.size("ffn_hidden_size", 3584);
+  model->experts = ffn.size("moe_num_experts", 4);
+  model->slots = ffn.size("moe_top_k", 1);
   if (model->slots > model->experts)
     ffn.fail("moe_top_k", "is more than the " + llvm::Twine(model->experts) +
                               " experts of 'moe_num_experts'");
   model->activation = "#moe.silu";
   if (ffn.has("ffn_act_fn")) {
     Config act = ffn.nested("ffn_act_fn");
-    model->activation = act.activation("name", "silu");
+    model->activation = act.activation("name", std::nullopt);
+    act.failUnread("is an argument of the activation, which takes none here");
   }
   // null turns the normalisation off, as upstream; an absent key does not.
   if (!ffn.isNull("moe_normalize_expert_weights"))

@@ -33,51 +33,78 @@ struct DeepSeek : Model {
     std::string policy = groupTopK(*this, correctionBias ? "top2" : "max");
     b.experts(b.route(policy, c, s, weighing), {intermediate, activation});
     if (sharedExperts)
-      b.shared({sharedExperts * intermediate, activation});
+      b.shared({sharedExperts * intermediate, activation, /*gated=*/true,
+                sharedBias});
   }
 
   int64_t firstDense = 0, frequency = 1, sharedExperts = 0;
   bool sigmoidScores = true, correctionBias = true, normalize = true;
+  bool sharedBias = false;
   double scaling = 1.0;
 };
 } // namespace
 
-/// What differs when the configuration says nothing.
+namespace {
+/// What differs between the types when the configuration says nothing.
+struct Defaults {
+  DefaultSizes sizes;
+  int64_t firstDense, sharedExperts;
+  bool normalize;
+  double scaling;
+  /// Of V3 and its relatives only.
+  int64_t groups = 0, keptGroups = 0;
+};
+} // namespace
+
+static constexpr Defaults v2Defaults = {
+    {32, 4096, 1407, 64, std::nullopt}, 0, 2, false, 1.0};
+static constexpr Defaults v3Defaults = {
+    {61, 7168, 2048, 256, 8}, 3, 1, true, 2.5, 8, 4};
+static constexpr Defaults glmDefaults = {
+    {46, 4096, 1408, 128, 8}, 1, 1, true, 1.0, 1, 1};
+
 static std::unique_ptr<DeepSeek> readCommon(Config &config,
-                                            bool normalizeByDefault) {
+                                            const Defaults &defaults) {
   auto model = std::make_unique<DeepSeek>();
-  model->readSizes(config, "n_routed_experts", "moe_intermediate_size");
-  model->firstDense = config.integer("first_k_dense_replace", 0);
+  model->readSizes(config, "n_routed_experts", "moe_intermediate_size",
+                   defaults.sizes);
+  model->firstDense =
+      config.integer("first_k_dense_replace", 0, defaults.firstDense);
+  // A key of the released code alone.
   model->frequency = config.integer("moe_layer_freq", 1, 1);
-  model->sharedExperts = config.integer("n_shared_experts", 0, 0);
-  model->normalize = config.flag("norm_topk_prob", normalizeByDefault);
-  model->scaling = config.number("routed_scaling_factor", 1.0);
+  // The released code writes null for no shared experts.
+  if (!config.isNull("n_shared_experts"))
+    model->sharedExperts =
+        config.integer("n_shared_experts", 0, defaults.sharedExperts);
+  model->normalize = config.flag("norm_topk_prob", defaults.normalize);
+  model->scaling = config.number("routed_scaling_factor", defaults.scaling);
   return model;
 }
 
-static void readGroups(Config &config, Model &model) {
-  model.groups = config.integer("n_group", 1, 1);
-  model.keptGroups = config.integer("topk_group", 1, model.groups);
+static void readGroups(Config &config, Model &model,
+                       std::optional<int64_t> groups,
+                       std::optional<int64_t> keptGroups) {
+  model.groups = config.integer("n_group", 1, groups);
+  model.keptGroups = config.integer("topk_group", 1, keptGroups);
+  std::string note;
+  if (!config.has("n_group"))
+    note = " (the file gives no 'n_group', and upstream's is " +
+           std::to_string(model.groups) + ")";
   if (model.keptGroups > model.groups)
     config.fail("topk_group", "is more than the " + llvm::Twine(model.groups) +
                                   " groups of 'n_group'");
+  std::string bad = checkGroups(model);
+  if (!bad.empty())
+    config.fail("n_group", "does not fit: " + bad + note);
 }
 
-/// The keys that select a formula must name the one this file writes.
-static void expectText(Config &config, llvm::StringRef key,
-                       llvm::StringRef expected) {
-  std::string text = config.text(key, expected);
-  if (text != expected)
-    config.fail(key, "is '" + text + "'; this model type supports '" +
-                         expected + "'");
-}
-
-static std::unique_ptr<Model> readV3(Config &config, llvm::StringRef) {
-  std::unique_ptr<DeepSeek> model =
-      readCommon(config, /*normalizeByDefault=*/true);
-  expectText(config, "scoring_func", "sigmoid");
-  expectText(config, "topk_method", "noaux_tc");
-  readGroups(config, *model);
+static std::unique_ptr<Model> readV3(Config &config, llvm::StringRef type) {
+  config.alias("num_local_experts", "n_routed_experts");
+  const Defaults &defaults = type == "glm4_moe" ? glmDefaults : v3Defaults;
+  std::unique_ptr<DeepSeek> model = readCommon(config, defaults);
+  config.expect("scoring_func", "sigmoid");
+  config.expect("topk_method", "noaux_tc");
+  readGroups(config, *model, defaults.groups, defaults.keptGroups);
   // Groups are ranked by the sum of their two best members.
   if (model->groups > 1 && model->experts / model->groups < 2)
     config.fail("n_group", "leaves fewer than two experts a group");
@@ -85,22 +112,29 @@ static std::unique_ptr<Model> readV3(Config &config, llvm::StringRef) {
 }
 
 static std::unique_ptr<Model> readV2(Config &config, llvm::StringRef) {
-  std::unique_ptr<DeepSeek> model =
-      readCommon(config, /*normalizeByDefault=*/false);
+  config.alias("num_experts", "n_routed_experts");
+  std::unique_ptr<DeepSeek> model = readCommon(config, v2Defaults);
   model->sigmoidScores = model->correctionBias = false;
-  // The released code scales only weights that it does not normalise.
+  // The released code scales only weights that it does not normalise, and
+  // normalises only if there is more than one.
   if (model->normalize && model->slots > 1)
     model->scaling = 1.0;
   else
     model->normalize = false;
-  expectText(config, "scoring_func", "softmax");
+  // Routed experts have no biases even then.
+  model->sharedBias = config.flag("mlp_bias", false);
+  config.expect("scoring_func", "softmax");
   std::string method = config.text("topk_method", "greedy");
-  if (method == "group_limited_greedy")
-    readGroups(config, *model);
-  else if (method != "greedy")
-    config.fail("topk_method", "is '" + method +
+  if (method == "group_limited_greedy") {
+    readGroups(config, *model, std::nullopt, std::nullopt);
+  } else if (method == "greedy") {
+    config.skip("n_group");
+    config.skip("topk_group");
+  } else {
+    config.fail("topk_method", "is '" + printable(method) +
                                    "'; this model type supports 'greedy' and "
                                    "'group_limited_greedy'");
+  }
   return model;
 }
 

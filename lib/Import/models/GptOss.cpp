@@ -25,7 +25,13 @@ struct GptOss : Model {
 
 static std::unique_ptr<Model> read(Config &config, llvm::StringRef) {
   auto model = std::make_unique<GptOss>();
-  model->readSizes(config, "num_local_experts", "intermediate_size");
+  config.alias("num_experts", "num_local_experts");
+  // The released files give this number twice.
+  config.alias("experts_per_token", "num_experts_per_tok");
+  model->readSizes(config, "num_local_experts", "intermediate_size",
+                   {36, 2880, 2880, 128, 4});
+  config.expect("scoring_func", "softmax");
+  config.expect("norm_topk_prob", true);
   // The experts' formula is fixed: `hidden_act` is silu in all of them, and
   // the clamp and the gain around it have keys of their own.
   if (model->activation != "#moe.silu" && !config.failed())

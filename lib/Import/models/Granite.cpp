@@ -29,7 +29,10 @@ struct Granite : Model {
 
 static std::unique_ptr<Model> read(Config &config, llvm::StringRef type) {
   auto model = std::make_unique<Granite>();
-  model->readSizes(config, "num_local_experts", "intermediate_size");
+  model->readSizes(config, "num_local_experts", "intermediate_size",
+                   {32, 4096, 11008, 8, 2});
+  config.expect("scoring_func", "softmax");
+  config.expect("norm_topk_prob", true);
   if (type != "granitemoe")
     model->sharedIntermediate =
         config.integer("shared_intermediate_size", 0, 0);

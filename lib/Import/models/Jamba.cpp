@@ -30,7 +30,10 @@ struct Jamba : Model {
 
 static std::unique_ptr<Model> read(Config &config, llvm::StringRef) {
   auto model = std::make_unique<Jamba>();
-  model->readSizes(config, "num_experts", "intermediate_size");
+  config.alias("num_local_experts", "num_experts");
+  model->readSizes(config, "num_experts", "intermediate_size",
+                   {32, 4096, 14336, 16, 2}, /*fewest=*/2);
+  config.expect("scoring_func", "softmax");
   model->period = config.integer("expert_layer_period", 1, 2);
   model->offset = config.integer("expert_layer_offset", 0, 1);
   if (model->offset >= model->period)

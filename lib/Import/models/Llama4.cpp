@@ -38,13 +38,15 @@ struct Llama4 : Model {
 
 static std::unique_ptr<Model> readText(Config &config, llvm::StringRef) {
   auto model = std::make_unique<Llama4>();
-  model->readSizes(config, "num_local_experts", "intermediate_size");
+  model->readSizes(config, "num_local_experts", "intermediate_size",
+                   {48, 5120, 8192, 16, 1});
   model->step = config.integer("interleave_moe_layer_step", 1, 1);
   model->listed = config.integers("moe_layers");
   return model;
 }
 
 static std::unique_ptr<Model> read(Config &config, llvm::StringRef type) {
+  // Older files have the keys of the language model at the top.
   if (!config.has("text_config"))
     return readText(config, type);
   Config text = config.nested("text_config");

@@ -26,7 +26,11 @@ struct Mixtral : Model {
 void moe::importer::registerMixtral(FamilyTable &table) {
   table["mixtral"] = [](Config &config, llvm::StringRef) {
     auto model = std::make_unique<Mixtral>();
-    model->readSizes(config, "num_local_experts", "intermediate_size");
+    config.alias("num_experts", "num_local_experts");
+    model->readSizes(config, "num_local_experts", "intermediate_size",
+                     {32, 4096, 14336, 8, 2});
+    config.expect("scoring_func", "softmax");
+    config.expect("norm_topk_prob", true);
     return std::unique_ptr<Model>(std::move(model));
   };
 }

@@ -30,7 +30,10 @@ struct Olmoe : Model {
 void moe::importer::registerOlmoe(FamilyTable &table) {
   table["olmoe"] = [](Config &config, llvm::StringRef) {
     auto model = std::make_unique<Olmoe>();
-    model->readSizes(config, "num_experts", "intermediate_size");
+    config.alias("num_local_experts", "num_experts");
+    model->readSizes(config, "num_experts", "intermediate_size",
+                     {16, 2048, 2048, 64, 8});
+    config.expect("scoring_func", "softmax");
     model->normalize = config.flag("norm_topk_prob", false);
     return std::unique_ptr<Model>(std::move(model));
   };

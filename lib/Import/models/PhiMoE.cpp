@@ -28,7 +28,8 @@ struct PhiMoE : Model {
 void moe::importer::registerPhiMoE(FamilyTable &table) {
   table["phimoe"] = [](Config &config, llvm::StringRef) {
     auto model = std::make_unique<PhiMoE>();
-    model->readSizes(config, "num_local_experts", "intermediate_size");
+    model->readSizes(config, "num_local_experts", "intermediate_size",
+                     {32, 4096, 6400, 16, 2});
     model->eps = config.number("router_jitter_noise", 0.01);
     if (model->eps < 0.0)
       config.fail("router_jitter_noise", "is below 0");

@@ -42,14 +42,23 @@ struct QwenMoe : Model {
 
 static std::unique_ptr<Model> read(Config &config, llvm::StringRef type) {
   auto model = std::make_unique<QwenMoe>();
-  model->readSizes(config, "num_experts", "moe_intermediate_size");
+  bool isNext = type == "qwen3_next", hasShared = type != "qwen3_moe";
+  // Only one of the three has a second name for this upstream.
+  if (type == "qwen3_moe")
+    config.alias("num_local_experts", "num_experts");
+  DefaultSizes defaults = isNext      ? DefaultSizes{48, 2048, 512, 512, 10}
+                          : hasShared ? DefaultSizes{24, 2048, 1408, 60, 4}
+                                      : DefaultSizes{24, 2048, 768, 128, 8};
+  model->readSizes(config, "num_experts", "moe_intermediate_size", defaults,
+                   /*fewest=*/1);
   model->sparseStep = config.integer("decoder_sparse_step", 1, 1);
   model->dense =
       config.integers("mlp_only_layers").value_or(std::vector<int64_t>());
-  model->normalize = config.flag("norm_topk_prob", type == "qwen3_next");
-  if (type != "qwen3_moe")
+  model->normalize = config.flag("norm_topk_prob", isNext);
+  if (hasShared)
     model->sharedIntermediate =
-        config.integer("shared_expert_intermediate_size");
+        config.size("shared_expert_intermediate_size", isNext ? 512 : 5632, 0);
+  config.expect("scoring_func", "softmax");
   return model;
 }
 

@@ -39,32 +39,36 @@ struct SwitchTransformers : Model {
 /// Every how many layers of a stack one is sparse.
 static int64_t readStep(Config &config, llvm::StringRef stepKey,
                         llvm::StringRef sparseKey, int64_t layers) {
-  if (config.has(sparseKey) || !config.has(stepKey)) {
-    int64_t sparse = config.integer(sparseKey, 0);
-    if (sparse > layers)
-      config.fail(sparseKey, "is more than the " + llvm::Twine(layers) +
-                                 " layers of its stack");
-    return sparse ? layers / sparse : 0;
-  }
-  return config.integer(stepKey, 0);
+  int64_t sparse = config.integer(sparseKey, 0, 3);
+  // Upstream computes the step, and then takes it from the file if it is there.
+  if (config.has(stepKey))
+    return config.integer(stepKey, 0);
+  if (sparse > layers)
+    config.fail(sparseKey, "is more than the " + llvm::Twine(layers) +
+                               " layers of its stack");
+  // Zero sparse layers leave one, the second, as they do upstream.
+  return sparse ? layers / sparse : layers;
 }
 
 static std::unique_ptr<Model> read(Config &config, llvm::StringRef) {
+  config.alias("num_hidden_layers", "num_layers");
+  config.alias("hidden_size", "d_model");
   auto model = std::make_unique<SwitchTransformers>();
-  model->encoderLayers = config.integer("num_layers");
-  int64_t decoderLayers =
-      config.integer("num_decoder_layers", 0, model->encoderLayers);
+  model->encoderLayers = config.size("num_layers", 12);
+  int64_t decoderLayers = config.isNull("num_decoder_layers")
+                              ? model->encoderLayers
+                              : config.size("num_decoder_layers", 12, 0);
   model->layers = model->encoderLayers + decoderLayers;
   model->encoderStep =
       readStep(config, "encoder_sparse_step", "num_sparse_encoder_layers",
                model->encoderLayers);
   model->decoderStep = readStep(config, "decoder_sparse_step",
                                 "num_sparse_decoder_layers", decoderLayers);
-  model->hidden = config.integer("d_model");
-  model->intermediate = config.integer("d_ff");
-  model->experts = config.integer("num_experts");
+  model->hidden = config.size("d_model", 768);
+  model->intermediate = config.size("d_ff", 2048);
+  model->experts = config.size("num_experts", 8);
   model->slots = 1;
-  model->capacity = config.integer("expert_capacity");
+  model->capacity = config.integer("expert_capacity", 1, 64);
   model->routerBias = config.flag("router_bias", false);
 
   // Older files name the activation in `feed_forward_proj`.
