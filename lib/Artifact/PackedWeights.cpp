@@ -66,8 +66,8 @@ bool writePacked(SafetensorsWriter &writer, const FunctionDesc &function,
     int64_t end = std::min(begin + batch, spec.experts);
     if (!buffer.data ||
         !packExperts(spec, lookup, begin, end, buffer.data, fill)) {
-      error = "no memory for a buffer of " +
-              std::to_string(batch * perExpert) + " bytes";
+      error = "no memory for a buffer of " + std::to_string(batch * perExpert) +
+              " bytes";
       return false;
     }
     if (!writer.append(buffer.data, (end - begin) * perExpert, error))
@@ -90,10 +90,11 @@ bool moe::packArgument(const FunctionDesc &function,
   return true;
 }
 
-bool moe::writePackedWeights(
-    const std::string &path, const Manifest &manifest,
-    const std::vector<const FunctionDesc *> &functions,
-    const TensorSource &source, const TensorFill &fill, std::string &error) {
+bool moe::writePackedWeights(OutputSet &outputs, const std::string &path,
+                             const Manifest &manifest,
+                             const std::vector<const FunctionDesc *> &functions,
+                             const TensorSource &source, const TensorFill &fill,
+                             std::string &error) {
   struct Item {
     const FunctionDesc *function;
     const ArgumentDesc *argument;
@@ -113,9 +114,9 @@ bool moe::writePackedWeights(
     }
   }
   SafetensorsWriter writer;
-  if (!writer.open(path, std::move(entries), error, /*dataAlignment=*/4096,
-                   /*tensorAlignment=*/MOE_ALIGNMENT,
-                   {{"format", "moe-packed-1"}}))
+  if (!writer.open(
+          outputs, path, std::move(entries), error, /*dataAlignment=*/4096,
+          /*tensorAlignment=*/MOE_ALIGNMENT, {{"format", "moe-packed-1"}}))
     return false;
   HostTensor buffer;
   for (const Item &item : items) {
@@ -128,9 +129,8 @@ bool moe::writePackedWeights(
       }
       continue;
     }
-    std::optional<HostTensor> tensor =
-        source(*item.function, item.argument->name, item.argument->dtype,
-               item.shape);
+    std::optional<HostTensor> tensor = source(
+        *item.function, item.argument->name, item.argument->dtype, item.shape);
     if (!tensor || tensor->dtype != item.argument->dtype ||
         tensor->shape != item.shape) {
       error = where + "tensor '" + item.argument->name + "' is " +
@@ -139,8 +139,8 @@ bool moe::writePackedWeights(
       return false;
     }
     if (!tensor->data) {
-      *tensor = HostTensor::allocate(tensor->dtype, tensor->shape,
-                                     tensor->name);
+      *tensor =
+          HostTensor::allocate(tensor->dtype, tensor->shape, tensor->name);
       if (tensor->data)
         fill(*tensor, 0);
     }

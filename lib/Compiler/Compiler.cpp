@@ -14,16 +14,16 @@
 #include "Internal.h"
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Runtime/moe_rt.h"
+#include "moe-mlir/Support/OutputSet.h"
 #include "moe-mlir/Target/CPU/KnownCPUs.h"
 
 #include "mlir/Bytecode/BytecodeWriter.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Target/LLVMIR/Dialect/All.h"
-#include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/SmallPtrSet.h"
 #include "llvm/IR/LLVMContext.h"
-#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Format.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/TargetParser/Host.h"
@@ -151,8 +151,7 @@ LogicalResult runPipeline(ModuleOp module, const PipelineOptions &options,
 
 /// The part that all targets share.
 LogicalResult runCommonStages(ModuleOp module, const CompileOptions &options) {
-  return runPipeline(module,
-                     getPipelineOptions(options, "", Stage::Fused),
+  return runPipeline(module, getPipelineOptions(options, "", Stage::Fused),
                      std::nullopt, /*verify=*/true);
 }
 
@@ -221,20 +220,6 @@ std::string interfaceKey(ArrayAttr interfaces) {
       if (entry.getName() != "workspace")
         os << entry.getName().getValue() << entry.getValue() << "\n";
   return key;
-}
-
-bool writeText(StringRef path, StringRef text, std::string &error) {
-  std::error_code code;
-  llvm::raw_fd_ostream os(path, code);
-  if (!code)
-    os << text;
-  os.close();
-  if (!code && os.has_error())
-    code = os.error();
-  os.clear_error();
-  if (code)
-    error = ("cannot write " + path + ": " + code.message()).str();
-  return !code;
 }
 
 } // namespace
@@ -420,23 +405,35 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   std::vector<compiler::NamedObject> objects = {{name + ".o", dispatch}};
   for (const compiler::Variant &variant : variants)
     objects.push_back({name + variant.suffix + ".o", variant.object});
-  bool needObject = options.object || options.shared;
-  std::string object = base + ".o";
-  auto removeObject = llvm::make_scope_exit([&] {
-    if (needObject && !options.object)
-      llvm::sys::fs::remove(object);
-  });
-  if ((needObject &&
-       !compiler::writeObject(objects, object, architecture, error)) ||
-      (options.library &&
-       !compiler::writeLibrary(objects, base + ".a", error)) ||
-      (options.shared &&
-       !compiler::writeShared(object, base + ".so", architecture,
-                              options.runtimeDirectory, error)) ||
-      (options.header &&
-       !writeText(base + ".h", compiler::buildHeader(info, name), error)) ||
-      (options.manifest &&
-       !writeText(base + ".json", compiler::buildManifest(info), error)))
+  OutputSet outputs;
+  auto write = [&](StringRef extension, StringRef bytes,
+                   bool isExecutable = false) {
+    return outputs.write(base + extension.str(), bytes, error, isExecutable);
+  };
+  auto writeFiles = [&] {
+    SmallVector<char, 0> object, linked;
+    if ((options.object || options.shared) &&
+        !compiler::joinObjects(objects, architecture, object, error))
+      return false;
+    if (options.object && !write(".o", {object.data(), object.size()}))
+      return false;
+    if (options.library) {
+      auto archive = compiler::buildLibrary(objects, error);
+      if (!archive || !write(".a", archive->getBuffer()))
+        return false;
+    }
+    if (options.shared &&
+        (!compiler::linkShared(object, name + ".so", architecture,
+                               options.runtimeDirectory, linked, error) ||
+         !write(".so", {linked.data(), linked.size()}, true)))
+      return false;
+    return (!options.header ||
+            write(".h", compiler::buildHeader(info, name))) &&
+           (!options.manifest ||
+            write(".json", compiler::buildManifest(info))) &&
+           outputs.commit(error);
+  };
+  if (!writeFiles())
     return emitError(module.getLoc(), error);
   timer.step("files");
   whole.total();

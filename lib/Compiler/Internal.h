@@ -17,6 +17,7 @@
 #include "mlir/IR/BuiltinAttributes.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/IR/Module.h"
+#include "llvm/Support/MemoryBuffer.h"
 
 #include <memory>
 
@@ -80,13 +81,16 @@ struct NamedObject {
   std::string name;
   llvm::ArrayRef<char> bytes;
 };
-bool writeObject(llvm::ArrayRef<NamedObject> objects, llvm::StringRef path,
-                 const Architecture &architecture, std::string &error);
-bool writeLibrary(llvm::ArrayRef<NamedObject> objects, llvm::StringRef path,
-                  std::string &error);
-bool writeShared(llvm::StringRef objectPath, llvm::StringRef path,
+/// One relocatable object of several.
+bool joinObjects(llvm::ArrayRef<NamedObject> objects,
                  const Architecture &architecture,
-                 llvm::StringRef runtimeDirectory, std::string &error);
+                 llvm::SmallVectorImpl<char> &joined, std::string &error);
+std::unique_ptr<llvm::MemoryBuffer>
+buildLibrary(llvm::ArrayRef<NamedObject> objects, std::string &error);
+bool linkShared(llvm::ArrayRef<char> object, llvm::StringRef name,
+                const Architecture &architecture,
+                llvm::StringRef runtimeDirectory,
+                llvm::SmallVectorImpl<char> &linked, std::string &error);
 
 } // namespace moe::compiler
 

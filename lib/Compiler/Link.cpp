@@ -12,34 +12,67 @@
 #include "Internal.h"
 #include "moe-mlir/Compiler/Toolchain.h"
 
-#include "llvm/ADT/ScopeExit.h"
 #include "llvm/Object/ArchiveWriter.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
+#include "llvm/Support/Signals.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace moe;
 using namespace llvm;
 
-static bool writeFile(StringRef path, ArrayRef<char> bytes,
-                      std::string &error) {
-  std::error_code code;
-  raw_fd_ostream os(path, code);
-  if (code) {
-    error = ("cannot write " + path + ": " + code.message()).str();
-    return false;
+namespace {
+
+/// A file for the linker, gone with this object or the process.
+class TemporaryFile {
+public:
+  ~TemporaryFile() {
+    if (path.empty())
+      return;
+    sys::fs::remove(path);
+    sys::DontRemoveFileOnSignal(path);
   }
-  os.write(bytes.data(), bytes.size());
-  os.close();
-  if (os.has_error()) {
+
+  bool create(const Twine &prefix, StringRef suffix, std::string &error,
+              ArrayRef<char> bytes = {}) {
+    int file;
+    if (std::error_code code =
+            sys::fs::createTemporaryFile(prefix, suffix, file, path)) {
+      error = "cannot create a temporary file: " + code.message();
+      path.clear();
+      return false;
+    }
+    sys::RemoveFileOnSignal(path);
+    raw_fd_ostream os(file, /*shouldClose=*/true);
+    os.write(bytes.data(), bytes.size());
+    os.close();
+    if (!os.has_error())
+      return true;
     error = ("cannot write " + path + ": " + os.error().message()).str();
     os.clear_error();
     return false;
   }
-  return true;
-}
+
+  bool read(SmallVectorImpl<char> &bytes, std::string &error) const {
+    auto buffer = MemoryBuffer::getFile(path);
+    if (!buffer) {
+      error =
+          ("cannot read " + path + ": " + buffer.getError().message()).str();
+      return false;
+    }
+    bytes.assign((*buffer)->getBufferStart(), (*buffer)->getBufferEnd());
+    return true;
+  }
+
+  StringRef getPath() const { return path; }
+
+private:
+  SmallString<128> path;
+};
+
+} // namespace
 
 /// The first program found, or none.
 static std::string findProgram(ArrayRef<StringRef> names) {
@@ -50,14 +83,11 @@ static std::string findProgram(ArrayRef<StringRef> names) {
 }
 
 static bool execute(ArrayRef<StringRef> command, std::string &error) {
-  SmallString<128> log;
-  if (sys::fs::createTemporaryFile("moe-link", "log", log)) {
-    error = "cannot create a temporary file";
+  TemporaryFile log;
+  if (!log.create("moe-link", "log", error))
     return false;
-  }
-  auto remove = make_scope_exit([&] { sys::fs::remove(log); });
-  std::optional<StringRef> redirects[] = {StringRef(), StringRef(log),
-                                          StringRef(log)};
+  std::optional<StringRef> redirects[] = {StringRef(), log.getPath(),
+                                          log.getPath()};
   int result = sys::ExecuteAndWait(command.front(), command, std::nullopt,
                                    redirects, 0, 0, &error);
   if (result == 0)
@@ -65,7 +95,7 @@ static bool execute(ArrayRef<StringRef> command, std::string &error) {
   error = "failed:";
   for (StringRef word : command)
     error += (" " + word).str();
-  if (auto text = MemoryBuffer::getFile(log))
+  if (auto text = MemoryBuffer::getFile(log.getPath()))
     error += ("\n" + (*text)->getBuffer().rtrim()).str();
   return false;
 }
@@ -74,11 +104,13 @@ static bool isHost(const Architecture &architecture) {
   return &architecture == &getHostArchitecture();
 }
 
-bool compiler::writeObject(ArrayRef<NamedObject> objects, StringRef path,
+bool compiler::joinObjects(ArrayRef<NamedObject> objects,
                            const Architecture &architecture,
-                           std::string &error) {
-  if (objects.size() == 1)
-    return writeFile(path, objects.front().bytes, error);
+                           SmallVectorImpl<char> &joined, std::string &error) {
+  if (objects.size() == 1) {
+    joined.assign(objects.front().bytes.begin(), objects.front().bytes.end());
+    return true;
+  }
   // GNU's linker knows one architecture, LLVM's all.
   std::string gnu = (architecture.gnuTriple + "-ld").str();
   std::string linker =
@@ -89,28 +121,21 @@ bool compiler::writeObject(ArrayRef<NamedObject> objects, StringRef path,
             "for --emit=lib";
     return false;
   }
-  std::vector<std::string> inputs;
-  auto remove = make_scope_exit([&] {
-    for (const std::string &input : inputs)
-      sys::fs::remove(input);
-  });
-  for (const NamedObject &object : objects) {
-    SmallString<128> input;
-    if (sys::fs::createTemporaryFile("moe-" + object.name, "o", input)) {
-      error = "cannot create a temporary file";
+  TemporaryFile output;
+  if (!output.create("moe-joined", "o", error))
+    return false;
+  SmallVector<StringRef> command = {linker, "-r", "-o", output.getPath()};
+  std::vector<TemporaryFile> inputs(objects.size());
+  for (auto [object, input] : zip_equal(objects, inputs)) {
+    if (!input.create("moe-object", "o", error, object.bytes))
       return false;
-    }
-    inputs.push_back(input.str().str());
-    if (!writeFile(input, object.bytes, error))
-      return false;
+    command.push_back(input.getPath());
   }
-  SmallVector<StringRef> command = {linker, "-r", "-o", path};
-  command.append(inputs.begin(), inputs.end());
-  return execute(command, error);
+  return execute(command, error) && output.read(joined, error);
 }
 
-bool compiler::writeLibrary(ArrayRef<NamedObject> objects, StringRef path,
-                            std::string &error) {
+std::unique_ptr<MemoryBuffer>
+compiler::buildLibrary(ArrayRef<NamedObject> objects, std::string &error) {
   SmallVector<NewArchiveMember> members;
   for (const NamedObject &object : objects) {
     NewArchiveMember member(MemoryBufferRef(
@@ -118,14 +143,13 @@ bool compiler::writeLibrary(ArrayRef<NamedObject> objects, StringRef path,
     member.MemberName = object.name;
     members.push_back(std::move(member));
   }
-  if (Error failure = writeArchive(
-          path, members, SymtabWritingMode::NormalSymtab,
-          object::Archive::K_GNU, /*Deterministic=*/true, /*Thin=*/false)) {
-    error =
-        ("cannot write " + path + ": " + toString(std::move(failure))).str();
-    return false;
-  }
-  return true;
+  Expected<std::unique_ptr<MemoryBuffer>> archive = writeArchiveToBuffer(
+      members, SymtabWritingMode::NormalSymtab, object::Archive::K_GNU,
+      /*Deterministic=*/true, /*Thin=*/false);
+  if (archive)
+    return std::move(*archive);
+  error = "cannot make an archive: " + toString(archive.takeError());
+  return nullptr;
 }
 
 std::string moe::findRuntimeFile(const Architecture &architecture,
@@ -165,9 +189,10 @@ bool moe::runDriver(const Architecture &architecture, StringRef what,
   return execute(command, error);
 }
 
-bool compiler::writeShared(StringRef objectPath, StringRef path,
-                           const Architecture &architecture,
-                           StringRef runtimeDirectory, std::string &error) {
+bool compiler::linkShared(ArrayRef<char> object, StringRef name,
+                          const Architecture &architecture,
+                          StringRef runtimeDirectory,
+                          SmallVectorImpl<char> &linked, std::string &error) {
   std::string runtime = runtimeDirectory.str();
   if (runtime.empty())
     runtime =
@@ -185,12 +210,16 @@ bool compiler::writeShared(StringRef objectPath, StringRef path,
   std::string rpath =
       "-Wl,-rpath," + (isHost(architecture) ? runtime : "$ORIGIN");
   std::string search = "-L" + runtime;
-  std::string name = ("-Wl,-soname," + sys::path::filename(path)).str();
+  std::string soname = ("-Wl,-soname," + name).str();
+  TemporaryFile input, output;
+  if (!input.create("moe-object", "o", error, object) ||
+      !output.create("moe-linked", "so", error))
+    return false;
   if (runDriver(architecture, "linking a shared library",
-                {"-shared", "-o", path, objectPath, name, "-Wl,-z,defs", search,
-                 rpath, "-lmoe_rt", "-lm"},
+                {"-shared", "-o", output.getPath(), input.getPath(), soname,
+                 "-Wl,-z,defs", search, rpath, "-lmoe_rt", "-lm"},
                 error))
-    return true;
+    return output.read(linked, error);
   if (error.find("needs a C compiler") != std::string::npos)
     error += "; --emit=obj,lib,header,manifest needs none";
   return false;

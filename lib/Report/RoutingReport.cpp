@@ -15,10 +15,8 @@
 #include "Style.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 
 using namespace moe;
 using namespace moe::report;
@@ -475,20 +473,4 @@ std::string RoutingReport::html() const {
   }
   page.out += "</main>\n</body>\n</html>\n";
   return std::move(page.out);
-}
-
-bool RoutingReport::write(const std::string &path, std::string &error) const {
-  auto fail = [&] {
-    error = path + ": cannot write the report: " + std::strerror(errno);
-    return false;
-  };
-  std::FILE *file = std::fopen(path.c_str(), "wb");
-  if (!file)
-    return fail();
-  std::string text = html();
-  bool isWritten =
-      std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  if (std::fclose(file) != 0 || !isWritten)
-    return fail();
-  return true;
 }

@@ -134,8 +134,7 @@ private:
 
 std::string stem(const std::string &path) {
   size_t slash = path.find_last_of('/');
-  std::string name =
-      slash == std::string::npos ? path : path.substr(slash + 1);
+  std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
   return name.substr(0, name.size() - 4); // without ".npy"
 }
 
@@ -195,8 +194,8 @@ bool detail::readNpy(const std::string &path, std::vector<HostTensor> &tensors,
   return true;
 }
 
-bool moe::writeNpy(const std::string &path, const HostTensor &tensor,
-                   std::string &error) {
+bool moe::writeNpy(OutputSet &outputs, const std::string &path,
+                   const HostTensor &tensor, std::string &error) {
   const char *format = nullptr;
   for (const FormatName &row : formatNames)
     if (row.dtype == tensor.dtype)
@@ -218,21 +217,7 @@ bool moe::writeNpy(const std::string &path, const HostTensor &tensor,
   start += static_cast<char>(header.size() & 0xff);
   start += static_cast<char>(header.size() >> 8);
 
-  std::string temporary = path + ".partial";
-  FILE *file = std::fopen(temporary.c_str(), "wb");
-  bool isGood = file != nullptr;
-  if (file) {
-    isGood &= std::fwrite(start.data(), 1, start.size(), file) == start.size();
-    isGood &=
-        std::fwrite(header.data(), 1, header.size(), file) == header.size();
-    isGood &= std::fwrite(tensor.data, 1, tensor.numBytes(), file) ==
-              tensor.numBytes();
-    isGood &= std::fclose(file) == 0;
-    isGood = isGood && std::rename(temporary.c_str(), path.c_str()) == 0;
-  }
-  if (!isGood) {
-    error = path + ": cannot write: " + std::strerror(errno);
-    unlink(temporary.c_str());
-  }
-  return isGood;
+  return outputs.write(path, start + header, error) &&
+         outputs.append(path, {tensor.dataAs<char>(), tensor.numBytes()},
+                        error);
 }

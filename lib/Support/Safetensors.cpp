@@ -154,10 +154,9 @@ bool detail::readSafetensors(const std::string &path,
                   describeType(format->dtype, header.shape) + " takes " +
                   std::to_string(bytes));
   }
-  std::stable_sort(headers.begin(), headers.end(),
-                   [](const Header &a, const Header &b) {
-                     return a.offsets < b.offsets;
-                   });
+  std::stable_sort(
+      headers.begin(), headers.end(),
+      [](const Header &a, const Header &b) { return a.offsets < b.offsets; });
   for (size_t i = 1; i < headers.size(); ++i)
     if (headers[i].offsets[0] < headers[i - 1].offsets[1])
       return fail("tensors '" + headers[i - 1].name + "' and '" +
@@ -210,8 +209,9 @@ bool SafetensorsWriter::fail(const std::string &what, std::string &error) {
 }
 
 bool SafetensorsWriter::open(
-    const std::string &filePath, std::vector<Entry> fileEntries,
-    std::string &error, size_t dataAlignment, size_t tensorAlignment,
+    OutputSet &outputs, const std::string &filePath,
+    std::vector<Entry> fileEntries, std::string &error, size_t dataAlignment,
+    size_t tensorAlignment,
     const std::vector<std::pair<std::string, std::string>> &metadata) {
   path = filePath;
   entries = std::move(fileEntries);
@@ -266,16 +266,10 @@ bool SafetensorsWriter::open(
   if (header.size() > maxHeaderBytes)
     return fail("too many tensors for the header of one file", error);
 
-  temporary = path + ".XXXXXX";
-  file = mkstemp(temporary.data());
-  if (file < 0) {
-    temporary.clear();
-    return fail(std::string("cannot create: ") + std::strerror(errno), error);
-  }
-  // mkstemp makes it private; a result file follows the umask like any other.
-  mode_t mask = umask(0);
-  umask(mask);
-  (void)fchmod(file, 0666 & ~mask);
+  output = nullptr;
+  if (!outputs.add(path, error))
+    return false;
+  output = &outputs;
   unsigned char length[8];
   for (int i = 0; i < 8; ++i)
     length[i] = static_cast<unsigned char>(uint64_t(header.size()) >> (8 * i));
@@ -285,17 +279,7 @@ bool SafetensorsWriter::open(
 
 bool SafetensorsWriter::writeBytes(const void *data, size_t bytes,
                                    std::string &error) {
-  const char *from = static_cast<const char *>(data);
-  while (bytes != 0) {
-    ssize_t done = ::write(file, from, std::min(bytes, size_t(1) << 28));
-    if (done < 0 && errno == EINTR)
-      continue;
-    if (done <= 0)
-      return fail(std::string("cannot write: ") + std::strerror(errno), error);
-    from += done;
-    bytes -= static_cast<size_t>(done);
-  }
-  return true;
+  return output->append(path, {static_cast<const char *>(data), bytes}, error);
 }
 
 bool SafetensorsWriter::write(const HostTensor &tensor, std::string &error) {
@@ -310,7 +294,7 @@ bool SafetensorsWriter::write(const HostTensor &tensor, std::string &error) {
 
 bool SafetensorsWriter::append(const void *data, size_t bytes,
                                std::string &error) {
-  if (file < 0 || next >= entries.size())
+  if (!output || next >= entries.size())
     return fail("more tensors than announced", error);
   const Entry &entry = entries[next];
   int64_t total;
@@ -335,27 +319,14 @@ bool SafetensorsWriter::append(const void *data, size_t bytes,
 }
 
 bool SafetensorsWriter::close(std::string &error) {
-  if (file < 0)
+  if (!output)
     return fail("not open", error);
-  if (next != entries.size())
-    return fail("tensor '" + entries[next].name + "' was not written", error);
-  int descriptor = file;
-  file = -1;
-  if (::close(descriptor) != 0 ||
-      std::rename(temporary.c_str(), path.c_str()) != 0)
-    return fail(std::string("cannot write: ") + std::strerror(errno), error);
-  temporary.clear();
-  return true;
+  output = nullptr;
+  return next == entries.size() ||
+         fail("tensor '" + entries[next].name + "' was not written", error);
 }
 
-SafetensorsWriter::~SafetensorsWriter() {
-  if (file >= 0)
-    ::close(file);
-  if (!temporary.empty())
-    unlink(temporary.c_str());
-}
-
-bool moe::writeSafetensors(const std::string &path,
+bool moe::writeSafetensors(OutputSet &outputs, const std::string &path,
                            const std::vector<HostTensor> &tensors,
                            std::string &error) {
   std::vector<const HostTensor *> order;
@@ -369,7 +340,7 @@ bool moe::writeSafetensors(const std::string &path,
   for (const HostTensor *tensor : order)
     entries.push_back({tensor->name, tensor->dtype, tensor->shape});
   SafetensorsWriter writer;
-  if (!writer.open(path, std::move(entries), error))
+  if (!writer.open(outputs, path, std::move(entries), error))
     return false;
   for (const HostTensor *tensor : order)
     if (!writer.write(*tensor, error))

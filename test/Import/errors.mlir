@@ -95,7 +95,7 @@
 // RUN: not moe-import --experts=12 %examples/models/DeepSeek-V3.json 2>&1 | FileCheck %s --check-prefix=GROUPSIZE
 // GROUPSIZE: --experts=12 does not fit the model's groups of 32 experts; use a multiple of 32
 // RUN: not moe-import %examples/models/Mixtral-8x7B.json -o %t/no/such/folder.mlir 2>&1 | FileCheck %s --check-prefix=OUTPUT
-// OUTPUT: cannot open output file
+// OUTPUT: moe-import: error: {{.*}}folder.mlir: cannot write: No such file
 
 //--- truncated.json
 {"model_type": "mixtral",

@@ -58,8 +58,8 @@ TensorPool makeSources(const Problem &p) {
   TensorPool pool;
   for (int64_t part = 0; part < (p.gated ? 2 : 1); ++part) {
     std::string suffix = std::to_string(part);
-    HostTensor routed = HostTensor::allocate(
-        p.from, {p.experts, p.n, p.k}, "routed" + suffix);
+    HostTensor routed =
+        HostTensor::allocate(p.from, {p.experts, p.n, p.k}, "routed" + suffix);
     HostTensor shared =
         HostTensor::allocate(p.sharedFrom, {p.n, p.k}, "shared" + suffix);
     fillRandom(routed, 1, 1.0);
@@ -79,10 +79,9 @@ double expected(const Problem &p, const TensorPool &pool, int64_t expert,
   if (n >= p.n || k >= p.k)
     return 0.0;
   bool isShared = expert >= p.experts;
-  const HostTensor *tensor = pool.find(
-      "", (isShared ? "shared" : "routed") + std::to_string(part));
-  double value =
-      tensor->get(((isShared ? 0 : expert) * p.n + n) * p.k + k);
+  const HostTensor *tensor =
+      pool.find("", (isShared ? "shared" : "routed") + std::to_string(part));
+  double value = tensor->get(((isShared ? 0 : expert) * p.n + n) * p.k + k);
   float rounded = static_cast<float>(value);
   return p.to == DType::BF16  ? bf16ToF32(f32ToBF16(rounded))
          : p.to == DType::F16 ? f16ToF32(f32ToF16(rounded))
@@ -110,8 +109,8 @@ TEST(Packing, MatchesTheLayout) {
   };
   for (const Problem &p : problems) {
     SCOPED_TRACE(testing::Message()
-                 << p.experts << "+" << p.shared << " experts of " << p.n
-                 << "x" << p.k << " gated " << p.gated);
+                 << p.experts << "+" << p.shared << " experts of " << p.n << "x"
+                 << p.k << " gated " << p.gated);
     PackSpec spec = makeSpec(p, true);
     TensorPool pool = makeSources(p);
     auto lookup = [&](const std::string &name) { return pool.find("", name); };
@@ -157,10 +156,8 @@ TEST(Packing, MadeUpPartByPart) {
   int64_t perExpert = spec.bytesPerExpert();
   HostTensor part = HostTensor::allocate(DType::U8, {2 * perExpert});
   for (int64_t begin : {0, 2, 4}) {
-    ASSERT_TRUE(
-        packExperts(spec, describe, begin, begin + 2, part.data, fill));
-    EXPECT_EQ(std::memcmp(part.data,
-                          packed.dataAs<char>() + begin * perExpert,
+    ASSERT_TRUE(packExperts(spec, describe, begin, begin + 2, part.data, fill));
+    EXPECT_EQ(std::memcmp(part.data, packed.dataAs<char>() + begin * perExpert,
                           part.numBytes()),
               0)
         << "experts from " << begin;
@@ -197,8 +194,8 @@ TEST(Packing, SharedExpertCutIntoSeveral) {
         for (int64_t i = 0; i < k; ++i)
           for (int64_t column = 0; column < 32; ++column) {
             int64_t row = panel * 32 + column;
-            int64_t from = byRows ? (half * n + row) * 40 + i
-                                  : row * 40 + half * k + i;
+            int64_t from =
+                byRows ? (half * n + row) * 40 + i : row * 40 + half * k + i;
             ASSERT_EQ(packed.get(linear++), row < n ? wide.get(from) : 0.0);
           }
     spec.sources[1].firstColumn += 1;
@@ -272,9 +269,9 @@ TEST(Packing, FileIsMappedInPlace) {
         {"w", DType::U8, {{"", spec.numBytes()}}, spec});
     manifest.functions.push_back(function);
   }
-  auto source = [&](const FunctionDesc &function, const std::string &name,
-                    DType dtype, const std::vector<int64_t> &shape)
-      -> std::optional<HostTensor> {
+  auto source =
+      [&](const FunctionDesc &function, const std::string &name, DType dtype,
+          const std::vector<int64_t> &shape) -> std::optional<HostTensor> {
     if (const HostTensor *found = pool.find(function.name, name))
       return *found;
     HostTensor made;
@@ -288,10 +285,14 @@ TEST(Packing, FileIsMappedInPlace) {
   };
   TestFolder folder;
   std::string error, path = folder.file("w.safetensors");
-  ASSERT_TRUE(writePackedWeights(
-      path, manifest, {&manifest.functions[0], &manifest.functions[1]}, source,
-      fill, error))
-      << error;
+  {
+    OutputSet outputs;
+    ASSERT_TRUE(writePackedWeights(
+        outputs, path, manifest,
+        {&manifest.functions[0], &manifest.functions[1]}, source, fill, error))
+        << error;
+    ASSERT_TRUE(outputs.commit(error)) << error;
+  }
   TensorPool read;
   ASSERT_TRUE(read.addFile(path, error)) << error;
   EXPECT_EQ(read.all().size(), 4u);
@@ -310,9 +311,12 @@ TEST(Packing, FileIsMappedInPlace) {
                     const std::vector<int64_t> &) {
     return std::optional<HostTensor>();
   };
-  EXPECT_FALSE(writePackedWeights(folder.file("n.safetensors"), manifest,
-                                  {&manifest.functions[0]}, nothing, fill,
-                                  error));
+  {
+    OutputSet outputs;
+    EXPECT_FALSE(writePackedWeights(outputs, folder.file("n.safetensors"),
+                                    manifest, {&manifest.functions[0]}, nothing,
+                                    fill, error));
+  }
   EXPECT_NE(error.find("function 'layer_0': tensor 'bias' is missing"),
             std::string::npos)
       << error;
@@ -351,8 +355,9 @@ TEST(Packing, SourcesCanBeCutOutOfATensor) {
           int64_t from =
               (source.firstRow + row) * k + source.firstColumn + column;
           double wanted = row < source.rows ? whole.get(from) : 0.0;
-          ASSERT_EQ(out[(source.firstExpert * spec.kPadded + column) * 32 + row],
-                    wanted);
+          ASSERT_EQ(
+              out[(source.firstExpert * spec.kPadded + column) * 32 + row],
+              wanted);
         }
     spec.sources[1].firstRow = n;
     EXPECT_FALSE(pack(spec, lookup, packed, error));

@@ -154,6 +154,20 @@ static void expectSame(const HostTensor &a, const HostTensor &b) {
   EXPECT_TRUE(isSame) << a.name;
 }
 
+static bool writeFile(const std::string &path,
+                      const std::vector<HostTensor> &tensors,
+                      std::string &error) {
+  OutputSet outputs;
+  return writeSafetensors(outputs, path, tensors, error) &&
+         outputs.commit(error);
+}
+
+static bool writeArray(const std::string &path, const HostTensor &tensor,
+                       std::string &error) {
+  OutputSet outputs;
+  return writeNpy(outputs, path, tensor, error) && outputs.commit(error);
+}
+
 TEST(TensorIO, SafetensorsRoundTrip) {
   TestFolder folder;
   std::vector<HostTensor> written;
@@ -166,7 +180,7 @@ TEST(TensorIO, SafetensorsRoundTrip) {
   written.push_back(
       makeTensor(DType::F32, {2}, "na\"me\\ with\n \xc3\xa9 in it"));
   std::string error, path = folder.file("t.safetensors");
-  ASSERT_TRUE(writeSafetensors(path, written, error)) << error;
+  ASSERT_TRUE(writeFile(path, written, error)) << error;
   std::vector<HostTensor> read;
   ASSERT_TRUE(readTensors(path, read, error)) << error;
   ASSERT_EQ(read.size(), written.size());
@@ -184,8 +198,7 @@ TEST(TensorIO, SafetensorsRoundTrip) {
 TEST(TensorIO, MappedTensorsMayBeWrittenTo) {
   TestFolder folder;
   std::string error, path = folder.file("t.safetensors");
-  ASSERT_TRUE(
-      writeSafetensors(path, {makeTensor(DType::F32, {4}, "a")}, error));
+  ASSERT_TRUE(writeFile(path, {makeTensor(DType::F32, {4}, "a")}, error));
   std::string before = TestFolder::read(path);
   std::vector<HostTensor> read;
   ASSERT_TRUE(readTensors(path, read, error));
@@ -199,14 +212,16 @@ TEST(TensorIO, WriterAlignsAndStreams) {
   HostTensor b = makeTensor(DType::F32, {7}, "b");
   std::string error, path = folder.file("t.safetensors");
   {
+    OutputSet outputs;
     SafetensorsWriter writer;
-    ASSERT_TRUE(writer.open(
-        path, {{"a", a.dtype, a.shape}, {"b", b.dtype, b.shape}}, error, 4096,
-        64, {{"made", "here"}}));
+    ASSERT_TRUE(writer.open(outputs, path,
+                            {{"a", a.dtype, a.shape}, {"b", b.dtype, b.shape}},
+                            error, 4096, 64, {{"made", "here"}}));
     ASSERT_TRUE(writer.append(a.data, 2, error));
     ASSERT_TRUE(writer.append(a.dataAs<char>() + 2, 3, error));
     ASSERT_TRUE(writer.write(b, error)) << error;
     ASSERT_TRUE(writer.close(error)) << error;
+    ASSERT_TRUE(outputs.commit(error)) << error;
   }
   std::vector<HostTensor> read;
   ASSERT_TRUE(readTensors(path, read, error)) << error;
@@ -221,16 +236,16 @@ TEST(TensorIO, UnfinishedFilesDoNotStay) {
   TestFolder folder;
   std::string error;
   {
+    OutputSet outputs;
     SafetensorsWriter writer;
-    ASSERT_TRUE(writer.open(folder.file("t.safetensors"),
+    ASSERT_TRUE(writer.open(outputs, folder.file("t.safetensors"),
                             {{"a", DType::U8, {4}}}, error));
     EXPECT_FALSE(writer.append("12345", 5, error));
     EXPECT_FALSE(writer.close(error));
     EXPECT_NE(error.find("'a' was not written"), std::string::npos) << error;
   }
   EXPECT_EQ(folder.numFiles(), 0u);
-  EXPECT_FALSE(
-      writeSafetensors(folder.file("no/such/t.safetensors"), {}, error));
+  EXPECT_FALSE(writeFile(folder.file("no/such/t.safetensors"), {}, error));
 }
 
 TEST(TensorIO, NpyRoundTrip) {
@@ -242,14 +257,14 @@ TEST(TensorIO, NpyRoundTrip) {
          std::vector<std::vector<int64_t>>{{}, {0}, {5}, {2, 3}, {2, 3, 4}}) {
       HostTensor written = makeTensor(dtype, shape, "value");
       std::string path = folder.file("value.npy");
-      ASSERT_TRUE(writeNpy(path, written, error)) << error;
+      ASSERT_TRUE(writeArray(path, written, error)) << error;
       std::vector<HostTensor> read;
       ASSERT_TRUE(readTensors(path, read, error)) << error;
       ASSERT_EQ(read.size(), 1u);
       expectSame(written, read[0]);
     }
-  EXPECT_FALSE(writeNpy(folder.file("b.npy"),
-                        makeTensor(DType::BF16, {1}, "b"), error));
+  EXPECT_FALSE(writeArray(folder.file("b.npy"),
+                          makeTensor(DType::BF16, {1}, "b"), error));
   EXPECT_NE(error.find("NumPy has no bf16"), std::string::npos) << error;
 }
 
@@ -405,10 +420,9 @@ TEST(TensorIO, MutatedFilesNeverCrash) {
   TestFolder folder;
   std::string error;
   HostTensor tensor = makeTensor(DType::F32, {3, 5}, "a");
-  ASSERT_TRUE(writeSafetensors(folder.file("s.safetensors"),
-                               {tensor, makeTensor(DType::U8, {3}, "b")},
-                               error));
-  ASSERT_TRUE(writeNpy(folder.file("n.npy"), tensor, error));
+  ASSERT_TRUE(writeFile(folder.file("s.safetensors"),
+                        {tensor, makeTensor(DType::U8, {3}, "b")}, error));
+  ASSERT_TRUE(writeArray(folder.file("n.npy"), tensor, error));
   std::string originals[] = {TestFolder::read(folder.file("s.safetensors")),
                              TestFolder::read(folder.file("n.npy"))};
   const char *names[] = {"m.safetensors", "m.npy"};

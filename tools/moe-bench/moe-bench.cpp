@@ -13,6 +13,8 @@
 #include "moe-mlir/Bench/Routing.h"
 #include "moe-mlir/Compiler/Compiler.h"
 #include "moe-mlir/InitAll.h"
+#include "moe-mlir/Support/OutputSet.h"
+#include "moe-mlir/Tool/ToolProcess.h"
 
 #include "mlir/IR/DialectRegistry.h"
 #include "mlir/IR/MLIRContext.h"
@@ -21,7 +23,6 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/Path.h"
 
 namespace cl = llvm::cl;
@@ -92,7 +93,7 @@ static void listSuites() {
 }
 
 int main(int argc, char **argv) {
-  llvm::InitLLVM init(argc, argv);
+  moe::ToolProcess process(argc, argv, "moe-bench");
 
   // LLVM's shared library brings options of its own, a --threads among them.
   cl::ResetCommandLineParser();
@@ -146,20 +147,22 @@ int main(int argc, char **argv) {
   };
   std::string error;
   if (suite == "routing" || suite == "routing-smoke") {
-    std::error_code code;
-    std::unique_ptr<llvm::raw_fd_ostream> out;
-    if (!json.empty())
-      out = std::make_unique<llvm::raw_fd_ostream>(json, code,
-                                                   llvm::sys::fs::OF_Text);
-    if (code)
-      return fail(json + ": " + code.message());
+    // A wrong path should not cost a run.
+    moe::OutputSet outputs;
+    if (!json.empty() && !outputs.add(json, error))
+      return fail(error);
     RoutingReport report;
     mlir::MLIRContext context(makeRegistry());
     bool ok = runRoutingSuite(context, /*quick=*/suite != "routing",
                               llvm::outs(), report, error);
-    if (out)
-      printJson(*out, report);
-    return ok ? 0 : fail(error);
+    if (!ok)
+      return fail(error);
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    printJson(os, report);
+    if (!json.empty() && !outputs.append(json, text, error))
+      return fail(error);
+    return outputs.commit(error) ? 0 : fail(error);
   }
   Options options;
   options.suite = suite;
@@ -183,23 +186,18 @@ int main(int argc, char **argv) {
 
   Report report;
   // Written after each row, so that a run that is cut short leaves what it
-  // measured; and first of all, because a wrong path should not cost a run.
+  // measured.
   auto writeJson = [&]() -> bool {
     if (json.empty())
       return true;
-    std::error_code code;
-    llvm::raw_fd_ostream os(json, code, llvm::sys::fs::OF_Text);
-    if (!code) {
-      printJson(os, report);
-      os.close();
-      code = os.error();
-      os.clear_error();
-    }
-    if (code)
-      error = json + ": " + code.message();
-    return !code;
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    printJson(os, report);
+    moe::OutputSet outputs;
+    return outputs.write(json, text, error) && outputs.commit(error);
   };
-  if (!writeJson())
+  // A wrong path should not cost a run.
+  if (moe::OutputSet trial; !json.empty() && !trial.add(json, error))
     return fail(error);
 
   mlir::MLIRContext context(makeRegistry());
@@ -217,7 +215,5 @@ int main(int argc, char **argv) {
         writeJson();
       },
       report, error);
-  if (!writeJson())
-    ok = false;
-  return ok ? 0 : fail(error);
+  return ok && writeJson() ? 0 : fail(error);
 }

@@ -15,6 +15,9 @@
 #include "Disassembly.h"
 #include "Taint.h"
 
+#include "moe-mlir/Support/OutputSet.h"
+#include "moe-mlir/Tool/ToolProcess.h"
+
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/IR/InstIterator.h"
@@ -26,9 +29,7 @@
 #include "llvm/IRReader/IRReader.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/CommandLine.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
-#include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Regex.h"
 #include "llvm/Support/SourceMgr.h"
@@ -402,15 +403,10 @@ bool Checker::run(bool &proved, std::string &error) {
     object.append((*file)->getBufferStart(), (*file)->getBufferEnd());
   }
   if (!outputPath.empty()) {
-    std::error_code failed;
-    raw_fd_ostream os(outputPath, failed);
-    os << StringRef(object.data(), object.size());
-    os.close();
-    if (failed || os.has_error()) {
-      os.clear_error();
-      error = "cannot write " + outputPath;
+    moe::OutputSet outputs;
+    if (!outputs.write(outputPath, {object.data(), object.size()}, error) ||
+        !outputs.commit(error))
       return false;
-    }
   }
   auto buffer = [](const SmallVector<char, 0> &bytes) {
     return MemoryBufferRef(StringRef(bytes.data(), bytes.size()), "object");
@@ -432,7 +428,7 @@ bool Checker::run(bool &proved, std::string &error) {
 }
 
 int main(int argc, char **argv) {
-  InitLLVM initialized(argc, argv);
+  moe::ToolProcess process(argc, argv, "moe-branch-check");
   InitializeAllTargetInfos();
   InitializeAllTargets();
   InitializeAllTargetMCs();

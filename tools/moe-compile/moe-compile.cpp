@@ -10,15 +10,16 @@
 
 #include "moe-mlir/Compiler/Compiler.h"
 #include "moe-mlir/InitAll.h"
+#include "moe-mlir/Support/OutputSet.h"
+#include "moe-mlir/Tool/ToolProcess.h"
 
 #include "mlir/Parser/Parser.h"
 #include "mlir/Support/FileUtilities.h"
 #include "mlir/Tools/Plugins/DialectPlugin.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/CommandLine.h"
-#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
-#include "llvm/Support/ToolOutputFile.h"
 
 using namespace mlir;
 namespace cl = llvm::cl;
@@ -93,7 +94,7 @@ static int fail(const Twine &message) {
 }
 
 int main(int argc, char **argv) {
-  llvm::InitLLVM initialized(argc, argv);
+  moe::ToolProcess process(argc, argv, "moe-compile");
   cl::HideUnrelatedOptions(category);
   cl::ParseCommandLineOptions(argc, argv,
                               "Compiles model IR ahead of time into kernels\n");
@@ -180,8 +181,15 @@ int main(int argc, char **argv) {
     if (base.empty()) {
       if (input == "-")
         return fail("name the files to write with -o");
-      base = StringRef(input).substr(0, StringRef(input).rfind('.')).str();
+      SmallString<128> path(input.getValue());
+      llvm::sys::path::replace_extension(path, "");
+      base = path.str().str();
     }
+    // Files without a name, or with the name of standard output.
+    if (base == "-" || llvm::sys::path::is_separator(base.back()))
+      return fail("-o " + base +
+                  ": expected the base name of several files, such as model "
+                  "for model.so and model.json");
     return failed(moe::compileToArtifact(*module, options, base));
   }
 
@@ -191,21 +199,21 @@ int main(int argc, char **argv) {
     return 1;
   // One text: the best of the targets asked for.
   std::string target = names->back();
-  std::unique_ptr<llvm::ToolOutputFile> out =
-      openOutputFile(output.empty() ? "-" : output.getValue(), &error);
-  if (!out)
-    return fail(error);
+  std::string result;
+  llvm::raw_string_ostream out(result);
   if (stage) {
-    OwningOpRef<ModuleOp> result =
+    OwningOpRef<ModuleOp> lowered =
         moe::compileToStage(*module, options, target, *stage);
-    if (!result)
+    if (!lowered)
       return 1;
-    result->print(out->os());
-    out->os() << "\n";
-  } else if (failed(moe::compileToText(*module, options, target, *text,
-                                       out->os()))) {
+    lowered->print(out);
+    out << "\n";
+  } else if (failed(moe::compileToText(*module, options, target, *text, out))) {
     return 1;
   }
-  out->keep();
+  moe::OutputSet outputs;
+  if (!outputs.write(output.empty() ? "-" : output.getValue(), result, error) ||
+      !outputs.commit(error))
+    return fail(error);
   return 0;
 }

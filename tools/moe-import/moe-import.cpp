@@ -9,14 +9,13 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Import/Import.h"
+#include "moe-mlir/Support/OutputSet.h"
+#include "moe-mlir/Tool/ToolProcess.h"
 
 #include "mlir/IR/MLIRContext.h"
-#include "mlir/Support/FileUtilities.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/CommandLine.h"
-#include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/MemoryBuffer.h"
-#include "llvm/Support/ToolOutputFile.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <cstdlib>
@@ -27,7 +26,7 @@ namespace cl = llvm::cl;
 static constexpr size_t largestFile = 16 << 20;
 
 int main(int argc, char **argv) {
-  llvm::InitLLVM init(argc, argv);
+  moe::ToolProcess process(argc, argv, "moe-import");
 
   cl::OptionCategory category("moe-import options");
   cl::opt<std::string> input(cl::Positional, cl::Required,
@@ -97,8 +96,6 @@ int main(int argc, char **argv) {
     return fail(input + ": too large for a model configuration (" +
                 llvm::Twine((*file)->getBufferSize()) + " bytes)");
 
-  // The module is complete before the output is opened: an error leaves no
-  // file behind.
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
   std::string error;
   std::vector<std::string> notes;
@@ -108,12 +105,12 @@ int main(int argc, char **argv) {
     return fail(error);
   for (const std::string &note : notes)
     llvm::errs() << "moe-import: note: " << input << ": " << note << "\n";
-  std::unique_ptr<llvm::ToolOutputFile> out =
-      mlir::openOutputFile(output, &error);
-  if (!out)
-    return fail(error);
+  std::string text;
+  llvm::raw_string_ostream os(text);
   // The builder of the layers names its values.
-  module->print(out->os(), mlir::OpPrintingFlags().printNameLocAsPrefix());
-  out->keep();
+  module->print(os, mlir::OpPrintingFlags().printNameLocAsPrefix());
+  moe::OutputSet outputs;
+  if (!outputs.write(output, text, error) || !outputs.commit(error))
+    return fail(error);
   return 0;
 }

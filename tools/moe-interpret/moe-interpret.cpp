@@ -19,14 +19,13 @@
 #include "moe-mlir/Reference/Interpreter.h"
 #include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Support/TensorIO.h"
+#include "moe-mlir/Tool/ToolProcess.h"
 #include "moe/Moe.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/SourceMgr.h"
-#include "llvm/Support/ToolOutputFile.h"
 #include <cmath>
 
 using namespace llvm;
@@ -258,8 +257,12 @@ static LogicalResult runFunction(func::FuncOp func, const TensorMap &tensors) {
       printTensor(func.getSymName(), result.name, result);
   }
   std::string error;
-  if (!output.empty() && !moe::writeSafetensors(output, *results, error))
-    return fail(error);
+  if (!output.empty()) {
+    moe::OutputSet outputs;
+    if (!moe::writeSafetensors(outputs, output, *results, error) ||
+        !outputs.commit(error))
+      return fail(error);
+  }
   if (expect.empty())
     return success();
 
@@ -277,7 +280,7 @@ static LogicalResult runFunction(func::FuncOp func, const TensorMap &tensors) {
 }
 
 int main(int argc, char **argv) {
-  InitLLVM init(argc, argv);
+  moe::ToolProcess process(argc, argv, "moe-interpret");
   cl::HideUnrelatedOptions(category);
   cl::ParseCommandLineOptions(argc, argv,
                               "Runs model IR in float64, as defined\n");
@@ -323,6 +326,10 @@ int main(int argc, char **argv) {
     (void)fail("'" + inputFile +
                "' has several public functions; choose one "
                "with --entry, or --all");
+    return 1;
+  }
+  if (functions.size() > 1 && !output.empty()) {
+    (void)fail("-o is for the results of one function; name it with --entry");
     return 1;
   }
   bool good = true;

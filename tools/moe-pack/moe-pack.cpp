@@ -10,9 +10,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Artifact/FunctionInputs.h"
+#include "moe-mlir/Tool/ToolProcess.h"
 
 #include "llvm/Support/CommandLine.h"
-#include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/WithColor.h"
 
@@ -46,7 +46,7 @@ static int fail(const Twine &message) {
 }
 
 int main(int argc, char **argv) {
-  InitLLVM init(argc, argv);
+  moe::ToolProcess process(argc, argv, "moe-pack");
   cl::HideUnrelatedOptions(category);
   cl::ParseCommandLineOptions(
       argc, argv, "Packs weights into the layout of compiled functions\n");
@@ -83,8 +83,10 @@ int main(int argc, char **argv) {
   for (const moe::FunctionDesc *function : functions)
     if (!inputs.check(manifest, *function, nullptr, error))
       return fail(error);
-  if (!moe::writePackedWeights(outputFile, manifest, functions,
-                               inputs.source(), inputs.fill(), error))
+  moe::OutputSet outputs;
+  if (!moe::writePackedWeights(outputs, outputFile, manifest, functions,
+                               inputs.source(), inputs.fill(), error) ||
+      !outputs.commit(error))
     return fail(error);
   return 0;
 }

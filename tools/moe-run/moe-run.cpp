@@ -16,12 +16,11 @@
 
 #include "moe-mlir/Artifact/ArtifactLibrary.h"
 #include "moe-mlir/Support/TensorIO.h"
+#include "moe-mlir/Tool/ToolProcess.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/CommandLine.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
-#include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/WithColor.h"
 
@@ -160,10 +159,9 @@ static void printTrace(const moe_rt *rt, const moe_trace_event *event) {
       active += load != 0;
       largest = std::max(largest, load);
     }
-    errs() << "routing of " << event->tokens << " tokens to "
-           << event->experts << " experts, at most " << event->slots
-           << " each: "
-           << (event->offsets ? event->offsets[event->experts] : 0)
+    errs() << "routing of " << event->tokens << " tokens to " << event->experts
+           << " experts, at most " << event->slots
+           << " each: " << (event->offsets ? event->offsets[event->experts] : 0)
            << " assignments, " << active << " experts active, largest load "
            << largest << "\n";
     return;
@@ -199,8 +197,8 @@ static bool readInputs(const CommandLine &options, moe::FunctionInputs &inputs,
   auto number = [&](StringRef name, StringRef text, auto &value) {
     if (!text.getAsInteger(0, value))
       return true;
-    error = ("--" + name + ": '" + text + "' is not a whole number in range")
-                .str();
+    error =
+        ("--" + name + ": '" + text + "' is not a whole number in range").str();
     return false;
   };
   if (!options.randomSeed.empty()) {
@@ -235,31 +233,29 @@ static bool readInputs(const CommandLine &options, moe::FunctionInputs &inputs,
          inputs.packed.addFile(options.weightsFile, error);
 }
 
-static bool writeResults(const std::string &output,
+static bool writeResults(moe::OutputSet &outputs, const std::string &output,
                          const std::vector<HostTensor> &results,
                          std::string &error) {
   StringRef path = output;
   if (path.ends_with(".safetensors"))
-    return moe::writeSafetensors(output, results, error);
+    return moe::writeSafetensors(outputs, output, results, error);
   if (path.ends_with(".npy")) {
     if (results.size() == 1)
-      return moe::writeNpy(output, results.front(), error);
+      return moe::writeNpy(outputs, output, results.front(), error);
     error = output + ": a .npy file holds one tensor, but there are " +
             std::to_string(results.size()) +
             " results; use .safetensors or a folder";
     return false;
   }
-  if (std::error_code code = sys::fs::create_directories(path)) {
-    error = output + ": cannot create the folder: " + code.message();
+  if (!outputs.addFolder(output, error))
     return false;
-  }
   for (const HostTensor &result : results) {
     SmallString<128> file(path);
     // A name is not a path.
     std::string name = result.name;
     std::replace(name.begin(), name.end(), '/', '_');
     sys::path::append(file, name + ".npy");
-    if (!moe::writeNpy(file.str().str(), result, error))
+    if (!moe::writeNpy(outputs, file.str().str(), result, error))
       return false;
   }
   return true;
@@ -305,9 +301,8 @@ struct Call {
 
   int invoke() {
     if (emulated) {
-      std::optional<int> status =
-          emulated->invoke(rt, sizes, arguments, results, workspaceBytes,
-                           state.message);
+      std::optional<int> status = emulated->invoke(
+          rt, sizes, arguments, results, workspaceBytes, state.message);
       return status.value_or(isLost);
     }
     std::vector<void *> buffers;
@@ -344,9 +339,8 @@ static int runBench(Call &call, int64_t repeats) {
   }
   std::sort(times.begin(), times.end());
   size_t middle = times.size() / 2;
-  double median = times.size() % 2
-                      ? times[middle]
-                      : (times[middle - 1] + times[middle]) / 2.0;
+  double median = times.size() % 2 ? times[middle]
+                                   : (times[middle - 1] + times[middle]) / 2.0;
   outs() << "bench: median " << format("%.3f", median) << " ms, minimum "
          << format("%.3f", times.front()) << " ms of " << repeats
          << " repeats\n";
@@ -398,12 +392,13 @@ struct Artifact {
 } // namespace
 
 /// `model` is what the function was compiled from, null when it is not known;
-/// routings go to `collector` unless that is null.
+/// routings go to `collector` unless that is null. Results that --verify finds
+/// wrong are no failure: `isWrong` tells, after whatever is to be written.
 static int runFunction(const CommandLine &options, const Artifact &artifact,
                        const std::string &entry, mlir::func::FuncOp model,
                        bool isVerified, const moe::FunctionInputs &inputs,
-                       int64_t repeats,
-                       moe::run::RoutingCollector *collector) {
+                       int64_t repeats, moe::run::RoutingCollector *collector,
+                       moe::OutputSet &outputs, bool &isWrong) {
   std::string error;
   moe::ArtifactFunction function;
   std::vector<int64_t> sizes;
@@ -427,13 +422,14 @@ static int runFunction(const CommandLine &options, const Artifact &artifact,
   if (options.emulator.empty()) {
     call.workspaceBytes = function.workspaceBytes(sizes.data());
     if (call.workspaceBytes > std::numeric_limits<int64_t>::max())
-      return fail("'" + desc.name + "' wants a workspace beyond 2^63 - 1 "
+      return fail("'" + desc.name +
+                  "' wants a workspace beyond 2^63 - 1 "
                   "bytes for these sizes");
     call.workspace = HostTensor::allocate(
         moe::DType::U8, {static_cast<int64_t>(call.workspaceBytes)});
     if (!call.workspace.data)
-      return fail("no memory for a workspace of " +
-                  Twine(call.workspaceBytes) + " bytes");
+      return fail("no memory for a workspace of " + Twine(call.workspaceBytes) +
+                  " bytes");
   } else {
     SmallVector<StringRef> words;
     StringRef(options.emulator).split(words, ' ', -1, /*KeepEmpty=*/false);
@@ -464,7 +460,8 @@ static int runFunction(const CommandLine &options, const Artifact &artifact,
          << ", workspace = " << call.workspaceBytes << " bytes\n";
   for (const HostTensor &result : results)
     printSummary(result);
-  if (!options.output.empty() && !writeResults(options.output, results, error))
+  if (!options.output.empty() &&
+      !writeResults(outputs, options.output, results, error))
     return fail(error);
   call.rt.trace = nullptr;
   if (repeats)
@@ -475,8 +472,9 @@ static int runFunction(const CommandLine &options, const Artifact &artifact,
   moe::run::VerifyOptions verifyOptions;
   verifyOptions.tokens = options.verifyTokens;
   verifyOptions.threads = options.threads;
-  return failed(moe::run::verify(model, desc, sizes, inputs, results,
-                                 verifyOptions));
+  isWrong |= failed(
+      moe::run::verify(model, desc, sizes, inputs, results, verifyOptions));
+  return 0;
 }
 
 /// Where the tensors come from, in words.
@@ -494,7 +492,7 @@ static std::string describeInputs(const CommandLine &options,
 }
 
 int main(int argc, char **argv) {
-  InitLLVM init(argc, argv);
+  moe::ToolProcess process(argc, argv, "moe-run");
   cl::ResetCommandLineParser();
   CommandLine options;
   cl::HideUnrelatedOptions(options.category);
@@ -548,8 +546,7 @@ int main(int argc, char **argv) {
   if (isModel || isVerified || (hasReport && !options.modelFile.empty())) {
     model = std::make_unique<moe::run::Model>();
     if (failed(model->loadPlugins(options.dialectPlugins)) ||
-        failed(model->parse(isModel ? options.inputFile
-                                    : options.modelFile)) ||
+        failed(model->parse(isModel ? options.inputFile : options.modelFile)) ||
         failed(model->applyRoutingOptions(routing)))
       return 1;
   }
@@ -582,6 +579,8 @@ int main(int argc, char **argv) {
                   Twine(entries.size()) + "; name one by --entry");
   }
   moe::run::RoutingCollector collector;
+  moe::OutputSet outputs;
+  bool isWrong = false;
   for (const auto &[i, entry] : enumerate(entries)) {
     mlir::func::FuncOp function;
     if (model && (isVerified || hasReport)) {
@@ -597,21 +596,23 @@ int main(int argc, char **argv) {
     if (own.seed)
       *own.seed += i;
     if (int code = runFunction(options, artifact, entry, function, isVerified,
-                               own, repeats, hasReport ? &collector : nullptr))
+                               own, repeats, hasReport ? &collector : nullptr,
+                               outputs, isWrong))
       return code;
   }
   if (!hasReport)
-    return 0;
+    return outputs.commit(error) ? isWrong : fail(error);
   moe::RoutingReport &report = collector.report;
   if (report.title.empty())
     report.title = sys::path::stem(options.inputFile).str();
   report.facts = {{isModel ? "Model file" : "Artifact",
                    sys::path::filename(options.inputFile).str()},
                   {"Tensors", describeInputs(options, entries.size())}};
-  if (!report.write(options.routingReport, error))
+  if (!outputs.write(options.routingReport, report.html(), error) ||
+      !outputs.commit(error))
     return fail(error);
   outs() << "routing report of " << report.records.size() << " routing"
          << (report.records.size() == 1 ? "" : "s") << ": "
          << options.routingReport << "\n";
-  return 0;
+  return isWrong;
 }

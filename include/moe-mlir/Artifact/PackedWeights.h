@@ -13,6 +13,7 @@
 #define MOE_MLIR_ARTIFACT_PACKEDWEIGHTS_H
 
 #include "moe-mlir/Artifact/Manifest.h"
+#include "moe-mlir/Support/OutputSet.h"
 
 namespace moe {
 
@@ -46,7 +47,8 @@ bool packArgument(const FunctionDesc &function, const ArgumentDesc &argument,
 /// its description says so, as "<function>/<argument>" (as "<argument>" when
 /// the artifact has only one function). Packs a few experts at a time, whatever
 /// the size of the whole.
-bool writePackedWeights(const std::string &path, const Manifest &manifest,
+bool writePackedWeights(OutputSet &outputs, const std::string &path,
+                        const Manifest &manifest,
                         const std::vector<const FunctionDesc *> &functions,
                         const TensorSource &source, const TensorFill &fill,
                         std::string &error);

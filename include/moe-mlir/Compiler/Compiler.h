@@ -48,8 +48,8 @@ mlir::FailureOr<std::vector<std::string>>
 resolveTargets(mlir::MLIRContext *context, const CompileOptions &options);
 
 /// Compiles all entry functions of `module` for all targets and writes
-/// `outputBase`.o, .a, .so, .h and .json. Errors are diagnostics; files are
-/// written only when everything succeeded.
+/// `outputBase`.o, .a, .so, .h and .json, all of them or none. Errors are
+/// diagnostics.
 llvm::LogicalResult compileToArtifact(mlir::ModuleOp module,
                                       const CompileOptions &options,
                                       llvm::StringRef outputBase);

@@ -80,7 +80,6 @@ struct RoutingReport {
   std::vector<RoutingRecord> records;
 
   std::string html() const;
-  bool write(const std::string &path, std::string &error) const;
 };
 
 } // namespace moe

@@ -14,6 +14,7 @@
 #define MOE_MLIR_SUPPORT_TENSORIO_H
 
 #include "moe-mlir/Support/HostTensor.h"
+#include "moe-mlir/Support/OutputSet.h"
 
 #include <utility>
 
@@ -31,8 +32,7 @@ bool readTensors(const std::string &path, std::vector<HostTensor> &tensors,
 inline constexpr const char *paddingPrefix = "__padding__";
 
 /// Writes a .safetensors file of any size tensor by tensor, so that none but
-/// the current one has to be in memory. The file appears under its name only
-/// when it is complete.
+/// the current one has to be in memory.
 class SafetensorsWriter {
 public:
   struct Entry {
@@ -40,45 +40,40 @@ public:
     DType dtype;
     std::vector<int64_t> shape;
   };
-  SafetensorsWriter() = default;
-  SafetensorsWriter(const SafetensorsWriter &) = delete;
-  SafetensorsWriter &operator=(const SafetensorsWriter &) = delete;
-  /// An unfinished file is removed.
-  ~SafetensorsWriter();
-
   /// `dataAlignment` is where the first tensor starts in the file,
   /// `tensorAlignment` how the others start relative to it; powers of two.
-  bool open(const std::string &path, std::vector<Entry> entries,
-            std::string &error, size_t dataAlignment = 64,
-            size_t tensorAlignment = 1,
-            const std::vector<std::pair<std::string, std::string>> &metadata =
-                {});
+  /// The file is one of `outputs`, which live longer.
+  bool
+  open(OutputSet &outputs, const std::string &path, std::vector<Entry> entries,
+       std::string &error, size_t dataAlignment = 64,
+       size_t tensorAlignment = 1,
+       const std::vector<std::pair<std::string, std::string>> &metadata = {});
   /// The next entry, all of it.
   bool write(const HostTensor &tensor, std::string &error);
   /// The next bytes of the current entry; ends with it at the latest.
   bool append(const void *data, size_t bytes, std::string &error);
-  /// False with a message when entries are missing or the disk is full.
+  /// False with a message when entries are missing.
   bool close(std::string &error);
 
 private:
   bool writeBytes(const void *data, size_t bytes, std::string &error);
   bool fail(const std::string &what, std::string &error);
 
-  std::string path, temporary;
+  std::string path;
   std::vector<Entry> entries;
   size_t next = 0, alignment = 1;
   int64_t written = 0; // bytes of the current entry
-  int file = -1;
+  OutputSet *output = nullptr;
 };
 
 /// Tensors with wider elements come first, so that all are aligned.
-bool writeSafetensors(const std::string &path,
+bool writeSafetensors(OutputSet &outputs, const std::string &path,
                       const std::vector<HostTensor> &tensors,
                       std::string &error);
 
 /// NumPy has no bf16: such a tensor is refused.
-bool writeNpy(const std::string &path, const HostTensor &tensor,
-              std::string &error);
+bool writeNpy(OutputSet &outputs, const std::string &path,
+              const HostTensor &tensor, std::string &error);
 
 } // namespace moe
 

@@ -118,7 +118,9 @@ std::vector<std::string> fuzz::weightsSeeds() {
       tensors.push_back(zeros(DType::F32, {2, 8, 4}, "g"));
       tensors.push_back(zeros(DType::BF16, {2, 8, 4}, "u"));
     }
-    if (!writeSafetensors(path, tensors, error))
+    OutputSet outputs;
+    if (!writeSafetensors(outputs, path, tensors, error) ||
+        !outputs.commit(error))
       fail(error);
     std::string seed = {char(manifest.size() & 255),
                         char(manifest.size() >> 8)};

@@ -60,7 +60,9 @@ std::vector<std::string> fuzz::safetensorsSeeds() {
   std::vector<std::string> seeds;
   std::string path = folder() + "/seed.safetensors", error;
   auto add = [&](std::vector<HostTensor> tensors) {
-    if (!writeSafetensors(path, tensors, error))
+    OutputSet outputs;
+    if (!writeSafetensors(outputs, path, tensors, error) ||
+        !outputs.commit(error))
       fail(error);
     seeds.push_back(fileBytes(path));
   };
@@ -69,11 +71,14 @@ std::vector<std::string> fuzz::safetensorsSeeds() {
   add({ramp(DType::F64, {}, "scalar"), ramp(DType::BF16, {3}, "b"),
        ramp(DType::I1, {2, 2}, "c"), ramp(DType::I64, {0, 4}, "empty"),
        ramp(DType::F16, {1, 1, 1, 2}, "\xc3\xa4\"\\")});
+  OutputSet outputs;
   SafetensorsWriter writer;
-  if (!writer.open(path, {{"x", DType::U8, {5}}, {"y", DType::I32, {2}}}, error,
-                   64, 64, {{"format", "pt"}, {"key", "value"}}) ||
+  if (!writer.open(outputs, path,
+                   {{"x", DType::U8, {5}}, {"y", DType::I32, {2}}}, error, 64,
+                   64, {{"format", "pt"}, {"key", "value"}}) ||
       !writer.append("12345", 5, error) ||
-      !writer.append("abcdefgh", 8, error) || !writer.close(error))
+      !writer.append("abcdefgh", 8, error) || !writer.close(error) ||
+      !outputs.commit(error))
     fail(error);
   seeds.push_back(fileBytes(path));
   return seeds;
@@ -87,7 +92,9 @@ std::vector<std::string> fuzz::npySeeds() {
     for (const std::vector<int64_t> &shape :
          {std::vector<int64_t>{}, std::vector<int64_t>{3},
           std::vector<int64_t>{2, 0, 5}, std::vector<int64_t>{2, 2}}) {
-      if (!writeNpy(path, ramp(dtype, shape, "seed"), error))
+      OutputSet outputs;
+      if (!writeNpy(outputs, path, ramp(dtype, shape, "seed"), error) ||
+          !outputs.commit(error))
         fail(error);
       seeds.push_back(fileBytes(path));
     }
