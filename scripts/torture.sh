@@ -7,7 +7,8 @@
 #                run once, are not counted
 #   --seed=S     the first seed (default: the time of day)
 #   --plain      the suite, readers and IR without sanitizers, from build/
-#   parts        suite readers ir layers routers files threads (default: all)
+#   parts        suite readers ir layers routers files configurations threads
+#                (default: all)
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
@@ -17,14 +18,14 @@ for word in "$@"; do
     --seconds=*) seconds="${word#*=}" ;;
     --seed=*) seed="${word#*=}" ;;
     --plain) plain=1 ;;
-    suite | readers | ir | layers | routers | files | threads) parts+=("$word") ;;
+    suite | readers | ir | layers | routers | files | configurations | threads) parts+=("$word") ;;
     *)
       echo "torture.sh: unknown argument '$word'; see the first lines of $0" >&2
       exit 2
       ;;
   esac
 done
-[[ ${#parts[@]} -gt 0 ]] || parts=(suite readers ir layers routers files threads)
+[[ ${#parts[@]} -gt 0 ]] || parts=(suite readers ir layers routers files configurations threads)
 
 keep=fuzz-failures
 mkdir -p "$keep"
@@ -51,7 +52,7 @@ fi
 
 # Parts that take what time is given share it.
 timed=0
-for part in readers ir layers routers files; do
+for part in readers ir layers routers files configurations; do
   has "$part" && timed=$((timed + 1))
 done
 share=$((timed ? seconds / timed : 0))
@@ -128,6 +129,7 @@ layers() {
 }
 routers() { script fuzz_routers --levels="$(levels)"; }
 files() { script fuzz_files; }
+configurations() { script fuzz_configurations; }
 threads() {
   local out=build-tsan/threads status=0
   scripts/install-deps.sh scripts/packages-torture.txt && cmake --preset tsan >/dev/null &&

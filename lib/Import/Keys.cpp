@@ -5,8 +5,7 @@
 //===----------------------------------------------------------------------===//
 //
 // Tables of names; `*` stands for any characters. A key that a family reads is
-// never looked up here. The first table that has a key counts: keys whose
-// meaning is known, harmless ones, then names that speak of experts.
+// never looked up here. The first table that has a key counts, see getKeyKind.
 //
 //===----------------------------------------------------------------------===//
 
@@ -43,10 +42,32 @@ static constexpr FormulaKey formulaKeys[] = {
     {"moe_token_dropout", "scales what the experts give"},
 };
 
+/// Keys that a layer does not depend on, whatever their names speak of:
+/// training and its losses, what a call returns, how upstream runs it, and
+/// further layers that are none of the model. A router is computed in f32
+/// whatever its type was.
+static constexpr llvm::StringLiteral harmlessThroughout[] = {
+    "_*",
+    "*jitter*",
+    "*loss*",
+    "add_router_probs",
+    "aux_*",
+    "experts_implementation",
+    "moe_router_dtype",
+    "mtp_*",
+    "output_*",
+    "router_dtype",
+    "router_ignore_padding_tokens",
+    "router_type",
+};
+
+/// Names of what makes a layer one of experts.
+static constexpr llvm::StringLiteral routingNames[] = {"*expert*", "*moe*",
+                                                       "*rout*"};
+
 /// Keys that a layer does not depend on.
 static constexpr llvm::StringLiteral harmlessKeys[] = {
     // Bookkeeping of transformers.
-    "_*",
     "*_version",
     "add_cross_attention",
     "architectures",
@@ -55,7 +76,6 @@ static constexpr llvm::StringLiteral harmlessKeys[] = {
     "cache_*",
     "chunk_size_feed_forward",
     "dtype",
-    "experts_implementation",
     "finetuning_task",
     "for_llm_compressor",
     "gradient_checkpointing",
@@ -67,7 +87,6 @@ static constexpr llvm::StringLiteral harmlessKeys[] = {
     "model_type",
     "name_or_path",
     "num_labels",
-    "output_*",
     "prefix",
     "problem_type",
     "pruned_heads",
@@ -130,27 +149,18 @@ static constexpr llvm::StringLiteral harmlessKeys[] = {
     "dense_intermediate_size",
     "intermediate_size",
     "intermediate_size_mlp",
-    "mtp_*",
     "num_mtp_layers",
     "num_nextn_predict_layers",
-    // Training. A router is computed in f32 whatever its type was.
+    // Training.
     "*_dropout",
     "*_pdrop",
-    "*jitter*",
     "*layerdrop",
-    "*loss*",
-    "add_router_probs",
-    "aux_*",
     "dropout",
     "dropout_*",
     "ep_size",
     "init_*",
     "initializer_*",
-    "moe_router_dtype",
     "pretraining_tp",
-    "router_dtype",
-    "router_ignore_padding_tokens",
-    "router_type",
     "seq_aux",
     // Generation.
     "*beam*",
@@ -188,13 +198,13 @@ static constexpr llvm::StringLiteral harmlessKeys[] = {
 static constexpr llvm::StringLiteral quantizationKeys[] = {
     "*quant_*", "compression_config", "quantization*"};
 
-/// Names that speak of what a layer is made of.
+/// Names that speak of what else a layer may be made of.
 static constexpr llvm::StringLiteral speakingNames[] = {
-    "*_act",      "*_fn",    "*act_fn*", "*activation*", "*bias*",
-    "*capacity*", "*clamp*", "*dense*",  "*expert*",     "*feed_forward*",
-    "*ffn*",      "*gate*",  "*gating*", "*glu*",        "*latent*",
-    "*mlp*",      "*moe*",   "*rout*",   "*scor*",       "*softcap*",
-    "*sparse*",   "*top_k*", "*topk*",   "hidden_act*",
+    "*_act",       "*_fn",      "*act_fn*",       "*activation*", "*bias*",
+    "*capacity*",  "*clamp*",   "*dense*",        "*ffn*",        "*gate*",
+    "*gating*",    "*glu*",     "*feed_forward*", "*latent*",     "*mlp*",
+    "*scor*",      "*softcap*", "*sparse*",       "*top_k*",      "*topk*",
+    "hidden_act*",
 };
 
 /// Of those, factors, steps and numbers of groups: 1 changes nothing.
@@ -236,6 +246,11 @@ KeyKind moe::importer::getKeyKind(llvm::StringRef key) {
   if (key == "per_layer_config")
     return KeyKind::PerLayer;
   if (findFormulaKey(key))
+    return KeyKind::Formula;
+  if (hasMatch(harmlessThroughout, key))
+    return KeyKind::Harmless;
+  // Before the patterns of harmless keys, which are wide.
+  if (hasMatch(routingNames, key))
     return KeyKind::Formula;
   if (hasMatch(harmlessKeys, key))
     return KeyKind::Harmless;

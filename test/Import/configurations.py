@@ -6,6 +6,7 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
 
@@ -192,6 +193,8 @@ for name, value, expected in [
         ("expert_dtype", "fp4", 'is "fp4": it may change a layer, by its name'),
         ("num_expert_groups", 4, "is 4: it may change a layer"),
         ("use_bias", True, "is true: it may change a layer"),
+        ("router_num_heads", 4, "is 4: it may change a layer"),
+        ("moe_layer_positions", [1], "is [1]: it may change a layer"),
         ("scoring_func", "softmax", 'is "softmax"; this model type supports "sigmoid"'),
         ("topk_method", "greedy", 'is "greedy"; this model type supports "noaux_tc"')]:
     refuses(name, {**deepseek, name: value}, f"key '{name}' {expected}",
@@ -329,6 +332,33 @@ imports("the largest sizes", {**mixtral, "num_hidden_layers": 1 << 20, "hidden_s
         "intermediate_size": 1 << 20, "num_local_experts": 1 << 20,
         "num_experts_per_tok": 1 << 20}, "!moe.routing<1048576 x 1048576>", "@layer_1048575(",
         options=["--layers=1048575"])
+
+# NLLB in numbers: both experts give relu(2 * 3 + 1) * 0.5 - 1 = 2.5, of which
+# 80 % is taken; with one token, a fraction of 1/4 leaves each of them its token.
+
+
+def save(path, tensors):
+    header, data = {}, b""
+    for key, (shape, numbers) in tensors.items():
+        raw = struct.pack(f"<{len(numbers)}f", *numbers)
+        header[key] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + data)
+
+
+for keys, y in ({}, 2.0), ({"moe_eval_capacity_token_fraction": 0.25}, 2.0), ({"moe_token_dropout": 0}, 2.5):
+    status, out, err = run({**nllb, **keys, "d_model": 1, "encoder_ffn_dim": 1, "decoder_ffn_dim": 1,
+                            "num_experts": 2}, "-o", os.path.join(folder, "nllb.mlir"))
+    save(os.path.join(folder, "nllb.safetensors"), {
+        "x": ([1, 1], [2]), "y": ([1, 1], [y]), "router.weight": ([2, 1], [0, 1]),
+        "experts.up_proj": ([2, 1, 1], [3, 3]), "experts.up_proj_bias": ([2, 1], [1, 1]),
+        "experts.down_proj": ([2, 1, 1], [0.5, 0.5]), "experts.down_proj_bias": ([2, 1], [-1, -1])})
+    done = subprocess.run(["moe-interpret", "nllb.mlir", "--inputs=nllb.safetensors", "--expect=nllb.safetensors",
+                           "--tolerance=1e-6"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if status or done.returncode:
+        failures.append((f"NLLB in numbers, {keys}", done.returncode, err, done.stdout.decode()))
 
 for what, status, err, out in failures:
     print(f"{what}: exit status {status}\n{err}{out[:2000]}\n")

@@ -1,14 +1,14 @@
 """Damaged model configurations through moe-import.
 
-usage: fuzz_configurations.py MODELS [--seed=S] [--cases=N] [--keep=DIR]
+usage: fuzz_configurations.py [--seed=S] [--runs=N] [--seconds=T] [--keep=DIR]
 
-Each case takes one file of the folder MODELS (examples/models), changes some of
-its keys and values, or its text, and imports it with random options. What has
-to hold: either one line of error and nothing else, or notes and IR that parses,
-verifies and survives a round trip. Nothing may end in a signal, take over a
-minute, or say that it is a bug.
+A run takes one file of examples/models, changes some of its keys and values, or
+its text, and imports it with random options. What has to hold: either one line
+of error and nothing else, or notes and IR that parses, verifies and survives a
+round trip. Nothing may end in a signal, take over a minute, or say that it is a
+bug.
 
-Case i of a seed S has the random numbers of S and i alone. A failure prints the
+Run i of a seed S has the random numbers of S and i alone. A failure prints the
 command, and keeps the file in DIR.
 """
 
@@ -20,6 +20,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 
 VALUES = [None, True, False, 0, 1, 2, 3, 7, 8, 16, 64, 4096, 1 << 20, (1 << 20) + 1, 1 << 31, 1 << 62, 1 << 64, -1,
           -(1 << 63), 0.0, -0.0, 0.5, 1.5, 1e-46, 1e-320, 1e38, 1e300, float("nan"), float("inf"), -float("inf"), "",
@@ -122,20 +123,37 @@ def judge(done):
     return "" if b"func.func @layer_" in out else "succeeds without a layer"
 
 
+def check_modules(modules, keep):
+    """What is wrong with these modules, checked in one process, or nothing. The
+    layers of a file are copies: long ones are left out."""
+    text = "\n// -----\n".join(module for module in modules if len(module) < 100000)
+    done = subprocess.run(["moe-opt", "--split-input-file", "--verify-roundtrip", "-o", os.devnull],
+                          input=text.encode(), stderr=subprocess.PIPE)
+    if not done.returncode:
+        return ""
+    path = os.path.join(keep, "modules.mlir")
+    with open(path, "w") as file:
+        file.write(text)
+    return f"moe-opt --split-input-file --verify-roundtrip {path}\n{done.stderr.decode()[:2000]}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cases", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=0)
     parser.add_argument("--keep", default="")
     arguments = parser.parse_args()
-    files = sorted(glob.glob(os.path.join(arguments.models, "*.json")))
+    here = os.path.dirname(os.path.abspath(__file__))
+    files = sorted(glob.glob(os.path.join(here, "../../examples/models/*.json")))
     keep = arguments.keep or tempfile.mkdtemp()
     os.makedirs(keep, exist_ok=True)
     path = os.path.join(keep, "case.json")
-    failures, modules = 0, []
-    for case in range(arguments.cases):
-        text, options = make_case(random.Random(f"{arguments.seed}/{case}"), files)
+    failures, runs, imported, modules = 0, 0, 0, []
+    end = time.monotonic() + arguments.seconds
+    more = True
+    while more:
+        text, options = make_case(random.Random(f"{arguments.seed}/{runs}"), files)
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         command = ["moe-import", *options, path]
@@ -145,21 +163,22 @@ def main():
             problem = "takes over a minute"
         if problem:
             failures += 1
-            kept = os.path.join(keep, f"seed{arguments.seed}-case{case}.json")
+            kept = os.path.join(keep, f"seed{arguments.seed}-run{runs}.json")
             os.replace(path, kept)
             print(f"FAILED: {problem}: {' '.join([*command[:-1], kept])}")
         elif done.returncode == 0:
+            imported += 1
             modules.append(done.stdout.decode())
-    # All of them in one process; the layers of a file are copies.
-    text = "\n// -----\n".join(module for module in modules if len(module) < 100000)
-    done = subprocess.run(["moe-opt", "--split-input-file", "--verify-roundtrip", "-o", os.devnull],
-                          input=text.encode(), stderr=subprocess.PIPE)
-    if done.returncode:
-        failures += 1
-        with open(os.path.join(keep, f"seed{arguments.seed}.mlir"), "w") as file:
-            file.write(text)
-        print(f"FAILED: IR of seed {arguments.seed}, kept in {keep}:\n{done.stderr.decode()[:2000]}")
-    print(f"seed {arguments.seed}: {arguments.cases} configurations, {len(modules)} imported, {failures} failures")
+        runs += 1
+        more = runs < arguments.runs and not (arguments.seconds and time.monotonic() > end)
+        if modules and (len(modules) == 200 or not more):
+            if problem := check_modules(modules, keep):
+                failures += 1
+                print(f"FAILED: {problem}")
+            modules = []
+    if os.path.exists(path):
+        os.remove(path)
+    print(f"seed {arguments.seed}: {runs} configurations, {imported} imported, {failures} failures")
     return bool(failures)
 
 

@@ -68,6 +68,7 @@ static std::unique_ptr<Model> read(Config &config, llvm::StringRef) {
   model->intermediate = config.size("d_ff", 2048);
   model->experts = config.size("num_experts", 8);
   model->slots = 1;
+  config.expect("num_selected_experts", 1);
   model->capacity = config.integer("expert_capacity", 1, 64);
   model->routerBias = config.flag("router_bias", false);
 
