@@ -132,6 +132,7 @@ static constexpr llvm::StringLiteral harmlessKeys[] = {
     "mamba_*",
     "max_seq*",
     "max_window_layers",
+    "num_kv_shared_layers",
     "model_max_length",
     "*qkv*",
     "qk_*",
@@ -200,16 +201,17 @@ static constexpr llvm::StringLiteral quantizationKeys[] = {
 
 /// Names that speak of what else a layer may be made of.
 static constexpr llvm::StringLiteral speakingNames[] = {
-    "*_act",       "*_fn",      "*act_fn*",       "*activation*", "*bias*",
-    "*capacity*",  "*clamp*",   "*dense*",        "*ffn*",        "*gate*",
-    "*gating*",    "*glu*",     "*feed_forward*", "*latent*",     "*mlp*",
-    "*scor*",      "*softcap*", "*sparse*",       "*top_k*",      "*topk*",
-    "hidden_act*",
+    "*_act",      "*_fn",    "*act_fn*",       "*activation*",   "*bias*",
+    "*capacity*", "*clamp*", "*dense*",        "*ffn*",          "*gate*",
+    "*gating*",   "*glu*",   "*feed_forward*", "*intermediate*", "*latent*",
+    "*mlp*",      "*scor*",  "*shared*",       "*softcap*",      "*sparse*",
+    "*top_k*",    "*topk*",  "hidden_act*",
 };
 
-/// Of those, factors, steps and numbers of groups: 1 changes nothing.
+/// Names of factors of a result, steps and numbers of groups: 1 changes
+/// nothing.
 static constexpr llvm::StringLiteral ratioNames[] = {
-    "*_factor", "*_freq", "*_group", "*_groups", "*_interval", "*_step"};
+    "*scaling_factor", "*_freq", "*_group", "*_groups", "*_interval", "*_step"};
 
 static bool matches(llvm::StringRef pattern, llvm::StringRef key) {
   llvm::SmallVector<llvm::StringRef, 4> parts;

@@ -194,6 +194,8 @@ for name, value, expected in [
         ("num_expert_groups", 4, "is 4: it may change a layer"),
         ("use_bias", True, "is true: it may change a layer"),
         ("router_num_heads", 4, "is 4: it may change a layer"),
+        ("capacity_factor", 1.0, "is 1: it may change a layer"),
+        ("shared_intermediate_size", 64, "is 64: it may change a layer"),
         ("moe_layer_positions", [1], "is [1]: it may change a layer"),
         ("scoring_func", "softmax", 'is "softmax"; this model type supports "sigmoid"'),
         ("topk_method", "greedy", 'is "greedy"; this model type supports "noaux_tc"')]:
