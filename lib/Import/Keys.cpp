@@ -39,6 +39,7 @@ static constexpr FormulaKey formulaKeys[] = {
     {"mlp_layer_types", "says which layers have experts"},
     {"num_dense_layers", "says which layers have experts"},
     {"first_k_dense_replace", "says which layers have experts"},
+    {"layer_overrides", "gives single layers other values"},
     {"moe_token_dropout", "scales what the experts give"},
 };
 
@@ -55,7 +56,11 @@ static constexpr llvm::StringLiteral harmlessThroughout[] = {
     "experts_implementation",
     "moe_router_dtype",
     "mtp_*",
-    "output_*",
+    "output_attentions",
+    "output_hidden_states",
+    "output_past",
+    "output_router_logits",
+    "output_scores",
     "router_dtype",
     "router_ignore_padding_tokens",
     "router_type",
