@@ -1,7 +1,7 @@
 # MOE_SANITIZE: sanitizers that everything is built with, as -fsanitize takes
 # them, such as "address,undefined" or "thread"; the presets asan and tsan set it.
 # LLVM and MLIR are not instrumented, so that ASan needs
-# ASAN_OPTIONS=detect_container_overflow=0 (see docs/testing.md).
+# ASAN_OPTIONS=detect_container_overflow=0:allow_user_poisoning=0, see docs/testing.md.
 set(MOE_SANITIZE "" CACHE STRING "Sanitizers of the build: address,undefined or thread")
 set(MOE_SANITIZE_FLAGS "")
 if(MOE_SANITIZE)

@@ -134,11 +134,11 @@ for package in ("numpy", "safetensors"):
     if runs(config.python, "-c", "import " + package):
         config.available_features.add("python-" + package)
 
-# LLVM is not built with the sanitizers: containers that cross the border look
-# overflown, and what it never frees is no leak of ours.
+# LLVM is not built with the sanitizers: containers and arenas that cross the
+# border look overflown, and what it never frees is no leak of ours.
 if config.sanitize_flags:
     config.available_features.add("sanitized")
-    config.environment.setdefault("ASAN_OPTIONS", "detect_container_overflow=0:detect_leaks=0")
+    config.environment.setdefault("ASAN_OPTIONS", "detect_container_overflow=0:allow_user_poisoning=0:detect_leaks=0")
     config.environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
 
 # ThreadSanitizer works with this compiler, on this kernel.

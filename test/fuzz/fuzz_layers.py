@@ -244,7 +244,8 @@ class Case:
         if kind == "identity":
             self.what.append(kind)
             return "", f"^bb0(%t: {rows}):\n    moe.yield %t : {rows}"
-        w = self.choice(self.formats if self.f != "f64" else ["f64", "f32"])
+        plain = [f for f in self.formats if f not in ("f16", "f64")]
+        w = self.choice(["f64", "f32"] if self.f == "f64" else self.formats if self.chance(0.1) else plain or self.formats)
         self.exotic |= w in ("f16", "f64")
         operands, block = [], [f"%t: {rows}"]
 

@@ -11,17 +11,18 @@
 
 using namespace moe;
 
-static bool parse(std::string_view text, Manifest &manifest) {
+static bool parse(std::string_view text, std::string_view bytes,
+                  Manifest &manifest) {
   std::string error;
   if (parseManifest(text, "m.json", manifest, error))
     return true;
-  fuzz::checkRefusal(error);
+  fuzz::checkRefusal(error, bytes);
   return false;
 }
 
 void fuzz::readManifest(std::string_view bytes) {
   Manifest manifest;
-  if (!parse(bytes, manifest))
+  if (!parse(bytes, bytes, manifest))
     return;
   std::string error;
   (void)manifest.select("", error);
@@ -79,27 +80,27 @@ void fuzz::readWeights(std::string_view bytes) {
   bytes.remove_prefix(2);
   length = std::min(length, bytes.size());
   Manifest manifest;
-  if (!parse(bytes.substr(0, length), manifest))
+  if (!parse(bytes.substr(0, length), bytes, manifest))
     return;
   FunctionInputs inputs;
   std::string error;
   std::string path = asFile(bytes.substr(length), "in.safetensors");
   if (!inputs.packed.addFile(path, error) ||
       !inputs.tensors.addFile(path, error))
-    return checkRefusal(error);
+    return checkRefusal(error, bytes);
   for (const FunctionDesc &function : manifest.functions) {
     std::vector<int64_t> sizes;
     if (!inputs.bindSizes(function, sizes, error)) {
-      checkRefusal(error);
+      checkRefusal(error, bytes);
       sizes.assign(function.sizes.size(), 2);
     }
     if (!inputs.check(manifest, function, &sizes, error)) {
-      checkRefusal(error);
+      checkRefusal(error, bytes);
       continue;
     }
     std::vector<HostTensor> arguments;
     if (!inputs.makeArguments(function, sizes, arguments, error))
-      checkRefusal(error);
+      checkRefusal(error, bytes);
   }
 }
 

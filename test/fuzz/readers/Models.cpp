@@ -61,7 +61,7 @@ void fuzz::readConfig(std::string_view bytes) {
       importConfig(context, StringRef(bytes.data(), bytes.size()),
                    "config.json", options, error);
   if (!module)
-    return checkRefusal(error);
+    return checkRefusal(error, bytes);
   if (failed(verify(*module)))
     fail("imported IR that does not verify: " + said);
 }
@@ -103,10 +103,11 @@ void fuzz::readIR(std::string_view bytes) {
     said += diagnostic.str();
     return success();
   });
-  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(
-      StringRef(bytes.data(), bytes.size()), &context);
+  // MLIR's lexer reads up to a zero behind the text.
+  std::string copy(bytes);
+  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(copy, &context);
   if (!module)
-    return checkRefusal(said);
+    return checkRefusal(said, bytes);
   std::string text;
   llvm::raw_string_ostream os(text);
   module->print(os);

@@ -34,7 +34,7 @@ static void readFile(std::string_view bytes, const char *suffix) {
   std::vector<HostTensor> tensors;
   std::string error;
   if (!readTensors(fuzz::asFile(bytes, suffix), tensors, error)) {
-    fuzz::checkRefusal(error);
+    fuzz::checkRefusal(error, bytes);
     if (!tensors.empty())
       fuzz::fail("refused, and tensors are left");
     return;
@@ -136,7 +136,7 @@ void fuzz::readStrictJSON(std::string_view bytes) {
   if (parsed == json.failed())
     fail("succeeded and failed");
   if (!parsed)
-    checkRefusal(json.error());
+    checkRefusal(json.error(), bytes);
 }
 
 std::vector<std::string> fuzz::jsonSeeds() {
