@@ -124,7 +124,6 @@ levels() {
   echo "$found"
 }
 layers() {
-  # Every third run is also emulated, for a while.
   script fuzz_layers --levels="$(levels)" --formats=f32,bf16,f16,f64 --emulate-every=5
 }
 routers() { script fuzz_routers --levels="$(levels)"; }
