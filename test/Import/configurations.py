@@ -21,7 +21,8 @@ def run(config, *options, name="config.json"):
     with open(path, "w") as file:
         file.write(text)
     done = subprocess.run(["moe-import", *options, path],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=60)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
