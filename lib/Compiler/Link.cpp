@@ -13,6 +13,7 @@
 #include "moe-mlir/Compiler/Toolchain.h"
 
 #include "llvm/Object/ArchiveWriter.h"
+#include "llvm/Object/ObjectFile.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
@@ -74,6 +75,18 @@ private:
 
 } // namespace
 
+/// GNU's linker succeeds when only the end of its output found no room.
+static bool checkWhole(ArrayRef<char> bytes, std::string &error) {
+  auto file = object::ObjectFile::createObjectFile(
+      MemoryBufferRef(StringRef(bytes.data(), bytes.size()), "linked"));
+  if (file)
+    return true;
+  consumeError(file.takeError());
+  error = "the linker's output is cut off: the disk is full, or files may not "
+          "be so large";
+  return false;
+}
+
 /// The first program found, or none.
 static std::string findProgram(ArrayRef<StringRef> names) {
   for (StringRef name : names)
@@ -131,7 +144,8 @@ bool compiler::joinObjects(ArrayRef<NamedObject> objects,
       return false;
     command.push_back(input.getPath());
   }
-  return execute(command, error) && output.read(joined, error);
+  return execute(command, error) && output.read(joined, error) &&
+         checkWhole(joined, error);
 }
 
 std::unique_ptr<MemoryBuffer>
@@ -219,7 +233,7 @@ bool compiler::linkShared(ArrayRef<char> object, StringRef name,
                 {"-shared", "-o", output.getPath(), input.getPath(), soname,
                  "-Wl,-z,defs", search, rpath, "-lmoe_rt", "-lm"},
                 error))
-    return output.read(linked, error);
+    return output.read(linked, error) && checkWhole(linked, error);
   if (error.find("needs a C compiler") != std::string::npos)
     error += "; --emit=obj,lib,header,manifest needs none";
   return false;
