@@ -125,7 +125,15 @@ static LogicalResult forEachEntry(
     if (failed(points))
       return failure();
     any |= !points->empty();
-    if (!points->empty() && failed(body(function, *points)))
+    if (points->empty())
+      continue;
+    if (auto uses = SymbolTable::getSymbolUses(function, module);
+        uses && !uses->empty())
+      return uses->begin()->getUser()->emitError()
+             << "calls '" << function.getName()
+             << "', whose interface changes with its routings; inline the call "
+                "first";
+    if (failed(body(function, *points)))
       return failure();
   }
   if (!any)

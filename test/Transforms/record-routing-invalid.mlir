@@ -39,3 +39,16 @@ func.func @taken(%s: tensor<4x8xf32> {moe.name = "routing.indices"}) -> tensor<9
   %o = moe.routing.offsets %r : !moe.routing<8 x 2> -> tensor<9xi32>
   return %o : tensor<9xi32>
 }
+
+// -----
+
+func.func @entry(%z: tensor<?x4xf32> {moe.name = "z", moe.dims = ["T"]}) -> (tensor<?x2xi32> {moe.name = "i", moe.dims = ["T"]}) {
+  %r = moe.router #moe.top_k<2> select(%z) weigh(%z) : tensor<?x4xf32> -> !moe.routing<4 x 2>
+  %i = moe.routing.indices %r : !moe.routing<4 x 2> -> tensor<?x2xi32>
+  return %i : tensor<?x2xi32>
+}
+func.func @caller(%z: tensor<?x4xf32> {moe.name = "z", moe.dims = ["T"]}) -> (tensor<?x2xi32> {moe.name = "i", moe.dims = ["T"]}) {
+  // expected-error@+1 {{calls 'entry', whose interface changes with its routings; inline the call first}}
+  %i = call @entry(%z) : (tensor<?x4xf32>) -> tensor<?x2xi32>
+  return %i : tensor<?x2xi32>
+}

@@ -61,8 +61,19 @@ struct FuseElementwise : moe::impl::FuseElementwiseBase<FuseElementwise> {
     moe::populateFuseElementwisePatterns(patterns);
     // As insertions, parts can be computed right where they belong.
     tensor::populateDecomposeTensorConcatPatterns(patterns);
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+    // Upstream's patterns make casts back and forth for ever where the sizes of
+    // an op contradict each other; sound IR needs a few rewrites an op.
+    int64_t ops = 0;
+    getOperation()->walk([&](Operation *) { ++ops; });
+    GreedyRewriteConfig config;
+    config.setMaxNumRewrites(1000 + 100 * ops);
+    if (succeeded(
+            applyPatternsGreedily(getOperation(), std::move(patterns), config)))
+      return;
+    getOperation()->emitError(
+        "fusing its elementwise ops comes to no end; do the sizes of one "
+        "contradict each other?");
+    signalPassFailure();
   }
 };
 } // namespace
