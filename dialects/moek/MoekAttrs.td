@@ -38,8 +38,7 @@ def Moek_Arch : I32EnumAttr<"Arch", "an instruction set", [
 def Moek_Status : I32EnumAttr<"Status", "what a failed check makes a call return", [
     I32EnumAttrCase<"BadSize", 2, "bad_size">,
     I32EnumAttrCase<"BadRouting", 6, "bad_routing">,
-    I32EnumAttrCase<"BadValue", 8, "bad_value">,
-    I32EnumAttrCase<"NoConvergence", 9, "no_convergence">]> {
+    I32EnumAttrCase<"BadValue", 8, "bad_value">]> {
   let cppNamespace = "::moek";
   let genSpecializedAttr = 0;
 }

@@ -395,8 +395,7 @@ def Moek_CheckOp : Moek_Op<"check", [DeclareOpInterfaceMethods<MemoryEffectsOpIn
   let summary = "Makes the call return a status unless a condition holds";
   let description = [{
     If `ok` is false, the entry point tells the runtime's error hook `message`
-    and returns `status` (`bad_size`, `bad_routing`, `bad_value` or
-    `no_convergence`) at once: nothing behind the check runs, and no result has
+    and returns `status` (`bad_size`, `bad_routing` or `bad_value`) at once: nothing behind the check runs, and no result has
     been written, since results that would be written before the last check of
     a function are kept in the workspace until it has passed.
 

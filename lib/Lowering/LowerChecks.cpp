@@ -28,8 +28,6 @@ static_assert(static_cast<int>(moek::Status::BadSize) == MOE_ERR_BAD_SIZE);
 static_assert(static_cast<int>(moek::Status::BadRouting) ==
               MOE_ERR_BAD_ROUTING);
 static_assert(static_cast<int>(moek::Status::BadValue) == MOE_ERR_BAD_VALUE);
-static_assert(static_cast<int>(moek::Status::NoConvergence) ==
-              MOE_ERR_NO_CONVERGENCE);
 
 namespace {
 struct LowerChecks : moe::impl::LowerChecksPassBase<LowerChecks> {

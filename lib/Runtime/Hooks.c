@@ -86,11 +86,9 @@ const char *moe_status_string(int status) {
   case MOE_ERR_BAD_ROUTING:
     return "bad routing";
   case MOE_ERR_EXTERNAL:
-    return "external function failed";
+    return "incompatible runtime";
   case MOE_ERR_BAD_VALUE:
     return "bad value";
-  case MOE_ERR_NO_CONVERGENCE:
-    return "no convergence";
   }
   return "unknown status";
 }

@@ -21,8 +21,7 @@
 |* touches nothing.
 |*
 |* Checks. Everything is checked before anything is written: a call that
-|* returns another status than MOE_OK has written no result, except
-|* MOE_ERR_EXTERNAL (a function of yours failed half way).
+|* returns another status than MOE_OK has written no result.
 |*
 |* Alignment. Workspace and packed weights: MOE_ALIGNMENT bytes. Other
 |* pointers: the alignment of their element type.
@@ -53,8 +52,9 @@ enum moe_status {
   /** A pointer is null whose tensor has elements, or the workspace is null
    *  although it must not be empty. */
   MOE_ERR_NULL_ARGUMENT = 1,
-  /** A size is negative, or so large that byte counts overflow, or two sizes
-   *  that have to be the same are not. */
+  /** A size is negative, or so large that a product of sizes overflows, or
+   *  sizes do not fit each other: two that have to be the same are not, or a
+   *  slice is not within its tensor. */
   MOE_ERR_BAD_SIZE = 2,
   /** The workspace is smaller than NAME_workspace_bytes() says. */
   MOE_ERR_WORKSPACE = 3,
@@ -65,14 +65,12 @@ enum moe_status {
   /** A routing given as an argument names an expert out of range, or one twice
    *  for a token. */
   MOE_ERR_BAD_ROUTING = 6,
-  /** An external function called by the layer failed, or `rt` itself is of
-   *  another MOE_RT_ABI. */
+  /** `rt` is of another MOE_RT_ABI. Nobody is told: the hooks of such a runtime
+   *  may be elsewhere. */
   MOE_ERR_EXTERNAL = 7,
   /** An argument holds a value that the layer has no meaning for, such as a
    *  token id outside of a table. */
-  MOE_ERR_BAD_VALUE = 8,
-  /** An iteration (Sinkhorn's) did not converge in the steps it has. */
-  MOE_ERR_NO_CONVERGENCE = 9
+  MOE_ERR_BAD_VALUE = 8
 };
 
 /** Does `item`; `arg` is what parallel_for was given. */

@@ -58,7 +58,7 @@ void moe::buildHashChecks(OpBuilder &builder, Location loc, HashAttr policy,
   Value valid = overTokens(
       [&](Value id) { return compare(arith::CmpIPredicate::ult, id, end); });
   moek::CheckOp::create(
-      b, valid, moek::Status::BadRouting,
+      b, valid, moek::Status::BadValue,
       hasTable ? "a token id is not in the table of the hash router"
                : "a token id of the hash router is negative");
   if (!hasTable)
@@ -80,7 +80,7 @@ void moe::buildHashChecks(OpBuilder &builder, Location loc, HashAttr policy,
     }
     return ok;
   });
-  moek::CheckOp::create(b, valid, moek::Status::BadRouting,
+  moek::CheckOp::create(b, valid, moek::Status::BadValue,
                         "the hash router's table sends a token to an expert "
                         "that there is not, or to one twice");
 }

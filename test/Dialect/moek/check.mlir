@@ -15,8 +15,8 @@ func.func @check(%ok: i1, %n: index, %c: i1) {
   moek.check %true, bad_value, "always holds"
   scf.for %i = %c0 to %n step %c1 {
     scf.if %c {
-      // CANON: moek.check %{{.*}}, no_convergence, "nested"
-      moek.check %ok, no_convergence, "nested"
+      // CANON: moek.check %{{.*}}, bad_size, "nested"
+      moek.check %ok, bad_size, "nested"
     }
     moek.check %ok, bad_size, "in a loop"
   }
@@ -38,7 +38,7 @@ func.func @parallel(%ok: i1, %n: index) {
 // -----
 
 func.func @status(%ok: i1) {
-  // expected-error@+2 {{expected ::moek::Status to be one of: bad_size, bad_routing, bad_value, no_convergence}}
+  // expected-error@+2 {{expected ::moek::Status to be one of: bad_size, bad_routing, bad_value}}
   // expected-error@+1 {{failed to parse}}
   moek.check %ok, sunk, "no"
   return

@@ -38,7 +38,7 @@ func.func @checked(%x: tensor<?x4xf32> {moe.name = "x", moe.dims = ["T"]},
     %id = tensor.extract %ids[%i] : tensor<?xi32>
     %three = arith.constant 3 : i32
     %fine = arith.cmpi ne, %id, %three : i32
-    moek.check %fine, no_convergence, "an id is 3"
+    moek.check %fine, bad_routing, "an id is 3"
   }
   return %y : tensor<?x4xf32>
 }
