@@ -16,6 +16,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "moe-mlir/Support/FloatConversions.h"
+#include "llvm/ADT/TypeSwitch.h"
 #include <cmath>
 
 using namespace llvm;
@@ -125,26 +126,57 @@ int64_t powerOf(int64_t base, int64_t exponent) {
   return static_cast<int64_t>(result);
 }
 
-/// Bit casts between f32 and i32 or f64 and i64; code bit 0: from a float,
-/// bit 1: to a float.
+/// How the 16, 32 or 64 bits of a bit cast's operand or result are read.
+enum class Bits { Integer, F64, F32, F16, BF16 };
+
+std::optional<Bits> bitsOf(Type type) {
+  return llvm::TypeSwitch<Type, std::optional<Bits>>(type)
+      .Case([](IntegerType) { return Bits::Integer; })
+      .Case([](Float64Type) { return Bits::F64; })
+      .Case([](Float32Type) { return Bits::F32; })
+      .Case([](Float16Type) { return Bits::F16; })
+      .Case([](BFloat16Type) { return Bits::BF16; })
+      .Default([](Type) { return std::nullopt; });
+}
+
+/// Bit casts between integers and floats of one width; the code holds the Bits
+/// of the operand and, above them, of the result. A NaN keeps its bits but for
+/// the one that makes it quiet.
 bool bitCast(const ScalarOp &op, Args a, Scalar &result) {
-  uint64_t bits;
-  if (op.code & 1) {
-    if (op.width == 64) {
-      std::memcpy(&bits, &a[0].f, 8);
-    } else {
-      bits = floatBits(static_cast<float>(a[0].f));
-    }
-  } else {
+  uint64_t bits = 0;
+  switch (static_cast<Bits>(op.code & 7)) {
+  case Bits::Integer:
     bits = asUnsigned(a[0].i, op.width);
+    break;
+  case Bits::F64:
+    std::memcpy(&bits, &a[0].f, 8);
+    break;
+  case Bits::F32:
+    bits = floatBits(static_cast<float>(a[0].f));
+    break;
+  case Bits::F16:
+    bits = f64ToF16(a[0].f);
+    break;
+  case Bits::BF16:
+    bits = f64ToBF16(a[0].f);
+    break;
   }
-  if (op.code & 2) {
-    if (op.width == 64)
-      std::memcpy(&result.f, &bits, 8);
-    else
-      result.f = bitsToFloat(static_cast<uint32_t>(bits));
-  } else {
+  switch (static_cast<Bits>(op.code >> 3)) {
+  case Bits::Integer:
     result.i = wrapInteger(static_cast<int64_t>(bits), op.resultWidth);
+    break;
+  case Bits::F64:
+    std::memcpy(&result.f, &bits, 8);
+    break;
+  case Bits::F32:
+    result.f = bitsToFloat(static_cast<uint32_t>(bits));
+    break;
+  case Bits::F16:
+    result.f = f16ToF32(static_cast<uint16_t>(bits));
+    break;
+  case Bits::BF16:
+    result.f = bf16ToF32(static_cast<uint16_t>(bits));
+    break;
   }
   return true;
 }
@@ -313,11 +345,12 @@ void addConversionsAndComparisons(StringMap<Entry> &table) {
         Type from = getElementTypeOrSelf(op->getOperand(0));
         Type to = getElementTypeOrSelf(op->getResult(0));
         scalarOp.width = from.getIntOrFloatBitWidth();
-        scalarOp.code = isa<FloatType>(from) | isa<FloatType>(to) << 1;
-        auto supported = [](Type type) {
-          return isa<IntegerType, Float32Type, Float64Type>(type);
-        };
-        return supported(from) && supported(to);
+        std::optional<Bits> source = bitsOf(from), target = bitsOf(to);
+        if (!source || !target)
+          return false;
+        scalarOp.code =
+            static_cast<int64_t>(*source) | static_cast<int64_t>(*target) << 3;
+        return true;
       }};
 
   MOE_INT(math::IsFiniteOp, std::isfinite(a[0].f));

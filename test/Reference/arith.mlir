@@ -116,3 +116,25 @@ func.func @casts() -> (bf16, i32, i32, f32, f32, i32, i32, i8, i32) {
   %8 = arith.extsi %t : i1 to i32
   return %0, %1, %2, %3, %4, %5, %6, %7, %8 : bf16, i32, i32, f32, f32, i32, i32, i8, i32
 }
+
+// Bits are read as numbers of another type of the same width: 1.5 is 0x3e00 as
+// f16 and 0x3fc0 as bf16.
+// CHECK: bits result0: {{[if]64}}[2] [15872, -16384]
+// CHECK-NEXT: bits result1: {{[if]64}}[2] [16320, -16384]
+// CHECK-NEXT: bits result2: {{[if]64}}[2] [0.125, -2]
+// CHECK-NEXT: bits result3: {{[if]64}}[2] [1.9375, -2]
+// CHECK-NEXT: bits result4: {{[if]64}}[1] [1.5]
+// CHECK-NEXT: bits result5: {{[if]64}}[1] [1.5]
+func.func @bits() -> (tensor<2xi16>, tensor<2xi16>, tensor<2xbf16>, tensor<2xf16>, tensor<1xf16>, tensor<1xf64>) {
+  %h = arith.constant dense<[1.5, -2.0]> : tensor<2xf16>
+  %b = arith.constant dense<[1.5, -2.0]> : tensor<2xbf16>
+  %i = arith.constant dense<15872> : tensor<1xi16>
+  %d = arith.constant dense<4609434218613702656> : tensor<1xi64>
+  %0 = arith.bitcast %h : tensor<2xf16> to tensor<2xi16>
+  %1 = arith.bitcast %b : tensor<2xbf16> to tensor<2xi16>
+  %2 = arith.bitcast %h : tensor<2xf16> to tensor<2xbf16>
+  %3 = arith.bitcast %b : tensor<2xbf16> to tensor<2xf16>
+  %4 = arith.bitcast %i : tensor<1xi16> to tensor<1xf16>
+  %5 = arith.bitcast %d : tensor<1xi64> to tensor<1xf64>
+  return %0, %1, %2, %3, %4, %5 : tensor<2xi16>, tensor<2xi16>, tensor<2xbf16>, tensor<2xf16>, tensor<1xf16>, tensor<1xf64>
+}
