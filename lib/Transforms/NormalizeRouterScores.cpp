@@ -7,6 +7,9 @@
 // Selection needs the order of the scores only, and weights are made of K of
 // them: what is computed of all E can often go, or come after the selection.
 //
+// A softmax makes one more thing of a row: NaN everywhere if a logit is NaN or
+// +infinity. Logits that stand for it get that from a sum of zeros and NaN.
+//
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Transforms/Passes.h"
@@ -16,6 +19,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/IR/Remarks.h"
@@ -103,14 +107,15 @@ static std::optional<int> getDirection(Value value, Value arg) {
           })
       .Case<arith::NegFOp>([&](Operation *) { return flip(of(0)); })
       .Case<arith::AddFOp>([&](Operation *) -> std::optional<int> {
+        // An infinity would make one score of all.
         if (std::optional<unsigned> other = split(constant))
-          return of(*other);
+          return std::isfinite(constant) ? of(*other) : std::nullopt;
         std::optional<int> l = of(0), r = of(1);
         return l == r ? l : std::nullopt;
       })
       .Case<arith::SubFOp>([&](Operation *) -> std::optional<int> {
         std::optional<unsigned> other = split(constant);
-        if (!other)
+        if (!other || !std::isfinite(constant))
           return std::nullopt;
         return *other == 0 ? of(0) : flip(of(1));
       })
@@ -188,7 +193,7 @@ static linalg::SoftmaxOp getSoftmaxOverExperts(Value value) {
 }
 
 /// The tensor of which `scores` is a strictly increasing function in each row,
-/// or null.
+/// or null. Below a softmax that holds for rows of numbers only.
 static Value getSameOrder(Value scores) {
   Value source;
   if (auto softmax = getSoftmaxOverExperts(scores)) {
@@ -203,6 +208,58 @@ static Value getSameOrder(Value scores) {
   if (!source || source.getType() != scores.getType())
     return {};
   return source;
+}
+
+/// The input of `softmax`, with NaN in all of a row where the softmax has it
+/// for a logit that is NaN or +infinity. (A row of -infinity alone is NaN too,
+/// but has the order of NaN already, and no softmax of a part of it is a
+/// number.)
+static Value buildLogits(RewriterBase &b, linalg::SoftmaxOp softmax) {
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPoint(softmax);
+  Location loc = softmax.getLoc();
+  MLIRContext *ctx = b.getContext();
+  Value logits = softmax.getInput();
+  auto type = cast<RankedTensorType>(logits.getType());
+  Type element = type.getElementType();
+  auto constant = [&](double value) -> Value {
+    return arith::ConstantOp::create(b, loc, b.getFloatAttr(element, value));
+  };
+  Value zero = constant(0.0);
+  Value none = constant(std::numeric_limits<double>::quiet_NaN());
+  Value infinity = constant(std::numeric_limits<double>::infinity());
+  SmallVector<Value> rows;
+  if (type.isDynamicDim(0))
+    rows.push_back(tensor::DimOp::create(b, loc, logits, 0));
+  auto rowType = RankedTensorType::get({type.getDimSize(0)}, element);
+  Value empty = tensor::EmptyOp::create(b, loc, rowType, rows);
+  Value zeros = linalg::FillOp::create(b, loc, zero, empty).getResult(0);
+
+  AffineMap all = b.getMultiDimIdentityMap(2);
+  AffineMap row = AffineMap::get(2, 0, {b.getAffineDimExpr(0)}, ctx);
+  auto parallel = utils::IteratorType::parallel;
+  Value poison =
+      linalg::GenericOp::create(
+          b, loc, rowType, logits, zeros, ArrayRef<AffineMap>{all, row},
+          ArrayRef<utils::IteratorType>{parallel,
+                                        utils::IteratorType::reduction},
+          [&](OpBuilder &b, Location loc, ValueRange args) {
+            Value number = arith::CmpFOp::create(
+                b, loc, arith::CmpFPredicate::OLT, args[0], infinity);
+            Value term = arith::SelectOp::create(b, loc, number, zero, none);
+            Value sum = arith::AddFOp::create(b, loc, args[1], term);
+            linalg::YieldOp::create(b, loc, sum);
+          })
+          .getResult(0);
+  return linalg::GenericOp::create(
+             b, loc, type, ValueRange{logits, poison}, softmax.getOutput(),
+             ArrayRef<AffineMap>{all, row, all},
+             ArrayRef<utils::IteratorType>{parallel, parallel},
+             [&](OpBuilder &b, Location loc, ValueRange args) {
+               Value sum = arith::AddFOp::create(b, loc, args[0], args[1]);
+               linalg::YieldOp::create(b, loc, sum);
+             })
+      .getResult(0);
 }
 
 /// The logits of which `scores` is the sigmoid, or null.
@@ -237,9 +294,47 @@ static bool dependsOn(Value value, Operation *op) {
 // Rewrites
 //===----------------------------------------------------------------------===//
 
-/// select(f(z)) to select(z) for an increasing f. With a reason in `why` where
-/// a function is there but has to stay.
-static bool moveSelection(RouterOp op, RewriterBase &b, std::string &why) {
+namespace {
+/// Rewrites the scores of one router.
+class Normalizer {
+public:
+  Normalizer(RouterOp op, RewriterBase &b) : op(op), b(b) {}
+
+  /// Whether anything changed.
+  bool run() {
+    bool changed = false;
+    while (moveSelection())
+      changed = true;
+    while (moveWeighing())
+      changed = true;
+    return changed;
+  }
+
+  /// Why a function that is there has to stay: for the selection, and for the
+  /// weights.
+  std::string why[2];
+
+private:
+  bool moveSelection();
+  bool moveWeighing();
+
+  /// What stands for `softmax`: built once, as select and weigh mostly read the
+  /// same.
+  Value logitsOf(linalg::SoftmaxOp softmax) {
+    Value &built = logits[softmax];
+    if (!built)
+      built = buildLogits(b, softmax);
+    return built;
+  }
+
+  RouterOp op;
+  RewriterBase &b;
+  DenseMap<Operation *, Value> logits;
+};
+} // namespace
+
+/// select(f(z)) to select(z) for an increasing f.
+bool Normalizer::moveSelection() {
   if (!op.getSelect())
     return false;
   Value source = getSameOrder(op.getSelect());
@@ -247,25 +342,30 @@ static bool moveSelection(RouterOp op, RewriterBase &b, std::string &why) {
     // An expert's own bias on top of a score changes the order.
     if (auto biased = op.getSelect().getDefiningOp<linalg::LinalgOp>())
       for (Value input : biased.getDpsInputs())
-        if (biased.getNumParallelLoops() == 2 && getSameOrder(input))
-          why = "scores of all experts are computed for the selection: they "
-                "are changed for each expert after the score function, so "
-                "their order is not that of the logits; a bias before the "
-                "score function would not need them";
+        if (biased.getNumParallelLoops() == 2 &&
+            !llvm::is_contained(llvm::make_second_range(logits),
+                                op.getSelect()) &&
+            getSameOrder(input))
+          why[0] = "scores of all experts are computed for the selection: they "
+                   "are changed for each expert after the score function, so "
+                   "their order is not that of the logits; a bias before the "
+                   "score function would not need them";
     return false;
   }
   if (!op.getPolicy().selectsByOrder()) {
-    why = "scores of all experts are computed for the selection: the policy "
-          "uses more than their order; one whose selectsByOrder() is true "
-          "would select by the logits";
+    why[0] = "scores of all experts are computed for the selection: the policy "
+             "uses more than their order; one whose selectsByOrder() is true "
+             "would select by the logits";
     return false;
   }
+  if (auto softmax = getSoftmaxOverExperts(op.getSelect()))
+    source = logitsOf(softmax);
   b.modifyOpInPlace(op, [&] { op.getSelectMutable().assign(source); });
   return true;
 }
 
 /// Scores of weigh that can be computed of the chosen K only.
-static bool moveWeighing(RouterOp op, RewriterBase &b, std::string &why) {
+bool Normalizer::moveWeighing() {
   if (!op.getSelect() || !op.getWeigh())
     return false;
   Operation *scores = op.getWeigh().getDefiningOp();
@@ -276,7 +376,8 @@ static bool moveWeighing(RouterOp op, RewriterBase &b, std::string &why) {
   if (op.getWeighingAttr())
     llvm::append_range(steps, op.getWeighingAttr());
   Value source;
-  if (auto softmax = getSoftmaxOverExperts(op.getWeigh())) {
+  auto softmax = getSoftmaxOverExperts(op.getWeigh());
+  if (softmax) {
     auto norm =
         steps.empty() ? NormalizeAttr() : dyn_cast<NormalizeAttr>(steps[0]);
     // Probabilities are positive, so the 1-norm is the sum. The sum over all
@@ -286,10 +387,10 @@ static bool moveWeighing(RouterOp op, RewriterBase &b, std::string &why) {
         ((norm.getKind() == NormalizeKind::Sum && norm.getValue() == 0.0) ||
          (norm.getKind() == NormalizeKind::PNorm && norm.getValue() == 1.0));
     if (!exact) {
-      why = "softmax runs over all experts: the chosen probabilities are not "
-            "divided by their sum, so they depend on the experts that were not "
-            "chosen; with #moe.normalize<sum, eps = 0.0> as the first step, "
-            "softmax would run over the chosen ones";
+      why[1] = "softmax runs over all experts: the chosen probabilities are "
+               "not divided by their sum, so they depend on the experts that "
+               "were not chosen; with #moe.normalize<sum, eps = 0.0> as the "
+               "first step, softmax would run over the chosen ones";
       return false;
     }
     source = softmax.getInput();
@@ -303,10 +404,13 @@ static bool moveWeighing(RouterOp op, RewriterBase &b, std::string &why) {
     return false;
   }
   if (!op.getWeightsRegion().empty()) {
-    why = "scores of all experts are computed for the weights: the weights are "
-          "a region; a list of weighings would take the score function in";
+    why[1] = "scores of all experts are computed for the weights: the weights "
+             "are a region; a list of weighings would take the score function "
+             "in";
     return false;
   }
+  if (softmax)
+    source = logitsOf(softmax);
   b.modifyOpInPlace(op, [&] {
     op.getWeighMutable().assign(source);
     op.setWeighingAttr(b.getArrayAttr(steps));
@@ -319,10 +423,11 @@ struct NormalizeScores : OpRewritePattern<RouterOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(RouterOp op,
                                 PatternRewriter &rewriter) const override {
-    std::string why;
-    if (moveSelection(op, rewriter, why) || moveWeighing(op, rewriter, why))
+    Normalizer normalizer(op, rewriter);
+    if (normalizer.run())
       return success();
-    return rewriter.notifyMatchFailure(op, why);
+    const std::string &reason = normalizer.why[normalizer.why[0].empty()];
+    return rewriter.notifyMatchFailure(op, reason);
   }
 };
 
@@ -334,16 +439,11 @@ struct NormalizeRouterScores
       auto opts = [](StringRef name) {
         return remark::RemarkOpts::name(name).category(kPassName);
       };
-      bool changed = false;
-      std::string why[2];
-      while (moveSelection(op, rewriter, why[0]))
-        changed = true;
-      while (moveWeighing(op, rewriter, why[1]))
-        changed = true;
-      if (changed)
+      Normalizer normalizer(op, rewriter);
+      if (normalizer.run())
         remark::passed(op.getLoc(), opts("normalized"))
             << "score functions run after the selection, or not at all";
-      for (const std::string &reason : why)
+      for (const std::string &reason : normalizer.why)
         if (!reason.empty())
           remark::missed(op.getLoc(), opts("not-normalized")) << reason;
     });

@@ -1,11 +1,23 @@
 // RUN: moe-opt %s --moe-normalize-router-scores --canonicalize --split-input-file | FileCheck %s
 // RUN: moe-opt %s --moe-normalize-router-scores --split-input-file --remarks-filter=moe-normalize-router-scores -o %t 2>&1 | FileCheck %s --check-prefix=REMARK
 
-// Softmax, then divided by the sum of the chosen: softmax of the chosen.
+// Softmax, then divided by the sum of the chosen: softmax of the chosen. A row
+// with NaN or infinity is NaN as a whole, once for both.
 // CHECK-LABEL: func @qwen3(
 // CHECK-SAME: %[[Z:[a-z0-9]+]]: tensor<?x8xf32>
+// CHECK-DAG: %[[ZERO:.*]] = arith.constant 0.000000e+00
+// CHECK-DAG: %[[NAN:.*]] = arith.constant 0x7FC00000
+// CHECK-DAG: %[[INF:.*]] = arith.constant 0x7F800000
 // CHECK-NOT: linalg.softmax
-// CHECK: moe.router #moe.top_k<2> select(%[[Z]]) weigh(%[[Z]]) weighing [#moe.softmax]
+// CHECK: %[[P:.*]] = linalg.generic {{.*}}iterator_types = ["parallel", "reduction"]} ins(%[[Z]] :
+// CHECK: ^bb0(%[[A:.*]]: f32, %[[SUM:.*]]: f32):
+// CHECK: %[[IS:.*]] = arith.cmpf olt, %[[A]], %[[INF]]
+// CHECK: %[[TERM:.*]] = arith.select %[[IS]], %[[ZERO]], %[[NAN]]
+// CHECK: arith.addf %[[SUM]], %[[TERM]]
+// CHECK: %[[Y:.*]] = linalg.generic {{.*}} ins(%[[Z]], %[[P]] :
+// CHECK: arith.addf
+// CHECK-NOT: linalg.generic
+// CHECK: moe.router #moe.top_k<2> select(%[[Y]]) weigh(%[[Y]]) weighing [#moe.softmax]
 // REMARK: [Passed] normalized
 func.func @qwen3(%z: tensor<?x8xf32>, %e: tensor<?x8xf32>) -> !moe.routing<8 x 2> {
   %s = linalg.softmax dimension(1) ins(%z : tensor<?x8xf32>) outs(%e : tensor<?x8xf32>) -> tensor<?x8xf32>
@@ -29,8 +41,9 @@ func.func @dbrx(%z: tensor<?x8xf32>, %e: tensor<?x8xf32>) -> !moe.routing<8 x 2>
 // Not normalised: selecting needs no softmax, weighing does.
 // CHECK-LABEL: func @olmoe(
 // CHECK-SAME: %[[Z:[a-z0-9]+]]: tensor<?x8xf32>
+// CHECK: %[[Y:.*]] = linalg.generic {{.*}} ins(%[[Z]], %{{.*}} :
 // CHECK: %[[S:.*]] = linalg.softmax
-// CHECK: moe.router #moe.top_k<2> select(%[[Z]]) weigh(%[[S]]) :
+// CHECK: moe.router #moe.top_k<2> select(%[[Y]]) weigh(%[[S]]) :
 // REMARK: [Passed] normalized
 // REMARK: [Missed] not-normalized{{.*}}the chosen probabilities are not divided by their sum
 func.func @olmoe(%z: tensor<?x8xf32>, %e: tensor<?x8xf32>) -> !moe.routing<8 x 2> {

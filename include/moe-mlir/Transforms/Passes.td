@@ -113,6 +113,9 @@ def NormalizeRouterScores : Pass<"moe-normalize-router-scores"> {
 
     A correction bias per expert stops the second rule: the order of biased
     scores is another one. Elementwise functions are recognised by their bodies.
+    A row of a softmax is NaN as a whole if a logit is NaN or +infinity: where
+    logits take its place, such a row becomes NaN by `y = z + p`, in which `p` is
+    the sum over the row of 0, and of NaN for such a logit.
     Equal scores keep their order where the function is exact; where rounding
     makes two different logits one score, the logit decides.
 
@@ -125,10 +128,14 @@ def NormalizeRouterScores : Pass<"moe-normalize-router-scores"> {
     ```
     After:
     ```mlir
-    %r = moe.router #moe.top_k<8> select(%z) weigh(%z) weighing [#moe.softmax]
+    %y = ... // z, or NaN
+    %r = moe.router #moe.top_k<8> select(%y) weigh(%y) weighing [#moe.softmax]
          : tensor<?x128xf32> -> !moe.routing<128 x 8>
     ```
   }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect"];
 }
 
 def FoldSharedExpert : Pass<"moe-fold-shared-expert"> {
