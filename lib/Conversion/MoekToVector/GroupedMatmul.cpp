@@ -295,7 +295,7 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
   Value threads = moek::NumThreadsOp::create(e, e.getIndexType());
   // Runs are long for the memory's sake, and at least eight per thread for the
   // balance's; those of an expert are of even length.
-  int64_t longest = std::max<int64_t>(1, s.getRun() / product.panelBytes());
+  int64_t longest = std::max<int64_t>(1, s.getRun() / std::max<int64_t>(1, product.panelBytes()));
   Value run = e.max(e.idx(1),
                     e.min(e.idx(longest), e.div(e.mul(activeCount, panels),
                                                 e.mul(threads, 8))));

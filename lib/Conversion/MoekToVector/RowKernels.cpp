@@ -44,14 +44,19 @@ void moe::emitTrace(Emitter &e, StringRef kind, StringRef phase,
                         buffers);
 }
 
+/// Below this many bytes a second thread costs more than it brings.
+static constexpr int64_t kItemBytes = 65536;
+
+/// Units of `bytes`, which may be none, that are worth a thread.
+static int64_t unitsOfItem(int64_t bytes) {
+  return kItemBytes / std::max<int64_t>(1, bytes);
+}
+
 Value moe::emitItemSize(Emitter &e, Value units, int64_t minimum) {
   Value threads = moek::NumThreadsOp::create(e, e.getIndexType());
   return e.max(e.idx(std::max<int64_t>(1, minimum)),
                e.ceilDiv(units, e.mul(threads, 4)));
 }
-
-/// Below this many bytes a second thread costs more than it brings.
-static constexpr int64_t kItemBytes = 65536;
 
 void moe::emitGatherRows(Emitter &e, Value src, Value tokens, Value weights,
                          Value rows, int64_t k, Value dst) {
@@ -59,7 +64,7 @@ void moe::emitGatherRows(Emitter &e, Value src, Value tokens, Value weights,
   auto srcType = cast<MemRefType>(src.getType());
   VectorType readType = e.vec(16, srcType.getElementType());
   VectorType writeType = e.vec(16, dstType.getElementType());
-  Value size = emitItemSize(e, rows, kItemBytes / (k * 4));
+  Value size = emitItemSize(e, rows, unitsOfItem(k * 4));
   e.parallel(e.ceilDiv(rows, size), [&](Emitter &e, Value item) {
     Value first = e.mul(item, size);
     Value last = e.min(e.add(first, size), rows);
@@ -115,12 +120,13 @@ void moe::emitCombineRows(Emitter &e, Value rows, Value positions,
   int64_t columnItems = (n + columnsPerItem - 1) / columnsPerItem;
   Value threads = moek::NumThreadsOp::create(e, e.getIndexType());
   Value few = e.lt(tokens, e.mul(threads, 4));
-  int64_t unitBytes = std::min(n, columnsPerItem) * 4 * (slots + 1);
+  int64_t unitBytes =
+      std::max<int64_t>(1, std::min(n, columnsPerItem) * 4 * (slots + 1));
   Value parts = e.select(few, e.idx(columnItems), e.idx(1));
   Value size = e.select(
       few,
       e.max(e.idx(1), e.ceilDiv(e.idx(kItemBytes), e.idx(unitBytes))),
-      emitItemSize(e, tokens, kItemBytes / (n * 4 * (slots + 1))));
+      emitItemSize(e, tokens, unitsOfItem(n * 4 * (slots + 1))));
   Value tokenItems = e.ceilDiv(tokens, size);
   e.parallel(e.mul(tokenItems, parts), [&](Emitter &e, Value item) {
     Value part = e.rem(item, parts), block = e.div(item, parts);
