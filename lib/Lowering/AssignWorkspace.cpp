@@ -15,12 +15,14 @@
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
 
+#include "moek/Moek.h"
+
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Affine/Utils.h"
 #include "mlir/Dialect/Index/IR/IndexDialect.h"
 #include "mlir/Interfaces/DataLayoutInterfaces.h"
 #include "mlir/Interfaces/LoopLikeInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
-#include "mlir/Interfaces/ValueBoundsOpInterface.h"
 #include "llvm/ADT/StringMap.h"
 
 namespace moe {
@@ -31,8 +33,6 @@ namespace moe {
 using namespace mlir;
 
 namespace {
-
-constexpr int64_t kMaxStackBytes = 64 * 1024;
 
 /// Rebuilds computations of sizes somewhere else, from nothing but the named
 /// sizes. Equal computations are built once.
@@ -136,6 +136,17 @@ private:
     return {};
   }
 
+  Entry getSize(BlockArgument argument) {
+    if (argument.getOwner() != &function.getBody().front())
+      return {};
+    StringRef name = moe::getSizeName(function, argument.getArgNumber());
+    auto it = llvm::find(sizes.names(), name);
+    if (name.empty() || it == sizes.names().end())
+      return {};
+    size_t size = it - sizes.names().begin();
+    return {"s" + std::to_string(size), sizeValues[size]};
+  }
+
   Entry get(OpFoldResult value) {
     if (auto attr = dyn_cast<Attribute>(value))
       return constant(cast<IntegerAttr>(attr).getInt());
@@ -148,7 +159,7 @@ private:
       return constant(*folded);
     Operation *op = value.getDefiningOp();
     if (!op)
-      return {};
+      return getSize(cast<BlockArgument>(value));
     if (auto it = memo.find(value); it != memo.end())
       return it->second;
     return memo[value] = compute(op, value);
@@ -224,58 +235,6 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
         return signalPassFailure();
   }
 
-  /// An upper bound of the elements of `alloc`.
-  std::optional<int64_t> boundElements(memref::AllocOp alloc) {
-    int64_t elements = 1;
-    unsigned next = 0;
-    for (int64_t extent : alloc.getType().getShape()) {
-      if (ShapedType::isDynamic(extent)) {
-        FailureOr<int64_t> bound =
-            ValueBoundsConstraintSet::computeConstantBound(
-                presburger::BoundType::UB,
-                ValueBoundsConstraintSet::Variable(
-                    alloc.getDynamicSizes()[next++]),
-                /*stopCondition=*/nullptr, /*closedUB=*/true);
-        if (failed(bound))
-          return std::nullopt;
-        extent = std::max<int64_t>(*bound, 0);
-      }
-      if (llvm::MulOverflow(elements, extent, elements))
-        return std::nullopt;
-    }
-    return elements;
-  }
-
-  LogicalResult moveToStack(memref::AllocOp alloc, int64_t elementBytes) {
-    auto elements = boundElements(alloc);
-    if (!elements || *elements * elementBytes > kMaxStackBytes)
-      return alloc.emitError()
-             << "buffers inside of parallel loops live on the stack and need "
-                "a constant bound of at most "
-             << kMaxStackBytes
-             << " bytes; tile the loop body, or allocate a slice per item "
-                "outside of the loop";
-    OpBuilder b(alloc);
-    Location loc = alloc.getLoc();
-    MemRefType type = alloc.getType();
-    Value replacement;
-    auto alignment = b.getI64IntegerAttr(moe::kBufferAlignment);
-    if (type.hasStaticShape()) {
-      replacement =
-          memref::AllocaOp::create(b, loc, type, ValueRange(), alignment);
-    } else {
-      Value bytes = memref::AllocaOp::create(
-          b, loc, MemRefType::get({*elements * elementBytes}, b.getI8Type()),
-          ValueRange(), alignment);
-      Value zero = arith::ConstantIndexOp::create(b, loc, 0);
-      replacement = memref::ViewOp::create(b, loc, type, bytes, zero,
-                                           alloc.getDynamicSizes());
-    }
-    alloc.replaceAllUsesWith(replacement);
-    alloc.erase();
-    return success();
-  }
-
   LogicalResult assign(func::FuncOp function) {
     FailureOr<moe::EntrySizes> sizes = moe::EntrySizes::get(function);
     if (failed(sizes))
@@ -335,16 +294,14 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
         continue;
       }
       int64_t elementBytes = layout.getTypeSize(type.getElementType());
-      if (alloc->getParentOfType<scf::ParallelOp>()) {
-        if (failed(moveToStack(alloc, elementBytes)))
-          return failure();
-        continue;
-      }
+      if (alloc->getParentOfType<scf::ParallelOp>())
+        return alloc.emitError("belongs to the item of a parallel loop (run "
+                               "moek-bound-frames first)");
       Buffer buffer;
       buffer.alloc = alloc;
       buffer.bytes = cloner.cloneBytes(alloc, elementBytes);
       if (!buffer.bytes) {
-        auto elements = boundElements(alloc);
+        auto elements = moe::boundElements(alloc);
         if (!elements)
           return alloc.emitError()
                  << "the size of this buffer neither follows from the "
@@ -470,7 +427,89 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
               layout.getTypeSize(buffer.alloc.getType().getElementType()));
         },
         nullptr);
+    // A call with sizes that a check refuses needs no bytes: it tells why.
+    Value fits = arith::ConstantIntOp::create(b, loc, 1, 1);
+    for (auto check : function.getBody().front().getOps<moek::CheckOp>())
+      if (Value ok = cloner.clone(check.getOk()))
+        fits = b.createOrFold<arith::AndIOp>(loc, fits, ok);
+    Value overflows = flagOverflow(sizeFunction);
+    b.setInsertionPointToEnd(&sizeFunction.getBody().front());
+    auto number = [&](int64_t value) -> Value {
+      return arith::ConstantIndexOp::create(b, loc, value);
+    };
+    auto outside = [&](arith::CmpIPredicate predicate, int64_t value) -> Value {
+      return arith::CmpIOp::create(b, loc, predicate, sum, number(value));
+    };
+    for (Value bad : {outside(arith::CmpIPredicate::slt, 0),
+                      outside(arith::CmpIPredicate::sgt, moe::kMaxBytes)})
+      overflows = arith::OrIOp::create(b, loc, overflows, bad);
+    sum = arith::SelectOp::create(b, loc, overflows, number(moe::kTooManyBytes),
+                                  sum);
+    sum =
+        arith::SelectOp::create(b, loc, fits, sum, number(moe::kRefusedSizes));
     func::ReturnOp::create(b, loc, sum);
+  }
+
+  /// Whether a sum or product in `function` (one block, no return yet) leaves
+  /// 64 bits.
+  static Value flagOverflow(func::FuncOp function) {
+    Block &body = function.getBody().front();
+    OpBuilder b = OpBuilder::atBlockEnd(&body);
+    Location loc = function.getLoc();
+    for (Operation &op : llvm::make_early_inc_range(body)) {
+      AffineMap map;
+      if (auto apply = dyn_cast<affine::AffineApplyOp>(op))
+        map = apply.getAffineMap();
+      else if (auto min = dyn_cast<affine::AffineMinOp>(op))
+        map = min.getAffineMap();
+      else if (auto max = dyn_cast<affine::AffineMaxOp>(op))
+        map = max.getAffineMap();
+      if (!map)
+        continue;
+      b.setInsertionPoint(&op);
+      auto values =
+          affine::expandAffineMap(b, op.getLoc(), map, op.getOperands());
+      if (!values)
+        continue;
+      Value value = values->front();
+      for (Value other : llvm::drop_begin(*values))
+        value = isa<affine::AffineMinOp>(op)
+                    ? Value(arith::MinSIOp::create(b, loc, value, other))
+                    : Value(arith::MaxSIOp::create(b, loc, value, other));
+      op.getResult(0).replaceAllUsesWith(value);
+      op.erase();
+    }
+    b.setInsertionPointToStart(&body);
+    Value flag = arith::ConstantIntOp::create(b, loc, 0, 1);
+    Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+    Value top = arith::ConstantIndexOp::create(b, loc, 63);
+    for (Operation &op : llvm::make_early_inc_range(body)) {
+      if (!isa<arith::MulIOp, arith::AddIOp, arith::SubIOp>(op) ||
+          !op.getResult(0).getType().isIndex())
+        continue;
+      b.setInsertionPointAfter(&op);
+      Value x = op.getOperand(0), y = op.getOperand(1), value = op.getResult(0);
+      Value bad;
+      if (isa<arith::MulIOp>(op)) {
+        auto wide = arith::MulSIExtendedOp::create(b, loc, x, y);
+        value.replaceAllUsesWith(wide.getLow());
+        Value sign = arith::ShRSIOp::create(b, loc, wide.getLow(), top);
+        bad = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne,
+                                    wide.getHigh(), sign);
+        op.erase();
+      } else {
+        // The signs: of both operands unlike the sum's; of the first unlike
+        // the second's and the difference's.
+        Value other = isa<arith::AddIOp>(op) ? value : x;
+        Value signs = arith::AndIOp::create(
+            b, loc, arith::XOrIOp::create(b, loc, x, value),
+            arith::XOrIOp::create(b, loc, y, other));
+        bad = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, signs,
+                                    zero);
+      }
+      flag = arith::OrIOp::create(b, loc, flag, bad);
+    }
+    return flag;
   }
 };
 

@@ -10,8 +10,9 @@
 
 #include "BufferUses.h"
 
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Interfaces/ValueBoundsOpInterface.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
@@ -42,4 +43,23 @@ void moe::forEachUse(Value root, function_ref<void(OpOperand &)> visit) {
           push(result);
     }
   }
+}
+
+std::optional<int64_t> moe::boundElements(memref::AllocOp alloc) {
+  int64_t elements = 1;
+  unsigned next = 0;
+  for (int64_t extent : alloc.getType().getShape()) {
+    if (ShapedType::isDynamic(extent)) {
+      FailureOr<int64_t> bound = ValueBoundsConstraintSet::computeConstantBound(
+          presburger::BoundType::UB,
+          ValueBoundsConstraintSet::Variable(alloc.getDynamicSizes()[next++]),
+          /*stopCondition=*/nullptr, /*closedUB=*/true);
+      if (failed(bound))
+        return std::nullopt;
+      extent = std::max<int64_t>(*bound, 0);
+    }
+    if (llvm::MulOverflow(elements, extent, elements))
+      return std::nullopt;
+  }
+  return elements;
 }

@@ -11,7 +11,7 @@
 #ifndef MOE_LIB_LOWERING_BUFFERUSES_H
 #define MOE_LIB_LOWERING_BUFFERUSES_H
 
-#include "mlir/IR/Value.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 
 namespace moe {
 
@@ -20,6 +20,9 @@ namespace moe {
 /// loops: rather too many uses than one too few.
 void forEachUse(mlir::Value root,
                 llvm::function_ref<void(mlir::OpOperand &)> visit);
+
+/// An upper bound of the elements of `alloc`, if there is a constant one.
+std::optional<int64_t> boundElements(mlir::memref::AllocOp alloc);
 
 } // namespace moe
 

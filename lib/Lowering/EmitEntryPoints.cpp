@@ -19,6 +19,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Interfaces/DataLayoutInterfaces.h"
 
+#include <cmath>
 #include <cstddef>
 
 namespace moe {
@@ -70,7 +71,8 @@ public:
     sizes = *found;
     for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i) {
       StringRef role = moe::getArgumentRole(function, i);
-      if (role == moe::kRuntimeRole || role == moe::kWorkspaceRole)
+      if (role == moe::kRuntimeRole || role == moe::kSizeRole ||
+          role == moe::kWorkspaceRole)
         continue;
       Type type = function.getArgumentTypes()[i];
       auto name = function.getArgAttrOfType<StringAttr>(i, moe::kNameAttr);
@@ -175,12 +177,14 @@ private:
       SmallVector<Attribute> operands;
       for (Value operand : op.getOperands())
         operands.push_back(values.lookup(operand));
-      SmallVector<OpFoldResult> results;
-      if (failed(op.fold(operands, results)) || results.size() != 1)
+      SmallVector<OpFoldResult> folded;
+      if (failed(op.fold(operands, folded)) ||
+          folded.size() != op.getNumResults())
         return std::nullopt;
-      values[op.getResult(0)] = isa<Attribute>(results[0])
-                                    ? cast<Attribute>(results[0])
-                                    : values.lookup(cast<Value>(results[0]));
+      for (auto [result, value] : llvm::zip_equal(op.getResults(), folded))
+        values[result] = isa<Attribute>(value)
+                             ? cast<Attribute>(value)
+                             : values.lookup(cast<Value>(value));
     }
     return std::nullopt;
   }
@@ -191,6 +195,8 @@ private:
       std::optional<int64_t> bytes = evaluateWorkspace(n);
       if (!bytes)
         break;
+      if (*bytes < 0)
+        continue;
       table.push_back(b.getI64ArrayAttr({n, *bytes}));
       if (sizes.names().empty())
         break;
@@ -300,6 +306,42 @@ private:
     return wrapper;
   }
 
+  /// The dynamic dimensions of `parameter` that can make it too large, and how
+  /// many elements they may have; none if they cannot.
+  int64_t boundElements(Parameter &parameter, SmallVectorImpl<unsigned> &dims) {
+    auto memref = dyn_cast<MemRefType>(parameter.type);
+    if (!memref)
+      return 0;
+    // In f64, where nothing overflows.
+    double most =
+        DataLayout::closest(body).getTypeSize(memref.getElementType());
+    for (int64_t d = 0; d < memref.getRank(); ++d) {
+      if (memref.isDynamicDim(d))
+        dims.push_back(*sizes.lookup(parameter.argument, d));
+      else
+        most *= memref.getDimSize(d);
+    }
+    llvm::SmallDenseSet<unsigned> distinct(dims.begin(), dims.end());
+    double product = distinct.size() == dims.size() && dims.size() > 1
+                         ? static_cast<double>(kMaxProduct)
+                         : std::pow(static_cast<double>(kMaxSize), dims.size());
+    if (dims.empty() || most * product <= moe::kMaxBytes)
+      dims.clear();
+    return static_cast<int64_t>(moe::kMaxBytes / std::max(most, 1.0));
+  }
+
+  /// Whether the product of `values` is above `limit`.
+  Value exceeds(ArrayRef<Value> values, int64_t most) {
+    Value limit = constant(i64, most), one = constant(i64, 1);
+    for (Value value : values) {
+      Value divisor = LLVM::SelectOp::create(
+          b, loc, compare(LLVM::ICmpPredicate::eq, value, constant(i64, 0)),
+          one, value);
+      limit = LLVM::UDivOp::create(b, loc, limit, divisor);
+    }
+    return compare(LLVM::ICmpPredicate::eq, limit, constant(i64, 0));
+  }
+
   /// Whether the sizes are out of range, as one i1; null without sizes.
   Value badSizes(ArrayRef<Value> values) {
     Value bad;
@@ -309,17 +351,20 @@ private:
     // Unsigned: negative sizes are above, too.
     for (Value value : values)
       add(compare(LLVM::ICmpPredicate::ugt, value, constant(i64, kMaxSize)));
-    if (values.size() < 2)
-      return bad;
-    Value limit = constant(i64, kMaxProduct), one = constant(i64, 1);
-    for (Value value : values) {
-      Value divisor = LLVM::SelectOp::create(
-          b, loc, compare(LLVM::ICmpPredicate::eq, value, constant(i64, 0)),
-          one, value);
-      limit = LLVM::UDivOp::create(b, loc, limit, divisor);
+    if (values.size() > 1)
+      add(exceeds(values, kMaxProduct));
+    for (Parameter &parameter : parameters) {
+      SmallVector<unsigned> dims;
+      int64_t most = boundElements(parameter, dims);
+      if (!dims.empty())
+        add(exceeds(pick(values, dims), most));
     }
-    add(compare(LLVM::ICmpPredicate::eq, limit, constant(i64, 0)));
     return bad;
+  }
+
+  static SmallVector<Value> pick(ArrayRef<Value> values,
+                                 ArrayRef<unsigned> which) {
+    return llvm::map_to_vector(which, [&](unsigned i) { return values[i]; });
   }
 
   //===--------------------------------------------------------------------===//
@@ -353,7 +398,10 @@ private:
                              ValueRange());
       b.setInsertionPointToStart(next);
     }
-    LLVM::ReturnOp::create(b, loc, callWorkspace(values));
+    Value bytes = callWorkspace(values), none = constant(i64, 0);
+    Value bad = compare(LLVM::ICmpPredicate::slt, bytes, none);
+    bytes = LLVM::SelectOp::create(b, loc, bad, none, bytes);
+    LLVM::ReturnOp::create(b, loc, bytes);
     if (auto callee = workspaceFunction())
       callee->setAttr(
           "llvm.linkage",
@@ -418,8 +466,16 @@ private:
             MOE_ERR_BAD_SIZE,
             "size '" + name + "' is negative or above 2147483647");
     if (sizeValues.size() > 1)
-      check(badSizes(sizeValues), MOE_ERR_BAD_SIZE,
+      check(exceeds(sizeValues, kMaxProduct), MOE_ERR_BAD_SIZE,
             "the product of all sizes is above 2^40");
+    for (Parameter &parameter : parameters) {
+      SmallVector<unsigned> dims;
+      int64_t most = boundElements(parameter, dims);
+      if (!dims.empty())
+        check(exceeds(pick(sizeValues, dims), most), MOE_ERR_BAD_SIZE,
+              Twine(parameter.isResult ? "result '" : "argument '") +
+                  parameter.name + "' would have more than 2^56 bytes");
+    }
 
     // A pointer may be null when nothing is behind it.
     DataLayout layout = DataLayout::closest(body);
@@ -457,8 +513,15 @@ private:
     }
     if (hasWorkspace) {
       Value needed = callWorkspace(sizeValues);
-      Value wanted = compare(LLVM::ICmpPredicate::ne, needed, constant(i64, 0));
-      check(compare(LLVM::ICmpPredicate::ult, workspaceBytes, needed),
+      check(compare(LLVM::ICmpPredicate::eq, needed,
+                    constant(i64, moe::kTooManyBytes)),
+            MOE_ERR_BAD_SIZE,
+            "the workspace for these sizes would have more than 2^56 bytes");
+      // The body refuses what has kRefusedSizes, and says why.
+      Value wanted =
+          compare(LLVM::ICmpPredicate::sgt, needed, constant(i64, 0));
+      check(both(wanted,
+                 compare(LLVM::ICmpPredicate::ult, workspaceBytes, needed)),
             MOE_ERR_WORKSPACE,
             "the workspace is too small; " + entryName +
                 "_workspace_bytes() tells what it needs");
@@ -485,15 +548,20 @@ private:
       operands[parameter.argument] = materialize(parameter, value, sizeValues);
     if (auto index = moe::findArgument(body, moe::kRuntimeRole))
       operands[*index] = rt;
+    for (unsigned i = 0, e = body.getNumArguments(); i != e; ++i)
+      if (StringRef name = moe::getSizeName(body, i); !name.empty())
+        operands[i] = arith::IndexCastOp::create(
+            b, loc, b.getIndexType(),
+            sizeValues[llvm::find(sizes.names(), name) -
+                       sizes.names().begin()]);
     if (auto index = moe::findArgument(body, moe::kWorkspaceRole)) {
       auto type = cast<MemRefType>(body.getArgumentTypes()[*index]);
       operands[*index] = makeMemRef(type, workspace, {workspaceBytes});
     }
     bool hasChecks = returnStatus();
     auto call = func::CallOp::create(b, loc, body, operands);
-    LLVM::ReturnOp::create(b, loc,
-                           hasChecks ? call.getResult(0)
-                                     : constant(i32, MOE_OK));
+    LLVM::ReturnOp::create(
+        b, loc, hasChecks ? call.getResult(0) : constant(i32, MOE_OK));
     body->setAttr("llvm.linkage", LLVM::LinkageAttr::get(
                                       b.getContext(), LLVM::Linkage::Internal));
   }

@@ -23,6 +23,13 @@ StringRef moe::getArgumentRole(func::FuncOp function, unsigned index) {
   return role ? role.getValue() : StringRef();
 }
 
+StringRef moe::getSizeName(func::FuncOp function, unsigned index) {
+  auto names = function.getArgAttrOfType<ArrayAttr>(index, kDimsAttr);
+  if (getArgumentRole(function, index) != kSizeRole || !names)
+    return {};
+  return cast<StringAttr>(names[0]).getValue();
+}
+
 std::optional<unsigned> moe::findArgument(func::FuncOp function,
                                           StringRef role) {
   for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i)

@@ -118,6 +118,8 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
     if (!function->hasAttr(moe::kModelInterfaceAttr)) {
       SmallVector<Attribute> interface;
       for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i) {
+        if (!moe::getArgumentRole(function, i).empty())
+          continue;
         auto name = function.getArgAttrOfType<StringAttr>(i, moe::kNameAttr);
         interface.push_back(b.getDictionaryAttr(
             {b.getNamedAttr("name", name ? name : b.getStringAttr("")),

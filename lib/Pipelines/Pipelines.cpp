@@ -64,6 +64,7 @@ void moe::buildModelPipeline(OpPassManager &pm) {
   pm.addPass(createMergeIdenticalFunctionsPass());
   pm.addPass(createInlinerPass());
   pm.addPass(createCSEPass());
+  pm.addPass(createCheckSizesPass());
 }
 
 void moe::buildFusedPipeline(OpPassManager &pm,
@@ -133,6 +134,7 @@ void moe::buildVectorPipeline(OpPassManager &pm,
 void moe::buildRuntimePipeline(OpPassManager &pm,
                                const PipelineOptions &options) {
   pm.addPass(createLowerRuntimeOpsPass());
+  pm.addPass(createBoundFramesPass());
   pm.addPass(createAssignWorkspacePass());
   pm.addPass(createOutlineParallelPass());
   EmitEntryPointsPassOptions entries;

@@ -19,11 +19,16 @@ func.func private @use(memref<?x8xf32>)
 // CHECK-DAG: %[[C32:.*]] = arith.constant 32 : index
 // CHECK-DAG: %[[C63:.*]] = arith.constant 63 : index
 // CHECK-DAG: %[[MASK:.*]] = arith.constant -64 : index
-// CHECK: %[[BYTES:.*]] = arith.muli %arg0, %[[C32]]
+// CHECK: %[[BYTES:.*]], %[[HIGH:.*]] = arith.mulsi_extended %arg0, %[[C32]]
+// CHECK: %[[SIGN:.*]] = arith.shrsi %[[BYTES]], %[[C63]]
+// CHECK: arith.cmpi ne, %[[HIGH]], %[[SIGN]]
 // CHECK: %[[UP:.*]] = arith.addi %[[BYTES]], %[[C63]]
 // CHECK: %[[SIZE:.*]] = arith.andi %[[UP]], %[[MASK]]
 // CHECK: %[[SUM:.*]] = arith.addi %[[SIZE]], %[[C64]]
-// CHECK: return %[[SUM]]
+// More than 2^56 bytes are none.
+// CHECK: arith.cmpi sgt, %[[SUM]], %c72057594037927936
+// CHECK: %[[BYTES:.*]] = arith.select %{{.*}}, %c-1, %[[SUM]]
+// CHECK: return %[[BYTES]]
 
 // APART-LABEL: func.func private @reuse__workspace
 // APART: arith.addi
@@ -84,25 +89,6 @@ func.func @bounded(%x: memref<?x8xf32> {moe.name = "x", moe.dims = ["T"]}) {
   return
 }
 
-// In parallel bodies buffers live on the stack.
-// CHECK-LABEL: func.func @stack(
-// CHECK-NOT: moe.role = "workspace"
-// CHECK: scf.parallel
-// CHECK: memref.alloca() {alignment = 64 : i64} : memref<16xf32>
-func.func @stack(%x: memref<?x8xf32> {moe.name = "x", moe.dims = ["T"]}) {
-  %c0 = arith.constant 0 : index
-  %c1 = arith.constant 1 : index
-  %f = arith.constant 0.0 : f32
-  %n = memref.dim %x, %c0 : memref<?x8xf32>
-  scf.parallel (%i) = (%c0) to (%n) step (%c1) {
-    %a = memref.alloc() : memref<16xf32>
-    memref.store %f, %a[%c0] : memref<16xf32>
-    %v = memref.load %a[%c0] : memref<16xf32>
-    memref.store %v, %x[%i, %c0] : memref<?x8xf32>
-  }
-  return
-}
-
 // -----
 
 func.func @unknown(%x: memref<?xi32> {moe.name = "x", moe.dims = ["T"]}) {
@@ -149,7 +135,7 @@ func.func @large(%x: memref<4xf32> {moe.name = "x"}) {
   %c1 = arith.constant 1 : index
   %c4 = arith.constant 4 : index
   scf.parallel (%i) = (%c0) to (%c4) step (%c1) {
-    // expected-error@+1 {{buffers inside of parallel loops live on the stack and need a constant bound of at most 65536 bytes}}
+    // expected-error@+1 {{belongs to the item of a parallel loop (run moek-bound-frames first)}}
     %a = memref.alloc() : memref<100000xf32>
     %v = memref.load %a[%i] : memref<100000xf32>
     memref.store %v, %x[%i] : memref<4xf32>

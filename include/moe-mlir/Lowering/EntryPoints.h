@@ -22,7 +22,7 @@ namespace moe {
 inline constexpr llvm::StringLiteral kNameAttr = "moe.name";
 inline constexpr llvm::StringLiteral kDimsAttr = "moe.dims";
 inline constexpr llvm::StringLiteral kPackedAttr = "moe.packed";
-/// What an argument that no user wrote is for: "runtime", "result",
+/// What an argument that no user wrote is for: "runtime", "size", "result",
 /// "workspace".
 inline constexpr llvm::StringLiteral kRoleAttr = "moe.role";
 // Attributes of functions and of the module.
@@ -34,17 +34,34 @@ inline constexpr llvm::StringLiteral kAliasesAttr = "moe.aliases";
 inline constexpr llvm::StringLiteral kInterfacesAttr = "moe.interfaces";
 
 inline constexpr llvm::StringLiteral kRuntimeRole = "runtime";
+/// An index: the named size in its `moe.dims`, which no argument of the model
+/// has.
+inline constexpr llvm::StringLiteral kSizeRole = "size";
 inline constexpr llvm::StringLiteral kResultRole = "result";
 inline constexpr llvm::StringLiteral kWorkspaceRole = "workspace";
 
 /// Alignment of the workspace, of its parts, and of packed weights.
 inline constexpr int64_t kBufferAlignment = 64;
 
+/// No tensor and no workspace is larger: byte counts stay within 64 bits.
+inline constexpr int64_t kMaxBytes = int64_t(1) << 56;
+
+/// What buffers of one function may take of a thread's stack.
+inline constexpr int64_t kMaxFrameBytes = 256 * 1024;
+
+// What NAME__workspace returns instead of a number of bytes.
+inline constexpr int64_t kTooManyBytes = -1;
+/// A check of the function fails for these sizes, and says what is wrong.
+inline constexpr int64_t kRefusedSizes = -2;
+
 /// Public functions with a body are the entry points of an artifact.
 bool isEntryFunction(mlir::func::FuncOp function);
 
 /// The role of argument `index`, empty for one of the model.
 llvm::StringRef getArgumentRole(mlir::func::FuncOp function, unsigned index);
+
+/// The named size that argument `index` is, empty if it is none.
+llvm::StringRef getSizeName(mlir::func::FuncOp function, unsigned index);
 
 /// The argument with `role`, or none.
 std::optional<unsigned> findArgument(mlir::func::FuncOp function,

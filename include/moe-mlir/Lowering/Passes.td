@@ -31,6 +31,26 @@ def MergeIdenticalFunctionsPass
   }];
 }
 
+def CheckSizesPass : Pass<"moe-check-sizes", "::mlir::ModuleOp"> {
+  let summary = "Checks at run time what operations promise about sizes";
+  let description = [{
+    Elementwise and `linalg` operands have to agree, slices to lie within their
+    tensors, casts and reshapes to keep sizes, and results to be as large as
+    their `moe.dims` say. What does not hold for all sizes of the caller becomes
+    a `moek.check`, at the entry where the named sizes and scalar arguments
+    decide it; what holds for none is an error. The tokens of a routing times
+    its slots have to be numbers of 32 bits.
+
+    A size that only results have becomes an argument of type `index` with the
+    role `size`.
+  }];
+  let dependentDialects = ["::mlir::affine::AffineDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::memref::MemRefDialect",
+                           "::mlir::tensor::TensorDialect",
+                           "::moek::MoekDialect"];
+}
+
 def HoistPackingPass : Pass<"moek-hoist-packing", "::mlir::ModuleOp"> {
   let summary = "Moves the packing of weights out of entry functions";
   let description = [{
@@ -99,6 +119,19 @@ def LowerRuntimeOpsPass : Pass<"moek-lower-runtime-ops", "::mlir::ModuleOp"> {
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect",
                            "::mlir::arith::ArithDialect",
+                           "::mlir::scf::SCFDialect"];
+}
+
+def BoundFramesPass : Pass<"moek-bound-frames", "::mlir::ModuleOp"> {
+  let summary = "Moves large stack slots into the workspace";
+  let description = [{
+    The `memref.alloca` of a function, or of a parallel loop at its top level,
+    take 256 KiB of stack at most. Larger ones become a `memref.alloc`, of which
+    each item that runs at the same time uses a slice; such a loop has 32 items
+    at most, each of which does several of the old ones.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::memref::MemRefDialect",
                            "::mlir::scf::SCFDialect"];
 }
 

@@ -104,6 +104,14 @@ struct CheckRoutings : moe::impl::CheckRoutingsBase<CheckRoutings> {
     // back until the check.
     OpBuilder b(op);
     b.setInsertionPointAfterValue(indices);
+    // Sizes are checked first: what has a wrong one is not read.
+    for (Operation &next :
+         llvm::make_range(b.getInsertionPoint(), b.getBlock()->end())) {
+      if (isa<moek::CheckOp>(next))
+        b.setInsertionPointAfter(&next);
+      else if (!isPure(&next))
+        break;
+    }
     Value ok = moek::VerifyRoutingOp::create(b, op.getLoc(), b.getI1Type(),
                                              indices, experts);
     if (failed(emitCheck(
