@@ -446,9 +446,11 @@ class Case:
             return unclear
         for i in range(t):
             row = scores[i]
+            # A softmax that is NaN is NaN everywhere: experts go by number,
+            # whatever the logits are.
+            if self.chain == "softmax" and np.isnan(row).any():
+                continue
             unclear[i] = not exact and self.order_unclear(row, self.k if self.policy not in MASKS else 1, given=d["z"][i])
-            # A softmax that is NaN says nothing of the order of its logits.
-            unclear[i] |= self.chain == "softmax" and bool(np.isnan(row).any())
             unclear[i] |= not exact and bool(np.any(np.isfinite(row) & (np.abs(row) > F32_MAX / 2)))
             unclear[i] |= bool(self.rule_unclear(row, d, i, exact))
         if self.policy == "expert_choice" and not exact:
