@@ -13,24 +13,9 @@
 #include "moe-mlir/Support/Random.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 using namespace moe;
-
-double moe::randomScale(const std::string &name, DType dtype,
-                        const std::vector<int64_t> &shape, bool isActivation) {
-  if (!isFloat(dtype))
-    return 0.0;
-  if (isActivation)
-    return 1.0;
-  constexpr std::string_view bias = "bias";
-  bool isBias = name.size() >= bias.size() &&
-                name.compare(name.size() - bias.size(), bias.size(), bias) == 0;
-  if (isBias || shape.size() < 2 || shape.back() < 1)
-    return 0.1;
-  return std::sqrt(3.0 / static_cast<double>(shape.back()));
-}
 
 static uintptr_t misalignment(const void *data) {
   return reinterpret_cast<uintptr_t>(data) % MOE_ALIGNMENT;
@@ -58,8 +43,8 @@ bool FunctionInputs::bindSizes(const FunctionDesc &function,
       std::string known;
       for (const std::string &size : function.sizes)
         known += (known.empty() ? "" : ", ") + size;
-      return fail("has no size '" + name + "'; its sizes: " +
-                  (known.empty() ? "none" : known));
+      return fail("has no size '" + name +
+                  "'; its sizes: " + (known.empty() ? "none" : known));
     }
     if (value < 0)
       return fail("size '" + name + "' is " + std::to_string(value) +
@@ -78,8 +63,8 @@ bool FunctionInputs::bindSizes(const FunctionDesc &function,
       if (!isNew && it->second.value != binding.value)
         return fail("size '" + argument.shape[i].name + "' is " +
                     std::to_string(it->second.value) + " by " +
-                    it->second.from + ", but " +
-                    std::to_string(binding.value) + " by " + binding.from);
+                    it->second.from + ", but " + std::to_string(binding.value) +
+                    " by " + binding.from);
     }
   }
   values.clear();
@@ -119,7 +104,7 @@ FunctionInputs::find(const FunctionDesc &function, const std::string &name,
   if (!describeOnly) {
     tensor = HostTensor::allocate(dtype, shape, name);
     if (tensor.data)
-      fillRandom(tensor, *seed, randomScale(name, dtype, shape, isActivation));
+      fillRandom(tensor, *seed, randomRange(name, dtype, shape, isActivation));
     return tensor;
   }
   tensor.name = name;
@@ -139,9 +124,9 @@ TensorSource FunctionInputs::source() const {
 TensorFill FunctionInputs::fill() const {
   return [this](HostTensor &part, uint64_t first) {
     // A part has the last dimension of the whole, and its rank unless the
-    // whole is one expert: the scale is the same.
+    // whole is one expert: the range is the same.
     fillRandom(part, *seed,
-               randomScale(part.name, part.dtype, part.shape, false), first);
+               randomRange(part.name, part.dtype, part.shape, false), first);
   };
 }
 
@@ -214,8 +199,7 @@ bool FunctionInputs::check(const Manifest &manifest,
     described.reserve(spec.sources.size());
     for (const PackSource &source : spec.sources) {
       std::vector<int64_t> shape = spec.expectedShape(source);
-      addOnce(expected, source.name + ": " +
-                            describeType(source.dtype, shape) +
+      addOnce(expected, source.name + ": " + describeType(source.dtype, shape) +
                             ", or another of f32, bf16, f16");
       const HostTensor *found = tensors.find(function.name, source.name);
       if (!found && !seed) {
@@ -243,9 +227,8 @@ bool FunctionInputs::check(const Manifest &manifest,
   for (const ArgumentDesc &argument : function.arguments) {
     if (!sizeValues && argument.isDynamic())
       continue;
-    std::vector<int64_t> shape =
-        function.resolve(argument, sizeValues ? *sizeValues
-                                              : std::vector<int64_t>());
+    std::vector<int64_t> shape = function.resolve(
+        argument, sizeValues ? *sizeValues : std::vector<int64_t>());
     if (const HostTensor *ready = findPacked(function, argument)) {
       expected.push_back(argument.name + ": " + argument.describe() +
                          " (packed)");

@@ -40,6 +40,19 @@ struct SimpleModel
   }
 };
 
+/// Like that for v (1 + f(v)) / 2 with an f from -1 to 1, which cancels.
+template <typename AttrT, double (*act)(double)>
+struct GeluModel
+    : ReferenceActivationAttrInterface::ExternalModel<GeluModel<AttrT, act>,
+                                                      AttrT> {
+  double activate(Attribute, ArrayRef<double> args) const {
+    return args.size() == 2 ? act(args[0]) * args[1] : act(args[0]);
+  }
+  double magnitude(Attribute, ArrayRef<double> args) const {
+    return args.size() == 2 ? args[0] * args[1] : args[0];
+  }
+};
+
 struct ClampedSwigluModel
     : ReferenceActivationAttrInterface::ExternalModel<ClampedSwigluModel,
                                                       ClampedSwigluAttr> {
@@ -48,14 +61,21 @@ struct ClampedSwigluModel
     return clampedSwiglu(args.front(), args.back(), swiglu.getAlpha(),
                          swiglu.getLimit(), swiglu.getOffset());
   }
+  double magnitude(Attribute attribute, ArrayRef<double> args) const {
+    // The offset may cancel with up.
+    auto swiglu = cast<ClampedSwigluAttr>(attribute);
+    return clampedSwiglu(args.front(), std::fabs(args.back()),
+                         swiglu.getAlpha(), swiglu.getLimit(),
+                         std::fabs(swiglu.getOffset()));
+  }
 };
 
 } // namespace
 
 void attachActivationModels(MLIRContext *context) {
   SiluAttr::attachInterface<SimpleModel<SiluAttr, silu>>(*context);
-  GeluAttr::attachInterface<SimpleModel<GeluAttr, gelu>>(*context);
-  GeluTanhAttr::attachInterface<SimpleModel<GeluTanhAttr, geluTanh>>(*context);
+  GeluAttr::attachInterface<GeluModel<GeluAttr, gelu>>(*context);
+  GeluTanhAttr::attachInterface<GeluModel<GeluTanhAttr, geluTanh>>(*context);
   QuickGeluAttr::attachInterface<SimpleModel<QuickGeluAttr, quickGelu>>(
       *context);
   ReluAttr::attachInterface<SimpleModel<ReluAttr, relu>>(*context);

@@ -424,6 +424,11 @@ static LogicalResult executeBalance(Machine &machine, BalanceOp op) {
     if (static_cast<int64_t>(values.size()) != (*array)->numElements())
       return op.emitOpError("got ") << values.size() << " elements of " << attr
                                     << " for a result of " << type;
+    // A few operations on sums over all scores.
+    double units = 4.0 + std::sqrt(double(data.tokens) * data.experts);
+    if (isFloatLike(type))
+      for (double &value : values)
+        value = machine.rounding.round(value, NumberFormat::get(type), units);
     for (auto [i, value] : enumerate(values))
       storeElement(**array, i,
                    isFloatLike(type) ? makeFloat(value)

@@ -120,10 +120,13 @@ static LogicalResult executeReweigh(Machine &machine, RoutingReweighOp op) {
                << step
                << " has no reference model; its dialect has to implement or "
                   "attach moe::reference::ReferenceWeighingAttrInterface";
+      for (double &weight : weights)
+        weight += machine.rounding.error(weight, NumberFormat::f32(), 1.0);
       model.weigh(weights);
     }
     for (auto [i, weight] : zip_equal(used, weights))
-      routing.weightOf[i] = weight;
+      routing.weightOf[i] =
+          machine.rounding.round(weight, NumberFormat::f32(), 4.0);
   }
   routing.finish();
   machine.set(op.getResult(),

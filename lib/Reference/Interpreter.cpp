@@ -107,6 +107,15 @@ FailureOr<MutableArrayPtr> Machine::copyOf(Operation *op,
   return copy;
 }
 
+void Machine::round(HostTensor &array, Type type, double units) {
+  if (!rounding.isOn() || array.dtype != DType::F64)
+    return;
+  NumberFormat format = NumberFormat::get(type);
+  double *data = array.dataAs<double>();
+  for (int64_t i = 0, e = array.numElements(); i < e; ++i)
+    data[i] = rounding.round(data[i], format, units);
+}
+
 /// The storage type of the elements of constants that are read in place.
 static std::optional<DType> storageType(Type element) {
   if (element.isF64())

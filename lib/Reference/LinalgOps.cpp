@@ -224,15 +224,17 @@ static bool executeMatmul(Machine &machine, linalg::LinalgOp op,
   int64_t rows = sizes[0], columns = sizes[1], depth = sizes[2];
   std::vector<double> x(rows * depth);
   loadFloats(*accesses[0].array, 0, rows * depth, x.data());
-  (transposed ? addProductTransposed
-              : addProduct)(x.data(), rows, *accesses[1].array, columns, depth,
-                            out.dataAs<double>(), machine.options.numThreads);
+  NumberFormat format = NumberFormat::get(op->getResult(0).getType());
+  (transposed ? addProductTransposed : addProduct)(
+      x.data(), rows, *accesses[1].array, columns, depth, out.dataAs<double>(),
+      machine.options.numThreads, ProductErrors(machine.rounding, format));
   return true;
 }
 
 /// Any other out += a * b with linear accesses (batches, convolutions): plain
 /// loops without going through the region.
-static bool executeContraction(linalg::LinalgOp op, ArrayRef<Access> accesses,
+static bool executeContraction(Machine &machine, linalg::LinalgOp op,
+                               ArrayRef<Access> accesses,
                                ArrayRef<int64_t> sizes, HostTensor &out) {
   if (!isMultiplyAdd(op) || sizes.empty() ||
       any_of(accesses, [](const Access &access) {
@@ -250,16 +252,33 @@ static bool executeContraction(linalg::LinalgOp op, ArrayRef<Access> accesses,
   int64_t strideA = accesses[0].coefficients.back();
   int64_t strideB = accesses[1].coefficients.back();
   int64_t strideOut = accesses[2].coefficients.back();
+  bool hasErrors = machine.rounding.isOn();
+  std::vector<double> squares(hasErrors ? out.numElements() : 0);
   SmallVector<int64_t> full(sizes.size(), 0);
   forEachIndex(sizes.drop_back(), [&](ArrayRef<int64_t> index) {
     copy(index, full.begin());
     const double *a = operands[0].data() + accesses[0].position(full);
     const double *b = operands[1].data() + accesses[1].position(full);
-    double *sums = out.dataAs<double>() + accesses[2].position(full);
+    int64_t first = accesses[2].position(full);
+    double *sums = out.dataAs<double>() + first;
     for (int64_t i = 0; i < inner; ++i)
       sums[i * strideOut] += a[i * strideA] * b[i * strideB];
+    if (hasErrors)
+      for (int64_t i = 0; i < inner; ++i) {
+        double product = a[i * strideA] * b[i * strideB];
+        squares[first + i * strideOut] += product * product;
+      }
     return true;
   });
+  if (!hasErrors || out.numElements() == 0)
+    return true;
+  double unit = NumberFormat::get(op->getResult(0).getType()).unit;
+  uint64_t key = machine.rounding.newKey();
+  int64_t terms = productOf(sizes) / out.numElements();
+  for (int64_t i = 0, e = out.numElements(); i < e; ++i) {
+    double &sum = out.dataAs<double>()[i];
+    sum += RoundingErrors::sumError(sum, squares[i], terms, unit, key, i);
+  }
   return true;
 }
 
@@ -305,7 +324,7 @@ static LogicalResult executeStructured(Machine &machine, linalg::LinalgOp op) {
     return success();
   };
   if (executeMatmul(machine, op, accesses, sizes, *outs[0]) ||
-      executeContraction(op, accesses, sizes, *outs[0]))
+      executeContraction(machine, op, accesses, sizes, *outs[0]))
     return finish();
 
   // linalg.map passes only its inputs to the region in some forms.
@@ -366,17 +385,24 @@ static LogicalResult executeSoftmax(Machine &machine, linalg::SoftmaxOp op) {
   int64_t stride = productOf(shape.drop_front(dim + 1));
   int64_t outer = productOf(shape.take_front(dim));
   double *data = (*out)->dataAs<double>();
+  // Computed in f32 at least: an exponential, a sum, a quotient.
+  constexpr double kSoftmaxUnits = 4.0;
+  NumberFormat format = NumberFormat::get(op->getResultTypes()[0]);
   std::vector<double> row(length);
   for (int64_t o = 0; o < outer; ++o) {
     for (int64_t s = 0; s < stride; ++s) {
       double *first = data + o * length * stride + s;
+      // The distance from the largest is rounded, too.
       for (int64_t i = 0; i < length; ++i)
-        row[i] = first[i * stride];
+        row[i] =
+            first[i * stride] +
+            machine.rounding.error(first[i * stride], format.working(), 1.0);
       softmax(row);
       for (int64_t i = 0; i < length; ++i)
         first[i * stride] = row[i];
     }
   }
+  machine.round(**out, op->getResultTypes()[0], kSoftmaxUnits);
   machine.set(op->getResult(0), *out);
   return success();
 }

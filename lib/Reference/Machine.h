@@ -12,6 +12,7 @@
 #ifndef MOE_LIB_REFERENCE_MACHINE_H
 #define MOE_LIB_REFERENCE_MACHINE_H
 
+#include "Rounding.h"
 #include "Values.h"
 #include "mlir/IR/Operation.h"
 #include "moe-mlir/Reference/Interpreter.h"
@@ -60,7 +61,7 @@ llvm::LogicalResult executeLinalg(Machine &machine, mlir::Operation *op);
 class Machine {
 public:
   Machine(const HandlerTable &table, const Options &options)
-      : options(options), table(table) {}
+      : options(options), rounding(options.rounding), table(table) {}
 
   llvm::LogicalResult execute(mlir::Operation *op);
 
@@ -102,7 +103,11 @@ public:
   llvm::FailureOr<ArrayPtr> constant(mlir::Operation *op,
                                      mlir::ElementsAttr elements);
 
+  /// Rounds the elements to `type` (see RoundingErrors::round).
+  void round(HostTensor &array, mlir::Type type, double units = 1.0);
+
   const Options options;
+  RoundingErrors rounding;
   /// Indices of the linalg ops being executed, innermost last.
   llvm::SmallVector<llvm::ArrayRef<int64_t>> iterations;
 

@@ -32,6 +32,10 @@ static LogicalResult emitNoModel(Operation *op, Attribute attribute,
          << "implement or attach moe::reference::" << interface;
 }
 
+/// What is known of the errors of a formula that an attribute stands for: those
+/// of its arguments, and so many units in its result.
+static constexpr double kFormulaUnits = 4.0;
+
 static Routing makeRouting(int64_t tokens, RoutingType type) {
   Routing routing;
   routing.tokens = tokens;
@@ -53,6 +57,7 @@ static LogicalResult weigh(Machine &machine, RouterOp op,
                            ArrayRef<int32_t> chosen,
                            MutableArrayRef<double> values) {
   if (ArrayAttr list = op.getWeighing().value_or(nullptr)) {
+    NumberFormat format = NumberFormat::get(op.getElementType());
     SmallVector<double> used;
     for (auto [expert, value] : zip_equal(chosen, values))
       if (expert >= 0)
@@ -61,12 +66,14 @@ static LogicalResult weigh(Machine &machine, RouterOp op,
       auto model = dyn_cast<ReferenceWeighingAttrInterface>(step);
       if (!model)
         return emitNoModel(op, step, "ReferenceWeighingAttrInterface");
+      for (double &value : used)
+        value += machine.rounding.error(value, format, 1.0);
       model.weigh(used);
     }
     auto next = used.begin();
     for (auto [expert, value] : zip_equal(chosen, values))
       if (expert >= 0)
-        value = *next++;
+        value = machine.rounding.round(*next++, format, kFormulaUnits);
     return success();
   }
   Region &region = op.getWeightsRegion();
@@ -90,6 +97,52 @@ static LogicalResult weigh(Machine &machine, RouterOp op,
   const HostTensor &weights = *results->front().array;
   loadFloats(weights, 0, values.size(), values.data());
   return success();
+}
+
+/// Lets the policy choose, and weighs what it chose by `weights`, which may be
+/// null.
+static FailureOr<Decision> decideRouting(Machine &machine, RouterOp op,
+                                         ReferencePolicyAttrInterface policy,
+                                         const PolicyInputs &inputs,
+                                         const ArrayPtr &weights) {
+  PolicyChoice choice;
+  choice.experts.assign(inputs.tokens * inputs.slots, -1);
+  bool provides = op.getPolicy().providesValues();
+  if (provides)
+    choice.values.assign(inputs.tokens * inputs.slots, 0.0);
+  if (failed(policy.selectAll(inputs, choice)))
+    return op.emitOpError(choice.error.empty() ? "selection failed"
+                                               : choice.error);
+  NumberFormat format = NumberFormat::get(op.getElementType());
+  for (double &value : choice.values)
+    if (value != 0.0)
+      value = machine.rounding.round(value, format, kFormulaUnits);
+  Decision decision;
+  decision.tokens = inputs.tokens;
+  decision.experts = inputs.experts;
+  decision.slots = inputs.slots;
+  for (int64_t t = 0; t < inputs.tokens; ++t) {
+    ArrayRef<int32_t> chosen =
+        ArrayRef(choice.experts).slice(t * inputs.slots, inputs.slots);
+    SmallVector<double> values(inputs.slots, 0.0);
+    for (int64_t s = 0; s < inputs.slots; ++s) {
+      if (chosen[s] < -1 || chosen[s] >= inputs.experts)
+        return op.emitOpError("policy chose expert ")
+               << chosen[s] << " of " << inputs.experts << " for token " << t;
+      if (chosen[s] < 0)
+        continue;
+      values[s] = provides ? choice.values[t * inputs.slots + s]
+                  : weights
+                      ? loadElement(*weights, t * inputs.experts + chosen[s]).f
+                      : 1.0;
+    }
+    if (failed(weigh(machine, op, chosen, values)))
+      return failure();
+    for (int64_t s = 0; s < inputs.slots; ++s)
+      decision.weightOf.push_back(chosen[s] < 0 ? 0.0 : values[s]);
+  }
+  decision.expertOf = std::move(choice.experts);
+  return decision;
 }
 
 static LogicalResult executeRouter(Machine &machine, RouterOp op) {
@@ -128,37 +181,24 @@ static LogicalResult executeRouter(Machine &machine, RouterOp op) {
              << inputs.tokens;
     inputs.operands.push_back(std::move(operand));
   }
-  Routing routing = makeRouting(inputs.tokens, op.getRouting().getType());
-  PolicyChoice choice;
-  choice.experts.assign(inputs.tokens * inputs.slots, -1);
-  bool provides = op.getPolicy().providesValues();
-  if (provides)
-    choice.values.assign(inputs.tokens * inputs.slots, 0.0);
-  if (failed(policy.selectAll(inputs, choice)))
-    return op.emitOpError(choice.error.empty() ? "selection failed"
-                                               : choice.error);
-  for (int64_t t = 0; t < inputs.tokens; ++t) {
-    ArrayRef<int32_t> chosen =
-        ArrayRef(choice.experts).slice(t * inputs.slots, inputs.slots);
-    SmallVector<double> values(inputs.slots, 0.0);
-    for (int64_t s = 0; s < inputs.slots; ++s) {
-      if (chosen[s] < -1 || chosen[s] >= inputs.experts)
-        return op.emitOpError("policy chose expert ")
-               << chosen[s] << " of " << inputs.experts << " for token " << t;
-      if (chosen[s] < 0)
-        continue;
-      values[s] = provides ? choice.values[t * inputs.slots + s]
-                  : weights
-                      ? loadElement(*weights, t * inputs.experts + chosen[s]).f
-                      : 1.0;
-    }
-    if (failed(weigh(machine, op, chosen, values)))
+  auto decide = [&](const PolicyInputs &inputs) {
+    return decideRouting(machine, op, policy, inputs, weights);
+  };
+  FailureOr<Decision> decision = decide(inputs);
+  if (failed(decision))
+    return failure();
+  if (RouterHook *hook = machine.options.routerHook) {
+    auto decideBy = [&](ArrayRef<double> scores) {
+      PolicyInputs other = inputs;
+      other.scores.assign(scores.begin(), scores.end());
+      return decide(other);
+    };
+    if (failed(hook->onDecision(op, inputs.scores, decideBy, *decision)))
       return failure();
-    for (int64_t s = 0; s < inputs.slots; ++s) {
-      routing.expertOf[t * inputs.slots + s] = chosen[s];
-      routing.weightOf[t * inputs.slots + s] = chosen[s] < 0 ? 0.0 : values[s];
-    }
   }
+  Routing routing = makeRouting(inputs.tokens, op.getRouting().getType());
+  routing.expertOf = std::move(decision->expertOf);
+  routing.weightOf = std::move(decision->weightOf);
   setRouting(machine, op.getResult(), std::move(routing));
   return success();
 }
@@ -287,12 +327,14 @@ static LogicalResult executeDispatch(Machine &machine, DispatchOp op) {
   if (failed(rows))
     return failure();
   double *out = (*rows)->dataAs<double>();
+  NumberFormat format = NumberFormat::get(op.getRows().getType());
   for (int64_t a = 0; a < count; ++a, out += hidden) {
     int64_t assignment = routing->assignmentAt[a];
     loadFloats(*x, assignment / routing->slots * hidden, hidden, out);
     if (op.getWeighted())
       for (int64_t h = 0; h < hidden; ++h)
-        out[h] *= routing->weightOf[assignment];
+        out[h] = machine.rounding.round(out[h] * routing->weightOf[assignment],
+                                        format);
   }
   machine.set(op.getRows(), *rows);
   return success();
@@ -368,6 +410,11 @@ static LogicalResult executeCombine(Machine &machine, CombineOp op) {
   if (failed(result))
     return failure();
   double *y = (*result)->dataAs<double>();
+  // Sums are kept in f32 and rounded once to a narrower type.
+  NumberFormat format = NumberFormat::get(op.getResult().getType()).working();
+  auto round = [&](double value) {
+    return machine.rounding.round(value, format);
+  };
   std::vector<double> row(hidden);
   for (int64_t i = 0; i < routing->tokens * routing->slots; ++i) {
     if (routing->rowOf[i] < 0)
@@ -376,7 +423,7 @@ static LogicalResult executeCombine(Machine &machine, CombineOp op) {
     double weight = op.getUnweighted() ? 1.0 : routing->weightOf[i];
     double *sums = y + i / routing->slots * hidden;
     for (int64_t h = 0; h < hidden; ++h)
-      sums[h] += weight * row[h];
+      sums[h] = round(sums[h] + round(weight * row[h]));
   }
   if (op.getInit()) {
     ArrayPtr init = machine.getArray(op.getInit());
@@ -385,8 +432,9 @@ static LogicalResult executeCombine(Machine &machine, CombineOp op) {
              << formatShape(init->shape) << "; the result has "
              << formatShape(shape);
     for (int64_t i = 0, e = init->numElements(); i < e; ++i)
-      y[i] += loadElement(*init, i).f;
+      y[i] = round(y[i] + loadElement(*init, i).f);
   }
+  machine.round(**result, op.getResult().getType());
   machine.set(op.getResult(), *result);
   return success();
 }
@@ -395,7 +443,7 @@ static LogicalResult executeCombine(Machine &machine, CombineOp op) {
 // FFN
 //===----------------------------------------------------------------------===//
 
-/// x W^T + b.
+/// x W^T + b, in f32 at least.
 static FailureOr<MutableArrayPtr> project(Machine &machine, FFNOp op,
                                           const double *x, int64_t rows,
                                           int64_t depth, Value weights,
@@ -410,8 +458,17 @@ static FailureOr<MutableArrayPtr> project(Machine &machine, FFNOp op,
   if (failed(out))
     return failure();
   double *data = (*out)->dataAs<double>();
+  NumberFormat format = NumberFormat::get(op.getX().getType()).working();
+  std::vector<double> narrow;
+  if (machine.rounding.narrowsRows() &&
+      getElementTypeOrSelf(weights.getType()).isBF16()) {
+    for (double value : ArrayRef(x, rows * depth))
+      narrow.push_back(machine.rounding.round(value, NumberFormat::bf16()));
+    x = narrow.data();
+  }
   addProductTransposed(x, rows, *w, columns, depth, data,
-                       machine.options.numThreads);
+                       machine.options.numThreads,
+                       ProductErrors(machine.rounding, format));
   if (!bias)
     return out;
   ArrayPtr b = machine.getArray(bias);
@@ -420,7 +477,8 @@ static FailureOr<MutableArrayPtr> project(Machine &machine, FFNOp op,
            << formatShape(b->shape) << " for " << columns << " columns";
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < columns; ++c)
-      data[r * columns + c] += loadElement(*b, c).f;
+      data[r * columns + c] = machine.rounding.round(
+          data[r * columns + c] + loadElement(*b, c).f, format);
   return out;
 }
 
@@ -440,11 +498,17 @@ static LogicalResult activate(Machine &machine, FFNOp op,
     auto model = dyn_cast<ReferenceActivationAttrInterface>(activation);
     if (!model)
       return emitNoModel(op, activation, "ReferenceActivationAttrInterface");
+    NumberFormat format = NumberFormat::get(op.getX().getType()).working();
     for (int64_t i = 0; i < count; ++i) {
+      SmallVector<double, 2> args;
       if (gate)
-        upData[i] = model.activate({gateData[i], upData[i]});
-      else
-        upData[i] = model.activate({upData[i]});
+        args.push_back(gateData[i]);
+      args.push_back(upData[i]);
+      for (double &arg : args)
+        arg += machine.rounding.error(arg, format, 1.0);
+      upData[i] =
+          model.activate(args) +
+          machine.rounding.error(model.magnitude(args), format, kFormulaUnits);
     }
     return success();
   }
@@ -491,10 +555,12 @@ static LogicalResult executeFFN(Machine &machine, FFNOp op) {
                     op.getUpBias());
   if (failed(up) || failed(activate(machine, op, gate.get(), **up)))
     return failure();
+  machine.round(**up, op.getX().getType());
   auto down = project(machine, op, (*up)->dataAs<double>(), rows,
                       (*up)->shape[1], op.getDown(), op.getDownBias());
   if (failed(down))
     return failure();
+  machine.round(**down, op.getResult().getType());
   machine.set(op.getResult(), *down);
   return checkShape(op, op.getResult().getType(), (*down)->shape, "the result");
 }

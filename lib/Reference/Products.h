@@ -11,20 +11,34 @@
 #ifndef MOE_LIB_REFERENCE_PRODUCTS_H
 #define MOE_LIB_REFERENCE_PRODUCTS_H
 
+#include "Rounding.h"
 #include "Values.h"
 
 namespace moe::reference {
+
+/// The errors of the sums of a product, or none.
+struct ProductErrors {
+  double unit = 0.0;
+  uint64_t key = 0;
+
+  ProductErrors() = default;
+  /// Errors of sums that are kept in `format`.
+  ProductErrors(RoundingErrors &rounding, const NumberFormat &format)
+      : unit(rounding.isOn() ? format.unit : 0.0), key(rounding.newKey()) {}
+};
 
 /// out[r, n] += sum_k x[r, k] * w[n, k] in double. `weights` is [columns,
 /// depth] in any float type. Each sum has one fixed order, whatever the number
 /// of rows and threads.
 void addProductTransposed(const double *x, int64_t rows,
                           const HostTensor &weights, int64_t columns,
-                          int64_t depth, double *out, unsigned threads);
+                          int64_t depth, double *out, unsigned threads,
+                          const ProductErrors &errors);
 
 /// out[r, n] += sum_k x[r, k] * w[k, n].
 void addProduct(const double *x, int64_t rows, const HostTensor &weights,
-                int64_t columns, int64_t depth, double *out, unsigned threads);
+                int64_t columns, int64_t depth, double *out, unsigned threads,
+                const ProductErrors &errors);
 
 } // namespace moe::reference
 

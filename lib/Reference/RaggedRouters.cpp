@@ -64,20 +64,6 @@ struct TopAnyModel
     }
     return success();
   }
-  void choiceGaps(Attribute attribute, const PolicyInputs &inputs,
-                  MutableArrayRef<double> gaps) const {
-    ArrayRef<double> thresholds = inputs.operands[0].data;
-    for (auto [t, gap] : enumerate(gaps)) {
-      ArrayRef<double> scores = inputs.row(t);
-      bool isAny = false;
-      for (auto [score, threshold] : zip_equal(scores, thresholds)) {
-        gap = std::min(gap, distance(score, threshold));
-        isAny |= score > threshold;
-      }
-      if (!isAny && cast<TopAnyAttr>(attribute).getMinK() == 1)
-        gap = std::min(gap, gapAfter(scores, 1));
-    }
-  }
 };
 
 struct ThresholdModel
@@ -94,19 +80,6 @@ struct ThresholdModel
       slots[best] = static_cast<int32_t>(best);
     }
     return success();
-  }
-  void choiceGaps(Attribute attribute, const PolicyInputs &inputs,
-                  MutableArrayRef<double> gaps) const {
-    auto policy = cast<ThresholdAttr>(attribute);
-    for (auto [t, gap] : enumerate(gaps)) {
-      bool isAny = false;
-      for (double score : inputs.row(t)) {
-        gap = std::min(gap, distance(score, policy.getThreshold()));
-        isAny |= score > policy.getThreshold();
-      }
-      if (!isAny && policy.getMinK() == 1)
-        gap = std::min(gap, gapAfter(inputs.row(t), 1));
-    }
   }
 };
 
@@ -129,24 +102,6 @@ struct MinPModel
       slots[best] = static_cast<int32_t>(best);
     }
     return success();
-  }
-  void choiceGaps(Attribute attribute, const PolicyInputs &inputs,
-                  MutableArrayRef<double> gaps) const {
-    auto policy = cast<MinPAttr>(attribute);
-    for (auto [t, gap] : enumerate(gaps)) {
-      ArrayRef<double> scores = inputs.row(t);
-      double least = findLeast(policy, scores);
-      // The largest score is measured by itself: with p = 1 it is always in.
-      int64_t best = rank(scores).front();
-      bool isAny = false;
-      for (auto [e, score] : enumerate(scores)) {
-        isAny |= score >= least;
-        if (static_cast<int64_t>(e) != best)
-          gap = std::min(gap, distance(score, least));
-      }
-      if (!isAny)
-        gap = std::min(gap, gapAfter(scores, 1));
-    }
   }
 };
 
@@ -175,15 +130,6 @@ struct TopPModel
       slots.push_back(
           static_cast<int64_t>(j) < used ? static_cast<int32_t>(expert) : -1);
     return success();
-  }
-  void choiceGaps(Attribute attribute, const PolicyInputs &inputs,
-                  MutableArrayRef<double> gaps) const {
-    for (auto [t, gap] : enumerate(gaps)) {
-      ArrayRef<double> scores = inputs.row(t);
-      int64_t used =
-          countUsed(cast<TopPAttr>(attribute), scores, rank(scores), gap);
-      gap = std::min(gap, gapAfter(scores, used));
-    }
   }
 };
 
@@ -218,22 +164,6 @@ struct ExpertChoiceModel
         choice.experts[order[i] * inputs.slots + e] = static_cast<int32_t>(e);
     }
     return success();
-  }
-  void choiceGaps(Attribute attribute, const PolicyInputs &inputs,
-                  MutableArrayRef<double> gaps) const {
-    int64_t capacity = findCapacity(cast<ExpertChoiceAttr>(attribute), inputs);
-    if (capacity == inputs.tokens)
-      return;
-    for (int64_t e = 0; e < inputs.experts; ++e) {
-      std::vector<double> column = getColumn(inputs, e);
-      SmallVector<int64_t> order = rank(column);
-      for (auto [place, token] : enumerate(order)) {
-        bool isIn = static_cast<int64_t>(place) < capacity;
-        int64_t rival = order[isIn ? capacity : capacity - 1];
-        gaps[token] =
-            std::min(gaps[token], distance(column[token], column[rival]));
-      }
-    }
   }
 };
 

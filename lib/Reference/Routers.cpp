@@ -30,12 +30,6 @@ struct TopKModel
     selectTopK(scores, k, slots);
     return success();
   }
-  void choiceGaps(Attribute attribute, const PolicyInputs &inputs,
-                  MutableArrayRef<double> gaps) const {
-    int64_t k = cast<TopKAttr>(attribute).getK();
-    for (auto [t, gap] : enumerate(gaps))
-      gap = gapAfter(inputs.row(t), k);
-  }
 };
 
 struct GroupTopKModel
@@ -53,16 +47,6 @@ struct GroupTopKModel
     selectGroupTopK(scores, policy.getK(), policy.getGroups(), policy.getKeep(),
                     isTop2 ? GroupScore::Top2 : GroupScore::Max, slots);
     return success();
-  }
-  void choiceGaps(Attribute attribute, const PolicyInputs &inputs,
-                  MutableArrayRef<double> gaps) const {
-    auto policy = cast<GroupTopKAttr>(attribute);
-    GroupScore groupScore = policy.getReduce() == GroupReduce::Top2
-                                ? GroupScore::Top2
-                                : GroupScore::Max;
-    for (auto [t, gap] : enumerate(gaps))
-      gap = groupTopKGap(inputs.row(t), policy.getK(), policy.getGroups(),
-                         policy.getKeep(), groupScore);
   }
 };
 

@@ -181,18 +181,25 @@ bool bitCast(const ScalarOp &op, Args a, Scalar &result) {
   return true;
 }
 
+/// Errors in units of the format. Approximations of functions in f32 are off
+/// by up to 4 (those of upstream MLIR, of libm and of vector libraries), and
+/// work on an argument that was rounded when its range was reduced.
+constexpr double kExact = 0.0, kOnce = 1.0, kApproximate = 4.0;
+
 struct Entry {
   ScalarOp::Fn fn;
+  double units = kExact;
   /// Reads attributes; false when this form of the op is not supported.
   bool (*prepare)(Operation *, ScalarOp &) = nullptr;
 };
 
-#define MOE_FLOAT(OP, EXPRESSION)                                              \
+#define MOE_FLOAT(OP, UNITS, EXPRESSION)                                       \
   table[OP::getOperationName()] = {                                            \
       [](const ScalarOp &, Args a, Scalar &result) {                           \
         result.f = (EXPRESSION);                                               \
         return true;                                                           \
-      }}
+      },                                                                       \
+      UNITS}
 /// `op` has the widths; the result is wrapped.
 #define MOE_INT(OP, EXPRESSION)                                                \
   table[OP::getOperationName()] = {                                            \
@@ -215,55 +222,56 @@ struct Entry {
   }}
 
 void addFloatOps(StringMap<Entry> &table) {
-  MOE_FLOAT(arith::AddFOp, a[0].f + a[1].f);
-  MOE_FLOAT(arith::SubFOp, a[0].f - a[1].f);
-  MOE_FLOAT(arith::MulFOp, a[0].f * a[1].f);
-  MOE_FLOAT(arith::DivFOp, a[0].f / a[1].f);
-  MOE_FLOAT(arith::RemFOp, std::fmod(a[0].f, a[1].f));
-  MOE_FLOAT(arith::NegFOp, -a[0].f);
-  MOE_FLOAT(arith::MaximumFOp, maximum(a[0].f, a[1].f));
-  MOE_FLOAT(arith::MinimumFOp, minimum(a[0].f, a[1].f));
-  MOE_FLOAT(arith::MaxNumFOp, std::fmax(a[0].f, a[1].f));
-  MOE_FLOAT(arith::MinNumFOp, std::fmin(a[0].f, a[1].f));
-  MOE_FLOAT(arith::ExtFOp, a[0].f);
-  MOE_FLOAT(arith::TruncFOp, a[0].f);
+  MOE_FLOAT(arith::AddFOp, kOnce, a[0].f + a[1].f);
+  MOE_FLOAT(arith::SubFOp, kOnce, a[0].f - a[1].f);
+  MOE_FLOAT(arith::MulFOp, kOnce, a[0].f * a[1].f);
+  MOE_FLOAT(arith::DivFOp, kOnce, a[0].f / a[1].f);
+  MOE_FLOAT(arith::RemFOp, kOnce, std::fmod(a[0].f, a[1].f));
+  MOE_FLOAT(arith::NegFOp, kExact, -a[0].f);
+  MOE_FLOAT(arith::MaximumFOp, kExact, maximum(a[0].f, a[1].f));
+  MOE_FLOAT(arith::MinimumFOp, kExact, minimum(a[0].f, a[1].f));
+  MOE_FLOAT(arith::MaxNumFOp, kExact, std::fmax(a[0].f, a[1].f));
+  MOE_FLOAT(arith::MinNumFOp, kExact, std::fmin(a[0].f, a[1].f));
+  MOE_FLOAT(arith::ExtFOp, kExact, a[0].f);
+  MOE_FLOAT(arith::TruncFOp, kOnce, a[0].f);
 
-  MOE_FLOAT(math::AbsFOp, std::fabs(a[0].f));
-  MOE_FLOAT(math::AcosOp, std::acos(a[0].f));
-  MOE_FLOAT(math::AcoshOp, std::acosh(a[0].f));
-  MOE_FLOAT(math::AsinOp, std::asin(a[0].f));
-  MOE_FLOAT(math::AsinhOp, std::asinh(a[0].f));
-  MOE_FLOAT(math::AtanOp, std::atan(a[0].f));
-  MOE_FLOAT(math::Atan2Op, std::atan2(a[0].f, a[1].f));
-  MOE_FLOAT(math::AtanhOp, std::atanh(a[0].f));
-  MOE_FLOAT(math::CbrtOp, std::cbrt(a[0].f));
-  MOE_FLOAT(math::CeilOp, std::ceil(a[0].f));
-  MOE_FLOAT(math::ClampFOp, minimum(maximum(a[0].f, a[1].f), a[2].f));
-  MOE_FLOAT(math::CopySignOp, std::copysign(a[0].f, a[1].f));
-  MOE_FLOAT(math::CosOp, std::cos(a[0].f));
-  MOE_FLOAT(math::CoshOp, std::cosh(a[0].f));
-  MOE_FLOAT(math::ErfOp, std::erf(a[0].f));
-  MOE_FLOAT(math::ErfcOp, std::erfc(a[0].f));
-  MOE_FLOAT(math::ExpOp, std::exp(a[0].f));
-  MOE_FLOAT(math::Exp2Op, std::exp2(a[0].f));
-  MOE_FLOAT(math::ExpM1Op, std::expm1(a[0].f));
-  MOE_FLOAT(math::FloorOp, std::floor(a[0].f));
-  MOE_FLOAT(math::FmaOp, std::fma(a[0].f, a[1].f, a[2].f));
-  MOE_FLOAT(math::FPowIOp, std::pow(a[0].f, static_cast<double>(a[1].i)));
-  MOE_FLOAT(math::LogOp, std::log(a[0].f));
-  MOE_FLOAT(math::Log10Op, std::log10(a[0].f));
-  MOE_FLOAT(math::Log1pOp, std::log1p(a[0].f));
-  MOE_FLOAT(math::Log2Op, std::log2(a[0].f));
-  MOE_FLOAT(math::PowFOp, std::pow(a[0].f, a[1].f));
-  MOE_FLOAT(math::RoundOp, std::round(a[0].f));
-  MOE_FLOAT(math::RoundEvenOp, std::nearbyint(a[0].f));
-  MOE_FLOAT(math::RsqrtOp, 1.0 / std::sqrt(a[0].f));
-  MOE_FLOAT(math::SinOp, std::sin(a[0].f));
-  MOE_FLOAT(math::SinhOp, std::sinh(a[0].f));
-  MOE_FLOAT(math::SqrtOp, std::sqrt(a[0].f));
-  MOE_FLOAT(math::TanOp, std::tan(a[0].f));
-  MOE_FLOAT(math::TanhOp, std::tanh(a[0].f));
-  MOE_FLOAT(math::TruncOp, std::trunc(a[0].f));
+  MOE_FLOAT(math::AbsFOp, kExact, std::fabs(a[0].f));
+  MOE_FLOAT(math::AcosOp, kApproximate, std::acos(a[0].f));
+  MOE_FLOAT(math::AcoshOp, kApproximate, std::acosh(a[0].f));
+  MOE_FLOAT(math::AsinOp, kApproximate, std::asin(a[0].f));
+  MOE_FLOAT(math::AsinhOp, kApproximate, std::asinh(a[0].f));
+  MOE_FLOAT(math::AtanOp, kApproximate, std::atan(a[0].f));
+  MOE_FLOAT(math::Atan2Op, kApproximate, std::atan2(a[0].f, a[1].f));
+  MOE_FLOAT(math::AtanhOp, kApproximate, std::atanh(a[0].f));
+  MOE_FLOAT(math::CbrtOp, kApproximate, std::cbrt(a[0].f));
+  MOE_FLOAT(math::CeilOp, kExact, std::ceil(a[0].f));
+  MOE_FLOAT(math::ClampFOp, kExact, minimum(maximum(a[0].f, a[1].f), a[2].f));
+  MOE_FLOAT(math::CopySignOp, kExact, std::copysign(a[0].f, a[1].f));
+  MOE_FLOAT(math::CosOp, kApproximate, std::cos(a[0].f));
+  MOE_FLOAT(math::CoshOp, kApproximate, std::cosh(a[0].f));
+  MOE_FLOAT(math::ErfOp, kApproximate, std::erf(a[0].f));
+  MOE_FLOAT(math::ErfcOp, kApproximate, std::erfc(a[0].f));
+  MOE_FLOAT(math::ExpOp, kApproximate, std::exp(a[0].f));
+  MOE_FLOAT(math::Exp2Op, kApproximate, std::exp2(a[0].f));
+  MOE_FLOAT(math::ExpM1Op, kApproximate, std::expm1(a[0].f));
+  MOE_FLOAT(math::FloorOp, kExact, std::floor(a[0].f));
+  MOE_FLOAT(math::FmaOp, kOnce, std::fma(a[0].f, a[1].f, a[2].f));
+  MOE_FLOAT(math::FPowIOp, kApproximate,
+            std::pow(a[0].f, static_cast<double>(a[1].i)));
+  MOE_FLOAT(math::LogOp, kApproximate, std::log(a[0].f));
+  MOE_FLOAT(math::Log10Op, kApproximate, std::log10(a[0].f));
+  MOE_FLOAT(math::Log1pOp, kApproximate, std::log1p(a[0].f));
+  MOE_FLOAT(math::Log2Op, kApproximate, std::log2(a[0].f));
+  MOE_FLOAT(math::PowFOp, kApproximate, std::pow(a[0].f, a[1].f));
+  MOE_FLOAT(math::RoundOp, kExact, std::round(a[0].f));
+  MOE_FLOAT(math::RoundEvenOp, kExact, std::nearbyint(a[0].f));
+  MOE_FLOAT(math::RsqrtOp, kApproximate, 1.0 / std::sqrt(a[0].f));
+  MOE_FLOAT(math::SinOp, kApproximate, std::sin(a[0].f));
+  MOE_FLOAT(math::SinhOp, kApproximate, std::sinh(a[0].f));
+  MOE_FLOAT(math::SqrtOp, kOnce, std::sqrt(a[0].f));
+  MOE_FLOAT(math::TanOp, kApproximate, std::tan(a[0].f));
+  MOE_FLOAT(math::TanhOp, kApproximate, std::tanh(a[0].f));
+  MOE_FLOAT(math::TruncOp, kExact, std::trunc(a[0].f));
 }
 
 void addIntOps(StringMap<Entry> &table) {
@@ -334,14 +342,16 @@ void addConversionsAndComparisons(StringMap<Entry> &table) {
       [](const ScalarOp &op, Args a, Scalar &result) {
         result.f = static_cast<double>(asSigned(a[0].i, op.width));
         return true;
-      }};
+      },
+      kOnce};
   table[arith::UIToFPOp::getOperationName()] = {
       [](const ScalarOp &op, Args a, Scalar &result) {
         result.f = static_cast<double>(asUnsigned(a[0].i, op.width));
         return true;
-      }};
+      },
+      kOnce};
   table[arith::BitcastOp::getOperationName()] = {
-      bitCast, [](Operation *op, ScalarOp &scalarOp) {
+      bitCast, kExact, [](Operation *op, ScalarOp &scalarOp) {
         Type from = getElementTypeOrSelf(op->getOperand(0));
         Type to = getElementTypeOrSelf(op->getResult(0));
         scalarOp.width = from.getIntOrFloatBitWidth();
@@ -362,6 +372,7 @@ void addConversionsAndComparisons(StringMap<Entry> &table) {
         result.i = compareFloats(op.code, a[0].f, a[1].f);
         return true;
       },
+      kExact,
       [](Operation *op, ScalarOp &scalarOp) {
         scalarOp.code =
             static_cast<int64_t>(cast<arith::CmpFOp>(op).getPredicate());
@@ -372,6 +383,7 @@ void addConversionsAndComparisons(StringMap<Entry> &table) {
         result.i = compareInts(op.code, a[0].i, a[1].i, op.width);
         return true;
       },
+      kExact,
       [](Operation *op, ScalarOp &scalarOp) {
         scalarOp.code =
             static_cast<int64_t>(cast<arith::CmpIOp>(op).getPredicate());
@@ -409,9 +421,30 @@ std::optional<ScalarOp> ScalarOp::get(Operation *op) {
   scalarOp.fn = it->second.fn;
   scalarOp.width = integerWidth(op->getOperand(0).getType());
   scalarOp.resultWidth = integerWidth(op->getResult(0).getType());
+  scalarOp.units = it->second.units;
+  scalarOp.format = NumberFormat::get(op->getResult(0).getType());
+  scalarOp.numOperands = op->getNumOperands();
+  for (Type type : op->getOperandTypes()) {
+    if (!isFloatLike(type))
+      break;
+    ++scalarOp.numFloats;
+  }
   if (it->second.prepare && !it->second.prepare(op, scalarOp))
     return std::nullopt;
   return scalarOp;
+}
+
+bool ScalarOp::applyRounded(const Scalar *args, Scalar &result,
+                            RoundingErrors &rounding) const {
+  Scalar rounded[4];
+  copy(ArrayRef(args, numOperands), rounded);
+  if (units > kOnce)
+    for (unsigned i = 0; i < numFloats; ++i)
+      rounded[i].f += rounding.error(rounded[i].f, format.working(), kOnce);
+  if (!fn(*this, rounded, result))
+    return false;
+  result.f = rounding.round(result.f, format, units);
+  return true;
 }
 
 static LogicalResult emitUndefined(Operation *op) {
@@ -437,7 +470,7 @@ LogicalResult executeElementwise(Machine &machine, Operation *op,
   }
   Type type = op->getResult(0).getType();
   if (!isa<ShapedType>(type)) {
-    if (!scalarOp.apply(args.data(), result))
+    if (!scalarOp.apply(args.data(), result, machine.rounding))
       return emitUndefined(op);
     machine.set(op->getResult(0), result);
     return success();
@@ -460,7 +493,7 @@ LogicalResult executeElementwise(Machine &machine, Operation *op,
     for (auto [arg, array] : zip_equal(args, arrays))
       if (array)
         arg = loadElement(*array, i);
-    if (!scalarOp.apply(args.data(), result))
+    if (!scalarOp.apply(args.data(), result, machine.rounding))
       return emitUndefined(op);
     storeElement(**out, i, result);
   }
@@ -470,7 +503,7 @@ LogicalResult executeElementwise(Machine &machine, Operation *op,
 
 std::optional<ScalarProgram> ScalarProgram::build(Machine &machine,
                                                   Block &block) {
-  ScalarProgram program;
+  ScalarProgram program(machine.rounding);
   llvm::DenseMap<Value, unsigned> slotOf;
   auto newSlot = [&](Value value, Scalar initial) {
     slotOf[value] = program.slots.size();
@@ -538,7 +571,7 @@ LogicalResult ScalarProgram::run(ArrayRef<Scalar> arguments,
     }
     for (auto [i, operand] : enumerate(step.operands))
       args[i] = slots[operand];
-    if (!step.function.apply(args, slots[step.result]))
+    if (!step.function.apply(args, slots[step.result], rounding))
       return emitUndefined(step.op);
   }
   results.clear();

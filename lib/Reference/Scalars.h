@@ -24,14 +24,28 @@ struct ScalarOp {
   unsigned width = 64;       // bits of the first operand, for integers
   unsigned resultWidth = 64; // bits of the result, for integers
   int64_t code = 0;          // predicate, or whatever the op needs
+  /// The error of the result in units of its format: 0 for exact ops, 1 for
+  /// those that are rounded once, more for approximations, which compute in f32
+  /// at least.
+  double units = 0.0;
+  NumberFormat format;
+  unsigned numOperands = 0;
+  unsigned numFloats = 0; // leading operands that are floats
 
   /// The function of `op`; nothing when `op` is not in the table. `op` may
   /// work on vectors or tensors: the function is that of one element.
   static std::optional<ScalarOp> get(mlir::Operation *op);
 
-  bool apply(const Scalar *args, Scalar &result) const {
+  bool apply(const Scalar *args, Scalar &result,
+             RoundingErrors &rounding) const {
+    if (units > 0.0 && rounding.isOn())
+      return applyRounded(args, result, rounding);
     return fn(*this, args, result);
   }
+
+private:
+  bool applyRounded(const Scalar *args, Scalar &result,
+                    RoundingErrors &rounding) const;
 };
 
 /// Executes `op` element by element.
@@ -54,6 +68,8 @@ public:
                           llvm::SmallVectorImpl<Scalar> &results);
 
 private:
+  explicit ScalarProgram(RoundingErrors &rounding) : rounding(rounding) {}
+
   struct Step {
     mlir::Operation *op;
     ScalarOp function;
@@ -61,6 +77,7 @@ private:
     unsigned result;
     int64_t iterationDim = -1; // linalg.index when not negative
   };
+  RoundingErrors &rounding;
   llvm::SmallVector<Scalar> slots;
   std::vector<Step> steps;
   llvm::SmallVector<unsigned> yielded;

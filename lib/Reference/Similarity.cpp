@@ -15,29 +15,45 @@ using namespace mlir;
 
 namespace moe::reference {
 
-static double dot(ArrayRef<double> a, ArrayRef<double> b) {
-  double sum = 0.0;
-  for (auto [x, y] : zip_equal(a, b))
-    sum += x * y;
-  return sum;
-}
+namespace {
+/// Sums of terms, with the errors of sums in `format`.
+struct Sums {
+  RoundingErrors &rounding;
+  NumberFormat format;
 
-static double similarity(SimilarityMetric metric, ArrayRef<double> x,
+  template <typename Fn>
+  double sum(ArrayRef<double> a, ArrayRef<double> b, Fn term) {
+    double total = 0.0, squares = 0.0;
+    for (auto [x, y] : zip_equal(a, b)) {
+      double value = term(x, y);
+      total += value;
+      squares += value * value;
+    }
+    if (rounding.isOn())
+      total += RoundingErrors::sumError(total, squares, a.size(), format.unit,
+                                        rounding.newKey(), 0);
+    return total;
+  }
+
+  double dot(ArrayRef<double> a, ArrayRef<double> b) {
+    return sum(a, b, [](double x, double y) { return x * y; });
+  }
+};
+} // namespace
+
+static double similarity(Sums sums, SimilarityMetric metric, ArrayRef<double> x,
                          ArrayRef<double> c) {
   switch (metric) {
   case SimilarityMetric::Dot:
-    return dot(x, c);
+    return sums.dot(x, c);
   case SimilarityMetric::Cosine: {
-    double scale = maximum(std::sqrt(dot(x, x)), 1e-12) *
-                   maximum(std::sqrt(dot(c, c)), 1e-12);
-    return dot(x, c) / scale;
+    double scale = maximum(std::sqrt(sums.dot(x, x)), 1e-12) *
+                   maximum(std::sqrt(sums.dot(c, c)), 1e-12);
+    return sums.dot(x, c) / scale;
   }
-  case SimilarityMetric::L2: {
-    double sum = 0.0;
-    for (auto [a, b] : zip_equal(x, c))
-      sum += (a - b) * (a - b);
-    return -sum;
-  }
+  case SimilarityMetric::L2:
+    return -sums.sum(x, c,
+                     [](double a, double b) { return (a - b) * (a - b); });
   }
   llvm_unreachable("unknown metric");
 }
@@ -55,15 +71,20 @@ static LogicalResult executeSimilarity(Machine &machine, SimilarityOp op) {
       machine.allocate(op, op.getScores().getType(), {tokens, experts});
   if (failed(scores))
     return failure();
+  // In f32 at least.
+  Sums sums{machine.rounding,
+            NumberFormat::get(op.getScores().getType()).working()};
   std::vector<double> row(width), centroid(width);
   for (int64_t t = 0; t < tokens; ++t) {
     loadFloats(*x, t * width, width, row.data());
     for (int64_t e = 0; e < experts; ++e) {
       loadFloats(*centroids, e * width, width, centroid.data());
       storeElement(**scores, t * experts + e,
-                   makeFloat(similarity(op.getMetric(), row, centroid)));
+                   makeFloat(similarity(sums, op.getMetric(), row, centroid)));
     }
   }
+  // Square roots and a quotient.
+  machine.round(**scores, op.getScores().getType(), 4.0);
   machine.set(op.getScores(), *scores);
   return checkShape(op, op.getScores().getType(), {tokens, experts},
                     "the result");

@@ -73,20 +73,10 @@ struct SinkhornModel
     return success();
   }
 
-  /// In parts of the largest entry of a row. A plan may be an iteration apart,
-  /// which moves it by as much as the tolerance: a hundredth of the difference
-  /// counts.
-  void choiceGaps(Attribute attribute, const PolicyInputs &inputs,
-                  MutableArrayRef<double> gaps) const {
-    auto policy = cast<SinkhornAttr>(attribute);
-    std::vector<double> plan =
-        makePlan(inputs, policy.getTolerance(), policy.getIterations());
-    for (auto [t, gap] : enumerate(gaps)) {
-      ArrayRef<double> row =
-          ArrayRef(plan).slice(t * inputs.experts, inputs.experts);
-      double largest = *std::max_element(row.begin(), row.end());
-      gap = gapAfter(row, inputs.slots) / largest / 100;
-    }
+  /// A plan may be an iteration apart, which moves it by a few times the
+  /// tolerance; a change of z moves entries by as much of themselves.
+  double scoreSlack(Attribute attribute) const {
+    return 10 * cast<SinkhornAttr>(attribute).getTolerance();
   }
 };
 } // namespace

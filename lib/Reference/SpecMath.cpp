@@ -70,31 +70,6 @@ void selectGroupTopK(ArrayRef<double> scores, int64_t k, int64_t groups,
   selectTopK(masked, k, slots);
 }
 
-double gapAfter(ArrayRef<double> scores, int64_t k) {
-  if (k < 1 || k >= static_cast<int64_t>(scores.size()))
-    return kInfinity;
-  SmallVector<int64_t> order = rank(scores);
-  double last = scores[order[k - 1]], next = scores[order[k]];
-  // Between numbers and what is none rounding changes nothing.
-  if (!std::isfinite(last) || !std::isfinite(next))
-    return kInfinity;
-  return last - next;
-}
-
-double groupTopKGap(ArrayRef<double> scores, int64_t k, int64_t groups,
-                    int64_t keep, GroupScore groupScore) {
-  int64_t size = static_cast<int64_t>(scores.size()) / groups;
-  SmallVector<double> groupScores;
-  for (int64_t g = 0; g < groups; ++g)
-    groupScores.push_back(scoreGroup(scores.slice(g * size, size), groupScore));
-  SmallVector<int64_t> order = rank(groupScores);
-  SmallVector<double> kept;
-  for (int64_t i = 0; i < keep; ++i)
-    for (double score : scores.slice(order[i] * size, size))
-      kept.push_back(score);
-  return std::min(gapAfter(groupScores, keep), gapAfter(kept, k));
-}
-
 void softmax(MutableArrayRef<double> values) {
   double largest = -kInfinity;
   for (double v : values)

@@ -28,10 +28,6 @@ llvm::SmallVector<int64_t> rank(llvm::ArrayRef<double> scores);
 void selectTopK(llvm::ArrayRef<double> scores, int64_t k,
                 llvm::SmallVectorImpl<int32_t> &slots);
 
-/// The difference between the k-th best and the next score; infinity if there is
-/// no next one, or if one is not finite.
-double gapAfter(llvm::ArrayRef<double> scores, int64_t k);
-
 /// How the scores of a group of experts become the score of the group. A NaN
 /// in the group makes the group's score NaN.
 enum class GroupScore { Max, Top2 };
@@ -41,10 +37,6 @@ enum class GroupScore { Max, Top2 };
 void selectGroupTopK(llvm::ArrayRef<double> scores, int64_t k, int64_t groups,
                      int64_t keep, GroupScore groupScore,
                      llvm::SmallVectorImpl<int32_t> &slots);
-
-/// How far the choice of selectGroupTopK is from another one.
-double groupTopKGap(llvm::ArrayRef<double> scores, int64_t k, int64_t groups,
-                    int64_t keep, GroupScore groupScore);
 
 /// All NaN when a value is NaN or +inf, or when all are -inf.
 void softmax(llvm::MutableArrayRef<double> values);

@@ -37,15 +37,6 @@ struct TokenKModel
     }
     return success();
   }
-
-  void choiceGaps(Attribute, const PolicyInputs &inputs,
-                  MutableArrayRef<double> gaps) const {
-    for (auto [t, gap] : enumerate(gaps)) {
-      auto k = static_cast<int64_t>(inputs.operands[0].data[t]);
-      if (k > 0)
-        gap = gapAfter(inputs.row(t), std::min(k, inputs.slots));
-    }
-  }
 };
 
 struct GShardModel
@@ -87,27 +78,6 @@ struct GShardModel
     }
     return success();
   }
-
-  void choiceGaps(Attribute attribute, const PolicyInputs &inputs,
-                  MutableArrayRef<double> gaps) const {
-    auto policy = cast<GShardAttr>(attribute);
-    double threshold =
-        policy.getThreshold() ? policy.getThreshold().getValueAsDouble() : 0.5;
-    for (auto [t, gap] : enumerate(gaps)) {
-      ArrayRef<double> p = inputs.row(t);
-      SmallVector<int32_t> best;
-      selectTopK(p, 2, best);
-      double second = p[best[1]];
-      if (!policy.getRaw())
-        second /= p[best[0]] + p[best[1]];
-      gap = std::min(gapAfter(p, 1), gapAfter(p, 2));
-      if (policy.getSecond() == SecondExpert::Threshold)
-        gap = std::min(gap, std::abs(second - threshold));
-      if (policy.getSecond() == SecondExpert::Random)
-        gap = std::min(
-            gap, std::abs(inputs.operands[0].data[t] - second / threshold));
-    }
-  }
 };
 
 struct SparseMixerModel
@@ -136,25 +106,6 @@ struct SparseMixerModel
       }
     }
     return success();
-  }
-
-  void choiceGaps(Attribute attribute, const PolicyInputs &inputs,
-                  MutableArrayRef<double> gaps) const {
-    double limit = 2 * cast<SparseMixerAttr>(attribute).getEps();
-    for (auto [t, gap] : enumerate(gaps)) {
-      ArrayRef<double> z = inputs.row(t);
-      SmallVector<int32_t> best;
-      selectTopK(z, 2, best);
-      gap = std::min(gapAfter(z, 1), gapAfter(z, 2));
-      // Rivals on the border between near and far.
-      for (int32_t chosen : best)
-        for (double other : z) {
-          double m = z[chosen];
-          double ratio = (m - other) / maximum(std::abs(other), m);
-          if (other != m && std::isfinite(ratio))
-            gap = std::min(gap, std::abs(ratio - limit));
-        }
-    }
   }
 };
 
@@ -219,13 +170,6 @@ struct NearestCentroidModel
       std::copy(weights.begin(), weights.end(), choice.values.begin() + t * n);
     }
     return success();
-  }
-
-  void choiceGaps(Attribute attribute, const PolicyInputs &inputs,
-                  MutableArrayRef<double> gaps) const {
-    int64_t n = cast<NearestCentroidAttr>(attribute).getN();
-    for (auto [t, gap] : enumerate(gaps))
-      gap = gapAfter(inputs.row(t), n);
   }
 };
 

@@ -80,6 +80,17 @@ static Scalar combine(vector::CombiningKind kind, Scalar a, Scalar b,
   return a;
 }
 
+/// Like `combine`, rounded to `format`.
+static Scalar combine(Machine &machine, const NumberFormat &format,
+                      vector::CombiningKind kind, Scalar a, Scalar b,
+                      unsigned width) {
+  Scalar result = combine(kind, a, b, width);
+  if (width == 0 && (kind == vector::CombiningKind::ADD ||
+                     kind == vector::CombiningKind::MUL))
+    result.f = machine.rounding.round(result.f, format);
+  return result;
+}
+
 /// The width that `combine` wants: 0 for floats.
 static unsigned combineWidth(Type type) {
   return isFloatLike(type) ? 0 : integerWidth(type);
@@ -89,13 +100,15 @@ static LogicalResult executeReduction(Machine &machine,
                                       vector::ReductionOp op) {
   ArrayPtr source = machine.getArray(op.getVector());
   unsigned width = combineWidth(op.getVector().getType());
+  NumberFormat format = NumberFormat::get(op.getVector().getType());
   int64_t count = source->numElements();
   std::optional<Scalar> sum;
   if (op.getAcc())
     sum = machine.get(op.getAcc()).scalar;
   for (int64_t i = 0; i < count; ++i) {
     Scalar value = loadElement(*source, i);
-    sum = sum ? combine(op.getKind(), *sum, value, width) : value;
+    sum = sum ? combine(machine, format, op.getKind(), *sum, value, width)
+              : value;
   }
   machine.set(op.getResult(), sum.value_or(makeInt(0)));
   return success();
@@ -105,6 +118,7 @@ static LogicalResult executeMultiReduction(Machine &machine,
                                            vector::MultiDimReductionOp op) {
   ArrayPtr source = machine.getArray(op.getSource());
   unsigned width = combineWidth(op.getSource().getType());
+  NumberFormat format = NumberFormat::get(op.getSource().getType());
   const Datum &acc = machine.get(op.getAcc());
   ArrayRef<int64_t> reduced = op.getReductionDims();
   bool isScalar = !isa<VectorType>(op.getDest().getType());
@@ -126,7 +140,8 @@ static LogicalResult executeMultiReduction(Machine &machine,
         to.push_back(i);
     int64_t position = linearIndex(to, shape);
     storeElement(**out, position,
-                 combine(op.getKind(), loadElement(**out, position),
+                 combine(machine, format, op.getKind(),
+                         loadElement(**out, position),
                          loadElement(*source, next++), width));
     return true;
   });
@@ -204,11 +219,14 @@ static LogicalResult executeInsert(Machine &machine, vector::InsertOp op) {
 static LogicalResult executeFma(Machine &machine, vector::FMAOp op) {
   ArrayPtr a = machine.getArray(op.getLhs()), b = machine.getArray(op.getRhs()),
            c = machine.getArray(op.getAcc());
+  NumberFormat format = NumberFormat::get(op.getType());
   int64_t i = -1;
   return construct(machine, op, shapeOf(op), [&](ArrayRef<int64_t>) {
     ++i;
-    return makeFloat(std::fma(loadElement(*a, i).f, loadElement(*b, i).f,
-                              loadElement(*c, i).f));
+    return makeFloat(machine.rounding.round(std::fma(loadElement(*a, i).f,
+                                                     loadElement(*b, i).f,
+                                                     loadElement(*c, i).f),
+                                            format));
   });
 }
 
@@ -295,6 +313,7 @@ static LogicalResult executeInsertStrided(Machine &machine,
 static LogicalResult executeScan(Machine &machine, vector::ScanOp op) {
   ArrayPtr source = machine.getArray(op.getSource());
   unsigned width = combineWidth(op.getSource().getType());
+  NumberFormat format = NumberFormat::get(op.getSource().getType());
   int64_t dim = op.getReductionDim();
   FailureOr<MutableArrayPtr> out = machine.copyOf(op, *source);
   FailureOr<MutableArrayPtr> sums =
@@ -310,8 +329,8 @@ static LogicalResult executeScan(Machine &machine, vector::ScanOp op) {
     other.erase(other.begin() + dim);
     int64_t at = linearIndex(other, (*sums)->shape);
     Scalar before = loadElement(**sums, at);
-    Scalar after =
-        combine(op.getKind(), before, loadElement(*source, next), width);
+    Scalar after = combine(machine, format, op.getKind(), before,
+                           loadElement(*source, next), width);
     // The initial value takes no part in the first element of an inclusive
     // scan.
     if (op.getInclusive() && index[dim] == 0)

@@ -13,6 +13,9 @@
 #include "moe-mlir/Support/FloatConversions.h"
 #include "moe-mlir/Support/Parallel.h"
 
+#include <cmath>
+#include <string_view>
+
 using namespace moe;
 
 namespace {
@@ -58,37 +61,40 @@ inline __attribute__((always_inline)) float unit(uint32_t x, Key key) {
 }
 
 using FillFn = void (*)(DType, void *, uint32_t begin, int64_t count, Key,
-                        double scale);
+                        RandomRange range);
 
-inline __attribute__((always_inline)) void
-fillBody(DType dtype, void *out, uint32_t begin, int64_t count, Key key,
-         double scale) {
-  float floatScale = static_cast<float>(scale);
+inline __attribute__((always_inline)) void fillBody(DType dtype, void *out,
+                                                    uint32_t begin,
+                                                    int64_t count, Key key,
+                                                    RandomRange range) {
+  float scale = static_cast<float>(range.scale);
+  float center = static_cast<float>(range.center);
+  auto value = [&](int64_t i) {
+    return unit(begin + static_cast<uint32_t>(i), key) * scale + center;
+  };
   switch (dtype) {
   case DType::F32: {
     float *to = static_cast<float *>(out);
     for (int64_t i = 0; i < count; ++i)
-      to[i] = unit(begin + static_cast<uint32_t>(i), key) * floatScale;
+      to[i] = value(i);
     return;
   }
   case DType::F64: {
     double *to = static_cast<double *>(out);
     for (int64_t i = 0; i < count; ++i)
-      to[i] = unit(begin + static_cast<uint32_t>(i), key) * floatScale;
+      to[i] = value(i);
     return;
   }
   case DType::BF16: {
     uint16_t *to = static_cast<uint16_t *>(out);
     for (int64_t i = 0; i < count; ++i)
-      to[i] =
-          f32ToBF16(unit(begin + static_cast<uint32_t>(i), key) * floatScale);
+      to[i] = f32ToBF16(value(i));
     return;
   }
   case DType::F16: {
     uint16_t *to = static_cast<uint16_t *>(out);
     for (int64_t i = 0; i < count; ++i)
-      to[i] =
-          f32ToF16(unit(begin + static_cast<uint32_t>(i), key) * floatScale);
+      to[i] = f32ToF16(value(i));
     return;
   }
   default:
@@ -97,8 +103,8 @@ fillBody(DType dtype, void *out, uint32_t begin, int64_t count, Key key,
 }
 
 void fillPortable(DType dtype, void *out, uint32_t begin, int64_t count,
-                  Key key, double scale) {
-  fillBody(dtype, out, begin, count, key, scale);
+                  Key key, RandomRange range) {
+  fillBody(dtype, out, begin, count, key, range);
 }
 
 #if defined(__x86_64__)
@@ -106,8 +112,8 @@ void fillPortable(DType dtype, void *out, uint32_t begin, int64_t count,
 // depend on the CPU.
 __attribute__((target("avx2"))) void fillAVX2(DType dtype, void *out,
                                               uint32_t begin, int64_t count,
-                                              Key key, double scale) {
-  fillBody(dtype, out, begin, count, key, scale);
+                                              Key key, RandomRange range) {
+  fillBody(dtype, out, begin, count, key, range);
 }
 #endif
 
@@ -139,7 +145,33 @@ void fillIntegers(HostTensor &tensor, int64_t begin, int64_t count, Key key,
 
 } // namespace
 
-void moe::fillRandom(HostTensor &tensor, uint64_t seed, double scale,
+RandomRange moe::randomRange(const std::string &name, DType dtype,
+                             const std::vector<int64_t> &shape,
+                             bool isActivation) {
+  if (!isFloat(dtype))
+    return {0.0, 0.0};
+  if (isActivation)
+    return {0.0, std::sqrt(3.0)};
+  auto contains = [&](std::string_view part) {
+    return name.find(part) != std::string::npos;
+  };
+  auto endsWith = [&](std::string_view end) {
+    return name.size() >= end.size() &&
+           name.compare(name.size() - end.size(), end.size(), end) == 0;
+  };
+  if (endsWith("bias"))
+    return {0.0, 0.1};
+  if (shape.size() < 2 || shape.back() < 1) {
+    bool isGain = contains("norm") || contains("scale");
+    return {isGain ? 1.0 : 0.0, 0.1};
+  }
+  bool isRouter = contains("router") || endsWith("gate.weight");
+  // The variance of uniform numbers is a third of their range squared.
+  return {0.0, (isRouter ? 3.0 : 1.0) *
+                   std::sqrt(3.0 / static_cast<double>(shape.back()))};
+}
+
+void moe::fillRandom(HostTensor &tensor, uint64_t seed, RandomRange range,
                      uint64_t first) {
   // Chunks end where the whole tensor's chunks end, so that none has two keys.
   constexpr uint64_t chunk = uint64_t(1) << 18; // divides 2^32
@@ -157,9 +189,9 @@ void moe::fillRandom(HostTensor &tensor, uint64_t seed, double scale,
     if (isFloat(tensor.dtype))
       fill(tensor.dtype,
            static_cast<char *>(tensor.data) + offset * dtypeSize(tensor.dtype),
-           counter, count, key, scale);
+           counter, count, key, range);
     else
-      fillIntegers(tensor, offset, count, key, counter, scale);
+      fillIntegers(tensor, offset, count, key, counter, range.scale);
   };
   parallelFor(static_cast<int64_t>((last - 1) / chunk - first / chunk + 1),
               body);

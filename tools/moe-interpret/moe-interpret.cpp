@@ -161,11 +161,10 @@ static FailureOr<HostTensor> makeRandom(func::FuncOp func, unsigned i) {
     (void)fail("no memory for '" + Twine(name) + "'");
     return failure();
   }
-  // Rows of weights keep the size of what they are applied to.
-  double scale = shape.size() < 2 || i == 0
-                     ? 1.0
-                     : std::sqrt(3.0 / std::max<int64_t>(1, shape.back()));
-  moe::fillRandom(tensor, randomSeed, scale);
+  auto ranked = dyn_cast<RankedTensorType>(type);
+  bool isActivation = !ranked || !ranked.hasStaticShape();
+  moe::fillRandom(tensor, randomSeed,
+                  moe::randomRange(name, *dtype, shape, isActivation));
   return tensor;
 }
 

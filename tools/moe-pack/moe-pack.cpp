@@ -10,6 +10,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Artifact/FunctionInputs.h"
+#include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Tool/ToolProcess.h"
 
 #include "llvm/Support/CommandLine.h"
@@ -30,7 +31,7 @@ static cl::list<std::string>
 static cl::opt<std::string>
     randomSeed("random", cl::value_desc("SEED"), cl::cat(category),
                cl::desc("Make up what no file has, see below"));
-static cl::extrahelp randomHelp(moe::randomScaleHelp);
+static cl::extrahelp randomHelp(moe::randomHelp);
 static cl::list<std::string>
     entries("entry", cl::CommaSeparated, cl::value_desc("name,..."),
             cl::desc("Functions to pack for (default: all)"),

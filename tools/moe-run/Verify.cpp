@@ -5,21 +5,19 @@
 //===----------------------------------------------------------------------===//
 //
 // A layer treats tokens one by one, so that a few rows of all activations can
-// stand for the whole. Where a token's choice of experts hangs on a rounding
-// error, the two may choose differently and both be right: the scores of each
-// router come along, and such tokens are left out.
+// stand for the whole.
 //
 //===----------------------------------------------------------------------===//
 
 #include "Verify.h"
+#include "Comparison.h"
 
 #include "moe-mlir/Reference/Interpreter.h"
-#include "moe-mlir/Reference/ReferenceInterfaces.h"
+#include "moe-mlir/Target/CPU/KnownCPUs.h"
 #include "moe/Moe.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/BuiltinOps.h"
-#include "llvm/ADT/SmallSet.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/WithColor.h"
 
@@ -31,9 +29,10 @@ using namespace mlir;
 using namespace moe::run;
 using moe::HostTensor;
 
-/// Below this gap between a chosen and an unchosen expert, an f32 score says
-/// nothing about which is better.
-static constexpr double minGap = 1e-5;
+/// How often the interpreter draws rounding errors. Layers of more elements
+/// than this have rows so wide that fewer tell as much.
+static constexpr int64_t kDraws = 8, kDrawsOfLarge = 2;
+static constexpr int64_t kLargeElements = int64_t(1) << 26;
 
 static LogicalResult fail(const Twine &message) {
   llvm::WithColor::error(llvm::errs(), "moe-run") << message << "\n";
@@ -104,140 +103,21 @@ static HostTensor takeRows(const HostTensor &tensor, ArrayRef<int64_t> rows) {
 }
 
 //===----------------------------------------------------------------------===//
-// Scores of the routers
-//===----------------------------------------------------------------------===//
-
-namespace {
-
-/// A router whose scores and operands are further results of its function.
-struct TracedRouter {
-  moe::RouterOp router;
-  unsigned firstResult;
-};
-
-} // namespace
-
-/// Makes what the routers of `function` select by further results of it.
-static SmallVector<TracedRouter> traceRouters(func::FuncOp function) {
-  SmallVector<TracedRouter> traced;
-  Block &body = function.getBody().front();
-  auto returnOp = cast<func::ReturnOp>(body.getTerminator());
-  for (auto router : body.getOps<moe::RouterOp>()) {
-    unsigned first = function.getNumResults();
-    SmallVector<Value> values(router.getPolicyOperands());
-    if (router.getSelect())
-      values.insert(values.begin(), router.getSelect());
-    SmallVector<unsigned> places(values.size(), first);
-    if (failed(
-            function.insertResults(places, TypeRange(ValueRange(values)),
-                                   SmallVector<DictionaryAttr>(values.size()))))
-      continue;
-    returnOp.getOperandsMutable().append(values);
-    traced.push_back({router, first});
-  }
-  return traced;
-}
-
-/// How far each token is from another choice of `traced`; `results` are those
-/// of its function. Infinite for policies that do not say.
-static std::vector<double> findGaps(const TracedRouter &traced,
-                                    ArrayRef<HostTensor> results) {
-  moe::RouterOp router = traced.router;
-  auto policy = dyn_cast<moe::reference::ReferencePolicyAttrInterface>(
-      Attribute(router.getPolicy()));
-  moe::reference::PolicyInputs inputs;
-  inputs.experts = router.getNumExperts();
-  inputs.slots = router.getNumSlots();
-  results = results.drop_front(traced.firstResult);
-  auto read = [](const HostTensor &tensor) {
-    std::vector<double> values(tensor.numElements());
-    for (auto [i, value] : llvm::enumerate(values))
-      value = tensor.get(i);
-    return values;
-  };
-  if (router.getSelect()) {
-    inputs.tokens = results.front().shape[0];
-    inputs.scores = read(results.front());
-    results = results.drop_front();
-  }
-  for (unsigned i = 0; i < router.getPolicyOperands().size(); ++i) {
-    const HostTensor &tensor = results[i];
-    if (!router.getSelect() && router.getPolicy().isTokenOperand(i))
-      inputs.tokens = tensor.shape[0];
-    moe::reference::PolicyOperand operand;
-    operand.shape.assign(tensor.shape.begin(), tensor.shape.end());
-    operand.data = read(tensor);
-    inputs.operands.push_back(std::move(operand));
-  }
-  std::vector<double> gaps(inputs.tokens,
-                           std::numeric_limits<double>::infinity());
-  if (policy)
-    policy.choiceGaps(inputs, gaps);
-  return gaps;
-}
-
-//===----------------------------------------------------------------------===//
 // Comparing
 //===----------------------------------------------------------------------===//
 
-namespace {
-
-/// How far results may be off, relative to the largest value of a row or 1.
-struct Tolerance {
-  double value;
-  std::string reason;
-};
-
-struct Comparison {
-  double error = 0.0;
-  int64_t row = 0, column = 0;
-  double got = 0.0, expected = 0.0;
-};
-
-} // namespace
-
-static Tolerance chooseTolerance(func::FuncOp function) {
-  int64_t extent = 64;
-  bool isNarrow = false;
-  for (Type type : function.getArgumentTypes()) {
-    auto tensor = dyn_cast<RankedTensorType>(type);
-    if (!tensor || tensor.getRank() < 2)
+bool moe::run::narrowsRows(const std::vector<std::string> &targets,
+                           bool isEmulated) {
+  bool narrows = false;
+  uint64_t features = moe_rt_cpu_features();
+  for (const std::string &target : targets) {
+    const KnownCpu *cpu = findKnownCpu(target);
+    if (!cpu || (!isEmulated && (cpu->needs & features) != cpu->needs))
       continue;
-    isNarrow |=
-        tensor.getElementType().isBF16() || tensor.getElementType().isF16();
-    for (int64_t size : tensor.getShape().take_back(2))
-      if (!ShapedType::isDynamic(size))
-        extent = std::max(extent, size);
+    bool own = cpu->bf16Dot || cpu->bf16Mmla;
+    narrows = isEmulated ? narrows || own : own;
   }
-  if (isNarrow)
-    return {2e-2, "weights of 16 bits"};
-  return {5e-6 * std::sqrt(static_cast<double>(extent) / 64.0),
-          "f32, sums of up to " + std::to_string(extent)};
-}
-
-/// Row `row` of `got` against row `expectedRow` of `expected`.
-static Comparison compareRow(const HostTensor &got, int64_t row,
-                             const HostTensor &expected, int64_t expectedRow,
-                             int64_t width) {
-  double largest = 1.0;
-  for (int64_t i = 0; i < width; ++i) {
-    double value = std::fabs(expected.get(expectedRow * width + i));
-    if (std::isfinite(value))
-      largest = std::max(largest, value);
-  }
-  Comparison worst;
-  worst.row = row;
-  for (int64_t i = 0; i < width; ++i) {
-    double a = got.get(row * width + i);
-    double b = expected.get(expectedRow * width + i);
-    bool isSame = a == b || (std::isnan(a) && std::isnan(b));
-    double error = isSame ? 0.0 : std::fabs(a - b) / largest;
-    if (!isSame && (!isFloat(got.dtype) || !std::isfinite(error)))
-      error = std::numeric_limits<double>::infinity();
-    if (error > worst.error)
-      worst = {error, row, i, a, b};
-  }
-  return worst;
+  return narrows;
 }
 
 /// The arguments of the function, rows of the chosen tokens only where
@@ -296,6 +176,16 @@ makeArguments(func::FuncOp function, const moe::FunctionDesc &desc,
     if (tensor->shape != shape)
       return fail("tensor '" + name.getValue() + "' is " + tensor->describe() +
                   ", but the model wants " + moe::describeType(dtype, shape));
+    // What a file holds in a wider type is rounded when it is packed.
+    if (tensor->dtype != dtype && dtypeSize(tensor->dtype) > dtypeSize(dtype)) {
+      HostTensor rounded =
+          HostTensor::allocate(dtype, tensor->shape, tensor->name);
+      if (!rounded.data)
+        return fail("no memory for '" + name.getValue() + "'");
+      for (int64_t e = 0, n = rounded.numElements(); e < n; ++e)
+        rounded.set(e, tensor->get(e));
+      tensor = rounded;
+    }
     arguments.push_back(isRows ? takeRows(*tensor, chosen) : *tensor);
   }
   return success();
@@ -305,6 +195,7 @@ LogicalResult moe::run::verify(func::FuncOp function, const FunctionDesc &desc,
                                const std::vector<int64_t> &sizeValues,
                                const FunctionInputs &inputs,
                                const std::vector<HostTensor> &results,
+                               const RoutingTrace &trace,
                                const VerifyOptions &options) {
   if (function.getNumResults() != results.size() || function.isExternal())
     return fail("the model's '" + function.getName() +
@@ -324,67 +215,74 @@ LogicalResult moe::run::verify(func::FuncOp function, const FunctionDesc &desc,
                            chosen, arguments)))
     return failure();
 
-  auto module = function->getParentOfType<ModuleOp>();
-  OwningOpRef<ModuleOp> copy = module.clone();
-  auto traced = copy->lookupSymbol<func::FuncOp>(function.getName());
-  SmallVector<TracedRouter> routers = traceRouters(traced);
+  // Exactly first, and then with random rounding errors.
+  int64_t elements = 0;
+  for (const HostTensor &argument : arguments)
+    elements += argument.numElements();
+  int64_t draws = elements > kLargeElements ? kDrawsOfLarge : kDraws;
+  Replay replay(trace, chosen);
   reference::Options interpreterOptions;
   interpreterOptions.numThreads = options.threads;
-  FailureOr<std::vector<HostTensor>> expected =
-      reference::interpret(traced, arguments, interpreterOptions);
-  if (failed(expected))
-    return fail("the interpreter failed");
-
-  llvm::SmallSet<int64_t, 8> undecided;
-  for (const TracedRouter &router : routers) {
-    std::vector<double> gaps = findGaps(router, *expected);
-    if (gaps.size() != chosen.size())
-      continue;
-    for (auto [token, gap] : llvm::enumerate(gaps))
-      if (gap < minGap)
-        undecided.insert(token);
+  interpreterOptions.routerHook = &replay;
+  std::vector<std::vector<HostTensor>> computed;
+  for (int64_t draw = 0; draw <= draws; ++draw) {
+    if (draw)
+      interpreterOptions.rounding = {static_cast<uint64_t>(draw),
+                                     options.narrowsRows};
+    replay.begin();
+    FailureOr<std::vector<HostTensor>> values =
+        reference::interpret(function, arguments, interpreterOptions);
+    if (failed(values))
+      return fail("the interpreter failed");
+    computed.push_back(std::move(*values));
   }
 
-  Tolerance tolerance = chooseTolerance(function);
   bool isGood = true;
+  int64_t compared = 0;
   for (auto [i, result] : llvm::enumerate(results)) {
     const ArgumentDesc &value = desc.results[i];
-    bool isRows =
-        !value.shape.empty() && value.shape[0].name == tokenSize && tokens;
-    int64_t rows = isRows ? static_cast<int64_t>(chosen.size()) : 1;
-    int64_t width =
-        isRows ? result.numElements() / tokens : result.numElements();
-    if ((*expected)[i].numElements() != rows * width)
+    bool isRows = !value.shape.empty() && value.shape[0].isDynamic() &&
+                  value.shape[0].name == tokenSize;
+    HostTensor got = isRows ? takeRows(result, chosen) : result;
+    const HostTensor &exact = computed.front()[i];
+    if (exact.numElements() != got.numElements())
       return fail("result '" + value.name + "' of the model is " +
-                  (*expected)[i].describe() + ", of the artifact " +
-                  result.describe());
-    Comparison worst;
-    int64_t skipped = 0;
-    for (int64_t row = 0; row < rows; ++row) {
-      if (isRows && undecided.contains(row)) {
-        ++skipped;
-        continue;
-      }
-      Comparison found = compareRow(result, isRows ? chosen[row] : 0,
-                                    (*expected)[i], row, width);
-      if (found.error > worst.error)
-        worst = found;
+                  exact.describe() + ", of the artifact " + got.describe());
+    std::vector<HostTensor> drawn;
+    for (int64_t draw = 1; draw <= draws; ++draw)
+      drawn.push_back(computed[draw][i]);
+    // A number for each token is a row of its own.
+    int64_t width = got.shape.empty() || (isRows && got.shape.size() == 1)
+                        ? 1
+                        : got.shape.back();
+    Comparison comparison = compare(got, exact, drawn, width);
+    compared += comparison.compared;
+    isGood &= comparison.complaint.empty();
+    llvm::outs() << "verify " << value.name << ": "
+                 << (isRows ? chosen.size() : 1)
+                 << (isRows ? " tokens" : " value");
+    if (!comparison.compared) {
+      llvm::outs() << ", nothing to compare\n";
+      continue;
     }
-    bool isResultGood = worst.error <= tolerance.value;
-    isGood &= isResultGood;
-    llvm::outs() << "verify " << value.name << ": " << rows - skipped
-                 << (isRows ? " tokens" : " value") << ", largest error "
-                 << llvm::format("%.3g", worst.error) << ", tolerance "
-                 << llvm::format("%.3g", tolerance.value) << " ("
-                 << tolerance.reason << ")";
-    if (skipped)
-      llvm::outs() << ", " << skipped << " tokens between two experts left out";
-    llvm::outs() << (isResultGood ? ": PASS" : ": FAIL");
-    if (!isResultGood)
-      llvm::outs() << " at [" << worst.row << ", " << worst.column
-                   << "]: " << llvm::format("%.9g", worst.got) << " instead of "
-                   << llvm::format("%.9g", worst.expected);
-    llvm::outs() << "\n";
+    llvm::outs() << ", largest error " << llvm::format("%.3g", comparison.error)
+                 << " of " << llvm::format("%.3g", comparison.allowed)
+                 << " allowed";
+    if (isRows && !replay.replayed().empty())
+      llvm::outs() << ", " << replay.replayed().size()
+                   << " tokens routed as the kernel did";
+    if (comparison.complaint.empty())
+      llvm::outs() << ": PASS\n";
+    else
+      llvm::outs() << ": FAIL: " << comparison.complaint << "\n";
   }
+  if (std::string complaint = replay.complaint(); !complaint.empty()) {
+    llvm::outs() << "verify routing: FAIL: " << complaint << "\n";
+    isGood = false;
+  }
+  if (!compared)
+    return fail("'" + desc.name +
+                "' has no values for these sizes, so that nothing was "
+                "verified");
   return success(isGood);
 }

@@ -15,6 +15,7 @@
 #include "Verify.h"
 
 #include "moe-mlir/Artifact/ArtifactLibrary.h"
+#include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Support/TensorIO.h"
 #include "moe-mlir/Tool/ToolProcess.h"
 
@@ -61,7 +62,7 @@ struct CommandLine {
   cl::opt<std::string> randomSeed{
       "random", cl::value_desc("SEED"), cl::cat(category),
       cl::desc("Make up the tensors that no file has, see below")};
-  cl::extrahelp randomHelp{moe::randomScaleHelp};
+  cl::extrahelp randomHelp{moe::randomHelp};
   cl::opt<std::string> tokens{"tokens", cl::value_desc("N"), cl::cat(category),
                               cl::desc("Number of tokens: the size T")};
   cl::list<std::string> sizes{"size", cl::CommaSeparated,
@@ -137,6 +138,7 @@ struct HookState {
   bool printsTrace = false;
   /// Where routings go; may be null.
   moe::run::RoutingCollector *collector = nullptr;
+  moe::run::RoutingTrace *routings = nullptr;
 };
 
 } // namespace
@@ -183,6 +185,8 @@ static void onTrace(const moe_rt *rt, const moe_trace_event *event) {
   auto *state = static_cast<HookState *>(rt->user);
   if (state->collector && event->kind == MOE_TRACE_ROUTING)
     state->collector->record(*event);
+  if (state->routings)
+    state->routings->record(*event);
   if (state->printsTrace)
     printTrace(rt, event);
 }
@@ -444,7 +448,9 @@ static int runFunction(const CommandLine &options, const Artifact &artifact,
   call.rt.user = &call.state;
   call.state.printsTrace = options.trace;
   call.state.collector = collector;
-  if (options.trace || collector)
+  moe::run::RoutingTrace routings;
+  call.state.routings = isVerified ? &routings : nullptr;
+  if (options.trace || collector || isVerified)
     call.rt.trace = onTrace;
   if (collector)
     collector->begin(desc, model);
@@ -472,8 +478,10 @@ static int runFunction(const CommandLine &options, const Artifact &artifact,
   moe::run::VerifyOptions verifyOptions;
   verifyOptions.tokens = options.verifyTokens;
   verifyOptions.threads = options.threads;
-  isWrong |= failed(
-      moe::run::verify(model, desc, sizes, inputs, results, verifyOptions));
+  verifyOptions.narrowsRows = moe::run::narrowsRows(
+      artifact.manifest.targets, !options.emulator.empty());
+  isWrong |= failed(moe::run::verify(model, desc, sizes, inputs, results,
+                                     routings, verifyOptions));
   return 0;
 }
 

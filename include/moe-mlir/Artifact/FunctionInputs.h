@@ -18,19 +18,6 @@
 
 namespace moe {
 
-/// The scale of random values of a tensor, so that activations stay near 1 in
-/// any number of layers: weights (static, of two or more dimensions) are
-/// uniform in +-sqrt(3 / last dimension), biases and vectors in +-0.1,
-/// activations in +-1, and integers are 0.
-double randomScale(const std::string &name, DType dtype,
-                   const std::vector<int64_t> &shape, bool isActivation);
-
-/// The end of --help.
-inline constexpr const char *randomScaleHelp =
-    "\nRandom tensors: weights are uniform in +-sqrt(3 / last dimension), "
-    "biases and\nvectors in +-0.1, activations in +-1; integers are 0. A "
-    "tensor depends on the\nseed, its name and its shape only.\n";
-
 class FunctionInputs {
 public:
   /// Tensors as the model has them.

@@ -18,6 +18,8 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "moe-mlir/Support/HostTensor.h"
 #include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
+#include <optional>
 #include <vector>
 
 namespace mlir {
@@ -26,10 +28,46 @@ class DialectRegistry;
 
 namespace moe::reference {
 
+/// Makes the interpreter commit the errors that kernels commit, as random
+/// numbers: results are then a draw from those that rounding could give.
+struct RoundingModel {
+  uint64_t seed = 0;
+  /// Kernels multiply bf16 weights with rows that are rounded to bf16.
+  bool narrowsRows = false;
+};
+
+/// What a router decided.
+struct Decision {
+  int64_t tokens = 0, experts = 0, slots = 0;
+  std::vector<int32_t> expertOf; ///< [tokens, slots], -1 in unused slots.
+  std::vector<double> weightOf;  ///< [tokens, slots], 0 there.
+};
+
+/// Is shown every decision of a router, in the order of execution, and may
+/// replace it: by one that was seen elsewhere.
+class RouterHook {
+public:
+  virtual ~RouterHook() = default;
+
+  /// The decision of the same router with other scores to choose by. Weights
+  /// are of the scores that it weighs, which stay.
+  using Decide = llvm::function_ref<llvm::FailureOr<Decision>(
+      llvm::ArrayRef<double> scores)>;
+
+  /// `scores` are [tokens, experts], or empty if the policy chooses by
+  /// something else. A failure ends the interpretation.
+  virtual llvm::LogicalResult onDecision(mlir::Operation *router,
+                                         llvm::ArrayRef<double> scores,
+                                         Decide decide, Decision &decision) = 0;
+};
+
 struct Options {
   /// Threads for products with weights; 0 means one per CPU. Results do not
   /// depend on it.
   unsigned numThreads = 0;
+  /// Without one, results are as exact as double is.
+  std::optional<RoundingModel> rounding;
+  RouterHook *routerHook = nullptr;
 };
 
 /// Calls `func` on `args`, one for each argument; scalars are tensors of rank

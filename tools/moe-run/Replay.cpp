@@ -1,0 +1,253 @@
+//===- Replay.cpp - The kernel's own routing, judged -----------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "Replay.h"
+#include "Comparison.h"
+
+#include "moe-mlir/Reference/ReferenceInterfaces.h"
+#include "moe/Moe.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/InterleavedRange.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <cmath>
+#include <limits>
+
+using namespace mlir;
+using namespace moe::run;
+using moe::reference::Decision;
+
+/// The first and the last change that is tried, in parts of the largest score.
+static constexpr double kLeastChange = 0x1p-30, kLargestChange = 1.0;
+
+void RoutingTrace::record(const moe_trace_event &event) {
+  int64_t size = event.tokens * event.slots;
+  if (event.kind != MOE_TRACE_ROUTING || (!event.indices && size > 0))
+    return;
+  routings.push_back({event.tokens,
+                      event.experts,
+                      event.slots,
+                      {event.indices, event.indices + size}});
+}
+
+void Replay::begin() {
+  ++runs;
+  nextRouter = nextRouting = 0;
+}
+
+/// The next routing of the trace that can be one of this router. Experts that
+/// every token visits come after the router's own, each in a slot of its own.
+const RoutingTrace::Routing *Replay::findRouting(const Decision &decision) {
+  for (; nextRouting < trace.routings.size(); ++nextRouting) {
+    const RoutingTrace::Routing &routing = trace.routings[nextRouting];
+    int64_t added = routing.experts - decision.experts;
+    bool hasRows = routing.tokens == decision.tokens ||
+                   (decision.tokens == static_cast<int64_t>(rows.size()) &&
+                    !rows.empty() && rows.back() < routing.tokens);
+    if (added >= 0 && routing.slots == decision.slots + added && hasRows)
+      return &trace.routings[nextRouting++];
+  }
+  return nullptr;
+}
+
+/// The experts of the trace in the slots of the router.
+std::vector<int32_t> Replay::tracedChoice(const RoutingTrace::Routing &routing,
+                                          const Decision &decision,
+                                          int64_t token) const {
+  int64_t row = routing.tokens == decision.tokens ? token : rows[token];
+  ArrayRef<int32_t> all =
+      ArrayRef(routing.expertOf).slice(row * routing.slots, routing.slots);
+  return std::vector<int32_t>(all.begin(), all.begin() + decision.slots);
+}
+
+static std::set<int32_t> expertsIn(ArrayRef<int32_t> choice) {
+  std::set<int32_t> experts(choice.begin(), choice.end());
+  experts.erase(-1);
+  return experts;
+}
+
+/// The choice without unused slots, wherever those are.
+static std::vector<int32_t> compact(ArrayRef<int32_t> choice) {
+  std::vector<int32_t> experts;
+  llvm::copy_if(choice, std::back_inserter(experts),
+                [](int32_t expert) { return expert >= 0; });
+  return experts;
+}
+
+/// Whether the routing that is traced is not the router's own but what a limit
+/// on it left.
+static bool isLimited(Operation *router) {
+  return router->hasOneUse() &&
+         isa<moe::RoutingLimitOp>(*router->getUsers().begin());
+}
+
+namespace {
+/// Ways in which rounding can have changed the scores of a token: by `change`
+/// up or down for the chosen experts, and for the others.
+struct ScoreChange {
+  double chosen, others;
+  /// Better slots get more.
+  bool isGraded;
+};
+constexpr ScoreChange kScoreChanges[] = {
+    {1, -1, true}, {1, -1, false},  {1, 0, false},  {0, -1, false},
+    {1, 1, false}, {-1, -1, false}, {-1, 1, false},
+};
+} // namespace
+
+LogicalResult Replay::onDecision(Operation *op, ArrayRef<double> scores,
+                                 Decide decide, Decision &decision) {
+  size_t index = nextRouter++;
+  bool isFirst = runs == 1;
+  if (isFirst) {
+    Router router;
+    router.routing = findRouting(decision);
+    router.experts = decision.experts;
+    router.slots = decision.slots;
+    auto policy = dyn_cast<moe::reference::ReferencePolicyAttrInterface>(
+        Attribute(cast<moe::RouterOp>(op).getPolicy()));
+    router.slack = policy ? policy.scoreSlack() : 0.0;
+    router.scores.assign(scores.begin(), scores.end());
+    router.squares.assign(scores.size(), 0.0);
+    routers.push_back(std::move(router));
+  }
+  // Data decides how often a loop runs; with other data it may differ.
+  if (index >= routers.size() || routers[index].scores.size() != scores.size())
+    return success();
+  Router &router = routers[index];
+  if (!isFirst)
+    for (auto [square, exact, drawn] :
+         llvm::zip_equal(router.squares, router.scores, scores))
+      square += (drawn - exact) * (drawn - exact);
+  if (!router.routing)
+    return success();
+
+  bool mayDrop = isLimited(op);
+  int64_t slots = decision.slots, experts = decision.experts;
+  auto fits = [&](ArrayRef<int32_t> own, ArrayRef<int32_t> kernel) {
+    if (!mayDrop)
+      return compact(own) == compact(kernel);
+    std::set<int32_t> all = expertsIn(own);
+    return llvm::all_of(kernel, [&](int32_t expert) {
+      return expert < 0 || all.count(expert);
+    });
+  };
+  struct Open {
+    int64_t token;
+    std::vector<int32_t> kernel;
+    double scale; // the largest score
+  };
+  std::vector<Open> open;
+  for (int64_t t = 0; t < decision.tokens; ++t) {
+    std::vector<int32_t> kernel = tracedChoice(*router.routing, decision, t);
+    ArrayRef<int32_t> own = ArrayRef(decision.expertOf).slice(t * slots, slots);
+    if (fits(own, kernel))
+      continue;
+    double scale = 0.0;
+    if (!scores.empty())
+      for (double score : scores.slice(t * experts, experts))
+        if (std::isfinite(score))
+          scale = std::max(scale, std::fabs(score));
+    open.push_back({t, std::move(kernel), scale});
+  }
+  if (open.empty())
+    return success();
+
+  // All tokens that differ are changed at once: a router that sees all of them
+  // is then moved as a whole.
+  Decision replaced = decision;
+  auto take = [&](const Open &token, double change, const Decision &from) {
+    int64_t begin = token.token * slots;
+    std::copy_n(from.expertOf.begin() + begin, slots,
+                replaced.expertOf.begin() + begin);
+    std::copy_n(from.weightOf.begin() + begin, slots,
+                replaced.weightOf.begin() + begin);
+    if (!isFirst)
+      return;
+    ArrayRef<int32_t> own = ArrayRef(decision.expertOf).slice(begin, slots);
+    router.differences.push_back({token.token, change, token.kernel, own});
+  };
+  for (double part = kLeastChange;
+       part <= kLargestChange && !scores.empty() && !open.empty(); part *= 2)
+    for (const ScoreChange &way : kScoreChanges) {
+      std::vector<double> changed(scores.begin(), scores.end());
+      for (const Open &token : open) {
+        double *row = changed.data() + token.token * experts;
+        std::vector<double> by(experts, way.others);
+        for (auto [slot, expert] : llvm::enumerate(token.kernel))
+          if (expert >= 0)
+            by[expert] = way.isGraded
+                             ? 1.0 - static_cast<double>(slot) / (2 * slots)
+                             : way.chosen;
+        for (int64_t e = 0; e < experts; ++e)
+          row[e] += part * token.scale * by[e];
+      }
+      FailureOr<Decision> other = decide(changed);
+      if (failed(other))
+        return failure();
+      llvm::erase_if(open, [&](const Open &token) {
+        ArrayRef<int32_t> own =
+            ArrayRef(other->expertOf).slice(token.token * slots, slots);
+        if (!fits(own, token.kernel))
+          return false;
+        ArrayRef<int32_t> before =
+            ArrayRef(decision.expertOf).slice(token.token * slots, slots);
+        bool isOrder = expertsIn(before) == expertsIn(own);
+        double change = part * token.scale;
+        take(token, isOrder ? change / (2 * slots) : change, *other);
+        return true;
+      });
+      if (open.empty())
+        break;
+    }
+  for (const Open &token : open) {
+    ArrayRef<int32_t> own =
+        ArrayRef(decision.expertOf).slice(token.token * slots, slots);
+    // An order of slots that scores do not tell is no choice of experts.
+    if (expertsIn(own) != expertsIn(token.kernel))
+      take(token, std::numeric_limits<double>::infinity(), decision);
+  }
+  if (isFirst)
+    for (const Difference &difference : router.differences)
+      if (decision.tokens == static_cast<int64_t>(rows.size()))
+        replayedTokens.insert(difference.token);
+  decision = std::move(replaced);
+  return success();
+}
+
+std::string Replay::complaint() const {
+  int64_t draws = std::max<int64_t>(runs - 1, 1);
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  for (const Router &router : routers)
+    for (const Difference &difference : router.differences) {
+      double largest = 0.0;
+      if (!router.squares.empty())
+        for (int64_t e = 0; e < router.experts; ++e)
+          largest = std::max(
+              largest, router.squares[difference.token * router.experts + e]);
+      double allowed = allowedDeviations(static_cast<double>(
+                           draws * std::min<int64_t>(router.experts, 8))) *
+                           std::sqrt(largest / draws) +
+                       router.slack;
+      if (difference.change <= allowed)
+        continue;
+      int64_t token = difference.token;
+      if (token < static_cast<int64_t>(rows.size()))
+        token = rows[token];
+      os << "token " << token << " went to experts "
+         << llvm::interleaved_array(difference.kernel) << " instead of "
+         << llvm::interleaved_array(difference.own);
+      if (std::isfinite(difference.change))
+        os << ", as if scores were off by "
+           << llvm::format("%.3g", difference.change)
+           << ", where rounding explains " << llvm::format("%.3g", allowed);
+      return text;
+    }
+  return text;
+}
