@@ -9,6 +9,7 @@
 #include "llvm/Support/Format.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -25,11 +26,6 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// An error of six standard deviations is once in 5e8 elements; the factor is
 /// for what the model of rounding leaves out.
 constexpr double kDeviations = 6.0, kModelFactor = 1.5;
-
-/// Mean errors above this many standard deviations are none of single
-/// elements, which average out.
-constexpr double kMeanDeviations = 3.0;
-constexpr int64_t kManyElements = 64;
 
 /// A factor that all elements share (a weight, a constant) is rounded a few
 /// times in f32.
@@ -115,7 +111,7 @@ private:
     double allowed =
         allowedDeviations(static_cast<double>(draws.size()) * finite);
 
-    double projection = 0.0, independent = 0.0;
+    double projection = 0.0, independent = 0.0, square = 0.0;
     std::vector<double> drawn(draws.size(), 0.0);
     bool isWhole = finite == width && magnitude > 0.0;
     for (int64_t c = 0; c < width; ++c) {
@@ -129,8 +125,7 @@ private:
       offer(i, error / bound, error, bound, rowSize);
       if (!std::isfinite(error) || !std::isfinite(value) || deviation == 0.0)
         continue;
-      meanSquare += error * error / (deviation * deviation);
-      ++numMean;
+      square += error * error;
       projection += (other - value) * value;
       independent += value * value * deviations[c] * deviations[c];
       for (auto [d, sum] : llvm::enumerate(drawn))
@@ -139,6 +134,7 @@ private:
     }
     if (!isWhole)
       return;
+    addMean(row, std::sqrt(square / spread), spread);
     ++numScales;
     scale += projection / magnitude;
     independentScale += independent / magnitude / magnitude;
@@ -146,6 +142,41 @@ private:
     for (double sum : drawn)
       mean += sum / magnitude * sum / magnitude / draws.size();
     scaleSpread += mean;
+  }
+
+  /// The root mean square of a row's errors, in parts of its deviation.
+  void addMean(int64_t row, double mean, double spread) {
+    if (!(spread > 0.0))
+      return;
+    if (mean > worstMean) {
+      worstMean = mean;
+      worstRow = row;
+    }
+    for (const HostTensor &draw : draws) {
+      double sum = 0.0;
+      for (int64_t i = row * width; i < (row + 1) * width; ++i) {
+        double error = draw.get(i) - exact.get(i);
+        sum += error * error;
+      }
+      // The mean of all draws is 1.
+      drawnVariance += (sum / spread - 1) * (sum / spread - 1);
+      ++numDrawn;
+    }
+  }
+
+  /// How large the mean of a row may be. How much those of draws vary tells how
+  /// many independent errors there are in a row (Satterthwaite): errors of a
+  /// weight are the whole row's, others an element's own.
+  double allowedMean() const {
+    double n = static_cast<double>(numDrawn);
+    double draw = static_cast<double>(draws.size());
+    // From few draws the variance may be an underestimate.
+    double variance =
+        drawnVariance / n * draw / (draw - 1) * (1 + 3 * std::sqrt(2 / n));
+    double freedom = std::clamp(2 / variance, 1.0, double(width));
+    // Wilson and Hilferty's approximation to the quantile of chi-square.
+    double part = 2 / (9 * freedom);
+    return std::pow(1 - part + kDeviations * std::sqrt(part), 1.5);
   }
 
   /// Infinite where the two are not of one kind.
@@ -201,10 +232,10 @@ private:
         return;
       }
     }
-    double mean = numMean ? std::sqrt(meanSquare / numMean) : 0.0;
-    if (numMean >= kManyElements && mean > kMeanDeviations)
-      os << "its errors are " << format("%.3g", mean)
-         << " times those of rounding in the mean";
+    if (numDrawn && worstMean > allowedMean())
+      os << "row " << worstRow << " is off by " << format("%.3g", worstMean)
+         << " times what rounding explains in the mean, at most "
+         << format("%.3g", allowedMean());
   }
 
   const HostTensor &got, &exact;
@@ -213,8 +244,8 @@ private:
   Format rounding;
   Comparison result;
   int64_t at = -1;
-  double meanSquare = 0.0;
-  int64_t numMean = 0;
+  double worstMean = 0.0, drawnVariance = 0.0;
+  int64_t worstRow = 0, numDrawn = 0;
   double scale = 0.0, independentScale = 0.0, scaleSpread = 0.0;
   int64_t numScales = 0;
 };

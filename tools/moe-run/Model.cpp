@@ -88,9 +88,8 @@ LogicalResult Model::applyRoutingOptions(const moe::RoutingOptions &options) {
   return moe::applyRoutingOptions(*module, options);
 }
 
-LogicalResult Model::compile(const std::vector<std::string> &targets,
-                             bool fuse, const std::string &base,
-                             bool isEmulated) {
+LogicalResult Model::compile(const std::vector<std::string> &targets, bool fuse,
+                             const std::string &base, bool isEmulated) {
   moe::CompileOptions options;
   options.targets = targets;
   options.fuse = fuse;

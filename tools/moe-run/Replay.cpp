@@ -55,14 +55,20 @@ const RoutingTrace::Routing *Replay::findRouting(const Decision &decision) {
   return nullptr;
 }
 
-/// The experts of the trace in the slots of the router.
+/// The experts of the trace that are the router's own, in its slots.
 std::vector<int32_t> Replay::tracedChoice(const RoutingTrace::Routing &routing,
                                           const Decision &decision,
                                           int64_t token) const {
   int64_t row = routing.tokens == decision.tokens ? token : rows[token];
   ArrayRef<int32_t> all =
       ArrayRef(routing.expertOf).slice(row * routing.slots, routing.slots);
-  return std::vector<int32_t>(all.begin(), all.begin() + decision.slots);
+  std::vector<int32_t> own;
+  for (int32_t expert : all)
+    if (expert < decision.experts &&
+        static_cast<int64_t>(own.size()) < decision.slots)
+      own.push_back(expert);
+  own.resize(decision.slots, -1);
+  return own;
 }
 
 static std::set<int32_t> expertsIn(ArrayRef<int32_t> choice) {
@@ -106,7 +112,11 @@ LogicalResult Replay::onDecision(Operation *op, ArrayRef<double> scores,
   bool isFirst = runs == 1;
   if (isFirst) {
     Router router;
-    router.routing = findRouting(decision);
+    if (const RoutingTrace::Routing *traced = findRouting(decision))
+      router.routing = *traced;
+    else
+      router.routing = {decision.tokens, decision.experts, decision.slots,
+                        decision.expertOf};
     router.experts = decision.experts;
     router.slots = decision.slots;
     auto policy = dyn_cast<moe::reference::ReferencePolicyAttrInterface>(
@@ -116,7 +126,7 @@ LogicalResult Replay::onDecision(Operation *op, ArrayRef<double> scores,
     router.squares.assign(scores.size(), 0.0);
     routers.push_back(std::move(router));
   }
-  // Data decides how often a loop runs; with other data it may differ.
+  // How often a loop runs may depend on data.
   if (index >= routers.size() || routers[index].scores.size() != scores.size())
     return success();
   Router &router = routers[index];
@@ -124,8 +134,6 @@ LogicalResult Replay::onDecision(Operation *op, ArrayRef<double> scores,
     for (auto [square, exact, drawn] :
          llvm::zip_equal(router.squares, router.scores, scores))
       square += (drawn - exact) * (drawn - exact);
-  if (!router.routing)
-    return success();
 
   bool mayDrop = isLimited(op);
   int64_t slots = decision.slots, experts = decision.experts;
@@ -144,7 +152,7 @@ LogicalResult Replay::onDecision(Operation *op, ArrayRef<double> scores,
   };
   std::vector<Open> open;
   for (int64_t t = 0; t < decision.tokens; ++t) {
-    std::vector<int32_t> kernel = tracedChoice(*router.routing, decision, t);
+    std::vector<int32_t> kernel = tracedChoice(router.routing, decision, t);
     ArrayRef<int32_t> own = ArrayRef(decision.expertOf).slice(t * slots, slots);
     if (fits(own, kernel))
       continue;

@@ -69,7 +69,9 @@ private:
   };
   /// What was seen of one router.
   struct Router {
-    const RoutingTrace::Routing *routing = nullptr;
+    /// What all interpretations take. Of a router that is not traced the exact
+    /// decision, so that no draw computes with other experts.
+    RoutingTrace::Routing routing;
     int64_t experts = 0, slots = 0;
     double slack = 0.0;
     std::vector<double> scores;
