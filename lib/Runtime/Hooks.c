@@ -19,13 +19,26 @@
 #include <omp.h>
 #endif
 
+#ifdef _OPENMP
+/* A child has none of its parent's threads, and OpenMP waits for them for ever:
+   a child of a process that has used the hook does its items by itself. */
+static int poolIsUsed, isChild;
+
+static void afterFork(void) { isChild |= poolIsUsed; }
+
+static pthread_once_t forkOnce = PTHREAD_ONCE_INIT;
+static void watchForks(void) { pthread_atfork(NULL, NULL, afterFork); }
+#endif
+
 static void defaultParallelFor(const moe_rt *rt, int64_t items,
                                moe_body_fn body, void *arg) {
 #ifdef _OPENMP
   int64_t threads = rt->num_threads;
   if (threads > items)
     threads = items;
-  if (threads > 1) {
+  if (threads > 1 && !isChild) {
+    pthread_once(&forkOnce, watchForks);
+    __atomic_store_n(&poolIsUsed, 1, __ATOMIC_RELAXED);
     /* Items differ in size by orders of magnitude: an expert may have one row
        or all of them. */
 #pragma omp parallel for schedule(dynamic, 1) num_threads((int)threads)

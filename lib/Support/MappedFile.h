@@ -23,6 +23,12 @@
 
 namespace moe::detail {
 
+// MappedFile.cpp: mappings by their addresses, for signal handlers.
+void rememberMapping(const void *base, size_t size, const std::string &path);
+void forgetMapping(const void *base);
+/// The path of the file that is mapped at `address`, or null. Calls nothing.
+const char *findMapping(const void *address);
+
 struct MappedFile {
   std::shared_ptr<void> storage;
   char *data = nullptr;
@@ -33,7 +39,8 @@ struct MappedFile {
       error = path + ": " + what;
       return false;
     };
-    int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    // A pipe would wait for its writer, and is refused below.
+    int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0)
       return fail(std::string("cannot open: ") + std::strerror(errno));
     struct stat info;
@@ -53,8 +60,11 @@ struct MappedFile {
     if (base == MAP_FAILED)
       return fail(std::string("cannot map: ") + std::strerror(code));
     size_t length = size;
-    storage =
-        std::shared_ptr<void>(base, [length](void *p) { munmap(p, length); });
+    rememberMapping(base, length, path);
+    storage = std::shared_ptr<void>(base, [length](void *p) {
+      forgetMapping(p);
+      munmap(p, length);
+    });
     data = static_cast<char *>(base);
     return true;
   }

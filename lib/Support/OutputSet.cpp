@@ -10,6 +10,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Support/OutputSet.h"
+#include "MappedFile.h"
 
 #include <algorithm>
 #include <atomic>
@@ -94,8 +95,21 @@ static void removeAll() {
       (void)unlink(path);
 }
 
-static void onSignal(int signal) {
+static void print(const char *text) {
+  if (write(STDERR_FILENO, text, std::strlen(text)) < 0)
+    return;
+}
+
+static void onSignal(int signal, siginfo_t *info, void *) {
   removeAll();
+  const char *path =
+      signal == SIGBUS ? detail::findMapping(info->si_addr) : nullptr;
+  if (path) {
+    print("error: ");
+    print(path);
+    print(": the file became shorter while it was read\n");
+    _exit(1);
+  }
   for (size_t i = 0; i < std::size(endingSignals); ++i)
     if (endingSignals[i] == signal)
       sigaction(signal, &previous[i], nullptr);
@@ -110,8 +124,8 @@ void moe::removeOutputsOnSignals() {
   std::atexit(removeAll);
   std::signal(SIGXFSZ, SIG_IGN);
   struct sigaction action = {};
-  action.sa_handler = onSignal;
-  action.sa_flags = SA_ONSTACK;
+  action.sa_sigaction = onSignal;
+  action.sa_flags = SA_ONSTACK | SA_SIGINFO;
   for (size_t i = 0; i < std::size(endingSignals); ++i) {
     sigaction(endingSignals[i], nullptr, &previous[i]);
     // nohup says so.

@@ -14,6 +14,8 @@
 #include <cstddef>
 #include <gtest/gtest.h>
 #include <string>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <vector>
 
 // Generated code reads the hooks at these offsets.
@@ -44,6 +46,33 @@ TEST(Runtime, ParallelForDoesEachItemOnce) {
         EXPECT_EQ(count, 1);
     }
   }
+}
+
+// OpenMP's threads do not follow into a child; without the hook's care it waits
+// for them for ever.
+TEST(Runtime, ChildrenRunTheirItems) {
+  moe_rt rt;
+  moe_rt_init(&rt, 4);
+  auto sum = [&] {
+    std::atomic<int64_t> total{0};
+    rt.parallel_for(
+        &rt, 100,
+        [](void *arg, int64_t item) {
+          *static_cast<std::atomic<int64_t> *>(arg) += item;
+        },
+        &total);
+    return total.load();
+  };
+  EXPECT_EQ(sum(), 4950);
+  pid_t child = fork();
+  if (child == 0) {
+    alarm(20);
+    _exit(sum() == 4950 ? 0 : 1);
+  }
+  int status = 1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(sum(), 4950);
 }
 
 TEST(Runtime, Default) {

@@ -16,6 +16,9 @@
 #include <cmath>
 #include <gtest/gtest.h>
 #include <limits>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 using namespace moe;
 
@@ -246,6 +249,43 @@ TEST(TensorIO, UnfinishedFilesDoNotStay) {
   }
   EXPECT_EQ(folder.numFiles(), 0u);
   EXPECT_FALSE(writeFile(folder.file("no/such/t.safetensors"), {}, error));
+}
+
+TEST(TensorIO, PipesAreRefusedAtOnce) {
+  TestFolder folder;
+  std::string error, path = folder.file("pipe.npy");
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  std::vector<HostTensor> read;
+  EXPECT_FALSE(readTensors(path, read, error));
+  EXPECT_EQ(error, path + ": not a regular file");
+}
+
+TEST(TensorIO, AFileThatIsCutHasAName) {
+  TestFolder folder;
+  std::string error, path = folder.file("t.safetensors");
+  ASSERT_TRUE(
+      writeFile(path, {makeTensor(DType::U8, {1 << 16}, "a")}, error));
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  pid_t child = fork();
+  if (child == 0) {
+    dup2(ends[1], STDERR_FILENO);
+    removeOutputsOnSignals();
+    std::vector<HostTensor> read;
+    if (!readTensors(path, read, error) || truncate(path.c_str(), 100) != 0)
+      _exit(2);
+    volatile double last = read[0].get((1 << 16) - 1);
+    _exit(last != 0 ? 3 : 4);
+  }
+  close(ends[1]);
+  std::string said(4096, '\0');
+  said.resize(std::max<ssize_t>(0, ::read(ends[0], said.data(), said.size())));
+  close(ends[0]);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << status;
+  EXPECT_EQ(said,
+            "error: " + path + ": the file became shorter while it was read\n");
 }
 
 TEST(TensorIO, NpyRoundTrip) {

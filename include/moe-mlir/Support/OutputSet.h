@@ -77,7 +77,8 @@ private:
 
 /// Removes the files of all output sets when a signal ends the process, or
 /// exit() does. A write beyond the limit of file sizes becomes an error instead
-/// of a signal. For main functions; libraries leave signals alone.
+/// of a signal, and a file of tensors that is cut while it is mapped a message
+/// instead of a crash. For main functions; libraries leave signals alone.
 void removeOutputsOnSignals();
 
 } // namespace moe
