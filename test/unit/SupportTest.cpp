@@ -115,6 +115,29 @@ TEST(Random, DependsOnSeedNameAndIndexOnly) {
   EXPECT_NEAR(squares / a.numElements(), 0.25 / 3, 0.001);
 }
 
+TEST(Random, RangesByRole) {
+  auto range = [](const char *name, std::vector<int64_t> shape) {
+    return randomRange(name, DType::BF16, shape, /*isActivation=*/false);
+  };
+  EXPECT_DOUBLE_EQ(range("experts.gate_proj", {8, 4, 48}).scale, 0.25);
+  EXPECT_DOUBLE_EQ(range("router.weight", {8, 48}).scale, 0.75);
+  EXPECT_DOUBLE_EQ(range("mlp.gate.weight", {8, 48}).scale, 0.75);
+  EXPECT_DOUBLE_EQ(range("router.bias", {8}).scale, 0.1);
+  EXPECT_DOUBLE_EQ(range("experts.up_proj_bias", {8, 48}).scale, 0.1);
+  EXPECT_DOUBLE_EQ(range("router.bias", {8}).center, 0.0);
+  EXPECT_DOUBLE_EQ(range("input_norm", {48}).center, 1.0);
+  EXPECT_DOUBLE_EQ(randomRange("x", DType::F32, {2, 48}, true).scale,
+                   std::sqrt(3.0));
+  EXPECT_DOUBLE_EQ(randomRange("ids", DType::I32, {2, 48}, true).scale, 0.0);
+
+  HostTensor t = HostTensor::allocate(DType::F32, {1000}, "norm");
+  fillRandom(t, 1, RandomRange{1.0, 0.125});
+  for (int64_t i = 0; i < 1000; ++i) {
+    EXPECT_GE(t.get(i), 0.875);
+    EXPECT_LE(t.get(i), 1.125);
+  }
+}
+
 TEST(Random, ValuesNeverChange) {
   // Files made from a seed elsewhere have to match: these are for ever.
   HostTensor t = HostTensor::allocate(DType::F32, {4}, "x");
