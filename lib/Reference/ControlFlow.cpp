@@ -4,12 +4,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Calls, structured control flow and affine expressions.
+// Calls, control flow and affine expressions.
 //
 //===----------------------------------------------------------------------===//
 
 #include "Machine.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/SymbolTable.h"
 
@@ -125,6 +126,12 @@ static FailureOr<SmallVector<int64_t>> evaluateMap(Machine &machine,
 }
 
 void addControlFlow(HandlerTable &table) {
+  table.add<cf::AssertOp>(
+      [](Machine &machine, cf::AssertOp op) -> LogicalResult {
+        if (machine.getInt(op.getArg()))
+          return success();
+        return op.emitOpError("does not hold: ") << op.getMsg();
+      });
   table.add<func::CallOp>(executeCall);
   table.add<scf::IfOp>(executeIf);
   table.add<scf::IndexSwitchOp>(executeIndexSwitch);

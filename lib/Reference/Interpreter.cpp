@@ -13,6 +13,7 @@
 #include "Machine.h"
 #include "Scalars.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
@@ -240,30 +241,52 @@ LogicalResult Machine::execute(Operation *op) {
   if (isa<linalg::LinalgOp>(op))
     return executeLinalg(*this, op);
   return op->emitOpError(
-      "is not interpreted; supported are moe.*, func.call, arith.* and math.* "
-      "with one result, affine.{apply,min,max}, "
-      "scf.{if,for,while,execute_region,index_switch}, structured ops and "
-      "softmax of linalg on tensors, and the ops of tensor and vector that "
-      "make, take apart and reshape values");
+      "is not interpreted; supported are moe.*, func.call, "
+      "cf.{br,cond_br,assert}, arith.* and math.* with one result, "
+      "affine.{apply,min,max}, "
+      "scf.{if,for,while,execute_region,index_switch}, structured ops, "
+      "softmax, pack and unpack of linalg on tensors, and the ops of tensor "
+      "and vector that make, take apart and reshape values");
 }
 
 FailureOr<SmallVector<Datum>> Machine::run(Region &region,
                                            ArrayRef<Datum> arguments) {
-  if (!region.hasOneBlock())
-    return region.getParentOp()->emitOpError(
-        "has a region with several blocks; the interpreter follows scf only, "
-        "not branches");
-  Block &block = region.front();
-  for (auto [argument, datum] : zip_equal(block.getArguments(), arguments))
-    set(argument, datum);
-  for (Operation &op : block) {
-    if (op.hasTrait<OpTrait::IsTerminator>())
-      return map_to_vector(op.getOperands(),
+  Block *block = &region.front();
+  SmallVector<Datum> given(arguments);
+  while (true) {
+    for (auto [argument, datum] : zip_equal(block->getArguments(), given))
+      set(argument, datum);
+    Operation *terminator = nullptr;
+    for (Operation &op : *block) {
+      if (op.hasTrait<OpTrait::IsTerminator>()) {
+        terminator = &op;
+        break;
+      }
+      if (failed(execute(&op)))
+        return failure();
+    }
+    auto read = [&](ValueRange values) {
+      return map_to_vector(values,
                            [&](Value value) { return Datum(get(value)); });
-    if (failed(execute(&op)))
-      return failure();
+    };
+    if (!terminator)
+      return SmallVector<Datum>();
+    if (terminator->getNumSuccessors() == 0)
+      return read(terminator->getOperands());
+    if (auto branch = dyn_cast<cf::BranchOp>(terminator)) {
+      given = read(branch.getDestOperands());
+      block = branch.getDest();
+    } else if (auto branch = dyn_cast<cf::CondBranchOp>(terminator)) {
+      bool taken = getInt(branch.getCondition());
+      given = read(taken ? branch.getTrueDestOperands()
+                         : branch.getFalseDestOperands());
+      block = taken ? branch.getTrueDest() : branch.getFalseDest();
+    } else {
+      return terminator->emitOpError(
+          "is a branch that the interpreter does not follow; it knows cf.br "
+          "and cf.cond_br");
+    }
   }
-  return SmallVector<Datum>();
 }
 
 FailureOr<SmallVector<Datum>>

@@ -407,12 +407,90 @@ static LogicalResult executeSoftmax(Machine &machine, linalg::SoftmaxOp op) {
   return success();
 }
 
+/// Element `index` of a packed tensor is element `unpacked(index)` of the
+/// other.
+template <typename OpT>
+static SmallVector<int64_t> unpackedIndex(OpT op, ArrayRef<int64_t> index,
+                                          ArrayRef<int64_t> tiles,
+                                          int64_t rank) {
+  SmallVector<int64_t> result(index.take_front(rank));
+  ArrayRef<int64_t> permutation = op.getOuterDimsPerm();
+  for (auto [i, d] : enumerate(permutation))
+    result[d] = index[i];
+  for (auto [i, d] : enumerate(op.getInnerDimsPos()))
+    result[d] = result[d] * tiles[i] + index[rank + i];
+  return result;
+}
+
+static bool isInside(ArrayRef<int64_t> index, ArrayRef<int64_t> shape) {
+  return all_of(zip_equal(index, shape), [](auto pair) {
+    return std::get<0>(pair) < std::get<1>(pair);
+  });
+}
+
+static LogicalResult executePack(Machine &machine, linalg::PackOp op) {
+  ArrayPtr source = machine.getArray(op.getSource());
+  ArrayPtr dest = machine.getArray(op.getDest());
+  if (!source || op->getNumResults() != 1)
+    return op.emitOpError("works on buffers; the interpreter works on tensors");
+  SmallVector<int64_t> tiles = machine.getInts(op.getMixedTiles());
+  FailureOr<MutableArrayPtr> out = machine.copyOf(op, *dest);
+  if (failed(out))
+    return failure();
+  int64_t next = 0;
+  bool done = forEachIndex(dest->shape, [&](ArrayRef<int64_t> index) {
+    SmallVector<int64_t> from =
+        unpackedIndex(op, index, tiles, source->shape.size());
+    if (isInside(from, source->shape)) {
+      storeElement(**out, next++,
+                   loadElement(*source, linearIndex(from, source->shape)));
+      return true;
+    }
+    if (!op.getPaddingValue()) {
+      op.emitOpError(
+          "has no padding value for a tile that its source of shape ")
+          << formatShape(source->shape) << " does not fill";
+      return false;
+    }
+    storeElement(**out, next++, machine.get(op.getPaddingValue()).scalar);
+    return true;
+  });
+  if (!done)
+    return failure();
+  machine.set(op->getResult(0), *out);
+  return success();
+}
+
+static LogicalResult executeUnpack(Machine &machine, linalg::UnPackOp op) {
+  ArrayPtr source = machine.getArray(op.getSource());
+  ArrayPtr dest = machine.getArray(op.getDest());
+  if (!source || op->getNumResults() != 1)
+    return op.emitOpError("works on buffers; the interpreter works on tensors");
+  SmallVector<int64_t> tiles = machine.getInts(op.getMixedTiles());
+  FailureOr<MutableArrayPtr> out = machine.copyOf(op, *dest);
+  if (failed(out))
+    return failure();
+  int64_t next = 0;
+  forEachIndex(source->shape, [&](ArrayRef<int64_t> index) {
+    Scalar value = loadElement(*source, next++);
+    SmallVector<int64_t> to =
+        unpackedIndex(op, index, tiles, dest->shape.size());
+    if (isInside(to, dest->shape))
+      storeElement(**out, linearIndex(to, dest->shape), value);
+    return true;
+  });
+  machine.set(op->getResult(0), *out);
+  return success();
+}
+
 LogicalResult executeLinalg(Machine &machine, Operation *op) {
   return executeStructured(machine, cast<linalg::LinalgOp>(op));
 }
 
 void addLinalgOps(HandlerTable &table) {
   table.add<linalg::SoftmaxOp>(executeSoftmax);
+  table.add<linalg::PackOp>(executePack);
+  table.add<linalg::UnPackOp>(executeUnpack);
   table.add<linalg::IndexOp>([](Machine &machine, linalg::IndexOp op) {
     machine.set(op.getResult(),
                 makeInt(machine.iterations.back()[op.getDim()]));

@@ -374,6 +374,43 @@ static LogicalResult executeGather(Machine &machine, tensor::GatherOp op) {
       });
 }
 
+static LogicalResult executeScatter(Machine &machine, tensor::ScatterOp op) {
+  ArrayPtr source = machine.getArray(op.getSource());
+  ArrayPtr dest = machine.getArray(op.getDest());
+  ArrayPtr indices = machine.getArray(op.getIndices());
+  ArrayRef<int64_t> dims = op.getScatterDims();
+  size_t batch = indices->shape.size() - 1;
+  bool keepsDims = source->shape.size() == batch + dest->shape.size();
+  FailureOr<MutableArrayPtr> result = machine.copyOf(op, *dest);
+  if (failed(result))
+    return failure();
+  int64_t next = 0;
+  bool done = forEachIndex(source->shape, [&](ArrayRef<int64_t> index) {
+    int64_t row = linearIndex(index.take_front(batch),
+                              ArrayRef(indices->shape).drop_back());
+    ArrayRef<int64_t> rest = index.drop_front(batch);
+    SmallVector<int64_t> to(dest->shape.size(), 0);
+    for (size_t d = 0; d < to.size(); ++d) {
+      bool scattered = is_contained(dims, static_cast<int64_t>(d));
+      if (!scattered)
+        to[d] = rest.front();
+      if (!scattered || keepsDims)
+        rest = rest.drop_front();
+    }
+    for (auto [i, d] : enumerate(dims))
+      to[d] = loadElement(*indices, row * dims.size() + i).i;
+    if (failed(checkIndex(op, to, dest->shape)))
+      return false;
+    storeElement(**result, linearIndex(to, dest->shape),
+                 loadElement(*source, next++));
+    return true;
+  });
+  if (!done)
+    return failure();
+  machine.set(op.getResult(), *result);
+  return success();
+}
+
 void addTensorOps(HandlerTable &table) {
   table.add<tensor::EmptyOp>(executeEmpty);
   table.add<tensor::DimOp>(executeDim);
@@ -412,6 +449,7 @@ void addTensorOps(HandlerTable &table) {
   table.add<tensor::PadOp>(executePad);
   table.add<tensor::ConcatOp>(executeConcat);
   table.add<tensor::GatherOp>(executeGather);
+  table.add<tensor::ScatterOp>(executeScatter);
 }
 
 } // namespace moe::reference
