@@ -37,6 +37,12 @@ static bool isLowerable(Operation *op) {
   auto linalgOp = dyn_cast<LinalgOp>(op);
   if (!linalgOp || !linalgOp.hasPureBufferSemantics())
     return false;
+  // A reduction that walks over an output has no accumulator to keep.
+  for (auto [loop, type] : llvm::enumerate(linalgOp.getIteratorTypesArray()))
+    for (OpOperand &output : linalgOp.getDpsInitsMutable())
+      if (type == utils::IteratorType::reduction &&
+          linalgOp.getMatchingIndexingMap(&output).isFunctionOfDim(loop))
+        return false;
   return llvm::all_of(op->getOperandTypes(), [](Type type) {
     return isa<MemRefType>(type) || !isa<ShapedType>(type);
   });
