@@ -19,12 +19,15 @@
 
 #include "mlir/Bytecode/BytecodeWriter.h"
 #include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Target/LLVMIR/Dialect/All.h"
 #include "llvm/ADT/SmallPtrSet.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/Support/Format.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/TargetParser/Host.h"
 
@@ -162,8 +165,30 @@ LogicalResult checkEntries(ModuleOp module) {
   return module.emitError("has no entry point: a public func.func with a body");
 }
 
+/// `module` as bytecode at an address that suits the constants in it: a reader
+/// checks theirs against the buffer's.
+std::unique_ptr<llvm::MemoryBuffer> writeBytecode(ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  if (failed(writeBytecodeToFile(module, os)))
+    return nullptr;
+  uint64_t alignment = 64;
+  module.walk([&](Operation *op) {
+    op->getAttrDictionary().walk([&](DenseResourceElementsAttr attr) {
+      if (AsmResourceBlob *blob = attr.getRawHandle().getBlob())
+        alignment = std::max<uint64_t>(alignment, blob->getDataAlignment());
+    });
+  });
+  auto buffer = llvm::WritableMemoryBuffer::getNewUninitMemBuffer(
+      text.size(), "model", llvm::Align(alignment));
+  if (buffer)
+    llvm::copy(text, buffer->getBufferStart());
+  return buffer;
+}
+
 /// From the fused module to machine code. Runs on any thread.
-bool compileVariant(StringRef bytecode, const DialectRegistry &registry,
+bool compileVariant(llvm::MemoryBufferRef bytecode,
+                    const DialectRegistry &registry,
                     const CompileOptions &options, compiler::Variant &variant,
                     MLIRContext &context, SmallVectorImpl<Message> &messages) {
   StepTimer timer(options.time);
@@ -174,7 +199,10 @@ bool compileVariant(StringRef bytecode, const DialectRegistry &registry,
     return success();
   });
   ParserConfig config(&context, /*verifyAfterParse=*/false);
-  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(bytecode, config);
+  llvm::SourceMgr sources;
+  sources.AddNewSourceBuffer(llvm::MemoryBuffer::getMemBuffer(bytecode, false),
+                             llvm::SMLoc());
+  OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(sources, config);
   if (!module)
     return false;
   timer.step(variant.target + ": read");
@@ -204,7 +232,8 @@ bool compileVariant(StringRef bytecode, const DialectRegistry &registry,
     return fail(error);
   timer.step(variant.target + ": llvm ir");
   if (!compiler::generate(*llvmModule, cpu, options, /*assembly=*/false,
-                          variant.object, error))
+                          variant.object, error) ||
+      !compiler::checkSymbols(variant.object, error))
     return fail(error);
   timer.step(variant.target + ": machine code (" +
              Twine(variant.object.size() / 1024) + " KiB)");
@@ -332,12 +361,9 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   compiler::ArtifactInfo info;
   info.aliases = getAliases(*common);
   (*common)->removeAttr(kAliasesAttr);
-  std::string bytecode;
-  {
-    llvm::raw_string_ostream os(bytecode);
-    if (failed(writeBytecodeToFile(*common, os)))
-      return failure();
-  }
+  std::unique_ptr<llvm::MemoryBuffer> bytecode = writeBytecode(*common);
+  if (!bytecode)
+    return module.emitError("cannot be written as bytecode");
   timer.step("all targets: fused");
 
   // A context per target: theirs are independent compilations.
@@ -366,7 +392,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   std::vector<std::thread> threads;
   for (size_t i = 0; i < variants.size(); ++i)
     threads.emplace_back([&, i] {
-      succeeded[i] = compileVariant(bytecode, registry, options, variants[i],
+      succeeded[i] = compileVariant(*bytecode, registry, options, variants[i],
                                     *contexts[i], messages[i]);
     });
   for (std::thread &thread : threads)

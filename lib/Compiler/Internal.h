@@ -65,6 +65,11 @@ bool generate(llvm::Module &module, const Architecture &architecture,
               const CompileOptions &options,
               llvm::SmallVectorImpl<char> &output, std::string &error);
 
+// Symbols.cpp
+
+/// Whether an object of one target needs only what an artifact may need.
+bool checkSymbols(llvm::ArrayRef<char> object, std::string &error);
+
 // Dispatch.cpp
 
 /// The functions of the artifact, for any CPU of the architecture: each calls
