@@ -104,9 +104,49 @@ struct ExpandExp : OpRewritePattern<ExpOp> {
   }
 };
 
+/// Writes ops that have neither an instruction nor a function in libm by
+/// others; null for those that have.
+Value expandToOthers(OpBuilder &b, Operation *op) {
+  Location loc = op->getLoc();
+  if (auto power = dyn_cast<math::FPowIOp>(op)) {
+    Value exponent =
+        arith::SIToFPOp::create(b, loc, power.getType(), power.getRhs());
+    return math::PowFOp::create(b, loc, power.getLhs(), exponent);
+  }
+  if (!isa<math::IsInfOp, math::IsNormalOp>(op))
+    return {};
+  Type type = op->getOperand(0).getType();
+  const llvm::fltSemantics &semantics =
+      cast<FloatType>(getElementTypeOrSelf(type)).getFloatSemantics();
+  auto constant = [&](const APFloat &value) -> Value {
+    TypedAttr attr = FloatAttr::get(getElementTypeOrSelf(type), value);
+    if (auto vector = dyn_cast<VectorType>(type))
+      attr = DenseElementsAttr::get(vector, ArrayRef<Attribute>(attr));
+    return arith::ConstantOp::create(b, loc, attr);
+  };
+  Value size = math::AbsFOp::create(b, loc, op->getOperand(0));
+  Value infinity = constant(APFloat::getInf(semantics));
+  auto compare = [&](arith::CmpFPredicate predicate, Value bound) -> Value {
+    return arith::CmpFOp::create(b, loc, predicate, size, bound);
+  };
+  if (isa<math::IsInfOp>(op))
+    return compare(arith::CmpFPredicate::OEQ, infinity);
+  Value least = constant(APFloat::getSmallestNormalized(semantics));
+  return arith::AndIOp::create(b, loc,
+                               compare(arith::CmpFPredicate::OGE, least),
+                               compare(arith::CmpFPredicate::OLT, infinity));
+}
+
 struct ApproximateVectorMath
     : moe::impl::ApproximateVectorMathPassBase<ApproximateVectorMath> {
   void runOnOperation() override {
+    getOperation().walk([&](Operation *op) {
+      OpBuilder b(op);
+      if (Value value = expandToOthers(b, op)) {
+        op->getResult(0).replaceAllUsesWith(value);
+        op->erase();
+      }
+    });
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
       if (isa_and_nonnull<math::MathDialect>(op->getDialect()) &&

@@ -133,6 +133,16 @@ private:
     }
     if (auto expand = dyn_cast<memref::ExpandShapeOp>(op))
       return get(expand.getMixedOutputShape()[dim]);
+    if (auto collapse = dyn_cast<memref::CollapseShapeOp>(op)) {
+      Entry product = constant(1);
+      for (int64_t d : collapse.getReassociationIndices()[dim]) {
+        Entry size = getDim(collapse.getSrc(), d);
+        if (!size.second)
+          return {};
+        product = binary<arith::MulIOp>("*", product, size);
+      }
+      return product;
+    }
     return {};
   }
 
@@ -314,7 +324,9 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
       LogicalResult escapes = success();
       moe::forEachUse(alloc, [&](OpOperand &use) {
         Operation *user = use.getOwner();
-        if (isa<scf::YieldOp, scf::ConditionOp>(user) &&
+        // What the first region of a `while` passes to the second stays within
+        // one iteration.
+        if (isa<scf::YieldOp>(user) &&
             isa<LoopLikeOpInterface>(user->getParentOp()) &&
             user->getParentOp()->isProperAncestor(alloc))
           escapes = failure();
@@ -323,9 +335,10 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
         buffer.end = std::max(buffer.end, at);
       });
       if (failed(escapes))
-        return alloc.emitError("a buffer allocated in a loop is passed on to "
-                               "the next iteration; allocate it (or both of "
-                               "them) before the loop");
+        return alloc.emitError(
+            "a buffer allocated in a loop is passed on to the next iteration, "
+            "and nothing shows that every iteration needs the same size; "
+            "allocate it (or both of them) before the loop");
       buffers.push_back(buffer);
     }
 

@@ -9,12 +9,18 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "moe-mlir/Analysis/WeightUse.h"
+#include "moe-mlir/Artifact/Packing.h"
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
 #include "moek/Moek.h"
 
+#include "mlir/IR/DialectResourceBlobManager.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringSet.h"
+
+#include <cstring>
+#include <map>
 
 namespace moe {
 #define GEN_PASS_DEF_HOISTPACKINGPASS
@@ -35,64 +41,49 @@ StringRef getElementName(Type type) {
   return {};
 }
 
-/// What a part is of the function's arguments.
-struct Source {
-  BlockArgument argument;
-  /// The slice of each expert's matrix; no counts mean all of it.
-  int64_t firstRow = 0, rows = 0, firstColumn = 0, columns = 0;
-};
-
 bool isView(Operation *op) {
   return isa<tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp,
              tensor::ExtractSliceOp>(op);
 }
 
-/// The argument that `value` is, through reshapes that only add or remove
-/// dimensions of size one, and through one slice of rows and columns. No
-/// argument when there is none.
-Source findSource(Value value) {
-  auto squeeze = [](Type type) {
-    SmallVector<int64_t> shape(cast<ShapedType>(type).getShape());
-    llvm::erase(shape, 1);
-    return shape;
-  };
-  // The packer reads rows and columns by position.
-  auto matrixOf = [](Type type) {
-    return cast<ShapedType>(type).getShape().take_back(2);
-  };
-  Source source;
-  bool isSliced = false;
-  while (true) {
-    if (auto argument = dyn_cast<BlockArgument>(value)) {
-      if (isa<func::FuncOp>(argument.getOwner()->getParentOp()))
-        source.argument = argument;
-      return source;
-    }
-    Operation *op = value.getDefiningOp();
-    if (!isView(op))
-      return {};
-    if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
-      RankedTensorType type = slice.getSourceType();
-      int64_t rank = type.getRank();
-      if (isSliced || rank < 2 || rank > 3 || !slice.hasUnitStride() ||
-          ShapedType::isDynamicShape(slice.getStaticOffsets()) ||
-          ShapedType::isDynamicShape(slice.getStaticSizes()) ||
-          (rank == 3 && (slice.getStaticOffset(0) != 0 ||
-                         slice.getStaticSize(0) != type.getDimSize(0))))
-        return {};
-      isSliced = true;
-      source.firstRow = slice.getStaticOffset(rank - 2);
-      source.rows = slice.getStaticSize(rank - 2);
-      source.firstColumn = slice.getStaticOffset(rank - 1);
-      source.columns = slice.getStaticSize(rank - 1);
-    } else if (squeeze(op->getOperand(0).getType()) !=
-                   squeeze(value.getType()) ||
-               matrixOf(op->getOperand(0).getType()) !=
-                   matrixOf(value.getType())) {
-      return {};
-    }
-    value = op->getOperand(0);
+/// Erases what made `value` and has no other use.
+void eraseUnused(Value value) {
+  while (Operation *op = value.getDefiningOp()) {
+    if (!op->use_empty())
+      return;
+    Value next = op->getNumOperands() == 1 ? op->getOperand(0) : Value();
+    op->erase();
+    if (!next)
+      return;
+    value = next;
   }
+}
+
+/// A tensor of the elements of a constant, in place if they are stored so.
+moe::HostTensor getElements(ElementsAttr elements, StringRef name) {
+  ShapedType type = elements.getShapedType();
+  moe::HostTensor tensor;
+  tensor.name = name.str();
+  (void)moe::parseDType(getElementName(type.getElementType()), tensor.dtype);
+  tensor.shape = type.getShape().vec();
+  ArrayRef<char> raw;
+  if (auto resource = dyn_cast<DenseResourceElementsAttr>(elements)) {
+    if (AsmResourceBlob *blob = resource.getRawHandle().getBlob())
+      raw = blob->getData();
+  } else if (auto dense = dyn_cast<DenseElementsAttr>(elements)) {
+    raw = dense.getRawData();
+    if (dense.isSplat()) {
+      tensor =
+          moe::HostTensor::allocate(tensor.dtype, tensor.shape, tensor.name);
+      if (char *to = tensor.dataAs<char>())
+        for (size_t i = 0; i < tensor.numBytes(); i += raw.size())
+          std::memcpy(to + i, raw.data(), raw.size());
+      return tensor;
+    }
+  }
+  if (raw.size() == tensor.numBytes())
+    tensor.data = const_cast<char *>(raw.data());
+  return tensor;
 }
 
 struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
@@ -100,6 +91,8 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
     for (auto function : getOperation().getOps<func::FuncOp>()) {
       SmallVector<moek::PackOp> packs;
       function.walk([&](moek::PackOp pack) { packs.push_back(pack); });
+      if (failed(foldConstants(packs)))
+        return signalPassFailure();
       if (packs.empty())
         continue;
       if (!moe::isEntryFunction(function)) {
@@ -111,6 +104,82 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
       if (failed(hoist(function, packs)))
         return signalPassFailure();
     }
+  }
+
+  /// Panels of constants are constants.
+  static LogicalResult foldConstants(SmallVectorImpl<moek::PackOp> &packs) {
+    LogicalResult result = success();
+    llvm::erase_if(packs, [&](moek::PackOp pack) {
+      SmallVector<moe::WeightUse> uses;
+      for (Value part : pack.getParts()) {
+        std::string why;
+        FailureOr<moe::WeightUse> use = moe::WeightUse::get(part, why);
+        if (failed(use) || !use->constant)
+          return false;
+        uses.push_back(*use);
+      }
+      if (failed(foldConstant(pack, uses)))
+        result = failure();
+      return true;
+    });
+    return result;
+  }
+
+  static LogicalResult foldConstant(moek::PackOp pack,
+                                    ArrayRef<moe::WeightUse> uses) {
+    auto type = cast<RankedTensorType>(pack.getPacked().getType());
+    moek::PanelsAttr layout = pack.getLayout();
+    ArrayRef<int64_t> shape = type.getShape();
+    moe::PackSpec spec;
+    spec.columns = layout.getColumns();
+    spec.interleave = layout.getInterleave();
+    spec.kBlock = layout.getKBlock();
+    spec.experts = shape[0];
+    spec.nPadded = shape[1] * spec.columns;
+    spec.kPadded = shape[2] * spec.kBlock;
+    (void)moe::parseDType(getElementName(type.getElementType()), spec.dtype);
+    std::map<std::string, moe::HostTensor> tensors;
+    int64_t expert = 0, parts = spec.numParts();
+    for (auto [i, part, use] : llvm::enumerate(pack.getParts(), uses)) {
+      moe::PackSource source;
+      source.name = "operand " + std::to_string(i);
+      source.part = i % parts;
+      source.firstExpert = expert;
+      source.firstRow = use.firstRow;
+      source.rows = use.rows;
+      source.firstColumn = use.firstColumn;
+      source.columns = use.columns;
+      moe::HostTensor tensor = getElements(use.constant, source.name);
+      if (!tensor.data)
+        return pack.emitError() << source.name << " is a constant whose "
+                                << "elements are not there";
+      // The packer knows one dimension of experts.
+      int64_t n = tensor.shape[tensor.shape.size() - 2];
+      int64_t k = tensor.shape.back();
+      source.shape = tensor.shape = {tensor.numElements() / (n * k), n, k};
+      spec.sources.push_back(source);
+      tensors[source.name] = std::move(tensor);
+      auto partType = cast<RankedTensorType>(part.getType());
+      if (source.part == parts - 1)
+        expert += partType.getRank() == 3 ? partType.getDimSize(0) : 1;
+    }
+    moe::HostTensor packed;
+    std::string error;
+    if (!moe::pack(
+            spec, [&](const std::string &name) { return &tensors[name]; },
+            packed, error))
+      return pack.emitError(error);
+    OpBuilder b(pack);
+    auto elements = DenseElementsAttr::getFromRawBuffer(
+        type, ArrayRef(packed.dataAs<char>(), packed.numBytes()));
+    Value constant = arith::ConstantOp::create(b, pack.getLoc(), elements);
+    pack.getPacked().replaceAllUsesWith(constant);
+    llvm::SmallSetVector<Value, 4> operands(pack.getParts().begin(),
+                                            pack.getParts().end());
+    pack.erase();
+    for (Value operand : operands)
+      eraseUnused(operand);
+    return success();
   }
 
   LogicalResult hoist(func::FuncOp function, ArrayRef<moek::PackOp> packs) {
@@ -151,15 +220,18 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
       unsigned position = function.getNumArguments();
       std::string name;
       for (auto [i, part] : llvm::enumerate(pack.getParts())) {
-        Source origin = findSource(part);
-        BlockArgument argument = origin.argument;
+        std::string why;
+        FailureOr<moe::WeightUse> origin = moe::WeightUse::get(part, why);
+        auto argument = succeeded(origin)
+                            ? dyn_cast<BlockArgument>(origin->root)
+                            : BlockArgument();
         if (!argument) {
+          if (succeeded(origin))
+            why = "it is a constant, and other operands are arguments";
           InFlightDiagnostic diag =
               pack.emitError()
-              << "operand #" << i
-              << " is not an argument of the function, so that it cannot be "
-                 "packed ahead of time; pass the weight as a "
-              << part.getType()
+              << "operand #" << i << " cannot be packed ahead of time: " << why
+              << "; pass the weight as a " << part.getType()
               << " argument of its own, in the layout in which it is used";
           if (Operation *op = part.getDefiningOp())
             diag.attachNote(op->getLoc()) << "computed here";
@@ -185,12 +257,12 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
             b.getNamedAttr("shape", b.getI64ArrayAttr(type.getShape())),
             b.getNamedAttr("dtype", b.getStringAttr(getElementName(
                                         type.getElementType())))};
-        if (origin.rows)
+        if (origin->rows)
           for (auto [key, value] :
-               {std::pair<StringRef, int64_t>{"first_row", origin.firstRow},
-                {"rows", origin.rows},
-                {"first_column", origin.firstColumn},
-                {"columns", origin.columns}})
+               {std::pair<StringRef, int64_t>{"first_row", origin->firstRow},
+                {"rows", origin->rows},
+                {"first_column", origin->firstColumn},
+                {"columns", origin->columns}})
             entry.push_back(b.getNamedAttr(key, b.getI64IntegerAttr(value)));
         list.push_back(b.getDictionaryAttr(entry));
         auto partType = cast<RankedTensorType>(part.getType());
@@ -271,12 +343,7 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
                                               entry.pack.getParts().end());
       entry.pack.erase();
       for (Value operand : operands)
-        while (Operation *op = operand.getDefiningOp()) {
-          if (!op->use_empty())
-            break;
-          operand = op->getOperand(0);
-          op->erase();
-        }
+        eraseUnused(operand);
     }
     llvm::BitVector erased(function.getNumArguments());
     for (unsigned i : dead.set_bits()) {

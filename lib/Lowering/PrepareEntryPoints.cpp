@@ -64,7 +64,8 @@ struct PrepareEntryPoints
         function.setArgAttr(i, moe::kNameAttr, name);
       }
       Type type = function.getArgumentTypes()[i];
-      if (failed(check(function, type, name, "argument", names)))
+      if (failed(check(function, type, name, "argument", names)) ||
+          failed(checkPacked(function, i, type, name)))
         return failure();
       auto shaped = dyn_cast<ShapedType>(type);
       if (shaped && !shaped.hasStaticShape() &&
@@ -122,6 +123,21 @@ struct PrepareEntryPoints
              << " cannot be passed through the C interface; element types are "
                 "f64, f32, bf16, f16, i64, i32, i8, i1 and index";
     return success();
+  }
+
+  LogicalResult checkPacked(func::FuncOp function, unsigned index, Type type,
+                            StringAttr name) {
+    if (!function.getArgAttr(index, moe::kPackedAttr))
+      return success();
+    auto shaped = dyn_cast<ShapedType>(type);
+    if (shaped && shaped.hasStaticShape() &&
+        (shaped.getElementType().isF32() || shaped.getElementType().isBF16() ||
+         shaped.getElementType().isF16()))
+      return success();
+    return function.emitError()
+           << "argument '" << name.getValue() << "' of type " << type
+           << " has `" << moe::kPackedAttr
+           << "`; packed weights are static and of f32, bf16 or f16";
   }
 
   LogicalResult checkDims(func::FuncOp function, Type type, Attribute dims,

@@ -11,8 +11,10 @@
 #include "moe-mlir/Lowering/Passes.h"
 #include "moek/Moek.h"
 
+#include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 
 namespace moe {
 #define GEN_PASS_DEF_VERIFYSTAGEPASS
@@ -27,12 +29,63 @@ bool hasTensor(TypeRange types) {
   return llvm::any_of(types, [](Type type) { return isa<TensorType>(type); });
 }
 
+/// Types that have a lowering, by their elements.
+bool isComputable(Type type) {
+  Type element = getElementTypeOrSelf(type);
+  if (auto integer = dyn_cast<IntegerType>(element))
+    return integer.getWidth() <= 64;
+  if (isa<FloatType>(element))
+    return element.isF64() || element.isF32() || element.isF16() ||
+           element.isBF16();
+  return !isa<ComplexType>(element);
+}
+
+/// The constant dimension that a `dim` op asks for and its shape does not have.
+template <typename OpTy> bool isOutOfRange(Operation *op) {
+  auto dim = dyn_cast<OpTy>(op);
+  if (!dim)
+    return false;
+  auto type = dyn_cast<ShapedType>(dim.getSource().getType());
+  std::optional<int64_t> index = dim.getConstantIndex();
+  return type && type.hasRank() && index &&
+         (*index < 0 || *index >= type.getRank());
+}
+
 // Each returns why `op` may not be there, or nothing.
+
+std::optional<StringRef> checkModel(Operation *op) {
+  if (!op->isRegistered())
+    return "is of a dialect that is not registered; load its plugin, or lower "
+           "it to linalg, tensor, arith, math and scf first";
+  if (auto call = dyn_cast<func::CallOp>(op)) {
+    auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(
+        op, call.getCalleeAttr());
+    if (!callee || callee.isExternal())
+      return "calls a function without a body, and artifacts contain all that "
+             "they call; give it one";
+  }
+  if (isa<func::CallIndirectOp>(op))
+    return "calls a function that is not known; call it by name";
+  if (isa<math::IPowIOp>(op))
+    return "has no instruction; multiply in a loop, or use math.powf";
+  if (isOutOfRange<tensor::DimOp>(op) || isOutOfRange<memref::DimOp>(op))
+    return "asks for a dimension that there is not";
+  for (TypeRange types :
+       {TypeRange(op->getOperandTypes()), TypeRange(op->getResultTypes())})
+    if (!llvm::all_of(types, isComputable))
+      return "has values of a type that has no lowering; f64, f32, bf16, f16, "
+             "index and integers of up to 64 bits have one";
+  return std::nullopt;
+}
 
 std::optional<StringRef> checkFused(Operation *op) {
   if (isa_and_nonnull<moe::MoeDialect>(op->getDialect()))
     return "was not turned into a kernel (--remarks-filter=.* tells which "
            "pattern it missed)";
+  if (isa<func::CallOp>(op) &&
+      (hasTensor(op->getOperandTypes()) || hasTensor(op->getResultTypes())))
+    return "calls a function that cannot be inlined: it calls itself, or is "
+           "marked no_inline";
   return std::nullopt;
 }
 
@@ -40,6 +93,15 @@ std::optional<StringRef> checkPlanned(Operation *op) {
   if (isa<moek::PackOp>(op))
     return "packs weights at run time";
   return checkFused(op);
+}
+
+std::optional<StringRef> checkTensors(Operation *op) {
+  bool onTensors =
+      hasTensor(op->getResultTypes()) || hasTensor(op->getOperandTypes());
+  if (onTensors && !isa<bufferization::BufferizableOpInterface>(op))
+    return "has no lowering from tensors to buffers; write it with linalg, "
+           "tensor, arith and math, or lower it to them first";
+  return checkPlanned(op);
 }
 
 std::optional<StringRef> checkBufferized(Operation *op) {
@@ -83,8 +145,10 @@ struct VerifyStage : moe::impl::VerifyStagePassBase<VerifyStage> {
   void runOnOperation() override {
     using Check = std::optional<StringRef> (*)(Operation *);
     Check check = llvm::StringSwitch<Check>(stage)
+                      .Case("model", checkModel)
                       .Case("fused", checkFused)
                       .Case("planned", checkPlanned)
+                      .Case("tensors", checkTensors)
                       .Case("bufferized", checkBufferized)
                       .Case("vector", checkVector)
                       .Case("runtime", checkRuntime)
@@ -100,8 +164,11 @@ struct VerifyStage : moe::impl::VerifyStagePassBase<VerifyStage> {
           std::optional<StringRef> reason = check(op);
           if (!reason)
             return WalkResult::advance();
-          op->emitError() << "is left after stage '" << stage << "': it "
-                          << *reason;
+          if (check == checkModel)
+            op->emitOpError("cannot be compiled: it ") << *reason;
+          else
+            op->emitOpError("is left after stage '")
+                << stage << "': it " << *reason;
           return WalkResult::interrupt();
         });
     if (result.wasInterrupted())

@@ -24,6 +24,7 @@
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Dialect/SCF/Transforms/Passes.h"
 #include "mlir/InitAllDialects.h"
@@ -48,10 +49,13 @@ std::optional<moe::Stage> moe::parseStage(StringRef name) {
   return std::nullopt;
 }
 
-static void verify(OpPassManager &pm, moe::Stage stage) {
+static void verify(OpPassManager &pm, StringRef stage) {
   moe::VerifyStagePassOptions options;
-  options.stage = moe::stageName(stage).str();
+  options.stage = stage.str();
   pm.addPass(moe::createVerifyStagePass(options));
+}
+static void verify(OpPassManager &pm, moe::Stage stage) {
+  verify(pm, moe::stageName(stage));
 }
 
 static void cleanUp(OpPassManager &pm) {
@@ -60,10 +64,14 @@ static void cleanUp(OpPassManager &pm) {
 }
 
 void moe::buildModelPipeline(OpPassManager &pm) {
+  verify(pm, Stage::Model);
+  // Exporters write loops and branches as blocks. Everything behind wants scf.
+  pm.addNestedPass<func::FuncOp>(createLiftControlFlowToSCFPass());
   pm.addPass(createPrepareEntryPointsPass());
   pm.addPass(createMergeIdenticalFunctionsPass());
   pm.addPass(createInlinerPass());
   pm.addPass(createCSEPass());
+  pm.addPass(createAssertsToChecksPass());
   pm.addPass(createCheckSizesPass());
 }
 
@@ -88,6 +96,14 @@ void moe::buildOrdinaryIRPipeline(OpPassManager &pm) {
   pm.addPass(createConvertTensorToLinalgPass());
   // arith and math ops on tensors.
   pm.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
+  // No CPU computes in 16 bits what it does in 32 as well.
+  pm.addPass(createWidenReductionsPass());
+  arith::ArithEmulateUnsupportedFloatsOptions floats;
+  floats.sourceTypeStrs = {"bf16", "f16"};
+  floats.targetTypeStr = "f32";
+  pm.addPass(arith::createArithEmulateUnsupportedFloats(floats));
+  pm.addPass(math::createMathExtendToSupportedTypes());
+  pm.addPass(createCanonicalizerPass());
   pm.addNestedPass<func::FuncOp>(createFuseElementwise());
   // Sizes then follow from arguments, which the workspace's size needs.
   pm.addPass(memref::createResolveShapedTypeResultDimsPass());
@@ -104,7 +120,9 @@ void moe::buildBufferizedPipeline(OpPassManager &pm,
                                   const PipelineOptions &options) {
   buildOrdinaryIRPipeline(pm);
   cleanUp(pm);
+  verify(pm, "tensors");
   pm.addNestedPass<func::FuncOp>(createUnshareFills());
+  pm.addPass(createCarryTensorsPass());
   pm.addPass(createProtectArgumentsPass());
   pm.addPass(bufferization::createEmptyTensorEliminationPass());
   bufferization::OneShotBufferizePassOptions bufferize;
@@ -146,24 +164,27 @@ void moe::buildRuntimePipeline(OpPassManager &pm,
 
 void moe::buildLLVMPipeline(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createApproximateVectorMathPass());
+  pm.addPass(createExpandReshapesPass());
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.addPass(createLowerAffinePass());
   pm.addPass(createSCFToControlFlowPass());
   pm.addPass(createLowerChecksPass());
   const KnownCpu *cpu = findKnownCpu(options.target);
   bool isArm = cpu && getArchitectureOf(*cpu).arch == moek::Arch::AArch64;
-  arith::ArithExpandOpsPassOptions expand;
-  // LLVM would call a function that few libraries have (__truncsfbf2).
-  expand.includeBf16 = !isArm && !(cpu && cpu->bf16Dot);
-  pm.addPass(arith::createArithExpandOpsPass(expand));
+  ExpandSmallFloatsPassOptions floats;
+  // LLVM writes out by itself what AArch64 lacks.
+  floats.native = isArm || (cpu && cpu->bf16Dot);
+  pm.addPass(createExpandSmallFloatsPass(floats));
+  pm.addPass(arith::createArithExpandOpsPass());
   ConvertVectorToLLVMPassOptions vector;
   vector.x86Vector = !isArm;
   vector.armNeon = isArm;
   vector.armSVE = isArm && cpu->scalable;
-  pm.addPass(createConvertVectorToLLVMPass(vector));
   pm.addPass(createConvertMathToLLVMPass());
-  // Only what has no intrinsic is left; these calls are scalar.
+  // Only what has no intrinsic is left; these calls are scalar, and take
+  // vectors apart.
   pm.addPass(createConvertMathToLibmPass());
+  pm.addPass(createConvertVectorToLLVMPass(vector));
   pm.addPass(createFinalizeMemRefToLLVMConversionPass());
   pm.addPass(createConvertIndexToLLVMPass());
   pm.addPass(createArithToLLVMConversionPass());
@@ -204,6 +225,8 @@ LogicalResult moe::applyRoutingOptions(ModuleOp module,
     return module.emitError("a routing can be recorded or replayed, not both: "
                             "the routing returned would be the one given");
   PassManager pm(module.getContext());
+  verify(pm, Stage::Model);
+  pm.addNestedPass<func::FuncOp>(createLiftControlFlowToSCFPass());
   // Sizes get names, and routers of helpers come into sight.
   pm.addPass(createPrepareEntryPointsPass());
   pm.addPass(createInlinerPass());

@@ -52,7 +52,7 @@ func.func @slices(%u: tensor<64x64xf32> {moe.name = "shared.up_proj"}) -> tensor
 func.func @computed(%w: tensor<1x32x64xf32> {moe.name = "w"}) -> tensor<1x1x64x32x1xf32> {
   // expected-note@+1 {{computed here}}
   %d = arith.addf %w, %w : tensor<1x32x64xf32>
-  // expected-error@+1 {{operand #0 is not an argument of the function, so that it cannot be packed ahead of time}}
+  // expected-error@+1 {{operand #0 cannot be packed ahead of time: it is computed by }}
   %p = moek.pack %d layout <columns = 32, k_block = 1, interleave = 0> : tensor<1x32x64xf32> -> tensor<1x1x64x32x1xf32>
   return %p : tensor<1x1x64x32x1xf32>
 }

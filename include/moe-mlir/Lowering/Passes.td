@@ -20,6 +20,15 @@ def PrepareEntryPointsPass : Pass<"moe-prepare-entry-points", "::mlir::ModuleOp"
   }];
 }
 
+def AssertsToChecksPass : Pass<"moe-asserts-to-checks", "::mlir::ModuleOp"> {
+  let summary = "Makes calls whose cf.assert fails return a status";
+  let description = [{
+    `cf.assert` in an entry function becomes a `moek.check` with the status
+    `bad_value` and the same message.
+  }];
+  let dependentDialects = ["::moek::MoekDialect"];
+}
+
 def MergeIdenticalFunctionsPass
     : Pass<"moe-merge-identical-functions", "::mlir::ModuleOp"> {
   let summary = "Compiles entry functions that differ only in their name once";
@@ -58,9 +67,10 @@ def HoistPackingPass : Pass<"moek-hoist-packing", "::mlir::ModuleOp"> {
     panels. Its `moe.packed` attribute says how it is made of which tensors of
     the model; `moe-run` and every packer of weights files follow it. Arguments
     without other uses go away; the attribute `moe.model_interface` of the
-    function keeps them.
+    function keeps them. A `moek.pack` of constants becomes a constant.
   }];
-  let dependentDialects = ["::moek::MoekDialect"];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::moek::MoekDialect"];
 }
 
 def ProtectArgumentsPass : Pass<"moek-protect-arguments", "::mlir::ModuleOp"> {
@@ -92,10 +102,104 @@ def ExpandCopiesPass : Pass<"moek-expand-copies", "::mlir::ModuleOp"> {
 
 def DecomposeAggregatesPass : Pass<"moe-decompose-aggregates", "::mlir::ModuleOp"> {
   let summary = "Writes linalg.softmax and its like as linalg.generic";
+  let description = [{
+    `linalg.softmax`, `tensor.gather`, `linalg.pack` and `linalg.unpack` become
+    loop nests over their results, `tensor.scatter` loops over the slices of its
+    source. Indices have to be within bounds, as the ops say.
+  }];
   let dependentDialects = ["::mlir::linalg::LinalgDialect",
                            "::mlir::math::MathDialect",
+                           "::mlir::scf::SCFDialect",
                            "::mlir::tensor::TensorDialect",
                            "::mlir::arith::ArithDialect"];
+}
+
+def CarryTensorsPass : Pass<"moek-carry-tensors", "::mlir::ModuleOp"> {
+  let summary = "Makes loops write the tensors they carry where they were";
+  let description = [{
+    What an iteration of `scf.for` or `scf.while` yields is copied into the
+    tensor that it got, so that the loop needs one buffer and not a new one each
+    time. This takes that both have the same sizes, which has to follow from how
+    they are made; other tensors are left alone.
+
+    Before:
+    ```mlir
+    %y = scf.for ... iter_args(%a = %x) -> tensor<?xf32> {
+      %b = math.exp %a : tensor<?xf32>
+      scf.yield %b : tensor<?xf32>
+    }
+    ```
+    After:
+    ```mlir
+    %y = scf.for ... iter_args(%a = %x) -> tensor<?xf32> {
+      %b = math.exp %a : tensor<?xf32>
+      %c = linalg.copy ins(%b : tensor<?xf32>) outs(%a : tensor<?xf32>)
+      scf.yield %c : tensor<?xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect",
+                           "::mlir::scf::SCFDialect"];
+}
+
+def WidenReductionsPass : Pass<"moe-widen-reductions", "::mlir::ModuleOp"> {
+  let summary = "Makes reductions of bf16 and f16 run in f32";
+  let description = [{
+    A reduction whose result is bf16 or f16 is computed in f32 and rounded once,
+    at the end.
+
+    Before:
+    ```mlir
+    %y = linalg.generic {... "reduction"} outs(%zero : tensor<?xbf16>) {
+    ^bb0(%a: bf16, %sum: bf16):
+      %s = arith.addf %a, %sum : bf16
+      linalg.yield %s : bf16
+    }
+    ```
+    After:
+    ```mlir
+    %w = linalg.generic {... "reduction"} outs(%wide : tensor<?xf32>) {
+    ^bb0(%a: bf16, %sum: f32):
+      %narrow = arith.truncf %sum fastmath<contract> : f32 to bf16
+      %s = arith.addf %a, %narrow : bf16
+      %t = arith.extf %s fastmath<contract> : bf16 to f32
+      linalg.yield %t : f32
+    }
+    %y = linalg.generic ... { arith.truncf }
+    ```
+    `arith-emulate-unsupported-floats` makes the addition one of f32, and then
+    the conversions beside it fold.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
+def ExpandSmallFloatsPass : Pass<"moek-expand-small-floats", "::mlir::ModuleOp"> {
+  let summary = "Writes conversions of bf16 and f16 that no instruction does";
+  let description = [{
+    A conversion between f64 and 16 bits goes by f32, one of an integer by f64,
+    and both round once. For a CPU
+    without bf16, every bf16 becomes an i16 of the same bits, and conversions
+    from and to f32 become integer arithmetic (to nearest even; a NaN stays one
+    and becomes quiet).
+  }];
+  let options = [
+    Option<"native", "native-bf16", "bool", /*default=*/"false",
+           "The CPU converts between bf16 and f32">,
+  ];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::math::MathDialect"];
+}
+
+def ExpandReshapesPass : Pass<"moek-expand-reshapes", "::mlir::ModuleOp"> {
+  let summary = "Writes memref.expand_shape as memref.reinterpret_cast";
+  let description = [{
+    The strides of the result are products of the sizes that the op names, any
+    number of which may be dynamic.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::memref::MemRefDialect"];
 }
 
 def ApproximateVectorMathPass
@@ -198,11 +302,14 @@ def VerifyStagePass : Pass<"moe-verify-stage", "::mlir::ModuleOp"> {
   let summary = "Checks that a stage of the pipeline left nothing behind";
   let description = [{
     Each stage has a set of operations that must be gone after it; what is left
-    cannot be compiled and is reported where it is, with what would help.
+    cannot be compiled and is reported where it is, with what would help. `model`
+    and `tensors` look at what comes in: the first at the model, the second at
+    what goes into bufferization.
   }];
   let options = [
     Option<"stage", "stage", "std::string", /*default=*/"\"llvm\"",
-           "fused, planned, bufferized, vector, runtime or llvm">,
+           "model, fused, planned, tensors, bufferized, vector, runtime or "
+           "llvm">,
   ];
 }
 

@@ -14,6 +14,7 @@
 #include "BatchPolicies.h"
 #include "Common.h"
 
+#include "moe-mlir/Analysis/WeightUse.h"
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -162,10 +163,34 @@ static Value convertElements(OpBuilder &b, Location loc, Value value,
       .getResult(0);
 }
 
-static bool isKernelWeight(Value value) {
-  auto type = dyn_cast_or_null<RankedTensorType>(value.getType());
-  return type && type.hasStaticShape() &&
-         (type.getElementType().isF32() || type.getElementType().isBF16());
+/// Entry `at` of `list` as an index.
+static Value buildOffset(OpBuilder &b, Location loc, Value list,
+                         OpFoldResult at) {
+  Value index = getValueOrCreateConstantIndexOp(b, loc, at);
+  Value offset = tensor::ExtractOp::create(b, loc, list, index);
+  return arith::IndexCastOp::create(b, loc, b.getIndexType(), offset);
+}
+static Value buildOffset(OpBuilder &b, Location loc, Value list, int64_t at) {
+  return buildOffset(b, loc, list, OpFoldResult(b.getIndexAttr(at)));
+}
+
+/// `value` in f32: what it was before it was rounded to 16 bits, if it is rows
+/// that a kernel moved or made. A layer in bf16 then has the kernels of one in
+/// f32, and rounds its result.
+static Value widenElements(OpBuilder &b, Location loc, Value value) {
+  Value source = value;
+  while (auto cast = source.getDefiningOp<tensor::CastOp>())
+    source = cast.getSource();
+  auto rounding = source.getDefiningOp<linalg::GenericOp>();
+  if (rounding && rounding.getNumDpsInputs() == 1 &&
+      isa<arith::TruncFOp>(rounding.getBody()->front())) {
+    Value wide = rounding.getInputs().front();
+    auto gather = wide.getDefiningOp<moek::GatherOp>();
+    if ((gather && !gather.getRowWeights()) ||
+        wide.getDefiningOp<moek::GroupedMatmulOp>())
+      return wide;
+  }
+  return convertElements(b, loc, value, b.getF32Type());
 }
 
 //===----------------------------------------------------------------------===//
@@ -302,9 +327,9 @@ static FFNOp matchFFNGroup(ExpertOp op, unsigned i, ValueRange groupWeights,
     why = "the body does more than one moe.ffn of the expert's rows";
     return {};
   }
-  if (!ffn.getX().getType().getElementType().isF32() ||
-      !ffn.getResult().getType().getElementType().isF32()) {
-    why = "rows are not f32";
+  if (ffn.getX().getType().getElementType().isF64() ||
+      ffn.getResult().getType().getElementType().isF64()) {
+    why = "rows are f64, and kernels compute in f32";
     return {};
   }
   auto resolve = [&](Value value, Value &to, StringRef name) {
@@ -317,11 +342,12 @@ static FFNOp matchFFNGroup(ExpertOp op, unsigned i, ValueRange groupWeights,
       return false;
     }
     to = groupWeights[arg.getArgNumber() - 1];
-    if (name.ends_with("bias"))
+    std::string reason;
+    if (name.ends_with("bias") || succeeded(WeightUse::get(to, reason)))
       return true;
-    if (isKernelWeight(to))
-      return true;
-    why = ("the '" + name + "' weights are not static f32 or bf16").str();
+    why =
+        ("the '" + name + "' weight cannot be packed ahead of time: " + reason)
+            .str();
     return false;
   };
   if (!resolve(ffn.getGate(), weights.gate, "gate") ||
@@ -343,6 +369,17 @@ static FFNOp matchFFNGroup(ExpertOp op, unsigned i, ValueRange groupWeights,
     return {};
   }
   return ffn;
+}
+
+/// Whether the matrices of `a` and `b` can be in one packed weight each.
+static bool canPackTogether(const FFNWeights &a, const FFNWeights &b) {
+  std::string why;
+  return llvm::all_of(
+      ArrayRef{&FFNWeights::gate, &FFNWeights::up, &FFNWeights::down},
+      [&](Value FFNWeights::*matrix) {
+        return !(a.*matrix) ||
+               moe::canPackTogether({a.*matrix, b.*matrix}, why);
+      });
 }
 
 /// Whether two FFNs differ in nothing but their weights.
@@ -448,12 +485,74 @@ struct ConvertRouter : Pattern<RouterOp> {
   }
 };
 
+/// Elementwise `body` over `result`, which it gets with its iteration.
+Value buildGeneric(OpBuilder &b, Location loc, ValueRange inputs, Value result,
+                   ArrayRef<AffineMap> maps,
+                   ArrayRef<utils::IteratorType> iterators,
+                   function_ref<Value(OpBuilder &, ValueRange)> body) {
+  return linalg::GenericOp::create(
+             b, loc, TypeRange(result.getType()), inputs, ValueRange(result),
+             maps, iterators,
+             [&](OpBuilder &nested, Location at, ValueRange args) {
+               linalg::YieldOp::create(nested, at, body(nested, args));
+             })
+      .getResult(0);
+}
+
 struct ConvertDispatch : Pattern<DispatchOp> {
   using Pattern::Pattern;
+
+  /// Kernels move f32; the rows of f64 keep their bits.
+  static Value gatherDoubles(OpBuilder &b, DispatchOp op, Value x,
+                             ValueRange routing) {
+    Location loc = op.getLoc();
+    Type f64 = b.getF64Type();
+    int64_t hidden = op.getX().getType().getDimSize(1);
+    Value rows = getDim(b, loc, routing[kTokens], 0);
+    Value out = buildEmptyRows(b, loc, rows, hidden, f64);
+    // The list has room for every slot; entries beyond the last are no tokens.
+    Value used = buildOffset(b, loc, routing[kOffsets],
+                             op.getRouting().getType().getExperts());
+    return buildGeneric(
+        b, loc, ValueRange(), out, b.getMultiDimIdentityMap(2),
+        {utils::IteratorType::parallel, utils::IteratorType::parallel},
+        [&](OpBuilder &nested, ValueRange) {
+          Value row = linalg::IndexOp::create(nested, loc, 0);
+          Value column = linalg::IndexOp::create(nested, loc, 1);
+          Value exists = arith::CmpIOp::create(
+              nested, loc, arith::CmpIPredicate::slt, row, used);
+          auto branch = scf::IfOp::create(
+              nested, loc, exists,
+              [&](OpBuilder &then, Location) {
+                Value token = buildOffset(then, loc, routing[kTokens], row);
+                Value value = tensor::ExtractOp::create(
+                    then, loc, x, ValueRange{token, column});
+                if (op.getWeighted()) {
+                  Value weight = tensor::ExtractOp::create(
+                      then, loc, routing[kRowWeights], row);
+                  weight = arith::ExtFOp::create(then, loc, f64, weight);
+                  value = arith::MulFOp::create(then, loc, value, weight);
+                }
+                scf::YieldOp::create(then, loc, value);
+              },
+              [&](OpBuilder &other, Location) {
+                Value zero = arith::ConstantOp::create(
+                    other, loc, other.getF64FloatAttr(0.0));
+                scf::YieldOp::create(other, loc, zero);
+              });
+          return branch.getResult(0);
+        });
+  }
+
   LogicalResult matchAndRewrite(DispatchOp op, Adaptor adaptor,
                                 ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     ValueRange routing = adaptor.getRouting();
+    if (op.getX().getType().getElementType().isF64()) {
+      Value rows = gatherDoubles(b, op, adaptor.getX().front(), routing);
+      b.replaceOp(op, castTo(b, loc, rows, op.getRows().getType()));
+      return success();
+    }
     Value x = convertElements(b, loc, adaptor.getX().front(), b.getF32Type());
     int64_t hidden = op.getX().getType().getDimSize(1);
     Value rows = getDim(b, loc, routing[kTokens], 0);
@@ -473,12 +572,73 @@ struct ConvertDispatch : Pattern<DispatchOp> {
 
 struct ConvertCombine : Pattern<CombineOp> {
   using Pattern::Pattern;
+
+  /// The sum of each token's rows in f64, in the order of its slots.
+  static Value combineDoubles(OpBuilder &b, CombineOp op, Value rows,
+                              Value init, ValueRange routing) {
+    Location loc = op.getLoc();
+    Type f64 = b.getF64Type();
+    int64_t hidden =
+        cast<RankedTensorType>(op.getResult().getType()).getDimSize(1);
+    Value sum = init;
+    if (!sum) {
+      Value tokens = getDim(b, loc, routing[kPositions], 0);
+      Value zero = arith::ConstantOp::create(b, loc, b.getF64FloatAttr(0.0));
+      sum = linalg::FillOp::create(b, loc, zero,
+                                   buildEmptyRows(b, loc, tokens, hidden, f64))
+                .getResult(0);
+    }
+    AffineExpr t = b.getAffineDimExpr(0), h = b.getAffineDimExpr(1),
+               k = b.getAffineDimExpr(2);
+    AffineMap slots = AffineMap::get(3, 0, {t, k}, b.getContext());
+    AffineMap out = AffineMap::get(3, 0, {t, h}, b.getContext());
+    return buildGeneric(
+        b, loc, ValueRange{routing[kPositions], routing[kWeights]}, sum,
+        {slots, slots, out},
+        {utils::IteratorType::parallel, utils::IteratorType::parallel,
+         utils::IteratorType::reduction},
+        [&](OpBuilder &nested, ValueRange args) {
+          Value column = linalg::IndexOp::create(nested, loc, 1);
+          Value zero = arith::ConstantOp::create(nested, loc,
+                                                 nested.getI32IntegerAttr(0));
+          Value used = arith::CmpIOp::create(
+              nested, loc, arith::CmpIPredicate::sge, args[0], zero);
+          auto branch = scf::IfOp::create(
+              nested, loc, used,
+              [&](OpBuilder &then, Location) {
+                Value row = arith::IndexCastOp::create(
+                    then, loc, then.getIndexType(), args[0]);
+                Value value = tensor::ExtractOp::create(
+                    then, loc, rows, ValueRange{row, column});
+                if (!op.getUnweighted()) {
+                  Value weight = arith::ExtFOp::create(then, loc, f64, args[1]);
+                  value = arith::MulFOp::create(then, loc, weight, value);
+                }
+                value = arith::AddFOp::create(then, loc, args[2], value);
+                scf::YieldOp::create(then, loc, value);
+              },
+              [&](OpBuilder &other, Location) {
+                scf::YieldOp::create(other, loc, args[2]);
+              });
+          return branch.getResult(0);
+        });
+  }
+
   LogicalResult matchAndRewrite(CombineOp op, Adaptor adaptor,
                                 ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     Type f32 = b.getF32Type();
     ValueRange routing = adaptor.getRouting();
-    Value rows = convertElements(b, loc, adaptor.getRows().front(), f32);
+    if (getElementTypeOrSelf(op.getResult().getType()).isF64()) {
+      Value init;
+      if (!adaptor.getInit().empty())
+        init = withDynamicRows(b, loc, adaptor.getInit().front());
+      Value sum =
+          combineDoubles(b, op, adaptor.getRows().front(), init, routing);
+      b.replaceOp(op, castTo(b, loc, sum, op.getResult().getType()));
+      return success();
+    }
+    Value rows = widenElements(b, loc, adaptor.getRows().front());
     Value init;
     if (!adaptor.getInit().empty())
       init = withDynamicRows(
@@ -529,14 +689,16 @@ struct ConvertExpert : Pattern<ExpertOp> {
                 " run as a loop over blocks of rows: " + why +
                 "; a body that is one moe.ffn becomes grouped matmuls");
       if (ffn && !ranges.empty() && ranges.back().ffn &&
-          haveSameShape(ranges.back().ffn, ffn))
+          haveSameShape(ranges.back().ffn, ffn) &&
+          canPackTogether(weights[ranges.back().begin], weights[i]))
         ranges.back().end = i + 1;
       else
         ranges.push_back({i, i + 1, ffn});
     }
 
     Location loc = op.getLoc();
-    Value result;
+    Type element = op.getResult().getType().getElementType();
+    Value result, wide;
     // Matmuls first: each makes a tensor of its own, loops write into one.
     for (const Range &range : ranges) {
       if (!range.ffn)
@@ -547,8 +709,10 @@ struct ConvertExpert : Pattern<ExpertOp> {
       if (ranges.size() > 1)
         groups = buildSubrange(b, loc, groups.offsets, begin, end);
       auto count = range.end - range.begin;
+      if (!wide)
+        wide = widenElements(b, loc, rows);
       FailureOr<Value> part =
-          buildFFN(b, range.ffn, rows, groups,
+          buildFFN(b, range.ffn, wide, groups,
                    ArrayRef(weights).slice(range.begin, count));
       if (failed(part))
         return failure();
@@ -570,28 +734,17 @@ struct ConvertExpert : Pattern<ExpertOp> {
       result = tensor::InsertSliceOp::create(b, loc, own, result, offsets,
                                              sizes, strides);
     }
-    if (!result)
+    if (result)
+      result = convertElements(b, loc, result, element);
+    else
       result = buildEmptyRows(b, loc, getDim(b, loc, rows, 0),
-                              op.getResult().getType().getDimSize(1),
-                              op.getResult().getType().getElementType());
+                              op.getResult().getType().getDimSize(1), element);
     for (const Range &range : ranges)
       if (!range.ffn)
         result = buildLoops(op, range.begin, rows, perGroup[range.begin],
                             routing[kOffsets], result, b);
     b.replaceOp(op, castTo(b, loc, result, op.getType()));
     return success();
-  }
-
-  /// Entry `at` of `offsets` as an index.
-  static Value buildOffset(OpBuilder &b, Location loc, Value offsets,
-                           OpFoldResult at) {
-    Value index = getValueOrCreateConstantIndexOp(b, loc, at);
-    Value offset = tensor::ExtractOp::create(b, loc, offsets, index);
-    return arith::IndexCastOp::create(b, loc, b.getIndexType(), offset);
-  }
-  static Value buildOffset(OpBuilder &b, Location loc, Value offsets,
-                           int64_t at) {
-    return buildOffset(b, loc, offsets, OpFoldResult(b.getIndexAttr(at)));
   }
 
   /// The groups of the experts `[begin, end)` alone.
@@ -720,13 +873,10 @@ struct ConvertFFN : Pattern<FFNOp> {
   LogicalResult matchAndRewrite(FFNOp op, Adaptor adaptor,
                                 ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
-    // Weights that are arguments of the function can be packed ahead of time;
-    // packing others at run time would cost more than it gains.
-    auto isPackable = [](Value weight) {
-      auto arg = dyn_cast<BlockArgument>(weight);
-      return arg && arg.getOwner()->isEntryBlock() &&
-             isa<FunctionOpInterface>(arg.getOwner()->getParentOp()) &&
-             isKernelWeight(weight);
+    // Packing weights at run time would cost more than it gains.
+    std::string why;
+    auto isPackable = [&](Value weight) {
+      return succeeded(WeightUse::get(weight, why));
     };
     // The op's own operands may be arguments of blocks that are gone already.
     auto single = [](auto &&range) {
@@ -736,10 +886,14 @@ struct ConvertFFN : Pattern<FFNOp> {
         single(adaptor.getGate()),   single(adaptor.getUp()),
         single(adaptor.getDown()),   single(adaptor.getGateBias()),
         single(adaptor.getUpBias()), single(adaptor.getDownBias())};
-    bool inKernel = op.getX().getType().getElementType().isF32() &&
+    bool inKernel = !op.getX().getType().getElementType().isF64() &&
                     (!weights.gate || isPackable(weights.gate)) &&
                     isPackable(weights.up) && isPackable(weights.down);
     if (!inKernel) {
+      if (!why.empty())
+        remarkMissed(op, kPassName)
+            << ("a weight cannot be packed ahead of time: " + why +
+                "; arguments of the function and constants can");
       FailureOr<SmallVector<Value>> values = op.generalize(b);
       if (failed(values))
         return failure();
@@ -747,7 +901,9 @@ struct ConvertFFN : Pattern<FFNOp> {
       return success();
     }
     // A dense FFN is a layer of one expert that has every row.
-    Value x = withDynamicRows(b, loc, adaptor.getX().front());
+    Value x = withDynamicRows(
+        b, loc,
+        convertElements(b, loc, adaptor.getX().front(), b.getF32Type()));
     Type i32 = b.getI32Type();
     Value count = arith::IndexCastOp::create(b, loc, i32, getDim(b, loc, x, 0));
     auto constant = [&](int64_t v) -> Value {
@@ -762,7 +918,9 @@ struct ConvertFFN : Pattern<FFNOp> {
     FailureOr<Value> result = buildFFN(b, op, x, groups, weights);
     if (failed(result))
       return failure();
-    b.replaceOp(op, castTo(b, loc, *result, op.getType()));
+    Value rounded =
+        convertElements(b, loc, *result, op.getType().getElementType());
+    b.replaceOp(op, castTo(b, loc, rounded, op.getType()));
     return success();
   }
 };
@@ -970,9 +1128,10 @@ struct ConvertLimit : Pattern<RoutingLimitOp> {
         buildEmptyRows(b, loc, tokens, type.getSlots(), b.getF32Type())};
     auto limit = moek::LimitOp::create(
         b, loc, TypeRange(ValueRange(outputs)), routing[kIndices],
-        routing[kWeights], priority, outputs, b.getI64IntegerAttr(type.getExperts()),
-        op.getDropAttr(), op.getCapacityAttr(), op.getFactorAttr(),
-        op.getRoundingAttr(), op.getMinimumAttr(), op.getGroupSizeAttr());
+        routing[kWeights], priority, outputs,
+        b.getI64IntegerAttr(type.getExperts()), op.getDropAttr(),
+        op.getCapacityAttr(), op.getFactorAttr(), op.getRoundingAttr(),
+        op.getMinimumAttr(), op.getGroupSizeAttr());
     replaceRouting(
         b, op,
         buildIndex(b, loc, limit.getResult(0), limit.getResult(1), type));
@@ -1013,8 +1172,7 @@ namespace {
 struct ConvertMoeToMoek : moe::impl::ConvertMoeToMoekBase<ConvertMoeToMoek> {
   void runOnOperation() override {
     Operation *root = getOperation();
-    if (failed(checkTypes(root)))
-      return signalPassFailure();
+    narrowScores(root);
 
     MLIRContext *ctx = &getContext();
     TypeConverter converter;
@@ -1065,23 +1223,28 @@ struct ConvertMoeToMoek : moe::impl::ConvertMoeToMoekBase<ConvertMoeToMoek> {
       signalPassFailure();
   }
 
-  /// Kernels compute in f32: rounding f64 could select other experts.
-  static LogicalResult checkTypes(Operation *root) {
-    WalkResult result = root->walk([&](Operation *op) {
-      if (!isa_and_nonnull<MoeDialect>(op->getDialect()) || isa<YieldOp>(op))
-        return WalkResult::advance();
-      for (Value value : op->getOperands())
-        if (auto type = dyn_cast<RankedTensorType>(value.getType());
-            type && type.getElementType().isF64()) {
-          op->emitOpError("has an operand of f64 (")
-              << type
-              << "), and kernels compute in f32; use f32 tensors, or interpret "
-                 "the function";
-          return WalkResult::interrupt();
-        }
-      return WalkResult::advance();
+  /// Routers compute in f32; what is in a routing has no other type.
+  static void narrowScores(Operation *root) {
+    root->walk([](Operation *op) {
+      if (!isa_and_nonnull<MoeDialect>(op->getDialect()) ||
+          op->getNumResults() != 1 ||
+          !isa<RoutingType>(op->getResult(0).getType()))
+        return;
+      OpBuilder b(op);
+      bool some = false;
+      for (OpOperand &operand : op->getOpOperands()) {
+        auto type = dyn_cast<RankedTensorType>(operand.get().getType());
+        if (!type || !type.getElementType().isF64())
+          continue;
+        operand.set(
+            convertElements(b, op->getLoc(), operand.get(), b.getF32Type()));
+        some = true;
+      }
+      if (some)
+        remarkMissed(op, kPassName)
+            << "operands of f64 are rounded to f32, in which kernels select "
+               "and weigh";
     });
-    return failure(result.wasInterrupted());
   }
 };
 } // namespace

@@ -11,6 +11,7 @@
 
 #include "Common.h"
 
+#include "moe-mlir/Analysis/WeightUse.h"
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -101,6 +102,14 @@ static std::string whyNot(linalg::LinalgOp op,
       return "the weights of the two matmuls differ in type or layout";
   }
   std::string why;
+  if (matmuls.size() == 2) {
+    SmallVector<Value> parts;
+    for (GroupedMatmulOp matmul : matmuls)
+      llvm::append_range(
+          parts, matmul.getRhs().getDefiningOp<moek::PackOp>().getParts());
+    if (!canPackTogether(parts, why))
+      return "their weights cannot be packed together: " + why;
+  }
   Block &body = *op.getBlock();
   for (Operation &inner : body.without_terminator())
     if (!isMovableScalarOp(inner, *body.getParent(), why))

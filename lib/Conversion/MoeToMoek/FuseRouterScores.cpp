@@ -11,6 +11,7 @@
 
 #include "Common.h"
 
+#include "moe-mlir/Analysis/WeightUse.h"
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -148,13 +149,6 @@ static bool isProjection(Operation *op) {
          SmallVector<AffineMap>{AffineMap::get(3, 0, {m, k}, ctx),
                                 AffineMap::get(3, 0, {n, k}, ctx),
                                 AffineMap::get(3, 0, {m, n}, ctx)};
-}
-
-/// A weight that is packed once, ahead of time.
-static bool isWeight(Value value) {
-  auto arg = dyn_cast<BlockArgument>(value);
-  return arg && arg.getOwner()->isEntryBlock() &&
-         isa<FunctionOpInterface>(arg.getOwner()->getParentOp());
 }
 
 namespace {
@@ -310,9 +304,9 @@ std::string Scores::whyNotAbsorb(Operation *op, SmallVectorImpl<Value> &needs,
     if (!cast<RankedTensorType>(weight.getType()).hasStaticShape() ||
         cast<RankedTensorType>(x.getType()).isDynamicDim(1))
       return "its weight or row length is dynamic";
-    if (!isWeight(weight))
-      return "its weight is computed in the function and cannot be packed "
-             "ahead of time";
+    std::string why;
+    if (failed(WeightUse::get(weight, why)))
+      return "its weight cannot be packed ahead of time: " + why;
     std::optional<APFloat> start = getSplat(linalgOp.getDpsInits()[0]);
     if (!start || !start->isZero())
       return "it does not start from zeros";

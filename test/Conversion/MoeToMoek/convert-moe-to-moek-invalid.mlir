@@ -1,14 +1,5 @@
 // RUN: moe-opt %s --convert-moe-to-moek --split-input-file --verify-diagnostics
 
-func.func @f64(%s: tensor<?x8xf64>) -> tensor<?x2xi32> {
-  // expected-error @below {{has an operand of f64 ('tensor<?x8xf64>'), and kernels compute in f32; use f32 tensors, or interpret the function}}
-  %r = moe.router #moe.top_k<2> select(%s) weigh(%s) : tensor<?x8xf64> -> !moe.routing<8 x 2>
-  %i = moe.routing.indices %r : !moe.routing<8 x 2> -> tensor<?x2xi32>
-  return %i : tensor<?x2xi32>
-}
-
-// -----
-
 func.func @captured(%s: tensor<?x8xf32>, %f: f32) -> tensor<?x2xf32> {
   %v2 = vector.broadcast %f : f32 to vector<2xf32>
   // expected-error @below {{the region that computes weights uses a value from outside of it that is not a constant}}
