@@ -319,7 +319,7 @@ def check_hash_errors(folder):
                                     capture_output=True, text=True)
             if (result.returncode == 0) != (message is None):
                 sys.exit(f"{what}: {tool[0]} returned {result.returncode}: {result.stderr}")
-            if message and tool[0] == "moe-run" and (message not in result.stderr or "status 6" not in result.stderr):
+            if message and tool[0] == "moe-run" and (message not in result.stderr or "status 8" not in result.stderr):
                 sys.exit(f"{what}: {result.stderr}")
     case("valid", None)
     case("negative", range_error, ids=(22, -1))
