@@ -113,7 +113,7 @@ LogicalResult Replay::onDecision(Operation *op, ArrayRef<double> scores,
   if (isFirst) {
     Router router;
     if (const RoutingTrace::Routing *traced = findRouting(decision))
-      router.routing = *traced;
+      router.routing = *traced, router.isTraced = true;
     else
       router.routing = {decision.tokens, decision.experts, decision.slots,
                         decision.expertOf};
@@ -135,7 +135,8 @@ LogicalResult Replay::onDecision(Operation *op, ArrayRef<double> scores,
          llvm::zip_equal(router.squares, router.scores, scores))
       square += (drawn - exact) * (drawn - exact);
 
-  bool mayDrop = isLimited(op);
+  bool mayDrop = router.isTraced && isLimited(op);
+  bool isJoint = cast<moe::RouterOp>(op).getPolicy().seesAllTokens();
   int64_t slots = decision.slots, experts = decision.experts;
   auto fits = [&](ArrayRef<int32_t> own, ArrayRef<int32_t> kernel) {
     if (!mayDrop)
@@ -156,6 +157,8 @@ LogicalResult Replay::onDecision(Operation *op, ArrayRef<double> scores,
     ArrayRef<int32_t> own = ArrayRef(decision.expertOf).slice(t * slots, slots);
     if (fits(own, kernel))
       continue;
+    if (!router.isTraced)
+      undecidedTokens.insert(t);
     double scale = 0.0;
     if (!scores.empty())
       for (double score : scores.slice(t * experts, experts))
@@ -198,11 +201,21 @@ LogicalResult Replay::onDecision(Operation *op, ArrayRef<double> scores,
       FailureOr<Decision> other = decide(changed);
       if (failed(other))
         return failure();
+      auto isFound = [&](const Open &token) {
+        return fits(ArrayRef(other->expertOf).slice(token.token * slots, slots),
+                    token.kernel);
+      };
+      // Where tokens are chosen together, one decision is that of all, also
+      // of those from which a limit may have taken what they lost.
+      if (isJoint && !llvm::all_of(open, isFound))
+        continue;
+      if (isJoint)
+        replaced = *other;
       llvm::erase_if(open, [&](const Open &token) {
+        if (!isFound(token))
+          return false;
         ArrayRef<int32_t> own =
             ArrayRef(other->expertOf).slice(token.token * slots, slots);
-        if (!fits(own, token.kernel))
-          return false;
         ArrayRef<int32_t> before =
             ArrayRef(decision.expertOf).slice(token.token * slots, slots);
         bool isOrder = expertsIn(before) == expertsIn(own);

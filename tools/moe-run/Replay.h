@@ -55,6 +55,10 @@ public:
   /// routed as in the trace and not as the interpreter would.
   const std::set<int64_t> &replayed() const { return replayedTokens; }
 
+  /// The tokens whose choice is not known: rounding changes it in some draw,
+  /// and the trace does not have the router.
+  const std::set<int64_t> &undecided() const { return undecidedTokens; }
+
   /// After all interpretations: the first token that was routed in a way that
   /// rounding does not explain, or nothing.
   std::string complaint() const;
@@ -72,6 +76,7 @@ private:
     /// What all interpretations take. Of a router that is not traced the exact
     /// decision, so that no draw computes with other experts.
     RoutingTrace::Routing routing;
+    bool isTraced = false;
     int64_t experts = 0, slots = 0;
     double slack = 0.0;
     std::vector<double> scores;
@@ -87,7 +92,7 @@ private:
   const RoutingTrace &trace;
   llvm::ArrayRef<int64_t> rows;
   std::vector<Router> routers;
-  std::set<int64_t> replayedTokens;
+  std::set<int64_t> replayedTokens, undecidedTokens;
   int64_t runs = 0;
   size_t nextRouter = 0, nextRouting = 0;
 };
