@@ -60,6 +60,8 @@ struct Root {
   SmallVector<AffineExpr, 1> lower = {}, upper = {};
   /// It is one of its upper bounds, or one of its lower bounds.
   bool isMinimum = false, isMaximum = false;
+  /// It is each of its bounds in turn.
+  bool isRange = false;
 };
 
 /// The sizes of a function as expressions over roots, which are symbols.
@@ -129,6 +131,29 @@ public:
         known &= roots[symbol.getPosition()].isKnownAtEntry;
     });
     return known;
+  }
+
+  /// The index of a loop from 0 to `size`.
+  void addRange(Value index, AffineExpr size) {
+    auto root = cast<AffineSymbolExpr>(get(index)).getPosition();
+    roots[root].lower = {constant(0)};
+    roots[root].upper = {simplify(size - 1)};
+    roots[root].isRange = true;
+  }
+
+  /// `expr` where the indices of loops are the ones that make it largest, or
+  /// smallest.
+  AffineExpr atExtreme(AffineExpr expr, bool largest) {
+    SmallVector<int64_t> flat;
+    if (failed(getFlattenedAffineExpr(expr, 0, roots.size(), &flat)) ||
+        flat.size() != roots.size() + 1)
+      return expr;
+    for (unsigned i = 0, e = roots.size(); i != e; ++i)
+      if (flat[i] != 0 && roots[i].isRange)
+        expr = expr.replace(symbol(i), (flat[i] > 0) == largest
+                                           ? roots[i].upper.front()
+                                           : roots[i].lower.front());
+    return simplify(expr);
   }
 
   /// Whether the bounds of roots show that `expr` is not negative; `depth` of
@@ -694,13 +719,18 @@ LogicalResult Promises::check(Operation *op, AffineExpr a, AffineExpr b,
            << message << "), which '" << obstacle->getName()
            << "' around it does not allow; take the sizes from one tensor, or "
               "bound them by it (arith.minsi)";
+  // What stands inside of an obstacle is checked in front of it.
+  Operation *at = op;
+  for (Operation *around = obstacle; around;
+       around = moek::CheckOp::findObstacle(at->getBlock()))
+    at = around;
   // In a branch or loop it need not run, and then promises nothing.
-  bool hoist = known && (op->getBlock() == body || obstacle);
+  bool hoist = known && at->getBlock() == body;
   std::string key;
   llvm::raw_string_ostream(key) << a << (equal ? "=" : "<") << b;
   if (hoist && !atEntry.insert(key).second)
     return success();
-  OpBuilder local(op);
+  OpBuilder local(at);
   OpBuilder &b2 = hoist ? sizes.atEntry() : local;
   Location loc = op->getLoc();
   Value x = sizes.build(b2, loc, a), y = sizes.build(b2, loc, b);
@@ -805,6 +835,17 @@ LogicalResult Promises::visitLinalg(linalg::LinalgOp op) {
         return failure();
     }
   }
+  // What the body reads by the indices of the loops. A loop without iterations
+  // reads nothing, but that is not worth a branch.
+  for (Operation &inner : *op.getBlock())
+    if (auto index = dyn_cast<linalg::IndexOp>(inner))
+      if (AffineExpr range = ranges[index.getDim()])
+        sizes.addRange(index, range);
+  for (Operation &inner : *op.getBlock())
+    if (auto extract = dyn_cast<tensor::ExtractOp>(inner))
+      if (failed(
+              visitElement(extract, extract.getTensor(), extract.getIndices())))
+        return failure();
   return success();
 }
 
@@ -883,10 +924,13 @@ LogicalResult Promises::visitElement(Operation *op, Value whole,
           .str();
   for (auto [d, value] : llvm::enumerate(indices)) {
     AffineExpr index = sizes.get(value), size = sizes.getDim(whole, d);
-    if (!sizes.isKnownAtEntry(index) || !sizes.isKnownAtEntry(size))
+    AffineExpr first = sizes.atExtreme(index, /*largest=*/false);
+    AffineExpr last = sizes.atExtreme(index, /*largest=*/true);
+    if (!sizes.isKnownAtEntry(first) || !sizes.isKnownAtEntry(last) ||
+        !sizes.isKnownAtEntry(size))
       continue;
-    if (failed(atMost(op, sizes.constant(0), index, why)) ||
-        failed(atMost(op, index, sizes.simplify(size - 1), why)))
+    if (failed(atMost(op, sizes.constant(0), first, why)) ||
+        failed(atMost(op, last, sizes.simplify(size - 1), why)))
       return failure();
   }
   return success();

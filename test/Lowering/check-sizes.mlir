@@ -110,6 +110,29 @@ func.func @routing(%z: tensor<?x64xf32> {moe.name = "z", moe.dims = ["T"]})
 
 // -----
 
+// Loops that read by their indices: y has to have all of them.
+// CHECK-LABEL: func.func @indices(
+// CHECK: moek.check %{{.*}}, bad_size, "T + 1 has to be at most U - 1: 'tensor.extract' has to be within its tensor"
+// CHECK-NOT: moek.check
+func.func @indices(%x: tensor<?xf32> {moe.name = "x", moe.dims = ["T"]},
+                   %y: tensor<?xf32> {moe.name = "y", moe.dims = ["U"]})
+    -> (tensor<?xf32> {moe.name = "z", moe.dims = ["T"]}) {
+  %c2 = arith.constant 2 : index
+  %z = linalg.generic {indexing_maps = [affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
+      outs(%x : tensor<?xf32>) {
+  ^bb0(%a: f32):
+    %i = linalg.index 0 : index
+    %j = arith.addi %i, %c2 : index
+    %v = tensor.extract %y[%j] : tensor<?xf32>
+    %w = tensor.extract %x[%i] : tensor<?xf32>
+    %s = arith.addf %v, %w : f32
+    linalg.yield %s : f32
+  } -> tensor<?xf32>
+  return %z : tensor<?xf32>
+}
+
+// -----
+
 func.func @never(%x: tensor<?xf32> {moe.name = "x", moe.dims = ["T"]})
     -> (tensor<?xf32> {moe.name = "y", moe.dims = ["T"]}) {
   %y = tensor.pad %x low[1] high[0] {
