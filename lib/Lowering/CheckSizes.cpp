@@ -1109,8 +1109,10 @@ LogicalResult Promises::run() {
       if (type.isDynamicDim(d))
         (void)sizes.getDim(function.getArgument(i), d);
     if (auto names = function.getArgAttrOfType<ArrayAttr>(i, moe::kDimsAttr))
-      for (auto name : names.getAsRange<StringAttr>())
-        ofArguments.insert(name.getValue());
+      // Names beyond the dynamic dimensions are those of none.
+      for (Attribute name :
+           names.getValue().take_front(type.getNumDynamicDims()))
+        ofArguments.insert(cast<StringAttr>(name).getValue());
   }
   SmallVector<Operation *> ops;
   function.walk<WalkOrder::PreOrder>([&](Operation *op) {

@@ -161,3 +161,13 @@ func.func @threads(%x: tensor<?xf32> {moe.name = "x", moe.dims = ["T"]},
   }
   return %y : tensor<4xf32>
 }
+
+// -----
+
+// A name without a dimension names nothing: T is a size of the result alone.
+// CHECK-LABEL: func.func @surplus_name(
+// CHECK-SAME: %[[T:[^:]*]]: index {moe.dims = ["T"], moe.role = "size"})
+func.func @surplus_name(%w: tensor<3xf32> {moe.name = "w", moe.dims = ["T"]}, %x: tensor<?xf32> {moe.name = "x", moe.dims = ["U"]})
+    -> (tensor<?xf32> {moe.name = "y", moe.dims = ["T"]}) {
+  return %x : tensor<?xf32>
+}
