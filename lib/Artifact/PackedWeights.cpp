@@ -50,11 +50,11 @@ TensorPool collectSources(const FunctionDesc &function, const PackSpec &spec,
   return sources;
 }
 
-/// Writes one packed argument.
+/// Writes one packed argument; `written` is told of the bytes.
 bool writePacked(SafetensorsWriter &writer, const FunctionDesc &function,
                  const PackSpec &spec, const TensorSource &source,
-                 const TensorFill &fill, HostTensor &buffer,
-                 std::string &error) {
+                 const TensorFill &fill, HostTensor &buffer, std::string &error,
+                 const std::function<void(uint64_t)> &written) {
   TensorPool sources = collectSources(function, spec, source);
   auto lookup = [&](const std::string &name) { return sources.find("", name); };
   if (!checkPackSources(spec, lookup, error))
@@ -72,6 +72,7 @@ bool writePacked(SafetensorsWriter &writer, const FunctionDesc &function,
     }
     if (!writer.append(buffer.data, (end - begin) * perExpert, error))
       return false;
+    written((end - begin) * perExpert);
   }
   return true;
 }
@@ -94,7 +95,7 @@ bool moe::writePackedWeights(OutputSet &outputs, const std::string &path,
                              const Manifest &manifest,
                              const std::vector<const FunctionDesc *> &functions,
                              const TensorSource &source, const TensorFill &fill,
-                             std::string &error) {
+                             std::string &error, const ProgressFn &progress) {
   struct Item {
     const FunctionDesc *function;
     const ArgumentDesc *argument;
@@ -113,6 +114,18 @@ bool moe::writePackedWeights(OutputSet &outputs, const std::string &path,
           {prefix + argument.name, argument.dtype, items.back().shape});
     }
   }
+  uint64_t done = 0, total = 0;
+  for (const SafetensorsWriter::Entry &entry : entries) {
+    uint64_t bytes = dtypeSize(entry.dtype);
+    for (int64_t size : entry.shape)
+      bytes *= size;
+    total += bytes;
+  }
+  auto written = [&](uint64_t bytes) {
+    done += bytes;
+    if (progress)
+      progress(done, total, "");
+  };
   SafetensorsWriter writer;
   if (!writer.open(
           outputs, path, std::move(entries), error, /*dataAlignment=*/4096,
@@ -123,7 +136,7 @@ bool moe::writePackedWeights(OutputSet &outputs, const std::string &path,
     std::string where = "function '" + item.function->name + "': ";
     if (item.argument->packed) {
       if (!writePacked(writer, *item.function, *item.argument->packed, source,
-                       fill, buffer, error)) {
+                       fill, buffer, error, written)) {
         error = where + error;
         return false;
       }
@@ -151,6 +164,7 @@ bool moe::writePackedWeights(OutputSet &outputs, const std::string &path,
     }
     if (!writer.write(*tensor, error))
       return false;
+    written(tensor->numBytes());
   }
   return writer.close(error);
 }

@@ -10,12 +10,18 @@
 
 #include "TestFiles.h"
 #include "moe-mlir/Support/FloatConversions.h"
+#include "moe-mlir/Support/Progress.h"
 #include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Support/TensorIO.h"
 
+#include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <gtest/gtest.h>
 #include <limits>
+#include <pty.h>
+#include <thread>
+#include <unistd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -512,4 +518,60 @@ TEST(TensorIO, MutatedFilesNeverCrash) {
           sum += t.get(i) == 0.0;
     EXPECT_GE(sum, 0.0) << "seed " << seed << " round " << round;
   }
+}
+
+//===----------------------------------------------------------------------===//
+// Progress
+//===----------------------------------------------------------------------===//
+
+TEST(Progress, SaysRateAndTimeLeft) {
+  EXPECT_EQ(Progress::text("packing", 25000000, 100000000, "B", 0.5, ""),
+            "packing: 25 % of 100 MB, 50.0 MB/s, 2 s left");
+  EXPECT_EQ(Progress::text("packing", 1000, 10000000, "B", 1, ""),
+            "packing: 0 % of 10.0 MB, 1.00 kB/s, 2 h 46 min left");
+  EXPECT_EQ(Progress::text("measuring", 3, 48, "rows", 12, "OLMoE"),
+            "measuring: 6 % of 48 rows, 0.25 rows/s, 3 min left: OLMoE");
+  EXPECT_EQ(Progress::text("measuring", 48, 48, "rows", 12, ""),
+            "measuring: 100 % of 48 rows, 4 rows/s");
+  EXPECT_EQ(Progress::text("measuring", 0, 48, "rows", 12, "limits"),
+            "measuring: 0 % of 48 rows: limits");
+  EXPECT_EQ(Progress::text("reading", 7, 0, "files", 2, ""),
+            "reading: 7 files, 3.50 files/s");
+}
+
+/// What a Progress writes when standard error is `descriptor`.
+static void showProgress(int descriptor) {
+  int saved = dup(STDERR_FILENO);
+  dup2(descriptor, STDERR_FILENO);
+  {
+    Progress progress("packing", "B");
+    progress.update(1, 100);
+    // Runs of less than a second show nothing.
+    std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+    progress.update(50, 100, "layer_1");
+  }
+  dup2(saved, STDERR_FILENO);
+  close(saved);
+}
+
+TEST(Progress, IsForTerminals) {
+  setenv("TERM", "xterm", 1);
+  int terminal, other;
+  ASSERT_EQ(openpty(&terminal, &other, nullptr, nullptr, nullptr), 0);
+  showProgress(other);
+  char bytes[256];
+  ssize_t size = read(terminal, bytes, sizeof bytes);
+  ASSERT_GT(size, 0);
+  std::string text(bytes, size);
+  EXPECT_EQ(text.rfind("\r\033[Kpacking: 50 % of 100 B, ", 0), 0u) << text;
+  EXPECT_NE(text.find(" left: layer_1\r\033[K"), std::string::npos) << text;
+  close(terminal);
+  close(other);
+
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  showProgress(ends[1]);
+  close(ends[1]);
+  EXPECT_EQ(read(ends[0], bytes, sizeof bytes), 0);
+  close(ends[0]);
 }

@@ -14,6 +14,7 @@
 
 #include "moe-mlir/Artifact/Manifest.h"
 #include "moe-mlir/Support/OutputSet.h"
+#include "moe-mlir/Support/Progress.h"
 
 namespace moe {
 
@@ -46,12 +47,12 @@ bool packArgument(const FunctionDesc &function, const ArgumentDesc &argument,
 /// Writes each argument of static shape of each of `functions`, packed where
 /// its description says so, as "<function>/<argument>" (as "<argument>" when
 /// the artifact has only one function). Packs a few experts at a time, whatever
-/// the size of the whole.
+/// the size of the whole, and tells `progress` of the bytes.
 bool writePackedWeights(OutputSet &outputs, const std::string &path,
                         const Manifest &manifest,
                         const std::vector<const FunctionDesc *> &functions,
                         const TensorSource &source, const TensorFill &fill,
-                        std::string &error);
+                        std::string &error, const ProgressFn &progress = {});
 
 } // namespace moe
 
