@@ -4,7 +4,7 @@
 // vector loops; all of it is one function of one artifact.
 //
 //   moe-compile examples/decoder_block.mlir -o /tmp/block
-//   moe-run /tmp/block.json --random=1 --sizes=T=4,L=12 --verify
+//   moe-run /tmp/block.json --random=1 --size=T=4,L=12 --verify
 //
 // T new tokens are appended to L cached positions; token t sees the cache and
 // the new tokens up to itself. Sizes are small: H = 256, 8 heads of 32 of which

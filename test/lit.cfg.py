@@ -8,6 +8,8 @@ tool needs no line here. Substitutions:
   %cmake       the CMake of the build
   %moe_src     the root of the repository
   %moe_build   the root of the build
+  %moe_version the version of the project
+  %moe_tools   the names of its tools
   %moe_lib     the folder of the build's libraries
   %examples    the folder examples/ of the repository
   %run_mlir    runs the function @main of IR that has no moe op left, read
@@ -70,6 +72,8 @@ for name, value in [
     ("%cmake", '"%s"' % config.cmake),
     ("%moe_src", config.moe_source_dir),
     ("%moe_build", config.moe_build_dir),
+    ("%moe_tools", config.moe_tools),
+    ("%moe_version", config.moe_version),
     ("%moe_lib", config.moe_libs_dir),
     ("%examples", examples),
     ("%run_mlir", run_mlir),
@@ -113,7 +117,8 @@ if platform.machine() in ("x86_64", "AMD64"):
             config.available_features.add(feature)
 
 # Programs that some tests need: the feature has the program's name.
-for program in ("valgrind", "qemu-aarch64", "qemu-x86_64", "node", "gdb"):
+for program in ("valgrind", "qemu-aarch64", "qemu-x86_64", "node", "gdb",
+                "help2man", "pkg-config", "dpkg-shlibdeps"):
     if shutil.which(program, path=config.environment["PATH"]):
         config.available_features.add(program)
 

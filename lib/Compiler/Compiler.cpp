@@ -73,43 +73,82 @@ private:
   std::chrono::steady_clock::time_point start, last;
 };
 
-/// A diagnostic that left its context.
+/// What the steps of a compilation cost, roughly: time left is told by it.
+enum StepCost : unsigned {
+  kFuseCost = 10,
+  kKernelCost = 30,
+  kDialectCost = 30,
+  kCodeCost = 40,
+  kVariantCost = kKernelCost + kDialectCost + kCodeCost
+};
+
+/// Tells how much of all variants is done, from their threads.
+class StepCounter {
+public:
+  StepCounter(const ProgressFn &progress, size_t numVariants)
+      : progress(progress), total(kFuseCost + numVariants * kVariantCost) {}
+  void add(unsigned cost, const Twine &next) {
+    std::lock_guard<std::mutex> lock(mutex);
+    done += cost;
+    if (progress)
+      progress(done, total, next.str());
+  }
+
+private:
+  const ProgressFn &progress;
+  std::mutex mutex;
+  uint64_t done = 0, total;
+};
+
+/// A diagnostic that leaves its context, which outlives it.
 struct Message {
   DiagnosticSeverity severity;
-  std::string file;
-  unsigned line = 0, column = 0;
+  Location location;
   std::string text;
+  std::vector<Message> notes;
 };
 
 Message capture(Diagnostic &diagnostic) {
-  Message message;
-  message.severity = diagnostic.getSeverity();
-  message.text = diagnostic.str();
-  diagnostic.getLocation()->walk([&](Location location) {
-    auto place = dyn_cast<FileLineColLoc>(location);
-    if (!place)
-      return WalkResult::advance();
-    message.file = place.getFilename().str();
-    message.line = place.getLine();
-    message.column = place.getColumn();
-    return WalkResult::interrupt();
-  });
+  Message message{
+      diagnostic.getSeverity(), diagnostic.getLocation(), diagnostic.str(), {}};
+  for (Diagnostic &note : diagnostic.getNotes())
+    message.notes.push_back(capture(note));
   return message;
+}
+
+/// The same location in another context.
+Location copyLocation(Location location, MLIRContext *context) {
+  auto text = [&](StringAttr attr) {
+    return StringAttr::get(context, attr.getValue());
+  };
+  if (auto file = dyn_cast<FileLineColRange>(location))
+    return FileLineColRange::get(text(file.getFilename()), file.getStartLine(),
+                                 file.getStartColumn(), file.getEndLine(),
+                                 file.getEndColumn());
+  if (auto name = dyn_cast<NameLoc>(location))
+    return NameLoc::get(text(name.getName()),
+                        copyLocation(name.getChildLoc(), context));
+  if (auto call = dyn_cast<CallSiteLoc>(location))
+    return CallSiteLoc::get(copyLocation(call.getCallee(), context),
+                            copyLocation(call.getCaller(), context));
+  if (auto fused = dyn_cast<FusedLoc>(location)) {
+    SmallVector<Location> parts;
+    for (Location part : fused.getLocations())
+      parts.push_back(copyLocation(part, context));
+    return FusedLoc::get(context, parts);
+  }
+  return UnknownLoc::get(context);
 }
 
 /// Repeats `messages` in another context.
 void replay(ArrayRef<Message> messages, MLIRContext *context) {
   for (const Message &message : messages) {
-    Location location = UnknownLoc::get(context);
-    if (!message.file.empty())
-      location = FileLineColLoc::get(context, message.file, message.line,
-                                     message.column);
-    if (message.severity == DiagnosticSeverity::Error)
-      emitError(location) << message.text;
-    else if (message.severity == DiagnosticSeverity::Warning)
-      emitWarning(location) << message.text;
-    else
-      emitRemark(location) << message.text;
+    Diagnostic diagnostic(copyLocation(message.location, context),
+                          message.severity);
+    diagnostic << message.text;
+    for (const Message &note : message.notes)
+      diagnostic.attachNote(copyLocation(note.location, context)) << note.text;
+    context->getDiagEngine().emit(std::move(diagnostic));
   }
 }
 
@@ -190,12 +229,11 @@ std::unique_ptr<llvm::MemoryBuffer> writeBytecode(ModuleOp module) {
 bool compileVariant(llvm::MemoryBufferRef bytecode,
                     const DialectRegistry &registry,
                     const CompileOptions &options, compiler::Variant &variant,
-                    MLIRContext &context, SmallVectorImpl<Message> &messages) {
+                    MLIRContext &context, SmallVectorImpl<Message> &messages,
+                    StepCounter &steps) {
   StepTimer timer(options.time);
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
     messages.push_back(capture(diagnostic));
-    for (Diagnostic &note : diagnostic.getNotes())
-      messages.push_back(capture(note));
     return success();
   });
   ParserConfig config(&context, /*verifyAfterParse=*/false);
@@ -212,15 +250,19 @@ bool compileVariant(llvm::MemoryBufferRef bytecode,
   if (failed(runPipeline(*module, pipeline, Stage::Fused, /*verify=*/false)))
     return false;
   timer.step(variant.target + ": kernels");
+  steps.add(kKernelCost, "llvm dialect, " + variant.target);
   variant.interfaces = (*module)->getAttrOfType<ArrayAttr>(kInterfacesAttr);
   (*module)->removeAttr(kInterfacesAttr);
   pipeline.stopAfter = Stage::LLVM;
   if (failed(runPipeline(*module, pipeline, Stage::Runtime, /*verify=*/false)))
     return false;
   timer.step(variant.target + ": llvm dialect");
+  steps.add(kDialectCost, "machine code, " + variant.target);
   auto fail = [&](const std::string &error) {
-    messages.push_back(
-        {DiagnosticSeverity::Error, "", 0, 0, variant.target + ": " + error});
+    messages.push_back({DiagnosticSeverity::Error,
+                        UnknownLoc::get(&context),
+                        variant.target + ": " + error,
+                        {}});
     return false;
   };
   std::string error;
@@ -237,6 +279,7 @@ bool compileVariant(llvm::MemoryBufferRef bytecode,
     return fail(error);
   timer.step(variant.target + ": machine code (" +
              Twine(variant.object.size() / 1024) + " KiB)");
+  steps.add(kCodeCost, "");
   return true;
 }
 
@@ -252,6 +295,38 @@ std::string interfaceKey(ArrayAttr interfaces) {
 }
 
 } // namespace
+
+/// The best CPU of the host's table that this machine is, or null.
+static const KnownCpu *findNativeCpu() {
+  const KnownCpu *best = nullptr;
+  for (const KnownCpu &cpu : getHostArchitecture().cpus)
+    if ((cpu.needs & ~moe_rt_cpu_features()) == 0)
+      best = &cpu;
+  return best;
+}
+
+std::vector<std::string> moe::knownTargets() {
+  std::vector<std::string> names;
+  for (StringRef name : getKnownCpuNames())
+    names.push_back(name.str());
+  return names;
+}
+
+std::vector<std::string> moe::describeTargets() {
+  std::vector<std::string> lines;
+  const KnownCpu *native = findNativeCpu();
+  for (const KnownCpu *cpu : getKnownCpus()) {
+    std::string line;
+    llvm::raw_string_ostream os(line);
+    os << llvm::left_justify(cpu->name, 20)
+       << getArchitectureOf(*cpu).triple.split('-').first << ", vectors of "
+       << cpu->lanes << " f32";
+    if (cpu == native)
+      os << " (native)";
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
 
 FailureOr<std::vector<std::string>>
 moe::resolveTargets(MLIRContext *context, const CompileOptions &options) {
@@ -273,10 +348,7 @@ moe::resolveTargets(MLIRContext *context, const CompileOptions &options) {
     chooseAll(host, "");
   for (StringRef name : options.targets) {
     if (name == "native") {
-      const KnownCpu *best = nullptr;
-      for (const KnownCpu *cpu : host)
-        if ((cpu->needs & ~moe_rt_cpu_features()) == 0)
-          best = cpu;
+      const KnownCpu *best = findNativeCpu();
       if (!best)
         return emitError(unknown,
                          "this machine runs none of the known targets: ")
@@ -365,6 +437,8 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   if (!bytecode)
     return module.emitError("cannot be written as bytecode");
   timer.step("all targets: fused");
+  StepCounter steps(options.progress, targets->size());
+  steps.add(kFuseCost, "kernels");
 
   // A context per target: theirs are independent compilations.
   std::vector<compiler::Variant> variants(targets->size());
@@ -388,12 +462,13 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
         registry, MLIRContext::Threading::DISABLED));
     contexts.back()->allowUnregisteredDialects(
         context->allowsUnregisteredDialects());
+    contexts.back()->printOpOnDiagnostic(context->shouldPrintOpOnDiagnostic());
   }
   std::vector<std::thread> threads;
   for (size_t i = 0; i < variants.size(); ++i)
     threads.emplace_back([&, i] {
       succeeded[i] = compileVariant(*bytecode, registry, options, variants[i],
-                                    *contexts[i], messages[i]);
+                                    *contexts[i], messages[i], steps);
     });
   for (std::thread &thread : threads)
     thread.join();

@@ -560,8 +560,9 @@ private:
     }
     bool hasChecks = returnStatus();
     auto call = func::CallOp::create(b, loc, body, operands);
-    LLVM::ReturnOp::create(
-        b, loc, hasChecks ? call.getResult(0) : constant(i32, MOE_OK));
+    LLVM::ReturnOp::create(b, loc,
+                           hasChecks ? call.getResult(0)
+                                     : constant(i32, MOE_OK));
     body->setAttr("llvm.linkage", LLVM::LinkageAttr::get(
                                       b.getContext(), LLVM::Linkage::Internal));
   }

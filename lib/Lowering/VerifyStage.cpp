@@ -155,7 +155,10 @@ struct VerifyStage : moe::impl::VerifyStagePassBase<VerifyStage> {
                       .Case("llvm", checkLLVM)
                       .Default(nullptr);
     if (!check) {
-      getOperation().emitError() << "unknown stage '" << stage << "'";
+      getOperation().emitError()
+          << "unknown stage '" << stage
+          << "'; known are model, fused, planned, tensors, bufferized, vector, "
+             "runtime and llvm";
       return signalPassFailure();
     }
     // Outer operations first: they say more than their terminators.

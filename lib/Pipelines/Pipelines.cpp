@@ -49,6 +49,10 @@ std::optional<moe::Stage> moe::parseStage(StringRef name) {
   return std::nullopt;
 }
 
+std::vector<std::string> moe::stageNames() {
+  return {std::begin(kStageNames), std::end(kStageNames)};
+}
+
 static void verify(OpPassManager &pm, StringRef stage) {
   moe::VerifyStagePassOptions options;
   options.stage = stage.str();
@@ -253,43 +257,68 @@ struct CommandLineOptions : PassPipelineOptions<CommandLineOptions> {
                                 llvm::cl::desc("Last stage to run"),
                                 llvm::cl::init("llvm")};
 
-  moe::PipelineOptions get() const {
+  /// Fails when a value is none of the known ones.
+  FailureOr<moe::PipelineOptions>
+  get(function_ref<LogicalResult(const Twine &)> fail) const {
     moe::PipelineOptions options;
     options.target = target;
     options.fuse = fuse;
     options.suffix = suffix;
-    if (auto stage = moe::parseStage(stopAfter))
-      options.stopAfter = *stage;
+    if (!moe::findKnownCpu(target))
+      return fail("unknown target '" + target + "'; known are " +
+                  llvm::join(moe::getKnownCpuNames(), ", "));
+    std::optional<moe::Stage> stage = moe::parseStage(stopAfter);
+    if (!stage)
+      return fail("stop-after: unknown stage '" + stopAfter + "'; known are " +
+                  llvm::join(moe::stageNames(), ", "));
+    options.stopAfter = *stage;
     return options;
   }
 };
+
+using BuildStages = void (*)(OpPassManager &, const moe::PipelineOptions &);
 } // namespace
 
-void moe::registerPipelines() {
-  PassPipelineRegistration<CommandLineOptions>(
-      "moe-cpu-pipeline", "All stages from model IR to the llvm dialect",
-      [](OpPassManager &pm, const CommandLineOptions &options) {
-        buildPipeline(pm, options.get());
+/// PassPipelineRegistration, whose builders cannot fail.
+static void addPipeline(StringRef name, StringRef description,
+                        BuildStages build) {
+  registerPassPipeline(
+      name, description,
+      [build](OpPassManager &pm, StringRef text,
+              function_ref<LogicalResult(const Twine &)> fail) {
+        CommandLineOptions given;
+        if (failed(given.parseFromString(text)))
+          return failure();
+        FailureOr<moe::PipelineOptions> options = given.get(fail);
+        if (succeeded(options))
+          build(pm, *options);
+        return LogicalResult(options);
+      },
+      [](function_ref<void(const detail::PassOptions &)> handle) {
+        handle(CommandLineOptions());
       });
+}
+
+void moe::registerPipelines() {
+  addPipeline("moe-cpu-pipeline",
+              "All stages from model IR to the llvm dialect",
+              [](OpPassManager &pm, const PipelineOptions &options) {
+                buildPipeline(pm, options);
+              });
   PassPipelineRegistration<>("moe-stage-model",
                              "Checks entry points and merges identical layers",
                              [](OpPassManager &pm) { buildModelPipeline(pm); });
-  auto add = [](StringRef name, StringRef description,
-                void (*build)(OpPassManager &, const PipelineOptions &)) {
-    PassPipelineRegistration<CommandLineOptions>(
-        name, description,
-        [build](OpPassManager &pm, const CommandLineOptions &options) {
-          build(pm, options.get());
-        });
-  };
-  add("moe-stage-fused", "moe to moek", buildFusedPipeline);
-  add("moe-stage-planned", "Schedules and packed weights",
-      buildPlannedPipeline);
-  add("moe-stage-bufferized", "Tensors to memrefs", buildBufferizedPipeline);
-  add("moe-stage-vector", "Kernels to loops and vectors", buildVectorPipeline);
-  add("moe-stage-runtime", "Workspace, threads and entry points",
-      buildRuntimePipeline);
-  add("moe-stage-llvm", "Everything to the llvm dialect", buildLLVMPipeline);
+  addPipeline("moe-stage-fused", "moe to moek", buildFusedPipeline);
+  addPipeline("moe-stage-planned", "Schedules and packed weights",
+              buildPlannedPipeline);
+  addPipeline("moe-stage-bufferized", "Tensors to memrefs",
+              buildBufferizedPipeline);
+  addPipeline("moe-stage-vector", "Kernels to loops and vectors",
+              buildVectorPipeline);
+  addPipeline("moe-stage-runtime", "Workspace, threads and entry points",
+              buildRuntimePipeline);
+  addPipeline("moe-stage-llvm", "Everything to the llvm dialect",
+              buildLLVMPipeline);
 }
 
 void moe::registerPipelineExtensions(DialectRegistry &registry) {

@@ -73,9 +73,9 @@ exit:
 ; Wrong use.
 ; RUN: not moe-branch-check %s --mtriple=x86_64-linux-gnu --function=absent 2>&1 | FileCheck %s --check-prefix=ABSENT
 ; RUN: not moe-branch-check %s --mtriple=x86_64-linux-gnu --function='(' 2>&1 | FileCheck %s --check-prefix=REGEX
-; RUN: not moe-branch-check %s --mtriple=x86_64-linux-gnu --function=exp --sizes=exp:1 2>&1 | FileCheck %s --check-prefix=NUMBER
+; RUN: not moe-branch-check %s --mtriple=x86_64-linux-gnu --function=exp --size-argument=exp:1 2>&1 | FileCheck %s --check-prefix=NUMBER
 ; RUN: not moe-branch-check %s --function=exp 2>&1 | FileCheck %s --check-prefix=TRIPLE
 ; ABSENT: no function with a body matches 'absent'
 ; REGEX: --function: parentheses not balanced
-; NUMBER: --sizes=exp:1 names no pointer argument
+; NUMBER: --size-argument=exp:1 names no pointer argument
 ; TRIPLE: the module names no target; --mtriple does

@@ -1,7 +1,7 @@
 ; Which values the checker holds for data, one function per rule. In the names,
 ; "good" ones are proved and "bad" ones are not.
 
-; RUN: moe-branch-check %s --function=good --mcpu=x86-64-v3 --sizes=good_declared:0 | FileCheck %s --check-prefix=GOOD
+; RUN: moe-branch-check %s --function=good --mcpu=x86-64-v3 --size-argument=good_declared:0 | FileCheck %s --check-prefix=GOOD
 ; RUN: not moe-branch-check %s --function=bad --mcpu=x86-64-v3 | FileCheck %s --check-prefix=BAD
 
 target triple = "x86_64-unknown-linux-gnu"

@@ -1,18 +1,18 @@
 // Arguments from files and from a seed, and what is wrong with them.
 
 // The same numbers from the same seed, whatever the number of threads.
-// RUN: moe-interpret %s --entry=scale --random=7 --sizes=T=3 -o %t.safetensors
-// RUN: moe-interpret %s --entry=scale --random=7 --sizes=T=3 --num-threads=1 --expect=%t.safetensors --tolerance=0 | FileCheck %s
+// RUN: moe-interpret %s --entry=scale --random=7 --size=T=3 -o %t.safetensors
+// RUN: moe-interpret %s --entry=scale --random=7 --size=T=3 --threads=1 --expect=%t.safetensors --tolerance=0 | FileCheck %s
 // CHECK: y: max error 0 ok
 
-// RUN: not moe-interpret %s --entry=scale --random=8 --sizes=T=3 --expect=%t.safetensors 2>&1 | FileCheck %s --check-prefix=DIFFERS
+// RUN: not moe-interpret %s --entry=scale --random=8 --size=T=3 --expect=%t.safetensors 2>&1 | FileCheck %s --check-prefix=DIFFERS
 // DIFFERS: error: 'y' differs at element {{[0-9]+}}: {{.*}}, expected
 
 // RUN: not moe-interpret %s --entry=scale 2>&1 | FileCheck %s --check-prefix=MISSING
 // MISSING: error: no input has a tensor 'x'; give it with --inputs, or --random=SEED
 
 // RUN: not moe-interpret %s --entry=scale --random=7 2>&1 | FileCheck %s --check-prefix=SIZE
-// SIZE: error: size 'T' of 'x' is not known; give it with --sizes=T=N
+// SIZE: error: size 'T' of 'x' is not known; give it with --size=T=N
 
 // RUN: not moe-interpret %s --entry=wrong --inputs=%t.safetensors 2>&1 | FileCheck %s --check-prefix=TYPE
 // TYPE: error: argument 'y' has type 'tensor<?x4xi32>' and was given f64[3x4]
@@ -20,7 +20,7 @@
 // RUN: not moe-interpret %s --entry=narrow --inputs=%t.safetensors 2>&1 | FileCheck %s --check-prefix=SHAPE
 // SHAPE: error: argument 'y' has shape [3x4], which is no 'tensor<?x5xf32>'
 
-// RUN: not moe-interpret %s --entry=sizes --inputs=%t.safetensors --random=1 --sizes=T=2 2>&1 | FileCheck %s --check-prefix=NAMED
+// RUN: not moe-interpret %s --entry=sizes --inputs=%t.safetensors --random=1 --size=T=2 2>&1 | FileCheck %s --check-prefix=NAMED
 // NAMED: error: argument 'z' has size 2 where 'T' is already 3
 
 // RUN: not moe-interpret %s --entry=nothing 2>&1 | FileCheck %s --check-prefix=ENTRY

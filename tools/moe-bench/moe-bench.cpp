@@ -14,6 +14,7 @@
 #include "moe-mlir/Compiler/Compiler.h"
 #include "moe-mlir/InitAll.h"
 #include "moe-mlir/Support/OutputSet.h"
+#include "moe-mlir/Tool/CommandLine.h"
 #include "moe-mlir/Tool/ToolProcess.h"
 
 #include "mlir/IR/DialectRegistry.h"
@@ -21,7 +22,6 @@
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
@@ -92,95 +92,135 @@ static void listSuites() {
                   "work\n";
 }
 
+namespace {
+
+struct CommandLine {
+  moe::tools::CommandLine line{
+      {"moe-bench",
+       "Times compiled MoE layers beside this machine's limits and other "
+       "implementations.",
+       "",
+       {{"The layers of real models, on all CPUs",
+         "moe-bench --suite=layer --threads=all"},
+        {"One model with one token and with 64, to a file",
+         "moe-bench --model=OLMoE-1B-7B --tokens=1,64 --json=bench.json"}},
+       "",
+       moe::knownTargets()}};
+  cl::OptionCategory &what = line.group("What to run"),
+                     &running = line.group("Running"),
+                     &out = line.group("Output"),
+                     &general = line.group("General");
+
+  cl::opt<std::string> suite{"suite", cl::value_desc("name"), cl::init("layer"),
+                             cl::cat(what),
+                             cl::desc("What to run, see --list (default: "
+                                      "layer)")};
+  cl::opt<std::string> models{"model", cl::value_desc("a,b"), cl::cat(what),
+                              cl::desc("Only these models, see "
+                                       "--list-models")};
+  cl::opt<std::string> formats{"format", cl::value_desc("a,b"), cl::cat(what),
+                               cl::desc("Only these: f32, bf16")};
+  cl::opt<std::string> tokens{"tokens", cl::value_desc("1,64"), cl::cat(what),
+                              cl::desc("Only these numbers of tokens")};
+  cl::opt<std::string> baselines{
+      "baselines", cl::value_desc("a,b"), cl::init("onednn,unfused"),
+      cl::cat(what), cl::desc("onednn, unfused (default: both) or none")};
+  cl::opt<std::string> modelsDir{
+      "models-dir", cl::value_desc("folder"), cl::cat(what),
+      cl::desc("Where the models' configurations are")};
+
+  cl::opt<std::string> threads{
+      "threads", cl::value_desc("1,all"), cl::cat(running),
+      cl::desc("Numbers of threads, or all (default)")};
+  cl::opt<int> repeats{"repeats", cl::value_desc("N"), cl::cat(running),
+                       cl::desc("Runs a row (default: about a second's worth, "
+                                "at least 7)")};
+  cl::opt<std::string> artifactDir{
+      "artifact-dir", cl::value_desc("folder"), cl::cat(running),
+      cl::desc("Keep the compiled layers in this folder")};
+  cl::opt<bool> reuse{"reuse-artifacts", cl::cat(running),
+                      cl::desc("Do not compile what is in the artifact "
+                               "folder")};
+
+  cl::opt<bool> phases{"phases", cl::cat(out),
+                       cl::desc("Also print the share of each phase")};
+  cl::opt<std::string> json{"json", cl::value_desc("file"), cl::cat(out),
+                            cl::desc("Also write the results there")};
+
+  cl::opt<bool> list{"list", cl::cat(general),
+                     cl::desc("List the suites and stop")};
+
+  CommandLine();
+};
+
+} // namespace
+
+static std::vector<std::string> listModels() {
+  std::vector<std::string> names;
+  for (const Suite &suite : allSuites())
+    for (const SuiteModel &model : suite.models)
+      if (!llvm::is_contained(names, model.spec.model))
+        names.push_back(model.spec.model);
+  return names;
+}
+
+CommandLine::CommandLine() {
+  line.addList("list-models", "List the models of all suites", listModels);
+  line.addList("list-targets",
+               "List the targets; layers are compiled for the native one",
+               moe::describeTargets);
+}
+
 int main(int argc, char **argv) {
   moe::ToolProcess process(argc, argv, "moe-bench");
-
-  // LLVM's shared library brings options of its own, a --threads among them.
-  cl::ResetCommandLineParser();
-  cl::OptionCategory category("moe-bench options");
-  cl::opt<std::string> suite("suite", cl::desc("What to run (see --list)"),
-                             cl::init("layer"), cl::cat(category));
-  cl::opt<std::string> models("model", cl::desc("Only these models"),
-                              cl::value_desc("a,b"), cl::cat(category));
-  cl::opt<std::string> formats("format", cl::desc("Only these: f32, bf16"),
-                               cl::value_desc("a,b"), cl::cat(category));
-  cl::opt<std::string> tokens("tokens", cl::desc("Only these numbers"),
-                              cl::value_desc("1,64"), cl::cat(category));
-  cl::opt<std::string> threads("threads",
-                               cl::desc("Numbers of threads, or all (default)"),
-                               cl::value_desc("1,all"), cl::cat(category));
-  cl::opt<int> repeats("repeats",
-                       cl::desc("Runs a row (default: about a second's worth, "
-                                "at least 7)"),
-                       cl::value_desc("N"), cl::cat(category));
-  cl::opt<std::string> baselines(
-      "baselines", cl::desc("onednn, unfused (default: both) or none"),
-      cl::value_desc("a,b"), cl::init("onednn,unfused"), cl::cat(category));
-  cl::opt<bool> phases("phases", cl::desc("Also print the share of each phase"),
-                       cl::cat(category));
-  cl::opt<std::string> json("json", cl::desc("Also write the results there"),
-                            cl::value_desc("file"), cl::cat(category));
-  cl::opt<std::string> artifactDir(
-      "artifact-dir", cl::desc("Keep the compiled layers in this folder"),
-      cl::value_desc("dir"), cl::cat(category));
-  cl::opt<bool> reuse("reuse-artifacts",
-                      cl::desc("Do not compile what is in the artifact folder"),
-                      cl::cat(category));
-  cl::opt<std::string> modelsDir(
-      "models-dir", cl::desc("Where the models' configurations are"),
-      cl::value_desc("dir"), cl::cat(category));
-  cl::opt<bool> list("list", cl::desc("List the suites and stop"),
-                     cl::cat(category));
-  cl::HideUnrelatedOptions(category);
-  cl::ParseCommandLineOptions(
-      argc, argv,
-      "Times compiled MoE layers beside this machine's limits and other "
-      "implementations\n");
-  if (list) {
+  CommandLine given;
+  given.line.parse(argc, argv);
+  if (given.list) {
     listSuites();
     return 0;
   }
 
-  auto fail = [](const llvm::Twine &message) {
-    llvm::errs() << "moe-bench: error: " << message << "\n";
-    return 1;
+  auto fail = [&](const llvm::Twine &message) {
+    return given.line.fail(message);
   };
   std::string error;
-  if (suite == "routing" || suite == "routing-smoke") {
+  if (given.suite == "routing" || given.suite == "routing-smoke") {
     // A wrong path should not cost a run.
     moe::OutputSet outputs;
-    if (!json.empty() && !outputs.add(json, error))
+    if (!given.json.empty() && !outputs.add(given.json, error))
       return fail(error);
     RoutingReport report;
     mlir::MLIRContext context(makeRegistry());
-    bool ok = runRoutingSuite(context, /*quick=*/suite != "routing",
+    bool ok = runRoutingSuite(context, /*quick=*/given.suite != "routing",
                               llvm::outs(), report, error);
     if (!ok)
       return fail(error);
     std::string text;
     llvm::raw_string_ostream os(text);
     printJson(os, report);
-    if (!json.empty() && !outputs.append(json, text, error))
+    if (!given.json.empty() && !outputs.append(given.json, text, error))
       return fail(error);
     return outputs.commit(error) ? 0 : fail(error);
   }
   Options options;
-  options.suite = suite;
-  options.models = splitNames(models);
-  options.formats = splitNames(formats);
-  if (baselines != "none")
-    options.baselines = splitNames(baselines);
-  options.repeats = repeats;
-  options.phases = phases;
-  options.artifactDir = artifactDir;
-  options.reuseArtifacts = reuse;
-  options.modelsDir = modelsDir.empty() ? findModels(argv[0]) : modelsDir;
+  options.suite = given.suite;
+  options.models = splitNames(given.models);
+  options.formats = splitNames(given.formats);
+  if (given.baselines != "none")
+    options.baselines = splitNames(given.baselines);
+  options.repeats = given.repeats;
+  options.phases = given.phases;
+  options.artifactDir = given.artifactDir;
+  options.reuseArtifacts = given.reuse;
+  options.modelsDir =
+      given.modelsDir.empty() ? findModels(argv[0]) : given.modelsDir;
   options.isTerminal = llvm::errs().is_displayed();
-  if (repeats.getNumOccurrences() && repeats < 1)
+  if (given.repeats.getNumOccurrences() && given.repeats < 1)
     return fail("--repeats needs a number of at least 1");
-  if (!splitNumbers<int64_t>("tokens", tokens, 0, options.tokens, error) ||
-      !splitNumbers<int>("threads", threads, maxThreads(), options.threads,
-                         error) ||
+  if (!splitNumbers<int64_t>("tokens", given.tokens, 0, options.tokens,
+                             error) ||
+      !splitNumbers<int>("threads", given.threads, maxThreads(),
+                         options.threads, error) ||
       !resolveOptions(options, error))
     return fail(error);
 
@@ -188,16 +228,17 @@ int main(int argc, char **argv) {
   // Written after each row, so that a run that is cut short leaves what it
   // measured.
   auto writeJson = [&]() -> bool {
-    if (json.empty())
+    if (given.json.empty())
       return true;
     std::string text;
     llvm::raw_string_ostream os(text);
     printJson(os, report);
     moe::OutputSet outputs;
-    return outputs.write(json, text, error) && outputs.commit(error);
+    return outputs.write(given.json, text, error) && outputs.commit(error);
   };
   // A wrong path should not cost a run.
-  if (moe::OutputSet trial; !json.empty() && !trial.add(json, error))
+  if (moe::OutputSet trial;
+      !given.json.empty() && !trial.add(given.json, error))
     return fail(error);
 
   mlir::MLIRContext context(makeRegistry());

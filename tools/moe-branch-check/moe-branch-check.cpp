@@ -16,6 +16,8 @@
 #include "Taint.h"
 
 #include "moe-mlir/Support/OutputSet.h"
+#include "moe-mlir/Tool/CommandLine.h"
+#include "moe-mlir/Tool/InputFile.h"
 #include "moe-mlir/Tool/ToolProcess.h"
 
 #include "llvm/ADT/SetVector.h"
@@ -28,7 +30,6 @@
 #include "llvm/IR/ModuleSlotTracker.h"
 #include "llvm/IRReader/IRReader.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Support/CommandLine.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Regex.h"
@@ -41,56 +42,66 @@
 using namespace llvm;
 using namespace moe::branchcheck;
 
-static cl::OptionCategory category("moe-branch-check options");
+static moe::tools::CommandLine line(
+    {"moe-branch-check",
+     "Proves that no branch of a function depends on data. Exits with 0 if "
+     "that is proved, with 1 if not, with 2 on wrong use.",
+     "[module.ll]",
+     {{"The routing of a layer",
+       "moe-compile layer.mlir --target=x86-64-v4 --emit=llvm-ir | "
+       "moe-branch-check --function=route"}},
+     "Without a file, or with -, the module is read from standard input.",
+     {},
+     /*usageError=*/2});
+static cl::OptionCategory &in = line.group("Input"),
+                          &what = line.group("What to prove"),
+                          &code = line.group("Code");
+static moe::tools::BytecodeOption bytecode(line);
 static cl::opt<std::string> input(cl::Positional,
                                   cl::desc("<input .ll or .bc>"), cl::init("-"),
-                                  cl::cat(category));
+                                  cl::cat(in));
 static cl::opt<std::string>
     functionPattern("function", cl::init("route"),
                     cl::desc("Regular expression: functions to prove, with all "
                              "they call (default: route)"),
-                    cl::value_desc("regex"), cl::cat(category));
+                    cl::value_desc("regex"), cl::cat(what));
 static cl::list<std::string>
     allowed("allow",
             cl::desc("Functions whose branches depend on data by design"),
-            cl::value_desc("regex"), cl::cat(category));
+            cl::value_desc("regex"), cl::cat(what));
 static cl::list<std::string>
     allowedCalls("allow-call",
                  cl::desc("Functions without a body here that may be called "
                           "unproved"),
-                 cl::value_desc("regex"), cl::cat(category));
+                 cl::value_desc("regex"), cl::cat(what));
 static cl::list<std::string>
-    sizeArguments("sizes",
+    sizeArguments("size-argument",
                   cl::desc("An argument that points to sizes, not to data, by "
                            "function and number from 0"),
-                  cl::value_desc("function:number"), cl::cat(category));
+                  cl::value_desc("function:number"), cl::cat(what));
 static cl::opt<std::string>
     objectPath("object",
                cl::desc("Read this object instead of the one made here"),
-               cl::value_desc("file"), cl::cat(category));
+               cl::value_desc("file"), cl::cat(in));
 static cl::opt<std::string> outputPath("o",
                                        cl::desc("Write the object made here"),
-                                       cl::value_desc("file"),
-                                       cl::cat(category));
+                                       cl::value_desc("file"), cl::cat(code));
 static cl::opt<std::string>
     cpu("mcpu", cl::desc("The CPU (default: what the functions say)"),
-        cl::cat(category));
+        cl::value_desc("name"), cl::cat(code));
 static cl::opt<std::string>
     features("mattr",
              cl::desc("Its features (default: what the functions say)"),
-             cl::cat(category));
+             cl::value_desc("+a,-b"), cl::cat(code));
 static cl::opt<std::string>
     triple("mtriple", cl::desc("The target (default: what the module says)"),
-           cl::cat(category));
+           cl::value_desc("triple"), cl::cat(code));
 static cl::opt<unsigned>
     codegenLevel("codegen-level", cl::init(2),
-                 cl::desc("LLVM's code generation level, 1 to 3"),
-                 cl::cat(category));
+                 cl::desc("LLVM's code generation level, 1 to 3 (default: 2)"),
+                 cl::value_desc("1-3"), cl::cat(code));
 
-static int fail(const Twine &message) {
-  errs() << "moe-branch-check: " << message << "\n";
-  return 2;
-}
+static int fail(const Twine &message) { return line.fail(message); }
 
 namespace {
 
@@ -190,7 +201,7 @@ bool Checker::findDescriptors(std::string &error) {
     if (!function || number.getAsInteger(10, index) ||
         index >= function->arg_size() ||
         !function->getArg(index)->getType()->isPointerTy()) {
-      error = "--sizes=" + text +
+      error = "--size-argument=" + text +
               " names no pointer argument of a function in the module";
       return false;
     }
@@ -435,11 +446,7 @@ int main(int argc, char **argv) {
   InitializeAllAsmPrinters();
   InitializeAllAsmParsers();
   InitializeAllDisassemblers();
-  cl::HideUnrelatedOptions(category);
-  cl::ParseCommandLineOptions(
-      argc, argv,
-      "Proves that no branch of a function depends on data. Exits with 0 if "
-      "that is proved, with 1 if not, with 2 on wrong use.\n");
+  line.parse(argc, argv);
 
   std::string message;
   if (!Regex(functionPattern).isValid(message))
@@ -455,7 +462,10 @@ int main(int argc, char **argv) {
 
   LLVMContext context;
   SMDiagnostic diagnostic;
-  std::unique_ptr<Module> module = parseIRFile(input, diagnostic, context);
+  std::unique_ptr<MemoryBuffer> file = moe::tools::openInput(input, message);
+  if (!file || !moe::tools::checkIR(*file, bytecode.allow, message))
+    return fail(message);
+  std::unique_ptr<Module> module = parseIR(*file, diagnostic, context);
   if (!module) {
     diagnostic.print("moe-branch-check", errs());
     return 2;

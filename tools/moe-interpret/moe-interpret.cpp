@@ -11,21 +11,19 @@
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/AsmState.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
-#include "mlir/Parser/Parser.h"
-#include "mlir/Support/FileUtilities.h"
 #include "moe-mlir/Reference/Interpreter.h"
 #include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Support/TensorIO.h"
+#include "moe-mlir/Tool/CommandLine.h"
+#include "moe-mlir/Tool/InputFile.h"
 #include "moe-mlir/Tool/ToolProcess.h"
 #include "moe/Moe.h"
 #include "llvm/ADT/StringMap.h"
-#include "llvm/Support/CommandLine.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/SourceMgr.h"
+#include "llvm/Support/WithColor.h"
 #include <cmath>
 
 using namespace llvm;
@@ -33,45 +31,67 @@ using namespace mlir;
 using moe::DType;
 using moe::HostTensor;
 
-static cl::OptionCategory category("moe-interpret options");
-static cl::opt<std::string> inputFile(cl::Positional, cl::desc("<file.mlir>"),
-                                      cl::init("-"), cl::cat(category));
-static cl::opt<std::string>
-    entry("entry", cl::desc("Function to run (default: the only public one)"),
-          cl::cat(category));
-static cl::opt<bool>
-    all("all", cl::desc("Run every public function that takes no arguments"),
-        cl::cat(category));
-static cl::list<std::string>
-    inputs("inputs", cl::CommaSeparated,
-           cl::desc("Files (.safetensors, .npy) with the arguments, matched by "
-                    "moe.name, or by arg0, arg1, ..."),
-           cl::cat(category));
-static cl::opt<std::string>
-    output("o", cl::desc("Write the results to this .safetensors file"),
-           cl::cat(category));
-static cl::opt<std::string>
-    expect("expect",
-           cl::desc("Compare the results with those in this file, matched by "
-                    "moe.name, or by result0, result1, ..."),
-           cl::cat(category));
-static cl::opt<double>
-    tolerance("tolerance", cl::init(1e-9), cl::cat(category),
-              cl::desc("Largest |result - expected| / max(1, |expected|) "
-                       "(default 1e-9)"));
-static cl::opt<int64_t>
-    randomSeed("random", cl::init(-1), cl::cat(category),
-               cl::desc("Make the arguments that no file has from this seed"));
-static cl::list<std::string>
-    sizes("sizes", cl::CommaSeparated, cl::cat(category),
-          cl::desc("Sizes of dynamic dimensions for --random, as T=16"));
-static cl::opt<bool> print("print", cl::desc("Print the results"),
-                           cl::cat(category));
-static cl::opt<unsigned> threads("num-threads", cl::init(0), cl::cat(category),
-                                 cl::desc("Threads (default: one per CPU)"));
+namespace {
+
+struct Options {
+  moe::tools::CommandLine line{
+      {"moe-interpret",
+       "Runs model IR in float64, as defined.",
+       "[model.mlir]",
+       {{"One function on random tensors, printed",
+         "moe-interpret layer.mlir --random=1 --tokens=4 --print"},
+        {"Compared with the results of somebody else",
+         "moe-interpret layer.mlir --inputs=in.safetensors "
+         "--expect=out.safetensors --tolerance=1e-5"}},
+       "Without a file, or with -, the model is read from standard input.\n" +
+           std::string(moe::randomHelp)}};
+  cl::OptionCategory &in = line.group("Input"), &out = line.group("Output");
+
+  cl::opt<std::string> inputFile{cl::Positional, cl::init("-"), cl::cat(in)};
+  moe::tools::EntryOption entryOption{line};
+  cl::opt<std::string> &entry = entryOption.entry;
+  cl::opt<bool> all{
+      "all", cl::cat(in),
+      cl::desc("Run every public function that takes no arguments")};
+  cl::list<std::string> inputs{
+      "inputs", cl::CommaSeparated, cl::value_desc("file,..."), cl::cat(in),
+      cl::desc("Files (.safetensors, .npy) with the arguments, matched by "
+               "moe.name, or by arg0, arg1, ...")};
+  moe::tools::RandomOption random{line};
+  moe::tools::SizeOptions sizes{line};
+  moe::tools::BytecodeOption bytecode{line};
+  moe::tools::PluginOptions plugins{line};
+  cl::opt<std::string> passes{
+      "pass-pipeline", cl::value_desc("passes"), cl::cat(in),
+      cl::desc("Passes of plugins to run first, written as for moe-opt")};
+  moe::tools::ThreadsOption threadsOption{line};
+  cl::opt<unsigned> &threads = threadsOption.threads;
+
+  cl::opt<std::string> output{"o", cl::value_desc("file.safetensors"),
+                              cl::cat(out),
+                              cl::desc("Write the results to this file")};
+  cl::opt<std::string> expect{
+      "expect", cl::value_desc("file"), cl::cat(out),
+      cl::desc("Compare the results with those in this file, matched by "
+               "moe.name, or by result0, result1, ...")};
+  cl::opt<double> tolerance{
+      "tolerance", cl::init(1e-9), cl::value_desc("number"), cl::cat(out),
+      cl::desc("Largest |result - expected| / max(1, |expected|) (default: "
+               "1e-9)")};
+  cl::opt<bool> print{"print", cl::cat(out), cl::desc("Print the results")};
+};
+
+/// What the command line said.
+struct Given {
+  const Options &options;
+  std::optional<uint64_t> seed;
+  std::map<std::string, int64_t> sizes;
+};
+
+} // namespace
 
 static LogicalResult fail(const Twine &message) {
-  errs() << "moe-interpret: error: " << message << "\n";
+  WithColor::error(errs(), "moe-interpret") << message << "\n";
   return failure();
 }
 
@@ -121,7 +141,8 @@ static FailureOr<DType> dtypeOf(Type element) {
 
 /// An argument from the seed; sizes without a number on the command line are
 /// errors.
-static FailureOr<HostTensor> makeRandom(func::FuncOp func, unsigned i) {
+static FailureOr<HostTensor> makeRandom(const Given &given, func::FuncOp func,
+                                        unsigned i) {
   std::string name = argumentName(func, i);
   Type type = func.getArgumentTypes()[i];
   FailureOr<DType> dtype = dtypeOf(getElementTypeOrSelf(type));
@@ -140,16 +161,11 @@ static FailureOr<HostTensor> makeRandom(func::FuncOp func, unsigned i) {
           if (auto attribute = dyn_cast<StringAttr>(names[next]))
             key = attribute.str();
         ++next;
-        for (StringRef given : sizes) {
-          auto [sizeName, number] = given.split('=');
-          if (sizeName == key && number.getAsInteger(10, size)) {
-            (void)fail("'" + Twine(number) + "' in --sizes is no number");
-            return failure();
-          }
-        }
+        if (auto it = given.sizes.find(key); it != given.sizes.end())
+          size = it->second;
         if (ShapedType::isDynamic(size)) {
           (void)fail("size '" + Twine(key) + "' of '" + name +
-                     "' is not known; give it with --sizes=" + key + "=N");
+                     "' is not known; give it with --size=" + key + "=N");
           return failure();
         }
       }
@@ -163,7 +179,7 @@ static FailureOr<HostTensor> makeRandom(func::FuncOp func, unsigned i) {
   }
   auto ranked = dyn_cast<RankedTensorType>(type);
   bool isActivation = !ranked || !ranked.hasStaticShape();
-  moe::fillRandom(tensor, randomSeed,
+  moe::fillRandom(tensor, *given.seed,
                   moe::randomRange(name, *dtype, shape, isActivation));
   return tensor;
 }
@@ -194,7 +210,7 @@ static void printTensor(StringRef function, StringRef name,
 
 /// Compares and reports; integers have to be equal.
 static LogicalResult compare(const HostTensor &result,
-                             const HostTensor &expected) {
+                             const HostTensor &expected, double tolerance) {
   if (result.shape != expected.shape)
     return fail("'" + result.name + "' is " + result.describe() +
                 ", expected " + expected.describe());
@@ -228,7 +244,9 @@ static LogicalResult compare(const HostTensor &result,
   return success();
 }
 
-static LogicalResult runFunction(func::FuncOp func, const TensorMap &tensors) {
+static LogicalResult runFunction(const Given &given, func::FuncOp func,
+                                 const TensorMap &tensors) {
+  const Options &options = given.options;
   std::vector<HostTensor> arguments;
   for (unsigned i = 0; i < func.getNumArguments(); ++i) {
     std::string name = argumentName(func, i);
@@ -237,52 +255,57 @@ static LogicalResult runFunction(func::FuncOp func, const TensorMap &tensors) {
       arguments.push_back(it->second);
       continue;
     }
-    if (randomSeed < 0)
+    if (!given.seed)
       return fail("no input has a tensor '" + Twine(name) +
                   "'; give it with --inputs, or --random=SEED");
-    FailureOr<HostTensor> made = makeRandom(func, i);
+    FailureOr<HostTensor> made = makeRandom(given, func, i);
     if (failed(made))
       return failure();
     arguments.push_back(*made);
   }
-  moe::reference::Options options;
-  options.numThreads = threads;
-  auto results = moe::reference::interpret(func, arguments, options);
+  moe::reference::Options interpreter;
+  interpreter.numThreads = options.threads;
+  auto results = moe::reference::interpret(func, arguments, interpreter);
   if (failed(results))
     return failure();
   for (auto [i, result] : enumerate(*results)) {
     result.name = resultName(func, i);
-    if (print)
+    if (options.print)
       printTensor(func.getSymName(), result.name, result);
   }
   std::string error;
-  if (!output.empty()) {
+  if (!options.output.empty()) {
     moe::OutputSet outputs;
-    if (!moe::writeSafetensors(outputs, output, *results, error) ||
+    if (!moe::writeSafetensors(outputs, options.output, *results, error) ||
         !outputs.commit(error))
       return fail(error);
   }
-  if (expect.empty())
+  if (options.expect.empty())
     return success();
 
   TensorMap expected;
-  if (failed(readAll({expect}, expected)))
+  if (failed(readAll({options.expect}, expected)))
     return failure();
   bool good = true;
   for (const HostTensor &result : *results) {
     auto it = expected.find(result.name);
     if (it == expected.end())
-      return fail("'" + expect + "' has no tensor '" + result.name + "'");
-    good &= succeeded(compare(result, it->second));
+      return fail("'" + options.expect + "' has no tensor '" + result.name +
+                  "'");
+    good &= succeeded(compare(result, it->second, options.tolerance));
   }
   return success(good);
 }
 
 int main(int argc, char **argv) {
   moe::ToolProcess process(argc, argv, "moe-interpret");
-  cl::HideUnrelatedOptions(category);
-  cl::ParseCommandLineOptions(argc, argv,
-                              "Runs model IR in float64, as defined\n");
+  Options options;
+  options.line.parse(argc, argv);
+  std::string error;
+  Given given{options, {}, {}};
+  if (!options.random.read(given.seed, error) ||
+      !options.sizes.read(given.sizes, error))
+    return options.line.fail(error);
 
   DialectRegistry registry;
   registry
@@ -290,49 +313,44 @@ int main(int argc, char **argv) {
               func::FuncDialect, linalg::LinalgDialect, math::MathDialect,
               scf::SCFDialect, tensor::TensorDialect, vector::VectorDialect>();
   moe::reference::registerReferenceModels(registry);
+  if (!options.plugins.load(registry, error))
+    return options.line.fail(error);
   MLIRContext context(registry);
-
-  std::string error;
-  auto file = openInputFile(inputFile, &error);
-  if (!file) {
-    (void)fail(error);
+  moe::tools::ModelFile module(context);
+  if (!module.parse(options.line, options.inputFile, options.bytecode.allow))
     return 1;
-  }
-  SourceMgr sources;
-  sources.AddNewSourceBuffer(std::move(file), SMLoc());
-  SourceMgrDiagnosticHandler handler(sources, &context);
-  OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(sources, &context);
-  if (!module)
+  if (!options.passes.empty() &&
+      failed(moe::tools::runPasses(*module, options.passes)))
     return 1;
 
   TensorMap tensors;
-  if (failed(readAll(inputs, tensors)))
+  if (failed(readAll(options.inputs, tensors)))
     return 1;
   SmallVector<func::FuncOp> functions;
   for (auto func : module->getOps<func::FuncOp>()) {
-    if (entry.empty() ? !func.isPublic() || func.isDeclaration()
-                      : func.getSymName() != entry)
+    if (options.entry.empty() ? !func.isPublic() || func.isDeclaration()
+                              : func.getSymName() != options.entry)
       continue;
-    if (!all || func.getNumArguments() == 0)
+    if (!options.all || func.getNumArguments() == 0)
       functions.push_back(func);
   }
   if (functions.empty()) {
-    (void)fail("no function to run in '" + inputFile + "'" +
-               (entry.empty() ? "" : ": it has no @" + entry));
+    (void)fail("no function to run in '" + options.inputFile + "'" +
+               (options.entry.empty() ? "" : ": it has no @" + options.entry));
     return 1;
   }
-  if (functions.size() > 1 && !all) {
-    (void)fail("'" + inputFile +
+  if (functions.size() > 1 && !options.all) {
+    (void)fail("'" + options.inputFile +
                "' has several public functions; choose one "
                "with --entry, or --all");
     return 1;
   }
-  if (functions.size() > 1 && !output.empty()) {
+  if (functions.size() > 1 && !options.output.empty()) {
     (void)fail("-o is for the results of one function; name it with --entry");
     return 1;
   }
   bool good = true;
   for (func::FuncOp func : functions)
-    good &= succeeded(runFunction(func, tensors));
+    good &= succeeded(runFunction(given, func, tensors));
   return good ? 0 : 1;
 }

@@ -10,49 +10,54 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Artifact/FunctionInputs.h"
+#include "moe-mlir/Support/Progress.h"
 #include "moe-mlir/Support/Random.h"
+#include "moe-mlir/Tool/CommandLine.h"
 #include "moe-mlir/Tool/ToolProcess.h"
 
-#include "llvm/Support/CommandLine.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/WithColor.h"
 
 using namespace llvm;
 
-static cl::OptionCategory category("moe-pack options");
-static cl::opt<std::string> manifestFile(cl::Positional, cl::Required,
-                                         cl::desc("<artifact.json>"),
-                                         cl::cat(category));
-static cl::list<std::string>
-    inputFiles("inputs", cl::CommaSeparated, cl::value_desc("file,..."),
-               cl::desc("Tensors of the model, .safetensors or .npy: "
-                        "<function>/<name>, or <name> for all functions"),
-               cl::cat(category));
-static cl::opt<std::string>
-    randomSeed("random", cl::value_desc("SEED"), cl::cat(category),
-               cl::desc("Make up what no file has, see below"));
-static cl::extrahelp randomHelp(moe::randomHelp);
-static cl::list<std::string>
-    entries("entry", cl::CommaSeparated, cl::value_desc("name,..."),
-            cl::desc("Functions to pack for (default: all)"),
-            cl::cat(category));
-static cl::opt<std::string> outputFile("o", cl::Required,
-                                       cl::value_desc("packed.safetensors"),
-                                       cl::desc("The file to write"),
-                                       cl::cat(category));
+namespace {
 
-static int fail(const Twine &message) {
-  WithColor::error(errs(), "moe-pack") << message << "\n";
-  return 1;
-}
+struct Options {
+  moe::tools::CommandLine line{
+      {"moe-pack",
+       "Packs weights into the layout of compiled functions.",
+       "<artifact.json>",
+       {{"The weights of a model, by the names of its tensors",
+         "moe-pack layer.json --inputs=model.safetensors "
+         "-o packed.safetensors"},
+        {"Random ones", "moe-pack layer.json --random=1 "
+                        "-o packed.safetensors"}},
+       moe::randomHelp}};
+  cl::OptionCategory &in = line.group("Input"), &out = line.group("Output");
+
+  cl::opt<std::string> manifestFile{cl::Positional, cl::Required, cl::cat(in),
+                                    cl::desc("<artifact.json>")};
+  cl::list<std::string> inputFiles{
+      "inputs", cl::CommaSeparated, cl::value_desc("file,..."), cl::cat(in),
+      cl::desc("Tensors of the model, .safetensors or .npy: <function>/<name>, "
+               "or <name> for all functions")};
+  moe::tools::RandomOption random{line};
+  cl::list<std::string> entries{
+      "entry", cl::CommaSeparated, cl::value_desc("name,..."), cl::cat(in),
+      cl::desc("Functions to pack for (default: all)")};
+  cl::opt<std::string> outputFile{"o", cl::Required,
+                                  cl::value_desc("packed.safetensors"),
+                                  cl::cat(out), cl::desc("The file to write")};
+};
+
+} // namespace
 
 int main(int argc, char **argv) {
   moe::ToolProcess process(argc, argv, "moe-pack");
-  cl::HideUnrelatedOptions(category);
-  cl::ParseCommandLineOptions(
-      argc, argv, "Packs weights into the layout of compiled functions\n");
+  Options options;
+  options.line.parse(argc, argv);
+  auto fail = [&](const Twine &message) { return options.line.fail(message); };
 
-  std::string error, path = manifestFile;
+  std::string error, path = options.manifestFile;
   if (sys::path::extension(path) == ".so") {
     SmallString<128> sibling(path);
     sys::path::replace_extension(sibling, ".json");
@@ -62,21 +67,17 @@ int main(int argc, char **argv) {
   if (!moe::readManifest(path, manifest, error))
     return fail(error);
   moe::FunctionInputs inputs;
-  if (!randomSeed.empty()) {
-    uint64_t seed;
-    if (StringRef(randomSeed).getAsInteger(0, seed))
-      return fail("--random=" + randomSeed + ": expected a whole number");
-    inputs.seed = seed;
-  }
-  for (const std::string &file : inputFiles)
+  if (!options.random.read(inputs.seed, error))
+    return fail(error);
+  for (const std::string &file : options.inputFiles)
     if (!inputs.tensors.addFile(file, error))
       return fail(error);
 
   std::vector<const moe::FunctionDesc *> functions;
-  if (entries.empty())
+  if (options.entries.empty())
     for (const moe::FunctionDesc &function : manifest.functions)
       functions.push_back(&function);
-  for (const std::string &name : entries) {
+  for (const std::string &name : options.entries) {
     functions.push_back(manifest.select(name, error));
     if (!functions.back())
       return fail(path + ": " + error);
@@ -85,8 +86,10 @@ int main(int argc, char **argv) {
     if (!inputs.check(manifest, *function, nullptr, error))
       return fail(error);
   moe::OutputSet outputs;
-  if (!moe::writePackedWeights(outputs, outputFile, manifest, functions,
-                               inputs.source(), inputs.fill(), error) ||
+  moe::Progress progress("packing", "B");
+  if (!moe::writePackedWeights(outputs, options.outputFile, manifest, functions,
+                               inputs.source(), inputs.fill(), error,
+                               progress.function()) ||
       !outputs.commit(error))
     return fail(error);
   return 0;

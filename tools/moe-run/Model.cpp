@@ -13,18 +13,15 @@
 #include "moe-mlir/Compiler/Compiler.h"
 #include "moe-mlir/InitAll.h"
 #include "moe-mlir/Reference/Interpreter.h"
+#include "moe-mlir/Support/Progress.h"
 
-#include "mlir/IR/Diagnostics.h"
 #include "mlir/InitAllDialects.h"
-#include "mlir/Parser/Parser.h"
-#include "mlir/Support/FileUtilities.h"
-#include "mlir/Tools/Plugins/DialectPlugin.h"
+#include "mlir/InitAllPasses.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Path.h"
-#include "llvm/Support/WithColor.h"
 
 using namespace mlir;
 using namespace moe::run;
+namespace tools = moe::tools;
 
 TemporaryFolder::~TemporaryFolder() {
   if (!folder.empty())
@@ -42,46 +39,22 @@ LogicalResult TemporaryFolder::create(std::string &error) {
   return success();
 }
 
-static DialectRegistry makeRegistry() {
+static DialectRegistry makeRegistry(const DialectRegistry &plugins) {
   DialectRegistry registry;
   mlir::registerAllDialects(registry);
   moe::registerAllDialects(registry);
   moe::registerCompilerDialects(registry);
   moe::reference::registerReferenceModels(registry);
+  plugins.appendTo(registry);
   return registry;
 }
 
-Model::Model() : context(makeRegistry()) {}
-Model::~Model() = default;
+Model::Model(const DialectRegistry &plugins)
+    : context(makeRegistry(plugins)), module(context) {}
 
-LogicalResult Model::loadPlugins(const std::vector<std::string> &paths) {
-  DialectRegistry registry;
-  for (const std::string &path : paths) {
-    llvm::Expected<DialectPlugin> plugin = DialectPlugin::load(path);
-    if (!plugin) {
-      llvm::WithColor::error(llvm::errs(), "moe-run")
-          << llvm::toString(plugin.takeError()) << "\n";
-      return failure();
-    }
-    plugin->registerDialectRegistryCallbacks(registry);
-  }
-  context.appendDialectRegistry(registry);
-  return success();
-}
-
-LogicalResult Model::parse(const std::string &path) {
-  std::string error;
-  std::unique_ptr<llvm::MemoryBuffer> buffer = openInputFile(path, &error);
-  if (!buffer) {
-    llvm::WithColor::error(llvm::errs(), "moe-run") << error << "\n";
-    return failure();
-  }
-  sources = std::make_shared<llvm::SourceMgr>();
-  sources->AddNewSourceBuffer(std::move(buffer), llvm::SMLoc());
-  diagnostics =
-      std::make_unique<SourceMgrDiagnosticHandler>(*sources, &context);
-  module = parseSourceFile<ModuleOp>(*sources, &context);
-  return success(static_cast<bool>(module));
+bool Model::parse(const tools::CommandLine &line, const std::string &path,
+                  bool allowBytecode) {
+  return module.parse(line, path, allowBytecode);
 }
 
 LogicalResult Model::applyRoutingOptions(const moe::RoutingOptions &options) {
@@ -89,15 +62,26 @@ LogicalResult Model::applyRoutingOptions(const moe::RoutingOptions &options) {
 }
 
 LogicalResult Model::compile(const std::vector<std::string> &targets, bool fuse,
-                             const std::string &base, bool isEmulated) {
+                             StringRef passes, const std::string &base,
+                             bool isEmulated) {
   moe::CompileOptions options;
   options.targets = targets;
   options.fuse = fuse;
   options.object = options.header = false;
   options.library = isEmulated;
   options.shared = !isEmulated;
+  moe::Progress progress("compiling", "steps");
+  options.progress = progress.function();
   OwningOpRef<ModuleOp> copy = module->clone();
-  return moe::compileToArtifact(*copy, options, base);
+  if (!passes.empty()) {
+    mlir::registerAllPasses();
+    moe::registerAllPasses();
+    if (failed(tools::runPasses(*copy, passes)))
+      return failure();
+  }
+  LogicalResult compiled = moe::compileToArtifact(*copy, options, base);
+  module.flush();
+  return compiled;
 }
 
 func::FuncOp Model::find(StringRef name) {

@@ -12,20 +12,14 @@
 #define MOE_TOOLS_MOERUN_MODEL_H
 
 #include "moe-mlir/Pipelines/Pipelines.h"
+#include "moe-mlir/Tool/InputFile.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
-#include "mlir/IR/OwningOpRef.h"
-#include "llvm/Support/SourceMgr.h"
 
-#include <memory>
 #include <string>
 #include <vector>
-
-namespace mlir {
-class SourceMgrDiagnosticHandler;
-} // namespace mlir
 
 namespace moe::run {
 
@@ -44,31 +38,28 @@ private:
 
 class Model {
 public:
-  Model();
-  ~Model();
-
-  /// Makes the dialects of plugins known; before parse().
-  llvm::LogicalResult loadPlugins(const std::vector<std::string> &paths);
+  /// With the dialects of plugins.
+  explicit Model(const mlir::DialectRegistry &plugins);
 
   /// Errors are printed with their place in the file.
-  llvm::LogicalResult parse(const std::string &path);
+  bool parse(const tools::CommandLine &line, const std::string &path,
+             bool allowBytecode);
 
   /// Makes routings results or arguments.
   llvm::LogicalResult applyRoutingOptions(const RoutingOptions &options);
 
-  /// Compiles a copy to `base`.json and `base`.so, for emulators `base`.a.
+  /// Compiles a copy to `base`.json and `base`.so, for emulators `base`.a,
+  /// after `passes` unless that is empty.
   llvm::LogicalResult compile(const std::vector<std::string> &targets,
-                              bool fuse, const std::string &base,
-                              bool isEmulated);
+                              bool fuse, llvm::StringRef passes,
+                              const std::string &base, bool isEmulated);
 
   /// The function of that name, null when there is none.
   mlir::func::FuncOp find(llvm::StringRef name);
 
 private:
   mlir::MLIRContext context;
-  std::shared_ptr<llvm::SourceMgr> sources;
-  std::unique_ptr<mlir::SourceMgrDiagnosticHandler> diagnostics;
-  mlir::OwningOpRef<mlir::ModuleOp> module;
+  tools::ModelFile module;
 };
 
 } // namespace moe::run

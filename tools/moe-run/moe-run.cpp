@@ -15,12 +15,14 @@
 #include "Verify.h"
 
 #include "moe-mlir/Artifact/ArtifactLibrary.h"
+#include "moe-mlir/Compiler/Compiler.h"
 #include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Support/TensorIO.h"
+#include "moe-mlir/Tool/CommandLine.h"
+#include "moe-mlir/Tool/InputFile.h"
 #include "moe-mlir/Tool/ToolProcess.h"
 
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/Support/CommandLine.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/WithColor.h"
@@ -37,85 +39,101 @@ using moe::HostTensor;
 
 namespace {
 
-/// The options live in an object, because LLVM's shared library brings options
-/// of its own, a --threads among them, which have to go first.
 struct CommandLine {
-  cl::OptionCategory category{"moe-run options"};
+  moe::tools::CommandLine line{
+      {"moe-run",
+       "Runs, checks and times compiled functions.",
+       "<artifact.so | artifact.json | model.mlir>",
+       {{"A model on random tensors, compared with the interpreter",
+         "moe-run layer.mlir --random=1 --tokens=16 --verify"},
+        {"An artifact with packed weights, timed",
+         "moe-run out/layer.so --weights=out/layer.safetensors "
+         "--inputs=x.npy --bench"},
+        {"Code for another machine, in an emulator",
+         "moe-run layer.mlir --random=1 --tokens=4 "
+         "--emulator=\"qemu-aarch64 -cpu max\""}},
+       moe::randomHelp,
+       moe::knownTargets()}};
+  cl::OptionCategory &in = line.group("Input"), &code = line.group("Code"),
+                     &running = line.group("Running"),
+                     &out = line.group("Output");
+
   cl::opt<std::string> inputFile{
-      cl::Positional, cl::Required, cl::cat(category),
+      cl::Positional, cl::Required, cl::cat(in),
       cl::desc("<artifact.so | artifact.json | model.mlir>")};
-  cl::opt<std::string> emulator{
-      "emulator", cl::value_desc("command"), cl::cat(category),
-      cl::desc("Run code for another CPU in a program of its own, by this "
-               "command: \"qemu-aarch64 -cpu cortex-a72\"")};
-  cl::opt<std::string> entry{
-      "entry", cl::value_desc("name"), cl::cat(category),
-      cl::desc("The function to run (default: the only one)")};
+  moe::tools::EntryOption entryOption{line};
+  cl::opt<std::string> &entry = entryOption.entry;
   cl::list<std::string> inputFiles{
-      "inputs", cl::CommaSeparated, cl::value_desc("file,..."),
-      cl::cat(category),
+      "inputs", cl::CommaSeparated, cl::value_desc("file,..."), cl::cat(in),
       cl::desc("Arguments: .safetensors files, or .npy files named like the "
                "argument; tensors match by moe.name")};
   cl::opt<std::string> weightsFile{
-      "weights", cl::value_desc("packed.safetensors"), cl::cat(category),
+      "weights", cl::value_desc("packed.safetensors"), cl::cat(in),
       cl::desc("Weights packed by moe-pack, used where they are mapped")};
-  cl::opt<std::string> randomSeed{
-      "random", cl::value_desc("SEED"), cl::cat(category),
-      cl::desc("Make up the tensors that no file has, see below")};
-  cl::extrahelp randomHelp{moe::randomHelp};
-  cl::opt<std::string> tokens{"tokens", cl::value_desc("N"), cl::cat(category),
-                              cl::desc("Number of tokens: the size T")};
-  cl::list<std::string> sizes{"size", cl::CommaSeparated,
-                              cl::value_desc("NAME=N,..."), cl::cat(category),
-                              cl::desc("Any size of the function")};
-  cl::opt<int> threads{"threads", cl::init(0), cl::value_desc("N"),
-                       cl::cat(category),
-                       cl::desc("Threads (default: one per CPU)")};
-  cl::opt<std::string> output{
-      "output", cl::value_desc("file | folder"), cl::cat(category),
-      cl::desc("Write the results: to a .safetensors file, to a .npy file (one "
-               "result), or to NAME.npy in a folder")};
-  cl::alias outputShort{"o", cl::aliasopt(output), cl::cat(category),
-                        cl::desc("Alias for --output")};
+  moe::tools::RandomOption random{line};
+  moe::tools::SizeOptions sizes{line};
+  moe::tools::BytecodeOption bytecode{line};
+  moe::tools::PluginOptions plugins{line};
+
+  cl::list<std::string> targets{
+      "target", cl::CommaSeparated, cl::value_desc("name,..."), cl::cat(code),
+      cl::desc("Targets to compile a model for, see --list-targets (default: "
+               "native)")};
+  cl::opt<std::string> passes{
+      "pass-pipeline", cl::value_desc("passes"), cl::cat(code),
+      cl::desc("Passes to run on a model before it is compiled, written as for "
+               "moe-opt; --verify compares with the model as it was")};
+  cl::opt<bool> noFuse{"no-fuse", cl::cat(code),
+                       cl::desc("Compile a model without fused kernels")};
+  cl::opt<bool> recordRouting{
+      "record-routing", cl::cat(code),
+      cl::desc("For a model: return its routings, too (as moe-compile does)")};
+  cl::opt<bool> replayRouting{
+      "replay-routing", cl::cat(code),
+      cl::desc("For a model: take its routings as arguments")};
+  cl::opt<bool> dropRouterArguments{
+      "drop-router-arguments", cl::cat(code),
+      cl::desc("With --replay-routing: leave out arguments that only the "
+               "routers used")};
+
+  moe::tools::ThreadsOption threadsOption{line};
+  cl::opt<unsigned> &threads = threadsOption.threads;
+  cl::opt<std::string> emulator{
+      "emulator", cl::value_desc("command"), cl::cat(running),
+      cl::desc("Run code for another CPU in a program of its own, by this "
+               "command: \"qemu-aarch64 -cpu cortex-a72\"")};
   cl::opt<bool> verify{
-      "verify", cl::cat(category),
+      "verify", cl::cat(running),
       cl::desc("Compare with the float64 interpreter; fails when the results "
                "differ")};
   cl::opt<int64_t> verifyTokens{
-      "verify-tokens", cl::init(0), cl::value_desc("N"), cl::cat(category),
+      "verify-tokens", cl::init(0), cl::value_desc("N"), cl::cat(running),
       cl::desc("Compare only N tokens (implies --verify)")};
   cl::opt<std::string> modelFile{
-      "model", cl::value_desc("model.mlir"), cl::cat(category),
+      "model", cl::value_desc("model.mlir"), cl::cat(in),
       cl::desc("What the artifact was compiled from, for --verify")};
   cl::opt<std::string> bench{
-      "bench", cl::ValueOptional, cl::value_desc("REPEATS"), cl::cat(category),
+      "bench", cl::ValueOptional, cl::value_desc("repeats"), cl::cat(running),
       cl::desc("Time the call: median and minimum (default: 10 repeats)")};
-  cl::opt<bool> trace{"trace", cl::cat(category),
+
+  cl::opt<std::string> output{
+      "output", cl::value_desc("file | folder"), cl::cat(out),
+      cl::desc("Write the results: to a .safetensors file, to a .npy file (one "
+               "result), or to NAME.npy in a folder")};
+  cl::alias outputShort{"o",           cl::aliasopt(output),
+                        cl::NotHidden, cl::value_desc("file | folder"),
+                        cl::cat(out),  cl::desc("The same as --output")};
+  cl::opt<bool> trace{"trace", cl::cat(out),
                       cl::desc("Print routing and phases to stderr")};
   cl::opt<std::string> routingReport{
-      "routing-report", cl::value_desc("file.html"), cl::cat(category),
+      "routing-report", cl::value_desc("file.html"), cl::cat(out),
       cl::desc("Write a page that shows how evenly routers use their experts; "
                "without --entry all functions run, the n-th (from 0) on random "
                "tensors of SEED + n")};
-  cl::list<std::string> targets{
-      "target", cl::CommaSeparated, cl::value_desc("name,..."),
-      cl::cat(category),
-      cl::desc("Targets to compile a model for (default: native)")};
-  cl::opt<bool> noFuse{"no-fuse", cl::cat(category),
-                       cl::desc("Compile a model without fused kernels")};
-  cl::opt<bool> recordRouting{
-      "record-routing", cl::cat(category),
-      cl::desc("For a model: return its routings, too (as moe-compile does)")};
-  cl::opt<bool> replayRouting{
-      "replay-routing", cl::cat(category),
-      cl::desc("For a model: take its routings as arguments")};
-  cl::opt<bool> dropRouterArguments{
-      "drop-router-arguments", cl::cat(category),
-      cl::desc("With --replay-routing: leave out arguments that only the "
-               "routers used")};
-  cl::list<std::string> dialectPlugins{
-      "load-dialect-plugin", cl::value_desc("library"), cl::cat(category),
-      cl::desc("Load dialects (policies, activations, ...) from a plugin")};
+
+  CommandLine() {
+    line.addList("list-targets", "List the targets", moe::describeTargets);
+  }
 };
 
 } // namespace
@@ -198,32 +216,9 @@ static void onTrace(const moe_rt *rt, const moe_trace_event *event) {
 /// Reads the options that say where tensors and sizes come from.
 static bool readInputs(const CommandLine &options, moe::FunctionInputs &inputs,
                        std::string &error) {
-  auto number = [&](StringRef name, StringRef text, auto &value) {
-    if (!text.getAsInteger(0, value))
-      return true;
-    error =
-        ("--" + name + ": '" + text + "' is not a whole number in range").str();
+  if (!options.random.read(inputs.seed, error) ||
+      !options.sizes.read(inputs.sizes, error))
     return false;
-  };
-  if (!options.randomSeed.empty()) {
-    inputs.seed.emplace();
-    if (!number("random", options.randomSeed, *inputs.seed))
-      return false;
-  }
-  if (!options.tokens.empty() &&
-      !number("tokens", options.tokens, inputs.sizes["T"]))
-    return false;
-  for (StringRef text : options.sizes) {
-    auto [name, value] = text.split('=');
-    int64_t size;
-    if (!number("size", value, size))
-      return false;
-    auto [it, isNew] = inputs.sizes.try_emplace(name.str(), size);
-    if (!isNew && it->second != size) {
-      error = "size '" + name.str() + "' is given twice";
-      return false;
-    }
-  }
   for (const std::string &file : options.inputFiles)
     if (!inputs.tensors.addFile(file, error))
       return false;
@@ -478,8 +473,8 @@ static int runFunction(const CommandLine &options, const Artifact &artifact,
   moe::run::VerifyOptions verifyOptions;
   verifyOptions.tokens = options.verifyTokens;
   verifyOptions.threads = options.threads;
-  verifyOptions.narrowsRows = moe::run::narrowsRows(
-      artifact.manifest.targets, !options.emulator.empty());
+  verifyOptions.narrowsRows = moe::run::narrowsRows(artifact.manifest.targets,
+                                                    !options.emulator.empty());
   isWrong |= failed(moe::run::verify(model, desc, sizes, inputs, results,
                                      routings, verifyOptions));
   return 0;
@@ -493,22 +488,19 @@ static std::string describeInputs(const CommandLine &options,
     from.push_back(sys::path::filename(file).str());
   if (!options.weightsFile.empty())
     from.push_back(sys::path::filename(options.weightsFile).str());
-  if (!options.randomSeed.empty())
-    from.push_back("random, seed " + options.randomSeed +
+  if (options.random.seed.getNumOccurrences())
+    from.push_back("random, seed " + options.random.seed +
                    (numFunctions > 1 ? " and following" : ""));
   return llvm::join(from, ", ");
 }
 
 int main(int argc, char **argv) {
   moe::ToolProcess process(argc, argv, "moe-run");
-  cl::ResetCommandLineParser();
   CommandLine options;
-  cl::HideUnrelatedOptions(options.category);
-  cl::ParseCommandLineOptions(argc, argv,
-                              "Runs, checks and times compiled functions\n");
+  options.line.parse(argc, argv);
   std::string error;
-  if (options.threads < 0 || options.verifyTokens < 0)
-    return fail("--threads and --verify-tokens have to be 0 or more");
+  if (options.verifyTokens < 0)
+    return fail("--verify-tokens has to be 0 or more");
   int64_t repeats = 0;
   if (options.bench.getNumOccurrences() &&
       (options.bench.empty()
@@ -552,9 +544,13 @@ int main(int argc, char **argv) {
   artifact.path = options.inputFile;
   bool hasReport = !options.routingReport.empty();
   if (isModel || isVerified || (hasReport && !options.modelFile.empty())) {
-    model = std::make_unique<moe::run::Model>();
-    if (failed(model->loadPlugins(options.dialectPlugins)) ||
-        failed(model->parse(isModel ? options.inputFile : options.modelFile)) ||
+    mlir::DialectRegistry plugins;
+    if (!options.plugins.load(plugins, error))
+      return fail(error);
+    model = std::make_unique<moe::run::Model>(plugins);
+    if (!model->parse(options.line,
+                      isModel ? options.inputFile : options.modelFile,
+                      options.bytecode.allow) ||
         failed(model->applyRoutingOptions(routing)))
       return 1;
   }
@@ -567,8 +563,8 @@ int main(int argc, char **argv) {
                                     options.targets.end());
     if (chosen.empty())
       chosen.push_back(isEmulated ? "aarch64*" : "native");
-    if (failed(model->compile(chosen, !options.noFuse, base.str().str(),
-                              isEmulated)))
+    if (failed(model->compile(chosen, !options.noFuse, options.passes,
+                              base.str().str(), isEmulated)))
       return 1;
     artifact.path = (base + ".so").str();
   }

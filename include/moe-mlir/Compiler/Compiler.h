@@ -13,6 +13,7 @@
 #define MOE_MLIR_COMPILER_COMPILER_H
 
 #include "moe-mlir/Pipelines/Pipelines.h"
+#include "moe-mlir/Support/Progress.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
@@ -40,7 +41,13 @@ struct CompileOptions {
   std::string runtimeDirectory;
   /// Write how long each step took to stderr.
   bool time = false;
+  /// Told of the steps.
+  ProgressFn progress = {};
 };
+
+/// The names of all targets; and the same with what they are, a line each.
+std::vector<std::string> knownTargets();
+std::vector<std::string> describeTargets();
 
 /// The targets `options` asks for, in the order of the known ones. Fails with
 /// an error that lists what is known.

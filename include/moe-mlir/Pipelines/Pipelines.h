@@ -18,6 +18,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace moe {
 
@@ -26,9 +27,12 @@ enum class Stage { Model, Fused, Planned, Bufferized, Vector, Runtime, LLVM };
 
 llvm::StringRef stageName(Stage stage);
 std::optional<Stage> parseStage(llvm::StringRef name);
+/// All of them, in order.
+std::vector<std::string> stageNames();
 
 struct PipelineOptions {
-  /// A name that `findKnownCpu` knows; used unless the module has `moek.target`.
+  /// A name that `findKnownCpu` knows; used unless the module has
+  /// `moek.target`.
   std::string target = "x86-64-v3";
   /// Whether layers become fused kernels or one kernel per operation.
   bool fuse = true;

@@ -1,6 +1,6 @@
 // RUN: moe-opt %s --verify-roundtrip | FileCheck %s
 // RUN: moe-opt %s --mlir-print-op-generic | moe-opt | FileCheck %s
-// RUN: moe-opt %s --emit-bytecode | moe-opt | FileCheck %s
+// RUN: moe-opt %s --emit-bytecode | moe-opt --allow-bytecode | FileCheck %s
 
 //===----------------------------------------------------------------------===//
 // Types and attributes

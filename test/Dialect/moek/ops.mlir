@@ -1,5 +1,5 @@
 // RUN: moe-opt %s --verify-roundtrip | FileCheck %s
-// RUN: moe-opt %s --emit-bytecode | moe-opt | FileCheck %s
+// RUN: moe-opt %s --emit-bytecode | moe-opt --allow-bytecode | FileCheck %s
 
 // CHECK-LABEL: @layer
 func.func @layer(%x: tensor<?x64xf32>, %wr: tensor<8x64xf32>, %bias: tensor<8xf32>,

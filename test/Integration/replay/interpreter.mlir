@@ -1,7 +1,7 @@
 // The interpreter records and replays, too; scores of f64 make weights of f64.
 // RUN: rm -rf %t && mkdir %t
-// RUN: moe-opt %s --moe-record-routing | moe-interpret - --random=3 --sizes=T=9 -o %t/recorded.safetensors --print | FileCheck %s
-// RUN: moe-opt %s --moe-replay-routing=drop-arguments | moe-interpret - --random=3 --sizes=T=9 --inputs=%t/recorded.safetensors --expect=%t/recorded.safetensors --tolerance=0
+// RUN: moe-opt %s --moe-record-routing | moe-interpret - --random=3 --size=T=9 -o %t/recorded.safetensors --print | FileCheck %s
+// RUN: moe-opt %s --moe-replay-routing=drop-arguments | moe-interpret - --random=3 --size=T=9 --inputs=%t/recorded.safetensors --expect=%t/recorded.safetensors --tolerance=0
 // CHECK-DAG: routing.indices: i32[9x2]
 // CHECK-DAG: routing.weights: f64[9x2]
 // CHECK-DAG: routing.counts: i32[5]

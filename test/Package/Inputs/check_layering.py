@@ -51,6 +51,14 @@ forbid(["lib/Import", "include/moe-mlir/Import"],
 forbid(["lib/Conversion", "include/moe-mlir/Conversion"],
        r"moe-mlir/(Pipelines|Compiler|Import|Reference|Bench)/",
        "conversions do not know who calls them")
+forbid([os.path.join(kind, folder) for kind in ("lib", "include/moe-mlir")
+        if os.path.isdir(os.path.join(root, kind))
+        for folder in sorted(os.listdir(os.path.join(root, kind)))
+        if folder != "Tool"],
+       r"moe-mlir/Tool/", "libraries know no command line")
+forbid(["lib/Tool", "include/moe-mlir/Tool"],
+       r"(moek?/|moe-mlir/(?!(Tool|Support)/))",
+       "command lines know no compiler: each tool brings its parts")
 forbid(["lib", "include"], r"(tools/|\.\./\.\./)",
        "libraries do not reach into other folders")
 

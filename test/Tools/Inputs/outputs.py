@@ -50,7 +50,7 @@ commands = {
     "moe-run: report": (run + ["-o", "{}/y.npy",
                                "--routing-report={}/r.html"],
                         ["y.npy", "r.html"]),
-    "moe-interpret": (["moe-interpret", model, "--random=1", "--sizes=T=64",
+    "moe-interpret": (["moe-interpret", model, "--random=1", "--size=T=64",
                        "-o", "{}/y.safetensors"], ["y.safetensors"]),
 }
 
@@ -121,7 +121,7 @@ elif mode == "stdout":
             ("moe-compile", compiled + ["--emit=asm"]),
             ("moe-opt", ["moe-opt", model]),
             ("moe-interpret", ["moe-interpret", model, "--random=1",
-                               "--sizes=T=1", "--print"]),
+                               "--size=T=1", "--print"]),
             ("moe-run", run),
             ("moe-bench", ["moe-bench", "--list"])]:
         with open("/dev/full", "w") as full:

@@ -1,6 +1,6 @@
 // RUN: split-file %s %t
 // RUN: moe-opt %t/ops.mlir | moe-opt | FileCheck %t/ops.mlir
-// RUN: moe-opt %t/ops.mlir --emit-bytecode | moe-opt | FileCheck %t/ops.mlir
+// RUN: moe-opt %t/ops.mlir --emit-bytecode | moe-opt --allow-bytecode | FileCheck %t/ops.mlir
 // RUN: moe-opt %t/invalid.mlir --split-input-file --verify-diagnostics
 
 //--- ops.mlir
