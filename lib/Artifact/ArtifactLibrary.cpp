@@ -51,6 +51,19 @@ ArtifactLibrary::open(const std::string &path, std::string &error) {
     error = std::string("cannot load ") + dlerror();
     return nullptr;
   }
+  for (const FunctionDesc &function : result->contents.functions) {
+    auto *id = static_cast<const char *>(
+        dlsym(result->handle, function.idSymbol().c_str()));
+    if (id && result->contents.id == id)
+      continue;
+    error = result->path + " and " + manifest.str().str() +
+            " are from different runs of moe-compile (";
+    error += id ? "their ids are " + std::string(id) + " and " +
+                      result->contents.id
+                : "the library has no '" + function.idSymbol() + "'";
+    error += "); compile with --emit=shared,manifest";
+    return nullptr;
+  }
   return result;
 }
 

@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Artifact/FunctionInputs.h"
+#include "moe-mlir/Artifact/ContentId.h"
 #include "moe-mlir/Runtime/moe_rt.h"
 #include "moe-mlir/Support/Random.h"
 
@@ -193,6 +194,16 @@ bool FunctionInputs::check(const Manifest &manifest,
       problems.push_back("'" + name + "' is " + tensor->describe() +
                          " instead of " + describeType(dtype, shape));
   };
+  auto compareLayout = [&](const HostTensor &ready, const PackSpec &spec) {
+    auto found = packed.metadata().find(layoutKey(ready.name));
+    if (found == packed.metadata().end())
+      problems.push_back("'" + ready.name + "' is not packed by moe-pack: the "
+                         "file does not say in which layout it is ('" +
+                         layoutKey(ready.name) + "' in its metadata)");
+    else if (found->second != layoutId(spec))
+      problems.push_back("'" + ready.name + "' is packed in a layout of "
+                         "another artifact; pack it for this one");
+  };
   auto checkPacked = [&](const PackSpec &spec) {
     bool isComplete = true;
     std::vector<HostTensor> described;
@@ -233,6 +244,8 @@ bool FunctionInputs::check(const Manifest &manifest,
       expected.push_back(argument.name + ": " + argument.describe() +
                          " (packed)");
       compare(ready, argument.name, argument.dtype, shape);
+      if (argument.packed)
+        compareLayout(*ready, *argument.packed);
     } else if (argument.packed) {
       checkPacked(*argument.packed);
     } else {

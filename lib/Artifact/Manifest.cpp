@@ -10,8 +10,10 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Artifact/Manifest.h"
+#include "moe-mlir/Artifact/ContentId.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/MemoryBuffer.h"
 
@@ -111,6 +113,24 @@ public:
       return fail(path + "." + key.str(), "expected a string");
     out = text->str();
     return true;
+  }
+
+  /// A name that a linker and C understand.
+  bool identifier(const json::Object &object, const std::string &path,
+                  llvm::StringRef key, std::string &out,
+                  bool isRequired = true) {
+    if (!string(object, path, key, out, isRequired))
+      return false;
+    bool isGood = (out.empty() && !object.get(key)) || isIdentifier(out);
+    return isGood || fail(path + "." + key.str(),
+                          "expected letters, digits and '_', not '" + out +
+                              "'");
+  }
+
+  static bool isIdentifier(llvm::StringRef text) {
+    return !text.empty() && !llvm::isDigit(text.front()) &&
+           llvm::all_of(text,
+                        [](char c) { return llvm::isAlnum(c) || c == '_'; });
   }
 
   bool integer(const json::Object &object, const std::string &path,
@@ -257,16 +277,43 @@ bool parseArgument(Reader &reader, const json::Value &value,
                                argument.describe());
 }
 
+/// For people; but it has to be what it looks like.
+bool parseWorkspace(Reader &reader, const json::Object &function,
+                    const std::string &path) {
+  const json::Value *value = function.get("workspace");
+  if (!value)
+    return true;
+  const json::Object *targets = value->getAsObject();
+  if (!targets)
+    return reader.fail(path + ".workspace", "expected an object");
+  for (const auto &target : *targets) {
+    auto parseRow = [&](const json::Value &row, const std::string &rowPath) {
+      const json::Array *pair = row.getAsArray();
+      int64_t number;
+      if (!pair || pair->size() != 2)
+        return reader.fail(rowPath, "expected a size and its bytes");
+      return reader.integer((*pair)[0], rowPath, number) &&
+             reader.integer((*pair)[1], rowPath, number);
+    };
+    if (!reader.array(*targets, path + ".workspace", target.first, parseRow))
+      return false;
+  }
+  return true;
+}
+
 bool parseFunction(Reader &reader, const json::Value &value,
                    const std::string &path, FunctionDesc &function) {
   const json::Object *object = value.getAsObject();
   if (!object)
     return reader.fail(path, "expected an object");
-  if (!reader.string(*object, path, "name", function.name) ||
+  if (!reader.identifier(*object, path, "name", function.name) ||
+      !reader.identifier(*object, path, "symbol", function.symbol, false) ||
       !reader.string(*object, path, "model", function.model, false) ||
-      !reader.string(*object, path, "alias_of", function.aliasOf, false) ||
-      !reader.string(*object, path, "invoke", function.invoke, false))
+      !reader.identifier(*object, path, "alias_of", function.aliasOf, false) ||
+      !reader.identifier(*object, path, "invoke", function.invoke, false))
     return false;
+  if (function.symbol.empty())
+    function.symbol = function.name;
   if (object->get("layer")) {
     function.layer.emplace();
     if (!reader.integer(*object, path, "layer", *function.layer))
@@ -275,7 +322,8 @@ bool parseFunction(Reader &reader, const json::Value &value,
   bool isAlias = !function.aliasOf.empty();
   auto parseSize = [&](const json::Value &size, const std::string &sizePath) {
     auto name = size.getAsString();
-    if (!name || name->empty() || llvm::is_contained(function.sizes, *name))
+    if (!name || !Reader::isIdentifier(*name) ||
+        llvm::is_contained(function.sizes, *name))
       return reader.fail(sizePath, "expected a name that is not there yet");
     function.sizes.push_back(name->str());
     return true;
@@ -295,7 +343,7 @@ bool parseFunction(Reader &reader, const json::Value &value,
                       parseOne, !isAlias))
       return false;
   }
-  return true;
+  return parseWorkspace(reader, *object, path);
 }
 
 /// What an alias does not say is what the function behind it says.
@@ -316,7 +364,7 @@ bool resolveAlias(Reader &reader, Manifest &manifest, FunctionDesc &function,
       function.invoke = target->invoke;
   }
   if (function.invoke.empty())
-    function.invoke = function.name + "__invoke";
+    function.invoke = function.symbol + "__invoke";
   return true;
 }
 
@@ -386,8 +434,10 @@ bool moe::parseManifest(std::string_view text, const std::string &where,
     return true;
   };
   if (!reader.array(*object, "", "functions", parseOne) ||
-      !reader.array(*object, "", "targets", parseTarget, false))
+      !reader.array(*object, "", "targets", parseTarget, false) ||
+      !reader.string(*object, "manifest", "id", parsed.id, false))
     return false;
+  parsed.contentId = manifestId(*object);
   // Targets of aliases first, so that aliases see finished functions.
   for (bool wantAlias : {false, true})
     for (size_t i = 0; i < parsed.functions.size(); ++i)
@@ -407,5 +457,11 @@ bool moe::readManifest(const std::string &path, Manifest &manifest,
     return false;
   }
   llvm::StringRef text = (*buffer)->getBuffer();
-  return parseManifest({text.data(), text.size()}, path, manifest, error);
+  if (!parseManifest({text.data(), text.size()}, path, manifest, error))
+    return false;
+  if (manifest.id == manifest.contentId)
+    return true;
+  error = path + ": its id is not that of its contents; a manifest is not for "
+                 "editing, compile the model again";
+  return false;
 }

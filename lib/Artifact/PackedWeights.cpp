@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Artifact/PackedWeights.h"
+#include "moe-mlir/Artifact/ContentId.h"
 #include "moe-mlir/Runtime/moe_rt.h"
 #include "moe-mlir/Support/TensorIO.h"
 
@@ -17,7 +18,7 @@
 using namespace moe;
 
 bool TensorPool::addFile(const std::string &path, std::string &error) {
-  return readTensors(path, tensors, error);
+  return readTensors(path, tensors, error, &texts);
 }
 
 const HostTensor *TensorPool::find(const std::string &function,
@@ -103,6 +104,8 @@ bool moe::writePackedWeights(OutputSet &outputs, const std::string &path,
   };
   std::vector<Item> items;
   std::vector<SafetensorsWriter::Entry> entries;
+  std::vector<std::pair<std::string, std::string>> metadata = {
+      {"format", "moe-packed-1"}};
   for (const FunctionDesc *function : functions) {
     std::string prefix =
         manifest.functions.size() == 1 ? "" : function->name + "/";
@@ -112,6 +115,9 @@ bool moe::writePackedWeights(OutputSet &outputs, const std::string &path,
       items.push_back({function, &argument, function->resolve(argument, {})});
       entries.push_back(
           {prefix + argument.name, argument.dtype, items.back().shape});
+      if (argument.packed)
+        metadata.emplace_back(layoutKey(entries.back().name),
+                              layoutId(*argument.packed));
     }
   }
   uint64_t done = 0, total = 0;
@@ -129,7 +135,7 @@ bool moe::writePackedWeights(OutputSet &outputs, const std::string &path,
   SafetensorsWriter writer;
   if (!writer.open(
           outputs, path, std::move(entries), error, /*dataAlignment=*/4096,
-          /*tensorAlignment=*/MOE_ALIGNMENT, {{"format", "moe-packed-1"}}))
+          /*tensorAlignment=*/MOE_ALIGNMENT, metadata))
     return false;
   HostTensor buffer;
   for (const Item &item : items) {

@@ -12,6 +12,7 @@
 #include "moe-mlir/Compiler/Compiler.h"
 
 #include "Internal.h"
+#include "moe-mlir/Artifact/ContentId.h"
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Runtime/moe_rt.h"
 #include "moe-mlir/Support/OutputSet.h"
@@ -25,6 +26,7 @@
 #include "llvm/ADT/SmallPtrSet.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/Support/Format.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
@@ -162,6 +164,7 @@ std::vector<compiler::Alias> getAliases(ModuleOp module) {
     compiler::Alias alias;
     alias.name = entry.getAs<StringAttr>("name").str();
     alias.of = entry.getAs<StringAttr>("of").str();
+    alias.entry = entry.getAs<StringAttr>("entry").str();
     if (auto layer = entry.getAs<IntegerAttr>("layer"))
       alias.layer = layer.getInt();
     aliases.push_back(std::move(alias));
@@ -174,6 +177,7 @@ PipelineOptions getPipelineOptions(const CompileOptions &options,
   PipelineOptions result;
   result.target = target.str();
   result.fuse = options.fuse;
+  result.entryPrefix = options.entryPrefix;
   result.stopAfter = stage;
   // One artifact may hold several targets, so their symbols differ.
   if (const KnownCpu *cpu = findKnownCpu(target))
@@ -492,6 +496,13 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
                 "their own";
 
   std::string error;
+  llvm::json::Object manifest = compiler::buildManifest(info);
+  manifest["id"] = manifestId(manifest);
+  std::string manifestText =
+      llvm::formatv("{0:2}\n", llvm::json::Value(std::move(manifest)));
+  // What nobody can read is not written.
+  if (!parseManifest(manifestText, "the manifest", info.manifest, error))
+    return emitError(module.getLoc(), error);
   llvm::LLVMContext llvmContext;
   std::unique_ptr<llvm::Module> dispatcher =
       compiler::buildDispatcher(llvmContext, info);
@@ -531,7 +542,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
     return (!options.header ||
             write(".h", compiler::buildHeader(info, name))) &&
            (!options.manifest ||
-            write(".json", compiler::buildManifest(info))) &&
+            write(".json", manifestText)) &&
            outputs.commit(error);
   };
   if (!writeFiles())

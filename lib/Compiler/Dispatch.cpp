@@ -12,6 +12,7 @@
 
 #include "Internal.h"
 
+#include "moe-mlir/Lowering/CNames.h"
 #include "moe-mlir/Runtime/moe_rt.h"
 
 #include "mlir/IR/BuiltinAttributes.h"
@@ -38,9 +39,9 @@ public:
     for (mlir::Attribute attr : info.interfaces)
       emit(mlir::cast<mlir::DictionaryAttr>(attr));
     for (const compiler::Alias &alias : info.aliases)
-      for (StringRef ending :
-           {"", "_workspace_bytes", "__invoke", "__invoke_workspace"}) {
-        Function *original = module->getFunction((alias.of + ending).str());
+      for (StringRef ending : getCNameEndings()) {
+        GlobalValue *original =
+            module->getNamedValue((alias.of + ending).str());
         if (original)
           GlobalAlias::create(original->getValueType(), 0,
                               GlobalValue::ExternalLinkage, alias.name + ending,
@@ -127,6 +128,9 @@ private:
 
   void emit(mlir::DictionaryAttr entry) {
     std::string name = entry.getAs<mlir::StringAttr>("name").str();
+    Constant *id = ConstantDataArray::getString(b.getContext(), info.manifest.id);
+    (void)new GlobalVariable(*module, id->getType(), /*isConstant=*/true,
+                             GlobalValue::ExternalLinkage, id, name + "__id");
     size_t sizes = count(entry, "sizes");
     size_t buffers = count(entry, "arguments") + count(entry, "results");
 

@@ -11,12 +11,14 @@
 #ifndef MOE_LIB_COMPILER_INTERNAL_H
 #define MOE_LIB_COMPILER_INTERNAL_H
 
+#include "moe-mlir/Artifact/Manifest.h"
 #include "moe-mlir/Compiler/Compiler.h"
 #include "moe-mlir/Target/CPU/KnownCPUs.h"
 
 #include "mlir/IR/BuiltinAttributes.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/IR/Module.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/MemoryBuffer.h"
 
 #include <memory>
@@ -40,6 +42,8 @@ struct Variant {
 /// An entry of the artifact: one interface, and the names that share it.
 struct Alias {
   std::string name, of;
+  /// Its name in the model.
+  std::string entry;
   std::optional<int64_t> layer;
 };
 
@@ -49,6 +53,8 @@ struct ArtifactInfo {
   mlir::ArrayAttr interfaces;
   std::vector<Alias> aliases;
   llvm::ArrayRef<Variant> variants;
+  /// What readers will make of all this, with the id of the artifact.
+  Manifest manifest;
 };
 
 // CodeGen.cpp
@@ -79,7 +85,8 @@ std::unique_ptr<llvm::Module> buildDispatcher(llvm::LLVMContext &context,
 
 // Header.cpp, Manifest.cpp
 std::string buildHeader(const ArtifactInfo &info, llvm::StringRef baseName);
-std::string buildManifest(const ArtifactInfo &info);
+/// Without an id.
+llvm::json::Object buildManifest(const ArtifactInfo &info);
 
 // Link.cpp
 struct NamedObject {

@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Internal.h"
+#include "moe-mlir/Artifact/ContentId.h"
 
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/JSON.h"
@@ -37,7 +38,7 @@ static json::Value toJSON(mlir::Attribute attr) {
   return nullptr;
 }
 
-std::string compiler::buildManifest(const ArtifactInfo &info) {
+json::Object compiler::buildManifest(const ArtifactInfo &info) {
   json::Array functions;
   llvm::StringMap<json::Object> byName;
   for (auto [i, attr] : llvm::enumerate(info.interfaces)) {
@@ -49,14 +50,19 @@ std::string compiler::buildManifest(const ArtifactInfo &info) {
           toJSON(mlir::cast<mlir::DictionaryAttr>(variant.interfaces[i])
                      .get("workspace"));
     function["workspace"] = std::move(workspace);
-    byName[*function.getString("name")] = function;
+    std::string symbol = function.getString("name")->str();
+    function["symbol"] = symbol;
+    function["name"] = function.getString("entry")->str();
+    function.erase("entry");
+    byName[symbol] = function;
     functions.push_back(std::move(function));
   }
   for (const Alias &alias : info.aliases) {
     json::Object function = byName[alias.of];
-    function["name"] = alias.name;
+    function["alias_of"] = function.getString("name")->str();
+    function["name"] = alias.entry;
+    function["symbol"] = alias.name;
     function["invoke"] = alias.name + "__invoke";
-    function["alias_of"] = alias.of;
     if (alias.layer)
       function["layer"] = *alias.layer;
     else
@@ -66,11 +72,12 @@ std::string compiler::buildManifest(const ArtifactInfo &info) {
   json::Array targets;
   for (const Variant &variant : info.variants)
     targets.push_back(variant.target);
-  json::Object root{{"version", 1},
-                    {"functions", std::move(functions)},
-                    {"targets", std::move(targets)}};
-  std::string text;
-  llvm::raw_string_ostream(text)
-      << llvm::formatv("{0:2}", json::Value(std::move(root))) << "\n";
-  return text;
+  std::string code;
+  for (const Variant &variant : info.variants)
+    code += variant.target + "=" +
+            hashBytes({variant.object.data(), variant.object.size()}) + "\n";
+  return json::Object{{"version", 1},
+                      {"functions", std::move(functions)},
+                      {"targets", std::move(targets)},
+                      {"code", hashBytes(code)}};
 }

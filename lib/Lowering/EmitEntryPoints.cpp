@@ -59,7 +59,7 @@ public:
   Wrapper(ModuleOp module, func::FuncOp function, StringRef suffix,
           const LLVMTypeConverter &types)
       : module(module), function(function), entryName(function.getName().str()),
-        suffix(suffix.str()), types(types), b(module.getContext()),
+        modelName(moe::getEntryName(function)), suffix(suffix.str()), types(types), b(module.getContext()),
         loc(function.getLoc()),
         pointer(LLVM::LLVMPointerType::get(module.getContext())),
         i32(b.getI32Type()), i64(b.getI64Type()) {}
@@ -139,6 +139,7 @@ public:
       sizeNames.push_back(b.getStringAttr(name));
     SmallVector<NamedAttribute> attrs = {
         b.getNamedAttr("name", b.getStringAttr(entryName)),
+        b.getNamedAttr("entry", modelName),
         b.getNamedAttr("invoke", b.getStringAttr(entryName + "__invoke")),
         b.getNamedAttr("sizes", b.getArrayAttr(sizeNames)),
         b.getNamedAttr("arguments", b.getArrayAttr(arguments)),
@@ -634,7 +635,10 @@ private:
 
   ModuleOp module;
   func::FuncOp function, body;
-  std::string entryName, suffix;
+  /// In C, and in the model.
+  std::string entryName;
+  StringAttr modelName;
+  std::string suffix;
   const LLVMTypeConverter &types;
   OpBuilder b;
   Location loc;

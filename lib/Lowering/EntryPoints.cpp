@@ -18,6 +18,11 @@ bool moe::isEntryFunction(func::FuncOp function) {
   return function.isPublic() && !function.isExternal();
 }
 
+StringAttr moe::getEntryName(func::FuncOp function) {
+  auto name = function->getAttrOfType<StringAttr>(kEntryAttr);
+  return name ? name : function.getSymNameAttr();
+}
+
 StringRef moe::getArgumentRole(func::FuncOp function, unsigned index) {
   auto role = function.getArgAttrOfType<StringAttr>(index, kRoleAttr);
   return role ? role.getValue() : StringRef();

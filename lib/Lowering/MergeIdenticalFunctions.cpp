@@ -24,7 +24,7 @@ namespace {
 
 bool isIdentity(StringRef attrName) {
   return attrName == SymbolTable::getSymbolAttrName() ||
-         attrName == moe::kLayerAttr;
+         attrName == moe::kLayerAttr || attrName == moe::kEntryAttr;
 }
 
 /// What two functions must agree in besides their bodies.
@@ -78,7 +78,8 @@ struct MergeIdenticalFunctions
     for (auto [function, original] : merged) {
       SmallVector<NamedAttribute> entry = {
           builder.getNamedAttr("name", function.getSymNameAttr()),
-          builder.getNamedAttr("of", original.getSymNameAttr())};
+          builder.getNamedAttr("of", original.getSymNameAttr()),
+          builder.getNamedAttr("entry", moe::getEntryName(function))};
       if (Attribute layer = function->getAttr(moe::kLayerAttr))
         entry.push_back(builder.getNamedAttr("layer", layer));
       aliases.push_back(builder.getDictionaryAttr(entry));

@@ -9,11 +9,13 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "moe-mlir/Lowering/CNames.h"
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
 
-#include "llvm/ADT/StringExtras.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/Support/JSON.h"
 
 namespace moe {
 #define GEN_PASS_DEF_PREPAREENTRYPOINTSPASS
@@ -24,28 +26,65 @@ using namespace mlir;
 
 namespace {
 
-bool isIdentifier(StringRef name) {
-  return !name.empty() && !llvm::isDigit(name.front()) &&
-         llvm::all_of(name,
-                      [](char c) { return llvm::isAlnum(c) || c == '_'; });
-}
-
 bool isSupportedElement(Type type) {
   return type.isF64() || type.isF32() || type.isBF16() || type.isF16() ||
-         type.isIndex() || type.isInteger(1) || type.isInteger(8) ||
-         type.isInteger(32) || type.isInteger(64);
+         type.isIndex() || type.isSignlessInteger(1) ||
+         type.isSignlessInteger(8) || type.isSignlessInteger(32) ||
+         type.isSignlessInteger(64);
+}
+
+/// Whether a manifest can hold it, and a message.
+bool isText(StringRef text) {
+  return llvm::json::isUTF8(text) && !text.contains('\0');
+}
+
+/// Attributes with a meaning to other pipelines: how a function becomes one of
+/// LLVM is decided here.
+void dropAttributesOfLLVM(func::FuncOp function) {
+  auto isLLVM = [](NamedAttribute attr) {
+    return attr.getName().getValue().starts_with("llvm.");
+  };
+  for (NamedAttribute attr :
+       llvm::to_vector(function->getDiscardableAttrDictionary()))
+    if (isLLVM(attr))
+      function->removeDiscardableAttr(attr.getName());
+  for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i)
+    for (NamedAttribute attr :
+         llvm::to_vector(function_interface_impl::getArgAttrs(function, i)))
+      if (isLLVM(attr))
+        function.removeArgAttr(i, attr.getName());
 }
 
 struct PrepareEntryPoints
     : moe::impl::PrepareEntryPointsPassBase<PrepareEntryPoints> {
   void runOnOperation() override {
-    for (auto function : getOperation().getOps<func::FuncOp>())
+    for (Operation &op : *getOperation().getBody())
+      if (failed(checkSymbol(&op)))
+        return signalPassFailure();
+    for (auto function : getOperation().getOps<func::FuncOp>()) {
+      if (!function.isExternal())
+        dropAttributesOfLLVM(function);
       if (moe::isEntryFunction(function) && failed(prepare(function)))
         return signalPassFailure();
+    }
+  }
+
+  /// All code of an artifact is in the module itself.
+  LogicalResult checkSymbol(Operation *op) {
+    if (op->hasTrait<OpTrait::SymbolTable>())
+      return op->emitOpError("within the module is not compiled; move its "
+                             "functions to the outer module");
+    auto function = dyn_cast<FunctionOpInterface>(op);
+    if (function && function.isExternal() &&
+        !SymbolTable::symbolKnownUseEmpty(function, getOperation()))
+      return op->emitError() << "function '" << function.getName()
+                             << "' is called but only declared; an artifact "
+                                "holds all that it runs, so give it a body";
+    return success();
   }
 
   LogicalResult prepare(func::FuncOp function) {
-    if (!isIdentifier(function.getName()))
+    if (!moe::isCIdentifier(function.getName()))
       return function.emitError()
              << "entry functions become C functions, and '"
              << function.getName()
@@ -54,6 +93,20 @@ struct PrepareEntryPoints
       return function.emitError(
           "an entry function must be one block: use scf for control flow "
           "(--lift-cf-to-scf makes it of cf)");
+    if (Attribute layer = function->getAttr(moe::kLayerAttr)) {
+      auto number = dyn_cast<IntegerAttr>(layer);
+      if (!number || !number.getType().isSignlessIntOrIndex() ||
+          number.getValue().getBitWidth() > 64 ||
+          number.getValue().isNegative())
+        return function.emitError() << "`" << moe::kLayerAttr << "` is the number of "
+               "the layer, 0 or more, not " << layer;
+    }
+    if (Attribute model = function->getAttr(moe::kModelAttr)) {
+      auto name = dyn_cast<StringAttr>(model);
+      if (!name || !isText(name))
+        return function.emitError() << "`" << moe::kModelAttr << "` is the name of "
+               "the model, a string of UTF-8, not " << model;
+    }
     llvm::StringSet<> names;
     for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i) {
       if (!moe::getArgumentRole(function, i).empty())
@@ -101,6 +154,9 @@ struct PrepareEntryPoints
 
   LogicalResult check(func::FuncOp function, Type type, StringAttr name,
                       StringRef kind, llvm::StringSet<> &names) {
+    if (!isText(name))
+      return function.emitError() << "the name " << name << " of " << kind
+             << " is not UTF-8 or holds a zero byte";
     if (!names.insert(name.getValue()).second)
       return function.emitError() << "two arguments or results are named '"
                                   << name.getValue() << "'";
@@ -121,7 +177,7 @@ struct PrepareEntryPoints
       return function.emitError()
              << kind << " '" << name.getValue() << "' of type " << type
              << " cannot be passed through the C interface; element types are "
-                "f64, f32, bf16, f16, i64, i32, i8, i1 and index";
+                "f64, f32, bf16, f16, i64, i32, i8, i1 (signless) and index";
     return success();
   }
 
@@ -156,7 +212,7 @@ struct PrepareEntryPoints
              << type;
     for (Attribute attr : array) {
       auto size = dyn_cast<StringAttr>(attr);
-      if (!size || !isIdentifier(size.getValue()))
+      if (!size || !moe::isCIdentifier(size.getValue()))
         return function.emitError() << "`" << moe::kDimsAttr << "` of " << kind
                                     << " '" << name.getValue() << "': " << attr
                                     << " is no C identifier in quotes";

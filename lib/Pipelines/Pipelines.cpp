@@ -67,11 +67,14 @@ static void cleanUp(OpPassManager &pm) {
   pm.addPass(createCSEPass());
 }
 
-void moe::buildModelPipeline(OpPassManager &pm) {
+void moe::buildModelPipeline(OpPassManager &pm, StringRef entryPrefix) {
   verify(pm, Stage::Model);
   // Exporters write loops and branches as blocks. Everything behind wants scf.
   pm.addNestedPass<func::FuncOp>(createLiftControlFlowToSCFPass());
   pm.addPass(createPrepareEntryPointsPass());
+  NameEntryPointsPassOptions names;
+  names.prefix = entryPrefix.str();
+  pm.addPass(createNameEntryPointsPass(names));
   pm.addPass(createMergeIdenticalFunctionsPass());
   pm.addPass(createInlinerPass());
   pm.addPass(createCSEPass());
@@ -206,7 +209,7 @@ void moe::buildPipeline(OpPassManager &pm, const PipelineOptions &options,
     return (!from || *from < stage) && stage <= options.stopAfter;
   };
   if (runs(Stage::Model))
-    buildModelPipeline(pm);
+    buildModelPipeline(pm, options.entryPrefix);
   if (runs(Stage::Fused))
     buildFusedPipeline(pm, options);
   if (runs(Stage::Planned))

@@ -8,7 +8,8 @@
 |* on another machine: usage RUNNER REQUEST RESPONSE. It knows nothing of the
 |* function but what the request says:
 |*
-|*   "MOERUN01", then 64-bit integers: threads, number of sizes, the sizes,
+|*   "MOERUN02", the 32 characters of the artifact's id by its manifest, then
+|*   64-bit integers: threads, number of sizes, the sizes,
 |*   number of arguments, number of results, and for each of both its bytes and
 |*   its alignment; then the bytes of the arguments.
 |*
@@ -39,6 +40,7 @@ extern int moe_runner_invoke(const moe_rt *rt, const int64_t *sizes,
                              void *const *buffers, void *workspace,
                              size_t workspace_bytes);
 extern size_t moe_runner_workspace(const int64_t *sizes);
+extern const char moe_runner_id[];
 
 typedef struct {
   size_t bytes;
@@ -185,6 +187,10 @@ int main(int argc, char **argv) {
   receive(request, magic, sizeof(magic));
   if (memcmp(magic, MOE_RUNNER_MAGIC, sizeof(magic)))
     die("the request is of another version");
+  char id[33] = {0};
+  receive(request, id, sizeof(id) - 1);
+  if (strcmp(id, moe_runner_id))
+    die("code and manifest are from different runs of moe-compile");
   int32_t threads = (int32_t)receive_number(request);
   size_t num_sizes = (size_t)receive_number(request);
   int64_t *sizes = calloc(num_sizes + 1, sizeof(*sizes));

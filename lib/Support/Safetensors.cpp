@@ -79,15 +79,15 @@ bool parseTensor(StrictJSON &json, Header &header) {
   });
 }
 
-bool parseHeader(StrictJSON &json, std::vector<Header> &headers) {
+bool parseHeader(StrictJSON &json, std::vector<Header> &headers,
+                 TensorMetadata &metadata) {
   std::set<std::string> seen;
   auto parseMember = [&](const std::string &name) {
     if (!seen.insert(name).second)
       return json.fail("a second tensor '" + name + "'");
     if (name == "__metadata__")
-      return json.parseObject([&](const std::string &) {
-        std::string ignored;
-        return json.parseString(ignored);
+      return json.parseObject([&](const std::string &key) {
+        return json.parseString(metadata[key]);
       });
     headers.emplace_back();
     headers.back().name = name;
@@ -100,7 +100,7 @@ bool parseHeader(StrictJSON &json, std::vector<Header> &headers) {
 
 bool detail::readSafetensors(const std::string &path,
                              std::vector<HostTensor> &tensors,
-                             std::string &error) {
+                             std::string &error, TensorMetadata *metadata) {
   auto fail = [&](const std::string &what) {
     error = path + ": " + what;
     return false;
@@ -123,7 +123,8 @@ bool detail::readSafetensors(const std::string &path,
                 " bytes in a file of " + std::to_string(file.size));
   StrictJSON json(std::string_view(file.data + 8, headerBytes));
   std::vector<Header> headers;
-  if (!parseHeader(json, headers))
+  TensorMetadata further;
+  if (!parseHeader(json, headers, further))
     return fail("bad header: " + json.error());
 
   int64_t dataBytes = static_cast<int64_t>(file.size - 8 - headerBytes);
@@ -175,6 +176,8 @@ bool detail::readSafetensors(const std::string &path,
                   result.back().describe());
   }
   tensors.insert(tensors.end(), result.begin(), result.end());
+  if (metadata)
+    metadata->insert(further.begin(), further.end());
   return true;
 }
 

@@ -12,12 +12,12 @@
 #define MOE_LIB_SUPPORT_TENSORFORMATS_H
 
 #include "MappedFile.h"
-#include "moe-mlir/Support/HostTensor.h"
+#include "moe-mlir/Support/TensorIO.h"
 
 namespace moe::detail {
 
 bool readSafetensors(const std::string &path, std::vector<HostTensor> &tensors,
-                     std::string &error);
+                     std::string &error, TensorMetadata *metadata);
 bool readNpy(const std::string &path, std::vector<HostTensor> &tensors,
              std::string &error);
 

@@ -19,9 +19,9 @@ static bool endsWith(const std::string &text, std::string_view suffix) {
 }
 
 bool moe::readTensors(const std::string &path, std::vector<HostTensor> &tensors,
-                      std::string &error) {
+                      std::string &error, TensorMetadata *metadata) {
   if (endsWith(path, ".safetensors"))
-    return detail::readSafetensors(path, tensors, error);
+    return detail::readSafetensors(path, tensors, error, metadata);
   if (endsWith(path, ".npy"))
     return detail::readNpy(path, tensors, error);
   error = path + ": not a tensor file by its name; expected .safetensors or "

@@ -1,6 +1,6 @@
 // RUN: moe-opt %s --moe-merge-identical-functions | FileCheck %s
 
-// CHECK: module attributes {moe.aliases = [{layer = 1 : i64, name = "layer_1", of = "layer_0"}, {name = "copy", of = "scaled"}]}
+// CHECK: module attributes {moe.aliases = [{entry = "layer_1", layer = 1 : i64, name = "layer_1", of = "layer_0"}, {entry = "copy", name = "copy", of = "scaled"}]}
 // CHECK: func.func @layer_0
 // CHECK-NOT: func.func @layer_1
 func.func @layer_0(%x: tensor<4xf32> {moe.name = "x"}) -> tensor<4xf32> attributes {moe.layer = 0 : i64} {

@@ -94,6 +94,19 @@ TEST(Manifest, Rejects) {
        "functions[1].alias_of: 'layer_1' is not"},
       {"\"sizes\": [\"T\"]", "\"sizes\": [\"T\", \"T\"]",
        "sizes[1]: expected a name"},
+      {"\"name\": \"layer_0\"", "\"name\": \"a,b\"",
+       "functions[0].name: expected letters, digits and '_', not 'a,b'"},
+      {"\"name\": \"layer_0\"", "\"symbol\": \"\", \"name\": \"layer_0\"",
+       "functions[0].symbol: expected letters"},
+      {"\"name\": \"layer_0\"",
+       "\"invoke\": \"f -o/x\", \"name\": \"layer_0\"",
+       "functions[0].invoke: expected letters"},
+      {"\"sizes\": [\"T\"]", "\"sizes\": [\"T U\"]",
+       "sizes[0]: expected a name"},
+      {"\"name\": \"layer_0\"",
+       "\"workspace\": {\"x\": [[1, 2, 3]]}, \"name\": \"layer_0\"",
+       "workspace.x[0]: expected a size and its bytes"},
+      {"\"version\": 1", "\"id\": 5, \"version\": 1", "id: expected a string"},
       {"{\n", "{[", "m.json: "},
   };
   for (const Case &c : cases) {
@@ -124,7 +137,19 @@ TEST(ArtifactLibrary, SaysWhatIsMissing) {
   std::string error;
   EXPECT_FALSE(ArtifactLibrary::open(folder.file("a.txt"), error));
   EXPECT_NE(error.find("expected BASE.so or BASE.json"), std::string::npos);
-  folder.write("a.json", good);
+  // The id is of what the text means, and not of how it is written.
+  Manifest manifest;
+  std::string text = good;
+  ASSERT_TRUE(parseManifest(text, "", manifest, error)) << error;
+  text.insert(1, "\"id\": \"" + manifest.contentId + "\",  \n");
+  folder.write("a.json", text);
+  EXPECT_TRUE(readManifest(folder.file("a.json"), manifest, error)) << error;
+  EXPECT_EQ(manifest.id, manifest.contentId);
+  folder.write("b.json", good);
+  EXPECT_FALSE(readManifest(folder.file("b.json"), manifest, error));
+  EXPECT_NE(error.find("b.json: its id is not that of its contents"),
+            std::string::npos)
+      << error;
   EXPECT_FALSE(ArtifactLibrary::open(folder.file("a.json"), error));
   EXPECT_NE(error.find("a.so: no such file"), std::string::npos) << error;
   folder.write("a.so", "not a library");

@@ -57,6 +57,9 @@ struct Options {
   cl::opt<std::string> passes{
       "pass-pipeline", cl::value_desc("passes"), cl::cat(code),
       cl::desc("Passes to run on the model first, written as for moe-opt")};
+  cl::opt<std::string> entryPrefix{
+      "entry-prefix", cl::value_desc("prefix"), cl::cat(code),
+      cl::desc("What the names of all functions begin with in C")};
   cl::opt<bool> noFuse{"no-fuse", cl::cat(code),
                        cl::desc("One kernel per operation of the model")};
   cl::opt<bool> recordRouting{
@@ -114,6 +117,7 @@ int main(int argc, char **argv) {
   moe::CompileOptions options;
   options.targets.assign(given.targets.begin(), given.targets.end());
   options.fuse = !given.noFuse;
+  options.entryPrefix = given.entryPrefix;
   options.codegenLevel = given.codegenLevel;
   options.optimizeIR = given.optimizeIR;
   options.time = given.timeSteps;

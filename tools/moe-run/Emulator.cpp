@@ -44,7 +44,7 @@ std::string EmulatedFunction::file(const char *name) const {
 
 std::unique_ptr<EmulatedFunction>
 EmulatedFunction::link(StringRef artifact, const FunctionDesc &desc,
-                       const Architecture &architecture,
+                       const Architecture &architecture, const std::string &id,
                        std::vector<std::string> command, std::string &error) {
   std::string code;
   for (StringRef extension : {".a", ".o"}) {
@@ -76,18 +76,19 @@ EmulatedFunction::link(StringRef artifact, const FunctionDesc &desc,
   command.front() = *emulator;
 
   std::unique_ptr<EmulatedFunction> result(
-      new EmulatedFunction(desc, std::move(command)));
+      new EmulatedFunction(desc, id, std::move(command)));
   if (failed(result->folder.create(error)))
     return nullptr;
   // The runner calls by names of its own.
   std::string invoke = "-Wl,--defsym=moe_runner_invoke=" + desc.invoke;
   std::string workspace =
       "-Wl,--defsym=moe_runner_workspace=" + desc.invoke + "_workspace";
+  std::string idSymbol = "-Wl,--defsym=moe_runner_id=" + desc.idSymbol();
   std::string undefined = "-Wl,-u," + desc.invoke;
   std::string program = result->file("program");
   std::string libraries = ("-L" + sys::path::parent_path(runner)).str();
   if (!runDriver(architecture, "running in an emulator",
-                 {"-static", "-o", program, undefined, invoke, workspace,
+                 {"-static", "-o", program, undefined, invoke, workspace, idSymbol,
                   runner, code, libraries, "-lmoe_rt", "-fopenmp", "-pthread",
                   "-lm"},
                  error))
@@ -107,7 +108,7 @@ bool EmulatedFunction::writeRequest(const moe_rt &rt,
     auto number = [&](int64_t value) {
       os.write(reinterpret_cast<const char *>(&value), sizeof(value));
     };
-    os << MOE_RUNNER_MAGIC;
+    os << MOE_RUNNER_MAGIC << artifactId;
     number(rt.num_threads);
     number(sizes.size());
     for (int64_t size : sizes)

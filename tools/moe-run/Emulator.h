@@ -34,11 +34,11 @@ const Architecture *getArchitecture(const Manifest &manifest,
 class EmulatedFunction {
 public:
   /// `artifact` is BASE with any ending; BASE.a or BASE.o is linked. `command`
-  /// are the emulator and its arguments. Null and a message on failure.
+  /// are the emulator and its arguments, `id` the manifest's. Null and a message on failure.
   static std::unique_ptr<EmulatedFunction>
   link(llvm::StringRef artifact, const FunctionDesc &desc,
-       const Architecture &architecture, std::vector<std::string> command,
-       std::string &error);
+       const Architecture &architecture, const std::string &id,
+       std::vector<std::string> command, std::string &error);
 
   /// Calls the function with the hooks of `rt`: errors, and the routing part
   /// of traces. Returns its status; nothing and a message when the emulated
@@ -50,8 +50,9 @@ public:
                             size_t &workspaceBytes, std::string &error);
 
 private:
-  EmulatedFunction(const FunctionDesc &desc, std::vector<std::string> command)
-      : desc(desc), command(std::move(command)) {}
+  EmulatedFunction(const FunctionDesc &desc, const std::string &id,
+                   std::vector<std::string> command)
+      : desc(desc), artifactId(id), command(std::move(command)) {}
 
   std::string file(const char *name) const;
   bool writeRequest(const moe_rt &rt, const std::vector<int64_t> &sizes,
@@ -65,6 +66,7 @@ private:
                                   std::string &error) const;
 
   const FunctionDesc &desc;
+  std::string artifactId;
   std::vector<std::string> command;
   TemporaryFolder folder;
 };

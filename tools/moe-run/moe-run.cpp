@@ -433,7 +433,7 @@ static int runFunction(const CommandLine &options, const Artifact &artifact,
     SmallVector<StringRef> words;
     StringRef(options.emulator).split(words, ' ', -1, /*KeepEmpty=*/false);
     call.emulated = moe::run::EmulatedFunction::link(
-        artifact.path, desc, *artifact.architecture,
+        artifact.path, desc, *artifact.architecture, artifact.manifest.id,
         std::vector<std::string>(words.begin(), words.end()), error);
     if (!call.emulated)
       return fail(error);

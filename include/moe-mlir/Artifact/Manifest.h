@@ -44,6 +44,8 @@ struct ArgumentDesc {
 
 struct FunctionDesc {
   std::string name;
+  /// Its name in C.
+  std::string symbol;
   std::string model;
   std::optional<int64_t> layer;
   /// Names of the sizes in the order of the function's parameters.
@@ -54,6 +56,8 @@ struct FunctionDesc {
   std::string aliasOf;
   /// Symbol of the uniform entry; `<invoke>_workspace` gives its workspace.
   std::string invoke;
+  /// Symbol of the artifact's id.
+  std::string idSymbol() const { return symbol + "__id"; }
 
   /// The shape of `value` once all sizes (in the order of `sizes`) are known.
   std::vector<int64_t> resolve(const ArgumentDesc &value,
@@ -65,6 +69,8 @@ struct Manifest {
 
   std::vector<FunctionDesc> functions;
   std::vector<std::string> targets;
+  /// As the file says, and as its contents are; see ContentId.h.
+  std::string id, contentId;
 
   const FunctionDesc *find(std::string_view name) const;
   /// The named function, or the only one when `name` is empty.
@@ -75,6 +81,7 @@ struct Manifest {
 /// later versions of a compiler may say more.
 bool parseManifest(std::string_view json, const std::string &where,
                    Manifest &manifest, std::string &error);
+/// Also refuses a file whose id is not that of its contents.
 bool readManifest(const std::string &path, Manifest &manifest,
                   std::string &error);
 

@@ -15,6 +15,7 @@
 #include "moe-mlir/Artifact/Manifest.h"
 #include "moe-mlir/Support/OutputSet.h"
 #include "moe-mlir/Support/Progress.h"
+#include "moe-mlir/Support/TensorIO.h"
 
 namespace moe {
 
@@ -27,8 +28,11 @@ public:
   const HostTensor *find(const std::string &function,
                          const std::string &name) const;
   const std::vector<HostTensor> &all() const { return tensors; }
+  /// What files say beside their tensors.
+  const TensorMetadata &metadata() const { return texts; }
 
 private:
+  TensorMetadata texts;
   std::vector<HostTensor> tensors;
 };
 
@@ -46,8 +50,9 @@ bool packArgument(const FunctionDesc &function, const ArgumentDesc &argument,
 
 /// Writes each argument of static shape of each of `functions`, packed where
 /// its description says so, as "<function>/<argument>" (as "<argument>" when
-/// the artifact has only one function). Packs a few experts at a time, whatever
-/// the size of the whole, and tells `progress` of the bytes.
+/// the artifact has only one function). The metadata has the id of each layout
+/// under its layoutKey(). Packs a few experts at a time, whatever the size of
+/// the whole, and tells `progress` of the bytes.
 bool writePackedWeights(OutputSet &outputs, const std::string &path,
                         const Manifest &manifest,
                         const std::vector<const FunctionDesc *> &functions,

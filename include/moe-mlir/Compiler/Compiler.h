@@ -34,6 +34,8 @@ struct CompileOptions {
   unsigned codegenLevel = 2;
   /// Also run LLVM's light cleanup of the IR before code generation.
   bool optimizeIR = true;
+  /// What the names of all functions begin with in C.
+  std::string entryPrefix;
   /// Which files to write.
   bool object = true, library = true, shared = true, header = true,
        manifest = true;

@@ -26,6 +26,8 @@ inline constexpr llvm::StringLiteral kPackedAttr = "moe.packed";
 /// "workspace".
 inline constexpr llvm::StringLiteral kRoleAttr = "moe.role";
 // Attributes of functions and of the module.
+/// The name of an entry function in the model, where its name in C differs.
+inline constexpr llvm::StringLiteral kEntryAttr = "moe.entry";
 inline constexpr llvm::StringLiteral kLayerAttr = "moe.layer";
 inline constexpr llvm::StringLiteral kModelAttr = "moe.model";
 inline constexpr llvm::StringLiteral kModelInterfaceAttr =
@@ -56,6 +58,9 @@ inline constexpr int64_t kRefusedSizes = -2;
 
 /// Public functions with a body are the entry points of an artifact.
 bool isEntryFunction(mlir::func::FuncOp function);
+
+/// Its name in the model.
+mlir::StringAttr getEntryName(mlir::func::FuncOp function);
 
 /// The role of argument `index`, empty for one of the model.
 llvm::StringRef getArgumentRole(mlir::func::FuncOp function, unsigned index);

@@ -29,6 +29,22 @@ def AssertsToChecksPass : Pass<"moe-asserts-to-checks", "::mlir::ModuleOp"> {
   let dependentDialects = ["::moek::MoekDialect"];
 }
 
+def NameEntryPointsPass : Pass<"moe-name-entry-points", "::mlir::ModuleOp"> {
+  let summary = "Gives entry functions the names they have in C";
+  let description = [{
+    Entry functions become C functions beside all others of a program. One whose
+    name is reserved (keywords, names that begin with an underscore, `main`, the
+    functions of libc, libm, OpenMP and of the runtime) gets `moe_` in front;
+    `moe.entry` keeps the name in the model. Two entry functions of which C
+    would declare the same name are an error. Symbols that only the module sees
+    make way.
+  }];
+  let options = [
+    Option<"prefix", "prefix", "std::string", "\"\"",
+           "What all names in C begin with">
+  ];
+}
+
 def MergeIdenticalFunctionsPass
     : Pass<"moe-merge-identical-functions", "::mlir::ModuleOp"> {
   let summary = "Compiles entry functions that differ only in their name once";

@@ -38,6 +38,8 @@ struct PipelineOptions {
   bool fuse = true;
   /// Appended to the names of entry points (variants of one artifact).
   std::string suffix;
+  /// What the names of entry points begin with in C.
+  std::string entryPrefix;
   /// Leaves packed weights as all targets read them, not as the target would
   /// read them fastest.
   bool keepLayout = false;
@@ -45,8 +47,9 @@ struct PipelineOptions {
   Stage stopAfter = Stage::LLVM;
 };
 
-/// Checks entry points, merges identical ones and inlines calls.
-void buildModelPipeline(mlir::OpPassManager &pm);
+/// Checks entry points and names them, merges identical ones and inlines calls.
+void buildModelPipeline(mlir::OpPassManager &pm,
+                        llvm::StringRef entryPrefix = {});
 /// moe -> moek, on tensors.
 void buildFusedPipeline(mlir::OpPassManager &pm, const PipelineOptions &);
 /// Schedules for the target; weights packed outside.

@@ -125,7 +125,8 @@ typedef struct moe_rt {
 
 /** Fills `rt` with the default hooks: parallel_for on OpenMP where the library
  *  was built with it (one item at a time; on the calling thread alone inside of
- *  another parallel region), error to stderr, no trace. `num_threads` of 0 or
+ *  another parallel region, and in the child of a fork() of a process that has
+ *  used the hook), error to stderr, no trace. `num_threads` of 0 or
  *  less means all that OpenMP would use: OMP_NUM_THREADS or the CPUs this
  *  process may run on. */
 void moe_rt_init(moe_rt *rt, int32_t num_threads);

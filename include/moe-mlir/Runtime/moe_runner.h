@@ -12,7 +12,7 @@
 #ifndef MOE_RUNNER_H
 #define MOE_RUNNER_H
 
-#define MOE_RUNNER_MAGIC "MOERUN01"
+#define MOE_RUNNER_MAGIC "MOERUN02"
 
 /** Kinds of records, in the order they come. */
 enum moe_runner_record {

@@ -16,16 +16,20 @@
 #include "moe-mlir/Support/HostTensor.h"
 #include "moe-mlir/Support/OutputSet.h"
 
+#include <map>
 #include <utility>
 
 namespace moe {
 
+using TensorMetadata = std::map<std::string, std::string>;
+
 /// Appends the tensors of a .safetensors file (mapped, not read; in the order
 /// of their data) or of a .npy file (one tensor, named like the file without
-/// its extension). Elements may be written to: the file does not change. On
-/// failure `tensors` is as before.
+/// its extension). Elements may be written to: the file does not change. What a
+/// .safetensors file says beside its tensors is added to `metadata`. On failure
+/// `tensors` is as before.
 bool readTensors(const std::string &path, std::vector<HostTensor> &tensors,
-                 std::string &error);
+                 std::string &error, TensorMetadata *metadata = nullptr);
 
 /// Names of this form hold the bytes between tensors that an alignment leaves
 /// over: the format allows no holes. Readers of ours skip them.
