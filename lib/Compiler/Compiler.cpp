@@ -322,7 +322,7 @@ std::vector<std::string> moe::describeTargets() {
   for (const KnownCpu *cpu : getKnownCpus()) {
     std::string line;
     llvm::raw_string_ostream os(line);
-    os << llvm::left_justify(cpu->name, 20)
+    os << llvm::left_justify(cpu->name, 24)
        << getArchitectureOf(*cpu).triple.split('-').first << ", vectors of "
        << cpu->lanes << " f32";
     if (cpu == native)

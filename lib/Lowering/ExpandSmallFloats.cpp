@@ -205,6 +205,13 @@ struct ExpandSmallFloats
       if (!llvm::any_of(op->getOperandTypes(), isBF16) &&
           !llvm::any_of(op->getResultTypes(), isBF16))
         return WalkResult::advance();
+      auto isTensor = [](Type type) { return isa<TensorType>(type); };
+      if (llvm::any_of(op->getOperandTypes(), isTensor) ||
+          llvm::any_of(op->getResultTypes(), isTensor)) {
+        op->emitError("has tensors of bf16; moek-expand-small-floats works on "
+                      "buffers");
+        return WalkResult::interrupt();
+      }
       some = true;
       if (isa<arith::ExtFOp, arith::TruncFOp, arith::BitcastOp>(op)) {
         conversions.push_back(op);

@@ -51,13 +51,27 @@ static void setRouting(Machine &machine, Value value, Routing routing) {
   machine.set(value, RoutingPtr(std::make_shared<Routing>(std::move(routing))));
 }
 
+/// Kernels select and weigh in f32 at most.
+static NumberFormat getRouterFormat(RouterOp op) {
+  NumberFormat format = NumberFormat::get(op.getElementType());
+  return format.digits > 24 ? NumberFormat::f32() : format;
+}
+
+/// A score as a kernel reads it. Whatever made it has rounded it to its type.
+static double roundScore(Machine &machine, RouterOp op, double score) {
+  NumberFormat format = NumberFormat::get(op.getElementType());
+  return format.digits > 24
+             ? machine.rounding.round(score, getRouterFormat(op))
+             : score;
+}
+
 /// Turns the values of a token's chosen experts into weights. Named steps see
 /// the values of used slots only; a region sees all of them and which are used.
 static LogicalResult weigh(Machine &machine, RouterOp op,
                            ArrayRef<int32_t> chosen,
                            MutableArrayRef<double> values) {
   if (ArrayAttr list = op.getWeighing().value_or(nullptr)) {
-    NumberFormat format = NumberFormat::get(op.getElementType());
+    NumberFormat format = getRouterFormat(op);
     SmallVector<double> used;
     for (auto [expert, value] : zip_equal(chosen, values))
       if (expert >= 0)
@@ -113,7 +127,7 @@ static FailureOr<Decision> decideRouting(Machine &machine, RouterOp op,
   if (failed(policy.selectAll(inputs, choice)))
     return op.emitOpError(choice.error.empty() ? "selection failed"
                                                : choice.error);
-  NumberFormat format = NumberFormat::get(op.getElementType());
+  NumberFormat format = getRouterFormat(op);
   for (double &value : choice.values)
     if (value != 0.0)
       value = machine.rounding.round(value, format, kFormulaUnits);
@@ -133,7 +147,10 @@ static FailureOr<Decision> decideRouting(Machine &machine, RouterOp op,
         continue;
       values[s] = provides ? choice.values[t * inputs.slots + s]
                   : weights
-                      ? loadElement(*weights, t * inputs.experts + chosen[s]).f
+                      ? roundScore(machine, op,
+                                   loadElement(*weights, t * inputs.experts +
+                                                             chosen[s])
+                                       .f)
                       : 1.0;
     }
     if (failed(weigh(machine, op, chosen, values)))
@@ -163,6 +180,8 @@ static LogicalResult executeRouter(Machine &machine, RouterOp op) {
   if (select) {
     inputs.scores.resize(inputs.tokens * inputs.experts);
     loadFloats(*select, 0, inputs.scores.size(), inputs.scores.data());
+    for (double &score : inputs.scores)
+      score = roundScore(machine, op, score);
   }
   for (auto [i, value] : enumerate(op.getPolicyOperands())) {
     ArrayPtr array = machine.getArray(value);

@@ -125,6 +125,11 @@ void CommandLine::addList(StringRef name, StringRef description,
   lists.push_back({name.str(), description.str(), std::move(lines)});
 }
 
+void CommandLine::describe(StringRef title, StringRef name,
+                           StringRef description) {
+  literals[&group(title)].emplace_back(name.str(), description.str());
+}
+
 void CommandLine::adopt(StringRef title, llvm::ArrayRef<StringRef> names) {
   for (StringRef name : names)
     if (cl::Option *option = cl::getRegisteredOptions().lookup(name))
@@ -175,6 +180,8 @@ CommandLine::entries(const cl::OptionCategory &group) {
                       "",
                       false,
                       {}});
+    for (const List &list : lists)
+      result.push_back({list.name, list.description, "", false, {}});
   }
   llvm::sort(result,
              [](const Entry &a, const Entry &b) { return a.name < b.name; });

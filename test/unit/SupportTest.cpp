@@ -307,8 +307,11 @@ TEST(TensorIO, AFileThatIsCutHasAName) {
     _exit(last != 0 ? 3 : 4);
   }
   close(ends[1]);
-  std::string said(4096, '\0');
-  said.resize(std::max<ssize_t>(0, ::read(ends[0], said.data(), said.size())));
+  // A message may come in several pieces.
+  std::string said;
+  char piece[256];
+  for (ssize_t got; (got = ::read(ends[0], piece, sizeof(piece))) > 0;)
+    said.append(piece, got);
   close(ends[0]);
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);

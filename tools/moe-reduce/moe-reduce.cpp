@@ -30,6 +30,10 @@ int main(int argc, char **argv) {
        "The script is given the name of a file, and exits with 1 if the fault "
        "is in there, with 0 if not. Options and passes are those of "
        "mlir-reduce, the passes of moe-opt among them."});
+  line.describe("Reduction", "reduction-tree",
+                "The pass that reduces, with its options: a traversal-mode and "
+                "the test");
+  line.describe("Reduction", "o", "Write what is left to a file");
   mlir::registerAllPasses();
   moe::registerAllPasses();
   mlir::DialectRegistry registry;

@@ -71,6 +71,10 @@ public:
   void addList(llvm::StringRef name, llvm::StringRef description,
                std::function<std::vector<std::string>()> lines);
 
+  /// Shows an option that a library adds when it parses the command line.
+  void describe(llvm::StringRef title, llvm::StringRef name,
+                llvm::StringRef description);
+
   /// Shows options that somebody else made in a group; names that there are not
   /// are left out.
   void adopt(llvm::StringRef title, llvm::ArrayRef<llvm::StringRef> names);

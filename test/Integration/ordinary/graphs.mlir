@@ -12,7 +12,9 @@
 // RUN: %{native} --entry=batch_seq --size=B=3,S=5 | FileCheck %s
 // RUN: %{v3} --entry=batch_seq --size=B=3,S=5 | FileCheck %s
 // RUN: %{native} --entry=batch_seq --size=B=1,S=1 | FileCheck %s
-// RUN: %{native} --entry=batch_seq --size=B=2,S=0 | FileCheck %s
+// Nothing to compute is nothing to verify.
+// RUN: moe-run %t.json --random=1 --entry=batch_seq --size=B=2,S=0 | FileCheck %s --check-prefix=NONE
+// NONE: y: f32[2x0x8]
 // RUN: %{native} --entry=one_batch --size=S=7 | FileCheck %s
 // RUN: %{native} --entry=repeated --size=S=5 | FileCheck %s
 // RUN: %{native} --entry=split --size=N=15,B=5,S=3 | FileCheck %s

@@ -43,7 +43,7 @@ for tool in tools:
           "does not begin with its use")
     groups = re.findall(r"^([A-Z][\w -]*):\n(?!\n)|^(Examples):", text, re.M)
     groups = [first or second for first, second in groups]
-    check("General" in groups and groups[-1] == "Examples" and len(groups) > 3,
+    check("General" in groups and groups[-1] == "Examples" and len(groups) > 2,
           tool, "groups %s" % groups)
     helps[tool] = options = options_of(text)
     for name in ("--help", "--version", "--completion"):
