@@ -135,7 +135,8 @@ private:
       return get(expand.getMixedOutputShape()[dim]);
     if (auto collapse = dyn_cast<memref::CollapseShapeOp>(op)) {
       Entry product = constant(1);
-      for (int64_t d : collapse.getReassociationIndices()[dim]) {
+      ReassociationIndices group = collapse.getReassociationIndices()[dim];
+      for (int64_t d : group) {
         Entry size = getDim(collapse.getSrc(), d);
         if (!size.second)
           return {};

@@ -622,7 +622,8 @@ AffineExpr Sizes::computeDim(Value shaped, int64_t dim) {
     return get(expand.getMixedOutputShape()[dim]);
   if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op)) {
     AffineExpr product = constant(1);
-    for (int64_t from : collapse.getReassociationIndices()[dim]) {
+    ReassociationIndices group = collapse.getReassociationIndices()[dim];
+    for (int64_t from : group) {
       product = multiply(product, getDim(collapse.getSrc(), from));
       if (!product)
         return {};

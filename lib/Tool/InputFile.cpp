@@ -60,7 +60,7 @@ bool moe::tools::checkIR(const llvm::MemoryBuffer &buffer, bool allowBytecode,
     return false;
   }
   for (auto [i, c] : llvm::enumerate(bytes.bytes()))
-    if (c < 0x20 && !llvm::isSpace(c)) {
+    if ((c < 0x20 && !llvm::isSpace(c)) || c == 0x7f) {
       error = name + ": is not text: byte " + std::to_string(c) +
               " at offset " + std::to_string(i);
       return false;

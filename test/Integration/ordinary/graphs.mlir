@@ -18,6 +18,7 @@
 // RUN: %{native} --entry=one_batch --size=S=7 | FileCheck %s
 // RUN: %{native} --entry=repeated --size=S=5 | FileCheck %s
 // RUN: %{native} --entry=split --size=N=15,B=5,S=3 | FileCheck %s
+// RUN: %{native} --entry=join_three --size=A=2,B=5,C=3 | FileCheck %s
 // RUN: %{native} --entry=split_slice --size=T=5,One=1 | FileCheck %s
 // RUN: %{native} --entry=in_for --size=T=6 | FileCheck %s
 // RUN: %{v3} --entry=in_for --size=T=6 | FileCheck %s
@@ -170,6 +171,19 @@ func.func @split(%x: tensor<?xf32> {moe.name = "x", moe.dims = ["N"]},
   %z = tensor.expand_shape %g [[0, 1, 2]] output_shape [%B, 1, %S] : tensor<?xf32> into tensor<?x1x?xf32>
   return %y, %z : tensor<?x?xf32>, tensor<?x1x?xf32>
 }
+func.func @join_three(%x: tensor<?x?x?xf32> {moe.name = "x", moe.dims = ["A", "B", "C"]})
+    -> (tensor<?x?x1x?xf32> {moe.name = "y", moe.dims = ["A", "B", "C"]}) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %A = tensor.dim %x, %c0 : tensor<?x?x?xf32>
+  %B = tensor.dim %x, %c1 : tensor<?x?x?xf32>
+  %C = tensor.dim %x, %c2 : tensor<?x?x?xf32>
+  %f = tensor.collapse_shape %x [[0, 1, 2]] : tensor<?x?x?xf32> into tensor<?xf32>
+  %g = math.absf %f : tensor<?xf32>
+  %y = tensor.expand_shape %g [[0, 1, 2, 3]] output_shape [%A, %B, 1, %C] : tensor<?xf32> into tensor<?x?x1x?xf32>
+  return %y : tensor<?x?x1x?xf32>
+}
 func.func @split_slice(%x: tensor<?x16xf32> {moe.name = "x", moe.dims = ["T"]})
     -> (tensor<?x2x4xf32> {moe.name = "y", moe.dims = ["T"]},
         tensor<?x?x8xf32> {moe.name = "z", moe.dims = ["T", "One"]}) {
@@ -287,6 +301,7 @@ func.func @mixed(%x: tensor<?x8xf32> {moe.name = "x", moe.dims = ["T"]},
 // Other floats
 //===----------------------------------------------------------------------===//
 
+// The weights of a routing are f32; rows keep every bit.
 func.func @doubles(%x: tensor<?x8xf64> {moe.name = "x", moe.dims = ["T"]},
     %wr: tensor<4x8xf64> {moe.name = "router"}, %wu: tensor<4x6x8xf64> {moe.name = "up"},
     %wd: tensor<4x8x6xf64> {moe.name = "down"})
@@ -305,7 +320,7 @@ func.func @doubles(%x: tensor<?x8xf64> {moe.name = "x", moe.dims = ["T"]},
     %f = moe.ffn %own up(%u) down(%d) activation(#moe.silu) : (tensor<?x8xf64>, tensor<6x8xf64>, tensor<8x6xf64>) -> tensor<?x8xf64>
     moe.yield %f : tensor<?x8xf64>
   }
-  %y = moe.combine %out by %r : tensor<?x8xf64>, !moe.routing<4 x 2> -> tensor<?x8xf64>
+  %y = moe.combine %out by %r unweighted : tensor<?x8xf64>, !moe.routing<4 x 2> -> tensor<?x8xf64>
   return %y : tensor<?x8xf64>
 }
 func.func @halves(%x: tensor<?x8xbf16> {moe.name = "x", moe.dims = ["T"]},
