@@ -38,15 +38,10 @@ std::string moe::layoutId(const PackSpec &spec) {
     sources.push_back(json::Array{
         source.name, source.part, source.firstExpert, json::Array(source.shape),
         source.firstRow, source.rows, source.firstColumn, source.columns});
-  json::Value all = json::Array{spec.layout,
-                                spec.columns,
-                                spec.interleave,
-                                spec.kBlock,
-                                spec.kPadded,
-                                spec.nPadded,
-                                spec.experts,
-                                dtypeName(spec.dtype),
-                                std::move(sources)};
+  json::Value all =
+      json::Array{spec.layout,  spec.columns,          spec.interleave,
+                  spec.kBlock,  spec.kPadded,          spec.nPadded,
+                  spec.experts, dtypeName(spec.dtype), std::move(sources)};
   return hashBytes(llvm::formatv("{0}", all).str());
 }
 

@@ -541,8 +541,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
       return false;
     return (!options.header ||
             write(".h", compiler::buildHeader(info, name))) &&
-           (!options.manifest ||
-            write(".json", manifestText)) &&
+           (!options.manifest || write(".json", manifestText)) &&
            outputs.commit(error);
   };
   if (!writeFiles())

@@ -128,7 +128,8 @@ private:
 
   void emit(mlir::DictionaryAttr entry) {
     std::string name = entry.getAs<mlir::StringAttr>("name").str();
-    Constant *id = ConstantDataArray::getString(b.getContext(), info.manifest.id);
+    Constant *id =
+        ConstantDataArray::getString(b.getContext(), info.manifest.id);
     (void)new GlobalVariable(*module, id->getType(), /*isConstant=*/true,
                              GlobalValue::ExternalLinkage, id, name + "__id");
     size_t sizes = count(entry, "sizes");

@@ -123,7 +123,8 @@ public:
           "which is\n"
           " * MOE_LAYOUT_NAME__ARGUMENT here.\n"
           " */\n\n#ifndef "
-       << guard << "\n#define " << guard << "\n\n#include \"moe-mlir/Runtime/moe_rt.h\"\n\n"
+       << guard << "\n#define " << guard
+       << "\n\n#include \"moe-mlir/Runtime/moe_rt.h\"\n\n"
           "#ifdef __cplusplus\nextern \"C\" {\n#endif\n";
     for (auto [i, attr] : llvm::enumerate(info.interfaces))
       emit(cast<DictionaryAttr>(attr), i);
@@ -173,9 +174,8 @@ private:
     for (Attribute attr : packed.getAs<ArrayAttr>("sources")) {
       auto source = cast<DictionaryAttr>(attr);
       os << " *     from "
-         << comment(source.getAs<StringAttr>("name").getValue())
-         << " (part " << source.getAs<IntegerAttr>("part").getInt()
-         << ", first expert "
+         << comment(source.getAs<StringAttr>("name").getValue()) << " (part "
+         << source.getAs<IntegerAttr>("part").getInt() << ", first expert "
          << source.getAs<IntegerAttr>("first_expert").getInt();
       if (auto shape = source.getAs<ArrayAttr>("shape"))
         os << ", " << shapeText(shape);

@@ -231,8 +231,8 @@ bool compiler::linkShared(ArrayRef<char> object, StringRef name,
     return false;
   if (runDriver(architecture, "linking a shared library",
                 {"-shared", "-o", output.getPath(), input.getPath(), soname,
-                 "-Wl,-z,defs",
-                 "-Wl,-Bsymbolic", search, rpath, "-lmoe_rt", "-lm"},
+                 "-Wl,-z,defs", "-Wl,-Bsymbolic", search, rpath, "-lmoe_rt",
+                 "-lm"},
                 error))
     return output.read(linked, error) && checkWhole(linked, error);
   if (error.find("needs a C compiler") != std::string::npos)

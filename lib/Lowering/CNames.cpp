@@ -82,8 +82,8 @@ bool moe::isReservedWord(StringRef name) {
 bool moe::isReservedFunction(StringRef name) {
   static const llvm::StringSet<> functions = makeSet({library, "main"});
   constexpr llvm::StringLiteral prefixes[] = {
-      "_", "moe_rt_", "moe_runner_", "moe_status_string", "omp_", "GOMP_",
-      "kmp_", "pthread_"};
+      "_",    "moe_rt_", "moe_runner_", "moe_status_string",
+      "omp_", "GOMP_",   "kmp_",        "pthread_"};
   return isReservedWord(name) || functions.contains(name) ||
          llvm::any_of(prefixes,
                       [&](StringRef p) { return name.starts_with(p); });

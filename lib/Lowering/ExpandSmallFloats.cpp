@@ -13,6 +13,8 @@
 
 #include "moe-mlir/Lowering/Passes.h"
 
+#include "moek/Moek.h"
+
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/AttrTypeSubElements.h"
@@ -206,10 +208,11 @@ struct ExpandSmallFloats
           !llvm::any_of(op->getResultTypes(), isBF16))
         return WalkResult::advance();
       auto isTensor = [](Type type) { return isa<TensorType>(type); };
-      if (llvm::any_of(op->getOperandTypes(), isTensor) ||
+      if (isa<moek::MoekDialect>(op->getDialect()) ||
+          llvm::any_of(op->getOperandTypes(), isTensor) ||
           llvm::any_of(op->getResultTypes(), isTensor)) {
-        op->emitError("has tensors of bf16; moek-expand-small-floats works on "
-                      "buffers");
+        op->emitError("takes bf16 as it is; moek-expand-small-floats comes "
+                      "after kernels are lowered and tensors are buffers");
         return WalkResult::interrupt();
       }
       some = true;

@@ -52,11 +52,10 @@ struct NameEntryPoints : moe::impl::NameEntryPointsPassBase<NameEntryPoints> {
         auto [it, isNew] = taken.try_emplace(full, function);
         if (isNew)
           continue;
-        InFlightDiagnostic diagnostic = function.emitError()
-                                        << "declares '" << full
-                                        << "' in C, as the entry function '"
-                                        << it->second.getName()
-                                        << "' does; rename one of them";
+        InFlightDiagnostic diagnostic =
+            function.emitError()
+            << "declares '" << full << "' in C, as the entry function '"
+            << it->second.getName() << "' does; rename one of them";
         diagnostic.attachNote(it->second.getLoc()) << "the other one";
         return signalPassFailure();
       }

@@ -98,14 +98,18 @@ struct PrepareEntryPoints
       if (!number || !number.getType().isSignlessIntOrIndex() ||
           number.getValue().getBitWidth() > 64 ||
           number.getValue().isNegative())
-        return function.emitError() << "`" << moe::kLayerAttr << "` is the number of "
-               "the layer, 0 or more, not " << layer;
+        return function.emitError() << "`" << moe::kLayerAttr
+                                    << "` is the number of "
+                                       "the layer, 0 or more, not "
+                                    << layer;
     }
     if (Attribute model = function->getAttr(moe::kModelAttr)) {
       auto name = dyn_cast<StringAttr>(model);
       if (!name || !isText(name))
-        return function.emitError() << "`" << moe::kModelAttr << "` is the name of "
-               "the model, a string of UTF-8, not " << model;
+        return function.emitError() << "`" << moe::kModelAttr
+                                    << "` is the name of "
+                                       "the model, a string of UTF-8, not "
+                                    << model;
     }
     llvm::StringSet<> names;
     for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i) {
@@ -156,7 +160,7 @@ struct PrepareEntryPoints
                       StringRef kind, llvm::StringSet<> &names) {
     if (!isText(name))
       return function.emitError() << "the name " << name << " of " << kind
-             << " is not UTF-8 or holds a zero byte";
+                                  << " is not UTF-8 or holds a zero byte";
     if (!names.insert(name.getValue()).second)
       return function.emitError() << "two arguments or results are named '"
                                   << name.getValue() << "'";

@@ -60,9 +60,8 @@ static NumberFormat getRouterFormat(RouterOp op) {
 /// A score as a kernel reads it. Whatever made it has rounded it to its type.
 static double roundScore(Machine &machine, RouterOp op, double score) {
   NumberFormat format = NumberFormat::get(op.getElementType());
-  return format.digits > 24
-             ? machine.rounding.round(score, getRouterFormat(op))
-             : score;
+  return format.digits > 24 ? machine.rounding.round(score, getRouterFormat(op))
+                            : score;
 }
 
 /// Turns the values of a token's chosen experts into weights. Named steps see
@@ -145,13 +144,13 @@ static FailureOr<Decision> decideRouting(Machine &machine, RouterOp op,
                << chosen[s] << " of " << inputs.experts << " for token " << t;
       if (chosen[s] < 0)
         continue;
-      values[s] = provides ? choice.values[t * inputs.slots + s]
-                  : weights
-                      ? roundScore(machine, op,
-                                   loadElement(*weights, t * inputs.experts +
-                                                             chosen[s])
-                                       .f)
-                      : 1.0;
+      values[s] =
+          provides ? choice.values[t * inputs.slots + s]
+          : weights
+              ? roundScore(
+                    machine, op,
+                    loadElement(*weights, t * inputs.experts + chosen[s]).f)
+              : 1.0;
     }
     if (failed(weigh(machine, op, chosen, values)))
       return failure();

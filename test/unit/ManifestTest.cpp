@@ -80,8 +80,8 @@ TEST(Manifest, Rejects) {
        "'U' is not one of the function's sizes"},
       {"\"shape\": [\"T\", 64]}", "\"shape\": [\"T\", -64]}",
        "shape[1]: expected a non-negative integer"},
-      {"\"shape\": [\"T\", 64]}",
-       "\"shape\": [\"T\", 4294967296, 4294967296]}", "overflows"},
+      {"\"shape\": [\"T\", 64]}", "\"shape\": [\"T\", 4294967296, 4294967296]}",
+       "overflows"},
       {"\"shape\": [32768]", "\"shape\": [32767]",
        "packed weights of 32768 bytes, but the argument is u8[32767]"},
       {"\"columns\": 32", "\"columns\": 31", "columns = 31"},
@@ -127,8 +127,7 @@ TEST(Manifest, Rejects) {
       parseManifest(std::string(1 << 22, '['), "m.json", manifest, error));
   EXPECT_EQ(error, "m.json: nested too deeply for a manifest");
   for (size_t length = 0; length + 1 < sizeof(good); length += 13)
-    EXPECT_FALSE(
-        parseManifest({good, length}, "m.json", manifest, error));
+    EXPECT_FALSE(parseManifest({good, length}, "m.json", manifest, error));
 }
 
 TEST(ArtifactLibrary, SaysWhatIsMissing) {

@@ -20,10 +20,9 @@
 #include <gtest/gtest.h>
 #include <limits>
 #include <pty.h>
-#include <thread>
-#include <unistd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 using namespace moe;
@@ -292,8 +291,7 @@ TEST(TensorIO, PipesAreRefusedAtOnce) {
 TEST(TensorIO, AFileThatIsCutHasAName) {
   TestFolder folder;
   std::string error, path = folder.file("t.safetensors");
-  ASSERT_TRUE(
-      writeFile(path, {makeTensor(DType::U8, {1 << 16}, "a")}, error));
+  ASSERT_TRUE(writeFile(path, {makeTensor(DType::U8, {1 << 16}, "a")}, error));
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
   pid_t child = fork();

@@ -162,8 +162,7 @@ int main(int argc, char **argv) {
   // As upstream's does, but the output is complete when it gets its name.
   std::string text;
   llvm::raw_string_ostream os(text);
-  bool isGood =
-      succeeded(MlirOptMain(os, std::move(file), registry, config));
+  bool isGood = succeeded(MlirOptMain(os, std::move(file), registry, config));
   moe::OutputSet outputs;
   // Parts of a split file that were good are printed in any case.
   if ((isGood || output == "-") &&

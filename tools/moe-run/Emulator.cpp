@@ -88,9 +88,9 @@ EmulatedFunction::link(StringRef artifact, const FunctionDesc &desc,
   std::string program = result->file("program");
   std::string libraries = ("-L" + sys::path::parent_path(runner)).str();
   if (!runDriver(architecture, "running in an emulator",
-                 {"-static", "-o", program, undefined, invoke, workspace, idSymbol,
-                  runner, code, libraries, "-lmoe_rt", "-fopenmp", "-pthread",
-                  "-lm"},
+                 {"-static", "-o", program, undefined, invoke, workspace,
+                  idSymbol, runner, code, libraries, "-lmoe_rt", "-fopenmp",
+                  "-pthread", "-lm"},
                  error))
     return nullptr;
   return result;

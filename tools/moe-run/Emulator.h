@@ -34,7 +34,8 @@ const Architecture *getArchitecture(const Manifest &manifest,
 class EmulatedFunction {
 public:
   /// `artifact` is BASE with any ending; BASE.a or BASE.o is linked. `command`
-  /// are the emulator and its arguments, `id` the manifest's. Null and a message on failure.
+  /// are the emulator and its arguments, `id` the manifest's. Null and a
+  /// message on failure.
   static std::unique_ptr<EmulatedFunction>
   link(llvm::StringRef artifact, const FunctionDesc &desc,
        const Architecture &architecture, const std::string &id,

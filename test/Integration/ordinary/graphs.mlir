@@ -301,7 +301,6 @@ func.func @mixed(%x: tensor<?x8xf32> {moe.name = "x", moe.dims = ["T"]},
 // Other floats
 //===----------------------------------------------------------------------===//
 
-// The weights of a routing are f32; rows keep every bit.
 func.func @doubles(%x: tensor<?x8xf64> {moe.name = "x", moe.dims = ["T"]},
     %wr: tensor<4x8xf64> {moe.name = "router"}, %wu: tensor<4x6x8xf64> {moe.name = "up"},
     %wd: tensor<4x8x6xf64> {moe.name = "down"})
@@ -320,7 +319,7 @@ func.func @doubles(%x: tensor<?x8xf64> {moe.name = "x", moe.dims = ["T"]},
     %f = moe.ffn %own up(%u) down(%d) activation(#moe.silu) : (tensor<?x8xf64>, tensor<6x8xf64>, tensor<8x6xf64>) -> tensor<?x8xf64>
     moe.yield %f : tensor<?x8xf64>
   }
-  %y = moe.combine %out by %r unweighted : tensor<?x8xf64>, !moe.routing<4 x 2> -> tensor<?x8xf64>
+  %y = moe.combine %out by %r : tensor<?x8xf64>, !moe.routing<4 x 2> -> tensor<?x8xf64>
   return %y : tensor<?x8xf64>
 }
 func.func @halves(%x: tensor<?x8xbf16> {moe.name = "x", moe.dims = ["T"]},

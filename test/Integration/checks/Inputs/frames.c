@@ -8,7 +8,8 @@
 enum { T = 700, LISTED = 16384, MASKED = 4096, GIVEN = 200000 };
 
 /* All items, the last one first. */
-static void backwards(const moe_rt *rt, int64_t items, moe_body_fn body, void *arg) {
+static void backwards(const moe_rt *rt, int64_t items, moe_body_fn body,
+                      void *arg) {
   (void)rt;
   while (items-- > 0)
     body(arg, items);
@@ -60,7 +61,8 @@ static void *run(void *unused) {
       z[t * MASKED + e] = score(t, e, MASKED);
   bytes = masks_workspace_bytes(T);
   workspace = allocate(bytes);
-  ok = masks(&rt, T, z, thresholds, experts, offsets, workspace, bytes) == MOE_OK;
+  ok = masks(&rt, T, z, thresholds, experts, offsets, workspace, bytes) ==
+       MOE_OK;
   int64_t count = 0;
   for (int64_t t = 0; ok && t < T; ++t)
     for (int64_t e = 0; e < MASKED; ++e) {
@@ -79,7 +81,8 @@ static void *run(void *unused) {
   }
   bytes = given_workspace_bytes(T);
   workspace = allocate(bytes);
-  ok = given(&rt, T, given_experts, given_weights, offsets, workspace, bytes) == MOE_OK;
+  ok = given(&rt, T, given_experts, given_weights, offsets, workspace, bytes) ==
+       MOE_OK;
   expect(ok && offsets[0] == 0 && offsets[GIVEN] == T * 20, "given");
   return NULL;
 }

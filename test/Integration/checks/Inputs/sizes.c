@@ -1,5 +1,6 @@
 /* Calls the functions of sizes.mlir with sizes that fit and sizes that do not,
- * and provokes every status. The first bytes behind each result have to stay. */
+ * and provokes every status. The first bytes behind each result have to stay.
+ */
 #include "sizes.h"
 
 #include <stdio.h>
@@ -40,7 +41,8 @@ static void report(const char *what, int status) {
   fill();
 }
 
-#define CALL(WHAT, NAME, ...) report(WHAT, NAME(&rt, __VA_ARGS__, workspace, BYTES))
+#define CALL(WHAT, NAME, ...)                                                  \
+  report(WHAT, NAME(&rt, __VA_ARGS__, workspace, BYTES))
 
 int main(void) {
   moe_rt_init(&rt, 2);
@@ -63,9 +65,9 @@ int main(void) {
 
   static const int64_t windows[][4] = {
       /* T, at, n, N: x[at], x[at + 2], ... */
-      {9, 0, 5, 5}, {9, 1, 4, 4}, {9, 1, 5, 5},          {9, 0, 5, 4},
-      {9, -1, 2, 2}, {9, 0, -1, 1}, {9, INT64_MAX, 2, 2}, {9, 1, INT64_MAX, 2},
-      {0, 0, 5, 5}};
+      {9, 0, 5, 5},         {9, 1, 4, 4},         {9, 1, 5, 5},
+      {9, 0, 5, 4},         {9, -1, 2, 2},        {9, 0, -1, 1},
+      {9, INT64_MAX, 2, 2}, {9, 1, INT64_MAX, 2}, {0, 0, 5, 5}};
   for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); ++i) {
     const int64_t *w = windows[i];
     char what[128];
@@ -110,12 +112,13 @@ int main(void) {
   printf("%d\n", (int)wide_workspace_bytes(1024, 1024));
 
   /* Every status. */
-  int32_t ids[] = {2, 0}, table[] = {0, 1, 2, 3, 1, 0}, experts[] = {-7, -7, -7, -7};
+  int32_t ids[] = {2, 0}, table[] = {0, 1, 2, 3, 1, 0},
+          experts[] = {-7, -7, -7, -7};
   int seen[10] = {0};
-#define EXPECT(STATUS, ...)                                                     \
+#define EXPECT(STATUS, ...)                                                    \
   do {                                                                         \
     int got = __VA_ARGS__;                                                     \
-    seen[STATUS] = got == STATUS && experts[0] == -7 && experts[3] == -7;       \
+    seen[STATUS] = got == STATUS && experts[0] == -7 && experts[3] == -7;      \
     if (!seen[STATUS])                                                         \
       printf("not " #STATUS " but %d\n", got);                                 \
   } while (0)
@@ -127,7 +130,8 @@ int main(void) {
   }
   EXPECT(MOE_ERR_NULL_ARGUMENT,
          hashed(&rt, 2, NULL, table, experts, workspace, BYTES));
-  EXPECT(MOE_ERR_BAD_SIZE, hashed(&rt, -1, ids, table, experts, workspace, BYTES));
+  EXPECT(MOE_ERR_BAD_SIZE,
+         hashed(&rt, -1, ids, table, experts, workspace, BYTES));
   EXPECT(MOE_ERR_WORKSPACE, hashed(&rt, 2, ids, table, experts, workspace, 0));
   EXPECT(MOE_ERR_ALIGNMENT,
          hashed(&rt, 2, ids, table, experts, (char *)workspace + 4, BYTES - 4));
@@ -136,13 +140,16 @@ int main(void) {
          routing(&rt, 1, twice_to_one, x, offsets, workspace, BYTES));
   moe_rt other = rt;
   other.abi += 1;
-  EXPECT(MOE_ERR_EXTERNAL, hashed(&other, 2, ids, table, experts, workspace, BYTES));
+  EXPECT(MOE_ERR_EXTERNAL,
+         hashed(&other, 2, ids, table, experts, workspace, BYTES));
   ids[1] = 3;
-  EXPECT(MOE_ERR_BAD_VALUE, hashed(&rt, 2, ids, table, experts, workspace, BYTES));
+  EXPECT(MOE_ERR_BAD_VALUE,
+         hashed(&rt, 2, ids, table, experts, workspace, BYTES));
   printf("%s\n", message);
   ids[1] = 0;
   table[4] = 4;
-  EXPECT(MOE_ERR_BAD_VALUE, hashed(&rt, 2, ids, table, experts, workspace, BYTES));
+  EXPECT(MOE_ERR_BAD_VALUE,
+         hashed(&rt, 2, ids, table, experts, workspace, BYTES));
   printf("%s\n", message);
   table[4] = 1;
   EXPECT(MOE_OK, 0 * (experts[0] = -7));

@@ -1,4 +1,5 @@
-/* Calls given() of not-numbers.mlir and prints what came, as moe-interpret does. */
+/* Calls given() of not-numbers.mlir and prints what came, as moe-interpret
+ * does. */
 #include "not-numbers.h"
 
 #include <math.h>
@@ -23,9 +24,9 @@ static void experts(const char *name, const int32_t *e, int n) {
 
 int main(void) {
   const float inf = INFINITY;
-  const float z[T * 4] = {1,    2,    NAN,  3,    900,  0,   0,   0,   -inf, 5,
-                          -inf, 5,    0,    0,    inf,  900, -inf, -inf, -inf, -inf,
-                          -NAN, 0,    0,    0,    -900, 900, 0,   900};
+  const float z[T * 4] = {1,    2, NAN, 3, 900,  0,   0,    0,    -inf, 5,
+                          -inf, 5, 0,   0, inf,  900, -inf, -inf, -inf, -inf,
+                          -NAN, 0, 0,   0, -900, 900, 0,    900};
   int32_t a[T * 2], b[T * 2], d[T];
   float v[T * 2], w[T * 2], u[T];
   size_t bytes = given_workspace_bytes(T);
