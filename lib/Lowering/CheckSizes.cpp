@@ -447,7 +447,8 @@ Value Sizes::cloneToEntry(Value value) {
     return argument.getOwner() == &function.getBody().front() ? value : Value();
   if (auto it = clones.find(value); it != clones.end())
     return it->second;
-  Value &clone = clones[value];
+  // What cannot be computed there is remembered, too.
+  clones[value] = {};
   Operation *op = value.getDefiningOp();
   if (!isa_and_nonnull<arith::ArithDialect, affine::AffineDialect,
                        tensor::TensorDialect>(op->getDialect()) ||

@@ -13,6 +13,8 @@
 
 #include "moe-mlir/Lowering/Passes.h"
 
+#include "SmallFloats.h"
+
 #include "moek/Moek.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -26,13 +28,9 @@ namespace moe {
 } // namespace moe
 
 using namespace mlir;
+using moe::isSmallFloat;
 
 namespace {
-
-bool isSmallFloat(Type type) {
-  type = getElementTypeOrSelf(type);
-  return type.isBF16() || type.isF16();
-}
 
 /// Scalars or vectors, whichever the operand is.
 class Builder {

@@ -207,7 +207,7 @@ struct PrepareEntryPoints
     auto array = dyn_cast<ArrayAttr>(dims);
     auto shaped = dyn_cast<ShapedType>(type);
     if (!array || !shaped ||
-        static_cast<int64_t>(array.size()) != shaped.getNumDynamicDims())
+        array.size() != static_cast<size_t>(shaped.getNumDynamicDims()))
       return function.emitError()
              << "`" << moe::kDimsAttr << "` of " << kind << " '"
              << name.getValue()

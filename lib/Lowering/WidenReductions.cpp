@@ -12,6 +12,8 @@
 
 #include "moe-mlir/Lowering/Passes.h"
 
+#include "SmallFloats.h"
+
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/IR/Matchers.h"
 
@@ -21,13 +23,9 @@ namespace moe {
 } // namespace moe
 
 using namespace mlir;
+using moe::isSmallFloat;
 
 namespace {
-
-bool isSmallFloat(Type type) {
-  type = getElementTypeOrSelf(type);
-  return type.isBF16() || type.isF16();
-}
 
 /// Ops that pair up with these may drop the rounding between them.
 constexpr auto kContract = arith::FastMathFlags::contract;

@@ -428,15 +428,21 @@ static bool isInside(ArrayRef<int64_t> index, ArrayRef<int64_t> shape) {
   });
 }
 
-static LogicalResult executePack(Machine &machine, linalg::PackOp op) {
-  ArrayPtr source = machine.getArray(op.getSource());
-  ArrayPtr dest = machine.getArray(op.getDest());
-  if (!source || op->getNumResults() != 1)
+/// A copy of what a pack or unpack writes over; fails on buffers.
+template <typename OpTy>
+static FailureOr<MutableArrayPtr> copyDest(Machine &machine, OpTy op) {
+  if (!machine.getArray(op.getSource()) || op->getNumResults() != 1)
     return op.emitOpError("works on buffers; the interpreter works on tensors");
-  SmallVector<int64_t> tiles = machine.getInts(op.getMixedTiles());
-  FailureOr<MutableArrayPtr> out = machine.copyOf(op, *dest);
+  return machine.copyOf(op, *machine.getArray(op.getDest()));
+}
+
+static LogicalResult executePack(Machine &machine, linalg::PackOp op) {
+  FailureOr<MutableArrayPtr> out = copyDest(machine, op);
   if (failed(out))
     return failure();
+  ArrayPtr source = machine.getArray(op.getSource());
+  ArrayPtr dest = machine.getArray(op.getDest());
+  SmallVector<int64_t> tiles = machine.getInts(op.getMixedTiles());
   int64_t next = 0;
   bool done = forEachIndex(dest->shape, [&](ArrayRef<int64_t> index) {
     SmallVector<int64_t> from =
@@ -462,14 +468,12 @@ static LogicalResult executePack(Machine &machine, linalg::PackOp op) {
 }
 
 static LogicalResult executeUnpack(Machine &machine, linalg::UnPackOp op) {
-  ArrayPtr source = machine.getArray(op.getSource());
-  ArrayPtr dest = machine.getArray(op.getDest());
-  if (!source || op->getNumResults() != 1)
-    return op.emitOpError("works on buffers; the interpreter works on tensors");
-  SmallVector<int64_t> tiles = machine.getInts(op.getMixedTiles());
-  FailureOr<MutableArrayPtr> out = machine.copyOf(op, *dest);
+  FailureOr<MutableArrayPtr> out = copyDest(machine, op);
   if (failed(out))
     return failure();
+  ArrayPtr source = machine.getArray(op.getSource());
+  ArrayPtr dest = machine.getArray(op.getDest());
+  SmallVector<int64_t> tiles = machine.getInts(op.getMixedTiles());
   int64_t next = 0;
   forEachIndex(source->shape, [&](ArrayRef<int64_t> index) {
     Scalar value = loadElement(*source, next++);
