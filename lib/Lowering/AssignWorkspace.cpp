@@ -234,8 +234,8 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
         continue;
       }
       WalkResult result = function.walk([](memref::AllocOp alloc) {
-        alloc.emitError("allocates outside of an entry function; inline its "
-                        "function or pass the buffer in");
+        alloc.emitOpError("allocates outside of an entry function; inline its "
+                          "function or pass the buffer in");
         return WalkResult::interrupt();
       });
       if (result.wasInterrupted())
@@ -263,8 +263,8 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
 
     Block &body = function.getBody().front();
     if (!allocs.empty() && !llvm::hasSingleElement(function.getBody()))
-      return function.emitError("allocates in unstructured control flow; use "
-                                "scf (--lift-cf-to-scf makes it)");
+      return function.emitOpError("allocates in unstructured control flow; use "
+                                  "scf (--lift-cf-to-scf makes it)");
     llvm::DenseMap<Operation *, unsigned> position;
     for (auto [i, op] : llvm::enumerate(body))
       position[&op] = i;
@@ -294,20 +294,20 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
     for (memref::AllocOp alloc : allocs) {
       MemRefType type = alloc.getType();
       if (!type.getLayout().isIdentity())
-        return alloc.emitError() << "allocates with a layout, " << type
-                                 << "; only row-major buffers are placed";
+        return alloc.emitOpError() << "allocates with a layout, " << type
+                                   << "; only row-major buffers are placed";
       if (alloc.getAlignment().value_or(1) >
           static_cast<uint64_t>(moe::kBufferAlignment))
-        return alloc.emitError() << "needs an alignment above "
-                                 << moe::kBufferAlignment << " bytes";
+        return alloc.emitOpError() << "needs an alignment above "
+                                   << moe::kBufferAlignment << " bytes";
       if (alloc.use_empty()) {
         alloc.erase();
         continue;
       }
       int64_t elementBytes = layout.getTypeSize(type.getElementType());
       if (alloc->getParentOfType<scf::ParallelOp>())
-        return alloc.emitError("belongs to the item of a parallel loop (run "
-                               "moek-bound-frames first)");
+        return alloc.emitOpError("belongs to the item of a parallel loop (run "
+                                 "moek-bound-frames first)");
       Buffer buffer;
       buffer.alloc = alloc;
       buffer.bytes = cloner.cloneBytes(alloc, elementBytes);

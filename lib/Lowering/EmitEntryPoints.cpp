@@ -89,8 +89,8 @@ public:
            role == moe::kResultRole});
     }
     if (function.getNumResults() != 0)
-      return function.emitError("returns values; run "
-                                "moek-results-to-arguments first");
+      return function.emitOpError("returns values; run "
+                                  "moek-results-to-arguments first");
     body = function;
     body.setName(entryName + "__body");
     body.setPrivate();

@@ -209,8 +209,8 @@ struct ExpandSmallFloats
       if (isa<moek::MoekDialect>(op->getDialect()) ||
           llvm::any_of(op->getOperandTypes(), isTensor) ||
           llvm::any_of(op->getResultTypes(), isTensor)) {
-        op->emitError("takes bf16 as it is; moek-expand-small-floats comes "
-                      "after kernels are lowered and tensors are buffers");
+        op->emitOpError("takes bf16 as it is; moek-expand-small-floats comes "
+                        "after kernels are lowered and tensors are buffers");
         return WalkResult::interrupt();
       }
       some = true;
@@ -225,8 +225,8 @@ struct ExpandSmallFloats
                      vector::ContractionOp, vector::OuterProductOp,
                      vector::FMAOp, vector::ScanOp>(op))
         return WalkResult::advance();
-      op->emitError("computes with bf16, which has no lowering for this CPU; "
-                    "extend its operands to f32");
+      op->emitOpError("computes with bf16, which has no lowering for this CPU; "
+                      "extend its operands to f32");
       return WalkResult::interrupt();
     });
     if (checked.wasInterrupted())

@@ -96,9 +96,9 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
       if (packs.empty())
         continue;
       if (!moe::isEntryFunction(function)) {
-        packs.front().emitError("packs weights in a function that is no entry "
-                                "point; inline it into the public function "
-                                "that gets the weights");
+        packs.front().emitOpError(
+            "packs weights in a function that is no entry point; inline it "
+            "into the public function that gets the weights");
         return signalPassFailure();
       }
       if (failed(hoist(function, packs)))
@@ -209,7 +209,7 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
       auto result = dyn_cast<RankedTensorType>(pack.getPacked().getType());
       StringRef element = getElementName(result.getElementType());
       if (!result.hasStaticShape() || result.getRank() != 5 || element.empty())
-        return pack.emitError()
+        return pack.emitOpError()
                << "packs into " << result
                << "; packed files hold static [experts, panels, k, columns, "
                   "k_block] of f32, bf16 or f16";

@@ -37,8 +37,8 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
         return WalkResult::advance();
       auto function = op->getParentOfType<func::FuncOp>();
       if (!function || !moe::isEntryFunction(function)) {
-        op->emitError("needs the runtime, which only public entry functions "
-                      "have; inline this function into its callers");
+        op->emitOpError("needs the runtime, which only public entry functions "
+                        "have; inline this function into its callers");
         return WalkResult::interrupt();
       }
       if (auto thread = dyn_cast<moek::NumThreadsOp>(op))
@@ -100,8 +100,8 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
                        .Case("routing", MOE_TRACE_ROUTING)
                        .Default(-1);
     if (kind < 0)
-      return op.emitError() << "unknown kind '" << op.getKind()
-                            << "'; use begin, end or routing";
+      return op.emitOpError() << "has unknown kind '" << op.getKind()
+                              << "'; use begin, end or routing";
     bool isRouting = kind == MOE_TRACE_ROUTING;
     if (isRouting && (op.getRouting().size() != 3 ||
                       !llvm::all_of(op.getRouting(), [](Value v) {

@@ -85,7 +85,7 @@ struct MergeIdenticalFunctions
       aliases.push_back(builder.getDictionaryAttr(entry));
       if (failed(SymbolTable::replaceAllSymbolUses(
               function, original.getSymNameAttr(), module))) {
-        function.emitError("has uses that cannot be redirected");
+        function.emitOpError("has uses that cannot be redirected");
         return signalPassFailure();
       }
       function.erase();

@@ -53,7 +53,7 @@ struct NameEntryPoints : moe::impl::NameEntryPointsPassBase<NameEntryPoints> {
         if (isNew)
           continue;
         InFlightDiagnostic diagnostic =
-            function.emitError()
+            function.emitOpError()
             << "declares '" << full << "' in C, as the entry function '"
             << it->second.getName() << "' does; rename one of them";
         diagnostic.attachNote(it->second.getLoc()) << "the other one";
@@ -76,8 +76,8 @@ struct NameEntryPoints : moe::impl::NameEntryPointsPassBase<NameEntryPoints> {
     auto rename = [&](Operation *op, StringRef name) {
       if (succeeded(symbols.rename(op, name)))
         return true;
-      op->emitError() << "has uses in which it cannot be renamed to '" << name
-                      << "'";
+      op->emitOpError() << "has uses in which it cannot be renamed to '" << name
+                        << "'";
       signalPassFailure();
       return false;
     };

@@ -144,7 +144,7 @@ struct OutlineParallel : moe::impl::OutlineParallelPassBase<OutlineParallel> {
       for (scf::ParallelOp loop : inner) {
         rewriter.setInsertionPoint(loop);
         if (failed(scf::parallelForToNestedFors(rewriter, loop))) {
-          loop.emitError("cannot become sequential loops");
+          loop.emitOpError("cannot become sequential loops");
           return signalPassFailure();
         }
       }
@@ -232,7 +232,7 @@ struct OutlineParallel : moe::impl::OutlineParallelPassBase<OutlineParallel> {
       }
       FailureOr<Capture> capture = Capture::get(value, types);
       if (failed(capture))
-        return loop.emitError()
+        return loop.emitOpError()
                << "uses a value of type " << value.getType()
                << ", which cannot be handed to threads; values of memref, "
                   "integer, float and vector types can";

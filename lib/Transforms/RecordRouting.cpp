@@ -60,10 +60,11 @@ static LogicalResult verifyFree(func::FuncOp function, StringRef name) {
   };
   for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i)
     if (isTaken(function.getArgAttr(i, "moe.name")))
-      return function.emitError() << "has an argument '" << name << "' already";
+      return function.emitOpError()
+             << "has an argument '" << name << "' already";
   for (unsigned i = 0, e = function.getNumResults(); i != e; ++i)
     if (isTaken(function.getResultAttr(i, "moe.name")))
-      return function.emitError() << "has a result '" << name << "' already";
+      return function.emitOpError() << "has a result '" << name << "' already";
   return success();
 }
 
@@ -129,7 +130,7 @@ static LogicalResult forEachEntry(
       continue;
     if (auto uses = SymbolTable::getSymbolUses(function, module);
         uses && !uses->empty())
-      return uses->begin()->getUser()->emitError()
+      return uses->begin()->getUser()->emitOpError()
              << "calls '" << function.getName()
              << "', whose interface changes with its routings; inline the call "
                 "first";
@@ -137,8 +138,8 @@ static LogicalResult forEachEntry(
       return failure();
   }
   if (!any)
-    return module.emitError("has no public function with a router, so that "
-                            "there is no routing to record or replay");
+    return module.emitOpError("has no public function with a router, so that "
+                              "there is no routing to record or replay");
   return success();
 }
 

@@ -123,7 +123,7 @@ func.func @carried(%x: memref<4xf32> {moe.name = "x"}) {
 // -----
 
 func.func private @helper() {
-  // expected-error@+1 {{allocates outside of an entry function}}
+  // expected-error@+1 {{'memref.alloc' op allocates outside of an entry function}}
   %a = memref.alloc() : memref<4xf32>
   return
 }
@@ -135,7 +135,7 @@ func.func @large(%x: memref<4xf32> {moe.name = "x"}) {
   %c1 = arith.constant 1 : index
   %c4 = arith.constant 4 : index
   scf.parallel (%i) = (%c0) to (%c4) step (%c1) {
-    // expected-error@+1 {{belongs to the item of a parallel loop (run moek-bound-frames first)}}
+    // expected-error@+1 {{'memref.alloc' op belongs to the item of a parallel loop (run moek-bound-frames first)}}
     %a = memref.alloc() : memref<100000xf32>
     %v = memref.load %a[%i] : memref<100000xf32>
     memref.store %v, %x[%i] : memref<4xf32>

@@ -57,7 +57,7 @@ func.func @caller(%x: memref<4xf32> {moe.name = "x"}) {
 
 // -----
 
-// expected-error@+1 {{returns values; run moek-results-to-arguments first}}
+// expected-error@+1 {{'func.func' op returns values; run moek-results-to-arguments first}}
 func.func @returns(%x: memref<4xf32> {moe.name = "x"}) -> memref<4xf32> {
   return %x : memref<4xf32>
 }

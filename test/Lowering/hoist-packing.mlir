@@ -68,7 +68,7 @@ func.func @unnamed(%w: tensor<1x32x64xf32>) -> tensor<1x1x64x32x1xf32> {
 // -----
 
 func.func private @helper(%w: tensor<1x32x64xf32> {moe.name = "w"}) -> tensor<1x1x64x32x1xf32> {
-  // expected-error@+1 {{packs weights in a function that is no entry point}}
+  // expected-error@+1 {{'moek.pack' op packs weights in a function that is no entry point}}
   %p = moek.pack %w layout <columns = 32, k_block = 1, interleave = 0> : tensor<1x32x64xf32> -> tensor<1x1x64x32x1xf32>
   return %p : tensor<1x1x64x32x1xf32>
 }

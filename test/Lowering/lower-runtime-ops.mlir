@@ -30,7 +30,7 @@ func.func @layer(%offsets: memref<9xi32>, %indices: memref<?x2xi32>, %weights: m
 // -----
 
 func.func private @helper() {
-  // expected-error@+1 {{needs the runtime, which only public entry functions have}}
+  // expected-error@+1 {{'moek.num_threads' op needs the runtime, which only public entry functions have}}
   %n = moek.num_threads
   return
 }
@@ -38,7 +38,7 @@ func.func private @helper() {
 // -----
 
 func.func @kind() {
-  // expected-error@+1 {{unknown kind 'middle'; use begin, end or routing}}
+  // expected-error@+1 {{'moek.trace' op has unknown kind 'middle'; use begin, end or routing}}
   moek.trace "middle" "experts"
   return
 }

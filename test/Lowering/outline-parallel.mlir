@@ -124,7 +124,7 @@ func.func @complex(%x: memref<8xcomplex<f32>>, %z: complex<f32>) {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
   %c8 = arith.constant 8 : index
-  // expected-error@+1 {{uses a value of type 'complex<f32>', which cannot be handed to threads}}
+  // expected-error@+1 {{'scf.parallel' op uses a value of type 'complex<f32>', which cannot be handed to threads}}
   scf.parallel (%i) = (%c0) to (%c8) step (%c1) {
     memref.store %z, %x[%i] : memref<8xcomplex<f32>>
   }

@@ -1,7 +1,7 @@
 // RUN: moe-opt %s --moe-record-routing --split-input-file --verify-diagnostics
 // RUN: moe-opt %s --moe-replay-routing --split-input-file --verify-diagnostics
 
-// expected-error@+1 {{has no public function with a router, so that there is no routing to record or replay}}
+// expected-error@+1 {{'builtin.module' op has no public function with a router, so that there is no routing to record or replay}}
 module {
   func.func @dense(%x: tensor<4xf32>) -> tensor<4xf32> {
     return %x : tensor<4xf32>
@@ -33,7 +33,7 @@ func.func @loop(%s: tensor<4x8xf32>, %n: index, %i: tensor<9xi32>) -> tensor<9xi
 
 // -----
 
-// expected-error@+1 {{has an argument 'routing.indices' already}}
+// expected-error@+1 {{'func.func' op has an argument 'routing.indices' already}}
 func.func @taken(%s: tensor<4x8xf32> {moe.name = "routing.indices"}) -> tensor<9xi32> {
   %r = moe.router #moe.top_k<2> select(%s) weigh(%s) : tensor<4x8xf32> -> !moe.routing<8 x 2>
   %o = moe.routing.offsets %r : !moe.routing<8 x 2> -> tensor<9xi32>
@@ -48,7 +48,7 @@ func.func @entry(%z: tensor<?x4xf32> {moe.name = "z", moe.dims = ["T"]}) -> (ten
   return %i : tensor<?x2xi32>
 }
 func.func @caller(%z: tensor<?x4xf32> {moe.name = "z", moe.dims = ["T"]}) -> (tensor<?x2xi32> {moe.name = "i", moe.dims = ["T"]}) {
-  // expected-error@+1 {{calls 'entry', whose interface changes with its routings; inline the call first}}
+  // expected-error@+1 {{'func.call' op calls 'entry', whose interface changes with its routings; inline the call first}}
   %i = call @entry(%z) : (tensor<?x4xf32>) -> tensor<?x2xi32>
   return %i : tensor<?x2xi32>
 }
