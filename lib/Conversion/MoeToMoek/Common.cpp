@@ -4,12 +4,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Moving scalar code into the regions of kernels, and sizes out of the way.
+// Moving scalar code into the regions of kernels, and sizes out of the way;
+// telling what experts that no kernel takes keep from fusing.
 //
 //===----------------------------------------------------------------------===//
 
 #include "Common.h"
 
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/OperationSupport.h"
 #include "mlir/Transforms/RegionUtils.h"
 
@@ -84,4 +86,30 @@ void moe::sinkConstants(OpBuilder &b, Region &region) {
     Value inside = b.clone(*def)->getResult(0);
     replaceAllUsesInRegionWith(value, inside, region);
   }
+}
+
+/// Whether `op` changes nothing but the type of its one tensor.
+static bool isConversion(Operation *op) {
+  if (isa<tensor::CastOp>(op))
+    return true;
+  auto generic = dyn_cast<linalg::GenericOp>(op);
+  return generic && generic.getNumDpsInputs() == 1 &&
+         isa<arith::ExtFOp, arith::TruncFOp>(generic.getBody()->front()) &&
+         llvm::all_of(generic.getIndexingMapsArray(),
+                      [](AffineMap map) { return map.isIdentity(); });
+}
+
+bool moe::isOnlyForExpertLoops(Operation *op) {
+  for (Operation *around = op; around; around = around->getParentOp())
+    if (around->hasAttr(kExpertLoopAttrName))
+      return true;
+  return isConversion(op) && !op->use_empty() &&
+         llvm::all_of(op->getUsers(), isOnlyForExpertLoops);
+}
+
+bool moe::isMadeByExpertLoop(Value value) {
+  Operation *op = value.getDefiningOp();
+  while (op && isConversion(op))
+    op = op->getOperand(0).getDefiningOp();
+  return op && op->hasAttr(kExpertLoopAttrName);
 }

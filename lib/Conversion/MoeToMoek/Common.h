@@ -100,6 +100,16 @@ mlir::Value cloneScalarBody(mlir::OpBuilder &b, mlir::Block &body,
 /// Clones constants that `region` uses from outside into it.
 void sinkConstants(mlir::OpBuilder &b, mlir::Region &region);
 
+/// Marks a loop over experts that could not become matmuls. Why has been said;
+/// what follows from it need not be.
+inline constexpr llvm::StringLiteral kExpertLoopAttrName = "moek.expert_loop";
+
+/// Whether `op` is in such a loop, or is a conversion that only they read.
+bool isOnlyForExpertLoops(mlir::Operation *op);
+
+/// Whether such a loop made `value`, conversions aside.
+bool isMadeByExpertLoop(mlir::Value value);
+
 /// Starts a remark of `pass` at `op`; stream the text into the result.
 inline mlir::remark::detail::InFlightRemark remarkPassed(mlir::Operation *op,
                                                          llvm::StringRef pass) {

@@ -28,6 +28,7 @@
 #include "mlir/IR/OperationSupport.h"
 #include "mlir/Transforms/DialectConversion.h"
 #include "mlir/Transforms/RegionUtils.h"
+#include <map>
 
 namespace moe {
 #define GEN_PASS_DEF_CONVERTMOETOMOEK
@@ -680,14 +681,12 @@ struct ConvertExpert : Pattern<ExpertOp> {
       FFNOp ffn;
     };
     SmallVector<Range> ranges;
+    std::map<std::string, SmallVector<unsigned>> loops;
     for (unsigned i = 0, e = op.getNumGroups(); i < e; ++i) {
       std::string why;
       FFNOp ffn = matchFFNGroup(op, i, perGroup[i], weights[i], why);
       if (!ffn)
-        remarkMissed(op, kPassName)
-            << ("the experts of group " + std::to_string(i) +
-                " run as a loop over blocks of rows: " + why +
-                "; a body that is one moe.ffn becomes grouped matmuls");
+        loops[why].push_back(i);
       if (ffn && !ranges.empty() && ranges.back().ffn &&
           haveSameShape(ranges.back().ffn, ffn) &&
           canPackTogether(weights[ranges.back().begin], weights[i]))
@@ -695,6 +694,11 @@ struct ConvertExpert : Pattern<ExpertOp> {
       else
         ranges.push_back({i, i + 1, ffn});
     }
+    for (const auto &[why, which] : loops)
+      remarkMissed(op, kPassName)
+          << ("the experts of " + describeGroups(which) +
+              " run as a loop over blocks of rows: " + why +
+              "; a body that is one moe.ffn becomes grouped matmuls");
 
     Location loc = op.getLoc();
     Type element = op.getResult().getType().getElementType();
@@ -745,6 +749,21 @@ struct ConvertExpert : Pattern<ExpertOp> {
                             routing[kOffsets], result, b);
     b.replaceOp(op, castTo(b, loc, result, op.getType()));
     return success();
+  }
+
+  /// "group 1", or "3 groups (1, 4 .. 5)"; `which` ascend.
+  static std::string describeGroups(ArrayRef<unsigned> which) {
+    if (which.size() == 1)
+      return "group " + std::to_string(which.front());
+    std::string list;
+    for (size_t i = 0, end; i < which.size(); i = end) {
+      for (end = i + 1; end < which.size() && which[end] == which[end - 1] + 1;)
+        ++end;
+      list += (i ? ", " : "") + std::to_string(which[i]);
+      if (end > i + 1)
+        list += " .. " + std::to_string(which[end - 1]);
+    }
+    return std::to_string(which.size()) + " groups (" + list + ")";
   }
 
   /// The groups of the experts `[begin, end)` alone.
@@ -802,6 +821,7 @@ struct ConvertExpert : Pattern<ExpertOp> {
     OpBuilder::InsertionGuard guard(b);
     Value begin = index(op.getGroupBegin(g)), end = index(op.getGroupEnd(g));
     auto experts = scf::ForOp::create(b, loc, begin, end, one, result);
+    experts->setAttr(kExpertLoopAttrName, b.getUnitAttr());
     b.setInsertionPointToStart(experts.getBody());
     Value expert = experts.getInductionVar();
     Value low = buildOffset(b, loc, allOffsets, OpFoldResult(expert));
@@ -886,14 +906,16 @@ struct ConvertFFN : Pattern<FFNOp> {
         single(adaptor.getGate()),   single(adaptor.getUp()),
         single(adaptor.getDown()),   single(adaptor.getGateBias()),
         single(adaptor.getUpBias()), single(adaptor.getDownBias())};
-    bool inKernel = !op.getX().getType().getElementType().isF64() &&
-                    (!weights.gate || isPackable(weights.gate)) &&
+    bool isF64 = op.getX().getType().getElementType().isF64();
+    bool inKernel = !isF64 && (!weights.gate || isPackable(weights.gate)) &&
                     isPackable(weights.up) && isPackable(weights.down);
     if (!inKernel) {
-      if (!why.empty())
+      if (!isOnlyForExpertLoops(op))
         remarkMissed(op, kPassName)
-            << ("a weight cannot be packed ahead of time: " + why +
-                "; arguments of the function and constants can");
+            << (isF64 ? "no kernel computes it: rows are f64, and kernels "
+                        "compute in f32"
+                      : "a weight cannot be packed ahead of time: " + why +
+                            "; arguments of the function and constants can");
       FailureOr<SmallVector<Value>> values = op.generalize(b);
       if (failed(values))
         return failure();

@@ -107,6 +107,8 @@ struct FuseCombine : moe::impl::FuseCombineBase<FuseCombine> {
         fuse(rewriter, op);
         continue;
       }
+      if (isMadeByExpertLoop(op.getRows()))
+        continue;
       remarkMissed(op, kPassName)
           << ("rows are stored before they are summed: " + why +
               "; the combine of a grouped matmul's result, its only use, moves "

@@ -27,7 +27,8 @@ using moek::GroupedMatmulOp;
 
 static constexpr llvm::StringLiteral kPassName = "moek-fuse-gather";
 
-/// Why `op` cannot move into its users; empty if it can.
+/// Why `op` cannot move into its users; empty if it can, or if loops over
+/// experts are all that keeps it from that.
 static std::string whyNot(GatherOp op) {
   if (op->getNumResults() != 1)
     return "it is not on tensors";
@@ -35,6 +36,8 @@ static std::string whyNot(GatherOp op) {
   if (rows.use_empty())
     return "nothing reads its rows";
   for (OpOperand &use : rows.getUses()) {
+    if (isOnlyForExpertLoops(use.getOwner()))
+      continue;
     auto matmul = dyn_cast<GroupedMatmulOp>(use.getOwner());
     if (!matmul || &use != &matmul.getLhsMutable())
       return "its rows are read by " +
@@ -50,6 +53,10 @@ static std::string whyNot(GatherOp op) {
       return "a matmul that reads its rows has other groups";
   }
   return {};
+}
+
+static bool isReadByExpertLoops(GatherOp op) {
+  return llvm::any_of(op->getUsers(), isOnlyForExpertLoops);
 }
 
 static void fuse(RewriterBase &b, GatherOp op) {
@@ -73,6 +80,8 @@ struct FuseGatherPattern : OpRewritePattern<GatherOp> {
     std::string why = whyNot(op);
     if (!why.empty())
       return rewriter.notifyMatchFailure(op, why);
+    if (isReadByExpertLoops(op))
+      return rewriter.notifyMatchFailure(op, "experts run as a loop");
     fuse(rewriter, op);
     return success();
   }
@@ -86,6 +95,8 @@ struct FuseGather : moe::impl::FuseGatherBase<FuseGather> {
     IRRewriter rewriter(&getContext());
     for (GatherOp op : ops) {
       std::string why = whyNot(op);
+      if (why.empty() && isReadByExpertLoops(op))
+        continue;
       if (why.empty()) {
         remarkPassed(op, kPassName)
             << "rows are gathered by the matmuls that read them";

@@ -116,8 +116,7 @@ func.func @shared(%x: tensor<?x64xf32>, %i: tensor<?x3xi32>, %w: tensor<?x3xf32>
 // The identity experts copy.
 // CHECK: %[[ID:.*]] = scf.for {{.*}} iter_args(%{{.*}} = %[[L]])
 // CHECK: moek.combine ins(%[[ID]],
-// REMARK: [Missed] {{.*}}the experts of group 1 run as a loop over blocks of rows: the body does more than one moe.ffn of the expert's rows
-// REMARK: [Missed] {{.*}}the experts of group 2 run as a loop
+// REMARK: [Missed] {{.*}}the experts of 2 groups (1 .. 2) run as a loop over blocks of rows: the body does more than one moe.ffn of the expert's rows
 #id = affine_map<(d0, d1) -> (d0, d1)>
 #col = affine_map<(d0, d1) -> (d1)>
 func.func @kinds(%x: tensor<?x64xf32>, %s: tensor<?x8xf32>, %wu: tensor<6x32x64xf32>, %wd: tensor<6x64x32xf32>, %scale: tensor<1x64xf32>) -> tensor<?x64xf32> {
