@@ -10,12 +10,10 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Support/OutputSet.h"
-#include "MappedFile.h"
+#include "Temporaries.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -27,112 +25,6 @@
 using namespace moe;
 
 static std::string lastError() { return std::strerror(errno); }
-
-//===----------------------------------------------------------------------===//
-// Temporary files, where a signal handler finds them
-//===----------------------------------------------------------------------===//
-
-namespace {
-
-/// Slots are reused and never freed: a handler may come at any time.
-struct Slot {
-  std::atomic<char *> path{nullptr};
-  Slot *next = nullptr;
-};
-std::atomic<Slot *> slots{nullptr};
-
-constexpr int endingSignals[] = {SIGHUP,  SIGINT, SIGTERM, SIGQUIT, SIGXCPU,
-                                 SIGABRT, SIGBUS, SIGFPE,  SIGILL,  SIGSEGV};
-struct sigaction previous[std::size(endingSignals)];
-
-/// Holds back the signals that end a process on somebody's wish.
-class BlockedSignals {
-public:
-  BlockedSignals() {
-    sigset_t wishes;
-    sigemptyset(&wishes);
-    for (int signal : {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGXCPU})
-      sigaddset(&wishes, signal);
-    pthread_sigmask(SIG_BLOCK, &wishes, &before);
-  }
-  ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
-
-private:
-  sigset_t before;
-};
-
-} // namespace
-
-static void remember(const std::string &path) {
-  char *copy = strdup(path.c_str());
-  for (Slot *slot = slots; slot; slot = slot->next) {
-    char *none = nullptr;
-    if (slot->path.compare_exchange_strong(none, copy))
-      return;
-  }
-  Slot *slot = new Slot;
-  slot->path = copy;
-  slot->next = slots;
-  while (!slots.compare_exchange_weak(slot->next, slot)) {
-  }
-}
-
-static void forget(const std::string &path) {
-  for (Slot *slot = slots; slot; slot = slot->next) {
-    char *found = slot->path.load();
-    if (found && path == found &&
-        slot->path.compare_exchange_strong(found, nullptr)) {
-      std::free(found);
-      return;
-    }
-  }
-}
-
-/// Calls nothing that a signal handler must not.
-static void removeAll() {
-  for (Slot *slot = slots; slot; slot = slot->next)
-    if (const char *path = slot->path.exchange(nullptr))
-      (void)unlink(path);
-}
-
-static void print(const char *text) {
-  if (write(STDERR_FILENO, text, std::strlen(text)) < 0)
-    return;
-}
-
-static void onSignal(int signal, siginfo_t *info, void *) {
-  removeAll();
-  const char *path =
-      signal == SIGBUS ? detail::findMapping(info->si_addr) : nullptr;
-  if (path) {
-    print("error: ");
-    print(path);
-    print(": the file became shorter while it was read\n");
-    _exit(1);
-  }
-  for (size_t i = 0; i < std::size(endingSignals); ++i)
-    if (endingSignals[i] == signal)
-      sigaction(signal, &previous[i], nullptr);
-  // Blocked until this returns; then it meets who was there before.
-  raise(signal);
-}
-
-void moe::removeOutputsOnSignals() {
-  static std::atomic<bool> isDone{false};
-  if (isDone.exchange(true))
-    return;
-  std::atexit(removeAll);
-  std::signal(SIGXFSZ, SIG_IGN);
-  struct sigaction action = {};
-  action.sa_sigaction = onSignal;
-  action.sa_flags = SA_ONSTACK | SA_SIGINFO;
-  for (size_t i = 0; i < std::size(endingSignals); ++i) {
-    sigaction(endingSignals[i], nullptr, &previous[i]);
-    // nohup says so.
-    if (previous[i].sa_handler != SIG_IGN)
-      sigaction(endingSignals[i], &action, nullptr);
-  }
-}
 
 //===----------------------------------------------------------------------===//
 // Paths
@@ -199,11 +91,11 @@ static int createTemporary(const std::string &target, std::string &temporary) {
   name.resize(std::min(name.size(), size_t(255) - added));
   temporary = (slash == std::string::npos ? "" : target.substr(0, slash + 1)) +
               name + random + OutputSet::partialSuffix;
-  BlockedSignals blocked;
+  detail::BlockedSignals blocked;
   int file = mkstemps(temporary.data(),
                       static_cast<int>(std::strlen(OutputSet::partialSuffix)));
   if (file >= 0)
-    remember(temporary);
+    detail::remember(temporary);
   return file;
 }
 
@@ -359,7 +251,7 @@ bool OutputSet::commit(std::string &error) {
       changed.push_back(folderOf(file.target));
   }
   {
-    BlockedSignals blocked;
+    detail::BlockedSignals blocked;
     std::vector<Renaming> done;
     for (const File &file : files) {
       if (file.temporary.empty())
@@ -392,7 +284,7 @@ void OutputSet::discardFiles() {
     if (file.temporary.empty())
       continue;
     (void)unlink(file.temporary.c_str());
-    forget(file.temporary);
+    detail::forget(file.temporary);
   }
   files.clear();
 }

@@ -10,6 +10,7 @@
 
 #include "moe-mlir/Support/OutputSet.h"
 #include "TestFiles.h"
+#include "moe-mlir/Support/TemporaryFolder.h"
 
 #include <csignal>
 #include <gtest/gtest.h>
@@ -174,6 +175,44 @@ TEST(OutputSet, SignalsLeaveNothing) {
     EXPECT_EQ(TestFolder::read(a), "old");
     EXPECT_EQ(folder.numFiles(), 1u) << signal;
   }
+}
+
+/// More files than one look into the folder shows.
+static bool fill(const TemporaryFolder &temporary) {
+  for (int i = 0; i < 500; ++i)
+    std::ofstream(temporary.path() + "/file" + std::to_string(i)) << i;
+  return std::distance(fs::directory_iterator(temporary.path()), {}) == 500;
+}
+
+TEST(TemporaryFolder, GoesWithItsFiles) {
+  TestFolder folder;
+  setenv("TMPDIR", folder.path.c_str(), 1);
+  {
+    TemporaryFolder temporary;
+    std::string error;
+    ASSERT_TRUE(temporary.create("some", error)) << error;
+    EXPECT_EQ(temporary.path().rfind(folder.path + "/some-", 0), 0u);
+    EXPECT_TRUE(fill(temporary));
+  }
+  EXPECT_EQ(folder.numFiles(), 0u);
+  for (int signal : {SIGINT, SIGTERM}) {
+    int status = statusOf([&] {
+      std::signal(signal, SIG_DFL);
+      removeOutputsOnSignals();
+      std::string error;
+      TemporaryFolder temporary;
+      if (temporary.create("some", error) && fill(temporary))
+        raise(signal);
+    });
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == signal) << signal;
+    EXPECT_EQ(folder.numFiles(), 0u) << signal;
+  }
+  setenv("TMPDIR", (folder.path + "/none").c_str(), 1);
+  std::string error;
+  EXPECT_FALSE(TemporaryFolder().create("some", error));
+  EXPECT_EQ(error, "cannot create a temporary folder: No such file or "
+                   "directory");
+  unsetenv("TMPDIR");
 }
 
 TEST(OutputSet, OtherExitsLeaveNothing) {

@@ -77,7 +77,7 @@ EmulatedFunction::link(StringRef artifact, const FunctionDesc &desc,
 
   std::unique_ptr<EmulatedFunction> result(
       new EmulatedFunction(desc, id, std::move(command)));
-  if (failed(result->folder.create(error)))
+  if (!result->folder.create("moe-run", error))
     return nullptr;
   // The runner calls by names of its own.
   std::string invoke = "-Wl,--defsym=moe_runner_invoke=" + desc.invoke;

@@ -13,12 +13,13 @@
 #ifndef MOE_TOOLS_MOERUN_EMULATOR_H
 #define MOE_TOOLS_MOERUN_EMULATOR_H
 
-#include "Model.h"
-
 #include "moe-mlir/Artifact/Manifest.h"
 #include "moe-mlir/Runtime/moe_rt.h"
 #include "moe-mlir/Support/HostTensor.h"
+#include "moe-mlir/Support/TemporaryFolder.h"
 #include "moe-mlir/Target/CPU/KnownCPUs.h"
+
+#include "llvm/ADT/StringRef.h"
 
 #include <memory>
 #include <string>

@@ -17,27 +17,10 @@
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllPasses.h"
-#include "llvm/Support/FileSystem.h"
 
 using namespace mlir;
 using namespace moe::run;
 namespace tools = moe::tools;
-
-TemporaryFolder::~TemporaryFolder() {
-  if (!folder.empty())
-    llvm::sys::fs::remove_directories(folder);
-}
-
-LogicalResult TemporaryFolder::create(std::string &error) {
-  llvm::SmallString<128> created;
-  if (std::error_code code =
-          llvm::sys::fs::createUniqueDirectory("moe-run", created)) {
-    error = "cannot create a temporary folder: " + code.message();
-    return failure();
-  }
-  folder = created.str().str();
-  return success();
-}
 
 static DialectRegistry makeRegistry(const DialectRegistry &plugins) {
   DialectRegistry registry;

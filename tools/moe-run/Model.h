@@ -23,19 +23,6 @@
 
 namespace moe::run {
 
-/// A folder that goes away with the object.
-class TemporaryFolder {
-public:
-  TemporaryFolder() = default;
-  TemporaryFolder(const TemporaryFolder &) = delete;
-  ~TemporaryFolder();
-  llvm::LogicalResult create(std::string &error);
-  const std::string &path() const { return folder; }
-
-private:
-  std::string folder;
-};
-
 class Model {
 public:
   /// With the dialects of plugins.

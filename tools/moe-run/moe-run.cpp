@@ -17,6 +17,7 @@
 #include "moe-mlir/Artifact/ArtifactLibrary.h"
 #include "moe-mlir/Compiler/Compiler.h"
 #include "moe-mlir/Support/Random.h"
+#include "moe-mlir/Support/TemporaryFolder.h"
 #include "moe-mlir/Support/TensorIO.h"
 #include "moe-mlir/Tool/CommandLine.h"
 #include "moe-mlir/Tool/InputFile.h"
@@ -538,7 +539,7 @@ int main(int argc, char **argv) {
                 "told so; --record-routing and --replay-routing change models");
 
   // The folder outlives the library that is loaded from it.
-  moe::run::TemporaryFolder folder;
+  moe::TemporaryFolder folder;
   std::unique_ptr<moe::run::Model> model;
   Artifact artifact;
   artifact.path = options.inputFile;
@@ -555,7 +556,7 @@ int main(int argc, char **argv) {
       return 1;
   }
   if (isModel) {
-    if (failed(folder.create(error)))
+    if (!folder.create("moe-run", error))
       return fail(error);
     SmallString<128> base(folder.path());
     sys::path::append(base, sys::path::stem(options.inputFile));

@@ -75,10 +75,11 @@ private:
   std::vector<std::string> folders;
 };
 
-/// Removes the files of all output sets when a signal ends the process, or
-/// exit() does. A write beyond the limit of file sizes becomes an error instead
-/// of a signal, and a file of tensors that is cut while it is mapped a message
-/// instead of a crash. For main functions; libraries leave signals alone.
+/// Removes the files of all output sets, and temporary folders, when a signal
+/// ends the process, or exit() does. A write beyond the limit of file sizes
+/// becomes an error instead of a signal, and a file of tensors that is cut
+/// while it is mapped a message instead of a crash. For main functions;
+/// libraries leave signals alone.
 void removeOutputsOnSignals();
 
 } // namespace moe
