@@ -16,7 +16,9 @@
 
 #include "moe-mlir/Bench/MachineLimits.h"
 #include "moe-mlir/Bench/Statistics.h"
+#include "moe-mlir/Support/Progress.h"
 #include "moe-mlir/Support/Random.h"
+#include "moe-mlir/Support/TemporaryFolder.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -133,9 +135,9 @@ struct Contender {
 class Runner {
 public:
   Runner(mlir::MLIRContext &context, const Options &options,
-         llvm::raw_ostream &progressStream, Report &report)
+         llvm::raw_ostream &notes, Report &report)
       : context(context), options(options), suite(*findSuite(options.suite)),
-        progressStream(progressStream), report(report),
+        notes(notes), report(report),
         dram(suite.isQuick ? int64_t(128) << 20 : int64_t(1) << 30,
              suite.isQuick ? int64_t(32) << 20 : int64_t(384) << 20),
         f32Peak(PeakMeter::F32), bf16Peak(PeakMeter::BF16) {}
@@ -145,8 +147,8 @@ public:
   bool runLayer(const SuiteModel &model, const std::string &directory,
                 const std::function<void(const Row &)> &onRow,
                 std::string &error);
+  /// Says on a terminal what comes next.
   void progress(const llvm::Twine &text);
-  void endProgress();
   int numRows = 0;
 
 private:
@@ -168,11 +170,12 @@ private:
   mlir::MLIRContext &context;
   const Options &options;
   const Suite &suite;
-  llvm::raw_ostream &progressStream;
+  llvm::raw_ostream &notes;
   Report &report;
   DramReader dram;
   PeakMeter f32Peak, bf16Peak;
-  int rowNumber = 0;
+  Progress line{"measuring", "rows"};
+  int doneRows = 0;
 
   // Of the layer at hand.
   LayerSpec spec;
@@ -189,24 +192,12 @@ private:
 } // namespace
 
 void Runner::progress(const llvm::Twine &text) {
-  std::string line =
-      llvm::formatv("[{0}/{1}] ", rowNumber, numRows).str() + text.str();
-  if (options.isTerminal)
-    progressStream << "\r\x1b[K" << line;
-  else
-    progressStream << line << "\n";
-  progressStream.flush();
-}
-
-void Runner::endProgress() {
-  if (options.isTerminal)
-    progressStream << "\r\x1b[K";
-  progressStream.flush();
+  line.update(doneRows, numRows, text.str());
 }
 
 void Runner::note(const std::string &text) {
-  endProgress();
-  progressStream << "note: " << text << "\n";
+  line.hide();
+  notes << "note: " << text << "\n";
   report.notes.push_back(text);
 }
 
@@ -238,7 +229,7 @@ bool Runner::measureMachine(std::string &error) {
     limits.dram = dram.median(threads, repeats);
     machine.limits.push_back(limits);
   }
-  endProgress();
+  line.hide();
   return true;
 }
 
@@ -597,14 +588,13 @@ bool Runner::runLayer(const SuiteModel &model, const std::string &directory,
       if (ok)
         error = layerError;
       ok = false;
-      rowNumber += rows;
+      doneRows += rows;
       continue;
     }
     for (int threads : options.threads) {
       for (Contender &contender : contenders)
         contender.lastFlops = 0;
       for (int64_t tokens : options.tokens) {
-        ++rowNumber;
         progress(llvm::formatv(
             "{0} {1}: {2} token{3}, {4} thread{5}", spec.model, format, tokens,
             tokens == 1 ? "" : "s", threads, threads == 1 ? "" : "s"));
@@ -617,7 +607,8 @@ bool Runner::runLayer(const SuiteModel &model, const std::string &directory,
         row.variant = ours->variant();
         std::string rowError;
         bool rowOk = measureRow(tokens, threads, row, rowError);
-        endProgress();
+        ++doneRows;
+        line.hide();
         if (!rowOk) {
           if (ok)
             error = spec.model + " " + format + ", " + std::to_string(tokens) +
@@ -637,25 +628,24 @@ bool Runner::runLayer(const SuiteModel &model, const std::string &directory,
 }
 
 bool bench::runBench(mlir::MLIRContext &context, const Options &options,
-                     llvm::raw_ostream &progress,
+                     llvm::raw_ostream &notes,
                      const std::function<void(const Machine &)> &onMachine,
                      const std::function<void(const Row &)> &onRow,
                      Report &report, std::string &error) {
   const Suite *suite = findSuite(options.suite);
-  llvm::SmallString<128> directory(options.artifactDir);
+  TemporaryFolder temporary;
+  std::string directory = options.artifactDir;
   if (directory.empty()) {
-    if (std::error_code code =
-            llvm::sys::fs::createUniqueDirectory("moe-bench", directory)) {
-      error = "cannot make a temporary folder: " + code.message();
+    if (!temporary.create("moe-bench", error))
       return false;
-    }
+    directory = temporary.path();
   } else if (std::error_code code =
                  llvm::sys::fs::create_directories(directory)) {
     error = options.artifactDir + ": " + code.message();
     return false;
   }
 
-  Runner runner(context, options, progress, report);
+  Runner runner(context, options, notes, report);
   runner.numRows = options.models.size() * options.formats.size() *
                    options.tokens.size() * options.threads.size();
   bool ok = runner.measureMachine(error);
@@ -665,7 +655,7 @@ bool bench::runBench(mlir::MLIRContext &context, const Options &options,
       if (!llvm::is_contained(options.models, model.spec.model))
         continue;
       std::string layerError;
-      if (!runner.runLayer(model, directory.str().str(), onRow, layerError)) {
+      if (!runner.runLayer(model, directory, onRow, layerError)) {
         if (ok)
           error = layerError;
         ok = false;
@@ -677,7 +667,5 @@ bool bench::runBench(mlir::MLIRContext &context, const Options &options,
     if (!row.isMemoryBound)
       row.rooflineFraction =
           row.gflops / report.machine.peak(row.format, row.threads);
-  if (options.artifactDir.empty())
-    llvm::sys::fs::remove_directories(directory);
   return ok;
 }

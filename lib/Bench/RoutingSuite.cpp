@@ -17,11 +17,11 @@
 #include "moe-mlir/Compiler/Compiler.h"
 #include "moe-mlir/Runtime/moe_rt.h"
 #include "moe-mlir/Support/Random.h"
+#include "moe-mlir/Support/TemporaryFolder.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
-#include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -381,13 +381,10 @@ static bool runShare(mlir::MLIRContext &context, const Router &router,
 bool bench::runRoutingSuite(mlir::MLIRContext &context, bool quick,
                             llvm::raw_ostream &os, RoutingReport &report,
                             std::string &error) {
-  llvm::SmallString<128> folder;
-  if (llvm::sys::fs::createUniqueDirectory("moe-bench", folder)) {
-    error = "cannot create a temporary folder";
+  TemporaryFolder folder;
+  if (!folder.create("moe-bench", error))
     return false;
-  }
-  llvm::scope_exit remove([&] { llvm::sys::fs::remove_directories(folder); });
-  std::string base = (folder + "/route").str();
+  std::string base = folder.path() + "/route";
 
   report.coreGHz = readCoreClock() / 1e9;
   os << format("core clock %.2f GHz\n\n", report.coreGHz);

@@ -17,6 +17,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
+#include "moe/Moe.h"
 #include "llvm/ADT/ScopeExit.h"
 
 using namespace llvm;
@@ -304,6 +305,11 @@ Machine::call(func::FuncOp func, ArrayRef<Datum> arguments, Location where) {
     std::swap(saved, values);
     --callDepth;
   });
+  if (options.progress)
+    func.walk([&](moe::ExpertOp op) {
+      if (unsigned groups = op.getNumGroups())
+        knownExperts += op.getGroupEnd(groups - 1);
+    });
   return run(func.getBody(), arguments);
 }
 

@@ -18,6 +18,7 @@
 #include "moe-mlir/Reference/Interpreter.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/StringMap.h"
+#include <algorithm>
 #include <functional>
 
 namespace moe::reference {
@@ -106,6 +107,13 @@ public:
   /// Rounds the elements to `type` (see RoundingErrors::round).
   void round(HostTensor &array, mlir::Type type, double units = 1.0);
 
+  /// Tells that an expert is done.
+  void finishExpert() {
+    ++doneExperts;
+    if (options.progress)
+      options.progress(doneExperts, std::max(doneExperts, knownExperts), "");
+  }
+
   const Options options;
   RoundingErrors rounding;
   /// Indices of the linalg ops being executed, innermost last.
@@ -119,6 +127,7 @@ private:
   llvm::DenseMap<mlir::Value, Datum> values;
   llvm::DenseMap<mlir::Operation *, ArrayPtr> constants;
   unsigned callDepth = 0;
+  uint64_t doneExperts = 0, knownExperts = 0;
 };
 
 /// Checks that a run-time shape is an instance of the static type.

@@ -380,8 +380,10 @@ static LogicalResult executeExpert(Machine &machine, ExpertOp op) {
     for (int64_t e = op.getGroupBegin(g); e < op.getGroupEnd(g); ++e) {
       int64_t begin = routing->offsets[e];
       int64_t count = routing->offsets[e + 1] - begin;
-      if (count == 0)
+      if (count == 0) {
+        machine.finishExpert();
         continue;
+      }
       SmallVector<Datum> arguments;
       arguments.push_back(viewOf(*rows, begin * hidden, {count, hidden}));
       for (Value weight : op.getGroupWeights(g)) {
@@ -404,6 +406,7 @@ static LogicalResult executeExpert(Machine &machine, ExpertOp op) {
         return failure();
       loadFloats(result, 0, result.numElements(),
                  out->dataAs<double>() + begin * result.shape[1]);
+      machine.finishExpert();
     }
   }
   if (!out && failed(makeOut(type.isDynamicDim(1) ? 0 : type.getDimSize(1))))

@@ -214,7 +214,6 @@ int main(int argc, char **argv) {
   options.reuseArtifacts = given.reuse;
   options.modelsDir =
       given.modelsDir.empty() ? findModels(argv[0]) : given.modelsDir;
-  options.isTerminal = llvm::errs().is_displayed();
   if (given.repeats.getNumOccurrences() && given.repeats < 1)
     return fail("--repeats needs a number of at least 1");
   if (!splitNumbers<int64_t>("tokens", given.tokens, 0, options.tokens,

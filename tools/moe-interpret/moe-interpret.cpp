@@ -14,6 +14,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
 #include "moe-mlir/Reference/Interpreter.h"
+#include "moe-mlir/Support/Progress.h"
 #include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Support/TensorIO.h"
 #include "moe-mlir/Tool/CommandLine.h"
@@ -265,7 +266,10 @@ static LogicalResult runFunction(const Given &given, func::FuncOp func,
   }
   moe::reference::Options interpreter;
   interpreter.numThreads = options.threads;
+  moe::Progress progress("interpreting", "experts");
+  interpreter.progress = progress.function();
   auto results = moe::reference::interpret(func, arguments, interpreter);
+  progress.hide();
   if (failed(results))
     return failure();
   for (auto [i, result] : enumerate(*results)) {

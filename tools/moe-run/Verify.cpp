@@ -13,6 +13,7 @@
 #include "Comparison.h"
 
 #include "moe-mlir/Reference/Interpreter.h"
+#include "moe-mlir/Support/Progress.h"
 #include "moe-mlir/Target/CPU/KnownCPUs.h"
 #include "moe/Moe.h"
 
@@ -225,7 +226,14 @@ LogicalResult moe::run::verify(func::FuncOp function, const FunctionDesc &desc,
   interpreterOptions.numThreads = options.threads;
   interpreterOptions.routerHook = &replay;
   std::vector<std::vector<HostTensor>> computed;
-  for (int64_t draw = 0; draw <= draws; ++draw) {
+  int64_t draw = 0;
+  Progress progress("verifying", "experts");
+  if (Progress::isShown())
+    interpreterOptions.progress = [&](uint64_t done, uint64_t total,
+                                      const std::string &) {
+      progress.update(draw * total + done, (draws + 1) * total);
+    };
+  for (; draw <= draws; ++draw) {
     if (draw)
       interpreterOptions.rounding = {static_cast<uint64_t>(draw),
                                      options.narrowsRows};
@@ -236,6 +244,7 @@ LogicalResult moe::run::verify(func::FuncOp function, const FunctionDesc &desc,
       return fail("the interpreter failed");
     computed.push_back(std::move(*values));
   }
+  progress.hide();
 
   // The routers that the trace does not have may choose otherwise in a kernel.
   SmallVector<int64_t> kept;

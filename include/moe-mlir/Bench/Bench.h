@@ -43,8 +43,6 @@ struct Options {
   bool reuseArtifacts = false;
   /// Where the configurations are.
   std::string modelsDir;
-  /// Progress on a terminal overwrites itself.
-  bool isTerminal = false;
 };
 
 const std::vector<std::string> &knownBaselines();
@@ -53,11 +51,12 @@ const std::vector<std::string> &knownBaselines();
 bool resolveOptions(Options &options, std::string &error);
 
 /// Measures the limits; `onMachine` is called once, then `onRow` after each
-/// row. A baseline that cannot be had or is too slow is left out with a note.
+/// row. A baseline that cannot be had or is too slow is left out with a note,
+/// which goes to `notes`, too.
 /// False if something failed: `error` is the first failure, and the other rows
 /// are still measured where possible.
 bool runBench(mlir::MLIRContext &context, const Options &options,
-              llvm::raw_ostream &progress,
+              llvm::raw_ostream &notes,
               const std::function<void(const Machine &)> &onMachine,
               const std::function<void(const Row &)> &onRow, Report &report,
               std::string &error);

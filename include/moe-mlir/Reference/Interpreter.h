@@ -17,6 +17,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "moe-mlir/Support/HostTensor.h"
+#include "moe-mlir/Support/Progress.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include <optional>
@@ -68,6 +69,8 @@ struct Options {
   /// Without one, results are as exact as double is.
   std::optional<RoundingModel> rounding;
   RouterHook *routerHook = nullptr;
+  /// Told of experts, of those of the functions that were called so far.
+  ProgressFn progress = {};
 };
 
 /// Calls `func` on `args`, one for each argument; scalars are tensors of rank
