@@ -12,6 +12,7 @@
 #define MOEK_MOEK_H
 
 #include "moe/Moe.h"
+#include "moek/RoutingParts.h"
 
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/IR/BuiltinTypes.h"
@@ -25,6 +26,17 @@
 
 #define GET_ATTRDEF_CLASSES
 #include "moek/MoekAttrs.h.inc"
+
+namespace moek::detail {
+/// Inputs are read and inits written where they are memrefs.
+void getDestinationEffects(
+    mlir::DestinationStyleOpInterface op,
+    llvm::SmallVectorImpl<
+        mlir::SideEffects::EffectInstance<mlir::MemoryEffects::Effect>>
+        &effects);
+} // namespace moek::detail
+
+#include "moek/MoekInterfaces.h.inc"
 
 #define GET_OP_CLASSES
 #include "moek/MoekOps.h.inc"

@@ -35,18 +35,6 @@ def Moek_Arch : I32EnumAttr<"Arch", "an instruction set", [
   let genSpecializedAttr = 0;
 }
 
-def Moek_Status : I32EnumAttr<"Status", "what a failed check makes a call return", [
-    I32EnumAttrCase<"BadSize", 2, "bad_size">,
-    I32EnumAttrCase<"BadRouting", 6, "bad_routing">,
-    I32EnumAttrCase<"BadValue", 8, "bad_value">]> {
-  let cppNamespace = "::moek";
-  let genSpecializedAttr = 0;
-}
-def Moek_StatusAttr : EnumAttr<Moek_Dialect, Moek_Status, "status"> {
-  let description = [{The numbers are those of `moe_status` in moe_rt.h.}];
-  let assemblyFormat = "$value";
-}
-
 def Moek_PackBy : I32EnumAttr<"PackBy", "how the tokens of a mask become lists", [
     I32EnumAttrCase<"Table", 0, "table">,
     I32EnumAttrCase<"Compress", 1, "compress">,

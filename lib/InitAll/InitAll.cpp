@@ -20,12 +20,13 @@
 #include "moe-mlir/Target/CPU/Passes.h"
 #include "moe-mlir/Transforms/Passes.h"
 #include "moe/Moe.h"
+#include "moe_rt/MoeRt.h"
 #include "moek/Moek.h"
 
 #include "mlir/IR/DialectRegistry.h"
 
 void moe::registerAllDialects(mlir::DialectRegistry &registry) {
-  registry.insert<moe::MoeDialect, moek::MoekDialect>();
+  registry.insert<moe::MoeDialect, moek::MoekDialect, moert::MoeRtDialect>();
   moek::registerBufferizableModels(registry);
   registerBatchPolicyLowerings(registry);
 }

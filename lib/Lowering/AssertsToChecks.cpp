@@ -11,7 +11,7 @@
 
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
-#include "moek/Moek.h"
+#include "moe_rt/MoeRt.h"
 
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 
@@ -30,7 +30,7 @@ struct AssertsToChecks : moe::impl::AssertsToChecksPassBase<AssertsToChecks> {
     getOperation().walk([&](cf::AssertOp op) { asserts.push_back(op); });
     for (cf::AssertOp op : asserts) {
       auto function = op->getParentOfType<func::FuncOp>();
-      Operation *obstacle = moek::CheckOp::findObstacle(op->getBlock());
+      Operation *obstacle = moert::CheckOp::findObstacle(op->getBlock());
       if (!function || !moe::isEntryFunction(function))
         obstacle = function;
       if (obstacle) {
@@ -41,7 +41,7 @@ struct AssertsToChecks : moe::impl::AssertsToChecksPassBase<AssertsToChecks> {
         return signalPassFailure();
       }
       OpBuilder b(op);
-      moek::CheckOp::create(b, op.getLoc(), op.getArg(), moek::Status::BadValue,
+      moert::CheckOp::create(b, op.getLoc(), op.getArg(), moert::Status::BadValue,
                             op.getMsg());
       op.erase();
     }

@@ -15,7 +15,7 @@
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
 
-#include "moek/Moek.h"
+#include "moe_rt/MoeRt.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Affine/Utils.h"
@@ -443,7 +443,7 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
         nullptr);
     // A call with sizes that a check refuses needs no bytes: it tells why.
     Value fits = arith::ConstantIntOp::create(b, loc, 1, 1);
-    for (auto check : function.getBody().front().getOps<moek::CheckOp>())
+    for (auto check : function.getBody().front().getOps<moert::CheckOp>())
       if (Value ok = cloner.clone(check.getOk()))
         fits = b.createOrFold<arith::AndIOp>(loc, fits, ok);
     Value overflows = flagOverflow(sizeFunction);

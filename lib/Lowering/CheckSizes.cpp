@@ -11,7 +11,7 @@
 //
 // Every size is an affine expression over roots: the named sizes, scalar
 // arguments, and what only the body knows. A promise between expressions holds
-// always, never (an error), or becomes a moek.check: at the entry if all of its
+// always, never (an error), or becomes a moe_rt.check: at the entry if all of its
 // roots are known there and the operation runs in every call, and in front of
 // the operation otherwise.
 //
@@ -20,7 +20,8 @@
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe-mlir/Transforms/Rows.h"
-#include "moek/Moek.h"
+#include "moe/Moe.h"
+#include "moe_rt/MoeRt.h"
 
 #include "mlir/Analysis/FlatLinearValueConstraints.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -435,7 +436,7 @@ AffineExpr Sizes::multiply(AffineExpr a, AffineExpr b) {
             arith::ConstantIndexOp::create(top, loc, 63));
         Value fits = arith::CmpIOp::create(top, loc, arith::CmpIPredicate::eq,
                                            wide.getHigh(), sign);
-        moek::CheckOp::create(top, loc, fits, moek::Status::BadSize,
+        moert::CheckOp::create(top, loc, fits, moert::Status::BadSize,
                               "the product " + name + " is too large");
         return wide.getLow();
       });
@@ -715,7 +716,7 @@ LogicalResult Promises::check(Operation *op, AffineExpr a, AffineExpr b,
                               bool equal, const std::string &message) {
   Block *body = &function.getBody().front();
   bool known = sizes.isKnownAtEntry(a) && sizes.isKnownAtEntry(b);
-  Operation *obstacle = moek::CheckOp::findObstacle(op->getBlock());
+  Operation *obstacle = moert::CheckOp::findObstacle(op->getBlock());
   if (obstacle && !known)
     return op->emitOpError("needs a check at run time (")
            << message << "), which '" << obstacle->getName()
@@ -724,7 +725,7 @@ LogicalResult Promises::check(Operation *op, AffineExpr a, AffineExpr b,
   // What stands inside of an obstacle is checked in front of it.
   Operation *at = op;
   for (Operation *around = obstacle; around;
-       around = moek::CheckOp::findObstacle(at->getBlock()))
+       around = moert::CheckOp::findObstacle(at->getBlock()))
     at = around;
   // In a branch or loop it need not run, and then promises nothing.
   bool hoist = known && at->getBlock() == body;
@@ -739,7 +740,7 @@ LogicalResult Promises::check(Operation *op, AffineExpr a, AffineExpr b,
   Value ok = arith::CmpIOp::create(
       b2, loc, equal ? arith::CmpIPredicate::eq : arith::CmpIPredicate::sle, x,
       y);
-  moek::CheckOp::create(b2, loc, ok, moek::Status::BadSize, message);
+  moert::CheckOp::create(b2, loc, ok, moert::Status::BadSize, message);
   return success();
 }
 

@@ -12,7 +12,7 @@
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe-mlir/Runtime/moe_rt.h"
-#include "moek/Moek.h"
+#include "moe_rt/MoeRt.h"
 
 #include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
@@ -571,7 +571,7 @@ private:
   /// Makes the body return a status if it has checks of its own.
   bool returnStatus() {
     bool hasChecks = false;
-    body.walk([&](moek::CheckOp) { hasChecks = true; });
+    body.walk([&](moert::CheckOp) { hasChecks = true; });
     if (!hasChecks)
       return false;
     reporter();

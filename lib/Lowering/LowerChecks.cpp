@@ -11,7 +11,7 @@
 
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe-mlir/Runtime/moe_rt.h"
-#include "moek/Moek.h"
+#include "moe_rt/MoeRt.h"
 
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -24,23 +24,23 @@ namespace moe {
 
 using namespace mlir;
 
-static_assert(static_cast<int>(moek::Status::BadSize) == MOE_ERR_BAD_SIZE);
-static_assert(static_cast<int>(moek::Status::BadRouting) ==
+static_assert(static_cast<int>(moert::Status::BadSize) == MOE_ERR_BAD_SIZE);
+static_assert(static_cast<int>(moert::Status::BadRouting) ==
               MOE_ERR_BAD_ROUTING);
-static_assert(static_cast<int>(moek::Status::BadValue) == MOE_ERR_BAD_VALUE);
+static_assert(static_cast<int>(moert::Status::BadValue) == MOE_ERR_BAD_VALUE);
 
 namespace {
 struct LowerChecks : moe::impl::LowerChecksPassBase<LowerChecks> {
   void runOnOperation() override {
-    SmallVector<moek::CheckOp> checks;
-    getOperation().walk([&](moek::CheckOp op) { checks.push_back(op); });
+    SmallVector<moert::CheckOp> checks;
+    getOperation().walk([&](moert::CheckOp op) { checks.push_back(op); });
     SymbolTable symbols(getOperation());
-    for (moek::CheckOp op : checks)
+    for (moert::CheckOp op : checks)
       if (failed(lower(op, symbols)))
         return signalPassFailure();
   }
 
-  static LogicalResult lower(moek::CheckOp op, SymbolTable &symbols) {
+  static LogicalResult lower(moert::CheckOp op, SymbolTable &symbols) {
     auto function = dyn_cast<func::FuncOp>(op->getParentOp());
     if (!function)
       return op.emitOpError("is still inside of '")

@@ -11,7 +11,7 @@
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe-mlir/Runtime/moe_rt.h"
-#include "moek/Moek.h"
+#include "moe_rt/MoeRt.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 
@@ -29,11 +29,11 @@ namespace {
 struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    SmallVector<moek::NumThreadsOp> threads;
-    SmallVector<moek::TraceOp> traces;
-    SmallVector<moek::CheckOp> checks;
+    SmallVector<moert::NumThreadsOp> threads;
+    SmallVector<moert::TraceOp> traces;
+    SmallVector<moert::CheckOp> checks;
     WalkResult result = module.walk([&](Operation *op) {
-      if (!isa<moek::NumThreadsOp, moek::TraceOp, moek::CheckOp>(op))
+      if (!isa<moert::NumThreadsOp, moert::TraceOp, moert::CheckOp>(op))
         return WalkResult::advance();
       auto function = op->getParentOfType<func::FuncOp>();
       if (!function || !moe::isEntryFunction(function)) {
@@ -41,21 +41,21 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
                         "have; inline this function into its callers");
         return WalkResult::interrupt();
       }
-      if (auto thread = dyn_cast<moek::NumThreadsOp>(op))
+      if (auto thread = dyn_cast<moert::NumThreadsOp>(op))
         threads.push_back(thread);
-      else if (auto check = dyn_cast<moek::CheckOp>(op))
+      else if (auto check = dyn_cast<moert::CheckOp>(op))
         checks.push_back(check);
       else
-        traces.push_back(cast<moek::TraceOp>(op));
+        traces.push_back(cast<moert::TraceOp>(op));
       return WalkResult::advance();
     });
     if (result.wasInterrupted())
       return signalPassFailure();
-    for (moek::NumThreadsOp op : threads)
+    for (moert::NumThreadsOp op : threads)
       lower(op);
-    for (moek::CheckOp op : checks)
+    for (moert::CheckOp op : checks)
       lower(op);
-    for (moek::TraceOp op : traces)
+    for (moert::TraceOp op : traces)
       if (failed(lower(op)))
         return signalPassFailure();
   }
@@ -68,7 +68,7 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
         ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(offset)});
   }
 
-  void lower(moek::NumThreadsOp op) {
+  void lower(moert::NumThreadsOp op) {
     auto function = op->getParentOfType<func::FuncOp>();
     Value rt = moe::getOrAddRuntimeArgument(function);
     OpBuilder b(op);
@@ -84,13 +84,13 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
 
   /// What a check says when it fails; `moek-lower-checks` does the rest, when
   /// all control flow is branches.
-  void lower(moek::CheckOp op) {
+  void lower(moert::CheckOp op) {
     auto function = op->getParentOfType<func::FuncOp>();
     op.getRuntimeMutable().assign(moe::getOrAddRuntimeArgument(function));
     op.setMessage((function.getName() + ": " + op.getMessage()).str());
   }
 
-  LogicalResult lower(moek::TraceOp op) {
+  LogicalResult lower(moert::TraceOp op) {
     auto function = op->getParentOfType<func::FuncOp>();
     Value rt = moe::getOrAddRuntimeArgument(function);
     Location loc = op.getLoc();

@@ -11,7 +11,7 @@
 #include "BufferUses.h"
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
-#include "moek/Moek.h"
+#include "moe_rt/MoeRt.h"
 
 namespace moe {
 #define GEN_PASS_DEF_RESULTSTOARGUMENTSPASS
@@ -25,7 +25,7 @@ namespace {
 /// The op of `body` that holds the last check, if there is one.
 Operation *findLastCheck(Block &body) {
   for (Operation &op : llvm::reverse(body))
-    if (op.walk([](moek::CheckOp) { return WalkResult::interrupt(); })
+    if (op.walk([](moert::CheckOp) { return WalkResult::interrupt(); })
             .wasInterrupted())
       return &op;
   return nullptr;

@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Lowering/Passes.h"
+#include "moe_rt/MoeRt.h"
 #include "moek/Moek.h"
 
 #include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
@@ -114,8 +115,7 @@ std::optional<StringRef> checkBufferized(Operation *op) {
 }
 
 std::optional<StringRef> checkVector(Operation *op) {
-  if (isa_and_nonnull<moek::MoekDialect>(op->getDialect()) &&
-      !isa<moek::NumThreadsOp, moek::TraceOp, moek::CheckOp>(op))
+  if (isa_and_nonnull<moek::MoekDialect>(op->getDialect()))
     return "has no lowering to loops and vectors";
   if (isa_and_nonnull<linalg::LinalgDialect>(op->getDialect()))
     return "has no loops";
@@ -123,8 +123,8 @@ std::optional<StringRef> checkVector(Operation *op) {
 }
 
 std::optional<StringRef> checkRuntime(Operation *op) {
-  auto check = dyn_cast<moek::CheckOp>(op);
-  if (isa_and_nonnull<moek::MoekDialect>(op->getDialect()) &&
+  auto check = dyn_cast<moert::CheckOp>(op);
+  if (isa_and_nonnull<moert::MoeRtDialect>(op->getDialect()) &&
       !(check && check.getRuntime()))
     return "needs the runtime";
   if (isa<memref::AllocOp, memref::DeallocOp, memref::ReallocOp>(op))

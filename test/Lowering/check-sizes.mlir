@@ -6,7 +6,7 @@
 // CHECK: %[[T:.*]] = tensor.dim %[[X]]
 // CHECK: %[[N:.*]] = affine.apply {{.*}}[%[[T]]]
 // CHECK: %[[OK:.*]] = arith.cmpi eq, %[[U]], %[[N]]
-// CHECK-NEXT: moek.check %[[OK]], bad_size, "U has to equal T * 2: dimension 0 of result 'y'"
+// CHECK-NEXT: moe_rt.check %[[OK]], bad_size, "U has to equal T * 2: dimension 0 of result 'y'"
 // CHECK: tensor.concat
 func.func @result(%x: tensor<?x4xf32> {moe.name = "x", moe.dims = ["T"]})
     -> (tensor<?x4xf32> {moe.name = "y", moe.dims = ["U"]}) {
@@ -19,7 +19,7 @@ func.func @result(%x: tensor<?x4xf32> {moe.name = "x", moe.dims = ["T"]})
 // What holds always needs no check: half of twice as many rows, and slices of
 // loops.
 // CHECK-LABEL: func.func @holds(
-// CHECK-NOT: moek.check
+// CHECK-NOT: moe_rt.check
 func.func @holds(%x: tensor<?x2x4xf32> {moe.name = "x", moe.dims = ["T"]})
     -> (tensor<?x2x4xf32> {moe.name = "y", moe.dims = ["T"]}) {
   %c0 = arith.constant 0 : index
@@ -46,8 +46,8 @@ func.func @holds(%x: tensor<?x2x4xf32> {moe.name = "x", moe.dims = ["T"]})
 
 // Equal checks are one, in front of everything.
 // CHECK-LABEL: func.func @once(
-// CHECK: moek.check %{{.*}}, bad_size, "U has to equal T: 'arith.addf' needs one shape"
-// CHECK-NOT: moek.check
+// CHECK: moe_rt.check %{{.*}}, bad_size, "U has to equal T: 'arith.addf' needs one shape"
+// CHECK-NOT: moe_rt.check
 func.func @once(%x: tensor<?xf32> {moe.name = "x", moe.dims = ["T"]},
                 %y: tensor<?xf32> {moe.name = "y", moe.dims = ["U"]})
     -> (tensor<?xf32> {moe.name = "z", moe.dims = ["T"]}) {
@@ -60,13 +60,13 @@ func.func @once(%x: tensor<?xf32> {moe.name = "x", moe.dims = ["T"]},
 
 // Two dynamic factors; those of scalars may overflow.
 // CHECK-LABEL: func.func @factors(
-// CHECK: moek.check %{{.*}}, bad_size, "0 has to be at most b: 'tensor.expand_shape' gives a size"
-// CHECK: moek.check %{{.*}}, bad_size, "0 has to be at most s: 'tensor.expand_shape' gives a size"
+// CHECK: moe_rt.check %{{.*}}, bad_size, "0 has to be at most b: 'tensor.expand_shape' gives a size"
+// CHECK: moe_rt.check %{{.*}}, bad_size, "0 has to be at most s: 'tensor.expand_shape' gives a size"
 // CHECK: arith.mulsi_extended
-// CHECK: moek.check %{{.*}}, bad_size, "the product b * s is too large"
-// CHECK: moek.check %{{.*}}, bad_size, "b * s has to equal N: 'tensor.expand_shape' keeps the number of elements"
-// CHECK: moek.check %{{.*}}, bad_size, "B has to equal b: dimension 0 of result 'y'"
-// CHECK: moek.check %{{.*}}, bad_size, "S has to equal s: dimension 1 of result 'y'"
+// CHECK: moe_rt.check %{{.*}}, bad_size, "the product b * s is too large"
+// CHECK: moe_rt.check %{{.*}}, bad_size, "b * s has to equal N: 'tensor.expand_shape' keeps the number of elements"
+// CHECK: moe_rt.check %{{.*}}, bad_size, "B has to equal b: dimension 0 of result 'y'"
+// CHECK: moe_rt.check %{{.*}}, bad_size, "S has to equal s: dimension 1 of result 'y'"
 func.func @factors(%x: tensor<?xf32> {moe.name = "x", moe.dims = ["N"]},
                    %b: index {moe.name = "b"}, %s: index {moe.name = "s"})
     -> (tensor<?x?xf32> {moe.name = "y", moe.dims = ["B", "S"]}) {
@@ -78,9 +78,9 @@ func.func @factors(%x: tensor<?xf32> {moe.name = "x", moe.dims = ["N"]},
 
 // A branch may not run: its check is inside.
 // CHECK-LABEL: func.func @branch(
-// CHECK-NOT: moek.check
+// CHECK-NOT: moe_rt.check
 // CHECK: scf.if
-// CHECK: moek.check %{{.*}}, bad_size, "n has to be at most T: 'tensor.extract_slice' has to be within its tensor"
+// CHECK: moe_rt.check %{{.*}}, bad_size, "n has to be at most T: 'tensor.extract_slice' has to be within its tensor"
 func.func @branch(%x: tensor<?xf32> {moe.name = "x", moe.dims = ["T"]},
                   %n: index {moe.name = "n"}, %p: i1 {moe.name = "p"}) -> (f32 {moe.name = "y"}) {
   %zero = arith.constant 0.0 : f32
@@ -100,7 +100,7 @@ func.func @branch(%x: tensor<?xf32> {moe.name = "x", moe.dims = ["T"]},
 // CHECK-LABEL: func.func @routing(
 // CHECK: %[[MOST:.*]] = arith.constant 268435455
 // CHECK: %[[OK:.*]] = arith.cmpi sle, %{{.*}}, %[[MOST]]
-// CHECK: moek.check %[[OK]], bad_size, "T has to be at most 268435455: a routing has at most 2147483647 assignments, and each token 8"
+// CHECK: moe_rt.check %[[OK]], bad_size, "T has to be at most 268435455: a routing has at most 2147483647 assignments, and each token 8"
 func.func @routing(%z: tensor<?x64xf32> {moe.name = "z", moe.dims = ["T"]})
     -> (tensor<65xi32> {moe.name = "y"}) {
   %r = moe.router #moe.top_k<8> select(%z) : tensor<?x64xf32> -> !moe.routing<64 x 8>
@@ -112,8 +112,8 @@ func.func @routing(%z: tensor<?x64xf32> {moe.name = "z", moe.dims = ["T"]})
 
 // Loops that read by their indices: y has to have all of them.
 // CHECK-LABEL: func.func @indices(
-// CHECK: moek.check %{{.*}}, bad_size, "T + 1 has to be at most U - 1: 'tensor.extract' has to be within its tensor"
-// CHECK-NOT: moek.check
+// CHECK: moe_rt.check %{{.*}}, bad_size, "T + 1 has to be at most U - 1: 'tensor.extract' has to be within its tensor"
+// CHECK-NOT: moe_rt.check
 func.func @indices(%x: tensor<?xf32> {moe.name = "x", moe.dims = ["T"]},
                    %y: tensor<?xf32> {moe.name = "y", moe.dims = ["U"]})
     -> (tensor<?xf32> {moe.name = "z", moe.dims = ["T"]}) {

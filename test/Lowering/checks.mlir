@@ -2,14 +2,14 @@
 // RUN: moe-opt %s --moek-results-to-arguments --moe-stage-runtime | FileCheck %s --check-prefix=RUNTIME
 // RUN: moe-opt %s --moek-results-to-arguments --moe-stage-runtime --convert-scf-to-cf --moek-lower-checks | FileCheck %s
 // RUN: not moe-opt %s --moek-lower-checks 2>&1 | FileCheck %s --check-prefix=ORDER
-// ORDER: 'moek.check' op has nobody to report to; run moek-lower-runtime-ops and moek-emit-entry-points before this pass
+// ORDER: 'moe_rt.check' op has nobody to report to; run moek-lower-runtime-ops and moek-emit-entry-points before this pass
 
 // A result that is touched before the last check is kept back until it passed.
 // RESULTS-LABEL: func.func @early(
 // RESULTS-SAME: , %[[Y:[^:]*]]: memref<?xf32> {{{.*}}moe.role = "result"}
 // RESULTS: %[[A:.*]] = memref.alloc
 // RESULTS: memref.store %{{.*}}, %[[A]]
-// RESULTS: moek.check
+// RESULTS: moe_rt.check
 // RESULTS: memref.store %{{.*}}, %[[A]]
 // RESULTS: memref.copy %[[A]], %[[Y]]
 
@@ -18,7 +18,7 @@
 // RUNTIME: %[[S:.*]] = {{(func.)?}}call @early__body
 // RUNTIME: llvm.return %[[S]] : i32
 // RUNTIME: func.func private @early__body(%[[RT:[^:]*]]: !llvm.ptr, {{.*}}) -> i32
-// RUNTIME: moek.check %{{.*}}, bad_value, "early: the first is not positive" runtime(%[[RT]] : !llvm.ptr)
+// RUNTIME: moe_rt.check %{{.*}}, bad_value, "early: the first is not positive" runtime(%[[RT]] : !llvm.ptr)
 // RUNTIME: %[[OK:.*]] = llvm.mlir.constant(0 : i32)
 // RUNTIME: return %[[OK]]
 
@@ -39,7 +39,7 @@ func.func @early(%x: memref<?xf32> {moe.name = "x", moe.dims = ["T"]}) -> (memre
   %v = memref.load %x[%c0] : memref<?xf32>
   memref.store %v, %y[%c0] : memref<?xf32>
   %ok = arith.cmpf ogt, %v, %zero : f32
-  moek.check %ok, bad_value, "the first is not positive"
+  moe_rt.check %ok, bad_value, "the first is not positive"
   memref.store %zero, %y[%c0] : memref<?xf32>
   return %y : memref<?xf32>
 }
@@ -47,7 +47,7 @@ func.func @early(%x: memref<?xf32> {moe.name = "x", moe.dims = ["T"]}) -> (memre
 // RESULTS-LABEL: func.func @late(
 // RESULTS-SAME: , %[[Y:[^:]*]]: memref<?xf32> {{{.*}}moe.role = "result"}
 // RESULTS-NOT: memref.alloc
-// RESULTS: moek.check
+// RESULTS: moe_rt.check
 // RESULTS: memref.store %{{.*}}, %[[Y]]
 // RESULTS-NOT: memref.copy
 
@@ -65,7 +65,7 @@ func.func @late(%x: memref<?xf32> {moe.name = "x", moe.dims = ["T"]}) -> (memref
   scf.for %i = %c0 to %n step %c1 {
     %v = memref.load %x[%i] : memref<?xf32>
     %ok = arith.cmpf oge, %v, %zero : f32
-    moek.check %ok, bad_value, "one is negative"
+    moe_rt.check %ok, bad_value, "one is negative"
   }
   memref.store %zero, %y[%c0] : memref<?xf32>
   return %y : memref<?xf32>

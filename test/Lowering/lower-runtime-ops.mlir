@@ -20,25 +20,25 @@
 // CHECK:   memref.dim
 // CHECK:   memref.extract_aligned_pointer_as_index
 func.func @layer(%offsets: memref<9xi32>, %indices: memref<?x2xi32>, %weights: memref<?x2xf32>, %out: memref<index>) {
-  %n = moek.num_threads
+  %n = moe_rt.num_threads
   memref.store %n, %out[] : memref<index>
-  moek.trace "begin" "experts"
-  moek.trace "routing" "route"(%offsets, %indices, %weights : memref<9xi32>, memref<?x2xi32>, memref<?x2xf32>)
+  moe_rt.trace "begin" "experts"
+  moe_rt.trace "routing" "route"(%offsets, %indices, %weights : memref<9xi32>, memref<?x2xi32>, memref<?x2xf32>)
   return
 }
 
 // -----
 
 func.func private @helper() {
-  // expected-error@+1 {{'moek.num_threads' op needs the runtime, which only public entry functions have}}
-  %n = moek.num_threads
+  // expected-error@+1 {{'moe_rt.num_threads' op needs the runtime, which only public entry functions have}}
+  %n = moe_rt.num_threads
   return
 }
 
 // -----
 
 func.func @kind() {
-  // expected-error@+1 {{'moek.trace' op has unknown kind 'middle'; use begin, end or routing}}
-  moek.trace "middle" "experts"
+  // expected-error@+1 {{'moe_rt.trace' op has unknown kind 'middle'; use begin, end or routing}}
+  moe_rt.trace "middle" "experts"
   return
 }

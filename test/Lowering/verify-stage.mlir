@@ -10,7 +10,7 @@ func.func @tensors(%x: tensor<4xf32>) -> tensor<4xf32> {
 
 func.func @kernel() {
   // expected-error@+1 {{is left after stage 'runtime': it needs the runtime}}
-  moek.trace "begin" "x"
+  moe_rt.trace "begin" "x"
   return
 }
 

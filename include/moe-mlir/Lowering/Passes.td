@@ -23,10 +23,10 @@ def PrepareEntryPointsPass : Pass<"moe-prepare-entry-points", "::mlir::ModuleOp"
 def AssertsToChecksPass : Pass<"moe-asserts-to-checks", "::mlir::ModuleOp"> {
   let summary = "Makes calls whose cf.assert fails return a status";
   let description = [{
-    `cf.assert` in an entry function becomes a `moek.check` with the status
+    `cf.assert` in an entry function becomes a `moe_rt.check` with the status
     `bad_value` and the same message.
   }];
-  let dependentDialects = ["::moek::MoekDialect"];
+  let dependentDialects = ["::moert::MoeRtDialect"];
 }
 
 def NameEntryPointsPass : Pass<"moe-name-entry-points", "::mlir::ModuleOp"> {
@@ -62,7 +62,7 @@ def CheckSizesPass : Pass<"moe-check-sizes", "::mlir::ModuleOp"> {
     Elementwise and `linalg` operands have to agree, slices to lie within their
     tensors, casts and reshapes to keep sizes, and results to be as large as
     their `moe.dims` say. What does not hold for all sizes of the caller becomes
-    a `moek.check`, at the entry where the named sizes and scalar arguments
+    a `moe_rt.check`, at the entry where the named sizes and scalar arguments
     decide it; what holds for none is an error. The tokens of a routing times
     its slots have to be numbers of 32 bits.
 
@@ -73,7 +73,7 @@ def CheckSizesPass : Pass<"moe-check-sizes", "::mlir::ModuleOp"> {
                            "::mlir::arith::ArithDialect",
                            "::mlir::memref::MemRefDialect",
                            "::mlir::tensor::TensorDialect",
-                           "::moek::MoekDialect"];
+                           "::moert::MoeRtDialect"];
 }
 
 def HoistPackingPass : Pass<"moek-hoist-packing", "::mlir::ModuleOp"> {
@@ -99,7 +99,7 @@ def ResultsToArgumentsPass : Pass<"moek-results-to-arguments", "::mlir::ModuleOp
   let description = [{
     The allocation that is returned becomes the argument, so that nothing is
     copied. A returned value that is no such allocation is copied, and so is one
-    that is written before the last `moek.check`: a call that fails has written
+    that is written before the last `moe_rt.check`: a call that fails has written
     no result.
   }];
   let dependentDialects = ["::mlir::memref::MemRefDialect"];
@@ -231,10 +231,10 @@ def ApproximateVectorMathPass
 }
 
 def LowerRuntimeOpsPass : Pass<"moek-lower-runtime-ops", "::mlir::ModuleOp"> {
-  let summary = "Lowers moek.num_threads and moek.trace to the runtime's table";
+  let summary = "Lowers moe_rt.num_threads and moe_rt.trace to the runtime's table";
   let description = [{
     Entry functions get the runtime (`const moe_rt *`) as their first argument.
-    A trace event is built only when the runtime has a trace hook. A `moek.check`
+    A trace event is built only when the runtime has a trace hook. A `moe_rt.check`
     gets the runtime as an operand.
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect",
@@ -304,7 +304,7 @@ def EmitEntryPointsPass : Pass<"moek-emit-entry-points", "::mlir::ModuleOp"> {
 }
 
 def LowerChecksPass : Pass<"moek-lower-checks", "::mlir::ModuleOp"> {
-  let summary = "Makes branches of moek.check that end a call";
+  let summary = "Makes branches of moe_rt.check that end a call";
   let description = [{
     A failed check tells the error hook and returns its status. Runs when the
     control flow around checks is branches (`convert-scf-to-cf`).

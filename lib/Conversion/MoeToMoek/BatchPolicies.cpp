@@ -5,12 +5,12 @@
 //===----------------------------------------------------------------------===//
 
 #include "BatchPolicies.h"
+#include "Patterns.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/DialectRegistry.h"
-#include "mlir/Transforms/DialectConversion.h"
 
 #include "moe-mlir/Conversion/MoeToMoek/BatchPolicyInterface.cpp.inc"
 
@@ -115,9 +115,9 @@ static Value buildAllWeights(OpBuilder &b, RouterOp op, Value indices,
 }
 
 namespace {
-struct ConvertBatchRouter : OpConversionPattern<RouterOp> {
-  using OpConversionPattern::OpConversionPattern;
-  LogicalResult matchAndRewrite(RouterOp op, OneToNOpAdaptor adaptor,
+struct ConvertBatchRouter : MoePattern<RouterOp> {
+  using MoePattern::MoePattern;
+  LogicalResult matchAndRewrite(RouterOp op, Adaptor adaptor,
                                 ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     SelectionPolicyAttrInterface policy = op.getPolicy();
@@ -147,9 +147,8 @@ struct ConvertBatchRouter : OpConversionPattern<RouterOp> {
       weights = buildAllWeights(b, op, indices, weights);
     if (!weights)
       return failure();
-    SmallVector<Value> parts =
-        buildIndex(b, loc, indices, weights, op.getRouting().getType());
-    b.replaceOpWithMultiple(op, ArrayRef<ValueRange>{parts});
+    replaceRouting(
+        b, op, buildIndex(b, loc, indices, weights, op.getRouting().getType()));
     return success();
   }
 };

@@ -6,13 +6,14 @@
 //
 // A policy with `seesAllTokens()` is lowered in three steps, the same for all
 // but the first: its `BatchPolicyLoweringAttrInterface` builds the chosen
-// experts, the conversion takes and weighs their values, `moek.index` counts and
-// packs.
+// experts, the conversion takes and weighs their values, `moek.index` counts
+// and packs.
 //
 // To add one: a file of its own here with a model
 //
 //   struct FooLowering
-//       : BatchPolicyLoweringAttrInterface::ExternalModel<FooLowering, FooAttr> {
+//       : BatchPolicyLoweringAttrInterface::ExternalModel<FooLowering, FooAttr>
+//       {
 //     Value buildIndices(Attribute policy, OpBuilder &b, Location loc,
 //                        Value scores, ValueRange operands,
 //                        int64_t slots) const;

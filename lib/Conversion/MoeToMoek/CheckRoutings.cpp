@@ -11,6 +11,7 @@
 
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
 #include "moe-mlir/Transforms/Rows.h"
+#include "moe_rt/MoeRt.h"
 #include "moek/Moek.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -107,7 +108,7 @@ struct CheckRoutings : moe::impl::CheckRoutingsBase<CheckRoutings> {
     // Sizes are checked first: what has a wrong one is not read.
     for (Operation &next :
          llvm::make_range(b.getInsertionPoint(), b.getBlock()->end())) {
-      if (isa<moek::CheckOp>(next))
+      if (isa<moert::CheckOp>(next))
         b.setInsertionPointAfter(&next);
       else if (!isPure(&next))
         break;
@@ -115,7 +116,7 @@ struct CheckRoutings : moe::impl::CheckRoutingsBase<CheckRoutings> {
     Value ok = moek::VerifyRoutingOp::create(b, op.getLoc(), b.getI1Type(),
                                              indices, experts);
     if (failed(emitCheck(
-            b, op, ok, moek::Status::BadRouting,
+            b, op, ok, moert::Status::BadRouting,
             describe(indices) + " sends a token to an expert outside of [-1, " +
                 Twine(experts) + "), or twice to one",
             "make the routing outside of it, or mark it `trusted`")))
@@ -151,21 +152,21 @@ struct CheckRoutings : moe::impl::CheckRoutingsBase<CheckRoutings> {
     Value rows = tensor::DimOp::create(b, loc, tensor, 0);
     Value ok =
         arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, tokens, rows);
-    return emitCheck(b, op, ok, moek::Status::BadSize,
+    return emitCheck(b, op, ok, moert::Status::BadSize,
                      what + " must have one row for each token of the routing",
                      "take the sizes of both from one tensor");
   }
 
   /// Checks `ok`, unless that cannot be done here: threads do not end a call.
   LogicalResult emitCheck(OpBuilder &b, Operation *op, Value ok,
-                          moek::Status status, const Twine &message,
+                          moert::Status status, const Twine &message,
                           StringRef advice) {
     if (Operation *obstacle =
-            moek::CheckOp::findObstacle(b.getInsertionBlock()))
+            moert::CheckOp::findObstacle(b.getInsertionBlock()))
       return op->emitOpError("needs a check at run time (")
              << message.str() << "), which '" << obstacle->getName()
              << "' around it does not allow; " << advice;
-    moek::CheckOp::create(b, op->getLoc(), ok, status, message);
+    moert::CheckOp::create(b, op->getLoc(), ok, status, message);
     return success();
   }
 };

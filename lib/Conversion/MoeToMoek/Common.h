@@ -76,11 +76,9 @@ mlir::Value withDynamicRows(mlir::OpBuilder &b, mlir::Location loc,
 
 /// The seven parts of the routing of given `indices` and `weights`, both with
 /// dynamic rows.
-mlir::SmallVector<mlir::Value> buildIndex(mlir::OpBuilder &b,
-                                          mlir::Location loc,
-                                          mlir::Value indices,
-                                          mlir::Value weights,
-                                          RoutingType type);
+moek::RoutingParts buildIndex(mlir::OpBuilder &b, mlir::Location loc,
+                              mlir::Value indices, mlir::Value weights,
+                              RoutingType type);
 
 /// Makes every tensor.dim below `root` ask the destination of the op that made
 /// its tensor instead: sizes then keep no value alive that a fusion removes.

@@ -29,15 +29,11 @@ static constexpr llvm::StringLiteral kPassName = "moek-fuse-combine";
 /// Whether `positions` point to rows of the groups of `offsets`: both were made
 /// together.
 static bool belongTogether(Value offsets, Value positions) {
-  auto o = dyn_cast<OpResult>(offsets), p = dyn_cast<OpResult>(positions);
-  if (o && p && o.getOwner() == p.getOwner()) {
-    Operation *op = o.getOwner();
-    if (isa<moek::RouteOp>(op))
-      return o.getResultNumber() == 2 && p.getResultNumber() == 5;
-    if (isa<moek::IndexOp>(op))
-      return o.getResultNumber() == 0 && p.getResultNumber() == 3;
-  }
-  return false;
+  auto op = offsets.getDefiningOp<moek::RoutingOpInterface>();
+  if (!op)
+    return false;
+  moek::RoutingParts made = op.getRoutingResults();
+  return made.offsets == offsets && made.positions == positions;
 }
 
 /// Why `op` cannot be part of the matmul that makes its rows; empty if it can.

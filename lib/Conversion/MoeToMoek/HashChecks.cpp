@@ -12,6 +12,8 @@
 
 #include "BatchPolicies.h"
 
+#include "moe_rt/MoeRt.h"
+
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 
@@ -57,8 +59,8 @@ void moe::buildHashChecks(OpBuilder &builder, Location loc, HashAttr policy,
   };
   Value valid = overTokens(
       [&](Value id) { return compare(arith::CmpIPredicate::ult, id, end); });
-  moek::CheckOp::create(
-      b, valid, moek::Status::BadValue,
+  moert::CheckOp::create(
+      b, valid, moert::Status::BadValue,
       hasTable ? "a token id is not in the table of the hash router"
                : "a token id of the hash router is negative");
   if (!hasTable)
@@ -80,7 +82,7 @@ void moe::buildHashChecks(OpBuilder &builder, Location loc, HashAttr policy,
     }
     return ok;
   });
-  moek::CheckOp::create(b, valid, moek::Status::BadValue,
-                        "the hash router's table sends a token to an expert "
-                        "that there is not, or to one twice");
+  moert::CheckOp::create(b, valid, moert::Status::BadValue,
+                         "the hash router's table sends a token to an expert "
+                         "that there is not, or to one twice");
 }

@@ -9,10 +9,10 @@
 //===----------------------------------------------------------------------===//
 
 #include "BatchPolicies.h"
+#include "Patterns.h"
 
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "mlir/Transforms/DialectConversion.h"
 
 using namespace mlir;
 using namespace moe;
@@ -60,18 +60,18 @@ static Value buildReweighed(OpBuilder &b, Location loc, ArrayAttr steps,
 }
 
 namespace {
-struct ConvertReweigh : OpConversionPattern<RoutingReweighOp> {
-  using OpConversionPattern::OpConversionPattern;
-  LogicalResult matchAndRewrite(RoutingReweighOp op, OneToNOpAdaptor adaptor,
+struct ConvertReweigh : MoePattern<RoutingReweighOp> {
+  using MoePattern::MoePattern;
+  LogicalResult matchAndRewrite(RoutingReweighOp op, Adaptor adaptor,
                                 ConversionPatternRewriter &b) const override {
-    Value indices = adaptor.getRouting()[0];
-    Value weights = buildReweighed(b, op.getLoc(), op.getWeighing(), indices,
-                                   adaptor.getRouting()[1]);
+    moek::RoutingParts routing(adaptor.getRouting());
+    Value weights = buildReweighed(b, op.getLoc(), op.getWeighing(),
+                                   routing.indices, routing.weights);
     if (!weights)
       return failure();
-    SmallVector<Value> parts =
-        buildIndex(b, op.getLoc(), indices, weights, op.getResult().getType());
-    b.replaceOpWithMultiple(op, ArrayRef<ValueRange>{parts});
+    replaceRouting(b, op,
+                   buildIndex(b, op.getLoc(), routing.indices, weights,
+                              op.getResult().getType()));
     return success();
   }
 };

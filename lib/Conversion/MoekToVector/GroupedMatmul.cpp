@@ -292,7 +292,7 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
 
   emitTrace(e, "begin", phase);
   Value activeCount = e.loadIndex(active, ValueRange{e.idx(experts)});
-  Value threads = moek::NumThreadsOp::create(e, e.getIndexType());
+  Value threads = moert::NumThreadsOp::create(e, e.getIndexType());
   // Runs are long for the memory's sake, and at least eight per thread for the
   // balance's; those of an expert are of even length.
   int64_t longest = std::max<int64_t>(1, s.getRun() / std::max<int64_t>(1, product.panelBytes()));

@@ -8,6 +8,7 @@
 #define MOE_LIB_CONVERSION_MOEKTOVECTOR_LOWERINGS_H
 
 #include "MicroKernel.h"
+#include "moe_rt/MoeRt.h"
 
 namespace moe {
 

@@ -41,7 +41,7 @@ bool moe::isUnread(Value output) {
   return true;
 }
 
-void moe::emitCapacity(Emitter &e, const RoutingBuffers &out, int64_t experts,
+void moe::emitCapacity(Emitter &e, const moek::RoutingParts &out, int64_t experts,
                        int64_t limited, int64_t capacity) {
   Value arrivals = memref::AllocaOp::create(
       e, MemRefType::get({experts + 1}, e.getI32Type()),
@@ -72,7 +72,7 @@ void moe::emitCapacity(Emitter &e, const RoutingBuffers &out, int64_t experts,
 /// Writes offsets and active. `endOf` gives the end of an expert's rows from
 /// their begin.
 static void
-emitOffsets(Emitter &e, const RoutingBuffers &out, int64_t experts,
+emitOffsets(Emitter &e, const moek::RoutingParts &out, int64_t experts,
             function_ref<Value(Emitter &, Value expert, Value begin)> endOf) {
   Value zero = e.i32(0), one = e.i32(1);
   auto scan = scf::ForOp::create(e, e.idx(0), e.idx(experts), e.idx(1),
@@ -100,7 +100,7 @@ struct Chunks {
   Value tokens, size, count;
   Value cursors; ///< memref<? x (E + 1) x i32>
 
-  Chunks(Emitter &e, const RoutingBuffers &out, int64_t experts,
+  Chunks(Emitter &e, const moek::RoutingParts &out, int64_t experts,
          int64_t slots) {
     tokens = e.dim(out.indices, 0);
     size = e.idx(std::max<int64_t>(1, kChunkAssignments / slots));
@@ -112,7 +112,7 @@ struct Chunks {
 
   /// Calls `body` for each slot of each token of a chunk with its bin: the
   /// expert, or E for an unused slot.
-  void forSlots(Emitter &e, Value chunk, const RoutingBuffers &out,
+  void forSlots(Emitter &e, Value chunk, const moek::RoutingParts &out,
                 int64_t experts, int64_t slots,
                 function_ref<void(Emitter &, Value token, Value slot, Value bin,
                                   Value used)>
@@ -130,7 +130,7 @@ struct Chunks {
            });
   }
 
-  void emitCounts(Emitter &e, const RoutingBuffers &out, int64_t experts,
+  void emitCounts(Emitter &e, const moek::RoutingParts &out, int64_t experts,
                   int64_t slots) const {
     e.parallel(count, [&](Emitter &e, Value chunk) {
       e.loop(e.idx(experts + 1), [&](Emitter &e, Value i) {
@@ -158,7 +158,7 @@ struct Chunks {
   }
 
   /// Gives every slot its row.
-  void emitScatter(Emitter &e, const RoutingBuffers &out, int64_t experts,
+  void emitScatter(Emitter &e, const moek::RoutingParts &out, int64_t experts,
                    int64_t slots, bool writeTokens) const {
     bool writePositions = !isUnread(out.positions);
     bool writeWeights = !isUnread(out.rowWeights);
@@ -195,7 +195,7 @@ struct Chunks {
 };
 } // namespace
 
-void moe::emitPackLists(Emitter &e, const RoutingBuffers &out, int64_t experts,
+void moe::emitPackLists(Emitter &e, const moek::RoutingParts &out, int64_t experts,
                         int64_t slots) {
   Chunks chunks(e, out, experts, slots);
   chunks.emitCounts(e, out, experts, slots);
@@ -205,7 +205,7 @@ void moe::emitPackLists(Emitter &e, const RoutingBuffers &out, int64_t experts,
   chunks.emitScatter(e, out, experts, slots, /*writeTokens=*/true);
 }
 
-void moe::emitPositions(Emitter &e, const RoutingBuffers &out, int64_t experts,
+void moe::emitPositions(Emitter &e, const moek::RoutingParts &out, int64_t experts,
                         int64_t slots) {
   if (isUnread(out.positions) && isUnread(out.rowWeights))
     return;
@@ -361,7 +361,7 @@ static void emitExactList(Emitter &e, Value bits, Value expert, Value blocks,
   scf::YieldOp::create(e, ValueRange{e.add(at, step)});
 }
 
-void moe::emitPackBits(Emitter &e, const RoutingBuffers &out, Value bits,
+void moe::emitPackBits(Emitter &e, const moek::RoutingParts &out, Value bits,
                        Value tokens, int64_t experts, int64_t lanes,
                        PackBy by) {
   Value blocks = e.dim(bits, 1);
@@ -382,7 +382,7 @@ void moe::emitPackBits(Emitter &e, const RoutingBuffers &out, Value bits,
     return;
   // Groups of experts for the threads. The last list of a group must not reach
   // into the next group's.
-  Value threads = moek::NumThreadsOp::create(e, e.getIndexType());
+  Value threads = moert::NumThreadsOp::create(e, e.getIndexType());
   Value groups =
       e.max(e.idx(1),
             e.min(threads, e.div(e.mul(tokens, experts), e.idx(kPackScores))));
@@ -421,12 +421,8 @@ void moe::emitPackBits(Emitter &e, const RoutingBuffers &out, Value bits,
 
 LogicalResult moe::lowerIndex(Emitter &e, moek::IndexOp op) {
   auto type = cast<MemRefType>(op.getIndices().getType());
-  OperandRange out = op.getOutputs();
   emitTrace(e, "begin", "route");
-  emitPackLists(e,
-                {op.getIndices(), op.getWeights(), out[0], out[1], out[2],
-                 out[3], out[4]},
-                op.getExperts(), type.getDimSize(1));
+  emitPackLists(e, op.getRouting(), op.getExperts(), type.getDimSize(1));
   emitTrace(e, "end", "route");
   return success();
 }

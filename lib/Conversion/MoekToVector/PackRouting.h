@@ -17,34 +17,29 @@
 
 namespace moe {
 
-/// The routing tensors of the moek dialect, as memrefs.
-struct RoutingBuffers {
-  mlir::Value indices, weights, offsets, active, tokens, positions, rowWeights;
-};
-
 /// Whether `output` is a buffer of the function that nothing but the op that
 /// writes it uses.
 bool isUnread(mlir::Value output);
 
 /// Keeps the first `capacity` arrivals of each expert, slot by slot and inside
 /// a slot token by token, among the first `limited` slots.
-void emitCapacity(Emitter &e, const RoutingBuffers &out, int64_t experts,
+void emitCapacity(Emitter &e, const moek::RoutingParts &out, int64_t experts,
                   int64_t limited, int64_t capacity);
 
 /// Builds everything else from indices and weights `[T, K]`. Indices outside
 /// of [0, E) are unused slots.
-void emitPackLists(Emitter &e, const RoutingBuffers &out, int64_t experts,
+void emitPackLists(Emitter &e, const moek::RoutingParts &out, int64_t experts,
                    int64_t slots);
 
 /// Builds offsets, active and tokens from the words `bits` `[E, blocks]` of
 /// `lanes` tokens each. `tokens` has room for 64 more entries than there are
 /// assignments.
-void emitPackBits(Emitter &e, const RoutingBuffers &out, mlir::Value bits,
+void emitPackBits(Emitter &e, const moek::RoutingParts &out, mlir::Value bits,
                   mlir::Value tokens, int64_t experts, int64_t lanes,
                   moek::PackBy by);
 
 /// Builds positions and row weights from indices, weights and offsets.
-void emitPositions(Emitter &e, const RoutingBuffers &out, int64_t experts,
+void emitPositions(Emitter &e, const moek::RoutingParts &out, int64_t experts,
                    int64_t slots);
 
 /// moek.route for policies without a form in lanes.

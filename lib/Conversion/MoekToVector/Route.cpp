@@ -87,14 +87,14 @@ namespace {
 class RouteLanes {
 public:
   RouteLanes(Emitter &e, moek::RouteOp op, Value logits)
-      : op(op), policy(op.getPolicy()), logits(logits),
-        experts(op.getExperts()), slots(op.getSelectedSlots()) {
+      : op(op), policy(op.getPolicy()), routing(op.getRouting()),
+        logits(logits), experts(op.getExperts()), slots(op.getSelectedSlots()) {
     // Vectors narrower than the machine's would waste it; a mask wants words of
     // at least 16 tokens, and of 64 where that is one instruction.
     int64_t width = op.getSchedule() ? op.getSchedule()->getLanes() : 16;
     tile = width;
     lanes = policy.selectsByMask() ? (width >= 16 ? 64 : 16) : width;
-    tokens = e.dim(op.getIndices(), 0);
+    tokens = e.dim(routing.indices, 0);
   }
 
   void emit(Emitter &e) {
@@ -107,6 +107,7 @@ public:
 private:
   moek::RouteOp op;
   SelectionPolicyAttrInterface policy;
+  moek::RoutingParts routing;
   Value logits;
   int64_t experts, slots, lanes, tile;
   Value tokens;
@@ -367,12 +368,12 @@ private:
       Value token = e.add(block.first, lane);
       for (int64_t j = 0; j < always; ++j) {
         Value slot = e.idx(slots + j);
-        e.store(e.i32(experts + j), op.getIndices(), ValueRange{token, slot});
+        e.store(e.i32(experts + j), routing.indices, ValueRange{token, slot});
         Value weight =
             op.getAlwaysWeights()
                 ? e.load(op.getAlwaysWeights(), ValueRange{token, e.idx(j)})
                 : e.f32(1.0);
-        e.store(weight, op.getSlotWeights(), ValueRange{token, slot});
+        e.store(weight, routing.weights, ValueRange{token, slot});
       }
     });
   }
@@ -403,19 +404,16 @@ private:
       if (!policy.providesValues())
         gatherValues(e, block);
       Value weights = emitWeights(e, block);
-      storeTokens(e, block, l.indices, op.getIndices());
-      storeTokens(e, block, weights, op.getSlotWeights());
+      storeTokens(e, block, l.indices, routing.indices);
+      storeTokens(e, block, weights, routing.weights);
       storeAlways(e, block);
     });
-    RoutingBuffers out{
-        op.getIndices(), op.getSlotWeights(), op.getOffsets(),   op.getActive(),
-        op.getTokens(),  op.getPositions(),   op.getRowWeights()};
     std::optional<int64_t> capacity;
     if (op.getCapacity())
       capacity = std::min<int64_t>(*op.getCapacity(), INT32_MAX);
     if (capacity)
-      emitCapacity(e, out, op.getTotalExperts(), slots, *capacity);
-    emitPackLists(e, out, op.getTotalExperts(), op.getTotalSlots());
+      emitCapacity(e, routing, op.getTotalExperts(), slots, *capacity);
+    emitPackLists(e, routing, op.getTotalExperts(), op.getTotalSlots());
   }
 
   /// The values of the chosen: ones, or those of `weigh` at their places.
@@ -447,8 +445,8 @@ private:
     // Bit t of word [e, b]: token b * lanes + t goes to expert e.
     Value bits = emitScratch(
         e, MemRefType::get({experts, ShapedType::kDynamic}, word), blocks);
-    bool dense = !isUnread(op.getIndices()) || !isUnread(op.getSlotWeights()) ||
-                 !isUnread(op.getPositions()) || !isUnread(op.getRowWeights());
+    bool dense = !isUnread(routing.indices) || !isUnread(routing.weights) ||
+                 !isUnread(routing.positions) || !isUnread(routing.rowWeights);
     forBlocks(e, [&](Emitter &e, Value index) {
       Block block = beginBlock(e, e.mul(index, lanes));
       LaneSelection &l = block.selection;
@@ -466,13 +464,10 @@ private:
       }
       emitDense(e, block, bits, index, share);
     });
-    RoutingBuffers out{
-        op.getIndices(), op.getSlotWeights(), op.getOffsets(),   op.getActive(),
-        op.getTokens(),  op.getPositions(),   op.getRowWeights()};
-    emitPackBits(e, out, bits, tokens, experts, lanes,
+    emitPackBits(e, routing, bits, tokens, experts, lanes,
                  op.getPackBy().value_or(moek::PackBy::Table));
     if (dense)
-      emitPositions(e, out, experts, slots);
+      emitPositions(e, routing, experts, slots);
   }
 
   struct Counts {
@@ -613,8 +608,8 @@ private:
     });
     l.b.restoreInsertionPoint(e.saveInsertionPoint());
     Value weights = emitWeights(e, block);
-    storeTokens(e, block, l.indices, op.getIndices());
-    storeTokens(e, block, weights, op.getSlotWeights());
+    storeTokens(e, block, l.indices, routing.indices);
+    storeTokens(e, block, weights, routing.weights);
   }
 };
 } // namespace
@@ -655,11 +650,12 @@ LogicalResult moe::lowerRoute(Emitter &e, moek::RouteOp op) {
   else if (failed(emitRouteTokens(e, op, logits)))
     return failure();
   emitTrace(e, "end", "route");
+  moek::RoutingParts routing = op.getRouting();
   // A routing that no layer reads is not traced.
-  if (!isUnread(op.getIndices()) || !isUnread(op.getSlotWeights()) ||
-      !isUnread(op.getPositions()))
+  if (!isUnread(routing.indices) || !isUnread(routing.weights) ||
+      !isUnread(routing.positions))
     emitTrace(
         e, "routing", "route",
-        ValueRange{op.getOffsets(), op.getIndices(), op.getSlotWeights()});
+        ValueRange{routing.offsets, routing.indices, routing.weights});
   return success();
 }

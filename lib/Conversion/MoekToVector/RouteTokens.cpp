@@ -99,24 +99,24 @@ static LogicalResult emitToken(Emitter &e, moek::RouteOp op, Value logits,
     weighArguments.push_back(used);
   Value weights = inlineBody(e, weigh, weighArguments)[0];
   weights = e.select(used, weights, e.zeros(valuesType));
-  vector::StoreOp::create(e, chosen.experts, op.getIndices(),
+  vector::StoreOp::create(e, chosen.experts, op.getRouting().indices,
                           ValueRange{token, c0});
-  vector::StoreOp::create(e, weights, op.getSlotWeights(),
+  vector::StoreOp::create(e, weights, op.getRouting().weights,
                           ValueRange{token, c0});
   for (int64_t j = 0, n = op.getAlways(); j < n; ++j) {
     Value slot = e.idx(slots + j);
-    e.store(e.i32(experts + j), op.getIndices(), ValueRange{token, slot});
+    e.store(e.i32(experts + j), op.getRouting().indices, ValueRange{token, slot});
     Value weight = op.getAlwaysWeights() ? e.load(op.getAlwaysWeights(),
                                                   ValueRange{token, e.idx(j)})
                                          : e.f32(1.0);
-    e.store(weight, op.getSlotWeights(), ValueRange{token, slot});
+    e.store(weight, op.getRouting().weights, ValueRange{token, slot});
   }
   return success();
 }
 
 LogicalResult moe::emitRouteTokens(Emitter &e, moek::RouteOp op, Value logits) {
   LogicalResult result = success();
-  Value tokens = e.dim(op.getIndices(), 0);
+  Value tokens = e.dim(op.getRouting().indices, 0);
   Value size = emitItemSize(e, tokens, kSelectTokens);
   e.parallel(e.ceilDiv(tokens, size), [&](Emitter &e, Value item) {
     Value scratch = memref::AllocaOp::create(
@@ -132,9 +132,7 @@ LogicalResult moe::emitRouteTokens(Emitter &e, moek::RouteOp op, Value logits) {
   });
   if (failed(result))
     return failure();
-  RoutingBuffers out{op.getIndices(),   op.getSlotWeights(), op.getOffsets(),
-                     op.getActive(),    op.getTokens(),      op.getPositions(),
-                     op.getRowWeights()};
+  moek::RoutingParts out = op.getRouting();
   if (op.getCapacity())
     emitCapacity(e, out, op.getTotalExperts(), op.getSelectedSlots(),
                  std::min<int64_t>(*op.getCapacity(), INT32_MAX));

@@ -40,7 +40,7 @@ void moe::emitTrace(Emitter &e, StringRef kind, StringRef phase,
   SmallVector<Value> buffers;
   for (Value buffer : routing)
     buffers.push_back(withoutGaps(e, buffer));
-  moek::TraceOp::create(e, e.getStringAttr(kind), e.getStringAttr(phase),
+  moert::TraceOp::create(e, e.getStringAttr(kind), e.getStringAttr(phase),
                         buffers);
 }
 
@@ -53,7 +53,7 @@ static int64_t unitsOfItem(int64_t bytes) {
 }
 
 Value moe::emitItemSize(Emitter &e, Value units, int64_t minimum) {
-  Value threads = moek::NumThreadsOp::create(e, e.getIndexType());
+  Value threads = moert::NumThreadsOp::create(e, e.getIndexType());
   return e.max(e.idx(std::max<int64_t>(1, minimum)),
                e.ceilDiv(units, e.mul(threads, 4)));
 }
@@ -118,7 +118,7 @@ void moe::emitCombineRows(Emitter &e, Value rows, Value positions,
   // Few tokens are shared out by columns, many by tokens.
   constexpr int64_t columnsPerItem = 1024;
   int64_t columnItems = (n + columnsPerItem - 1) / columnsPerItem;
-  Value threads = moek::NumThreadsOp::create(e, e.getIndexType());
+  Value threads = moert::NumThreadsOp::create(e, e.getIndexType());
   Value few = e.lt(tokens, e.mul(threads, 4));
   int64_t unitBytes =
       std::max<int64_t>(1, std::min(n, columnsPerItem) * 4 * (slots + 1));

@@ -4,7 +4,7 @@
 // CHECK-LABEL: @replayed(
 // CHECK-SAME: %{{.*}}: tensor<?x32xf32> {{{.*}}}, %[[I:.*]]: tensor<?x2xi32>
 // CHECK-NEXT: %[[OK:.*]] = moek.verify_routing %[[I]] experts(4) : tensor<?x2xi32>
-// CHECK-NEXT: moek.check %[[OK]], bad_routing, "argument 'routing.indices' sends a token to an expert outside of [-1, 4), or twice to one"
+// CHECK-NEXT: moe_rt.check %[[OK]], bad_routing, "argument 'routing.indices' sends a token to an expert outside of [-1, 4), or twice to one"
 // CHECK-NOT: moek.
 // CHECK: moe.routing.make %[[I]], %{{.*}} trusted
 // CHECK-NOT: moek.
@@ -56,7 +56,7 @@ func.func @router(%x: tensor<?x32xf32>, %wr: tensor<8x32xf32>, %given: tensor<?x
 // CHECK: %[[N:.*]] = moe.routing.num_tokens
 // CHECK: %[[D:.*]] = tensor.dim %[[X]]
 // CHECK: %[[SAME:.*]] = arith.cmpi eq, %[[N]], %[[D]]
-// CHECK: moek.check %[[SAME]], bad_size, "the input of a layer must have one row for each token of the routing"
+// CHECK: moe_rt.check %[[SAME]], bad_size, "the input of a layer must have one row for each token of the routing"
 // CHECK: moe.dispatch
 func.func @sizes(%x: tensor<?x32xf32> {moe.name = "x", moe.dims = ["T"]}, %s: tensor<?x8xf32> {moe.name = "s", moe.dims = ["S"]}) -> tensor<?x32xf32> {
   %r = moe.router #moe.top_k<2> select(%s) weigh(%s) : tensor<?x8xf32> -> !moe.routing<8 x 2>

@@ -52,8 +52,8 @@ func.func @sinkhorn(%z: tensor<?x8xf32>) -> tensor<?x2xi32> {
 
 // CHECK-LABEL: @hash
 func.func @hash(%ids: tensor<?xi32>, %table: tensor<99x2xi32>) -> tensor<?x2xi32> {
-  // CHECK: moek.check %{{.*}}, bad_value, "a token id is not in the table of the hash router"
-  // CHECK: moek.check %{{.*}}, bad_value, "the hash router's table sends a token
+  // CHECK: moe_rt.check %{{.*}}, bad_value, "a token id is not in the table of the hash router"
+  // CHECK: moe_rt.check %{{.*}}, bad_value, "the hash router's table sends a token
   // CHECK: moek.route #moe.hash<table, 2> experts(8) using(%arg0, %arg1 : tensor<?xi32>, tensor<99x2xi32>)
   %r = moe.router #moe.hash<table, 2> using(%ids, %table : tensor<?xi32>, tensor<99x2xi32>) : !moe.routing<8 x 2>
   %i = moe.routing.indices %r : !moe.routing<8 x 2> -> tensor<?x2xi32>

@@ -6,11 +6,11 @@
 // CHECK-LABEL: func.func @gate_up
 // CHECK-SAME: %[[OFFSETS:.*]]: memref<9xi32>, %[[ACTIVE:.*]]: memref<9xi32>, %[[TOKENS:.*]]: memref<?xi32>
 // CHECK: memref.alloc(%{{.*}}) {alignment = 64 : i64} : memref<?x80xf32>
-// CHECK: moek.trace "begin" "gather"
+// CHECK: moe_rt.trace "begin" "gather"
 // CHECK: scf.parallel
 // CHECK: vector.load %{{.*}} : memref<?x64xf32>, vector<16xf32>
-// CHECK: moek.trace "begin" "gate_up"
-// CHECK: moek.num_threads
+// CHECK: moe_rt.trace "begin" "gate_up"
+// CHECK: moe_rt.num_threads
 // CHECK: scf.parallel
 // CHECK: memref.alloca() {alignment = 64 : i64} : memref<64x32xf32>
 // CHECK: scf.if
@@ -19,7 +19,7 @@
 // CHECK: call @moek_fma_x16_pitch320_rows14
 // CHECK: math.exp %{{.*}} : vector<16xf32>
 // CHECK: vector.store %{{.*}} : memref<?x48xf32>, vector<16xf32>
-// CHECK: moek.trace "end" "gate_up"
+// CHECK: moe_rt.trace "end" "gate_up"
 // CHECK: func.func private @moek_fma_x16_pitch320_rows14_m1
 // CHECK: vector.fma
 // CHECK: func.func private @moek_fma_x16_pitch320_rows14_m14

@@ -12,10 +12,10 @@
 // CHECK-NOT: scf.if
 // CHECK: vector.reduction <or>
 // CHECK: %[[OK:.*]] = arith.cmpi eq
-// CHECK: moek.check %[[OK]]
+// CHECK: moe_rt.check %[[OK]]
 func.func @few(%i: memref<?x4xi32>) {
   %ok = moek.verify_routing %i experts(8) : memref<?x4xi32>
-  moek.check %ok, bad_routing, "bad"
+  moe_rt.check %ok, bad_routing, "bad"
   return
 }
 
@@ -26,6 +26,6 @@ func.func @few(%i: memref<?x4xi32>) {
 // CHECK: return
 func.func @many(%i: memref<?x64xi32>) {
   %ok = moek.verify_routing %i experts(64) : memref<?x64xi32>
-  moek.check %ok, bad_routing, "bad"
+  moe_rt.check %ok, bad_routing, "bad"
   return
 }

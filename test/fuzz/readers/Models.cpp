@@ -8,6 +8,7 @@
 
 #include "moe-mlir/Import/Import.h"
 #include "moe/Moe.h"
+#include "moe_rt/MoeRt.h"
 #include "moek/Moek.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -31,7 +32,7 @@ static MLIRContext &getContext() {
   if (!context || ++uses > 200) {
     uses = 0;
     context = std::make_unique<MLIRContext>(MLIRContext::Threading::DISABLED);
-    context->loadDialect<moe::MoeDialect, moek::MoekDialect, func::FuncDialect,
+    context->loadDialect<moe::MoeDialect, moek::MoekDialect, moert::MoeRtDialect, func::FuncDialect,
                          arith::ArithDialect, linalg::LinalgDialect,
                          math::MathDialect, scf::SCFDialect,
                          tensor::TensorDialect>();

@@ -35,14 +35,14 @@ def CheckRoutings : Pass<"moe-check-routings"> {
     After:
     ```mlir
     %ok = moek.verify_routing %i experts(8) : tensor<?x2xi32>
-    moek.check %ok, bad_routing, "argument 'routing.indices' ..."
+    moe_rt.check %ok, bad_routing, "argument 'routing.indices' ..."
     %r = moe.routing.make %i, %w trusted
         : tensor<?x2xi32>, tensor<?x2xf32> -> !moe.routing<8 x 2>
     ```
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect",
                            "::mlir::tensor::TensorDialect",
-                           "::moek::MoekDialect"];
+                           "::moek::MoekDialect", "::moert::MoeRtDialect"];
 }
 
 def ConvertMoeToMoek : Pass<"convert-moe-to-moek"> {
@@ -76,7 +76,7 @@ def ConvertMoeToMoek : Pass<"convert-moe-to-moek"> {
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
     "::mlir::linalg::LinalgDialect", "::mlir::scf::SCFDialect",
     "::mlir::tensor::TensorDialect", "::mlir::vector::VectorDialect",
-    "::moek::MoekDialect"
+    "::moek::MoekDialect", "::moert::MoeRtDialect"
   ];
 }
 

@@ -7,6 +7,7 @@
 #ifndef MOE_MLIR_CONVERSION_MOEKTOVECTOR_PASSES_H
 #define MOE_MLIR_CONVERSION_MOEKTOVECTOR_PASSES_H
 
+#include "moe_rt/MoeRt.h"
 #include "moek/Moek.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"

@@ -36,7 +36,8 @@ def ConvertMoekToVector : Pass<"convert-moek-to-vector", "::mlir::ModuleOp"> {
                            "::mlir::math::MathDialect",
                            "::mlir::memref::MemRefDialect",
                            "::mlir::scf::SCFDialect",
-                           "::mlir::vector::VectorDialect"];
+                           "::mlir::vector::VectorDialect",
+                           "::moert::MoeRtDialect"];
 }
 
 #endif // MOE_CONVERSION_MOEKTOVECTOR_PASSES_TD

@@ -31,14 +31,14 @@ func.func @checked(%x: tensor<?x4xf32> {moe.name = "x", moe.dims = ["T"]},
     linalg.yield %both : i1
   } -> tensor<i1>
   %ok = tensor.extract %all[] : tensor<i1>
-  moek.check %ok, bad_value, "argument 'ids' holds an id outside of [0, 10)"
+  moe_rt.check %ok, bad_value, "argument 'ids' holds an id outside of [0, 10)"
 
   // One id after the other.
   scf.for %i = %c0 to %n step %c1 {
     %id = tensor.extract %ids[%i] : tensor<?xi32>
     %three = arith.constant 3 : i32
     %fine = arith.cmpi ne, %id, %three : i32
-    moek.check %fine, bad_routing, "an id is 3"
+    moe_rt.check %fine, bad_routing, "an id is 3"
   }
   return %y : tensor<?x4xf32>
 }

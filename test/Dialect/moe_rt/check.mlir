@@ -7,18 +7,18 @@ func.func @check(%ok: i1, %n: index, %c: i1) {
   %true = arith.constant true
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
-  // CHECK: moek.check %{{.*}}, bad_routing, "twice"
-  // CANON: moek.check %{{.*}}, bad_routing, "twice"
-  moek.check %ok, bad_routing, "twice"
-  // CHECK: moek.check %{{.*}}, bad_value, "always holds"
+  // CHECK: moe_rt.check %{{.*}}, bad_routing, "twice"
+  // CANON: moe_rt.check %{{.*}}, bad_routing, "twice"
+  moe_rt.check %ok, bad_routing, "twice"
+  // CHECK: moe_rt.check %{{.*}}, bad_value, "always holds"
   // CANON-NOT: always holds
-  moek.check %true, bad_value, "always holds"
+  moe_rt.check %true, bad_value, "always holds"
   scf.for %i = %c0 to %n step %c1 {
     scf.if %c {
-      // CANON: moek.check %{{.*}}, bad_size, "nested"
-      moek.check %ok, bad_size, "nested"
+      // CANON: moe_rt.check %{{.*}}, bad_size, "nested"
+      moe_rt.check %ok, bad_size, "nested"
     }
-    moek.check %ok, bad_size, "in a loop"
+    moe_rt.check %ok, bad_size, "in a loop"
   }
   return
 }
@@ -30,7 +30,7 @@ func.func @parallel(%ok: i1, %n: index) {
   %c1 = arith.constant 1 : index
   scf.parallel (%i) = (%c0) to (%n) step (%c1) {
     // expected-error@+1 {{can end a call from the body of a function and from sequential scf ops in it, not from 'scf.parallel'}}
-    moek.check %ok, bad_size, "no"
+    moe_rt.check %ok, bad_size, "no"
   }
   return
 }
@@ -38,9 +38,9 @@ func.func @parallel(%ok: i1, %n: index) {
 // -----
 
 func.func @status(%ok: i1) {
-  // expected-error@+2 {{expected ::moek::Status to be one of: bad_size, bad_routing, bad_value}}
+  // expected-error@+2 {{expected ::moert::Status to be one of: bad_size, bad_routing, bad_value}}
   // expected-error@+1 {{failed to parse}}
-  moek.check %ok, sunk, "no"
+  moe_rt.check %ok, sunk, "no"
   return
 }
 

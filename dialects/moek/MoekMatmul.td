@@ -1,0 +1,98 @@
+//===- MoekMatmul.td - Packed weights and the products with them -*- tablegen -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOEK_MATMUL_TD
+#define MOEK_MATMUL_TD
+
+include "moek/MoekOpBase.td"
+
+def Moek_PackOp : Moek_Op<"pack", [Pure]> {
+  let summary = "Packs expert weights into panels";
+  let description = [{
+    `parts[i]` is one of the `[E, N, K]` (or `[N, K]`, one expert) weights. With
+    `interleave` the parts come in pairs (gate, up) of one group of experts; the
+    groups follow one another along the expert dimension. The result is
+    `[E, panels, k_padded / k_block, columns, k_block]`, padded with zeros.
+
+    A pack of function arguments moves into the packed weights file
+    (`moek-hoist-packing`); nothing is packed at run time.
+
+    ```mlir
+    %p = moek.pack %wg, %wu layout <columns = 32, k_block = 2, interleave = 16>
+        : tensor<128x768x2048xbf16>, tensor<128x768x2048xbf16>
+          -> tensor<128x48x1024x32x2xbf16>
+    ```
+  }];
+  let arguments = (ins Variadic<AnyRankedTensor>:$parts, Moek_PanelsAttr:$layout);
+  let results = (outs AnyRankedTensor:$packed);
+  let assemblyFormat = [{
+    $parts `layout` $layout attr-dict `:` type($parts) `->` type($packed)
+  }];
+  let hasVerifier = 1;
+}
+
+def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegments, IsolatedFromAbove,
+    SingleBlockImplicitTerminator<"YieldOp">]> {
+  let summary = "Every expert's rows times its own packed weights, with what comes before and after";
+  let description = [{
+    For each expert `e` and each of its rows `r` in `[offsets[e], offsets[e+1])`:
+
+        a   = lhs[gather ? gather[r] : r][0 : k] * (gather_weights ? gather_weights[r] : 1)
+        c_i = a . packed part i of expert e (+ bias i of e),   i = 0 (, 1)
+        v   = epilogue(c_0 (, c_1))                            elementwise, n columns
+        out[r] = v                                             without `positions`
+        out[t] = init[t] + sum over slots s, ascending, of weights[t, s] * v[positions[t, s]]
+
+    `parts` is 1 or 2 (gate and up, interleaved in the packed weights). `n` and
+    `k` are the logical sizes; `lhs` and `out` may have longer rows (padding).
+    The sum over k has one fixed order, whatever the number of rows, so results
+    do not depend on how many tokens share an expert, or on threads. With
+    `positions` the weighted combine is part of the kernel: its sum runs in
+    slot order and is as deterministic. Without `slot_weights` weights are 1.
+
+    The epilogue region takes one f32 per part and yields one f32: any
+    elementwise body (arith and math ops); it is vectorized by the lowering.
+
+    ```mlir
+    %h = moek.grouped_matmul n(768) k(2048) lhs(%x : tensor<?x2048xf32>)
+        rhs(%w : tensor<128x48x2048x32x1xf32>) groups(%offsets, %active : tensor<129xi32>, tensor<129xi32>)
+        gather(%tokens : tensor<?xi32>) outs(%init : tensor<?x784xf32>) epilogue {
+      ^bb0(%g: f32, %u: f32):
+        ...
+        moek.yield %v : f32
+      } -> tensor<?x784xf32>
+    ```
+  }];
+  let arguments = (ins
+    Moek_Shaped:$lhs, Moek_Shaped:$rhs,
+    Moek_Shaped:$offsets, Moek_Shaped:$active,
+    Optional<Moek_Shaped>:$gather, Optional<Moek_Shaped>:$gather_weights,
+    Variadic<Moek_Shaped>:$biases,
+    Optional<Moek_Shaped>:$positions, Optional<Moek_Shaped>:$slot_weights,
+    Optional<Moek_Shaped>:$init,
+    Variadic<Moek_Shaped>:$outputs,
+    I64Attr:$n, I64Attr:$k, DefaultValuedAttr<I64Attr, "1">:$parts,
+    OptionalAttr<Moek_ScheduleAttr>:$schedule);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let regions = (region SizedRegion<1>:$epilogue);
+  let assemblyFormat = [{
+    `n` `(` $n `)` `k` `(` $k `)` (`parts` `(` $parts^ `)`)?
+    `lhs` `(` $lhs `:` type($lhs) `)` `rhs` `(` $rhs `:` type($rhs) `)`
+    `groups` `(` $offsets `,` $active `:` type($offsets) `,` type($active) `)`
+    (`gather` `(` $gather^ `:` type($gather) `)`)?
+    (`gather_weights` `(` $gather_weights^ `:` type($gather_weights) `)`)?
+    (`biases` `(` $biases^ `:` type($biases) `)`)?
+    (`combine` `(` $positions^ `:` type($positions) `)`)?
+    (`slot_weights` `(` $slot_weights^ `:` type($slot_weights) `)`)?
+    (`init` `(` $init^ `:` type($init) `)`)?
+    (`schedule` `(` $schedule^ `)`)?
+    `outs` `(` $outputs `:` type($outputs) `)` attr-dict-with-keyword
+    `epilogue` $epilogue (`->` type($results)^)?
+  }];
+  let hasVerifier = 1;
+}
+
+#endif // MOEK_MATMUL_TD

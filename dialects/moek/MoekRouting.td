@@ -1,0 +1,225 @@
+//===- MoekRouting.td - Kernels that make a routing -*- tablegen -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOEK_ROUTING_TD
+#define MOEK_ROUTING_TD
+
+include "moek/MoekOpBase.td"
+include "moe/MoeInterfaces.td"
+include "moe/MoeOpAttrs.td"
+
+def Moek_RouteOp : Moek_DstOp<"route", [Moek_RoutingOpInterface, AttrSizedOperandSegments, IsolatedFromAbove,
+    SingleBlockImplicitTerminator<"YieldOp">]> {
+  let summary = "Scores, selects, weighs, counts and packs in one pass over the tokens";
+  let description = [{
+    For every token: the logits `z = x Wr^T` (with `x` and the packed router
+    weight `router`, f32), the given `rows` of `[T, E]` tensors, the `columns`
+    of `[E, T]` tensors, the `vectors` (`[E]`, the same for every token, such as
+    biases) and the `scalars` (`[T]`, one a token, such as the length of a row)
+    go into the region `scores`, which yields what the policy and the weights
+    need: the values to select by if the policy uses scores, and then the values
+    to weigh by unless the policy provides values or all are 1. `policy` selects
+    `K` of `E` experts with its own operands, `using`; the region `weigh` turns
+    their values into weights. `always` appends that many experts that every token takes, in
+    the last slots, with weight 1 or from `always_weights` `[T, always]`.
+    `capacity` keeps the first arrivals of each expert (slot-major, then token
+    order); dropped slots become -1.
+
+    The results are the routing tensors of the dialect's description, in the
+    order `indices, weights, offsets, active, tokens, positions, row_weights`.
+    The region arguments are `z` (if `x` is there), one per `rows`, `columns` and
+    `vectors`, all `vector<E x f32>`, and one f32 per `scalars`; `weigh` takes and
+    yields `vector<K x f32>`, and takes the used slots, `vector<K x i1>`, as a
+    second argument if slots may be unused.
+
+    The kernel works on as many tokens at once as a vector has lanes, expert by
+    expert: each token is computed in the same order of operations whatever
+    machine, number of tokens or thread it is on. An output that nothing reads is
+    not written. `pack_by` says how lists are made of a policy's mask; `tokens`
+    then needs room for 64 entries beyond T * K.
+  }];
+  let arguments = (ins
+    Optional<Moek_Shaped>:$x, Optional<Moek_Shaped>:$router,
+    Variadic<Moek_Shaped>:$rows, Variadic<Moek_Shaped>:$columns,
+    Variadic<Moek_Shaped>:$vectors, Variadic<Moek_Shaped>:$scalars,
+    Variadic<Moek_Shaped>:$policy_operands,
+    Optional<Moek_Shaped>:$always_weights,
+    Variadic<Moek_Shaped>:$outputs,
+    Moe_SelectionPolicyAttrInterface:$policy, I64Attr:$experts,
+    DefaultValuedAttr<I64Attr, "0">:$always, OptionalAttr<I64Attr>:$capacity,
+    OptionalAttr<Moek_ScheduleAttr>:$schedule,
+    OptionalAttr<Moek_PackByAttr>:$pack_by);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let regions = (region SizedRegion<1>:$scores, SizedRegion<1>:$weigh);
+  let assemblyFormat = [{
+    $policy `experts` `(` $experts `)` (`logits` `(` $x^ `,` $router `:` type($x) `,` type($router) `)`)?
+    (`rows` `(` $rows^ `:` type($rows) `)`)?
+    (`columns` `(` $columns^ `:` type($columns) `)`)?
+    (`vectors` `(` $vectors^ `:` type($vectors) `)`)?
+    (`scalars` `(` $scalars^ `:` type($scalars) `)`)?
+    (`using` `(` $policy_operands^ `:` type($policy_operands) `)`)?
+    (`always` `(` $always^ `)`)?
+    (`always_weights` `(` $always_weights^ `:` type($always_weights) `)`)?
+    (`capacity` `(` $capacity^ `)`)? (`schedule` `(` $schedule^ `)`)?
+    (`pack_by` `(` $pack_by^ `)`)?
+    `outs` `(` $outputs `:` type($outputs) `)`
+    attr-dict-with-keyword `scores` $scores `weigh` $weigh
+    (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = dpsDeclarations # [{
+    /// Experts including the appended ones, slots including theirs.
+    int64_t getTotalExperts() { return getExperts() + getAlways(); }
+    int64_t getSelectedSlots();
+    int64_t getTotalSlots() { return getSelectedSlots() + getAlways(); }
+    ::moek::RoutingParts getRouting() { return RoutingParts(getOutputs()); }
+    ::moek::RoutingParts getRoutingResults() { return RoutingParts(getResults()); }
+  }];
+  let hasVerifier = 1;
+}
+
+def Moek_IndexOp : Moek_DstOp<"index", [Moek_RoutingOpInterface]> {
+  let summary = "Counts and packs a routing given by indices and weights";
+  let description = [{
+    Builds `offsets, active, tokens, positions, row_weights` from `indices` and
+    `weights` `[T, K]`. An index outside `[0, E)` is an unused slot.
+  }];
+  let arguments = (ins Moek_Shaped:$indices, Moek_Shaped:$weights,
+                       Variadic<Moek_Shaped>:$outputs, I64Attr:$experts);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `experts` `(` $experts `)` `ins` `(` $indices `,` $weights `:` type($indices) `,` type($weights) `)`
+    `outs` `(` $outputs `:` type($outputs) `)` attr-dict (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = dpsDeclarations # [{
+    ::moek::RoutingParts getRouting() {
+      return RoutingParts(getIndices(), getWeights(), getOutputs());
+    }
+    ::moek::RoutingParts getRoutingResults() {
+      return RoutingParts(getIndices(), getWeights(), getResults());
+    }
+  }];
+  let hasVerifier = 1;
+}
+
+def Moek_ExpertChoiceOp : Moek_DstOp<"expert_choice"> {
+  let summary = "Every expert takes its best tokens";
+  let description = [{
+    Column `e` of `indices` is `e` for the `min(capacity, T)` tokens with the
+    largest scores in column `e` of `scores`, and -1 for the others: a larger
+    score first, the lower token of two equal ones, -0 equal to +0, NaN after
+    every number. `capacity` is an index of the program, so that it may depend on
+    the number of tokens.
+
+    The kernel searches the bits of the last score that is in, for as many
+    experts at once as a vector has lanes, by counting the scores above; no branch
+    depends on data, and integers make the result the same on every machine and
+    for any number of threads.
+
+    ```mlir
+    %i = moek.expert_choice capacity(%c) ins(%p : tensor<?x8xf32>)
+           outs(%e : tensor<?x8xi32>) -> tensor<?x8xi32>
+    ```
+  }];
+  let arguments = (ins Index:$capacity, Moek_Shaped:$scores,
+                       Variadic<Moek_Shaped>:$outputs);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `capacity` `(` $capacity `)` `ins` `(` $scores `:` type($scores) `)`
+    `outs` `(` $outputs `:` type($outputs) `)` attr-dict (`->` type($results)^)?
+  }];
+  let hasVerifier = 1;
+}
+
+def Moek_LimitOp : Moek_DstOp<"limit", [AttrSizedOperandSegments]> {
+  let summary = "Drops the assignments that experts have no room for";
+  let description = [{
+    Writes `indices` and `weights` `[T, K]` to `outputs`, with -1 and 0 for what
+    is dropped: in each group of `group_size` tokens (all tokens without it),
+    each expert keeps `capacity` assignments, or
+    `max(minimum, round(T K factor / E))` for the T tokens of the group. `drop`
+    says which, as in `moe.routing.limit`. An index outside `[0, E)` is an unused
+    slot.
+
+    Assignments are taken in the order of `drop`, which for `batch_priority` and
+    `probability` is sorted by radix first; groups run in parallel. Nothing but
+    the data of a group decides what is kept in it.
+
+    ```mlir
+    %r:2 = moek.limit experts(8) drop(position) factor(1.25) group_size(512)
+        ins(%i, %w : tensor<?x2xi32>, tensor<?x2xf32>)
+        outs(%a, %b : tensor<?x2xi32>, tensor<?x2xf32>)
+        -> tensor<?x2xi32>, tensor<?x2xf32>
+    ```
+  }];
+  let arguments = (ins
+    Moek_Shaped:$indices, Moek_Shaped:$weights, Optional<Moek_Shaped>:$priority,
+    Variadic<Moek_Shaped>:$outputs,
+    I64Attr:$experts, Moe_DropAttr:$drop,
+    OptionalAttr<I64Attr>:$capacity, OptionalAttr<F64Attr>:$factor,
+    DefaultValuedAttr<Moe_RoundingAttr, "::moe::Rounding::Ceil">:$rounding,
+    DefaultValuedAttr<I64Attr, "1">:$minimum,
+    OptionalAttr<I64Attr>:$group_size);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `experts` `(` $experts `)` `drop` `(` $drop `)`
+    (`capacity` `(` $capacity^ `)`)? (`factor` `(` $factor^ `)`)?
+    (`rounding` `(` $rounding^ `)`)? (`minimum` `(` $minimum^ `)`)?
+    (`group_size` `(` $group_size^ `)`)?
+    `ins` `(` $indices `,` $weights `:` type($indices) `,` type($weights) `)`
+    (`priority` `(` $priority^ `:` type($priority) `)`)?
+    `outs` `(` $outputs `:` type($outputs) `)` attr-dict (`->` type($results)^)?
+  }];
+  let hasVerifier = 1;
+}
+
+def Moek_SinkhornOp : Moek_DstOp<"sinkhorn"> {
+  let summary = "A plan that spreads tokens evenly over experts";
+  let description = [{
+    With `c = exp(z)` of the logits z `[T, E]` and d1 = 1, repeats
+
+        d0  = (1 / T) / (c d1 + 1e-8)
+        d1' = (1 / E) / (c^T d0 + 1e-8)
+
+    until the mean of `|d1 - d1'|` is not above `tolerance`, or `iterations`
+    times, and writes the plan `d0 c d1'`. In f32: c is scaled by the largest z,
+    if that is above 0, and the 1e-8 of d0 with it, which changes nothing but the
+    range of numbers. Sums over experts run in 16 partial sums, sums over tokens
+    in blocks of a fixed number of tokens: the same order on every machine and
+    for any number of threads. Iterations end at a NaN.
+
+    ```mlir
+    %plan = moek.sinkhorn iterations(1000) tolerance(1.0e-4)
+        ins(%z : tensor<?x64xf32>) outs(%e : tensor<?x64xf32>) -> tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins Moek_Shaped:$scores, Variadic<Moek_Shaped>:$outputs,
+                       I64Attr:$iterations, F64Attr:$tolerance);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `iterations` `(` $iterations `)` `tolerance` `(` $tolerance `)`
+    `ins` `(` $scores `:` type($scores) `)`
+    `outs` `(` $outputs `:` type($outputs) `)` attr-dict (`->` type($results)^)?
+  }];
+  let hasVerifier = 1;
+}
+
+def Moek_VerifyRoutingOp : Moek_Op<"verify_routing", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "Whether indices make a routing";
+  let description = [{
+    True if every element of `indices` `[T, K]` is -1 or one of `E` experts, and
+    none of these appears twice in a row.
+
+    ```mlir
+    %ok = moek.verify_routing %indices experts(128) : tensor<?x8xi32>
+    ```
+  }];
+  let arguments = (ins Moek_Shaped:$indices, I64Attr:$experts);
+  let results = (outs I1:$ok);
+  let assemblyFormat = "$indices `experts` `(` $experts `)` attr-dict `:` type($indices)";
+  let hasVerifier = 1;
+}
+
+#endif // MOEK_ROUTING_TD

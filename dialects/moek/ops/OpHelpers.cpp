@@ -1,0 +1,66 @@
+//===- OpHelpers.cpp - What verifiers of the ops share -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "OpHelpers.h"
+
+using namespace mlir;
+using namespace moek;
+
+void moek::detail::getDestinationEffects(
+    DestinationStyleOpInterface op,
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  for (OpOperand *operand : op.getDpsInputOperands())
+    if (isa<MemRefType>(operand->get().getType()))
+      effects.emplace_back(MemoryEffects::Read::get(), operand,
+                           SideEffects::DefaultResource::get());
+  for (OpOperand &operand : op.getDpsInitsMutable())
+    if (isa<MemRefType>(operand.get().getType())) {
+      effects.emplace_back(MemoryEffects::Read::get(), &operand,
+                           SideEffects::DefaultResource::get());
+      effects.emplace_back(MemoryEffects::Write::get(), &operand,
+                           SideEffects::DefaultResource::get());
+    }
+}
+
+LogicalResult moek::verifyResults(DestinationStyleOpInterface op) {
+  OperandRange inits = op.getDpsInits();
+  bool tensors = llvm::all_of(
+      inits, [](Value v) { return isa<RankedTensorType>(v.getType()); });
+  if (!tensors && op->getNumResults() != 0)
+    return op->emitOpError("on memrefs has no results");
+  if (tensors && op->getNumResults() != inits.size())
+    return op->emitOpError("expects one result per tensor in 'outs' (")
+           << inits.size() << "), got " << op->getNumResults();
+  for (auto [result, init] : llvm::zip(op->getResults(), inits))
+    if (result.getType() != init.getType())
+      return op->emitOpError("result type ")
+             << result.getType() << " differs from its init's "
+             << init.getType();
+  return success();
+}
+
+const Elements moek::kI32{"i32", [](Type type) { return type.isInteger(32); }};
+const Elements moek::kF32{"f32", [](Type type) { return type.isF32(); }};
+const Elements moek::kKernelFloat{
+    "f32 or bf16", [](Type type) { return type.isF32() || type.isBF16(); }};
+
+LogicalResult moek::verifyShape(Operation *op, StringRef name, Value value,
+                                ArrayRef<int64_t> sizes,
+                                const Elements &elements) {
+  auto type = cast<ShapedType>(value.getType());
+  if (type.getRank() != static_cast<int64_t>(sizes.size()))
+    return op->emitOpError("'")
+           << name << "' must have rank " << sizes.size() << ", got " << type;
+  if (!elements.contain(type.getElementType()))
+    return op->emitOpError("'")
+           << name << "' must hold " << elements.name << ", got " << type;
+  for (auto [d, want] : llvm::enumerate(sizes))
+    if (want >= 0 && !type.isDynamicDim(d) && type.getDimSize(d) != want)
+      return op->emitOpError("'") << name << "' dimension " << d << " must be "
+                                  << want << ", got " << type;
+  return success();
+}

@@ -1,0 +1,33 @@
+//===- OpHelpers.h - What verifiers of the ops share -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOEK_OPS_OPHELPERS_H
+#define MOEK_OPS_OPHELPERS_H
+
+#include "moek/Moek.h"
+
+namespace moek {
+
+/// Checks that results are there exactly when the inits are tensors, one per
+/// init.
+mlir::LogicalResult verifyResults(mlir::DestinationStyleOpInterface op);
+
+/// What a tensor or memref may hold.
+struct Elements {
+  llvm::StringLiteral name;
+  bool (*contain)(mlir::Type);
+};
+extern const Elements kI32, kF32, kKernelFloat;
+
+/// Checks rank, element type and the static sizes (-1 = any) of an operand.
+mlir::LogicalResult verifyShape(mlir::Operation *op, llvm::StringRef name,
+                                mlir::Value value,
+                                llvm::ArrayRef<int64_t> sizes,
+                                const Elements &elements);
+
+} // namespace moek
+
+#endif // MOEK_OPS_OPHELPERS_H
