@@ -226,7 +226,8 @@ def Moe_ExpertOp : Moe_Op<"expert", [
     - for each weight `tensor<Nx...xW>` of the group, with N its number of
       experts, the slice `tensor<...xW>` of this expert,
 
-    and yields `tensor<?xH'xF'>` with as many rows. The result of the op holds
+    and yields `tensor<?xH'xF'>` with as many rows. H, H' and all sizes of
+    weights that are static are at least 1. The result of the op holds
     the yielded rows of all experts, in routing order. A body must compute each
     row from that row alone: how rows are batched is not observable.
 
@@ -356,7 +357,7 @@ def Moe_FFNOp : Moe_InferOp<"ffn", [
     | `gate_bias`, `up_bias`, `down_bias` | `tensor<I>`, `tensor<I>`, `tensor<H'>` |
     | result | `tensor<TxH'xF>` |
 
-    Matmuls accumulate in f32 (f64 if x is f64) whatever W is, and the
+    H, I and H' are static and at least 1. Matmuls accumulate in f32 (f64 if x is f64) whatever W is, and the
     activation is computed in that type. The activation is either a named
     attribute, `activation`, or a region `body` from the scalars
     (gate, up), or (up), to h. The two are equal in power for what fuses: the

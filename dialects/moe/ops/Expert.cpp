@@ -217,10 +217,10 @@ LogicalResult ExpertOp::verify() {
                          << getWeights().size() << " weights, but they add up "
                          << "to " << total;
 
-  if (failed(verifyStaticDim(*this, "rows", getRows().getType(), 1,
-                             "hidden size")) ||
-      failed(verifyStaticDim(*this, "the result", getResult().getType(), 1,
-                             "hidden size")))
+  if (failed(verifyFeatures(*this, "rows", getRows().getType(), 1,
+                            "hidden size")) ||
+      failed(verifyFeatures(*this, "the result", getResult().getType(), 1,
+                            "hidden size")))
     return failure();
   int64_t in = getRows().getType().getDimSize(0);
   int64_t out = getResult().getType().getDimSize(0);
@@ -237,6 +237,9 @@ LogicalResult ExpertOp::verify() {
                << " to have a first dimension of " << getGroupSize(i)
                << ", the number of experts from " << getGroupBegin(i) << " to "
                << getGroupEnd(i) << ", but got " << type;
+      if (llvm::is_contained(type.getShape(), 0))
+        return emitOpError() << "expects weight #" << j << " of group #" << i
+                             << " to have elements, but got " << type;
     }
   }
   return success();

@@ -47,9 +47,9 @@ FloatType FFNOp::getAccumulatorType() {
 LogicalResult FFNOp::verify() {
   RankedTensorType x = getX().getType(), up = getUp().getType(),
                    down = getDown().getType();
-  if (failed(verifyStaticDim(*this, "x", x, 1, "hidden size")) ||
-      failed(verifyStaticDim(*this, "up", up, 0, "intermediate size")) ||
-      failed(verifyStaticDim(*this, "down", down, 0, "hidden size")))
+  if (failed(verifyFeatures(*this, "x", x, 1, "hidden size")) ||
+      failed(verifyFeatures(*this, "up", up, 0, "intermediate size")) ||
+      failed(verifyFeatures(*this, "down", down, 0, "hidden size")))
     return failure();
 
   // Weights may be of another float type than x, and of one another.

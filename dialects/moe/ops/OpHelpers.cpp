@@ -24,6 +24,17 @@ LogicalResult moe::verifyStaticDim(Operation *op, StringRef name, Type type,
                            << dim << " of " << name << ", but got " << type;
 }
 
+LogicalResult moe::verifyFeatures(Operation *op, StringRef name, Type type,
+                                  unsigned dim, StringRef what) {
+  if (failed(verifyStaticDim(op, name, type, dim, what)))
+    return failure();
+  if (cast<RankedTensorType>(type).getDimSize(dim) > 0)
+    return success();
+  return op->emitOpError() << "expects the " << what
+                           << " to be at least 1, dimension " << dim << " of "
+                           << name << ", but got " << type;
+}
+
 LogicalResult moe::verifyType(Operation *op, StringRef name, Type type,
                               Type expected, const Twine &reason) {
   if (areCompatible(type, expected))

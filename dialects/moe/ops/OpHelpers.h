@@ -20,6 +20,12 @@ mlir::LogicalResult verifyStaticDim(mlir::Operation *op, llvm::StringRef name,
                                     mlir::Type type, unsigned dim,
                                     llvm::StringRef what);
 
+/// Checks that dimension `dim` of a value, called `name`, is static and not
+/// empty: rows without elements are nothing to multiply.
+mlir::LogicalResult verifyFeatures(mlir::Operation *op, llvm::StringRef name,
+                                   mlir::Type type, unsigned dim,
+                                   llvm::StringRef what);
+
 /// Checks that a value, called `name`, has a type that differs from `expected`
 /// at most in dynamic sizes.
 mlir::LogicalResult verifyType(mlir::Operation *op, llvm::StringRef name,

@@ -127,13 +127,10 @@ LogicalResult RouterOp::verify() {
                             "same type";
   if (Value scores = getScores()) {
     auto scoresType = cast<RankedTensorType>(scores.getType());
-    if (failed(verifyStaticDim(*this, getSelect() ? "select" : "weigh",
-                               scoresType, 1, "number of experts")))
+    if (failed(verifyFeatures(*this, getSelect() ? "select" : "weigh",
+                              scoresType, 1, "number of experts")))
       return failure();
     experts = scoresType.getDimSize(1);
-    if (experts < 1)
-      return emitOpError() << "expects scores of at least one expert, but got "
-                           << scoresType;
   }
   if (failed(policy.verifyPolicy(emitError, experts)) ||
       failed(policy.verifyOperands(emitError, getPolicyOperands().getTypes(),

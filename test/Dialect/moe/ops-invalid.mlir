@@ -121,7 +121,7 @@ func.func @router_unknown_experts(%s: tensor<?x?xf32>) {
 // -----
 
 func.func @router_no_experts(%s: tensor<?x0xf32>) {
-  // expected-error @+1 {{expects scores of at least one expert, but got 'tensor<?x0xf32>'}}
+  // expected-error @+1 {{expects the number of experts to be at least 1, dimension 1 of select, but got 'tensor<?x0xf32>'}}
   %r = moe.router #moe.top_k<2> select(%s) weigh(%s) : tensor<?x0xf32> -> !moe.routing<8 x 2>
   return
 }
@@ -513,6 +513,30 @@ func.func @expert_unknown_hidden(%rows: tensor<?x?xf32>, %r: !moe.routing<1 x 1>
 
 // -----
 
+func.func @expert_no_hidden(%rows: tensor<?x0xf32>, %r: !moe.routing<1 x 1>) {
+  // expected-error @+1 {{expects the hidden size to be at least 1, dimension 1 of rows, but got 'tensor<?x0xf32>'}}
+  %0 = moe.expert %rows by %r : (tensor<?x0xf32>, !moe.routing<1 x 1>) -> tensor<?x0xf32>
+  experts 0 to 1 {
+  ^bb0(%t: tensor<?x0xf32>):
+    moe.yield %t : tensor<?x0xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @expert_empty_weight(%rows: tensor<?x4xf32>, %r: !moe.routing<2 x 1>, %w: tensor<2x3x0xf32>) {
+  // expected-error @+1 {{expects weight #0 of group #0 to have elements, but got 'tensor<2x3x0xf32>'}}
+  %0 = moe.expert %rows by %r : (tensor<?x4xf32>, !moe.routing<2 x 1>) -> tensor<?x4xf32>
+  experts 0 to 2 weights(%w : tensor<2x3x0xf32>) {
+  ^bb0(%t: tensor<?x4xf32>, %v: tensor<3x0xf32>):
+    moe.yield %t : tensor<?x4xf32>
+  }
+  return
+}
+
+// -----
+
 func.func @expert_row_count(%rows: tensor<6x4xf32>, %r: !moe.routing<1 x 1>) {
   // expected-error @+1 {{expects a result of as many rows as it is given, 6, but got 'tensor<5x4xf32>'}}
   %0 = moe.expert %rows by %r : (tensor<6x4xf32>, !moe.routing<1 x 1>) -> tensor<5x4xf32>
@@ -621,6 +645,30 @@ func.func @combine_init(%rows: tensor<?x4xf32>, %r: !moe.routing<3 x 1>, %i: ten
 func.func @ffn_unknown_inner(%x: tensor<?x4xf32>, %u: tensor<?x4xf32>, %d: tensor<4x8xf32>) {
   // expected-error @+1 {{expects a static intermediate size, dimension 0 of up, but got 'tensor<?x4xf32>'}}
   %0 = moe.ffn %x up(%u) down(%d) activation(#moe.relu) : (tensor<?x4xf32>, tensor<?x4xf32>, tensor<4x8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @ffn_no_hidden(%x: tensor<?x0xf32>, %u: tensor<8x0xf32>, %d: tensor<4x8xf32>) {
+  // expected-error @+1 {{expects the hidden size to be at least 1, dimension 1 of x, but got 'tensor<?x0xf32>'}}
+  %0 = moe.ffn %x up(%u) down(%d) activation(#moe.relu) : (tensor<?x0xf32>, tensor<8x0xf32>, tensor<4x8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @ffn_no_inner(%x: tensor<?x4xf32>, %u: tensor<0x4xf32>, %d: tensor<4x0xf32>) {
+  // expected-error @+1 {{expects the intermediate size to be at least 1, dimension 0 of up, but got 'tensor<0x4xf32>'}}
+  %0 = moe.ffn %x up(%u) down(%d) activation(#moe.relu) : (tensor<?x4xf32>, tensor<0x4xf32>, tensor<4x0xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @ffn_no_result(%x: tensor<?x4xf32>, %u: tensor<8x4xf32>, %d: tensor<0x8xf32>) {
+  // expected-error @+1 {{expects the hidden size to be at least 1, dimension 0 of down, but got 'tensor<0x8xf32>'}}
+  %0 = moe.ffn %x up(%u) down(%d) activation(#moe.relu) : (tensor<?x4xf32>, tensor<8x4xf32>, tensor<0x8xf32>) -> tensor<?x0xf32>
   return
 }
 
