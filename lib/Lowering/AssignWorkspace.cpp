@@ -12,6 +12,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "BufferUses.h"
+#include "moe-mlir/Analysis/Dims.h"
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
 
@@ -227,6 +228,8 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
   using AssignWorkspacePassBase::AssignWorkspacePassBase;
 
   void runOnOperation() override {
+    if (failed(moe::verifyDims(getOperation())))
+      return signalPassFailure();
     SmallVector<func::FuncOp> entries;
     for (auto function : getOperation().getOps<func::FuncOp>()) {
       if (moe::isEntryFunction(function)) {

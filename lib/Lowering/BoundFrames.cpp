@@ -13,6 +13,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "BufferUses.h"
+#include "moe-mlir/Analysis/Dims.h"
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
 
@@ -38,6 +39,8 @@ constexpr int64_t kSlices = 32;
 
 struct BoundFrames : moe::impl::BoundFramesPassBase<BoundFrames> {
   void runOnOperation() override {
+    if (failed(moe::verifyDims(getOperation())))
+      return signalPassFailure();
     for (auto function : getOperation().getOps<func::FuncOp>()) {
       if (!moe::isEntryFunction(function))
         continue;

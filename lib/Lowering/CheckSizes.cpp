@@ -17,6 +17,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "moe-mlir/Analysis/Dims.h"
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe-mlir/Transforms/Rows.h"
@@ -1137,6 +1138,8 @@ LogicalResult Promises::run() {
 namespace {
 struct CheckSizes : moe::impl::CheckSizesPassBase<CheckSizes> {
   void runOnOperation() override {
+    if (failed(moe::verifyDims(getOperation())))
+      return signalPassFailure();
     for (auto function : getOperation().getOps<func::FuncOp>())
       if (moe::isEntryFunction(function) && failed(Promises(function).run()))
         return signalPassFailure();

@@ -8,6 +8,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "moe-mlir/Analysis/Dims.h"
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe_rt/MoeRt.h"
 #include "moek/Moek.h"
@@ -41,17 +42,6 @@ bool isComputable(Type type) {
   return !isa<ComplexType>(element);
 }
 
-/// The constant dimension that a `dim` op asks for and its shape does not have.
-template <typename OpTy> bool isOutOfRange(Operation *op) {
-  auto dim = dyn_cast<OpTy>(op);
-  if (!dim)
-    return false;
-  auto type = dyn_cast<ShapedType>(dim.getSource().getType());
-  std::optional<int64_t> index = dim.getConstantIndex();
-  return type && type.hasRank() && index &&
-         (*index < 0 || *index >= type.getRank());
-}
-
 // Each returns why `op` may not be there, or nothing.
 
 std::optional<StringRef> checkModel(Operation *op) {
@@ -69,8 +59,8 @@ std::optional<StringRef> checkModel(Operation *op) {
     return "calls a function that is not known; call it by name";
   if (isa<math::IPowIOp>(op))
     return "has no instruction; multiply in a loop, or use math.powf";
-  if (isOutOfRange<tensor::DimOp>(op) || isOutOfRange<memref::DimOp>(op))
-    return "asks for a dimension that there is not";
+  if (moe::isDimOutOfRange(op))
+    return moe::kDimOutOfRange;
   for (TypeRange types :
        {TypeRange(op->getOperandTypes()), TypeRange(op->getResultTypes())})
     if (!llvm::all_of(types, isComputable))

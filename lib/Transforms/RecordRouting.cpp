@@ -9,6 +9,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "moe-mlir/Analysis/Dims.h"
 #include "moe-mlir/Transforms/Passes.h"
 #include "moe-mlir/Transforms/Rows.h"
 #include "moe/Moe.h"
@@ -118,6 +119,8 @@ findRoutings(func::FuncOp function) {
 static LogicalResult forEachEntry(
     ModuleOp module,
     function_ref<LogicalResult(func::FuncOp, ArrayRef<RoutingPoint>)> body) {
+  if (failed(verifyDims(module)))
+    return failure();
   bool any = false;
   for (auto function : module.getOps<func::FuncOp>()) {
     if (!function.isPublic() || function.isExternal())

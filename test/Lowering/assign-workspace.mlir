@@ -149,3 +149,16 @@ func.func @large(%x: memref<4xf32> {moe.name = "x"}) {
 func.func @tensors(%x: tensor<?xf32> {moe.name = "x", moe.dims = ["T"]}) {
   return
 }
+
+// -----
+
+func.func @no_dimension(%x: memref<?xf32> {moe.name = "x", moe.dims = ["T"]}) {
+  %c0 = arith.constant 0 : index
+  %c2 = arith.constant 2 : index
+  // expected-error@+1 {{'memref.dim' op asks for a dimension that there is not}}
+  %n = memref.dim %x, %c2 : memref<?xf32>
+  %a = memref.alloc(%n) : memref<?xf32>
+  %v = memref.load %a[%c0] : memref<?xf32>
+  memref.store %v, %x[%c0] : memref<?xf32>
+  return
+}

@@ -73,3 +73,20 @@ func.func @unbounded(%x: memref<?xf32> {moe.name = "x", moe.dims = ["T"]}) {
   }
   return
 }
+
+// -----
+
+// The analysis of bounds would look this dimension up.
+func.func @no_dimension(%x: memref<?xf32> {moe.name = "x", moe.dims = ["T"]}) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c-1 = arith.constant -1 : index
+  // expected-error@+1 {{'memref.dim' op asks for a dimension that there is not}}
+  %n = memref.dim %x, %c-1 : memref<?xf32>
+  scf.parallel (%i) = (%c0) to (%c1) step (%c1) {
+    %a = memref.alloc(%n) : memref<?xf32>
+    %v = memref.load %a[%i] : memref<?xf32>
+    memref.store %v, %x[%i] : memref<?xf32>
+  }
+  return
+}

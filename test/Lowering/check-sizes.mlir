@@ -171,3 +171,14 @@ func.func @surplus_name(%w: tensor<3xf32> {moe.name = "w", moe.dims = ["T"]}, %x
     -> (tensor<?xf32> {moe.name = "y", moe.dims = ["T"]}) {
   return %x : tensor<?xf32>
 }
+
+// -----
+
+func.func @no_dimension(%x: tensor<?x4xf32> {moe.name = "x", moe.dims = ["T"]})
+    -> (tensor<?x4xf32> {moe.name = "y", moe.dims = ["U"]}) {
+  %c-1 = arith.constant -1 : index
+  // expected-error@+1 {{'tensor.dim' op asks for a dimension that there is not}}
+  %n = tensor.dim %x, %c-1 : tensor<?x4xf32>
+  %e = tensor.empty(%n) : tensor<?x4xf32>
+  return %e : tensor<?x4xf32>
+}

@@ -52,3 +52,15 @@ func.func @caller(%z: tensor<?x4xf32> {moe.name = "z", moe.dims = ["T"]}) -> (te
   %i = call @entry(%z) : (tensor<?x4xf32>) -> tensor<?x2xi32>
   return %i : tensor<?x2xi32>
 }
+
+// -----
+
+func.func @no_dimension(%x: tensor<?x8xf32> {moe.name = "x", moe.dims = ["T"]}) -> (tensor<9xi32> {moe.name = "o"}) {
+  %c-1 = arith.constant -1 : index
+  // expected-error@+1 {{'tensor.dim' op asks for a dimension that there is not}}
+  %n = tensor.dim %x, %c-1 : tensor<?x8xf32>
+  %s = tensor.empty(%n) : tensor<?x8xf32>
+  %r = moe.router #moe.top_k<2> select(%s) weigh(%s) : tensor<?x8xf32> -> !moe.routing<8 x 2>
+  %o = moe.routing.offsets %r : !moe.routing<8 x 2> -> tensor<9xi32>
+  return %o : tensor<9xi32>
+}

@@ -9,6 +9,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "moe-mlir/Analysis/Dims.h"
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
 #include "moe-mlir/Transforms/Rows.h"
 #include "moe_rt/MoeRt.h"
@@ -44,6 +45,8 @@ static std::string describe(Value value) {
 namespace {
 struct CheckRoutings : moe::impl::CheckRoutingsBase<CheckRoutings> {
   void runOnOperation() override {
+    if (failed(verifyDims(getOperation())))
+      return signalPassFailure();
     SmallVector<Operation *> ops;
     getOperation()->walk([&](Operation *op) {
       if (isa<RouterOp, RoutingMakeOp, RoutingAppendOp, RoutingLimitOp,

@@ -11,6 +11,8 @@
 
 #include "Common.h"
 
+#include "moe-mlir/Analysis/Dims.h"
+
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/OperationSupport.h"
 #include "mlir/Transforms/RegionUtils.h"
@@ -19,6 +21,8 @@ using namespace mlir;
 
 void moe::resolveDimsOfResults(Operation *root) {
   root->walk([](tensor::DimOp dim) {
+    if (isDimOutOfRange(dim))
+      return;
     Value source = dim.getSource();
     while (auto result = dyn_cast<OpResult>(source)) {
       if (auto op = dyn_cast<DestinationStyleOpInterface>(result.getOwner())) {

@@ -79,3 +79,15 @@ func.func @threads(%i: tensor<4x4x2xi32>, %w: tensor<4x2xf32>, %x: tensor<4x32xf
   }
   return %r : tensor<4x32xf32>
 }
+
+// -----
+
+func.func @no_dimension(%x: tensor<?x32xf32> {moe.name = "x", moe.dims = ["T"]}, %z: tensor<?x4xf32>) -> tensor<?x32xf32> {
+  %c-1 = arith.constant -1 : index
+  // expected-error@+1 {{'tensor.dim' op asks for a dimension that there is not}}
+  %n = tensor.dim %x, %c-1 : tensor<?x32xf32>
+  %e = tensor.empty(%n) : tensor<?x32xf32>
+  %r = moe.router #moe.top_k<2> select(%z) weigh(%z) : tensor<?x4xf32> -> !moe.routing<4 x 2>
+  %rows = moe.dispatch %e by %r : tensor<?x32xf32>, !moe.routing<4 x 2> -> tensor<?x32xf32>
+  return %rows : tensor<?x32xf32>
+}
