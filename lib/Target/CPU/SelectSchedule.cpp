@@ -31,11 +31,23 @@ static int64_t toBlocks(int64_t bytes) {
   return std::max<int64_t>(1024, bytes / 1024 * 1024);
 }
 
-static ScheduleAttr selectSchedule(CpuAttr cpu, Type weights) {
-  Inner inner = weights.isF32()      ? Inner::Fma
-                : cpu.getBf16Dot()   ? Inner::DotBF16
-                : cpu.getBf16Mmla()  ? Inner::MmlaBF16
-                                     : Inner::Widen;
+/// Whether four k of a column are side by side, as mmla_bf16 alone reads them.
+static bool isPackedForMmla(moek::GroupedMatmulOp matmul) {
+  auto panels = cast<ShapedType>(matmul.getRhs().getType());
+  return panels.getElementType().isBF16() && panels.getDimSize(4) == 4;
+}
+
+static Inner selectInner(CpuAttr cpu, moek::GroupedMatmulOp matmul) {
+  if (getElementTypeOrSelf(matmul.getRhs().getType()).isF32())
+    return Inner::Fma;
+  if (isPackedForMmla(matmul))
+    return Inner::MmlaBF16;
+  return cpu.getBf16Dot()    ? Inner::DotBF16
+         : cpu.getBf16Mmla() ? Inner::MmlaBF16
+                             : Inner::Widen;
+}
+
+static ScheduleAttr selectSchedule(CpuAttr cpu, Inner inner) {
   int64_t lanes = cpu.getLanes();
   bool scalable = cpu.getScalable() && inner != Inner::MmlaBF16;
   int64_t rows = moek::getMaxTileRows(inner, lanes);
@@ -158,15 +170,13 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
     WalkResult walked = module.walk([&](Operation *op) {
       if (auto route = dyn_cast<moek::RouteOp>(op)) {
         if (!route.getSchedule())
-          route.setScheduleAttr(selectSchedule(
-              target, Float32Type::get(&getContext())));
+          route.setScheduleAttr(selectSchedule(target, Inner::Fma));
         if (route.getPolicy().selectsByMask() && !route.getPackBy())
           route.setPackBy(selectPackBy(target));
       } else if (auto matmul = dyn_cast<moek::GroupedMatmulOp>(op)) {
         if (!matmul.getSchedule())
-          matmul.setScheduleAttr(selectSchedule(
-              target, cast<ShapedType>(matmul.getRhs().getType())
-                          .getElementType()));
+          matmul.setScheduleAttr(
+              selectSchedule(target, selectInner(target, matmul)));
         if (matmul.getSchedule()->getInner() == Inner::DotBF16 &&
             !target.getBf16Dot()) {
           matmul.emitOpError("multiplies with dot_bf16, which the target ")
@@ -176,7 +186,11 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
         if (matmul.getSchedule()->getInner() == Inner::MmlaBF16 &&
             !target.getBf16Mmla()) {
           matmul.emitOpError("multiplies with mmla_bf16, which the target ")
-              << target << " does not have; use widen";
+              << target << " does not have; "
+              << (isPackedForMmla(matmul)
+                      ? "its panels of k_block = 4 are for that alone, pack "
+                        "them with k_block = 2"
+                      : "use widen");
           return WalkResult::interrupt();
         }
         if (matmul.getSchedule()->getScalable() && !target.getScalable()) {

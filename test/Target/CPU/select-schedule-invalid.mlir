@@ -39,3 +39,17 @@ func.func @scalable(%x: tensor<?x64xf32>, %w: tensor<8x2x64x32x1xf32>, %o: tenso
     } -> tensor<?x48xf32>
   return %0 : tensor<?x48xf32>
 }
+
+// -----
+
+// Nothing but mmla_bf16 reads panels of four k, whatever the target has.
+func.func @panels(%x: tensor<?x64xf32>, %w: tensor<8x2x16x32x4xbf16>, %o: tensor<9xi32>, %y: tensor<?x48xf32>) -> tensor<?x48xf32> {
+  // expected-error-re @+1 {{multiplies with mmla_bf16, which the target {{.*}} does not have; its panels of k_block = 4 are for that alone, pack them with k_block = 2}}
+  %0 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x2x16x32x4xbf16>)
+    groups(%o, %o : tensor<9xi32>, tensor<9xi32>)
+    outs(%y : tensor<?x48xf32>) epilogue {
+    ^bb0(%a: f32):
+      moek.yield %a : f32
+    } -> tensor<?x48xf32>
+  return %0 : tensor<?x48xf32>
+}
