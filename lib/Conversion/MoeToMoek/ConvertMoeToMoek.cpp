@@ -100,6 +100,21 @@ struct ConvertMoeToMoek : moe::impl::ConvertMoeToMoekBase<ConvertMoeToMoek> {
       signalPassFailure();
   }
 
+  /// Gives and takes f32, and computes in f64 as before.
+  static void narrowWeights(OpBuilder &b, Block &body) {
+    BlockArgument values = body.getArgument(0);
+    Operation *yield = body.getTerminator();
+    Type wide = values.getType();
+    Type narrow = cast<VectorType>(wide).clone(b.getF32Type());
+    values.setType(narrow);
+    b.setInsertionPointToStart(&body);
+    auto extended = arith::ExtFOp::create(b, values.getLoc(), wide, values);
+    values.replaceAllUsesExcept(extended, extended);
+    b.setInsertionPoint(yield);
+    yield->setOperand(0, arith::TruncFOp::create(b, yield->getLoc(), narrow,
+                                                 yield->getOperand(0)));
+  }
+
   /// Routers compute in f32; what is in a routing has no other type.
   static void narrowScores(Operation *root) {
     root->walk([](Operation *op) {
@@ -117,6 +132,9 @@ struct ConvertMoeToMoek : moe::impl::ConvertMoeToMoekBase<ConvertMoeToMoek> {
             convertElements(b, op->getLoc(), operand.get(), b.getF32Type()));
         some = true;
       }
+      if (auto router = dyn_cast<RouterOp>(op);
+          some && router && !router.getWeightsRegion().empty())
+        narrowWeights(b, router.getWeightsRegion().front());
       if (some)
         remarkMissed(op, kPassName)
             << "operands of f64 are rounded to f32, in which kernels select "

@@ -228,3 +228,24 @@ func.func @rebuild(%r: !moe.routing<8 x 2>) -> !moe.routing<9 x 3> {
   %a = moe.routing.append %k : !moe.routing<8 x 2> -> !moe.routing<9 x 3>
   return %a : !moe.routing<9 x 3>
 }
+
+// -----
+
+// Kernels route in f32; a region of weights computes in its own type.
+// CHECK-LABEL: func @double_weights(
+// CHECK: moek.route
+// CHECK: weigh {
+// CHECK-NEXT: ^bb0(%[[V:.*]]: vector<2xf32>):
+// CHECK-NEXT: %[[W:.*]] = arith.extf %[[V]] : vector<2xf32> to vector<2xf64>
+// CHECK-NEXT: %[[S:.*]] = arith.mulf %[[W]], %[[W]] : vector<2xf64>
+// CHECK-NEXT: %[[N:.*]] = arith.truncf %[[S]] : vector<2xf64> to vector<2xf32>
+// CHECK-NEXT: moek.yield %[[N]]
+func.func @double_weights(%s: tensor<?x8xf64>) -> tensor<?x2xf64> {
+  %r = moe.router #moe.top_k<2> select(%s) weigh(%s) : tensor<?x8xf64> -> !moe.routing<8 x 2> weights {
+  ^bb0(%v: vector<2xf64>):
+    %u = arith.mulf %v, %v : vector<2xf64>
+    moe.yield %u : vector<2xf64>
+  }
+  %w = moe.routing.weights %r : !moe.routing<8 x 2> -> tensor<?x2xf64>
+  return %w : tensor<?x2xf64>
+}
