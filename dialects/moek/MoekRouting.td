@@ -84,16 +84,25 @@ def Moek_IndexOp : Moek_DstOp<"index", [Moek_RoutingOpInterface]> {
   let summary = "Counts and packs a routing given by indices and weights";
   let description = [{
     Builds `offsets, active, tokens, positions, row_weights` from `indices` and
-    `weights` `[T, K]`. An index outside `[0, E)` is an unused slot.
+    `weights` `[T, K]`. An index outside `[0, E)` is an unused slot. `traced`
+    tells the trace hook about the routing, like `moek.route` does: for routers
+    whose kernel knows the indices alone.
   }];
   let arguments = (ins Moek_Shaped:$indices, Moek_Shaped:$weights,
-                       Variadic<Moek_Shaped>:$outputs, I64Attr:$experts);
+                       Variadic<Moek_Shaped>:$outputs, I64Attr:$experts,
+                       UnitAttr:$traced);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{
-    `experts` `(` $experts `)` `ins` `(` $indices `,` $weights `:` type($indices) `,` type($weights) `)`
+    `experts` `(` $experts `)` (`traced` $traced^)?
+    `ins` `(` $indices `,` $weights `:` type($indices) `,` type($weights) `)`
     `outs` `(` $outputs `:` type($outputs) `)` attr-dict (`->` type($results)^)?
   }];
-  let extraClassDeclaration = dpsDeclarations # [{
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() {
+      return getOutputsMutable();
+    }
+    void getEffects(::llvm::SmallVectorImpl<::mlir::SideEffects::EffectInstance<
+                        ::mlir::MemoryEffects::Effect>> &effects);
     ::moek::RoutingParts getRouting() {
       return RoutingParts(getIndices(), getWeights(), getOutputs());
     }

@@ -85,11 +85,12 @@ static std::vector<int32_t> compact(ArrayRef<int32_t> choice) {
   return experts;
 }
 
-/// Whether the routing that is traced is not the router's own but what a limit
-/// on it left.
-static bool isLimited(Operation *router) {
+/// Whether the routing that is traced may be not the router's own but what a
+/// limit on it left: a kernel of lists may do both, one of masks does not.
+static bool mayBeLimited(moe::RouterOp router) {
   return router->hasOneUse() &&
-         isa<moe::RoutingLimitOp>(*router->getUsers().begin());
+         isa<moe::RoutingLimitOp>(*router->getUsers().begin()) &&
+         !router.getPolicy().selectsByMask();
 }
 
 namespace {
@@ -135,7 +136,7 @@ LogicalResult Replay::onDecision(Operation *op, ArrayRef<double> scores,
          llvm::zip_equal(router.squares, router.scores, scores))
       square += (drawn - exact) * (drawn - exact);
 
-  bool mayDrop = router.isTraced && isLimited(op);
+  bool mayDrop = router.isTraced && mayBeLimited(cast<moe::RouterOp>(op));
   bool isJoint = cast<moe::RouterOp>(op).getPolicy().seesAllTokens();
   int64_t slots = decision.slots, experts = decision.experts;
   auto fits = [&](ArrayRef<int32_t> own, ArrayRef<int32_t> kernel) {

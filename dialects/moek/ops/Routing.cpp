@@ -139,6 +139,17 @@ LogicalResult RouteOp::verify() {
   return verifyResults(*this);
 }
 
+void IndexOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  detail::getDestinationEffects(*this, effects);
+  // Like moe_rt.trace.
+  if (getTraced()) {
+    effects.emplace_back(MemoryEffects::Read::get());
+    effects.emplace_back(MemoryEffects::Write::get());
+  }
+}
+
 LogicalResult IndexOp::verify() {
   auto type = cast<ShapedType>(getIndices().getType());
   if (failed(verifyShape(*this, "indices", getIndices(), {-1, -1}, kI32)))

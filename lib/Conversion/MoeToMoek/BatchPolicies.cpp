@@ -147,8 +147,9 @@ struct ConvertBatchRouter : MoePattern<RouterOp> {
       weights = buildAllWeights(b, op, indices, weights);
     if (!weights)
       return failure();
-    replaceRouting(
-        b, op, buildIndex(b, loc, indices, weights, op.getRouting().getType()));
+    replaceRouting(b, op,
+                   buildIndex(b, loc, indices, weights,
+                              op.getRouting().getType(), /*traced=*/true));
     return success();
   }
 };

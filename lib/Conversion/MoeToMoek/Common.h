@@ -75,10 +75,11 @@ mlir::Value withDynamicRows(mlir::OpBuilder &b, mlir::Location loc,
                             mlir::Value value);
 
 /// The seven parts of the routing of given `indices` and `weights`, both with
-/// dynamic rows.
+/// dynamic rows. `traced` if they are a router's own and its kernel does not
+/// tell the trace hook.
 moek::RoutingParts buildIndex(mlir::OpBuilder &b, mlir::Location loc,
                               mlir::Value indices, mlir::Value weights,
-                              RoutingType type);
+                              RoutingType type, bool traced = false);
 
 /// Makes every tensor.dim below `root` ask the destination of the op that made
 /// its tensor instead: sizes then keep no value alive that a fusion removes.

@@ -49,13 +49,13 @@ static SmallVector<Value> buildRoutingOutputs(OpBuilder &b, Location loc,
 }
 
 RoutingParts moe::buildIndex(OpBuilder &b, Location loc, Value indices,
-                             Value weights, RoutingType type) {
+                             Value weights, RoutingType type, bool traced) {
   Value tokens = getDim(b, loc, indices, 0);
   SmallVector<Value> outputs =
       buildRoutingOutputs(b, loc, tokens, type, moek::getRoutingLists());
-  auto index =
-      moek::IndexOp::create(b, loc, TypeRange(ValueRange(outputs)), indices,
-                            weights, outputs, type.getExperts());
+  auto index = moek::IndexOp::create(b, loc, TypeRange(ValueRange(outputs)),
+                                     indices, weights, outputs,
+                                     type.getExperts(), traced);
   return index.getRoutingResults();
 }
 

@@ -34,7 +34,7 @@ bool moe::isUnread(Value output) {
   for (Operation *user : output.getUsers()) {
     if (isa<memref::DeallocOp, memref::DimOp>(user))
       continue;
-    if (!isa<moek::RouteOp>(user) || (writer && writer != user))
+    if (!isa<moek::RouteOp, moek::IndexOp>(user) || (writer && writer != user))
       return false;
     writer = user;
   }
@@ -202,7 +202,8 @@ void moe::emitPackLists(Emitter &e, const moek::RoutingParts &out, int64_t exper
   emitOffsets(e, out, experts, [&](Emitter &e, Value expert, Value begin) {
     return chunks.emitBegins(e, expert, begin);
   });
-  chunks.emitScatter(e, out, experts, slots, /*writeTokens=*/true);
+  chunks.emitScatter(e, out, experts, slots,
+                     /*writeTokens=*/!isUnread(out.tokens));
 }
 
 void moe::emitPositions(Emitter &e, const moek::RoutingParts &out, int64_t experts,
@@ -421,8 +422,12 @@ void moe::emitPackBits(Emitter &e, const moek::RoutingParts &out, Value bits,
 
 LogicalResult moe::lowerIndex(Emitter &e, moek::IndexOp op) {
   auto type = cast<MemRefType>(op.getIndices().getType());
+  moek::RoutingParts routing = op.getRouting();
   emitTrace(e, "begin", "route");
-  emitPackLists(e, op.getRouting(), op.getExperts(), type.getDimSize(1));
+  emitPackLists(e, routing, op.getExperts(), type.getDimSize(1));
   emitTrace(e, "end", "route");
+  if (op.getTraced())
+    emitTrace(e, "routing", "route",
+              ValueRange{routing.offsets, routing.indices, routing.weights});
   return success();
 }

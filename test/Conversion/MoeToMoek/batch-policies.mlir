@@ -15,7 +15,7 @@ func.func @capacity(%p: tensor<?x8xf32>) -> tensor<9xi32> {
   // CHECK: %[[I:.*]] = moek.expert_choice capacity(%[[C]]) ins(%[[P]] : tensor<?x8xf32>)
   // CHECK: %[[V:.*]] = linalg.generic {{.*}} ins(%[[I]], %[[P]] : tensor<?x8xi32>, tensor<?x8xf32>)
   // CHECK-NOT: scf.for
-  // CHECK: moek.index experts(8) ins(%[[I]], %[[V]] : tensor<?x8xi32>, tensor<?x8xf32>)
+  // CHECK: moek.index experts(8) traced ins(%[[I]], %[[V]] : tensor<?x8xi32>, tensor<?x8xf32>)
   %r = moe.router #moe.expert_choice<capacity = 64> select(%p) weigh(%p) : tensor<?x8xf32> -> !moe.routing<8 x 8>
   %o = moe.routing.offsets %r : !moe.routing<8 x 8> -> tensor<9xi32>
   return %o : tensor<9xi32>
@@ -50,4 +50,31 @@ func.func @weighing(%p: tensor<?x8xf32>) -> tensor<?x8xf32> {
       weighing [#moe.normalize<sum, eps = 0.0>] : tensor<?x8xf32> -> !moe.routing<8 x 8>
   %w = moe.routing.weights %r : !moe.routing<8 x 8> -> tensor<?x8xf32>
   return %w : tensor<?x8xf32>
+}
+
+// A router is traced once, with what it chose itself, also if no list is read.
+// CHECK-LABEL: @traced
+func.func @traced(%p: tensor<?x8xf32>) -> tensor<10xi32> {
+  // CHECK: moek.expert_choice
+  // CHECK: moek.index experts(8) traced
+  // CHECK: moek.limit
+  // CHECK: moek.index experts(9) ins
+  %r = moe.router #moe.expert_choice<capacity = 64> select(%p) weigh(%p) : tensor<?x8xf32> -> !moe.routing<8 x 8>
+  %l = moe.routing.limit %r capacity 2 : !moe.routing<8 x 8>
+  %a = moe.routing.append %l : !moe.routing<8 x 8> -> !moe.routing<9 x 9>
+  %o = moe.routing.offsets %a : !moe.routing<9 x 9> -> tensor<10xi32>
+  return %o : tensor<10xi32>
+}
+
+// A kernel that knows the weights traces itself.
+// CHECK-LABEL: @traced_by_kernel
+func.func @traced_by_kernel(%p: tensor<?x8xf32>) -> tensor<9xi32> {
+  // CHECK: moek.route
+  // CHECK: moek.index
+  // CHECK-NOT: traced
+  // CHECK: return
+  %r = moe.router #moe.sinkhorn<2, tolerance = 0.0, iterations = 3> select(%p) weigh(%p) : tensor<?x8xf32> -> !moe.routing<8 x 2>
+  %l = moe.routing.limit %r factor 1.0 : !moe.routing<8 x 2>
+  %o = moe.routing.offsets %l : !moe.routing<8 x 2> -> tensor<9xi32>
+  return %o : tensor<9xi32>
 }

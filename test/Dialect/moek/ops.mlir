@@ -75,6 +75,10 @@ func.func @unfused(%x: memref<?x64xf32>, %indices: memref<?x2xi32>, %weights: me
   moek.index experts(8) ins(%indices, %weights : memref<?x2xi32>, memref<?x2xf32>)
     outs(%offsets, %active, %tokens, %positions, %row_weights
       : memref<9xi32>, memref<9xi32>, memref<?xi32>, memref<?x2xi32>, memref<?xf32>)
+  // CHECK: moek.index experts(8) traced
+  moek.index experts(8) traced ins(%indices, %weights : memref<?x2xi32>, memref<?x2xf32>)
+    outs(%offsets, %active, %tokens, %positions, %row_weights
+      : memref<9xi32>, memref<9xi32>, memref<?xi32>, memref<?x2xi32>, memref<?xf32>)
   // CHECK: moek.gather
   moek.gather ins(%x, %tokens, %offsets : memref<?x64xf32>, memref<?xi32>, memref<9xi32>)
     outs(%rows : memref<?x64xf32>)

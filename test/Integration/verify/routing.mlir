@@ -22,6 +22,18 @@
 // RUN: not %{run} --model=%t/other.mlir --inputs=%t/same.safetensors | FileCheck %s --check-prefix=OTHER
 // OTHER: verify routing: FAIL: token {{[0-9]+}} went to experts {{\[[0-7], [0-7]\]}} instead of {{\[[0-7], [0-7]\]}}, as if scores were off by {{.*}}, where rounding explains {{.*}}e-0{{[5-7]}}
 
+// Experts that choose near ones of the tokens, and a limit that takes some of
+// them away again: the limit's result is what is read, the choice what is
+// replayed, as a whole.
+// RUN: sed -e 's/#moe.top_k<2>/#moe.expert_choice<capacity = 45>/; s/ x 2>/ x 8>/g; s/?x2xi32>/?x8xi32>/g' \
+// RUN:   -e 's/ by %%r/ by %%l/; s/^  %%i = .* %%r/  %%l = moe.routing.limit %%r capacity 40 : !moe.routing<8 x 8>\n  %%i = moe.routing.indices %%l/' \
+// RUN:   %s > %t/choice.mlir
+// RUN: moe-compile %t/choice.mlir --emit=shared,manifest --target=native -o %t/choice
+// RUN: %python %S/Inputs/near_ties.py %t/tokens.safetensors tokens
+// RUN: moe-run %t/choice.json --random=1 --tokens=300 --verify --model=%t/choice.mlir --inputs=%t/tokens.safetensors | FileCheck %s --check-prefix=CHOICE
+// CHOICE: verify y: 300 tokens, {{.*}} allowed, {{[1-9][0-9]*}} tokens routed as the kernel did: PASS
+// CHOICE: verify indices: 300 tokens, {{.*}}: PASS
+
 #th = affine_map<(t, e, h) -> (t, h)>
 #eh = affine_map<(t, e, h) -> (e, h)>
 #te = affine_map<(t, e, h) -> (t, e)>

@@ -1,5 +1,6 @@
-"""Writes router weights whose first four rows differ in their last bits, or,
-with `same`, weights of experts that are all the same."""
+"""Writes router weights whose first four rows differ in their last bits, with
+`same` weights of experts that are all the same, or with `tokens` tokens that
+differ ten by ten in their last bits."""
 
 import json
 import sys
@@ -10,6 +11,9 @@ rng = np.random.default_rng(3)
 if sys.argv[2:] == ["same"]:
     tensors = {name: np.repeat(rng.uniform(-0.2, 0.2, (1, *shape)), 8, axis=0)
                for name, shape in (("gate_proj", (24, 64)), ("up_proj", (24, 64)), ("down_proj", (64, 24)))}
+elif sys.argv[2:] == ["tokens"]:
+    rows = np.repeat(rng.standard_normal((30, 64)), 10, axis=0).astype(np.float32)
+    tensors = {"x": rows * (1 + np.float32(2**-23) * rng.integers(-1, 2, rows.shape).astype(np.float32))}
 else:
     rows = rng.uniform(-0.4, 0.4, (8, 64)).astype(np.float32)
     for i in range(4):
