@@ -6,6 +6,8 @@
 
 #include "Comparison.h"
 
+#include "moe-mlir/Support/RowMagnitude.h"
+
 #include "llvm/Support/Format.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -87,7 +89,7 @@ private:
     for (int64_t i = row * width; i < (row + 1) * width; ++i) {
       ++result.compared;
       bool isSame = got.get(i) == exact.get(i);
-      offer(i, isSame ? 0.0 : kInfinity, isSame ? 0.0 : kInfinity, 0.0, 0.0);
+      offer(i, isSame ? 0.0 : kInfinity, isSame ? 0.0 : kInfinity, 0.0, 1.0);
     }
   }
 
@@ -107,7 +109,7 @@ private:
       spread += deviations[c] * deviations[c];
     }
     double rowDeviation = finite ? std::sqrt(spread / finite) : 0.0;
-    double rowSize = finite ? std::sqrt(magnitude / finite) : 0.0;
+    double rowSize = moe::rowMagnitude(exact, row * width, (row + 1) * width);
     double allowed =
         allowedDeviations(static_cast<double>(draws.size()) * finite);
 
@@ -199,9 +201,8 @@ private:
       return;
     at = i;
     result.worst = ratio;
-    double size = rowSize > 0.0 ? rowSize : 1.0;
-    result.error = error / size;
-    result.allowed = bound / size;
+    result.error = error / rowSize;
+    result.allowed = bound / rowSize;
   }
 
   void finish() {
