@@ -64,3 +64,11 @@ LogicalResult moek::verifyShape(Operation *op, StringRef name, Value value,
                                   << want << ", got " << type;
   return success();
 }
+
+LogicalResult moek::verifyCount(Operation *op, StringRef what, Value value) {
+  auto type = cast<ShapedType>(value.getType());
+  if (!type.isDynamicDim(1) && type.getDimSize(1) > 0)
+    return success();
+  return op->emitOpError("the number of ")
+         << what << " must be static and at least 1, got " << type;
+}

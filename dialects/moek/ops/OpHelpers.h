@@ -28,6 +28,10 @@ mlir::LogicalResult verifyShape(mlir::Operation *op, llvm::StringRef name,
                                 llvm::ArrayRef<int64_t> sizes,
                                 const Elements &elements);
 
+/// Checks that dimension 1 of `value`, the number of `what`, is known and not 0.
+mlir::LogicalResult verifyCount(mlir::Operation *op, llvm::StringRef what,
+                                mlir::Value value);
+
 } // namespace moek
 
 #endif // MOEK_OPS_OPHELPERS_H

@@ -151,12 +151,13 @@ void IndexOp::getEffects(
 }
 
 LogicalResult IndexOp::verify() {
+  if (static_cast<int64_t>(getExperts()) < 1)
+    return emitOpError("needs at least one expert, got ") << getExperts();
   auto type = cast<ShapedType>(getIndices().getType());
-  if (failed(verifyShape(*this, "indices", getIndices(), {-1, -1}, kI32)))
+  if (failed(verifyShape(*this, "indices", getIndices(), {-1, -1}, kI32)) ||
+      failed(verifyCount(*this, "slots", getIndices())))
     return failure();
   int64_t slots = type.getDimSize(1);
-  if (ShapedType::isDynamic(slots))
-    return emitOpError("the number of slots must be static, got ") << type;
   if (failed(verifyShape(*this, "weights", getWeights(), {-1, slots}, kF32)) ||
       failed(verifyRoutingOutputs(*this, getOutputs(), getRoutingLists(),
                                   getExperts(), slots)))
@@ -171,10 +172,9 @@ LogicalResult IndexOp::verify() {
 LogicalResult ExpertChoiceOp::verify() {
   if (failed(verifyShape(*this, "scores", getScores(), {-1, -1}, kF32)))
     return failure();
+  if (failed(verifyCount(*this, "experts", getScores())))
+    return failure();
   int64_t experts = cast<ShapedType>(getScores().getType()).getDimSize(1);
-  if (ShapedType::isDynamic(experts))
-    return emitOpError("the number of experts must be static, got ")
-           << getScores().getType();
   if (getOutputs().size() != 1)
     return emitOpError("expects 1 output, the indices, got ")
            << getOutputs().size();
@@ -203,9 +203,9 @@ LogicalResult LimitOp::verify() {
   auto type = cast<ShapedType>(getIndices().getType());
   if (failed(verifyShape(*this, "indices", getIndices(), {-1, -1}, kI32)))
     return failure();
+  if (failed(verifyCount(*this, "slots", getIndices())))
+    return failure();
   int64_t slots = type.getDimSize(1);
-  if (ShapedType::isDynamic(slots))
-    return emitOpError("the number of slots must be static, got ") << type;
   if (getOutputs().size() != 2)
     return emitOpError("expects 2 outputs, indices and weights, got ")
            << getOutputs().size();
@@ -232,10 +232,9 @@ LogicalResult SinkhornOp::verify() {
     return emitOpError("needs a tolerance of at least 0");
   if (failed(verifyShape(*this, "scores", getScores(), {-1, -1}, kF32)))
     return failure();
+  if (failed(verifyCount(*this, "experts", getScores())))
+    return failure();
   int64_t experts = cast<ShapedType>(getScores().getType()).getDimSize(1);
-  if (ShapedType::isDynamic(experts))
-    return emitOpError("the number of experts must be static, got ")
-           << getScores().getType();
   if (getOutputs().size() != 1)
     return emitOpError("expects 1 output, the plan, got ")
            << getOutputs().size();
@@ -259,9 +258,8 @@ void VerifyRoutingOp::getEffects(
 LogicalResult VerifyRoutingOp::verify() {
   if (failed(verifyShape(*this, "indices", getIndices(), {-1, -1}, kI32)))
     return failure();
-  auto type = cast<ShapedType>(getIndices().getType());
-  if (type.isDynamicDim(1))
-    return emitOpError("the number of slots must be static, got ") << type;
+  if (failed(verifyCount(*this, "slots", getIndices())))
+    return failure();
   if (static_cast<int64_t>(getExperts()) < 1)
     return emitOpError("needs at least one expert, got ") << getExperts();
   return success();

@@ -65,7 +65,7 @@ func.func @rank(%i: tensor<?xi32>) -> i1 {
 // -----
 
 func.func @slots(%i: tensor<?x?xi32>) -> i1 {
-  // expected-error@+1 {{the number of slots must be static, got 'tensor<?x?xi32>'}}
+  // expected-error@+1 {{the number of slots must be static and at least 1, got 'tensor<?x?xi32>'}}
   %t = moek.verify_routing %i experts(8) : tensor<?x?xi32>
   return %t : i1
 }

@@ -29,7 +29,7 @@ func.func @element(%c: index, %p: memref<?x8xf64>, %o: memref<?x8xi32>) {
 // -----
 
 func.func @dynamic(%c: index, %p: memref<?x?xf32>, %o: memref<?x8xi32>) {
-  // expected-error@+1 {{the number of experts must be static, got 'memref<?x?xf32>'}}
+  // expected-error@+1 {{the number of experts must be static and at least 1, got 'memref<?x?xf32>'}}
   moek.expert_choice capacity(%c) ins(%p : memref<?x?xf32>) outs(%o : memref<?x8xi32>)
   return
 }
@@ -47,5 +47,13 @@ func.func @shape(%c: index, %p: memref<?x8xf32>, %o: memref<?x7xi32>) {
 func.func @outputs(%c: index, %p: memref<?x8xf32>, %o: memref<?x8xi32>) {
   // expected-error@+1 {{expects 1 output, the indices, got 2}}
   moek.expert_choice capacity(%c) ins(%p : memref<?x8xf32>) outs(%o, %o : memref<?x8xi32>, memref<?x8xi32>)
+  return
+}
+
+// -----
+
+func.func @no_experts(%c: index, %p: memref<?x0xf32>, %o: memref<?x0xi32>) {
+  // expected-error@+1 {{the number of experts must be static and at least 1, got 'memref<?x0xf32>'}}
+  moek.expert_choice capacity(%c) ins(%p : memref<?x0xf32>) outs(%o : memref<?x0xi32>)
   return
 }

@@ -191,6 +191,24 @@ func.func @index_outputs(%i: memref<?x2xi32>, %w: memref<?x2xf32>, %o: memref<9x
 
 // -----
 
+func.func @index_no_experts(%i: memref<?x2xi32>, %w: memref<?x2xf32>, %o: memref<1xi32>, %t: memref<?xi32>, %p: memref<?x2xi32>, %r: memref<?xf32>) {
+  // expected-error @+1 {{needs at least one expert, got 0}}
+  moek.index experts(0) ins(%i, %w : memref<?x2xi32>, memref<?x2xf32>)
+    outs(%o, %o, %t, %p, %r : memref<1xi32>, memref<1xi32>, memref<?xi32>, memref<?x2xi32>, memref<?xf32>)
+  return
+}
+
+// -----
+
+func.func @index_no_slots(%i: memref<?x0xi32>, %w: memref<?x0xf32>, %o: memref<9xi32>, %t: memref<?xi32>, %r: memref<?xf32>) {
+  // expected-error @+1 {{the number of slots must be static and at least 1, got 'memref<?x0xi32>'}}
+  moek.index experts(8) ins(%i, %w : memref<?x0xi32>, memref<?x0xf32>)
+    outs(%o, %o, %t, %i, %r : memref<9xi32>, memref<9xi32>, memref<?xi32>, memref<?x0xi32>, memref<?xf32>)
+  return
+}
+
+// -----
+
 func.func @route_router(%x: tensor<?x64xf32>, %w: tensor<1x1x128x32x1xf32>, %o: tensor<9xi32>) {
   // expected-error @+1 {{'router' must be [1, 1, 64, 32, 1] packed f32 panels, got 'tensor<1x1x128x32x1xf32>'}}
   %0 = moek.route #moe.top_k<2> experts(8) logits(%x, %w : tensor<?x64xf32>, tensor<1x1x128x32x1xf32>)
