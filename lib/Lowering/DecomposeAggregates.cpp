@@ -120,6 +120,10 @@ Value lowerScatter(OpBuilder &b, tensor::ScatterOp op) {
   Location loc = op.getLoc();
   Indices indices(b, loc);
   RankedTensorType source = op.getSourceType(), type = op.getDestType();
+  // There is no slice of nothing.
+  if (llvm::is_contained(source.getShape(), 0) ||
+      llvm::is_contained(type.getShape(), 0))
+    return op.getDest();
   int64_t batch = op.getIndicesType().getRank() - 1;
   ArrayRef<int64_t> dims = op.getScatterDims();
   bool keepsDims = source.getRank() == batch + type.getRank();

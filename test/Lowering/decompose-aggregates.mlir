@@ -32,3 +32,11 @@ func.func @scatter(%x: tensor<?x1x8xf32>, %y: tensor<?x8xf32>, %ids: tensor<?x1x
   %0 = tensor.scatter %x into %y[%ids] scatter_dims([0]) unique : (tensor<?x1x8xf32>, tensor<?x8xf32>, tensor<?x1xi32>) -> tensor<?x8xf32>
   return %0 : tensor<?x8xf32>
 }
+
+// Nothing to scatter, and nowhere to scatter it.
+// CHECK-LABEL: func.func @scatter_nothing
+// CHECK-NEXT: return %arg1
+func.func @scatter_nothing(%x: tensor<?x1x0xf32>, %y: tensor<?x0xf32>, %ids: tensor<?x1xi32>) -> tensor<?x0xf32> {
+  %0 = tensor.scatter %x into %y[%ids] scatter_dims([0]) unique : (tensor<?x1x0xf32>, tensor<?x0xf32>, tensor<?x1xi32>) -> tensor<?x0xf32>
+  return %0 : tensor<?x0xf32>
+}
