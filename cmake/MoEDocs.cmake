@@ -24,7 +24,9 @@ function(moe_doc_page page td)
 endfunction()
 
 # dialects/moe/MoeOps.td -> dialect-moe.md; it includes the dialect's other files.
+# A dialect without ops has MoeCpuAttrs.td alone.
 file(GLOB op_files CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/dialects/*/*Ops.td")
+list(APPEND op_files "${PROJECT_SOURCE_DIR}/dialects/moe_cpu/MoeCpuAttrs.td")
 foreach(td ${op_files})
   get_filename_component(dialect "${td}" DIRECTORY)
   get_filename_component(dialect "${dialect}" NAME)

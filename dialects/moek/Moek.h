@@ -22,7 +22,7 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
 #include "moek/MoekDialect.h.inc"
-#include "moek/MoekEnums.h.inc"
+#include "moek/MoekAttrInterfaces.h.inc"
 
 #define GET_ATTRDEF_CLASSES
 #include "moek/MoekAttrs.h.inc"
@@ -43,16 +43,13 @@ void getDestinationEffects(
 
 namespace moek {
 
-/// The module attribute that holds the target (a `CpuAttr`).
+/// The module attribute that holds the chip (a `TargetAttrInterface`).
 inline constexpr llvm::StringLiteral kTargetAttrName = "moek.target";
 
-/// Elements of a row of `k` elements padded for the kernels: whole cache lines,
-/// an odd number of them, so that the rows of a tile fall into different sets
-/// of the first-level cache.
-int64_t getPaddedRowLength(int64_t k, mlir::Type element);
-
-/// The most rows of a register tile that does not spill.
-int64_t getMaxTileRows(Inner inner, int64_t lanes);
+/// The chip that `module` is for; null if it does not say.
+inline TargetAttrInterface getTarget(mlir::Operation *module) {
+  return module->getAttrOfType<TargetAttrInterface>(kTargetAttrName);
+}
 
 /// Lets one-shot bufferization place the ops of this dialect.
 void registerBufferizableModels(mlir::DialectRegistry &registry);

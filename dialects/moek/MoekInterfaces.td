@@ -24,4 +24,34 @@ def Moek_RoutingOpInterface : OpInterface<"RoutingOpInterface"> {
   ];
 }
 
+def Moek_TargetAttrInterface : AttrInterface<"TargetAttrInterface"> {
+  let cppNamespace = "::moek";
+  let description = [{
+    A chip, as all decisions about kernels see it: the module attribute
+    `moek.target`. What it says beyond this interface is between it and the
+    target that compiles for it (moe-mlir/Target/Target.h).
+  }];
+  let methods = [
+    InterfaceMethod<"The name of the target that compiles for this chip, such as `cpu`",
+      "::llvm::StringRef", "getTargetName">,
+    InterfaceMethod<"The name of the chip: of `--target`, in messages and in the artifact",
+      "::llvm::StringRef", "getChipName">
+  ];
+}
+
+def Moek_ScheduleAttrInterface : AttrInterface<"ScheduleAttrInterface"> {
+  let cppNamespace = "::moek";
+  let description = [{
+    How one kernel runs on a chip. Chosen by the target, and printed on the op,
+    where it can be read, tested and overridden.
+  }];
+  let methods = [
+    InterfaceMethod<[{
+        Checks that the op that has this schedule is one that it is for, with
+        operands that it can take. Called by the verifier of the op.
+      }], "::llvm::LogicalResult", "verifySchedule",
+      (ins "::mlir::Operation *":$op)>
+  ];
+}
+
 #endif // MOEK_INTERFACES_TD

@@ -75,7 +75,7 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
     Optional<Moek_Shaped>:$init,
     Variadic<Moek_Shaped>:$outputs,
     I64Attr:$n, I64Attr:$k, DefaultValuedAttr<I64Attr, "1">:$parts,
-    OptionalAttr<Moek_ScheduleAttr>:$schedule);
+    OptionalAttr<Moek_ScheduleAttrInterface>:$schedule);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$epilogue);
   let assemblyFormat = [{

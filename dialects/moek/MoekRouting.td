@@ -38,8 +38,8 @@ def Moek_RouteOp : Moek_DstOp<"route", [Moek_RoutingOpInterface, AttrSizedOperan
     The kernel works on as many tokens at once as a vector has lanes, expert by
     expert: each token is computed in the same order of operations whatever
     machine, number of tokens or thread it is on. An output that nothing reads is
-    not written. `pack_by` says how lists are made of a policy's mask; `tokens`
-    then needs room for 64 entries beyond T * K.
+    not written. Where a policy
+    selects by a mask, `tokens` needs room for 64 entries beyond T * K.
   }];
   let arguments = (ins
     Optional<Moek_Shaped>:$x, Optional<Moek_Shaped>:$router,
@@ -50,8 +50,7 @@ def Moek_RouteOp : Moek_DstOp<"route", [Moek_RoutingOpInterface, AttrSizedOperan
     Variadic<Moek_Shaped>:$outputs,
     Moe_SelectionPolicyAttrInterface:$policy, I64Attr:$experts,
     DefaultValuedAttr<I64Attr, "0">:$always, OptionalAttr<I64Attr>:$capacity,
-    OptionalAttr<Moek_ScheduleAttr>:$schedule,
-    OptionalAttr<Moek_PackByAttr>:$pack_by);
+    OptionalAttr<Moek_ScheduleAttrInterface>:$schedule);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$scores, SizedRegion<1>:$weigh);
   let assemblyFormat = [{
@@ -64,7 +63,6 @@ def Moek_RouteOp : Moek_DstOp<"route", [Moek_RoutingOpInterface, AttrSizedOperan
     (`always` `(` $always^ `)`)?
     (`always_weights` `(` $always_weights^ `:` type($always_weights) `)`)?
     (`capacity` `(` $capacity^ `)`)? (`schedule` `(` $schedule^ `)`)?
-    (`pack_by` `(` $pack_by^ `)`)?
     `outs` `(` $outputs `:` type($outputs) `)`
     attr-dict-with-keyword `scores` $scores `weigh` $weigh
     (`->` type($results)^)?

@@ -27,6 +27,9 @@ namespace acme {
 #define GEN_PASS_REGISTRATION
 #include "Passes.h.inc"
 
+/// Adds a chip to those that `--target` knows.
+void registerAcmeChips();
+
 } // namespace acme
 
 #endif // ACME_ACME_H

@@ -24,5 +24,8 @@ mlirGetDialectPluginInfo() {
 
 extern "C" LLVM_ATTRIBUTE_WEAK PassPluginLibraryInfo mlirGetPassPluginInfo() {
   return {MLIR_PLUGIN_API_VERSION, "Acme", "0.1",
-          [] { acme::registerAcmePasses(); }};
+          [] {
+            acme::registerAcmePasses();
+            acme::registerAcmeChips();
+          }};
 }

@@ -18,7 +18,10 @@ class DialectRegistry;
 
 namespace moe {
 
-/// Adds the dialects of the project, and the interface implementations they
+/// Adds the targets of the project to the registry of targets.
+void registerAllTargets();
+
+/// Adds the targets, the dialects of the project and of its targets, and the interface implementations they
 /// attach to each other and to upstream dialects, to `registry`.
 void registerAllDialects(mlir::DialectRegistry &registry);
 

@@ -127,7 +127,7 @@ std::string CompiledLayer::variant() const {
   // Best last.
   for (const std::string &target : library->manifest().targets) {
     const KnownCpu *cpu = findKnownCpu(target);
-    if (cpu && (cpu->needs & ~moe_rt_cpu_features()) == 0)
+    if (cpu && isNative(*cpu))
       best = target;
   }
   return best;

@@ -16,14 +16,13 @@
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Runtime/moe_rt.h"
 #include "moe-mlir/Support/OutputSet.h"
-#include "moe-mlir/Target/CPU/KnownCPUs.h"
+#include "moe-mlir/Target/LLVMCode.h"
 
 #include "mlir/Bytecode/BytecodeWriter.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
+#include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Parser/Parser.h"
-#include "mlir/Target/LLVMIR/Dialect/All.h"
-#include "llvm/ADT/SmallPtrSet.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -31,7 +30,6 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/raw_ostream.h"
-#include "llvm/TargetParser/Host.h"
 
 #include <chrono>
 #include <mutex>
@@ -173,16 +171,18 @@ std::vector<compiler::Alias> getAliases(ModuleOp module) {
 }
 
 PipelineOptions getPipelineOptions(const CompileOptions &options,
-                                   StringRef target, Stage stage) {
+                                   Stage stage) {
   PipelineOptions result;
-  result.target = target.str();
+  // The module names its target where stages depend on it.
+  result.target.clear();
   result.fuse = options.fuse;
   result.entryPrefix = options.entryPrefix;
   result.stopAfter = stage;
-  // One artifact may hold several targets, so their symbols differ.
-  if (const KnownCpu *cpu = findKnownCpu(target))
-    result.suffix = ("__" + cpu->suffix).str();
   return result;
+}
+
+CodeOptions getCodeOptions(const CompileOptions &options) {
+  return {options.codegenLevel, options.optimizeIR};
 }
 
 LogicalResult runPipeline(ModuleOp module, const PipelineOptions &options,
@@ -197,7 +197,7 @@ LogicalResult runPipeline(ModuleOp module, const PipelineOptions &options,
 
 /// The part that all targets share.
 LogicalResult runCommonStages(ModuleOp module, const CompileOptions &options) {
-  return runPipeline(module, getPipelineOptions(options, "", Stage::Fused),
+  return runPipeline(module, getPipelineOptions(options, Stage::Fused),
                      std::nullopt, /*verify=*/true);
 }
 
@@ -248,9 +248,14 @@ bool compileVariant(llvm::MemoryBufferRef bytecode,
   if (!module)
     return false;
   timer.step(variant.target + ": read");
-  PipelineOptions pipeline =
-      getPipelineOptions(options, variant.target, Stage::Runtime);
+  auto chip = dyn_cast_or_null<moek::TargetAttrInterface>(
+      parseAttribute(variant.chip, &context));
+  if (!chip)
+    return false;
+  (*module)->setAttr(moek::kTargetAttrName, chip);
+  PipelineOptions pipeline = getPipelineOptions(options, Stage::Runtime);
   pipeline.keepLayout = variant.keepLayout;
+  pipeline.suffix = variant.code.suffix;
   if (failed(runPipeline(*module, pipeline, Stage::Fused, /*verify=*/false)))
     return false;
   timer.step(variant.target + ": kernels");
@@ -270,15 +275,10 @@ bool compileVariant(llvm::MemoryBufferRef bytecode,
     return false;
   };
   std::string error;
-  llvm::LLVMContext llvmContext;
-  moek::CpuAttr cpu = lookupCpu(&context, variant.target);
-  std::unique_ptr<llvm::Module> llvmModule =
-      compiler::translate(*module, llvmContext, cpu, options, error);
-  if (!llvmModule)
-    return fail(error);
-  timer.step(variant.target + ": llvm ir");
-  if (!compiler::generate(*llvmModule, cpu, options, /*assembly=*/false,
-                          variant.object, error) ||
+  if (!TargetRegistry::get().find(chip)->emit(*module, chip,
+                                              getCodeOptions(options),
+                                              CodeKind::Object, variant.object,
+                                              error) ||
       !compiler::checkSymbols(variant.object, error))
     return fail(error);
   timer.step(variant.target + ": machine code (" +
@@ -300,93 +300,15 @@ std::string interfaceKey(ArrayAttr interfaces) {
 
 } // namespace
 
-/// The best CPU of the host's table that this machine is, or null.
-static const KnownCpu *findNativeCpu() {
-  const KnownCpu *best = nullptr;
-  for (const KnownCpu &cpu : getHostArchitecture().cpus)
-    if ((cpu.needs & ~moe_rt_cpu_features()) == 0)
-      best = &cpu;
-  return best;
-}
-
-std::vector<std::string> moe::knownTargets() {
-  std::vector<std::string> names;
-  for (StringRef name : getKnownCpuNames())
-    names.push_back(name.str());
-  return names;
-}
-
-std::vector<std::string> moe::describeTargets() {
-  std::vector<std::string> lines;
-  const KnownCpu *native = findNativeCpu();
-  for (const KnownCpu *cpu : getKnownCpus()) {
-    std::string line;
-    llvm::raw_string_ostream os(line);
-    os << llvm::left_justify(cpu->name, 24)
-       << getArchitectureOf(*cpu).triple.split('-').first << ", vectors of "
-       << cpu->lanes << " f32";
-    if (cpu == native)
-      os << " (native)";
-    lines.push_back(std::move(line));
-  }
-  return lines;
-}
-
-FailureOr<std::vector<std::string>>
-moe::resolveTargets(MLIRContext *context, const CompileOptions &options) {
-  Location unknown = UnknownLoc::get(context);
-  std::string known = llvm::join(getKnownCpuNames(), ", ");
-  llvm::SmallPtrSet<const KnownCpu *, 8> chosen;
-  auto chooseAll = [&](ArrayRef<const KnownCpu *> cpus, StringRef prefix) {
-    size_t before = chosen.size();
-    for (const KnownCpu *cpu : cpus)
-      if (cpu->name.starts_with(prefix))
-        chosen.insert(cpu);
-    return chosen.size() != before;
-  };
-  SmallVector<const KnownCpu *> all = getKnownCpus();
-  SmallVector<const KnownCpu *> host;
-  for (const KnownCpu &cpu : getHostArchitecture().cpus)
-    host.push_back(&cpu);
-  if (options.targets.empty())
-    chooseAll(host, "");
-  for (StringRef name : options.targets) {
-    if (name == "native") {
-      const KnownCpu *best = findNativeCpu();
-      if (!best)
-        return emitError(unknown,
-                         "this machine runs none of the known targets: ")
-               << known;
-      chosen.insert(best);
-    } else if (const KnownCpu *cpu = findKnownCpu(name)) {
-      chosen.insert(cpu);
-    } else if (!name.ends_with("*") || !chooseAll(all, name.drop_back())) {
-      return emitError(unknown)
-             << "unknown target '" << name << "'; known are " << known
-             << ", native, and a beginning with a * for all names with it";
-    }
-  }
-  const KnownCpu *first = nullptr;
-  std::vector<std::string> ordered;
-  for (const KnownCpu *cpu : all) {
-    if (!chosen.contains(cpu))
-      continue;
-    first = first ? first : cpu;
-    if (&getArchitectureOf(*cpu) != &getArchitectureOf(*first))
-      return emitError(unknown)
-             << "targets " << first->name << " and " << cpu->name
-             << " are different architectures; compile them into artifacts of "
-                "their own";
-    ordered.push_back(cpu->name.str());
-  }
-  return ordered;
-}
-
 OwningOpRef<ModuleOp> moe::compileToStage(ModuleOp module,
                                           const CompileOptions &options,
-                                          StringRef target, Stage stage) {
+                                          moek::TargetAttrInterface chip,
+                                          Stage stage) {
   OwningOpRef<ModuleOp> clone = module.clone();
-  PipelineOptions pipeline = getPipelineOptions(options, target, stage);
+  PipelineOptions pipeline = getPipelineOptions(options, stage);
+  pipeline.suffix = TargetRegistry::get().find(chip)->getCode(chip).suffix;
+  if (stage >= Stage::Planned)
+    (*clone)->setAttr(moek::kTargetAttrName, chip);
   if (failed(checkEntries(*clone)) ||
       failed(runPipeline(*clone, pipeline, std::nullopt, /*verify=*/true)))
     return {};
@@ -394,29 +316,19 @@ OwningOpRef<ModuleOp> moe::compileToStage(ModuleOp module,
 }
 
 LogicalResult moe::compileToText(ModuleOp module, const CompileOptions &options,
-                                 StringRef target, TextKind kind,
+                                 moek::TargetAttrInterface chip, CodeKind kind,
                                  llvm::raw_ostream &os) {
   OwningOpRef<ModuleOp> lowered =
-      compileToStage(module, options, target, Stage::LLVM);
+      compileToStage(module, options, chip, Stage::LLVM);
   if (!lowered)
     return failure();
   (*lowered)->removeAttr(kInterfacesAttr);
   std::string error;
-  llvm::LLVMContext llvmContext;
-  moek::CpuAttr cpu = lookupCpu(module.getContext(), target);
-  std::unique_ptr<llvm::Module> llvmModule =
-      compiler::translate(*lowered, llvmContext, cpu, options, error);
-  if (!llvmModule)
+  SmallVector<char, 0> text;
+  if (!TargetRegistry::get().find(chip)->emit(
+          *lowered, chip, getCodeOptions(options), kind, text, error))
     return emitError(module.getLoc(), error);
-  if (kind == TextKind::LLVMIR) {
-    llvmModule->print(os, nullptr);
-    return success();
-  }
-  SmallVector<char, 0> assembly;
-  if (!compiler::generate(*llvmModule, cpu, options, /*assembly=*/true,
-                          assembly, error))
-    return emitError(module.getLoc(), error);
-  os << StringRef(assembly.data(), assembly.size());
+  os << StringRef(text.data(), text.size());
   return success();
 }
 
@@ -426,8 +338,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   StepTimer timer(options.time);
   StepTimer whole(options.time);
   MLIRContext *context = module.getContext();
-  FailureOr<std::vector<std::string>> targets =
-      resolveTargets(context, options);
+  FailureOr<TargetList> targets = resolveTargets(module, options);
   if (failed(targets))
     return failure();
   OwningOpRef<ModuleOp> common = module.clone();
@@ -452,15 +363,15 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   DialectRegistry registry;
   context->getDialectRegistry().appendTo(registry);
   // Variants share the packed weights.
-  bool keepLayout = llvm::any_of(*targets, [&](const std::string &target) {
-    return findKnownCpu(target)->bf16Mmla !=
-           findKnownCpu(targets->front())->bf16Mmla;
+  moek::TargetAttrInterface first = targets->front();
+  bool keepLayout = llvm::any_of(*targets, [&](moek::TargetAttrInterface chip) {
+    return chip.getTargetName() != first.getTargetName() ||
+           !TargetRegistry::get().find(chip)->sharesLayout(first, chip);
   });
-  for (auto [variant, target] : llvm::zip_equal(variants, *targets)) {
-    variant.target = target;
-    const KnownCpu *cpu = findKnownCpu(target);
-    variant.suffix = ("__" + cpu->suffix).str();
-    variant.needs = cpu->needs;
+  for (auto [variant, chip] : llvm::zip_equal(variants, *targets)) {
+    variant.target = chip.getChipName().str();
+    llvm::raw_string_ostream(variant.chip) << chip;
+    variant.code = TargetRegistry::get().find(chip)->getCode(chip);
     variant.keepLayout = keepLayout;
     contexts.push_back(std::make_unique<MLIRContext>(
         registry, MLIRContext::Threading::DISABLED));
@@ -507,16 +418,17 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   std::unique_ptr<llvm::Module> dispatcher =
       compiler::buildDispatcher(llvmContext, info);
   SmallVector<char, 0> dispatch;
-  const Architecture &architecture =
-      getArchitectureOf(*findKnownCpu(targets->front()));
-  if (!compiler::generate(*dispatcher, architecture, options, dispatch, error))
+  // Runs on every CPU of the platform.
+  const HostPlatform &platform = variants.front().code.platform;
+  if (!emitObject(*dispatcher, {platform, platform.baseCpu, ""},
+                  getCodeOptions(options), dispatch, error))
     return emitError(module.getLoc(), error);
 
   std::string base = outputBase.str();
   std::string name = llvm::sys::path::filename(base).str();
   std::vector<compiler::NamedObject> objects = {{name + ".o", dispatch}};
   for (const compiler::Variant &variant : variants)
-    objects.push_back({name + variant.suffix + ".o", variant.object});
+    objects.push_back({name + variant.code.suffix + ".o", variant.object});
   OutputSet outputs;
   auto write = [&](StringRef extension, StringRef bytes,
                    bool isExecutable = false) {
@@ -525,7 +437,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   auto writeFiles = [&] {
     SmallVector<char, 0> object, linked;
     if ((options.object || options.shared) &&
-        !compiler::joinObjects(objects, architecture, object, error))
+        !compiler::joinObjects(objects, platform, object, error))
       return false;
     if (options.object && !write(".o", {object.data(), object.size()}))
       return false;
@@ -535,7 +447,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
         return false;
     }
     if (options.shared &&
-        (!compiler::linkShared(object, name + ".so", architecture,
+        (!compiler::linkShared(object, name + ".so", platform,
                                options.runtimeDirectory, linked, error) ||
          !write(".so", {linked.data(), linked.size()}, true)))
       return false;
@@ -553,5 +465,4 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
 
 void moe::registerCompilerDialects(DialectRegistry &registry) {
   registerPipelineExtensions(registry);
-  registerAllToLLVMIRTranslations(registry);
 }

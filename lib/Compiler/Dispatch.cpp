@@ -74,12 +74,12 @@ private:
     // Best last in the list of variants.
     for (const compiler::Variant &variant : llvm::reverse(info.variants)) {
       Function *target = Function::Create(type, Function::ExternalLinkage,
-                                          name + variant.suffix, *module);
+                                          name + variant.code.suffix, *module);
       target->setVisibility(GlobalValue::HiddenVisibility);
       auto *yes = BasicBlock::Create(b.getContext(), "", function);
       auto *no = BasicBlock::Create(b.getContext(), "", function);
       b.CreateCondBr(
-          b.CreateIsNull(b.CreateAnd(lacks, b.getInt64(variant.needs))), yes,
+          b.CreateIsNull(b.CreateAnd(lacks, b.getInt64(variant.code.needs))), yes,
           no);
       b.SetInsertPoint(yes);
       CallInst *call = b.CreateCall(target, arguments);

@@ -13,7 +13,8 @@
 
 #include "moe-mlir/Artifact/Manifest.h"
 #include "moe-mlir/Compiler/Compiler.h"
-#include "moe-mlir/Target/CPU/KnownCPUs.h"
+#include "moe-mlir/Compiler/Toolchain.h"
+#include "moe-mlir/Target/Target.h"
 
 #include "mlir/IR/BuiltinAttributes.h"
 #include "llvm/ADT/SmallVector.h"
@@ -27,11 +28,10 @@ namespace moe::compiler {
 
 /// A target's share of an artifact.
 struct Variant {
-  std::string target;
-  /// Of its symbols, such as `__v4`.
-  std::string suffix;
-  /// What moe_rt_cpu_features() has to have.
-  uint64_t needs = 0;
+  /// The name of its chip, and its attribute as text: each variant has a context
+  /// of its own.
+  std::string target, chip;
+  ChipCode code;
   /// Whether other variants read packed weights in another way.
   bool keepLayout = false;
   llvm::SmallVector<char, 0> object;
@@ -57,20 +57,6 @@ struct ArtifactInfo {
   Manifest manifest;
 };
 
-// CodeGen.cpp
-
-/// A null result comes with `error`.
-std::unique_ptr<llvm::Module>
-translate(mlir::ModuleOp module, llvm::LLVMContext &context, moek::CpuAttr cpu,
-          const CompileOptions &options, std::string &error);
-bool generate(llvm::Module &module, moek::CpuAttr cpu,
-              const CompileOptions &options, bool assembly,
-              llvm::SmallVectorImpl<char> &output, std::string &error);
-/// For every CPU of an architecture.
-bool generate(llvm::Module &module, const Architecture &architecture,
-              const CompileOptions &options,
-              llvm::SmallVectorImpl<char> &output, std::string &error);
-
 // Symbols.cpp
 
 /// Whether an object of one target needs only what an artifact may need.
@@ -78,7 +64,7 @@ bool checkSymbols(llvm::ArrayRef<char> object, std::string &error);
 
 // Dispatch.cpp
 
-/// The functions of the artifact, for any CPU of the architecture: each calls
+/// The functions of the artifact, for any CPU of the platform: each calls
 /// its variant.
 std::unique_ptr<llvm::Module> buildDispatcher(llvm::LLVMContext &context,
                                               const ArtifactInfo &info);
@@ -95,12 +81,12 @@ struct NamedObject {
 };
 /// One relocatable object of several.
 bool joinObjects(llvm::ArrayRef<NamedObject> objects,
-                 const Architecture &architecture,
+                 const HostPlatform &platform,
                  llvm::SmallVectorImpl<char> &joined, std::string &error);
 std::unique_ptr<llvm::MemoryBuffer>
 buildLibrary(llvm::ArrayRef<NamedObject> objects, std::string &error);
 bool linkShared(llvm::ArrayRef<char> object, llvm::StringRef name,
-                const Architecture &architecture,
+                const HostPlatform &platform,
                 llvm::StringRef runtimeDirectory,
                 llvm::SmallVectorImpl<char> &linked, std::string &error);
 

@@ -20,6 +20,8 @@
 #include "llvm/Support/Program.h"
 #include "llvm/Support/Signals.h"
 #include "llvm/Support/raw_ostream.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/Triple.h"
 
 using namespace moe;
 using namespace llvm;
@@ -113,22 +115,23 @@ static bool execute(ArrayRef<StringRef> command, std::string &error) {
   return false;
 }
 
-static bool isHost(const Architecture &architecture) {
-  return &architecture == &getHostArchitecture();
+static bool isHost(const HostPlatform &platform) {
+    return Triple(platform.triple).getArch() ==
+         Triple(sys::getProcessTriple()).getArch();
 }
 
 bool compiler::joinObjects(ArrayRef<NamedObject> objects,
-                           const Architecture &architecture,
+                           const HostPlatform &platform,
                            SmallVectorImpl<char> &joined, std::string &error) {
   if (objects.size() == 1) {
     joined.assign(objects.front().bytes.begin(), objects.front().bytes.end());
     return true;
   }
   // GNU's linker knows one architecture, LLVM's all.
-  std::string gnu = (architecture.gnuTriple + "-ld").str();
+  std::string gnu = platform.gnuTriple + "-ld";
   std::string linker =
       findProgram({"ld.lld", "ld.lld-22", gnu,
-                   isHost(architecture) ? StringRef("ld") : StringRef(gnu)});
+                   isHost(platform) ? StringRef("ld") : StringRef(gnu)});
   if (linker.empty()) {
     error = "joining objects needs a linker: install lld or binutils, or ask "
             "for --emit=lib";
@@ -166,13 +169,13 @@ compiler::buildLibrary(ArrayRef<NamedObject> objects, std::string &error) {
   return nullptr;
 }
 
-std::string moe::findRuntimeFile(const Architecture &architecture,
+std::string moe::findRuntimeFile(const HostPlatform &platform,
                                  StringRef fileName) {
   static int anchor;
   std::string program = sys::fs::getMainExecutable(nullptr, &anchor);
   StringRef prefix = sys::path::parent_path(sys::path::parent_path(program));
-  SmallVector<std::string> folders = {("lib/" + architecture.gnuTriple).str()};
-  if (isHost(architecture))
+  SmallVector<std::string> folders = {"lib/" + platform.gnuTriple};
+  if (isHost(platform))
     folders.append({"lib", "lib64"});
   for (StringRef folder : folders) {
     SmallString<256> candidate(prefix);
@@ -183,17 +186,17 @@ std::string moe::findRuntimeFile(const Architecture &architecture,
   return {};
 }
 
-bool moe::runDriver(const Architecture &architecture, StringRef what,
+bool moe::runDriver(const HostPlatform &platform, StringRef what,
                     ArrayRef<StringRef> arguments, std::string &error) {
-  std::string cross = (architecture.gnuTriple + "-gcc").str();
-  std::string driver = isHost(architecture)
+  std::string cross = platform.gnuTriple + "-gcc";
+  std::string driver = isHost(platform)
                            ? findProgram({"cc", "gcc", "clang", "clang-22"})
                            : findProgram(StringRef(cross));
   if (driver.empty()) {
     error = (what + " needs a C compiler driver in PATH (" +
-             (isHost(architecture) ? "cc, gcc or clang"
+             (isHost(platform) ? "cc, gcc or clang"
                                    : cross + "; Debian's package gcc-" +
-                                         architecture.gnuTriple) +
+                                         platform.gnuTriple) +
              ")")
                 .str();
     return false;
@@ -204,32 +207,31 @@ bool moe::runDriver(const Architecture &architecture, StringRef what,
 }
 
 bool compiler::linkShared(ArrayRef<char> object, StringRef name,
-                          const Architecture &architecture,
+                          const HostPlatform &platform,
                           StringRef runtimeDirectory,
                           SmallVectorImpl<char> &linked, std::string &error) {
   std::string runtime = runtimeDirectory.str();
   if (runtime.empty())
     runtime =
-        sys::path::parent_path(findRuntimeFile(architecture, "libmoe_rt.so"))
+        sys::path::parent_path(findRuntimeFile(platform, "libmoe_rt.so"))
             .str();
   if (runtime.empty()) {
-    error = ("libmoe_rt.so for " + architecture.gnuTriple +
-             " is not in the lib folder beside this program; say where it is "
-             "with --runtime-dir, or do without a shared library: "
-             "--emit=obj,lib,header,manifest")
-                .str();
+    error = "libmoe_rt.so for " + platform.gnuTriple +
+            " is not in the lib folder beside this program; say where it is "
+            "with --runtime-dir, or do without a shared library: "
+            "--emit=obj,lib,header,manifest";
     return false;
   }
   // Somewhere else it lies beside the artifact, if not with the system's.
   std::string rpath =
-      "-Wl,-rpath," + (isHost(architecture) ? runtime : "$ORIGIN");
+      "-Wl,-rpath," + (isHost(platform) ? runtime : "$ORIGIN");
   std::string search = "-L" + runtime;
   std::string soname = ("-Wl,-soname," + name).str();
   TemporaryFile input, output;
   if (!input.create("moe-object", "o", error, object) ||
       !output.create("moe-linked", "so", error))
     return false;
-  if (runDriver(architecture, "linking a shared library",
+  if (runDriver(platform, "linking a shared library",
                 {"-shared", "-o", output.getPath(), input.getPath(), soname,
                  "-Wl,-z,defs", "-Wl,-Bsymbolic", search, rpath, "-lmoe_rt",
                  "-lm"},

@@ -14,10 +14,11 @@
 #include "moe-mlir/Conversion/LinalgToVector/Passes.h"
 #include "moe-mlir/Conversion/MoeToMoek/BatchPolicyInterface.h"
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
-#include "moe-mlir/Conversion/MoekToVector/Passes.h"
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe-mlir/Pipelines/Pipelines.h"
+#include "moe-mlir/Target/CPU/CPUTarget.h"
 #include "moe-mlir/Target/CPU/Passes.h"
+#include "moe-mlir/Target/Passes.h"
 #include "moe-mlir/Transforms/Passes.h"
 #include "moe/Moe.h"
 #include "moe_rt/MoeRt.h"
@@ -25,18 +26,24 @@
 
 #include "mlir/IR/DialectRegistry.h"
 
+void moe::registerAllTargets() {
+  TargetRegistry::get().add(createCPUTarget());
+}
+
 void moe::registerAllDialects(mlir::DialectRegistry &registry) {
+  registerAllTargets();
   registry.insert<moe::MoeDialect, moek::MoekDialect, moert::MoeRtDialect>();
   moek::registerBufferizableModels(registry);
   registerBatchPolicyLowerings(registry);
+  TargetRegistry::get().registerDialects(registry);
 }
 
 void moe::registerAllPasses() {
   registerMoeTransformsPasses();
   registerMoeToMoekPasses();
   registerFusionPipeline();
+  registerTargetPasses();
   registerTargetCPUPasses();
-  registerMoekToVectorPasses();
   registerLinalgToVectorPasses();
   registerMoeLoweringPasses();
   registerPipelines();

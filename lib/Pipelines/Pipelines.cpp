@@ -12,21 +12,18 @@
 
 #include "moe-mlir/Conversion/LinalgToVector/Passes.h"
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
-#include "moe-mlir/Conversion/MoekToVector/Passes.h"
 #include "moe-mlir/Lowering/Passes.h"
-#include "moe-mlir/Target/CPU/KnownCPUs.h"
-#include "moe-mlir/Target/CPU/Passes.h"
+#include "moe-mlir/Target/Passes.h"
+#include "moe-mlir/Target/Target.h"
 #include "moe-mlir/Transforms/Passes.h"
 #include "moek/Moek.h"
 
 #include "mlir/Conversion/Passes.h"
-#include "mlir/Dialect/Affine/Transforms/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
-#include "mlir/Dialect/SCF/Transforms/Passes.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
 #include "mlir/Pass/PassManager.h"
@@ -67,6 +64,15 @@ static void cleanUp(OpPassManager &pm) {
   pm.addPass(createCSEPass());
 }
 
+/// A stage of the module's target.
+static void runTarget(OpPassManager &pm, StringRef stage,
+                      bool keepLayout = false) {
+  moe::TargetStagePassOptions options;
+  options.stage = stage.str();
+  options.keepLayout = keepLayout;
+  pm.addPass(moe::createTargetStagePass(options));
+}
+
 void moe::buildModelPipeline(OpPassManager &pm, StringRef entryPrefix) {
   verify(pm, Stage::Model);
   // Exporters write loops and branches as blocks. Everything behind wants scf.
@@ -90,10 +96,10 @@ void moe::buildFusedPipeline(OpPassManager &pm,
 
 void moe::buildPlannedPipeline(OpPassManager &pm,
                                const PipelineOptions &options) {
-  SelectScheduleOptions schedule;
-  schedule.cpu = options.target;
-  schedule.keepLayout = options.keepLayout;
-  pm.addPass(createSelectSchedule(schedule));
+  SetTargetPassOptions target;
+  target.chip = options.target;
+  pm.addPass(createSetTargetPass(target));
+  runTarget(pm, "plan", options.keepLayout);
   pm.addPass(createHoistPackingPass());
   verify(pm, Stage::Planned);
 }
@@ -114,13 +120,6 @@ void moe::buildOrdinaryIRPipeline(OpPassManager &pm) {
   pm.addNestedPass<func::FuncOp>(createFuseElementwise());
   // Sizes then follow from arguments, which the workspace's size needs.
   pm.addPass(memref::createResolveShapedTypeResultDimsPass());
-}
-
-void moe::buildOrdinaryBufferPipeline(OpPassManager &pm) {
-  pm.addNestedPass<func::FuncOp>(createForallToParallelLoopPass());
-  pm.addNestedPass<func::FuncOp>(createConvertLinalgToVector());
-  pm.addPass(createConvertLinalgToLoopsPass());
-  pm.addPass(createConvertVectorToSCFPass());
 }
 
 void moe::buildBufferizedPipeline(OpPassManager &pm,
@@ -147,12 +146,7 @@ void moe::buildBufferizedPipeline(OpPassManager &pm,
 
 void moe::buildVectorPipeline(OpPassManager &pm,
                               const PipelineOptions &options) {
-  // Ordinary IR first: its patterns then need not look at the kernels' code,
-  // which is large and needs none of them.
-  buildOrdinaryBufferPipeline(pm);
-  pm.addPass(createExpandCopiesPass());
-  pm.addPass(createConvertMoekToVector());
-  cleanUp(pm);
+  runTarget(pm, "kernels");
   verify(pm, Stage::Vector);
 }
 
@@ -170,36 +164,7 @@ void moe::buildRuntimePipeline(OpPassManager &pm,
 }
 
 void moe::buildLLVMPipeline(OpPassManager &pm, const PipelineOptions &options) {
-  pm.addPass(createApproximateVectorMathPass());
-  pm.addPass(createExpandReshapesPass());
-  pm.addPass(memref::createExpandStridedMetadataPass());
-  pm.addPass(createLowerAffinePass());
-  pm.addPass(createSCFToControlFlowPass());
-  pm.addPass(createLowerChecksPass());
-  const KnownCpu *cpu = findKnownCpu(options.target);
-  bool isArm = cpu && getArchitectureOf(*cpu).arch == moek::Arch::AArch64;
-  ExpandSmallFloatsPassOptions floats;
-  // LLVM writes out by itself what AArch64 lacks.
-  floats.native = isArm || (cpu && cpu->bf16Dot);
-  pm.addPass(createExpandSmallFloatsPass(floats));
-  pm.addPass(arith::createArithExpandOpsPass());
-  ConvertVectorToLLVMPassOptions vector;
-  vector.x86Vector = !isArm;
-  vector.armNeon = isArm;
-  vector.armSVE = isArm && cpu->scalable;
-  pm.addPass(createConvertMathToLLVMPass());
-  // Only what has no intrinsic is left; these calls are scalar, and take
-  // vectors apart.
-  pm.addPass(createConvertMathToLibmPass());
-  pm.addPass(createConvertVectorToLLVMPass(vector));
-  pm.addPass(createFinalizeMemRefToLLVMConversionPass());
-  pm.addPass(createConvertIndexToLLVMPass());
-  pm.addPass(createArithToLLVMConversionPass());
-  pm.addPass(createConvertControlFlowToLLVMPass());
-  pm.addPass(createUBToLLVMConversionPass());
-  pm.addPass(createConvertFuncToLLVMPass());
-  pm.addPass(createReconcileUnrealizedCastsPass());
-  cleanUp(pm);
+  runTarget(pm, "code");
   verify(pm, Stage::LLVM);
 }
 
@@ -249,7 +214,8 @@ LogicalResult moe::applyRoutingOptions(ModuleOp module,
 namespace {
 struct CommandLineOptions : PassPipelineOptions<CommandLineOptions> {
   Option<std::string> target{*this, "target",
-                             llvm::cl::desc("CPU to compile for"),
+                             llvm::cl::desc("Chip to compile for, unless the "
+                                            "module has a moek.target"),
                              llvm::cl::init("x86-64-v3")};
   Option<bool> fuse{*this, "fuse", llvm::cl::desc("Fuse layers into kernels"),
                     llvm::cl::init(true)};
@@ -267,9 +233,6 @@ struct CommandLineOptions : PassPipelineOptions<CommandLineOptions> {
     options.target = target;
     options.fuse = fuse;
     options.suffix = suffix;
-    if (!moe::findKnownCpu(target))
-      return fail("unknown target '" + target + "'; known are " +
-                  llvm::join(moe::getKnownCpuNames(), ", "));
     std::optional<moe::Stage> stage = moe::parseStage(stopAfter);
     if (!stage)
       return fail("stop-after: unknown stage '" + stopAfter + "'; known are " +
@@ -303,7 +266,7 @@ static void addPipeline(StringRef name, StringRef description,
 }
 
 void moe::registerPipelines() {
-  addPipeline("moe-cpu-pipeline",
+  addPipeline("moe-pipeline",
               "All stages from model IR to the llvm dialect",
               [](OpPassManager &pm, const PipelineOptions &options) {
                 buildPipeline(pm, options);

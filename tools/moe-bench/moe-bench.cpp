@@ -173,6 +173,7 @@ CommandLine::CommandLine() {
 
 int main(int argc, char **argv) {
   moe::ToolProcess process(argc, argv, "moe-bench");
+  moe::registerAllTargets();
   CommandLine given;
   given.line.parse(argc, argv);
   if (given.list) {

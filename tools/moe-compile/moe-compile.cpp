@@ -54,6 +54,10 @@ struct Options {
       cl::desc("Targets, see --list-targets; native, and a beginning with a * "
                "for all names with it (default: all of this machine's "
                "architecture)")};
+  cl::list<std::string> targetDescriptions{
+      "target-description", cl::value_desc("file"), cl::cat(code),
+      cl::desc("A chip that a JSON file describes, as --print-target writes it; "
+               "may be repeated")};
   cl::opt<std::string> passes{
       "pass-pipeline", cl::value_desc("passes"), cl::cat(code),
       cl::desc("Passes to run on the model first, written as for moe-opt")};
@@ -91,6 +95,9 @@ struct Options {
   cl::opt<std::string> compileTo{
       "compile-to", cl::value_desc("stage"), cl::cat(out),
       cl::desc("Print the IR after a stage instead")};
+  cl::opt<bool> printTarget{
+      "print-target", cl::cat(out),
+      cl::desc("Write the description of the target as JSON, without a model")};
   cl::opt<bool> timeSteps{"time", cl::cat(out),
                           cl::desc("Write how long each step takes")};
   cl::opt<std::string> runtimeDirectory{
@@ -106,16 +113,36 @@ struct Options {
   }
 };
 
+/// The best of the targets asked for, as --target-description takes it.
+int printTarget(MLIRContext &context, const Options &given,
+                const moe::CompileOptions &options) {
+  OwningOpRef<ModuleOp> none = ModuleOp::create(UnknownLoc::get(&context));
+  FailureOr<moe::TargetList> targets = moe::resolveTargets(*none, options);
+  if (failed(targets))
+    return 1;
+  std::string error;
+  moe::OutputSet outputs;
+  if (outputs.write(given.output.empty() ? "-" : given.output.getValue(),
+                    moe::TargetRegistry::get().describeChip(targets->back()),
+                    error) &&
+      outputs.commit(error))
+    return 0;
+  return given.line.fail(error);
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
   moe::ToolProcess process(argc, argv, "moe-compile");
+  moe::registerAllTargets();
   Options given;
   given.line.parse(argc, argv);
   auto fail = [&](const Twine &message) { return given.line.fail(message); };
 
   moe::CompileOptions options;
   options.targets.assign(given.targets.begin(), given.targets.end());
+  options.targetDescriptions.assign(given.targetDescriptions.begin(),
+                                    given.targetDescriptions.end());
   options.fuse = !given.noFuse;
   options.entryPrefix = given.entryPrefix;
   options.codegenLevel = given.codegenLevel;
@@ -125,7 +152,7 @@ int main(int argc, char **argv) {
   if (given.codegenLevel > 3)
     return fail("--codegen-level is 0 to 3");
 
-  std::optional<moe::TextKind> text;
+  std::optional<moe::CodeKind> text;
   if (!given.emit.empty()) {
     auto emits = [&](StringRef kind) {
       return llvm::is_contained(given.emit, kind);
@@ -136,9 +163,9 @@ int main(int argc, char **argv) {
     options.header = emits("header");
     options.manifest = emits("manifest");
     if (emits("asm"))
-      text = moe::TextKind::Assembly;
+      text = moe::CodeKind::Assembly;
     if (emits("llvm-ir"))
-      text = moe::TextKind::LLVMIR;
+      text = moe::CodeKind::LLVMIR;
     if (text && given.emit.size() > 1)
       return fail("--emit=asm and --emit=llvm-ir stand alone");
   }
@@ -150,7 +177,7 @@ int main(int argc, char **argv) {
   if (routing.dropArguments && !routing.replay)
     return fail("--drop-router-arguments goes with --replay-routing");
   std::string base = given.output;
-  if (!stage && !text) {
+  if (!stage && !text && !given.printTarget) {
     if (base.empty()) {
       if (given.input == "-")
         return fail("name the files to write with -o");
@@ -178,6 +205,8 @@ int main(int argc, char **argv) {
   // One compilation per target runs in parallel; threads within each would
   // only cost.
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);
+  if (given.printTarget)
+    return printTarget(context, given, options);
   moe::tools::ModelFile model(context);
   if (!model.parse(given.line, given.input, given.bytecode.allow))
     return 1;
@@ -196,12 +225,11 @@ int main(int argc, char **argv) {
     return failed(compiled);
   }
 
-  FailureOr<std::vector<std::string>> names =
-      moe::resolveTargets(&context, options);
-  if (failed(names))
+  FailureOr<moe::TargetList> targets = moe::resolveTargets(*model, options);
+  if (failed(targets))
     return 1;
   // One text: the best of the targets asked for.
-  std::string target = names->back();
+  moek::TargetAttrInterface target = targets->back();
   std::string result;
   llvm::raw_string_ostream out(result);
   if (stage) {

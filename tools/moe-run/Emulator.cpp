@@ -61,11 +61,10 @@ EmulatedFunction::link(StringRef artifact, const FunctionDesc &desc,
   }
   std::string runner = findRuntimeFile(architecture, "libmoe_runner.a");
   if (runner.empty()) {
-    error = ("libmoe_runner.a for " + architecture.gnuTriple +
+    error = "libmoe_runner.a for " + architecture.gnuTriple +
              " is not in the lib folder beside this program: it is built where "
              "there is a cross compiler (" +
-             architecture.gnuTriple + "-gcc)")
-                .str();
+             architecture.gnuTriple + "-gcc)";
     return nullptr;
   }
   ErrorOr<std::string> emulator = sys::findProgramByName(command.front());

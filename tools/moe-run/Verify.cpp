@@ -115,7 +115,7 @@ bool moe::run::narrowsRows(const std::vector<std::string> &targets,
     const KnownCpu *cpu = findKnownCpu(target);
     if (!cpu || (!isEmulated && (cpu->needs & features) != cpu->needs))
       continue;
-    bool own = cpu->bf16Dot || cpu->bf16Mmla;
+    bool own = cpu->narrowsRows();
     narrows = isEmulated ? narrows || own : own;
   }
   return narrows;

@@ -16,6 +16,7 @@
 
 #include "moe-mlir/Artifact/ArtifactLibrary.h"
 #include "moe-mlir/Compiler/Compiler.h"
+#include "moe-mlir/InitAll.h"
 #include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Support/TemporaryFolder.h"
 #include "moe-mlir/Support/TensorIO.h"
@@ -367,7 +368,7 @@ struct Artifact {
       return architecture;
     // What else is missing or broken is told by who loads it.
     if (architecture && architecture != &moe::getHostArchitecture()) {
-      error = path + ": is for " + architecture->gnuTriple.str() +
+      error = path + ": is for " + architecture->gnuTriple +
               ", not for this machine; --emulator=\"qemu-aarch64 -cpu max\" "
               "runs it";
       return false;
@@ -497,6 +498,7 @@ static std::string describeInputs(const CommandLine &options,
 
 int main(int argc, char **argv) {
   moe::ToolProcess process(argc, argv, "moe-run");
+  moe::registerAllTargets();
   CommandLine options;
   options.line.parse(argc, argv);
   std::string error;

@@ -160,17 +160,7 @@ LogicalResult GroupedMatmulOp::verify() {
   } else if (getInit() || getSlotWeights()) {
     return emitOpError("'init' and 'slot_weights' need 'combine'");
   }
-  if (getSchedule()) {
-    Inner inner = getSchedule()->getInner();
-    if ((inner == Inner::Fma) == halves)
-      return emitOpError("schedule ")
-             << *getSchedule() << " does not fit weights of "
-             << rhs.getElementType() << "; fma is for f32, widen, dot_bf16 and "
-             << "mmla_bf16 for bf16";
-    if (kBlock == 4 && inner != Inner::MmlaBF16)
-      return emitOpError("schedule ")
-             << *getSchedule()
-             << " does not fit panels with k_block = 4; use mmla_bf16";
-  }
+  if (getSchedule() && failed(getSchedule()->verifySchedule(*this)))
+    return failure();
   return verifyResults(*this);
 }

@@ -55,10 +55,6 @@ LogicalResult RouteOp::verify() {
       return emitOpError("'x' rows must be of static length, got ")
              << getX().getType();
     int64_t steps = llvm::divideCeil(k, 8) * 8;
-    if (getSchedule() && getSchedule()->getInner() != Inner::Fma)
-      return emitOpError(
-                 "router weights are f32 and want an fma schedule, got ")
-             << *getSchedule();
     auto packed = cast<ShapedType>(getRouter().getType());
     if (packed.getRank() != 5 || packed.getDimSize(0) != 1 ||
         packed.getDimSize(3) != 32 || packed.getDimSize(4) != 1 ||
@@ -135,6 +131,8 @@ LogicalResult RouteOp::verify() {
     return emitOpError("capacity must be positive");
   if (failed(verifyRoutingOutputs(*this, getOutputs(), kRoutingParts,
                                   getTotalExperts(), getTotalSlots())))
+    return failure();
+  if (getSchedule() && failed(getSchedule()->verifySchedule(*this)))
     return failure();
   return verifyResults(*this);
 }

@@ -14,6 +14,7 @@
 
 #include "moe-mlir/Pipelines/Pipelines.h"
 #include "moe-mlir/Support/Progress.h"
+#include "moe-mlir/Target/Target.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
@@ -24,10 +25,13 @@
 namespace moe {
 
 struct CompileOptions {
-  /// Names as in --target, or beginnings of names with a *; empty means all
-  /// of this machine's architecture. `native` is the best one for this machine.
-  /// An artifact is for one architecture.
+  /// Names as in --target, or beginnings of names with a *. `native` is the
+  /// best one for this machine. Without names and descriptions, an artifact is
+  /// for the module's `moek.target`, or all of this machine's architecture. An
+  /// artifact is for one architecture.
   std::vector<std::string> targets;
+  /// Files that describe further chips, see Target.h.
+  std::vector<std::string> targetDescriptions;
   /// Fused kernels, or one kernel per operation of the model.
   bool fuse = true;
   /// LLVM's optimization level of code generation, 0 to 3.
@@ -47,14 +51,17 @@ struct CompileOptions {
   ProgressFn progress = {};
 };
 
-/// The names of all targets; and the same with what they are, a line each.
+/// The names of all chips; and the same with what they are, a line each.
 std::vector<std::string> knownTargets();
 std::vector<std::string> describeTargets();
 
-/// The targets `options` asks for, in the order of the known ones. Fails with
-/// an error that lists what is known.
-mlir::FailureOr<std::vector<std::string>>
-resolveTargets(mlir::MLIRContext *context, const CompileOptions &options);
+using TargetList = llvm::SmallVector<moek::TargetAttrInterface>;
+
+/// The chips that `module` is compiled for: that of its `moek.target`, or those
+/// that `options` ask for, by file and then in the order of the known ones.
+/// Errors are diagnostics.
+mlir::FailureOr<TargetList> resolveTargets(mlir::ModuleOp module,
+                                           const CompileOptions &options);
 
 /// Compiles all entry functions of `module` for all targets and writes
 /// `outputBase`.o, .a, .so, .h and .json, all of them or none. Errors are
@@ -63,18 +70,15 @@ llvm::LogicalResult compileToArtifact(mlir::ModuleOp module,
                                       const CompileOptions &options,
                                       llvm::StringRef outputBase);
 
-/// The module after `stage`, for one target.
-mlir::OwningOpRef<mlir::ModuleOp> compileToStage(mlir::ModuleOp module,
-                                                 const CompileOptions &options,
-                                                 llvm::StringRef target,
-                                                 Stage stage);
+/// The module after `stage`, for one chip.
+mlir::OwningOpRef<mlir::ModuleOp>
+compileToStage(mlir::ModuleOp module, const CompileOptions &options,
+               moek::TargetAttrInterface chip, Stage stage);
 
-enum class TextKind { Assembly, LLVMIR };
-
-/// The code of one target as text.
+/// The code of one chip as text.
 llvm::LogicalResult compileToText(mlir::ModuleOp module,
                                   const CompileOptions &options,
-                                  llvm::StringRef target, TextKind kind,
+                                  moek::TargetAttrInterface chip, CodeKind kind,
                                   llvm::raw_ostream &os);
 
 /// Dialects, interface implementations and translations the compiler needs.

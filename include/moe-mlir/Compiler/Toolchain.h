@@ -13,21 +13,21 @@
 #ifndef MOE_MLIR_COMPILER_TOOLCHAIN_H
 #define MOE_MLIR_COMPILER_TOOLCHAIN_H
 
-#include "moe-mlir/Target/CPU/KnownCPUs.h"
+#include "moe-mlir/Target/Target.h"
 
 #include <string>
 
 namespace moe {
 
-/// The path of a file that was built for the architecture and lies in the
+/// The path of a file that was built for the platform and lies in the
 /// build tree or installed beside the program, such as libmoe_rt.a; empty when
 /// there is none.
-std::string findRuntimeFile(const Architecture &architecture,
+std::string findRuntimeFile(const HostPlatform &platform,
                             llvm::StringRef fileName);
 
-/// Runs the compiler driver of the architecture. `what` is named if there is
+/// Runs the compiler driver of the platform. `what` is named if there is
 /// none; a failing command comes back in `error` with what it printed.
-bool runDriver(const Architecture &architecture, llvm::StringRef what,
+bool runDriver(const HostPlatform &platform, llvm::StringRef what,
                llvm::ArrayRef<llvm::StringRef> arguments, std::string &error);
 
 } // namespace moe

@@ -31,7 +31,7 @@ std::optional<Stage> parseStage(llvm::StringRef name);
 std::vector<std::string> stageNames();
 
 struct PipelineOptions {
-  /// A name that `findKnownCpu` knows; used unless the module has
+  /// The name of a chip that some target knows; used unless the module has
   /// `moek.target`.
   std::string target = "x86-64-v3";
   /// Whether layers become fused kernels or one kernel per operation.
@@ -69,8 +69,6 @@ void buildPipeline(mlir::OpPassManager &pm, const PipelineOptions &options,
 
 /// What happens to IR that is no MoE layer, on tensors, before bufferization.
 void buildOrdinaryIRPipeline(mlir::OpPassManager &pm);
-/// The same after bufferization: what is left becomes loops.
-void buildOrdinaryBufferPipeline(mlir::OpPassManager &pm);
 
 /// Whether routings are computed, also returned, or given.
 struct RoutingOptions {
@@ -85,7 +83,7 @@ struct RoutingOptions {
 llvm::LogicalResult applyRoutingOptions(mlir::ModuleOp module,
                                         const RoutingOptions &options);
 
-/// Registers `moe-cpu-pipeline` and one pipeline per stage
+/// Registers `moe-pipeline` and one pipeline per stage
 /// (`moe-stage-fused`, ...).
 void registerPipelines();
 

@@ -13,7 +13,6 @@
 #include "LoopNest.h"
 
 #include "moe-mlir/Conversion/LinalgToVector/Passes.h"
-#include "moek/Moek.h"
 
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
@@ -112,12 +111,6 @@ struct ConvertLinalgToVector
 
   void runOnOperation() override {
     func::FuncOp function = getOperation();
-    wide = true;
-    if (auto module = function->getParentOfType<ModuleOp>())
-      if (auto cpu =
-              module->getAttrOfType<moek::CpuAttr>(moek::kTargetAttrName))
-        wide = cpu.getLanes() >= kLanes && cpu.getRegisters() >= 32;
-
     copiesToLinalg(function);
     SmallVector<Block *> blocks;
     function.walk([&](Operation *op) {
@@ -248,7 +241,5 @@ struct ConvertLinalgToVector
     for (LoopGroup::Member &member : members)
       member.op->erase();
   }
-
-  bool wide = true;
 };
 } // namespace

@@ -57,7 +57,7 @@ static Value buildGroupedMatmul(OpBuilder &b, Location loc, Value lhs,
       bias ? ValueRange(bias) : ValueRange(), /*positions=*/Value(),
       /*slot_weights=*/Value(), /*init=*/Value(), ValueRange{out},
       static_cast<uint64_t>(n), static_cast<uint64_t>(k), uint64_t(1),
-      moek::ScheduleAttr());
+      moek::ScheduleAttrInterface());
   OpBuilder::InsertionGuard guard(b);
   Block *block = b.createBlock(&op.getEpilogue(), {}, {f32}, {loc});
   moek::YieldOp::create(b, loc, ValueRange{block->getArgument(0)});

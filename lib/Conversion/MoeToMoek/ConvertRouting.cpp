@@ -94,7 +94,7 @@ struct ConvertRouter : MoePattern<RouterOp> {
         /*vectors=*/ValueRange(), /*scalars=*/ValueRange(), operands,
         /*always_weights=*/Value(), outputs, policy,
         static_cast<uint64_t>(type.getExperts()), /*always=*/uint64_t(0),
-        /*capacity=*/IntegerAttr(), moek::ScheduleAttr(), moek::PackByAttr());
+        /*capacity=*/IntegerAttr(), moek::ScheduleAttrInterface());
     OpBuilder::InsertionGuard guard(b);
     Type rowType = VectorType::get({type.getExperts()}, b.getF32Type());
     Type slotType = VectorType::get({type.getSlots()}, b.getF32Type());
@@ -213,7 +213,7 @@ RoutingParts buildExtendedRoute(OpBuilder &b, moek::RouteOp route,
       route.getRows(), route.getColumns(), route.getVectors(),
       route.getScalars(), route.getPolicyOperands(), alwaysWeights, outputs,
       route.getPolicy(), route.getExperts(), static_cast<uint64_t>(always),
-      capacity, route.getScheduleAttr(), route.getPackByAttr());
+      capacity, route.getScheduleAttr());
   OpBuilder::InsertionGuard guard(b);
   for (auto [from, to] : {std::pair(&route.getScores(), &extended.getScores()),
                           std::pair(&route.getWeigh(), &extended.getWeigh())}) {

@@ -69,7 +69,7 @@ static void fuse(RewriterBase &b, moek::CombineOp op) {
       matmul.getRhs(), matmul.getOffsets(), matmul.getActive(),
       matmul.getGather(), matmul.getGatherWeights(), matmul.getBiases(),
       op.getPositions(), op.getSlotWeights(), op.getInit(), op.getOutputs(),
-      matmul.getN(), matmul.getK(), matmul.getParts(), moek::ScheduleAttr());
+      matmul.getN(), matmul.getK(), matmul.getParts(), moek::ScheduleAttrInterface());
   b.inlineRegionBefore(matmul.getEpilogue(), fused.getEpilogue(),
                        fused.getEpilogue().end());
   b.replaceOp(op, fused.getResults());

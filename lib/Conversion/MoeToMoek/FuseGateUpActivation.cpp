@@ -144,7 +144,7 @@ static void fuse(RewriterBase &b, linalg::LinalgOp op,
       first.getActive(), first.getGather(), first.getGatherWeights(), biases,
       /*positions=*/Value(), /*slot_weights=*/Value(), /*init=*/Value(),
       ValueRange{out}, first.getN(), first.getK(),
-      pair ? uint64_t(2) : first.getParts(), moek::ScheduleAttr());
+      pair ? uint64_t(2) : first.getParts(), moek::ScheduleAttrInterface());
   {
     OpBuilder::InsertionGuard guard(b);
     SmallVector<Type> types(fused.getParts(), b.getF32Type());

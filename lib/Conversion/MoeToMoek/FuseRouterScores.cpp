@@ -491,7 +491,7 @@ void Scores::rewrite(RewriterBase &b) {
       columns.getArrayRef(), vectors.getArrayRef(), scalars.getArrayRef(),
       route.getPolicyOperands(), route.getAlwaysWeights(), route.getOutputs(),
       route.getPolicy(), route.getExperts(), route.getAlways(),
-      route.getCapacityAttr(), route.getScheduleAttr(), route.getPackByAttr());
+      route.getCapacityAttr(), route.getScheduleAttr());
   b.inlineRegionBefore(route.getWeigh(), fused.getWeigh(),
                        fused.getWeigh().end());
   {

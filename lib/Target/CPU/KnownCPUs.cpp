@@ -4,67 +4,109 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Looks into the tables of all architectures.
+// The tables of all architectures, and rows that came later.
 //
 //===----------------------------------------------------------------------===//
 
 #include "Tables.h"
 
+#include "moe-mlir/Runtime/moe_rt.h"
+
+#include "mlir/IR/Builders.h"
+
+#include <deque>
+
+using namespace mlir;
 using namespace moe;
 
-static const Architecture *const kArchitectures[] = {&x86Architecture,
-                                                     &armArchitecture};
-
-const Architecture &moe::getArchitecture(moek::Arch arch) {
-  for (const Architecture *architecture : kArchitectures)
-    if (architecture->arch == arch)
-      return *architecture;
-  llvm_unreachable("every architecture has a table");
+const Architecture &moe::getArchitecture(moecpu::Arch arch) {
+  static const Architecture x86{
+      {"x86_64-unknown-linux-gnu", "x86-64", "x86_64-linux-gnu"},
+      moecpu::Arch::X86_64};
+  static const Architecture arm{
+      {"aarch64-unknown-linux-gnu", "generic", "aarch64-linux-gnu"},
+      moecpu::Arch::AArch64};
+  return arch == moecpu::Arch::X86_64 ? x86 : arm;
 }
 
 const Architecture &moe::getHostArchitecture() {
 #ifdef __aarch64__
-  return armArchitecture;
+  return getArchitecture(moecpu::Arch::AArch64);
 #else
-  return x86Architecture;
+  return getArchitecture(moecpu::Arch::X86_64);
 #endif
 }
 
-llvm::SmallVector<const KnownCpu *> moe::getKnownCpus() {
-  llvm::SmallVector<const KnownCpu *> cpus;
-  for (const Architecture *architecture : kArchitectures)
-    for (const KnownCpu &cpu : architecture->cpus)
-      cpus.push_back(&cpu);
+const Architecture &moe::getArchitectureOf(const KnownCpu &cpu) {
+  return getArchitecture(cpu.arch);
+}
+
+/// Rows stay where they are when others are added.
+static std::deque<KnownCpu> &getTable() {
+  static std::deque<KnownCpu> table = [] {
+    std::deque<KnownCpu> all;
+    llvm::append_range(all, getX86Cpus());
+    llvm::append_range(all, getArmCpus());
+    return all;
+  }();
+  return table;
+}
+
+std::vector<const KnownCpu *> moe::getKnownCpus() {
+  std::vector<const KnownCpu *> cpus;
+  for (const KnownCpu &cpu : getTable())
+    cpus.push_back(&cpu);
+  llvm::stable_sort(cpus, [](const KnownCpu *a, const KnownCpu *b) {
+    return a->arch < b->arch;
+  });
   return cpus;
 }
 
-llvm::SmallVector<llvm::StringRef> moe::getKnownCpuNames() {
-  llvm::SmallVector<llvm::StringRef> names;
-  for (const KnownCpu *cpu : getKnownCpus())
-    names.push_back(cpu->name);
-  return names;
-}
-
-const KnownCpu *moe::findKnownCpu(llvm::StringRef name) {
-  for (const KnownCpu *cpu : getKnownCpus())
-    if (name == cpu->name)
-      return cpu;
+const KnownCpu *moe::findKnownCpu(StringRef name) {
+  for (const KnownCpu &cpu : getTable())
+    if (name == cpu.name)
+      return &cpu;
   return nullptr;
 }
 
-const Architecture &moe::getArchitectureOf(const KnownCpu &cpu) {
-  for (const Architecture *architecture : kArchitectures)
-    if (&cpu >= architecture->cpus.begin() && &cpu < architecture->cpus.end())
-      return *architecture;
-  llvm_unreachable("not a row of a table");
+void moe::addKnownCpu(KnownCpu cpu) {
+  if (!findKnownCpu(cpu.name))
+    getTable().push_back(std::move(cpu));
 }
 
-moek::CpuAttr moe::lookupCpu(mlir::MLIRContext *context, llvm::StringRef name) {
-  const KnownCpu *row = findKnownCpu(name);
-  if (!row)
-    return {};
-  return moek::CpuAttr::get(context, row->cpu, row->features, row->lanes,
-                            row->registers, row->l1, row->l2, row->bf16Dot,
-                            getArchitectureOf(*row).arch, row->bf16Mmla,
-                            row->scalable);
+bool moe::isNative(const KnownCpu &cpu) {
+  return cpu.arch == getHostArchitecture().arch &&
+         (cpu.needs & ~moe_rt_cpu_features()) == 0;
+}
+
+ArrayRef<CpuFeature> moe::getCpuFeatures() {
+  static constexpr CpuFeature features[] = {
+      {"x86_v3", MOE_CPU_X86_V3},
+      {"x86_v4", MOE_CPU_X86_V4},
+      {"x86_avx512_bf16", MOE_CPU_X86_AVX512_BF16},
+      {"arm_neon", MOE_CPU_ARM_NEON},
+      {"arm_dotprod", MOE_CPU_ARM_DOTPROD},
+      {"arm_fp16", MOE_CPU_ARM_FP16},
+      {"arm_i8mm", MOE_CPU_ARM_I8MM},
+      {"arm_bf16", MOE_CPU_ARM_BF16},
+      {"arm_sve", MOE_CPU_ARM_SVE},
+      {"arm_sve2", MOE_CPU_ARM_SVE2},
+  };
+  return features;
+}
+
+moecpu::TargetAttr moe::getTargetAttr(MLIRContext *context,
+                                      const KnownCpu &cpu) {
+  Builder b(context);
+  SmallVector<StringRef> needs;
+  for (const CpuFeature &feature : getCpuFeatures())
+    if (cpu.needs & feature.bit)
+      needs.push_back(feature.name);
+  SmallVector<StringRef> instructions(cpu.instructions.begin(),
+                                      cpu.instructions.end());
+  // The tuning that a row does not give is that of the attribute.
+  return moecpu::TargetAttr::get(context, cpu.name, cpu.arch, cpu.cpu,
+                                 cpu.features, b.getStrArrayAttr(needs),
+                                 b.getStrArrayAttr(instructions), cpu.lanes,
+                                 cpu.registers, cpu.l1, cpu.l2, cpu.scalable);
 }

@@ -22,9 +22,9 @@ namespace moe {
 } // namespace moe
 
 using namespace mlir;
-using moek::CpuAttr;
-using moek::Inner;
-using moek::ScheduleAttr;
+using moecpu::Inner;
+using moecpu::ScheduleAttr;
+using moecpu::TargetAttr;
 
 /// Rounds down to whole blocks of k, at least one.
 static int64_t toBlocks(int64_t bytes) {
@@ -37,44 +37,46 @@ static bool isPackedForMmla(moek::GroupedMatmulOp matmul) {
   return panels.getElementType().isBF16() && panels.getDimSize(4) == 4;
 }
 
-static Inner selectInner(CpuAttr cpu, moek::GroupedMatmulOp matmul) {
+static Inner selectInner(TargetAttr cpu, moek::GroupedMatmulOp matmul) {
   if (getElementTypeOrSelf(matmul.getRhs().getType()).isF32())
     return Inner::Fma;
   if (isPackedForMmla(matmul))
     return Inner::MmlaBF16;
-  return cpu.getBf16Dot()    ? Inner::DotBF16
-         : cpu.getBf16Mmla() ? Inner::MmlaBF16
-                             : Inner::Widen;
+  return cpu.has("dot_bf16")    ? Inner::DotBF16
+         : cpu.has("mmla_bf16") ? Inner::MmlaBF16
+                                : Inner::Widen;
 }
 
-static ScheduleAttr selectSchedule(CpuAttr cpu, Inner inner) {
+static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner) {
   int64_t lanes = cpu.getLanes();
   bool scalable = cpu.getScalable() && inner != Inner::MmlaBF16;
-  int64_t rows = moek::getMaxTileRows(inner, lanes);
+  int64_t rows = ScheduleAttr::getMaxRows(inner, lanes);
   // Parked accumulators take a 32nd of the second-level cache.
-  int64_t blockRows =
-      std::clamp<int64_t>(cpu.getL2() / 32 / 128, rows, 512);
+  int64_t blockRows = std::clamp<int64_t>(cpu.getL2() / 32 / 128, rows, 512);
   // With 16 lanes a chunk is read once per tile and may live in the second
   // level; with fewer each tile reads it more than once, so half of the first
   // level.
   int64_t chunk = lanes == 16 ? cpu.getL2() / 32 * 3 : cpu.getL1() / 2;
-  int64_t run = 2 << 20;
-  // Up to six rows the kernels wait for memory anyway, and the hardware
-  // prefetcher follows the stream best when left alone; tiles that compute
-  // longer per line than it looks ahead want help.
   return ScheduleAttr::get(cpu.getContext(), inner, lanes, rows, blockRows,
-                           toBlocks(chunk), run, /*streamRows=*/6,
-                           /*streamAhead=*/0, /*tileAhead=*/8192, scalable);
+                           toBlocks(chunk), cpu.getRun(), cpu.getStreamRows(),
+                           cpu.getStreamAhead(), cpu.getTileAhead(), scalable);
 }
 
 /// Lists of a mask: compressing 64 bytes beats four times 16 words, both beat
 /// the table.
-static moek::PackBy selectPackBy(CpuAttr cpu) {
-  if (cpu.getArch() != moek::Arch::X86_64 || cpu.getLanes() < 16)
-    return moek::PackBy::Table;
-  return cpu.getFeatures().contains("avx512vbmi2")
-             ? moek::PackBy::CompressBytes
-             : moek::PackBy::Compress;
+static moecpu::PackBy selectPackBy(TargetAttr cpu) {
+  return cpu.has("compress_bytes") ? moecpu::PackBy::CompressBytes
+         : cpu.has("compress")     ? moecpu::PackBy::Compress
+                                   : moecpu::PackBy::Table;
+}
+
+static moecpu::RouteScheduleAttr selectRouteSchedule(TargetAttr cpu,
+                                                     moek::RouteOp route) {
+  return moecpu::RouteScheduleAttr::get(
+      cpu.getContext(), cpu.getLanes(),
+      route.getPolicy().selectsByMask() ? selectPackBy(cpu)
+                                        : moecpu::PackBy::Table,
+      route.getX() ? selectSchedule(cpu, Inner::Fma) : ScheduleAttr());
 }
 
 /// Gives the rows that `producer` hands to grouped matmuls alone the length and
@@ -98,17 +100,16 @@ static void padIntermediate(RewriterBase &rewriter,
   if (!consumer || !empty || !empty->hasOneUse() ||
       consumer.getK() != producer.getN())
     return;
-  Inner inner = consumer.getSchedule()->getInner();
+  Inner inner = moecpu::getSchedule(consumer).getInner();
   Type element = inner == Inner::DotBF16 || inner == Inner::MmlaBF16
                      ? Type(BFloat16Type::get(rewriter.getContext()))
                      : Type(Float32Type::get(rewriter.getContext()));
   auto type = cast<RankedTensorType>(rows.getType());
   auto padded = RankedTensorType::get(
       {type.getDimSize(0),
-       moek::getPaddedRowLength(consumer.getK(), element)},
+       moecpu::getPaddedRowLength(consumer.getK(), element)},
       element);
-  rewriter.modifyOpInPlace(empty,
-                           [&] { empty.getResult().setType(padded); });
+  rewriter.modifyOpInPlace(empty, [&] { empty.getResult().setType(padded); });
   rewriter.modifyOpInPlace(producer, [&] { rows.setType(padded); });
 }
 
@@ -121,17 +122,16 @@ static void packForMmla(RewriterBase &rewriter, moek::PackOp pack) {
     return;
   for (OpOperand &use : pack->getUses()) {
     auto user = dyn_cast<moek::GroupedMatmulOp>(use.getOwner());
-    if (!user || use.get() != user.getRhs() || !user.getSchedule() ||
-        user.getSchedule()->getInner() != Inner::MmlaBF16)
+    if (!user || use.get() != user.getRhs() || !moecpu::getSchedule(user) ||
+        moecpu::getSchedule(user).getInner() != Inner::MmlaBF16)
       return;
   }
   SmallVector<int64_t> shape(type.getShape());
   shape[2] /= 2;
   shape[4] *= 2;
   rewriter.modifyOpInPlace(pack, [&] {
-    pack.setLayoutAttr(moek::PanelsAttr::get(rewriter.getContext(),
-                                             layout.getColumns(), 4,
-                                             layout.getInterleave()));
+    pack.setLayoutAttr(moek::PanelsAttr::get(
+        rewriter.getContext(), layout.getColumns(), 4, layout.getInterleave()));
     pack.getPacked().setType(type.clone(shape));
   });
 }
@@ -142,15 +142,19 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    auto target = module->getAttrOfType<CpuAttr>(moek::kTargetAttrName);
+    auto target = module->getAttrOfType<TargetAttr>(moek::kTargetAttrName);
     if (!cpu.empty()) {
-      CpuAttr named = moe::lookupCpu(&getContext(), cpu);
-      if (!named) {
+      const moe::KnownCpu *row = moe::findKnownCpu(cpu);
+      if (!row) {
         module.emitError("unknown CPU '")
             << cpu << "'; known are "
-            << llvm::interleaved(moe::getKnownCpuNames());
+            << llvm::interleaved(llvm::map_range(
+                   moe::getKnownCpus(), [](const moe::KnownCpu *known) {
+                     return StringRef(known->name);
+                   }));
         return signalPassFailure();
       }
+      TargetAttr named = moe::getTargetAttr(&getContext(), *row);
       if (target && target != named) {
         module.emitError("the module is for ")
             << target << ", the option asks for " << named;
@@ -170,36 +174,20 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
     WalkResult walked = module.walk([&](Operation *op) {
       if (auto route = dyn_cast<moek::RouteOp>(op)) {
         if (!route.getSchedule())
-          route.setScheduleAttr(selectSchedule(target, Inner::Fma));
-        if (route.getPolicy().selectsByMask() && !route.getPackBy())
-          route.setPackBy(selectPackBy(target));
-      } else if (auto matmul = dyn_cast<moek::GroupedMatmulOp>(op)) {
-        if (!matmul.getSchedule())
-          matmul.setScheduleAttr(
-              selectSchedule(target, selectInner(target, matmul)));
-        if (matmul.getSchedule()->getInner() == Inner::DotBF16 &&
-            !target.getBf16Dot()) {
-          matmul.emitOpError("multiplies with dot_bf16, which the target ")
-              << target << " does not have; use widen";
-          return WalkResult::interrupt();
-        }
-        if (matmul.getSchedule()->getInner() == Inner::MmlaBF16 &&
-            !target.getBf16Mmla()) {
-          matmul.emitOpError("multiplies with mmla_bf16, which the target ")
-              << target << " does not have; "
-              << (isPackedForMmla(matmul)
-                      ? "its panels of k_block = 4 are for that alone, pack "
-                        "them with k_block = 2"
-                      : "use widen");
-          return WalkResult::interrupt();
-        }
-        if (matmul.getSchedule()->getScalable() && !target.getScalable()) {
-          matmul.emitOpError("has a scalable schedule, but the target ")
-              << target << " has no scalable vectors";
-          return WalkResult::interrupt();
-        }
-        matmuls.push_back(matmul);
+          route.setScheduleAttr(selectRouteSchedule(target, route));
+        return isFor<moecpu::RouteScheduleAttr>(route)
+                   ? WalkResult::advance()
+                   : WalkResult::interrupt();
       }
+      auto matmul = dyn_cast<moek::GroupedMatmulOp>(op);
+      if (!matmul)
+        return WalkResult::advance();
+      if (!matmul.getSchedule())
+        matmul.setScheduleAttr(
+            selectSchedule(target, selectInner(target, matmul)));
+      if (!isFor<ScheduleAttr>(matmul) || failed(check(matmul, target)))
+        return WalkResult::interrupt();
+      matmuls.push_back(matmul);
       return WalkResult::advance();
     });
     if (walked.wasInterrupted())
@@ -210,6 +198,35 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
           pack && !keepLayout)
         packForMmla(rewriter, pack);
     }
+  }
+
+private:
+  /// Whether `op` has a schedule of a CPU; reports it otherwise.
+  template <typename Schedule, typename OpTy> static bool isFor(OpTy op) {
+    if (isa<Schedule>(Attribute(op.getScheduleAttr())))
+      return true;
+    op.emitOpError("has a schedule for another target than a CPU: ")
+        << op.getScheduleAttr();
+    return false;
+  }
+
+  /// Whether the target has what the schedule uses.
+  static LogicalResult check(moek::GroupedMatmulOp matmul, TargetAttr target) {
+    ScheduleAttr schedule = moecpu::getSchedule(matmul);
+    StringRef inner = stringifyInner(schedule.getInner());
+    bool isPlain = schedule.getInner() == Inner::Fma ||
+                   schedule.getInner() == Inner::Widen;
+    if (!isPlain && !target.has(inner))
+      return matmul.emitOpError("multiplies with ")
+             << inner << ", which the target " << target << " does not have; "
+             << (isPackedForMmla(matmul)
+                     ? "its panels of k_block = 4 are for that alone, pack "
+                       "them with k_block = 2"
+                     : "use widen");
+    if (schedule.getScalable() && !target.getScalable())
+      return matmul.emitOpError("has a scalable schedule, but the target ")
+             << target << " has no scalable vectors";
+    return success();
   }
 };
 } // namespace

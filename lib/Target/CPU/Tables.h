@@ -11,8 +11,8 @@
 
 namespace moe {
 
-extern const Architecture x86Architecture; // X86/KnownCPUs.cpp
-extern const Architecture armArchitecture; // ARM/KnownCPUs.cpp
+std::vector<KnownCpu> getX86Cpus(); // X86/KnownCPUs.cpp
+std::vector<KnownCpu> getArmCpus(); // ARM/KnownCPUs.cpp
 
 } // namespace moe
 

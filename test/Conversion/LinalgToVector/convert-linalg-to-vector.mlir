@@ -1,6 +1,7 @@
 // RUN: moe-opt %s --convert-linalg-to-vector --canonicalize --cse --split-input-file | FileCheck %s
 // RUN: moe-opt %s --convert-linalg-to-vector=parallel=false --canonicalize --split-input-file | FileCheck %s --check-prefix=SERIAL
 // RUN: moe-opt %s --convert-linalg-to-vector=fuse=false --canonicalize --split-input-file | FileCheck %s --check-prefix=ALONE
+// RUN: moe-opt %s --convert-linalg-to-vector=wide=false --canonicalize --cse --split-input-file | FileCheck %s --check-prefix=NARROW
 
 // SERIAL-LABEL: func @projection
 //   SERIAL-NOT:   scf.parallel
@@ -34,18 +35,15 @@ func.func @projection(%x: memref<?x256xf32>, %w: memref<512x256xf32>, %y: memref
 
 // A target with few registers gets blocks of 2 x 2.
 
-// CHECK-LABEL: func @small_blocks
-//       CHECK:   scf.for %{{.*}} = %c0 to %c256 step %c16 iter_args
-// CHECK-COUNT-4:   vector.fma
-//   CHECK-NOT:     vector.fma
-//       CHECK:   scf.yield
-#cpu = #moek.cpu<"x86-64-v3", features = "", lanes = 8, registers = 16, l1 = 32768, l2 = 524288, bf16_dot = false>
-module attributes {moek.target = #cpu} {
-  func.func @small_blocks(%x: memref<64x256xf32>, %w: memref<64x256xf32>, %y: memref<64x64xf32>) {
-    linalg.matmul indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (n, k)>, affine_map<(m, n, k) -> (m, n)>]
-      ins(%x, %w : memref<64x256xf32>, memref<64x256xf32>) outs(%y : memref<64x64xf32>)
-    return
-  }
+// NARROW-LABEL: func @small_blocks
+//       NARROW:   scf.for %{{.*}} = %c0 to %c256 step %c16 iter_args
+// NARROW-COUNT-4:   vector.fma
+//   NARROW-NOT:     vector.fma
+//       NARROW:   scf.yield
+func.func @small_blocks(%x: memref<64x256xf32>, %w: memref<64x256xf32>, %y: memref<64x64xf32>) {
+  linalg.matmul indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (n, k)>, affine_map<(m, n, k) -> (m, n)>]
+    ins(%x, %w : memref<64x256xf32>, memref<64x256xf32>) outs(%y : memref<64x64xf32>)
+  return
 }
 
 // -----

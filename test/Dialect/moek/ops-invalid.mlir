@@ -42,46 +42,6 @@ func.func @pack_mixed(%w: tensor<8x48x64xf32>, %v: tensor<8x32x64xf32>) {
 
 // -----
 
-// expected-error @+1 {{mmla_bf16 needs 4 lanes and is not scalable}}
-#bad = #moek.schedule<mmla_bf16, lanes = 4, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192, scalable = true>
-
-// -----
-
-// expected-error @+1 {{scalable needs 4 lanes, got 8}}
-#bad = #moek.schedule<fma, lanes = 8, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192, scalable = true>
-
-// -----
-
-// expected-error @+1 {{a tile of 7 rows does not fit the registers; rows must be from 1 to 6}}
-#bad = #moek.schedule<mmla_bf16, lanes = 4, rows = 7, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192>
-
-// -----
-
-// expected-error @+1 {{a tile of 15 rows does not fit the registers; rows must be from 1 to 14}}
-#bad = #moek.schedule<fma, lanes = 16, rows = 15, block_rows = 256, chunk = 131072, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
-
-// -----
-
-// expected-error @+1 {{dot_bf16 needs 16 lanes, got 8}}
-#bad = #moek.schedule<dot_bf16, lanes = 8, rows = 4, block_rows = 256, chunk = 131072, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
-
-// -----
-
-// expected-error @+1 {{chunk must be a positive multiple of 1024 bytes (8 steps of k), got 1000}}
-#bad = #moek.schedule<fma, lanes = 16, rows = 14, block_rows = 256, chunk = 1000, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
-
-// -----
-
-// expected-error @+1 {{block_rows (8) must be at least rows (14)}}
-#bad = #moek.schedule<fma, lanes = 16, rows = 14, block_rows = 8, chunk = 1024, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
-
-// -----
-
-// expected-error @+1 {{lanes must be 4, 8 or 16 f32, got 5}}
-#bad = #moek.cpu<"x", features = "", lanes = 5, registers = 32, l1 = 32768, l2 = 1048576, bf16_dot = false>
-
-// -----
-
 func.func @rhs(%x: memref<?x64xf32>, %w: memref<8x3x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
   // expected-error @+1 {{'rhs' must be [8 x 2 x 32 x 32 x 2] for n = 48, k = 64, parts = 1, got 'memref<8x3x32x32x2xbf16>'}}
   moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x3x32x32x2xbf16>)
@@ -155,34 +115,6 @@ func.func @init(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9
 
 // -----
 
-func.func @fours(%x: memref<?x64xf32>, %w: memref<8x2x16x32x4xbf16>, %o: memref<9xi32>, %t: memref<?xi32>, %y: memref<?x48xf32>) {
-  // expected-error @+1 {{does not fit panels with k_block = 4; use mmla_bf16}}
-  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x16x32x4xbf16>)
-    groups(%o, %o : memref<9xi32>, memref<9xi32>) gather(%t : memref<?xi32>)
-    schedule(<widen, lanes = 4, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192>)
-    outs(%y : memref<?x48xf32>) epilogue {
-    ^bb0(%a: f32):
-      moek.yield %a : f32
-    }
-  return
-}
-
-// -----
-
-func.func @schedule(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
-  // expected-error @+1 {{fma is for f32, widen, dot_bf16 and mmla_bf16 for bf16}}
-  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x32x32x2xbf16>)
-    groups(%o, %o : memref<9xi32>, memref<9xi32>)
-    schedule(<fma, lanes = 16, rows = 14, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>)
-    outs(%y : memref<?x48xf32>) epilogue {
-    ^bb0(%a: f32):
-      moek.yield %a : f32
-    }
-  return
-}
-
-// -----
-
 func.func @index_outputs(%i: memref<?x2xi32>, %w: memref<?x2xf32>, %o: memref<9xi32>) {
   // expected-error @+1 {{expects 5 outputs (see the dialect's routing tensors), got 1}}
   moek.index experts(8) ins(%i, %w : memref<?x2xi32>, memref<?x2xf32>) outs(%o : memref<9xi32>)
@@ -227,26 +159,6 @@ func.func @gather_dynamic(%x: memref<?x?xf32>, %t: memref<?xi32>, %o: memref<9xi
   moek.gather ins(%x, %t, %o : memref<?x?xf32>, memref<?xi32>, memref<9xi32>) outs(%y : memref<?x64xf32>)
   return
 }
-
-// -----
-
-// expected-error @+1 {{block_rows must be at most 1024, got 2048}}
-#bad = #moek.schedule<fma, lanes = 16, rows = 14, block_rows = 2048, chunk = 1024, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
-
-// -----
-
-// expected-error @+1 {{bf16_dot needs 16 lanes, got 8}}
-#bad = #moek.cpu<"x", features = "", lanes = 8, registers = 16, l1 = 32768, l2 = 1048576, bf16_dot = true>
-
-// -----
-
-// expected-error @+1 {{aarch64 has 4 lanes, got 8}}
-#bad = #moek.cpu<"x", features = "", lanes = 8, registers = 32, l1 = 32768, l2 = 1048576, bf16_dot = false, arch = aarch64>
-
-// -----
-
-// expected-error @+1 {{scalable needs aarch64, got x86_64}}
-#bad = #moek.cpu<"x", features = "", lanes = 8, registers = 32, l1 = 32768, l2 = 1048576, bf16_dot = false, scalable = true>
 
 // -----
 

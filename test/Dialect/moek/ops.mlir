@@ -52,12 +52,12 @@ func.func @layer(%x: tensor<?x64xf32>, %wr: tensor<8x64xf32>, %bias: tensor<8xf3
   // CHECK: moek.grouped_matmul n(64) k(48)
   // CHECK-SAME: combine(
   // CHECK-SAME: slot_weights(
-  // CHECK-SAME: schedule(<dot_bf16
+  // CHECK-SAME: schedule(#moe_cpu.schedule<dot_bf16
   %out = moek.grouped_matmul n(64) k(48) lhs(%up : tensor<?x48xf32>)
       rhs(%down : tensor<8x2x24x32x2xbf16>)
       groups(%r#2, %r#3 : tensor<9xi32>, tensor<9xi32>)
       combine(%r#5 : tensor<?x2xi32>) slot_weights(%r#1 : tensor<?x2xf32>)
-      schedule(<dot_bf16, lanes = 16, rows = 14, block_rows = 256, chunk = 131072,
+      schedule(#moe_cpu.schedule<dot_bf16, lanes = 16, rows = 14, block_rows = 256, chunk = 131072,
                 run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192>)
       outs(%y : tensor<?x64xf32>) epilogue {
       ^bb0(%g: f32):

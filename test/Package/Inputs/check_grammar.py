@@ -42,7 +42,6 @@ for dialect in sorted(os.listdir(os.path.join(root, "dialects"))):
     with open(os.path.join(build, "docs", "dialect-%s.md" % dialect)) as file:
         page = file.read()
     names = set(re.findall(r"^### `%s\.([\w.]+)`" % dialect, page, re.M))
-    assert names, dialect
     ops += len(names)
     check(dialect, "op", names, "")
     check(dialect, "attribute",

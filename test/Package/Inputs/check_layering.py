@@ -59,6 +59,25 @@ forbid([os.path.join(kind, folder) for kind in ("lib", "include/moe-mlir")
 forbid(["lib/Tool", "include/moe-mlir/Tool"],
        r"(moek?/|moe-mlir/(?!(Tool|Support)/))",
        "command lines know no compiler: each tool brings its parts")
+# What is known of CPUs is known in one place. The tools that look for the best
+# variant of an artifact ask it by name.
+outside_cpu = [os.path.join(top, folder)
+               for top in ("lib", "include/moe-mlir", "dialects")
+               for folder in sorted(os.listdir(os.path.join(root, top)))
+               if folder not in ("Target", "moe_cpu", "InitAll", "Bench",
+                                 "Support", "Runtime")
+               and os.path.isdir(os.path.join(root, top, folder))]
+forbid(outside_cpu, r"(moe_cpu/|moe-mlir/Target/CPU/)",
+       "only the CPU target knows CPUs")
+for name, text in sources(*outside_cpu):
+    for number, line in enumerate(text.split("\n"), 1):
+        word = re.search(r"\bgetLanes\(|\bavx|\bAVX|\bneon\b|\bNEON\b|PrefetchOp|x86vector|arm_sve|arm_neon", line)
+        if word:
+            failures.append("%s:%d: '%s' belongs into lib/Target/CPU" %
+                            (name, number, word.group(0)))
+forbid(["lib/Target/CPU", "include/moe-mlir/Target/CPU"],
+       r"moe-mlir/(Pipelines|Compiler|Import|Reference|Bench)/",
+       "a target does not know who calls it")
 forbid(["lib", "include"], r"(tools/|\.\./\.\./)",
        "libraries do not reach into other folders")
 

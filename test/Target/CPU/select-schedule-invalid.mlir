@@ -4,7 +4,7 @@ func.func @dot(%x: tensor<?x64xf32>, %w: tensor<8x2x32x32x2xbf16>, %o: tensor<9x
   // expected-error @+1 {{multiplies with dot_bf16, which the target}}
   %0 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x2x32x32x2xbf16>)
     groups(%o, %o : tensor<9xi32>, tensor<9xi32>)
-    schedule(<dot_bf16, lanes = 16, rows = 14, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192>)
+    schedule(#moe_cpu.schedule<dot_bf16, lanes = 16, rows = 14, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192>)
     outs(%y : tensor<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32
@@ -18,7 +18,7 @@ func.func @mmla(%x: tensor<?x64xf32>, %w: tensor<8x2x32x32x2xbf16>, %o: tensor<9
   // expected-error @+1 {{multiplies with mmla_bf16, which the target}}
   %0 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x2x32x32x2xbf16>)
     groups(%o, %o : tensor<9xi32>, tensor<9xi32>)
-    schedule(<mmla_bf16, lanes = 4, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192>)
+    schedule(#moe_cpu.schedule<mmla_bf16, lanes = 4, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192>)
     outs(%y : tensor<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32
@@ -32,7 +32,7 @@ func.func @scalable(%x: tensor<?x64xf32>, %w: tensor<8x2x64x32x1xf32>, %o: tenso
   // expected-error @+1 {{has a scalable schedule, but the target}}
   %0 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x2x64x32x1xf32>)
     groups(%o, %o : tensor<9xi32>, tensor<9xi32>)
-    schedule(<fma, lanes = 4, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192, scalable = true>)
+    schedule(#moe_cpu.schedule<fma, lanes = 4, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192, scalable = true>)
     outs(%y : tensor<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32

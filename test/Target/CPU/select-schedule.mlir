@@ -10,14 +10,14 @@
 // UNKNOWN: unknown CPU 'pentium'; known are x86-64-v3, x86-64-v4, x86-64-v4-bf16
 // NONE: has no target; set the module attribute 'moek.target' or the pass option 'cpu'
 
-// V3: moek.target = #moek.cpu<"x86-64-v3", features = "", lanes = 8, registers = 16
-// V4: moek.target = #moek.cpu<"x86-64-v4", features = "", lanes = 16, registers = 32
-// BF16: moek.target = #moek.cpu<"x86-64-v4", features = "+avx512bf16{{[^"]*}}", lanes = 16
+// V3: moek.target = #moe_cpu.target<"x86-64-v3", arch = x86_64, cpu = "x86-64-v3", features = "", needs = ["x86_v3"], instructions = [], lanes = 8, registers = 16
+// V4: moek.target = #moe_cpu.target<"x86-64-v4", arch = x86_64, cpu = "x86-64-v4", features = "", needs = ["x86_v3", "x86_v4"], instructions = ["compress"], lanes = 16, registers = 32
+// BF16: moek.target = #moe_cpu.target<"x86-64-v4-bf16", arch = x86_64, cpu = "x86-64-v4", features = "+avx512bf16{{[^"]*}}", needs = ["x86_v3", "x86_v4", "x86_avx512_bf16"], instructions = ["dot_bf16", "compress_bytes"], lanes = 16
 
 // CHECK-LABEL: @f32
-// V3: schedule(<fma, lanes = 8, rows = 6,
-// V4: schedule(<fma, lanes = 16, rows = 14,
-// BF16: schedule(<fma, lanes = 16, rows = 14,
+// V3: schedule(#moe_cpu.schedule<fma, lanes = 8, rows = 6,
+// V4: schedule(#moe_cpu.schedule<fma, lanes = 16, rows = 14,
+// BF16: schedule(#moe_cpu.schedule<fma, lanes = 16, rows = 14,
 func.func @f32(%x: tensor<?x64xf32>, %w: tensor<8x2x64x32x1xf32>, %o: tensor<9xi32>, %y: tensor<?x48xf32>) -> tensor<?x48xf32> {
   %0 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x2x64x32x1xf32>)
     groups(%o, %o : tensor<9xi32>, tensor<9xi32>) outs(%y : tensor<?x48xf32>) epilogue {
@@ -30,13 +30,13 @@ func.func @f32(%x: tensor<?x64xf32>, %w: tensor<8x2x64x32x1xf32>, %o: tensor<9xi
 // Rows between two products take the length and the type the second reads.
 // CHECK-LABEL: @pair
 // V3: %[[E:.*]] = tensor.empty(%{{.*}}) : tensor<?x48xf32>
-// V3: schedule(<widen, lanes = 8, rows = 5,
+// V3: schedule(#moe_cpu.schedule<widen, lanes = 8, rows = 5,
 // V3-SAME: outs(%[[E]] : tensor<?x48xf32>)
 // V4: %[[E:.*]] = tensor.empty(%{{.*}}) : tensor<?x48xf32>
-// V4: schedule(<widen, lanes = 16, rows = 12,
+// V4: schedule(#moe_cpu.schedule<widen, lanes = 16, rows = 12,
 // V4-SAME: outs(%[[E]] : tensor<?x48xf32>)
 // BF16: %[[E:.*]] = tensor.empty(%{{.*}}) : tensor<?x96xbf16>
-// BF16: schedule(<dot_bf16, lanes = 16, rows = 14,
+// BF16: schedule(#moe_cpu.schedule<dot_bf16, lanes = 16, rows = 14,
 // BF16-SAME: outs(%[[E]] : tensor<?x96xbf16>)
 // BF16: moek.grouped_matmul n(64) k(48) lhs(%{{.*}} : tensor<?x96xbf16>)
 func.func @pair(%x: tensor<?x64xf32>, %w: tensor<8x2x32x32x2xbf16>, %d: tensor<8x2x24x32x2xbf16>, %o: tensor<9xi32>,
@@ -56,11 +56,11 @@ func.func @pair(%x: tensor<?x64xf32>, %w: tensor<8x2x32x32x2xbf16>, %d: tensor<8
 }
 
 // CHECK-LABEL: @overridden
-// CHECK: schedule(<fma, lanes = 8, rows = 3,
+// CHECK: schedule(#moe_cpu.schedule<fma, lanes = 8, rows = 3,
 func.func @overridden(%x: tensor<?x64xf32>, %w: tensor<8x2x64x32x1xf32>, %o: tensor<9xi32>, %y: tensor<?x48xf32>) -> tensor<?x48xf32> {
   %0 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x2x64x32x1xf32>)
     groups(%o, %o : tensor<9xi32>, tensor<9xi32>)
-    schedule(<fma, lanes = 8, rows = 3, block_rows = 32, chunk = 8192, run = 65536, stream_rows = 2, stream_ahead = 0, tile_ahead = 4096>)
+    schedule(#moe_cpu.schedule<fma, lanes = 8, rows = 3, block_rows = 32, chunk = 8192, run = 65536, stream_rows = 2, stream_ahead = 0, tile_ahead = 4096>)
     outs(%y : tensor<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32

@@ -20,7 +20,6 @@
 #include "Mutate.h"
 #include "moe-mlir/Compiler/Compiler.h"
 #include "moe-mlir/InitAll.h"
-#include "moe-mlir/Target/CPU/KnownCPUs.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/Verifier.h"
@@ -271,10 +270,10 @@ private:
     }
     if (!asIs && !draw.chance(compilePercent))
       return;
-    SmallVector<StringRef> targets = moe::getKnownCpuNames();
+    std::vector<std::string> targets = moe::knownTargets();
     if (!asIs)
       targets = {draw.pick(targets)};
-    for (StringRef target : targets)
+    for (const std::string &target : targets)
       compile(*module, target, /*fuse=*/asIs || !draw.chance(20), messages);
   }
 
@@ -332,8 +331,12 @@ private:
     messages.clear();
     std::string assembly;
     llvm::raw_string_ostream os(assembly);
+    // A module that names a target keeps it.
+    moek::TargetAttrInterface chip = moek::getTarget(module);
+    if (!chip)
+      chip = moe::TargetRegistry::get().getChip(context.get(), target);
     bool succeeded = mlir::succeeded(moe::compileToText(
-        module, options, target, moe::TextKind::Assembly, os));
+        module, options, chip, moe::CodeKind::Assembly, os));
     messages.check(succeeded);
     shared->compiled += succeeded;
   }

@@ -71,7 +71,7 @@ def ConvertLinalgToVector : Pass<"convert-linalg-to-vector",
       lanes are partial sums. Tails are masked. What has no such dimension (a
       transposed read) becomes scalar loops, still parallel.
     - Reductions of several inputs keep a block of accumulators in registers;
-      its size follows the module's `moek.target`.
+      its size follows the option `wide`.
 
     Only parallel dimensions are split among threads and a reduction always
     runs in one order, so results depend neither on the number of threads nor on
@@ -102,6 +102,8 @@ def ConvertLinalgToVector : Pass<"convert-linalg-to-vector",
            "Make parallel loops; without, all loops are sequential">,
     Option<"fuse", "fuse", "bool", /*default=*/"true",
            "Let dependent neighbours share a parallel loop">,
+    Option<"wide", "wide", "bool", /*default=*/"true",
+           "Blocks of accumulators for 32 registers of 16 f32, not for fewer">,
   ];
   let dependentDialects = ["::mlir::affine::AffineDialect",
                            "::mlir::arith::ArithDialect",

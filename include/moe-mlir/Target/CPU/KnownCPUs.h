@@ -5,60 +5,71 @@
 //===----------------------------------------------------------------------===//
 //
 // A table for each architecture, in a folder of its own under lib/Target/CPU;
-// a new chip is a new row.
+// a new chip is a new row. Programs and plugins may add rows of their own.
 //
 //===----------------------------------------------------------------------===//
 
 #ifndef MOE_MLIR_TARGET_CPU_KNOWNCPUS_H
 #define MOE_MLIR_TARGET_CPU_KNOWNCPUS_H
 
-#include "moek/Moek.h"
+#include "moe-mlir/Target/Target.h"
+#include "moe_cpu/MoeCpu.h"
+
+#include <vector>
 
 namespace moe {
 
-/// A name of `--target`.
+/// A name of `--target`; the fields are those of #moe_cpu.target.
 struct KnownCpu {
-  llvm::StringLiteral name;
+  std::string name;
   /// Of the symbols of its variant, such as "v4_bf16".
-  llvm::StringLiteral suffix;
-  /// LLVM's name, and LLVM's features beyond those of the name.
-  llvm::StringLiteral cpu, features;
+  std::string suffix;
+  moecpu::Arch arch;
+  std::string cpu, features;
   /// What `moe_rt_cpu_features()` must have to run its code.
   uint64_t needs;
-  /// f32 of a vector register, and how many such registers there are.
-  int64_t lanes, registers;
-  /// Bytes per core that every such chip has.
-  int64_t l1, l2;
-  /// The fields of #moek.cpu of these names.
-  bool bf16Dot = false, bf16Mmla = false, scalable = false;
+  std::vector<std::string> instructions;
+  int64_t lanes, registers, l1, l2;
+  bool scalable = false;
+
+  bool has(llvm::StringRef instruction) const {
+    return llvm::is_contained(instructions, instruction);
+  }
+  /// Whether kernels multiply 16-bit rows: inputs of a matmul are then rounded.
+  bool narrowsRows() const { return has("dot_bf16") || has("mmla_bf16"); }
 };
 
-struct Architecture {
-  moek::Arch arch;
-  llvm::StringLiteral triple;
-  /// LLVM's name of the least CPU: for code that has to run on all of them.
-  llvm::StringLiteral baseCpu;
-  /// How the names of GNU's cross tools begin, and the folder of libraries.
-  llvm::StringLiteral gnuTriple;
-  /// Best last.
-  llvm::ArrayRef<KnownCpu> cpus;
+struct Architecture : HostPlatform {
+  moecpu::Arch arch;
 };
 
-const Architecture &getArchitecture(moek::Arch arch);
+const Architecture &getArchitecture(moecpu::Arch arch);
 /// The one this program runs on; x86-64 where that is none of the known.
 const Architecture &getHostArchitecture();
+const Architecture &getArchitectureOf(const KnownCpu &cpu);
 
-/// All rows of all tables.
-llvm::SmallVector<const KnownCpu *> getKnownCpus();
-/// The same by name.
-llvm::SmallVector<llvm::StringRef> getKnownCpuNames();
-
+/// All rows of all tables, by architecture, better ones last. Pointers stay
+/// valid.
+std::vector<const KnownCpu *> getKnownCpus();
 /// A null result means that `name` is not known.
 const KnownCpu *findKnownCpu(llvm::StringRef name);
-/// The architecture of a known name.
-const Architecture &getArchitectureOf(const KnownCpu &cpu);
-/// The attribute for a known name, or null.
-moek::CpuAttr lookupCpu(mlir::MLIRContext *context, llvm::StringRef name);
+/// A row of one's own: `--target` knows it from then on. One of a name that is
+/// known already is dropped. Not for two threads at once.
+void addKnownCpu(KnownCpu cpu);
+
+/// Whether this machine runs the code of `cpu`.
+bool isNative(const KnownCpu &cpu);
+
+/// The attribute of a row.
+moecpu::TargetAttr getTargetAttr(mlir::MLIRContext *context,
+                                 const KnownCpu &cpu);
+
+/// The bits of `moe_rt_cpu_features()` by their names in #moe_cpu.target.
+struct CpuFeature {
+  llvm::StringLiteral name;
+  uint64_t bit;
+};
+llvm::ArrayRef<CpuFeature> getCpuFeatures();
 
 } // namespace moe
 

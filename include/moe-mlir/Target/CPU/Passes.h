@@ -7,9 +7,17 @@
 #ifndef MOE_MLIR_TARGET_CPU_PASSES_H
 #define MOE_MLIR_TARGET_CPU_PASSES_H
 
-#include "moek/Moek.h"
+#include "moe_cpu/MoeCpu.h"
+#include "moe_rt/MoeRt.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
 

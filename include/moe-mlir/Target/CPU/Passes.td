@@ -14,9 +14,9 @@ def SelectSchedule : Pass<"moek-select-schedule", "::mlir::ModuleOp"> {
   let description = [{
     Chooses register tiles, cache blocks and prefetch distances from the
     vector width, the registers and the cache sizes of the CPU, and writes them
-    as `#moek.schedule` on the ops, where they can be read, tested and
-    overridden: an op that has a schedule keeps it. The CPU is the pass option,
-    or the module's `moek.target` attribute, or both agree.
+    as `#moe_cpu.schedule` on the ops, where they can be read, tested and
+    overridden: an op that has a schedule keeps it. The CPU is the module's
+    `moek.target`, or, where there is none, the one that the option names.
 
     Rows that one grouped matmul hands to another are padded to the pitch the
     kernels want, and become bf16 where the second multiplies with `dot_bf16` or
@@ -27,7 +27,7 @@ def SelectSchedule : Pass<"moek-select-schedule", "::mlir::ModuleOp"> {
     %h = moek.grouped_matmul n(768) k(2048) ... outs(%0 : tensor<?x768xf32>) ...
     // for x86-64-v4-bf16 becomes
     %h = moek.grouped_matmul n(768) k(2048) ...
-         schedule(<dot_bf16, lanes = 16, rows = 14, ...>)
+         schedule(#moe_cpu.schedule<dot_bf16, lanes = 16, rows = 14, ...>)
          outs(%0 : tensor<?x800xbf16>) ...
     ```
   }];
@@ -37,7 +37,39 @@ def SelectSchedule : Pass<"moek-select-schedule", "::mlir::ModuleOp"> {
     Option<"keepLayout", "keep-layout", "bool", "false",
            "Leave the layout of packed weights as it is">
   ];
-  let dependentDialects = ["::mlir::tensor::TensorDialect"];
+  let dependentDialects = ["::mlir::tensor::TensorDialect",
+                           "::moecpu::MoeCpuDialect"];
+}
+
+def ConvertMoekToVector : Pass<"convert-moek-to-vector", "::mlir::ModuleOp"> {
+  let summary = "Lower moek ops on memrefs to scf, vector and micro-kernels";
+  let description = [{
+    Every op becomes loops over what its schedule says: micro-kernels (private
+    functions, one for each number of rows in a register tile), chunks of k,
+    runs of panels, and `scf.parallel` over independent work items. Scratch
+    buffers become `memref.alloc` in the function.
+
+    ```mlir
+    moek.grouped_matmul n(768) k(2048) ... schedule(#moe_cpu.schedule<fma, lanes = 16, ...>) ...
+    // becomes
+    scf.parallel (%item) = (%c0) to (%items) step (%c1) {
+      ...
+      func.call @moek_fma_x16_pitch8256_rows14(%rows, ...)
+      ...
+    }
+    ```
+
+    Ops need a schedule (`moek-select-schedule`) and memref operands
+    (`one-shot-bufferize`); an op without is an error at its location.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::func::FuncDialect",
+                           "::mlir::LLVM::LLVMDialect",
+                           "::mlir::math::MathDialect",
+                           "::mlir::memref::MemRefDialect",
+                           "::mlir::scf::SCFDialect",
+                           "::mlir::vector::VectorDialect",
+                           "::moert::MoeRtDialect"];
 }
 
 #endif // MOE_TARGET_CPU_PASSES_TD

@@ -21,28 +21,27 @@ static constexpr uint64_t kDot =
     MOE_CPU_ARM_NEON | MOE_CPU_ARM_DOTPROD | MOE_CPU_ARM_FP16;
 static constexpr uint64_t kMmla = kDot | MOE_CPU_ARM_I8MM | MOE_CPU_ARM_BF16;
 
-static constexpr KnownCpu kCpus[] = {
-    // Raspberry Pi 3 and 4: Cortex-A53, A72.
-    {"aarch64", "neon", "generic", "+v8a", MOE_CPU_ARM_NEON, 4, 32, 32 << 10,
-     512 << 10},
-    // Raspberry Pi 5 (Cortex-A76), Graviton 2, Altra (Neoverse N1), Apple M1.
-    {"aarch64+dotprod+fp16", "dotprod", "generic", "+v8.2a,+dotprod,+fullfp16",
-     kDot, 4, 32, 64 << 10, 512 << 10},
-    // A64FX and whatever else has SVE of any length.
-    {"aarch64+sve", "sve", "generic", "+v8.2a,+sve",
-     MOE_CPU_ARM_NEON | MOE_CPU_ARM_SVE, 4, 32, 64 << 10, 512 << 10,
-     /*bf16Dot=*/false, /*bf16Mmla=*/false, /*scalable=*/true},
-    // Graviton 3 (Neoverse V1), Apple M2 and later.
-    {"aarch64+i8mm+bf16", "mmla", "generic",
-     "+v8.2a,+dotprod,+fullfp16,+i8mm,+bf16", kMmla, 4, 32, 64 << 10, 1 << 20,
-     /*bf16Dot=*/false, /*bf16Mmla=*/true},
-    // Armv9: Neoverse N2, V2 (Graviton 4, Grace), Cortex-X2 and later.
-    {"aarch64+sve2", "sve2", "generic",
-     "+v8.2a,+dotprod,+fullfp16,+i8mm,+bf16,+sve2",
-     kMmla | MOE_CPU_ARM_SVE | MOE_CPU_ARM_SVE2, 4, 32, 64 << 10, 1 << 20,
-     /*bf16Dot=*/false, /*bf16Mmla=*/true, /*scalable=*/true},
-};
-
-const Architecture moe::armArchitecture = {
-    moek::Arch::AArch64, "aarch64-unknown-linux-gnu", "generic",
-    "aarch64-linux-gnu", kCpus};
+std::vector<KnownCpu> moe::getArmCpus() {
+  constexpr moecpu::Arch arch = moecpu::Arch::AArch64;
+  return {
+      // Raspberry Pi 3 and 4: Cortex-A53, A72.
+      {"aarch64", "neon", arch, "generic", "+v8a", MOE_CPU_ARM_NEON, {}, 4, 32,
+       32 << 10, 512 << 10},
+      // Raspberry Pi 5 (Cortex-A76), Graviton 2, Altra (Neoverse N1), Apple M1.
+      {"aarch64+dotprod+fp16", "dotprod", arch, "generic",
+       "+v8.2a,+dotprod,+fullfp16", kDot, {}, 4, 32, 64 << 10, 512 << 10},
+      // A64FX and whatever else has SVE of any length.
+      {"aarch64+sve", "sve", arch, "generic", "+v8.2a,+sve",
+       MOE_CPU_ARM_NEON | MOE_CPU_ARM_SVE, {}, 4, 32, 64 << 10, 512 << 10,
+       /*scalable=*/true},
+      // Graviton 3 (Neoverse V1), Apple M2 and later.
+      {"aarch64+i8mm+bf16", "mmla", arch, "generic",
+       "+v8.2a,+dotprod,+fullfp16,+i8mm,+bf16", kMmla, {"mmla_bf16"}, 4, 32,
+       64 << 10, 1 << 20},
+      // Armv9: Neoverse N2, V2 (Graviton 4, Grace), Cortex-X2 and later.
+      {"aarch64+sve2", "sve2", arch, "generic",
+       "+v8.2a,+dotprod,+fullfp16,+i8mm,+bf16,+sve2",
+       kMmla | MOE_CPU_ARM_SVE | MOE_CPU_ARM_SVE2, {"mmla_bf16"}, 4, 32,
+       64 << 10, 1 << 20, /*scalable=*/true},
+  };
+}

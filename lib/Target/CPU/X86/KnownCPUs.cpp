@@ -12,15 +12,41 @@ using namespace moe;
 
 static constexpr uint64_t kV4 = MOE_CPU_X86_V3 | MOE_CPU_X86_V4;
 
-static constexpr KnownCpu kCpus[] = {
-    {"x86-64-v3", "v3", "x86-64-v3", "", MOE_CPU_X86_V3, 8, 16, 32 << 10,
-     512 << 10},
-    {"x86-64-v4", "v4", "x86-64-v4", "", kV4, 16, 32, 32 << 10, 1 << 20},
-    {"x86-64-v4-bf16", "v4_bf16", "x86-64-v4", "+avx512bf16,+avx512vbmi2",
-     kV4 | MOE_CPU_X86_AVX512_BF16, 16, 32, 32 << 10, 1 << 20,
-     /*bf16Dot=*/true},
-};
-
-const Architecture moe::x86Architecture = {moek::Arch::X86_64,
-                                           "x86_64-unknown-linux-gnu", "x86-64",
-                                           "x86_64-linux-gnu", kCpus};
+std::vector<KnownCpu> moe::getX86Cpus() {
+  constexpr moecpu::Arch arch = moecpu::Arch::X86_64;
+  return {
+      {"x86-64-v3",
+       "v3",
+       arch,
+       "x86-64-v3",
+       "",
+       MOE_CPU_X86_V3,
+       {},
+       8,
+       16,
+       32 << 10,
+       512 << 10},
+      {"x86-64-v4",
+       "v4",
+       arch,
+       "x86-64-v4",
+       "",
+       kV4,
+       {"compress"},
+       16,
+       32,
+       32 << 10,
+       1 << 20},
+      {"x86-64-v4-bf16",
+       "v4_bf16",
+       arch,
+       "x86-64-v4",
+       "+avx512bf16,+avx512vbmi2",
+       kV4 | MOE_CPU_X86_AVX512_BF16,
+       {"dot_bf16", "compress_bytes"},
+       16,
+       32,
+       32 << 10,
+       1 << 20},
+  };
+}

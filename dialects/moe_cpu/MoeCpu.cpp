@@ -1,0 +1,198 @@
+//===- MoeCpu.cpp - CPUs and what is decided for them -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "moe_cpu/MoeCpu.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace moecpu;
+
+#include "moe_cpu/MoeCpuDialect.cpp.inc"
+#include "moe_cpu/MoeCpuEnums.cpp.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "moe_cpu/MoeCpuAttrs.cpp.inc"
+
+void MoeCpuDialect::initialize() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "moe_cpu/MoeCpuAttrs.cpp.inc"
+      >();
+}
+
+//===----------------------------------------------------------------------===//
+// TargetAttr
+//===----------------------------------------------------------------------===//
+
+StringRef TargetAttr::getTargetName() const { return "cpu"; }
+
+StringRef TargetAttr::getChipName() const { return getName(); }
+
+bool TargetAttr::has(StringRef instruction) const {
+  return llvm::any_of(getInstructions().getAsRange<StringAttr>(),
+                      [&](StringAttr known) { return known == instruction; });
+}
+
+/// What kernels know to use, on which architecture, and how wide its vectors
+/// must be for that.
+static constexpr struct {
+  StringLiteral name;
+  Arch arch;
+  int64_t lanes;
+} kInstructions[] = {{"dot_bf16", Arch::X86_64, 16},
+                     {"compress", Arch::X86_64, 16},
+                     {"compress_bytes", Arch::X86_64, 16},
+                     {"mmla_bf16", Arch::AArch64, 4}};
+
+LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                 StringRef name, Arch arch, StringRef cpu,
+                                 StringRef features, ArrayAttr needs,
+                                 ArrayAttr instructions, int64_t lanes,
+                                 int64_t registers, int64_t l1, int64_t l2,
+                                 bool scalable, int64_t run, int64_t streamRows,
+                                 int64_t streamAhead, int64_t tileAhead) {
+  if (name.empty() || cpu.empty())
+    return emitError() << "a CPU needs a name, and one that LLVM knows";
+  if (lanes != 4 && lanes != 8 && lanes != 16)
+    return emitError() << "lanes must be 4, 8 or 16 f32, got " << lanes;
+  if (registers < 16 || l1 <= 0 || l2 <= 0)
+    return emitError() << "a CPU needs at least 16 vector registers and "
+                          "positive cache sizes";
+  if ((arch == Arch::AArch64) != (lanes == 4))
+    return emitError() << stringifyArch(arch) << " has "
+                       << (arch == Arch::AArch64 ? "4" : "8 or 16")
+                       << " lanes, got " << lanes;
+  if (scalable && arch != Arch::AArch64)
+    return emitError() << "scalable needs aarch64, got " << stringifyArch(arch);
+  if (run < 1 || streamRows < 0 || streamAhead < 0 || tileAhead < 0)
+    return emitError() << "run must be positive; prefetch rows and distances "
+                          "cannot be negative";
+  for (Attribute attr : needs)
+    if (!isa<StringAttr>(attr))
+      return emitError() << "needs holds names, got " << attr;
+  for (Attribute attr : instructions) {
+    auto *known = llvm::find_if(kInstructions, [&](const auto &row) {
+      auto text = dyn_cast<StringAttr>(attr);
+      return text && text.getValue() == row.name;
+    });
+    if (known == std::end(kInstructions)) {
+      InFlightDiagnostic diag = emitError() << "unknown instruction " << attr
+                                            << "; known are ";
+      llvm::interleaveComma(kInstructions, diag,
+                            [&](const auto &row) { diag << row.name; });
+      return diag;
+    }
+    if (known->arch != arch || known->lanes != lanes)
+      return emitError() << known->name << " needs "
+                         << stringifyArch(known->arch) << " and "
+                         << known->lanes << " lanes, got "
+                         << stringifyArch(arch) << " and " << lanes;
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Schedules
+//===----------------------------------------------------------------------===//
+
+LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                   Inner inner, int64_t lanes, int64_t rows,
+                                   int64_t blockRows, int64_t chunk,
+                                   int64_t run, int64_t streamRows,
+                                   int64_t streamAhead, int64_t tileAhead,
+                                   bool scalable) {
+  if (lanes != 4 && lanes != 8 && lanes != 16)
+    return emitError() << "lanes must be 4, 8 or 16, got " << lanes;
+  if (inner == Inner::DotBF16 && lanes != 16)
+    return emitError() << "dot_bf16 needs 16 lanes, got " << lanes;
+  if (inner == Inner::MmlaBF16 && (lanes != 4 || scalable))
+    return emitError() << "mmla_bf16 needs 4 lanes and is not scalable";
+  if (scalable && lanes != 4)
+    return emitError() << "scalable needs 4 lanes, got " << lanes;
+  int64_t limit = getMaxRows(inner, lanes);
+  if (rows < 1 || rows > limit)
+    return emitError() << "a tile of " << rows
+                       << " rows does not fit the registers; rows must be from "
+                          "1 to "
+                       << limit << " for this inner kernel and width";
+  if (blockRows < rows)
+    return emitError() << "block_rows (" << blockRows
+                       << ") must be at least rows (" << rows << ")";
+  // Each thread keeps its parked accumulators on its stack.
+  if (blockRows > 1024)
+    return emitError() << "block_rows must be at most 1024, got " << blockRows;
+  if (chunk < 1024 || chunk % 1024 != 0)
+    return emitError() << "chunk must be a positive multiple of 1024 bytes "
+                          "(8 steps of k), got "
+                       << chunk;
+  if (run < 1)
+    return emitError() << "run must be positive, got " << run;
+  if (streamRows < 0 || streamAhead < 0 || tileAhead < 0)
+    return emitError() << "prefetch rows and distances cannot be negative";
+  return success();
+}
+
+int64_t ScheduleAttr::getMaxRows(Inner inner, int64_t lanes) {
+  // What was found not to spill; see docs/performance.md.
+  if (lanes == 4)
+    return inner == Inner::MmlaBF16 ? 6 : 10;
+  // Two vectors a row besides two of weights, a broadcast, and one register to
+  // breathe; widening holds the raw pairs and the mask besides.
+  bool widen = inner == Inner::Widen;
+  return lanes == 16 ? widen ? 12 : 14 : widen ? 5 : 6;
+}
+
+LogicalResult ScheduleAttr::verifySchedule(Operation *op) const {
+  auto matmul = dyn_cast<moek::GroupedMatmulOp>(op);
+  if (!matmul)
+    return op->emitOpError("cannot have schedule ")
+           << *this << ", which is for moek.grouped_matmul";
+  auto rhs = cast<ShapedType>(matmul.getRhs().getType());
+  bool halves = rhs.getElementType().isBF16();
+  if ((getInner() == Inner::Fma) == halves)
+    return op->emitOpError("schedule ")
+           << *this << " does not fit weights of " << rhs.getElementType()
+           << "; fma is for f32, widen, dot_bf16 and mmla_bf16 for bf16";
+  if (rhs.getRank() == 5 && rhs.getDimSize(4) == 4 &&
+      getInner() != Inner::MmlaBF16)
+    return op->emitOpError("schedule ")
+           << *this << " does not fit panels with k_block = 4; use mmla_bf16";
+  return success();
+}
+
+LogicalResult
+RouteScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                          int64_t lanes, PackBy packBy, ScheduleAttr logits) {
+  if (lanes != 4 && lanes != 8 && lanes != 16)
+    return emitError() << "lanes must be 4, 8 or 16, got " << lanes;
+  if (packBy != PackBy::Table && lanes != 16)
+    return emitError() << stringifyPackBy(packBy) << " needs 16 lanes, got "
+                       << lanes;
+  if (logits && logits.getInner() != Inner::Fma)
+    return emitError()
+           << "router weights are f32 and want an fma schedule, got " << logits;
+  return success();
+}
+
+LogicalResult RouteScheduleAttr::verifySchedule(Operation *op) const {
+  auto route = dyn_cast<moek::RouteOp>(op);
+  if (!route)
+    return op->emitOpError("cannot have schedule ")
+           << *this << ", which is for moek.route";
+  if (route.getX() && !getLogits())
+    return op->emitOpError("forms logits, for which schedule ")
+           << *this << " says nothing";
+  return success();
+}
+
+int64_t moecpu::getPaddedRowLength(int64_t k, Type element) {
+  int64_t bytes = element.getIntOrFloatBitWidth() / 8;
+  int64_t lines = (k * bytes + 63) / 64;
+  return (lines | 1) * 64 / bytes;
+}

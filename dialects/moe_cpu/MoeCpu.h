@@ -1,0 +1,43 @@
+//===- MoeCpu.h - CPUs and what is decided for them -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The one header to include to use the `moe_cpu` dialect. Only the CPU target
+// does.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOECPU_MOECPU_H
+#define MOECPU_MOECPU_H
+
+#include "moek/Moek.h"
+
+#include "moe_cpu/MoeCpuDialect.h.inc"
+#include "moe_cpu/MoeCpuEnums.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "moe_cpu/MoeCpuAttrs.h.inc"
+
+namespace moecpu {
+
+/// Elements of a row of `k` elements padded for the kernels: whole cache lines,
+/// an odd number of them, so that the rows of a tile fall into different sets
+/// of the first-level cache.
+int64_t getPaddedRowLength(int64_t k, mlir::Type element);
+
+/// The schedule of a matmul, or null.
+inline ScheduleAttr getSchedule(moek::GroupedMatmulOp op) {
+  return llvm::dyn_cast_or_null<ScheduleAttr>(
+      mlir::Attribute(op.getScheduleAttr()));
+}
+/// The schedule of a route, or null.
+inline RouteScheduleAttr getSchedule(moek::RouteOp op) {
+  return llvm::dyn_cast_or_null<RouteScheduleAttr>(
+      mlir::Attribute(op.getScheduleAttr()));
+}
+
+} // namespace moecpu
+
+#endif // MOECPU_MOECPU_H

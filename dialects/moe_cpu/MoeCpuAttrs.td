@@ -1,0 +1,178 @@
+//===- MoeCpuAttrs.td - CPUs and what is decided for them -*- tablegen -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOECPU_ATTRS_TD
+#define MOECPU_ATTRS_TD
+
+include "moek/MoekInterfaces.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+
+def MoeCpu_Dialect : Dialect {
+  let name = "moe_cpu";
+  let cppNamespace = "::moecpu";
+  let summary = "CPUs, and how kernels run on them";
+  let description = [{
+    Attributes only: the chip that a module is compiled for, and the schedules
+    that the CPU target puts on the kernels of `moek`. Nothing but that target
+    (lib/Target/CPU) knows them.
+  }];
+  let useDefaultAttributePrinterParser = 1;
+}
+
+class MoeCpu_Attr<string name, string attrMnemonic, list<Trait> traits = []>
+    : AttrDef<MoeCpu_Dialect, name, traits> {
+  let mnemonic = attrMnemonic;
+}
+
+def MoeCpu_Inner : I32EnumAttr<"Inner", "how a micro-kernel multiplies", [
+    I32EnumAttrCase<"Fma", 0, "fma">,
+    I32EnumAttrCase<"Widen", 1, "widen">,
+    I32EnumAttrCase<"DotBF16", 2, "dot_bf16">,
+    I32EnumAttrCase<"MmlaBF16", 3, "mmla_bf16">]> {
+  let cppNamespace = "::moecpu";
+  let genSpecializedAttr = 0;
+}
+
+def MoeCpu_Arch : I32EnumAttr<"Arch", "an instruction set", [
+    I32EnumAttrCase<"X86_64", 0, "x86_64">,
+    I32EnumAttrCase<"AArch64", 1, "aarch64">]> {
+  let cppNamespace = "::moecpu";
+  let genSpecializedAttr = 0;
+}
+
+def MoeCpu_PackBy : I32EnumAttr<"PackBy", "how the tokens of a mask become lists", [
+    I32EnumAttrCase<"Table", 0, "table">,
+    I32EnumAttrCase<"Compress", 1, "compress">,
+    I32EnumAttrCase<"CompressBytes", 2, "compress_bytes">]> {
+  let description = [{
+    `table` looks up the places of the bits of 8 tokens (any machine), `compress`
+    moves the tokens of 16 lanes together (AVX-512), `compress_bytes` those of 64
+    (AVX-512 VBMI2).
+  }];
+  let cppNamespace = "::moecpu";
+  let genSpecializedAttr = 0;
+}
+
+def MoeCpu_TargetAttr : MoeCpu_Attr<"Target", "target", [
+    DeclareAttrInterfaceMethods<Moek_TargetAttrInterface>]> {
+  let summary = "A CPU as the choice of schedules sees it";
+  let description = [{
+    Placed on the module as `moek.target`. `name` is what `--target` calls it;
+    a name that is not known is as good, so that a chip may be described in the
+    IR alone.
+
+    | field | unit | meaning |
+    |---|---|---|
+    | `arch` | | `x86_64` or `aarch64` |
+    | `cpu`, `features` | | LLVM's CPU and feature string |
+    | `needs` | | what the machine must have to run the code: names of `moe_rt_cpu_features()`, such as `x86_v4`; nothing means that the caller knows |
+    | `instructions` | | what kernels may use beyond vectors: `dot_bf16` (`vdpbf16ps`), `mmla_bf16` (`bfmmla`), `compress` and `compress_bytes` (`vpcompressd`, `vpcompressb`) |
+    | `lanes` | f32 | width of a vector register; 4 is NEON, 8 AVX2, 16 AVX-512 |
+    | `registers` | | vector registers |
+    | `scalable` | | SVE exists; `lanes` still counts those of a NEON register |
+    | `l1`, `l2` | bytes | data caches of a core |
+    | `run` | bytes | consecutive panel bytes that make one work item |
+    | `stream_rows` | rows | up to here a kernel waits for memory, and prefetches `stream_ahead` |
+    | `stream_ahead`, `tile_ahead` | bytes | prefetch distance of few and of more rows; 0 leaves it to the hardware |
+
+    ```mlir
+    module attributes {moek.target = #moe_cpu.target<"x86-64-v4", arch = x86_64,
+        cpu = "x86-64-v4", features = "", needs = ["x86_v3", "x86_v4"],
+        instructions = ["compress"], lanes = 16, registers = 32, l1 = 32768,
+        l2 = 1048576>} {}
+    ```
+  }];
+  let parameters = (ins StringRefParameter<>:$name,
+                        EnumParameter<MoeCpu_Arch>:$arch,
+                        StringRefParameter<>:$cpu, StringRefParameter<>:$features,
+                        "::mlir::ArrayAttr":$needs,
+                        "::mlir::ArrayAttr":$instructions,
+                        "int64_t":$lanes, "int64_t":$registers,
+                        "int64_t":$l1, "int64_t":$l2,
+                        DefaultValuedParameter<"bool", "false">:$scalable,
+                        DefaultValuedParameter<"int64_t", "2 << 20">:$run,
+                        DefaultValuedParameter<"int64_t", "6">:$stream_rows,
+                        DefaultValuedParameter<"int64_t", "0">:$stream_ahead,
+                        DefaultValuedParameter<"int64_t", "8192">:$tile_ahead);
+  let assemblyFormat = [{
+    `<` $name `,` struct($arch, $cpu, $features, $needs, $instructions, $lanes,
+                         $registers, $l1, $l2, $scalable, $run, $stream_rows,
+                         $stream_ahead, $tile_ahead) `>`
+  }];
+  let builders = [
+    // With the tuning that is assumed of a chip that nobody measured.
+    AttrBuilder<(ins "::llvm::StringRef":$name, "::moecpu::Arch":$arch,
+                     "::llvm::StringRef":$cpu, "::llvm::StringRef":$features,
+                     "::mlir::ArrayAttr":$needs,
+                     "::mlir::ArrayAttr":$instructions, "int64_t":$lanes,
+                     "int64_t":$registers, "int64_t":$l1, "int64_t":$l2,
+                     "bool":$scalable), [{
+      return $_get($_ctxt, name, arch, cpu, features, needs, instructions, lanes,
+                   registers, l1, l2, scalable, /*run=*/2 << 20,
+                   /*stream_rows=*/6, /*stream_ahead=*/0, /*tile_ahead=*/8192);
+    }]>
+  ];
+  let extraClassDeclaration = [{
+    /// Whether kernels may use `instruction`.
+    bool has(::llvm::StringRef instruction) const;
+  }];
+  let genVerifyDecl = 1;
+}
+
+def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
+    DeclareAttrInterfaceMethods<Moek_ScheduleAttrInterface>]> {
+  let summary = "How a grouped matmul runs on a CPU";
+  let description = [{
+    | parameter | unit | meaning |
+    |---|---|---|
+    | `inner` | | `fma` (f32 weights), `widen` (bf16 weights widened to f32), `dot_bf16`, `mmla_bf16` |
+    | `lanes` | f32 | width of a vector register; 4 is NEON, 8 AVX2, 16 AVX-512 |
+    | `rows` | rows | largest register tile; there is one exact kernel for each count up to it |
+    | `block_rows` | rows | rows whose accumulators are parked between chunks of k |
+    | `chunk` | bytes | panel bytes per chunk of k when several tiles share it |
+    | `run` | bytes | consecutive panel bytes that make one work item |
+    | `stream_rows` | rows | up to here the panel is prefetched `stream_ahead` bytes ahead |
+    | `stream_ahead` | bytes | 0 leaves it to the hardware prefetcher |
+    | `tile_ahead` | bytes | prefetch distance of a single tile with more rows |
+    | `scalable` | | SVE of any vector length instead of NEON |
+  }];
+  let parameters = (ins EnumParameter<MoeCpu_Inner>:$inner, "int64_t":$lanes,
+                        "int64_t":$rows, "int64_t":$block_rows,
+                        "int64_t":$chunk, "int64_t":$run,
+                        "int64_t":$stream_rows, "int64_t":$stream_ahead,
+                        "int64_t":$tile_ahead,
+                        DefaultValuedParameter<"bool", "false">:$scalable);
+  let assemblyFormat = [{
+    `<` $inner `,` struct($lanes, $rows, $block_rows, $chunk, $run, $stream_rows,
+                          $stream_ahead, $tile_ahead, $scalable) `>`
+  }];
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// The most rows of a register tile that does not spill.
+    static int64_t getMaxRows(::moecpu::Inner inner, int64_t lanes);
+  }];
+}
+
+def MoeCpu_RouteScheduleAttr : MoeCpu_Attr<"RouteSchedule", "route_schedule", [
+    DeclareAttrInterfaceMethods<Moek_ScheduleAttrInterface>]> {
+  let summary = "How a route kernel runs on a CPU";
+  let description = [{
+    | parameter | meaning |
+    |---|---|
+    | `lanes` | tokens that are selected for at once, a vector of f32 |
+    | `pack_by` | how the tokens of a mask become lists |
+    | `logits` | the schedule of the product with the router's weights, if the kernel forms it |
+  }];
+  let parameters = (ins "int64_t":$lanes,
+                        DefaultValuedParameter<"::moecpu::PackBy",
+                            "::moecpu::PackBy::Table">:$pack_by,
+                        OptionalParameter<"::moecpu::ScheduleAttr">:$logits);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
+#endif // MOECPU_ATTRS_TD

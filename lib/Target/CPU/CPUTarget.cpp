@@ -1,0 +1,182 @@
+//===- CPUTarget.cpp - CPUs as a target -------------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Target/CPU/CPUTarget.h"
+
+#include "moe-mlir/Conversion/LinalgToVector/Passes.h"
+#include "moe-mlir/Lowering/Passes.h"
+#include "moe-mlir/Target/CPU/KnownCPUs.h"
+#include "moe-mlir/Target/CPU/Passes.h"
+#include "moe-mlir/Target/LLVMCode.h"
+
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Affine/Transforms/Passes.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Dialect/SCF/Transforms/Passes.h"
+#include "mlir/InitAllDialects.h"
+#include "mlir/InitAllExtensions.h"
+#include "mlir/Target/LLVMIR/Dialect/All.h"
+#include "mlir/Transforms/Passes.h"
+
+#include "ChipFile.h"
+
+using namespace mlir;
+using namespace moe;
+using moecpu::TargetAttr;
+
+namespace {
+class CPUTarget : public Target {
+public:
+  StringRef getName() const override { return "cpu"; }
+
+  void registerDialects(DialectRegistry &registry) const override {
+    registry.insert<moecpu::MoeCpuDialect>();
+    mlir::registerAllDialects(registry);
+    mlir::registerAllExtensions(registry);
+    registerAllToLLVMIRTranslations(registry);
+  }
+
+  //===--------------------------------------------------------------------===//
+  // Chips
+  //===--------------------------------------------------------------------===//
+
+  std::vector<ChipInfo> getChips() const override {
+    std::vector<ChipInfo> chips;
+    for (const KnownCpu *cpu : getKnownCpus())
+      chips.push_back({cpu->name,
+                       (moecpu::stringifyArch(cpu->arch) + ", vectors of " +
+                        Twine(cpu->lanes) + " f32")
+                           .str(),
+                       isNative(*cpu),
+                       cpu->arch == getHostArchitecture().arch});
+    return chips;
+  }
+
+  moek::TargetAttrInterface getChip(MLIRContext *context,
+                                    StringRef name) const override {
+    const KnownCpu *cpu = findKnownCpu(name);
+    if (!cpu)
+      return {};
+    context->getOrLoadDialect<moecpu::MoeCpuDialect>();
+    return getTargetAttr(context, *cpu);
+  }
+
+  moek::TargetAttrInterface parseChip(MLIRContext *context,
+                                      const llvm::json::Object &chip,
+                                      std::string &error) const override {
+    context->getOrLoadDialect<moecpu::MoeCpuDialect>();
+    return parseCpu(context, chip, error);
+  }
+
+  llvm::json::Object
+  describeChip(moek::TargetAttrInterface chip) const override {
+    return describeCpu(cast<TargetAttr>(chip));
+  }
+
+  ChipCode getCode(moek::TargetAttrInterface chip) const override {
+    auto cpu = cast<TargetAttr>(chip);
+    ChipCode code;
+    code.platform = getArchitecture(cpu.getArch());
+    const KnownCpu *row = findKnownCpu(cpu.getName());
+    code.suffix = "__";
+    if (row)
+      code.suffix += row->suffix;
+    else
+      for (char c : cpu.getName())
+        code.suffix += llvm::isAlnum(c) ? c : '_';
+    for (Attribute need : cpu.getNeeds())
+      for (const CpuFeature &feature : getCpuFeatures())
+        if (cast<StringAttr>(need) == feature.name)
+          code.needs |= feature.bit;
+    return code;
+  }
+
+  bool sharesLayout(moek::TargetAttrInterface a,
+                    moek::TargetAttrInterface b) const override {
+    return cast<TargetAttr>(a).has("mmla_bf16") ==
+           cast<TargetAttr>(b).has("mmla_bf16");
+  }
+
+  //===--------------------------------------------------------------------===//
+  // Stages
+  //===--------------------------------------------------------------------===//
+
+  void buildPlanPipeline(OpPassManager &pm, moek::TargetAttrInterface chip,
+                         const PlanOptions &options) const override {
+    SelectScheduleOptions schedule;
+    schedule.keepLayout = options.keepLayout;
+    pm.addPass(createSelectSchedule(schedule));
+  }
+
+  void buildKernelPipeline(OpPassManager &pm,
+                           moek::TargetAttrInterface chip) const override {
+    auto cpu = cast<TargetAttr>(chip);
+    // Ordinary IR first: its patterns then need not look at the kernels' code,
+    // which is large and needs none of them.
+    pm.addNestedPass<func::FuncOp>(createForallToParallelLoopPass());
+    ConvertLinalgToVectorOptions loops;
+    loops.wide = cpu.getLanes() >= 16 && cpu.getRegisters() >= 32;
+    pm.addNestedPass<func::FuncOp>(createConvertLinalgToVector(loops));
+    pm.addPass(createConvertLinalgToLoopsPass());
+    pm.addPass(createConvertVectorToSCFPass());
+    pm.addPass(createExpandCopiesPass());
+    pm.addPass(createConvertMoekToVector());
+    pm.addPass(createCanonicalizerPass());
+    pm.addPass(createCSEPass());
+  }
+
+  void buildCodePipeline(OpPassManager &pm,
+                         moek::TargetAttrInterface chip) const override {
+    auto cpu = cast<TargetAttr>(chip);
+    bool isArm = cpu.getArch() == moecpu::Arch::AArch64;
+    pm.addPass(createApproximateVectorMathPass());
+    pm.addPass(createExpandReshapesPass());
+    pm.addPass(memref::createExpandStridedMetadataPass());
+    pm.addPass(createLowerAffinePass());
+    pm.addPass(createSCFToControlFlowPass());
+    pm.addPass(createLowerChecksPass());
+    ExpandSmallFloatsPassOptions floats;
+    // LLVM writes out by itself what AArch64 lacks.
+    floats.native = isArm || cpu.has("dot_bf16");
+    pm.addPass(createExpandSmallFloatsPass(floats));
+    pm.addPass(arith::createArithExpandOpsPass());
+    ConvertVectorToLLVMPassOptions vector;
+    vector.x86Vector = !isArm;
+    vector.armNeon = isArm;
+    vector.armSVE = cpu.getScalable();
+    pm.addPass(createConvertMathToLLVMPass());
+    // Only what has no intrinsic is left; these calls are scalar, and take
+    // vectors apart.
+    pm.addPass(createConvertMathToLibmPass());
+    pm.addPass(createConvertVectorToLLVMPass(vector));
+    pm.addPass(createFinalizeMemRefToLLVMConversionPass());
+    pm.addPass(createConvertIndexToLLVMPass());
+    pm.addPass(createArithToLLVMConversionPass());
+    pm.addPass(createConvertControlFlowToLLVMPass());
+    pm.addPass(createUBToLLVMConversionPass());
+    pm.addPass(createConvertFuncToLLVMPass());
+    pm.addPass(createReconcileUnrealizedCastsPass());
+    pm.addPass(createCanonicalizerPass());
+    pm.addPass(createCSEPass());
+  }
+
+  bool emit(ModuleOp module, moek::TargetAttrInterface chip,
+            const CodeOptions &options, CodeKind kind,
+            SmallVectorImpl<char> &output, std::string &error) const override {
+    auto cpu = cast<TargetAttr>(chip);
+    return emitLLVM(module,
+                    {getArchitecture(cpu.getArch()), cpu.getCpu().str(),
+                     cpu.getFeatures().str()},
+                    options, kind, output, error);
+  }
+};
+} // namespace
+
+std::unique_ptr<Target> moe::createCPUTarget() {
+  return std::make_unique<CPUTarget>();
+}

@@ -1,0 +1,367 @@
+//===- GroupedMatmul.cpp - moek.grouped_matmul to panel kernels -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Work items are runs of consecutive panels of one expert with all of its
+// rows, so that a thread streams long contiguous stretches of weights and an
+// expert that gets every token is still shared by all threads.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Lowerings.h"
+
+using namespace mlir;
+using namespace moe;
+using moecpu::ScheduleAttr;
+
+/// Cache lines in a block of k, and how many each tile prefetches so that the
+/// tiles together cover the next chunk.
+static constexpr int64_t kBlockLines = kBlockBytes / 64;
+
+static Value emitPrefetchShare(Emitter &e, Value tiles) {
+  Value share = e.idx(kBlockLines / 4);
+  share = e.select(e.eq(tiles, e.idx(3)), e.idx(6), share);
+  share = e.select(e.eq(tiles, e.idx(2)), e.idx(kBlockLines / 2), share);
+  return e.select(e.eq(tiles, e.idx(1)), e.idx(kBlockLines), share);
+}
+
+static void callKernels(Emitter &e, const PanelProduct &p, Value rows,
+                        Value blocks, Value panel, Value lhs, Value acc,
+                        Value prefetch, Value lines) {
+  func::CallOp::create(e, p.kernels,
+                       ValueRange{e.toI64(rows), e.toI64(blocks),
+                                  e.toPtr(panel), e.toPtr(lhs), e.toPtr(acc),
+                                  e.toPtr(prefetch), e.toI64(lines)});
+}
+
+/// A single tile: one call over all of k, prefetching at a fixed distance.
+static void emitSingleTile(Emitter &e, const PanelProduct &p, Value rows,
+                           Value panel, Value nextPanel, Value lhs,
+                           Value acc) {
+  ScheduleAttr s = p.schedule;
+  Value streams =
+      e.lt(rows, e.idx(s.getStreamRows() + 1));
+  // A distance beyond the panel follows the stream to wherever it goes next.
+  Value streamAhead = s.getStreamAhead() >= p.panelBytes()
+                          ? nextPanel
+                          : e.add(panel, s.getStreamAhead());
+  Value prefetch = e.select(streams, streamAhead,
+                            e.add(panel, s.getTileAhead()));
+  Value lines =
+      e.select(streams, e.idx(s.getStreamAhead() ? kBlockLines : 0),
+               e.idx(s.getTileAhead() ? kBlockLines : 0));
+  callKernels(e, p, rows, e.idx(p.blocks()), panel, lhs, acc, prefetch, lines);
+}
+
+/// Several tiles: all of them on one chunk of k after another, so that the
+/// chunk is read from memory once; each prefetches its share of the next one.
+static void emitTiles(Emitter &e, const PanelProduct &p, Value rows,
+                      Value tiles, Value panel, Value nextPanel, Value lhs,
+                      Value acc, Value streaming) {
+  int64_t chunks = std::max<int64_t>(
+      1, (p.panelBytes() + p.schedule.getChunk() - 1) / p.schedule.getChunk());
+  chunks = std::min(chunks, p.blocks());
+  Value least = e.div(rows, tiles), longer = e.rem(rows, tiles);
+  Value share = e.select(streaming, emitPrefetchShare(e, tiles), e.idx(0));
+  int64_t lhsBlock = kBlockSteps * getLhsStepBytes(p.schedule.getInner());
+  e.loop(e.idx(chunks), [&](Emitter &e, Value c) {
+    // Chunks of even length: a short last one would stall on its prefetches.
+    Value first = e.div(e.mul(c, p.blocks()), chunks);
+    Value last = e.div(e.mul(e.add(c, 1), p.blocks()), chunks);
+    Value blocks = e.sub(last, first);
+    Value chunk = e.add(panel, e.mul(first, kBlockBytes));
+    Value next = e.select(e.lt(last, e.idx(p.blocks())),
+                          e.add(panel, e.mul(last, kBlockBytes)), nextPanel);
+    Value chunkLhs = e.add(lhs, e.mul(first, lhsBlock));
+    Value shareBytes = e.mul(e.mul(share, 64), blocks);
+    e.loop(tiles, [&](Emitter &e, Value t) {
+      Value row = e.add(e.mul(t, least), e.min(t, longer));
+      Value tileRows = e.select(e.lt(t, longer), e.add(least, 1), least);
+      Value covered = e.mul(t, share);
+      Value lines =
+          e.select(e.lt(covered, e.idx(kBlockLines)), share, e.idx(0));
+      callKernels(e, p, tileRows, blocks, chunk,
+                  e.add(chunkLhs, e.mul(row, p.pitch)),
+                  e.add(acc, e.mul(row, kStepBytes)),
+                  e.add(next, e.mul(t, shareBytes)), lines);
+    });
+  });
+}
+
+void moe::emitPanelRun(Emitter &e, const PanelProduct &p, Value expert,
+                       Value begin, Value end, Value row, Value rows,
+                       Value next, PanelEpilogue epilogue) {
+  ScheduleAttr s = p.schedule;
+  auto accType =
+      MemRefType::get({s.getBlockRows(), kPanelColumns}, e.getF32Type());
+  Value acc = memref::AllocaOp::create(e, accType, e.getI64IntegerAttr(64));
+  Value accAddress = e.address(acc);
+  Value expertBase = e.add(p.rhs, e.mul(expert, p.expertBytes()));
+  Value rowBlocks = e.ceilDiv(rows, s.getBlockRows());
+  VectorType vecType = e.vecF32();
+  Value zeros = e.zeros(vecType);
+  Value c0 = e.idx(0), c16 = e.idx(16);
+  e.loop(begin, end, 1, [&](Emitter &e, Value panelIndex) {
+    Value panel = e.add(expertBase, e.mul(panelIndex, p.panelBytes()));
+    Value isLast = e.eq(e.add(panelIndex, 1), end);
+    Value nextPanel =
+        e.select(isLast, next, e.add(panel, p.panelBytes()));
+    e.loop(rowBlocks, [&](Emitter &e, Value block) {
+      Value first = e.div(e.mul(block, rows), rowBlocks);
+      Value count =
+          e.sub(e.div(e.mul(e.add(block, 1), rows), rowBlocks), first);
+      Value firstRow = e.add(row, first);
+      Value lhs = e.add(p.lhs, e.mul(firstRow, p.pitch));
+      Value tiles = e.ceilDiv(count, s.getRows());
+      e.loop(count, [&](Emitter &e, Value r) {
+        vector::StoreOp::create(e, zeros, acc, ValueRange{r, c0});
+        vector::StoreOp::create(e, zeros, acc, ValueRange{r, c16});
+      });
+      // A kernel that reads its panel twice wants it in chunks even alone.
+      int64_t wholeRows = 0;
+      while (wholeRows < s.getRows() && !hasTwoPasses(s, wholeRows + 1))
+        ++wholeRows;
+      Value single = e.lt(count, e.idx(wholeRows + 1));
+      auto branch = scf::IfOp::create(e, single, /*withElse=*/true);
+      {
+        OpBuilder::InsertionGuard guard(e);
+        e.setInsertionPointToStart(branch.thenBlock());
+        emitSingleTile(e, p, count, panel, nextPanel, lhs, accAddress);
+        e.setInsertionPointToStart(branch.elseBlock());
+        emitTiles(e, p, count, tiles, panel, nextPanel, lhs, accAddress,
+                  e.eq(block, c0));
+      }
+      epilogue(e, panelIndex, firstRow, count, acc);
+    });
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// The op
+//===----------------------------------------------------------------------===//
+
+SmallVector<Value> moe::cloneVectorized(Emitter &e, Block &body,
+                                        ValueRange arguments, int64_t lanes) {
+  IRMapping map;
+  map.map(body.getArguments(), arguments);
+  for (Operation &op : body.without_terminator()) {
+    if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
+      auto type = e.vec(lanes, constant.getType());
+      Value splat = arith::ConstantOp::create(
+          e, type, DenseElementsAttr::get(type, constant.getValue()));
+      map.map(constant.getResult(), splat);
+      continue;
+    }
+    Operation *clone = e.clone(op, map);
+    for (OpResult result : clone->getResults())
+      result.setType(e.vec(lanes, result.getType()));
+  }
+  SmallVector<Value> yielded;
+  for (Value v : body.getTerminator()->getOperands()) {
+    Value mapped = map.lookupOrDefault(v);
+    // A value from outside of the region is the same in every lane.
+    if (!isa<VectorType>(mapped.getType()))
+      mapped = e.splat(mapped, e.vec(lanes, mapped.getType()));
+    yielded.push_back(mapped);
+  }
+  return yielded;
+}
+
+/// Loads or stores 16 columns, masked where the last group is not full.
+static Value emitColumnMask(Emitter &e, Value column, int64_t n) {
+  return vector::CreateMaskOp::create(e, e.vec(16, e.getI1Type()),
+                                      ValueRange{e.sub(e.idx(n), column)});
+}
+
+/// Stores 16 columns of a row, zero beyond `n`, nothing beyond the row's end.
+static void emitStoreColumns(Emitter &e, Value value, Value out, Value row,
+                             Value column, int64_t n, int64_t covered) {
+  auto type = cast<MemRefType>(out.getType());
+  int64_t length = type.getDimSize(1);
+  Value mask;
+  if (n % 16 != 0) {
+    mask = emitColumnMask(e, column, n);
+    value = e.select(mask, value, e.zeros(cast<VectorType>(value.getType())));
+  }
+  if (!type.getElementType().isF32())
+    value = arith::TruncFOp::create(e, e.vec(16, type.getElementType()), value);
+  if (covered <= length) {
+    vector::StoreOp::create(e, value, out, ValueRange{row, column});
+    return;
+  }
+  // The last panel may reach beyond the row, by whole groups of columns too.
+  e.ifThen(e.lt(column, e.idx(length)), [&](Emitter &e) {
+    vector::MaskedStoreOp::create(e, out, ValueRange{row, column},
+                                  emitColumnMask(e, column, length), value);
+  });
+}
+
+/// 16 columns of an expert's bias row; zero beyond n.
+static Value emitLoadBias(Emitter &e, Value bias, Value expert, Value column,
+                          int64_t n, int64_t covered) {
+  VectorType type = e.vecF32();
+  if (covered <= n)
+    return vector::LoadOp::create(e, type, bias, ValueRange{expert, column});
+  Value zeros = e.zeros(type);
+  auto inside = scf::IfOp::create(e, TypeRange{type},
+                                  e.lt(column, e.idx(n)), true);
+  OpBuilder::InsertionGuard guard(e);
+  e.setInsertionPointToStart(inside.thenBlock());
+  Value loaded = vector::MaskedLoadOp::create(
+      e, type, bias, ValueRange{expert, column}, emitColumnMask(e, column, n),
+      zeros);
+  scf::YieldOp::create(e, ValueRange{loaded});
+  e.setInsertionPointToStart(inside.elseBlock());
+  scf::YieldOp::create(e, ValueRange{zeros});
+  return inside.getResult(0);
+}
+
+/// Kernels walk packed weights by address: a view into them would be ignored.
+LogicalResult moe::verifyContiguous(Operation *op, Value panels,
+                                    StringRef name) {
+  if (cast<MemRefType>(panels.getType()).getLayout().isIdentity())
+    return success();
+  return op->emitOpError("'")
+         << name << "' must be whole packed panels, got the view "
+         << panels.getType();
+}
+
+LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
+  ScheduleAttr s = moecpu::getSchedule(op);
+  if (!s)
+    return op.emitOpError("has no schedule; run moek-select-schedule first");
+  if (failed(verifyContiguous(op, op.getRhs(), "rhs")))
+    return failure();
+  int64_t n = op.getN(), k = op.getK(), parts = op.getParts();
+  auto rhsType = cast<MemRefType>(op.getRhs().getType());
+  int64_t experts = rhsType.getDimSize(0);
+  int64_t panels = rhsType.getDimSize(1), kBlock = rhsType.getDimSize(4);
+  int64_t kPadded = rhsType.getDimSize(2) * kBlock;
+  int64_t steps = rhsType.getElementType().isF32() ? kPadded : kPadded / 2;
+  int64_t perPanel = parts == 2 ? 16 : 32, covered = panels * perPanel;
+  Value offsets = op.getOffsets(), active = op.getActive();
+  Value rows = e.loadIndex(offsets, ValueRange{e.idx(experts)});
+  StringRef phase = op.getPositions() ? "down" : parts == 2 ? "gate_up" : "up";
+
+  // The left operand: in place if its rows are what the kernels read. Padding
+  // behind k is zeros in buffers between kernels; in anyone else's it may be a
+  // NaN, which zero weights do not remove.
+  Type lhsElement = getLhsElementType(e.getContext(), s.getInner());
+  Value lhs = op.getLhs();
+  auto lhsType = cast<MemRefType>(lhs.getType());
+  bool inPlace = !op.getGather() && lhsType.getLayout().isIdentity() &&
+                 lhsType.getElementType() == lhsElement &&
+                 lhsType.getDimSize(1) >= kPadded &&
+                 (k == kPadded || lhs.getDefiningOp<memref::AllocOp>());
+  if (!inPlace) {
+    Value capacity = op.getGather() ? e.dim(op.getGather(), 0) : e.dim(lhs, 0);
+    Value gathered = emitScratch(
+        e,
+        MemRefType::get(
+            {ShapedType::kDynamic, moecpu::getPaddedRowLength(k, lhsElement)},
+            lhsElement),
+        capacity);
+    emitTrace(e, "begin", "gather");
+    emitGatherRows(e, lhs, op.getGather(), op.getGatherWeights(), rows, k,
+                   gathered);
+    emitTrace(e, "end", "gather");
+    lhs = gathered;
+    lhsType = cast<MemRefType>(lhs.getType());
+  }
+
+  // Where the rows go: straight out, or to scratch that the combine reads.
+  Value out = op.getOutputs()[0];
+  Value rowsOut = out;
+  if (op.getPositions())
+    rowsOut = emitScratch(
+        e, MemRefType::get({ShapedType::kDynamic, covered}, e.getF32Type()),
+        e.dim(lhs, 0));
+
+  PanelProduct product;
+  product.schedule = s;
+  product.pitch =
+      lhsType.getDimSize(1) * lhsElement.getIntOrFloatBitWidth() / 8;
+  product.kernels = getOrCreateMicroKernels(op->getParentOfType<ModuleOp>(), s,
+                                            product.pitch, kBlock);
+  product.lhs = e.address(lhs);
+  product.rhs = e.address(op.getRhs());
+  product.panels = panels;
+  product.steps = steps;
+
+  emitTrace(e, "begin", phase);
+  Value activeCount = e.loadIndex(active, ValueRange{e.idx(experts)});
+  Value threads = moert::NumThreadsOp::create(e, e.getIndexType());
+  // Runs are long for the memory's sake, and at least eight per thread for the
+  // balance's; those of an expert are of even length.
+  int64_t longest = std::max<int64_t>(1, s.getRun() / std::max<int64_t>(1, product.panelBytes()));
+  Value run = e.max(e.idx(1),
+                    e.min(e.idx(longest), e.div(e.mul(activeCount, panels),
+                                                e.mul(threads, 8))));
+  Value runs = e.ceilDiv(e.idx(panels), run);
+  Value items = e.mul(activeCount, runs);
+  e.parallel(items, [&](Emitter &e, Value item) {
+    auto begin = [&](Value runIndex) {
+      return e.div(e.mul(runIndex, panels), runs);
+    };
+    Value runIndex = e.rem(item, runs);
+    Value expert = e.loadIndex(active, ValueRange{e.div(item, runs)});
+    Value first = begin(runIndex), last = begin(e.add(runIndex, 1));
+    Value row = e.loadIndex(offsets, ValueRange{expert});
+    Value count =
+        e.sub(e.loadIndex(offsets, ValueRange{e.add(expert, 1)}), row);
+    // Most likely this thread takes the item `threads` further on; prefetching
+    // the wrong one, or beyond the end, costs nothing that can be measured.
+    Value nextItem = e.min(e.add(item, threads), e.sub(items, e.idx(1)));
+    Value nextExpert = e.loadIndex(active, ValueRange{e.div(nextItem, runs)});
+    Value next =
+        e.add(product.rhs,
+              e.add(e.mul(nextExpert, product.expertBytes()),
+                    e.mul(begin(e.rem(nextItem, runs)), product.panelBytes())));
+    emitPanelRun(
+        e, product, expert, first, last, row, count, next,
+        [&](Emitter &e, Value panel, Value row, Value rows, Value acc) {
+          Value column = e.mul(panel, perPanel);
+          SmallVector<Value> columns;
+          for (int64_t c = 0; c < perPanel; c += 16)
+            columns.push_back(e.add(column, c));
+          SmallVector<Value> biases;
+          for (Value bias : op.getBiases())
+            for (Value c : columns)
+              biases.push_back(
+                  emitLoadBias(e, bias, expert, c, n, covered));
+          e.loop(rows, [&](Emitter &e, Value r) {
+            VectorType type = e.vecF32();
+            SmallVector<Value> sums;
+            for (int64_t c = 0; c < 32; c += 16)
+              sums.push_back(vector::LoadOp::create(
+                  e, type, acc, ValueRange{r, e.idx(c)}));
+            // parts = 2: one group of columns with a sum of each part;
+            // parts = 1: two groups of one part.
+            for (auto [g, c] : llvm::enumerate(columns)) {
+              SmallVector<Value> arguments;
+              for (int64_t part = 0; part < parts; ++part) {
+                size_t which = parts == 2 ? part : g;
+                Value sum = sums[which];
+                if (!biases.empty())
+                  sum = arith::AddFOp::create(e, sum, biases[which]);
+                arguments.push_back(sum);
+              }
+              Value value = cloneVectorized(e, op.getEpilogue().front(),
+                                            arguments, 16)[0];
+              emitStoreColumns(e, value, rowsOut, e.add(row, r), c, n, covered);
+            }
+          });
+        });
+  });
+  emitTrace(e, "end", phase);
+
+  if (op.getPositions()) {
+    emitTrace(e, "begin", "combine");
+    emitCombineRows(e, rowsOut, op.getPositions(), op.getSlotWeights(),
+                    op.getInit(), out, n);
+    emitTrace(e, "end", "combine");
+  }
+  return success();
+}

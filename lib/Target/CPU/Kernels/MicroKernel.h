@@ -1,0 +1,51 @@
+//===- MicroKernel.h - Register-tiled inner kernels -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_TARGET_CPU_KERNELS_MICROKERNEL_H
+#define MOE_LIB_TARGET_CPU_KERNELS_MICROKERNEL_H
+
+#include "Emitter.h"
+#include "moe_cpu/MoeCpu.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+namespace moe {
+
+/// Columns of a panel, and bytes of one step of k over them (32 f32, or 32
+/// pairs of bf16; two steps are 32 fours of bf16).
+inline constexpr int64_t kPanelColumns = 32;
+inline constexpr int64_t kStepBytes = 128;
+/// Steps of k a micro-kernel runs between two bursts of prefetches; packed
+/// panels are padded to whole blocks.
+inline constexpr int64_t kBlockSteps = 8;
+inline constexpr int64_t kBlockBytes = kStepBytes * kBlockSteps;
+
+/// Bytes of one row of the left operand per step of k.
+int64_t getLhsStepBytes(moecpu::Inner inner);
+/// The element type the left operand's rows must have.
+mlir::Type getLhsElementType(mlir::MLIRContext *context, moecpu::Inner inner);
+
+/// The function
+///
+///     acc[0:rows][0:32] += lhs[0:rows] . panel
+///
+/// over `blocks` blocks of 8 steps, for any number of rows from 1 to the
+/// schedule's tile; rows of the left operand are `pitch` bytes apart. One
+/// accumulator per output, k ascending: all row counts give the same bits.
+/// Signature: (rows, blocks: i64, panel, lhs, acc, prefetch: ptr, lines: i64);
+/// every block prefetches `lines` further cache lines from `prefetch` on.
+/// `kBlock` is the panels' number of k side by side.
+mlir::func::FuncOp getOrCreateMicroKernels(mlir::ModuleOp module,
+                                           moecpu::ScheduleAttr schedule,
+                                           int64_t pitch, int64_t kBlock = 1);
+
+/// Whether a tile of `rows` rows reads its panel more than once (two passes of
+/// 16 columns), so that a chunk of it should stay in the first-level cache.
+bool hasTwoPasses(moecpu::ScheduleAttr schedule, int64_t rows);
+
+} // namespace moe
+
+#endif // MOE_LIB_TARGET_CPU_KERNELS_MICROKERNEL_H

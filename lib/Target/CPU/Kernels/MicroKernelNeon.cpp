@@ -1,0 +1,190 @@
+//===- MicroKernelNeon.cpp - Tiles of NEON -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// f32 multiply-adds by lane, and bfmmla.
+//
+//===----------------------------------------------------------------------===//
+
+#include "LaneKernel.h"
+
+using namespace mlir;
+using namespace moe;
+using moecpu::Inner;
+using moecpu::ScheduleAttr;
+
+static constexpr int64_t kLanes = 4;
+static constexpr int64_t kVectorBytes = 16;
+
+/// Vectors of a panel row that one pass over k covers: as many as fit the
+/// registers beside the accumulators, and enough of them with few rows.
+static int64_t getVectors(ScheduleAttr schedule, int64_t rows) {
+  if (rows <= 2)
+    return 8;
+  switch (schedule.getInner()) {
+  case Inner::MmlaBF16:
+    return 4;
+  case Inner::Widen:
+    return rows <= 4 ? 4 : 2;
+  default:
+    return rows <= 5 ? 4 : 2;
+  }
+}
+
+int64_t moe::getNeonPasses(ScheduleAttr schedule, int64_t rows) {
+  return kPanelColumns / (getVectors(schedule, rows) * kLanes);
+}
+
+namespace {
+/// f32 multiply-adds.
+class NeonFmaKernel : public LaneKernel {
+public:
+  NeonFmaKernel(Emitter &e, ScheduleAttr schedule, int64_t rows, int64_t pitch)
+      : LaneKernel(e, schedule, rows, pitch, getVectors(schedule, rows),
+                   e.vecF32(kLanes)) {}
+
+  void forEachPass(Value lines, PassBody body) override {
+    emitPassLoop(e.idx(vectors * kLanes), lines,
+                 [&](Value column, Value lines) {
+                   Pass pass;
+                   pass.offset = pass.panelOffset = e.toI64(e.mul(column, 4));
+                   body(pass, lines);
+                 });
+  }
+
+protected:
+  Value loadColumns(VectorType type, const Pass &, Value base,
+                    int64_t v) override {
+    return load(type, at(base, v * kVectorBytes), 4);
+  }
+  void storeColumns(Value vector, const Pass &, Value base,
+                    int64_t v) override {
+    LLVM::StoreOp::create(e, vector, at(base, v * kVectorBytes), 4);
+  }
+  Value loadQuad(Value pointer) override { return load(vecType, pointer, 4); }
+  Value multiplyLane(Value x, Value weights, Value quad,
+                     int64_t lane) override {
+    Value b = e.splat(vector::ExtractOp::create(e, quad, lane), vecType);
+    return vector::FMAOp::create(e, b, weights, x);
+  }
+};
+
+/// bfmmla: 2 rows x 4 k times 2 columns x 4 k. A tile holds 2 x 2 blocks, pairs
+/// of rows by pairs of columns. With an odd number of rows the last one is
+/// there twice.
+class NeonMmlaKernel : public TileKernel {
+public:
+  NeonMmlaKernel(Emitter &e, ScheduleAttr schedule, int64_t kBlock,
+                 int64_t rows, int64_t pitch)
+      : TileKernel(e, schedule, rows, pitch), kBlock(kBlock),
+        // Putting weights together takes registers, too.
+        vectors(kBlock < 4 && rows > 4 ? 2 : getVectors(schedule, rows)),
+        vecType(e.vecF32(kLanes)) {}
+
+  void forEachPass(Value lines, PassBody body) override {
+    emitPassLoop(e.idx(vectors * kLanes), lines,
+                 [&](Value column, Value lines) {
+                   Pass pass;
+                   pass.offset = e.toI64(e.mul(column, 4));
+                   pass.panelOffset = e.toI64(e.mul(column, kBlock * 2));
+                   body(pass, lines);
+                 });
+  }
+
+  SmallVector<Value> loadTile(const Pass &pass, Value acc) override {
+    SmallVector<Value> tile;
+    acc = e.displace(acc, pass.offset);
+    for (int64_t r = 0; r < rows; r += 2)
+      for (int64_t v = 0; v < vectors; ++v) {
+        int64_t column = v * kVectorBytes;
+        Value top = load(vecType, at(acc, r * kStepBytes + column), 4);
+        Value bottom =
+            load(vecType, at(acc, second(r) * kStepBytes + column), 4);
+        tile.push_back(shuffle(top, bottom, {0, 1, 4, 5}));
+        tile.push_back(shuffle(top, bottom, {2, 3, 6, 7}));
+      }
+    return tile;
+  }
+
+  void storeTile(const Pass &pass, Value acc, ValueRange tile) override {
+    acc = e.displace(acc, pass.offset);
+    for (int64_t r = 0, i = 0; r < rows; r += 2)
+      for (int64_t v = 0; v < vectors; ++v, i += 2) {
+        int64_t column = v * kVectorBytes;
+        LLVM::StoreOp::create(e, shuffle(tile[i], tile[i + 1], {0, 1, 4, 5}),
+                              at(acc, r * kStepBytes + column), 4);
+        if (r + 1 < rows)
+          LLVM::StoreOp::create(e, shuffle(tile[i], tile[i + 1], {2, 3, 6, 7}),
+                                at(acc, (r + 1) * kStepBytes + column), 4);
+      }
+  }
+
+  /// Four k.
+  int64_t getSteps() const override { return 2; }
+
+  void multiply(const Pass &pass, Value panel, Value lhs,
+                MutableArrayRef<Value> tile) override {
+    VectorType half = e.vec(4, e.getBF16Type());
+    SmallVector<Value> pairs;
+    for (int64_t r = 0; r < rows; r += 2) {
+      Value top = load(half, at(lhs, r * pitch), 2);
+      Value bottom = load(half, at(lhs, second(r) * pitch), 2);
+      pairs.push_back(shuffle(top, bottom, {0, 1, 2, 3, 4, 5, 6, 7}));
+    }
+    // 4 f32 of a row of the tile are two vectors of 2 columns x 4 k here.
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value first, second;
+      for (int64_t side = 0; side < 2; ++side) {
+        Value w = loadWeights(panel, v, side, first, second);
+        for (auto [p, pair] : llvm::enumerate(pairs)) {
+          Value &x = tile[(p * vectors + v) * 2 + side];
+          x = multiplyBlocks(x, pair, w);
+        }
+      }
+    }
+  }
+
+private:
+  int64_t kBlock, vectors;
+  VectorType vecType;
+
+  Value multiplyBlocks(Value x, Value a, Value w) {
+    return LLVM::CallIntrinsicOp::create(
+               e, vecType, e.getStringAttr("llvm.aarch64.neon.bfmmla"),
+               ValueRange{x, a, w})
+        .getResult(0);
+  }
+  /// Four k of columns 4v and 4v + 1, or of the two after them. Where only
+  /// pairs of k are together, `first` and `second` keep these of all four.
+  Value loadWeights(Value panel, int64_t v, int64_t side, Value &first,
+                    Value &second) {
+    VectorType type = e.vec(8, e.getBF16Type());
+    if (kBlock == 4)
+      return load(type, at(panel, (2 * v + side) * kVectorBytes), 2);
+    VectorType pairs = e.vec(kLanes, e.getI32Type());
+    if (side == 0) {
+      first = load(pairs, at(panel, v * kVectorBytes), 4);
+      second = load(pairs, at(panel, kStepBytes + v * kVectorBytes), 4);
+    }
+    int64_t c = 2 * side;
+    return LLVM::BitcastOp::create(
+        e, type, shuffle(first, second, {c, c + 4, c + 1, c + 5}));
+  }
+  /// The second row of the pair that begins with `row`.
+  int64_t second(int64_t row) { return std::min(row + 1, rows - 1); }
+  Value shuffle(Value a, Value b, ArrayRef<int64_t> lanes) {
+    return vector::ShuffleOp::create(e, a, b, lanes);
+  }
+};
+} // namespace
+
+std::unique_ptr<TileKernel> moe::createNeonKernel(Emitter &e,
+                                                  ScheduleAttr schedule,
+                                                  int64_t kBlock, int64_t rows,
+                                                  int64_t pitch) {
+  if (schedule.getInner() == Inner::MmlaBF16)
+    return std::make_unique<NeonMmlaKernel>(e, schedule, kBlock, rows, pitch);
+  return std::make_unique<NeonFmaKernel>(e, schedule, rows, pitch);
+}

@@ -1,0 +1,114 @@
+// RUN: moe-opt %s --split-input-file --verify-diagnostics
+
+// expected-error @+1 {{mmla_bf16 needs 4 lanes and is not scalable}}
+#bad = #moe_cpu.schedule<mmla_bf16, lanes = 4, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192, scalable = true>
+
+// -----
+
+// expected-error @+1 {{scalable needs 4 lanes, got 8}}
+#bad = #moe_cpu.schedule<fma, lanes = 8, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192, scalable = true>
+
+// -----
+
+// expected-error @+1 {{a tile of 7 rows does not fit the registers; rows must be from 1 to 6}}
+#bad = #moe_cpu.schedule<mmla_bf16, lanes = 4, rows = 7, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192>
+
+// -----
+
+// expected-error @+1 {{a tile of 15 rows does not fit the registers; rows must be from 1 to 14}}
+#bad = #moe_cpu.schedule<fma, lanes = 16, rows = 15, block_rows = 256, chunk = 131072, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+
+// -----
+
+// expected-error @+1 {{dot_bf16 needs 16 lanes, got 8}}
+#bad = #moe_cpu.schedule<dot_bf16, lanes = 8, rows = 4, block_rows = 256, chunk = 131072, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+
+// -----
+
+// expected-error @+1 {{chunk must be a positive multiple of 1024 bytes (8 steps of k), got 1000}}
+#bad = #moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 256, chunk = 1000, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+
+// -----
+
+// expected-error @+1 {{block_rows (8) must be at least rows (14)}}
+#bad = #moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 8, chunk = 1024, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+
+// -----
+
+// expected-error @+1 {{lanes must be 4, 8 or 16 f32, got 5}}
+#bad = #moe_cpu.target<"x", arch = x86_64, cpu = "y", features = "", needs = [], instructions = [], lanes = 5, registers = 32, l1 = 32768, l2 = 1048576>
+
+// -----
+
+func.func @fours(%x: memref<?x64xf32>, %w: memref<8x2x16x32x4xbf16>, %o: memref<9xi32>, %t: memref<?xi32>, %y: memref<?x48xf32>) {
+  // expected-error @+1 {{does not fit panels with k_block = 4; use mmla_bf16}}
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x16x32x4xbf16>)
+    groups(%o, %o : memref<9xi32>, memref<9xi32>) gather(%t : memref<?xi32>)
+    schedule(#moe_cpu.schedule<widen, lanes = 4, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192>)
+    outs(%y : memref<?x48xf32>) epilogue {
+    ^bb0(%a: f32):
+      moek.yield %a : f32
+    }
+  return
+}
+
+// -----
+
+func.func @schedule(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
+  // expected-error @+1 {{fma is for f32, widen, dot_bf16 and mmla_bf16 for bf16}}
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x32x32x2xbf16>)
+    groups(%o, %o : memref<9xi32>, memref<9xi32>)
+    schedule(#moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>)
+    outs(%y : memref<?x48xf32>) epilogue {
+    ^bb0(%a: f32):
+      moek.yield %a : f32
+    }
+  return
+}
+
+// -----
+
+// expected-error @+1 {{block_rows must be at most 1024, got 2048}}
+#bad = #moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 2048, chunk = 1024, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+
+// -----
+
+// expected-error @+1 {{dot_bf16 needs x86_64 and 16 lanes, got x86_64 and 8}}
+#bad = #moe_cpu.target<"x", arch = x86_64, cpu = "y", features = "", needs = [], instructions = ["dot_bf16"], lanes = 8, registers = 16, l1 = 32768, l2 = 1048576>
+
+// -----
+
+// expected-error @+1 {{aarch64 has 4 lanes, got 8}}
+#bad = #moe_cpu.target<"x", arch = aarch64, cpu = "y", features = "", needs = [], instructions = [], lanes = 8, registers = 32, l1 = 32768, l2 = 1048576>
+
+// -----
+
+// expected-error @+1 {{scalable needs aarch64, got x86_64}}
+#bad = #moe_cpu.target<"x", arch = x86_64, cpu = "y", features = "", needs = [], instructions = [], lanes = 8, registers = 32, l1 = 32768, l2 = 1048576, scalable = true>
+
+// -----
+
+// expected-error @+1 {{unknown instruction "amx"; known are dot_bf16, compress, compress_bytes, mmla_bf16}}
+#bad = #moe_cpu.target<"x", arch = x86_64, cpu = "y", features = "", needs = [], instructions = ["amx"], lanes = 16, registers = 32, l1 = 32768, l2 = 1048576>
+
+// -----
+
+// expected-error @+1 {{compress needs 16 lanes, got 8}}
+#bad = #moe_cpu.route_schedule<lanes = 8, pack_by = compress>
+
+// -----
+
+func.func @other_kernel(%i: memref<?x2xi32>, %w: memref<?x2xf32>, %o: memref<9xi32>,
+                        %t: memref<?xi32>, %p: memref<?x2xi32>, %r: memref<?xf32>, %s: memref<?x8xf32>) {
+  // expected-error @+1 {{which is for moek.grouped_matmul}}
+  moek.route #moe.top_k<2> experts(8) rows(%s : memref<?x8xf32>)
+    schedule(#moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>)
+    outs(%i, %w, %o, %o, %t, %p, %r : memref<?x2xi32>, memref<?x2xf32>, memref<9xi32>, memref<9xi32>, memref<?xi32>, memref<?x2xi32>, memref<?xf32>) scores {
+    ^bb0(%a: vector<8xf32>):
+      moek.yield %a, %a : vector<8xf32>, vector<8xf32>
+    } weigh {
+    ^bb0(%a: vector<2xf32>):
+      moek.yield %a : vector<2xf32>
+    }
+  return
+}
