@@ -4,40 +4,27 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Proves of functions in an LLVM module that their branches go the same way
-// whatever the data is: first on the IR after all passes over it, then on the
-// machine code, each of whose conditional jumps has to come from one of the
-// branches that were proved. docs/branchless.md says what that means.
+// The command line of lib/Analysis/Branches.
 //
 //===----------------------------------------------------------------------===//
 
-#include "Codegen.h"
-#include "Disassembly.h"
-#include "Taint.h"
-
+#include "moe-mlir/Analysis/Branches/BranchCheck.h"
 #include "moe-mlir/Support/OutputSet.h"
 #include "moe-mlir/Tool/CommandLine.h"
 #include "moe-mlir/Tool/InputFile.h"
 #include "moe-mlir/Tool/ToolProcess.h"
 
-#include "llvm/ADT/SetVector.h"
-#include "llvm/ADT/StringExtras.h"
-#include "llvm/IR/InstIterator.h"
-#include "llvm/IR/Instructions.h"
-#include "llvm/IR/IntrinsicInst.h"
 #include "llvm/IR/LLVMContext.h"
-#include "llvm/IR/LegacyPassManager.h"
-#include "llvm/IR/ModuleSlotTracker.h"
 #include "llvm/IRReader/IRReader.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/Format.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Regex.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/Target/TargetOptions.h"
-#include "llvm/Transforms/Utils/Cloning.h"
 
 using namespace llvm;
 using namespace moe::branchcheck;
@@ -103,339 +90,27 @@ static cl::opt<unsigned>
 
 static int fail(const Twine &message) { return line.fail(message); }
 
-namespace {
-
-/// The verdict on one function.
-struct Verdict {
-  const Function *function;
-  bool byDesign = false;
-  unsigned branches = 0, tainted = 0;
-  SmallVector<std::string> problems;
-};
-
-class Checker {
-public:
-  Checker(Module &module, TargetMachine &machine)
-      : module(module), machine(machine) {}
-
-  bool run(bool &proved, std::string &error);
-
-private:
-  bool findDescriptors(std::string &error);
-  bool analyze();
-  void analyze(Verdict &verdict);
-  void checkCall(const CallBase &call, Verdict &verdict);
-  void checkMachineCode(Verdict &verdict);
-  void explain(raw_ostream &os, const Value *value);
-  std::string print(const Value &value);
-  std::string place(const Instruction &instruction);
-  void report(bool &proved);
-
-  static bool matches(StringRef name, ArrayRef<std::string> patterns) {
-    return any_of(patterns, [&](const std::string &pattern) {
-      return Regex("^(" + pattern + ")$").match(name);
-    });
-  }
-
-  Module &module;
-  TargetMachine &machine;
-  SmallVector<const Argument *> descriptors;
-  std::unique_ptr<Taint> taint;
-  std::unique_ptr<ModuleSlotTracker> slots;
-  std::vector<Verdict> verdicts;
-  DenseMap<const Instruction *, std::string> places;
-  GeneratedCode code;
-  StringMap<DisassembledFunction> own, shipped;
-};
-
-} // namespace
-
-std::string Checker::print(const Value &value) {
-  std::string text;
-  raw_string_ostream os(text);
-  if (isa<Instruction>(value))
-    value.print(os, *slots);
-  else
-    value.printAsOperand(os, /*PrintType=*/true, *slots);
-  // The locations are ours, and long constants say little.
-  StringRef line = StringRef(text).trim().split(", !dbg ").first;
-  if (line.size() > 120)
-    return (line.take_front(117) + "...").str();
-  return line.str();
-}
-
-/// Where it is from, in the words of the one who wrote it.
-std::string Checker::place(const Instruction &instruction) {
-  std::string text = places.lookup(&instruction);
-  if (!text.empty())
-    return text;
-  std::string block;
-  raw_string_ostream os(block);
-  instruction.getParent()->printAsOperand(os, /*PrintType=*/false, *slots);
-  return "block " + block;
-}
-
-/// Why a value is tainted, down to where the data comes from.
-void Checker::explain(raw_ostream &os, const Value *value) {
-  SmallPtrSet<const Value *, 8> seen;
-  for (unsigned steps = 0; value && seen.insert(value).second; ++steps) {
-    const Cause *cause = taint->cause(value);
-    if (!cause)
-      break;
-    if (steps == 12) {
-      os << "\n      ...";
-      break;
-    }
-    os << "\n      " << (steps ? "from " : "") << print(*value);
-    if (cause->why)
-      os << "\n      which is " << cause->why;
-    value = cause->from;
-  }
-}
-
-bool Checker::findDescriptors(std::string &error) {
-  for (const std::string &text : sizeArguments) {
-    auto [name, number] = StringRef(text).rsplit(':');
-    const Function *function = module.getFunction(name);
-    unsigned index;
-    if (!function || number.getAsInteger(10, index) ||
-        index >= function->arg_size() ||
-        !function->getArg(index)->getType()->isPointerTy()) {
-      error = "--size-argument=" + text +
-              " names no pointer argument of a function in the module";
-      return false;
-    }
-    descriptors.push_back(function->getArg(index));
-  }
-  return true;
-}
-
-void Checker::checkCall(const CallBase &call, Verdict &verdict) {
-  const Value *callee = call.getCalledOperand();
-  if (call.isInlineAsm()) {
-    verdict.problems.push_back(
-        "holds inline assembly, which is not analysed: " + print(call));
-    return;
-  }
-  const auto *function = dyn_cast<Function>(callee);
-  if (!function) {
-    if (!taint->isHook(callee))
-      verdict.problems.push_back(
-          "calls through a pointer that is no hook of the runtime, at " +
-          place(call) + ": " + print(call));
-    return;
-  }
-  if (!function->isDeclaration() || isa<IntrinsicInst>(call) ||
-      function->getName() == "moe_rt_default" ||
-      matches(function->getName(), allowedCalls))
-    return;
-  verdict.problems.push_back(("calls " + function->getName() +
-                              ", whose branches are not here, at " +
-                              place(call) + "; --allow-call accepts that")
-                                 .str());
-}
-
-void Checker::analyze(Verdict &verdict) {
-  for (const Instruction &instruction : instructions(*verdict.function)) {
-    if (auto *call = dyn_cast<CallBase>(&instruction))
-      checkCall(*call, verdict);
-    if (!Taint::condition(instruction))
-      continue;
-    ++verdict.branches;
-    if (!taint->isTainted(&instruction))
-      continue;
-    ++verdict.tainted;
-    std::string text;
-    raw_string_ostream os(text);
-    os << "a branch depends on data, at " << place(instruction) << ":";
-    explain(os, &instruction);
-    verdict.problems.push_back(std::move(text));
-  }
-}
-
-/// On the IR that instruction selection sees.
-bool Checker::analyze() {
-  taint = std::make_unique<Taint>(module, descriptors);
-  slots = std::make_unique<ModuleSlotTracker>(&module);
-  // Lines of the source are about to be replaced.
-  for (const Function &function : module)
-    for (const Instruction &instruction : instructions(function))
-      if (const DebugLoc &place = instruction.getDebugLoc())
-        if (place.getLine() != 0)
-          places[&instruction] =
-              (cast<DIScope>(place.getScope())->getFilename() + ":" +
-               Twine(place.getLine()) + ":" + Twine(place.getCol()))
-                  .str();
-
-  // What matches, and all that its code mentions.
-  Regex pattern(functionPattern);
-  SetVector<const Function *> work;
-  for (const Function &function : module)
-    if (!function.isDeclaration() && pattern.match(function.getName()))
-      work.insert(&function);
-  for (unsigned i = 0; i < work.size(); ++i) {
-    const Function *function = work[i];
-    Verdict verdict;
-    verdict.function = function;
-    verdict.byDesign = matches(function->getName(), allowed);
-    slots->incorporateFunction(*function);
-    analyze(verdict);
-    verdicts.push_back(std::move(verdict));
-    for (const Instruction &instruction : instructions(*function))
-      for (const Use &use : instruction.operands())
-        if (auto *other = dyn_cast<Function>(use.get()))
-          if (!other->isDeclaration())
-            work.insert(other);
-  }
-  return true;
-}
-
-/// On the bytes.
-void Checker::checkMachineCode(Verdict &verdict) {
-  slots->incorporateFunction(*verdict.function);
-  StringRef name = verdict.function->getName();
-  const MachineFacts &info = code.functions[name];
-  for (const MachineBranch &branch : info.branches) {
-    if (branch.origin && Taint::condition(*branch.origin))
-      continue; // One of the branches judged already.
-    std::string text;
-    raw_string_ostream os(text);
-    os << "code generation made a jump (" << branch.text << ")";
-    if (branch.origin)
-      os << " from " << print(*branch.origin);
-    else if (branch.block) {
-      os << " in block ";
-      branch.block->printAsOperand(os, /*PrintType=*/false, *slots);
-    }
-    verdict.problems.push_back(std::move(text));
-  }
-  for (const std::string &callee : info.callees) {
-    const Function *known = module.getFunction(callee);
-    bool inIR =
-        known && (!known->isDeclaration() ||
-                  any_of(known->users(), [&](const User *user) {
-                    auto *call = dyn_cast<CallBase>(user);
-                    return call && call->getFunction() == verdict.function;
-                  }));
-    // Their work depends on a length alone.
-    bool isCopy =
-        callee == "memcpy" || callee == "memset" || callee == "memmove";
-    if (!inIR && !isCopy && !matches(callee, allowedCalls))
-      verdict.problems.push_back("code generation made a call of " + callee +
-                                 ", whose branches are not here; --allow-call "
-                                 "accepts that");
-  }
-
-  unsigned conditional = 0, indirect = info.indirectTailCalls;
-  for (const MachineBranch &branch : info.branches)
-    ++(branch.indirect ? indirect : conditional);
-  auto compare = [&](const DisassembledFunction &function, StringRef where) {
-    if (function.definitions != 1)
-      verdict.problems.push_back(
-          (where + (function.definitions
-                        ? " defines it more than once: give the object of one "
-                          "target"
-                        : " does not define it"))
-              .str());
-    else if (function.undecoded)
-      verdict.problems.push_back((where + " holds " +
-                                  Twine(function.undecoded) +
-                                  " bytes in it that are no instruction")
-                                     .str());
-    else if (function.conditional != conditional ||
-             function.indirect != indirect)
-      verdict.problems.push_back(
-          (where + " has " + Twine(function.conditional) + " conditional and " +
-           Twine(function.indirect) + " indirect jumps in it, not " +
-           Twine(conditional) + " and " + Twine(indirect))
-              .str());
-  };
-  compare(own[name], "the object made here");
-  if (!objectPath.empty() || shipped.count(name))
-    compare(shipped[name],
-            objectPath.empty() ? "the object" : StringRef(objectPath));
-}
-
-void Checker::report(bool &proved) {
+static void report(const Result &result) {
   unsigned width = 8;
-  for (const Verdict &verdict : verdicts)
-    width = std::max<unsigned>(width, verdict.function->getName().size());
+  for (const Verdict &verdict : result.verdicts)
+    width = std::max<unsigned>(width, verdict.function.size());
   outs() << left_justify("function", width)
          << "  branches  tainted  jumps  added  object\n";
-  for (const Verdict &verdict : verdicts) {
-    StringRef name = verdict.function->getName();
-    const MachineFacts &info = code.functions[name];
-    unsigned added = count_if(info.branches, [](const MachineBranch &branch) {
-      return !branch.origin || !Taint::condition(*branch.origin);
-    });
-    const DisassembledFunction &object = shipped[name];
-    outs() << left_justify(name, width)
-           << format(
-                  "  %8u  %7u  %5u  %5u  ", verdict.branches, verdict.tainted,
-                  object.conditional + object.indirect - info.indirectTailCalls,
-                  added)
-           << (object.bytes == own[name].bytes ? "same bytes" : "same jumps");
+  for (const Verdict &verdict : result.verdicts) {
+    outs() << left_justify(verdict.function, width)
+           << format("  %8u  %7u  %5u  %5u  ", verdict.branches,
+                     verdict.tainted, verdict.jumps, verdict.added)
+           << (verdict.hasSameBytes ? "same bytes" : "same jumps");
     if (verdict.byDesign)
       outs() << "  (allowed)";
     outs() << "\n";
   }
-  proved = true;
-  for (const Verdict &verdict : verdicts) {
-    if (verdict.byDesign)
-      continue;
-    for (const std::string &problem : verdict.problems) {
-      outs() << verdict.function->getName() << ": " << problem << "\n";
-      proved = false;
-    }
-  }
-  outs() << (proved ? "proved: no branch depends on data\n" : "not proved\n");
-}
-
-bool Checker::run(bool &proved, std::string &error) {
-  // Code as it would be made without anybody looking.
-  std::unique_ptr<Module> plain = CloneModule(module);
-  SmallVector<char, 0> object;
-  if (objectPath.empty()) {
-    raw_svector_ostream os(object);
-    legacy::PassManager passes;
-    if (machine.addPassesToEmitFile(passes, os, nullptr,
-                                    CodeGenFileType::ObjectFile)) {
-      error = "LLVM cannot emit objects for this target";
-      return false;
-    }
-    passes.run(*plain);
-  } else {
-    ErrorOr<std::unique_ptr<MemoryBuffer>> file =
-        MemoryBuffer::getFile(objectPath);
-    if (!file) {
-      error = "cannot read " + objectPath + ": " + file.getError().message();
-      return false;
-    }
-    object.append((*file)->getBufferStart(), (*file)->getBufferEnd());
-  }
-  if (!outputPath.empty()) {
-    moe::OutputSet outputs;
-    if (!outputs.write(outputPath, {object.data(), object.size()}, error) ||
-        !outputs.commit(error))
-      return false;
-  }
-  auto buffer = [](const SmallVector<char, 0> &bytes) {
-    return MemoryBufferRef(StringRef(bytes.data(), bytes.size()), "object");
-  };
-  if (!findDescriptors(error) ||
-      !generate(
-          module, machine, [this](Module &) { analyze(); }, code, error) ||
-      !disassemble(buffer(code.object), machine, own, error) ||
-      !disassemble(buffer(object), machine, shipped, error))
-    return false;
-  if (verdicts.empty()) {
-    error = "no function with a body matches '" + functionPattern + "'";
-    return false;
-  }
-  for (Verdict &verdict : verdicts)
-    checkMachineCode(verdict);
-  report(proved);
-  return true;
+  for (const Verdict &verdict : result.verdicts)
+    if (!verdict.byDesign)
+      for (const std::string &problem : verdict.problems)
+        outs() << verdict.function << ": " << problem << "\n";
+  outs() << (result.proved() ? "proved: no branch depends on data\n"
+                             : "not proved\n");
 }
 
 int main(int argc, char **argv) {
@@ -449,14 +124,13 @@ int main(int argc, char **argv) {
   line.parse(argc, argv);
 
   std::string message;
-  if (!Regex(functionPattern).isValid(message))
-    return fail("--function: " + message);
-  for (const std::string &pattern : allowed)
-    if (!Regex(pattern).isValid(message))
-      return fail("--allow: " + message);
-  for (const std::string &pattern : allowedCalls)
-    if (!Regex(pattern).isValid(message))
-      return fail("--allow-call: " + message);
+  Options options;
+  options.function = functionPattern;
+  options.allowed.assign(allowed.begin(), allowed.end());
+  options.allowedCalls.assign(allowedCalls.begin(), allowedCalls.end());
+  options.sizeArguments.assign(sizeArguments.begin(), sizeArguments.end());
+  if (!checkPatterns(options, message))
+    return fail(message);
   if (codegenLevel < 1 || codegenLevel > 3)
     return fail("--codegen-level is 1 to 3");
 
@@ -497,10 +171,27 @@ int main(int argc, char **argv) {
   module->setTargetTriple(target);
   module->setDataLayout(machine->createDataLayout());
 
-  Checker checker(*module, *machine);
-  bool proved = false;
-  std::string error;
-  if (!checker.run(proved, error))
-    return fail(error);
-  return proved ? 0 : 1;
+  if (!objectPath.empty()) {
+    ErrorOr<std::unique_ptr<MemoryBuffer>> object =
+        MemoryBuffer::getFile(objectPath);
+    if (!object)
+      return fail("cannot read " + objectPath + ": " +
+                  object.getError().message());
+    options.objectName = objectPath;
+    options.object.append((*object)->getBufferStart(),
+                          (*object)->getBufferEnd());
+  }
+  Result result;
+  bool isJudged = checkBranches(*module, *machine, options, result, message);
+  // What was made is of use even where nothing can be said of it.
+  if (moe::OutputSet outputs;
+      !outputPath.empty() && !result.object.empty() &&
+      (!outputs.write(outputPath, {result.object.data(), result.object.size()},
+                      message) ||
+       !outputs.commit(message)))
+    return fail(message);
+  if (!isJudged)
+    return fail(message);
+  report(result);
+  return result.proved() ? 0 : 1;
 }

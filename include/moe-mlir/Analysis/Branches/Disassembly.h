@@ -9,8 +9,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_TOOLS_BRANCHCHECK_DISASSEMBLY_H
-#define MOE_TOOLS_BRANCHCHECK_DISASSEMBLY_H
+#ifndef MOE_MLIR_ANALYSIS_BRANCHES_DISASSEMBLY_H
+#define MOE_MLIR_ANALYSIS_BRANCHES_DISASSEMBLY_H
 
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/MemoryBufferRef.h"
@@ -37,4 +37,4 @@ bool disassemble(llvm::MemoryBufferRef object,
 
 } // namespace moe::branchcheck
 
-#endif // MOE_TOOLS_BRANCHCHECK_DISASSEMBLY_H
+#endif // MOE_MLIR_ANALYSIS_BRANCHES_DISASSEMBLY_H

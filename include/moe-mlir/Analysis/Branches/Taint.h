@@ -10,8 +10,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_TOOLS_BRANCHCHECK_TAINT_H
-#define MOE_TOOLS_BRANCHCHECK_TAINT_H
+#ifndef MOE_MLIR_ANALYSIS_BRANCHES_TAINT_H
+#define MOE_MLIR_ANALYSIS_BRANCHES_TAINT_H
 
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/MapVector.h"
@@ -119,4 +119,4 @@ private:
 
 } // namespace moe::branchcheck
 
-#endif // MOE_TOOLS_BRANCHCHECK_TAINT_H
+#endif // MOE_MLIR_ANALYSIS_BRANCHES_TAINT_H

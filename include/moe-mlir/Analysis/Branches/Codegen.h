@@ -10,8 +10,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_TOOLS_BRANCHCHECK_CODEGEN_H
-#define MOE_TOOLS_BRANCHCHECK_CODEGEN_H
+#ifndef MOE_MLIR_ANALYSIS_BRANCHES_CODEGEN_H
+#define MOE_MLIR_ANALYSIS_BRANCHES_CODEGEN_H
 
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringMap.h"
@@ -55,4 +55,4 @@ bool generate(llvm::Module &module, llvm::TargetMachine &machine,
 
 } // namespace moe::branchcheck
 
-#endif // MOE_TOOLS_BRANCHCHECK_CODEGEN_H
+#endif // MOE_MLIR_ANALYSIS_BRANCHES_CODEGEN_H
