@@ -13,16 +13,15 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
+#include "moe-mlir/Reference/FunctionTensors.h"
 #include "moe-mlir/Reference/Interpreter.h"
 #include "moe-mlir/Support/Progress.h"
 #include "moe-mlir/Support/Random.h"
-#include "moe-mlir/Support/RowMagnitude.h"
 #include "moe-mlir/Support/TensorIO.h"
 #include "moe-mlir/Tool/CommandLine.h"
 #include "moe-mlir/Tool/InputFile.h"
 #include "moe-mlir/Tool/ToolProcess.h"
 #include "moe/Moe.h"
-#include "llvm/ADT/StringMap.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/WithColor.h"
 #include <cmath>
@@ -31,6 +30,7 @@ using namespace llvm;
 using namespace mlir;
 using moe::DType;
 using moe::HostTensor;
+using moe::reference::TensorMap;
 
 namespace {
 
@@ -96,99 +96,6 @@ static LogicalResult fail(const Twine &message) {
   return failure();
 }
 
-//===----------------------------------------------------------------------===//
-// Arguments
-//===----------------------------------------------------------------------===//
-
-using TensorMap = StringMap<HostTensor>;
-
-static LogicalResult readAll(ArrayRef<std::string> files, TensorMap &tensors) {
-  for (const std::string &file : files) {
-    std::vector<HostTensor> read;
-    std::string error;
-    if (!moe::readTensors(file, read, error))
-      return fail(error);
-    for (HostTensor &tensor : read) {
-      std::string name = tensor.name;
-      if (!tensors.try_emplace(name, tensor).second)
-        return fail("tensor '" + name + "' is in the input files twice");
-    }
-  }
-  return success();
-}
-
-static std::string argumentName(func::FuncOp func, unsigned i) {
-  if (auto name = func.getArgAttrOfType<StringAttr>(i, "moe.name"))
-    return name.str();
-  return ("arg" + Twine(i)).str();
-}
-
-static std::string resultName(func::FuncOp func, unsigned i) {
-  if (auto name = func.getResultAttrOfType<StringAttr>(i, "moe.name"))
-    return name.str();
-  return ("result" + Twine(i)).str();
-}
-
-static FailureOr<DType> dtypeOf(Type element) {
-  DType dtype;
-  std::string name;
-  raw_string_ostream(name) << element;
-  if (element.isIndex())
-    return DType::I64;
-  if (!moe::parseDType(name, dtype))
-    return failure();
-  return dtype;
-}
-
-/// An argument from the seed; sizes without a number on the command line are
-/// errors.
-static FailureOr<HostTensor> makeRandom(const Given &given, func::FuncOp func,
-                                        unsigned i) {
-  std::string name = argumentName(func, i);
-  Type type = func.getArgumentTypes()[i];
-  FailureOr<DType> dtype = dtypeOf(getElementTypeOrSelf(type));
-  if (failed(dtype)) {
-    (void)fail("cannot make a random '" + Twine(name) + "' of its type");
-    return failure();
-  }
-  std::vector<int64_t> shape;
-  if (auto tensor = dyn_cast<RankedTensorType>(type)) {
-    auto names = func.getArgAttrOfType<ArrayAttr>(i, "moe.dims");
-    unsigned next = 0;
-    for (int64_t size : tensor.getShape()) {
-      if (ShapedType::isDynamic(size)) {
-        std::string key = "?";
-        if (names && next < names.size())
-          if (auto attribute = dyn_cast<StringAttr>(names[next]))
-            key = attribute.str();
-        ++next;
-        if (auto it = given.sizes.find(key); it != given.sizes.end())
-          size = it->second;
-        if (ShapedType::isDynamic(size)) {
-          (void)fail("size '" + Twine(key) + "' of '" + name +
-                     "' is not known; give it with --size=" + key + "=N");
-          return failure();
-        }
-      }
-      shape.push_back(size);
-    }
-  }
-  HostTensor tensor = HostTensor::allocate(*dtype, shape, name);
-  if (!tensor.data && tensor.numElements() > 0) {
-    (void)fail("no memory for '" + Twine(name) + "'");
-    return failure();
-  }
-  auto ranked = dyn_cast<RankedTensorType>(type);
-  bool isActivation = !ranked || !ranked.hasStaticShape();
-  moe::fillRandom(tensor, *given.seed,
-                  moe::randomRange(name, *dtype, shape, isActivation));
-  return tensor;
-}
-
-//===----------------------------------------------------------------------===//
-// Results
-//===----------------------------------------------------------------------===//
-
 static void printTensor(StringRef function, StringRef name,
                         const HostTensor &tensor) {
   outs() << function << " " << name << ": " << tensor.describe() << " [";
@@ -216,59 +123,30 @@ static LogicalResult compare(const HostTensor &result,
   if (result.shape != expected.shape)
     return fail("'" + result.name + "' is " + result.describe() +
                 ", expected " + expected.describe());
-  double largest = 0, size = 0;
-  int64_t where = -1;
-  for (int64_t i = 0, e = result.numElements(); i < e; ++i) {
-    if (i % width == 0)
-      size = moe::rowMagnitude(expected, i, i + width);
-    double a = result.get(i), b = expected.get(i);
-    double error;
-    if (std::isnan(a) || std::isnan(b))
-      error = std::isnan(a) && std::isnan(b) ? 0 : INFINITY;
-    else if (a == b)
-      error = 0;
-    else
-      error = std::fabs(a - b) / size;
-    // An infinity less another is NaN: as wrong as can be.
-    if (std::isnan(error))
-      error = INFINITY;
-    if (error > largest) {
-      largest = error;
-      where = i;
-    }
-  }
-  double limit = moe::isFloat(result.dtype) ? tolerance : 0.0;
-  bool good = largest <= limit;
-  outs() << result.name << ": max error " << format("%.3g", largest)
-         << (good ? " ok" : " WRONG") << "\n";
+  moe::reference::Difference difference =
+      moe::reference::findDifference(result, expected, width);
+  bool good = difference.isWithin(tolerance, result.dtype);
+  outs() << result.name << ": max error " << format("%.3g", difference.largest)
+         << (good ? " ok" : " WRONG") << "
+";
   if (good)
     return success();
   std::string values;
-  raw_string_ostream(values) << format("%.10g, expected %.10g",
-                                       result.get(where), expected.get(where));
-  return fail("'" + result.name + "' differs at element " + Twine(where) +
-              ": " + values);
+  raw_string_ostream(values)
+      << format("%.10g, expected %.10g", result.get(difference.element),
+                expected.get(difference.element));
+  return fail("'" + result.name + "' differs at element " +
+              Twine(difference.element) + ": " + values);
 }
 
 static LogicalResult runFunction(const Given &given, func::FuncOp func,
                                  const TensorMap &tensors) {
   const Options &options = given.options;
   std::vector<HostTensor> arguments;
-  for (unsigned i = 0; i < func.getNumArguments(); ++i) {
-    std::string name = argumentName(func, i);
-    auto it = tensors.find(name);
-    if (it != tensors.end()) {
-      arguments.push_back(it->second);
-      continue;
-    }
-    if (!given.seed)
-      return fail("no input has a tensor '" + Twine(name) +
-                  "'; give it with --inputs, or --random=SEED");
-    FailureOr<HostTensor> made = makeRandom(given, func, i);
-    if (failed(made))
-      return failure();
-    arguments.push_back(*made);
-  }
+  std::string error;
+  if (!moe::reference::makeArguments(func, tensors, given.seed, given.sizes,
+                                     arguments, error))
+    return fail(error);
   moe::reference::Options interpreter;
   interpreter.numThreads = options.threads;
   moe::Progress progress("interpreting", "experts");
@@ -278,11 +156,10 @@ static LogicalResult runFunction(const Given &given, func::FuncOp func,
   if (failed(results))
     return failure();
   for (auto [i, result] : enumerate(*results)) {
-    result.name = resultName(func, i);
+    result.name = moe::reference::resultName(func, i);
     if (options.print)
       printTensor(func.getSymName(), result.name, result);
   }
-  std::string error;
   if (!options.output.empty()) {
     moe::OutputSet outputs;
     if (!moe::writeSafetensors(outputs, options.output, *results, error) ||
@@ -293,8 +170,8 @@ static LogicalResult runFunction(const Given &given, func::FuncOp func,
     return success();
 
   TensorMap expected;
-  if (failed(readAll({options.expect}, expected)))
-    return failure();
+  if (!moe::reference::readTensorFiles({options.expect}, expected, error))
+    return fail(error);
   bool good = true;
   for (auto [i, result] : enumerate(*results)) {
     auto it = expected.find(result.name);
@@ -339,8 +216,8 @@ int main(int argc, char **argv) {
     return 1;
 
   TensorMap tensors;
-  if (failed(readAll(options.inputs, tensors)))
-    return 1;
+  if (!moe::reference::readTensorFiles(options.inputs, tensors, error))
+    return options.line.fail(error);
   SmallVector<func::FuncOp> functions;
   for (auto func : module->getOps<func::FuncOp>()) {
     if (options.entry.empty() ? !func.isPublic() || func.isDeclaration()
@@ -350,9 +227,9 @@ int main(int argc, char **argv) {
       functions.push_back(func);
   }
   if (functions.empty()) {
-    (void)fail("no function to run in '" + options.inputFile + "'" +
-               (options.entry.empty() ? "" : ": it has no @" + options.entry));
-    return 1;
+    return options.line.fail(
+        "no function to run in '" + options.inputFile + "'" +
+        (options.entry.empty() ? "" : ": it has no @" + options.entry));
   }
   if (functions.size() > 1 && !options.all) {
     (void)fail("'" + options.inputFile +

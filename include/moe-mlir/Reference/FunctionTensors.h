@@ -1,0 +1,60 @@
+//===- FunctionTensors.h - What interpreted functions take and give -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Arguments of a function from tensors by name or from a seed, and results
+// beside what was expected.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_REFERENCE_FUNCTIONTENSORS_H
+#define MOE_MLIR_REFERENCE_FUNCTIONTENSORS_H
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "moe-mlir/Support/HostTensor.h"
+#include "llvm/ADT/StringMap.h"
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace moe::reference {
+
+using TensorMap = llvm::StringMap<HostTensor>;
+
+/// moe.name, else arg0 or result0.
+std::string argumentName(mlir::func::FuncOp func, unsigned i);
+std::string resultName(mlir::func::FuncOp func, unsigned i);
+
+/// Reads the tensors of files; a name that is there twice is an error.
+bool readTensorFiles(llvm::ArrayRef<std::string> files, TensorMap &tensors,
+                     std::string &error);
+
+/// The arguments of `func`: those of `tensors`, and the others from the seed
+/// with `sizes` by the names in moe.dims. What cannot be made is an error.
+bool makeArguments(mlir::func::FuncOp func, const TensorMap &tensors,
+                   std::optional<uint64_t> seed,
+                   const std::map<std::string, int64_t> &sizes,
+                   std::vector<HostTensor> &arguments, std::string &error);
+
+/// The largest |result - expected| relative to the magnitude of its row, and its
+/// element; -1 where all are equal.
+struct Difference {
+  double largest = 0;
+  int64_t element = -1;
+
+  /// Integers have to be equal.
+  bool isWithin(double tolerance, DType dtype) const {
+    return largest <= (isFloat(dtype) ? tolerance : 0.0);
+  }
+};
+
+/// Of tensors of one shape, in rows of `width` elements.
+Difference findDifference(const HostTensor &result, const HostTensor &expected,
+                          int64_t width);
+
+} // namespace moe::reference
+
+#endif // MOE_MLIR_REFERENCE_FUNCTIONTENSORS_H

@@ -1,0 +1,149 @@
+//===- FunctionTensors.cpp - What interpreted functions take and give -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Reference/FunctionTensors.h"
+
+#include "moe-mlir/Support/RowMagnitude.h"
+#include "moe-mlir/Support/Random.h"
+#include "moe-mlir/Support/TensorIO.h"
+#include <cmath>
+
+using namespace mlir;
+using namespace moe;
+using moe::reference::Difference;
+
+bool reference::readTensorFiles(ArrayRef<std::string> files, TensorMap &tensors,
+                                std::string &error) {
+  for (const std::string &file : files) {
+    std::vector<HostTensor> read;
+    if (!readTensors(file, read, error))
+      return false;
+    for (HostTensor &tensor : read) {
+      std::string name = tensor.name;
+      if (!tensors.try_emplace(name, tensor).second) {
+        error = "tensor '" + name + "' is in the input files twice";
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+std::string reference::argumentName(func::FuncOp func, unsigned i) {
+  if (auto name = func.getArgAttrOfType<StringAttr>(i, "moe.name"))
+    return name.str();
+  return "arg" + std::to_string(i);
+}
+
+std::string reference::resultName(func::FuncOp func, unsigned i) {
+  if (auto name = func.getResultAttrOfType<StringAttr>(i, "moe.name"))
+    return name.str();
+  return "result" + std::to_string(i);
+}
+
+static std::optional<DType> dtypeOf(Type element) {
+  DType dtype;
+  std::string name;
+  llvm::raw_string_ostream(name) << element;
+  if (element.isIndex())
+    return DType::I64;
+  if (!parseDType(name, dtype))
+    return std::nullopt;
+  return dtype;
+}
+
+/// An argument from the seed; sizes that nobody gave are errors.
+static std::optional<HostTensor>
+makeRandom(func::FuncOp func, unsigned i, uint64_t seed,
+           const std::map<std::string, int64_t> &sizes, std::string &error) {
+  std::string name = reference::argumentName(func, i);
+  Type type = func.getArgumentTypes()[i];
+  std::optional<DType> dtype = dtypeOf(getElementTypeOrSelf(type));
+  if (!dtype) {
+    error = "cannot make a random '" + name + "' of its type";
+    return std::nullopt;
+  }
+  std::vector<int64_t> shape;
+  if (auto tensor = dyn_cast<RankedTensorType>(type)) {
+    auto names = func.getArgAttrOfType<ArrayAttr>(i, "moe.dims");
+    unsigned next = 0;
+    for (int64_t size : tensor.getShape()) {
+      if (ShapedType::isDynamic(size)) {
+        std::string key = "?";
+        if (names && next < names.size())
+          if (auto attribute = dyn_cast<StringAttr>(names[next]))
+            key = attribute.str();
+        ++next;
+        auto it = sizes.find(key);
+        if (it == sizes.end()) {
+          error = "size '" + key + "' of '" + name +
+                  "' is not known; give it with --size=" + key + "=N";
+          return std::nullopt;
+        }
+        size = it->second;
+      }
+      shape.push_back(size);
+    }
+  }
+  HostTensor tensor = HostTensor::allocate(*dtype, shape, name);
+  if (!tensor.data && tensor.numElements() > 0) {
+    error = "no memory for '" + name + "'";
+    return std::nullopt;
+  }
+  auto ranked = dyn_cast<RankedTensorType>(type);
+  bool isActivation = !ranked || !ranked.hasStaticShape();
+  fillRandom(tensor, seed, randomRange(name, *dtype, shape, isActivation));
+  return tensor;
+}
+
+bool reference::makeArguments(func::FuncOp func, const TensorMap &tensors,
+                              std::optional<uint64_t> seed,
+                              const std::map<std::string, int64_t> &sizes,
+                              std::vector<HostTensor> &arguments,
+                              std::string &error) {
+  for (unsigned i = 0; i < func.getNumArguments(); ++i) {
+    std::string name = argumentName(func, i);
+    if (auto it = tensors.find(name); it != tensors.end()) {
+      arguments.push_back(it->second);
+      continue;
+    }
+    if (!seed) {
+      error = "no input has a tensor '" + name +
+              "'; give it with --inputs, or --random=SEED";
+      return false;
+    }
+    std::optional<HostTensor> made = makeRandom(func, i, *seed, sizes, error);
+    if (!made)
+      return false;
+    arguments.push_back(*made);
+  }
+  return true;
+}
+
+Difference reference::findDifference(const HostTensor &result,
+                                     const HostTensor &expected,
+                                     int64_t width) {
+  Difference difference;
+  double size = 0;
+  for (int64_t i = 0, e = result.numElements(); i < e; ++i) {
+    if (i % width == 0)
+      size = rowMagnitude(expected, i, i + width);
+    double a = result.get(i), b = expected.get(i);
+    double error;
+    if (std::isnan(a) || std::isnan(b))
+      error = std::isnan(a) && std::isnan(b) ? 0 : INFINITY;
+    else if (a == b)
+      error = 0;
+    else
+      error = std::fabs(a - b) / size;
+    // An infinity less another is NaN: as wrong as can be.
+    if (std::isnan(error))
+      error = INFINITY;
+    if (error > difference.largest)
+      difference = {error, i};
+  }
+  return difference;
+}
