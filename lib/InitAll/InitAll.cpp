@@ -11,6 +11,7 @@
 
 #include "moe-mlir/InitAll.h"
 
+#include "moe-mlir/Analysis/Work.h"
 #include "moe-mlir/Conversion/LinalgToVector/Passes.h"
 #include "moe-mlir/Conversion/MoeToMoek/BatchPolicyInterface.h"
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
@@ -34,6 +35,7 @@ void moe::registerAllDialects(mlir::DialectRegistry &registry) {
   registerAllTargets();
   registry.insert<moe::MoeDialect, moek::MoekDialect, moert::MoeRtDialect>();
   moek::registerBufferizableModels(registry);
+  registerWorkModels(registry);
   registerBatchPolicyLowerings(registry);
   TargetRegistry::get().registerDialects(registry);
 }
