@@ -14,8 +14,8 @@
 
 #include "CompiledLayer.h"
 
-#include "moe-mlir/Bench/MachineLimits.h"
-#include "moe-mlir/Bench/Statistics.h"
+#include "moe-mlir/Run/MachineLimits.h"
+#include "moe-mlir/Run/Statistics.h"
 #include "moe-mlir/Support/Progress.h"
 #include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Support/TemporaryFolder.h"
@@ -31,6 +31,7 @@
 
 using namespace moe;
 using namespace moe::bench;
+using namespace moe::run;
 
 const std::vector<std::string> &bench::knownBaselines() {
   static const std::vector<std::string> names = {"onednn", "unfused"};

@@ -11,7 +11,7 @@
 
 #include "CompiledLayer.h"
 
-#include "moe-mlir/Bench/MachineLimits.h"
+#include "moe-mlir/Run/MachineLimits.h"
 #include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Target/CPU/KnownCPUs.h"
 
@@ -21,6 +21,7 @@
 
 using namespace moe;
 using namespace moe::bench;
+using namespace moe::run;
 
 FillWeight bench::weightFiller(const LayerSpec &spec, int copy) {
   return [spec, copy](HostTensor &part, uint64_t first) {

@@ -26,7 +26,7 @@ std::string moe::bench::oneDnnVersion() { return {}; }
 
 #else
 
-#include "OpenMP.h"
+#include "moe-mlir/Run/OpenMP.h"
 
 #include "moe-mlir/Support/FloatConversions.h"
 

@@ -11,7 +11,7 @@
 
 #include "moe-mlir/Bench/Routing.h"
 
-#include "moe-mlir/Bench/MachineLimits.h"
+#include "moe-mlir/Run/MachineLimits.h"
 
 #include <algorithm>
 #include <cmath>
@@ -19,6 +19,7 @@
 
 using namespace moe;
 using namespace moe::bench;
+using namespace moe::run;
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define MOE_CLONES                                                             \

@@ -12,8 +12,8 @@
 #include "moe-mlir/Bench/Routing.h"
 
 #include "moe-mlir/Artifact/ArtifactLibrary.h"
-#include "moe-mlir/Bench/MachineLimits.h"
-#include "moe-mlir/Bench/Statistics.h"
+#include "moe-mlir/Run/MachineLimits.h"
+#include "moe-mlir/Run/Statistics.h"
 #include "moe-mlir/Compiler/Compiler.h"
 #include "moe-mlir/Runtime/moe_rt.h"
 #include "moe-mlir/Support/Random.h"
@@ -32,6 +32,7 @@
 
 using namespace moe;
 using namespace moe::bench;
+using namespace moe::run;
 using llvm::format;
 using llvm::formatv;
 

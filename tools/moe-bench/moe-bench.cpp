@@ -9,7 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Bench/Bench.h"
-#include "moe-mlir/Bench/MachineLimits.h"
+#include "moe-mlir/Run/MachineLimits.h"
 #include "moe-mlir/Bench/Routing.h"
 #include "moe-mlir/Compiler/Compiler.h"
 #include "moe-mlir/InitAll.h"
@@ -145,7 +145,7 @@ struct CommandLine {
   cl::opt<bool> phases{"phases", cl::cat(out),
                        cl::desc("Also print the share of each phase")};
   cl::opt<std::string> json{"json", cl::value_desc("file"), cl::cat(out),
-                            cl::desc("Also write the results there")};
+                            cl::desc("Also write what was measured there")};
 
   cl::opt<bool> list{"list", cl::cat(general),
                      cl::desc("List the suites and stop")};
@@ -219,7 +219,7 @@ int main(int argc, char **argv) {
     return fail("--repeats needs a number of at least 1");
   if (!splitNumbers<int64_t>("tokens", given.tokens, 0, options.tokens,
                              error) ||
-      !splitNumbers<int>("threads", given.threads, maxThreads(),
+      !splitNumbers<int>("threads", given.threads, moe::run::maxThreads(),
                          options.threads, error) ||
       !resolveOptions(options, error))
     return fail(error);

@@ -51,11 +51,28 @@ forbid(["lib/Import", "include/moe-mlir/Import"],
 forbid(["lib/Conversion", "include/moe-mlir/Conversion"],
        r"moe-mlir/(Pipelines|Compiler|Import|Reference|Bench)/",
        "conversions do not know who calls them")
-forbid([os.path.join(kind, folder) for kind in ("lib", "include/moe-mlir")
-        if os.path.isdir(os.path.join(root, kind))
-        for folder in sorted(os.listdir(os.path.join(root, kind)))
-        if folder != "Tool"],
-       r"moe-mlir/Tool/", "libraries know no command line")
+
+
+def all_but(*folders):
+    """All folders of libraries but some."""
+    return [os.path.join(kind, folder) for kind in ("lib", "include/moe-mlir")
+            if os.path.isdir(os.path.join(root, kind))
+            for folder in sorted(os.listdir(os.path.join(root, kind)))
+            if folder not in folders]
+
+
+forbid(all_but("Tool"), r"moe-mlir/Tool/", "libraries know no command line")
+forbid(["lib/Analysis", "include/moe-mlir/Analysis"],
+       r"moe-mlir/(?!Analysis/)",
+       "what is known of IR does not depend on who asks")
+forbid(["lib/Run", "include/moe-mlir/Run"],
+       r"(moek/|moe-mlir/(Bench|Conversion|Import|Lowering|Transforms)/)",
+       "who runs artifacts knows no pass")
+forbid(all_but("Run", "Bench"), r"moe-mlir/Run/",
+       "what is run does not know who runs it")
+forbid(all_but("Bench"), r"moe-mlir/Bench/", "nothing needs a benchmark")
+forbid(["tools"], r"(moek/|moe-mlir/(Lowering|Runtime|Target)/)",
+       "a tool is a command line: libraries do the work")
 forbid(["lib/Tool", "include/moe-mlir/Tool"],
        r"(moek?/|moe-mlir/(?!(Tool|Support)/))",
        "command lines know no compiler: each tool brings its parts")
@@ -80,6 +97,20 @@ forbid(["lib/Target/CPU", "include/moe-mlir/Target/CPU"],
        "a target does not know who calls it")
 forbid(["lib", "include"], r"(tools/|\.\./\.\./)",
        "libraries do not reach into other folders")
+
+# What grows beyond its options has work in it that nobody can call.
+for name, text in sources("tools"):
+    if text.count("\n") > 350:
+        failures.append("%s: %d lines; a tool is a command line: libraries do "
+                        "the work" % (name, text.count("\n")))
+
+# Libraries give results to who calls them, and leave the process alone.
+for name, text in sources("lib/Run", "lib/Analysis", "lib/Artifact"):
+    for number, line in enumerate(text.split("\n"), 1):
+        if re.search(r"\b(outs|errs|exit|abort)\(|\bstd::cout|\bprintf\(",
+                     line.split("//")[0]):
+            failures.append("%s:%d: prints, or ends the process: %s" %
+                            (name, number, line.strip()))
 
 # No source knows a machine.
 for name, text in sources("dialects", "include", "lib", "tools", "examples",

@@ -4,8 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 
-#include "Replay.h"
-#include "Comparison.h"
+#include "moe-mlir/Run/Replay.h"
+#include "moe-mlir/Run/Comparison.h"
 
 #include "moe-mlir/Reference/ReferenceInterfaces.h"
 #include "moe/Moe.h"

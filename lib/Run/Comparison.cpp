@@ -4,7 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 
-#include "Comparison.h"
+#include "moe-mlir/Run/Comparison.h"
 
 #include "moe-mlir/Support/RowMagnitude.h"
 

@@ -1,4 +1,4 @@
-//===- Report.h - Collecting routings for a report -------------*- C++ -*-===//
+//===- RoutingCollector.h - Routings for a report --------------*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -9,8 +9,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_TOOLS_MOERUN_REPORT_H
-#define MOE_TOOLS_MOERUN_REPORT_H
+#ifndef MOE_MLIR_RUN_ROUTINGCOLLECTOR_H
+#define MOE_MLIR_RUN_ROUTINGCOLLECTOR_H
 
 #include "moe-mlir/Artifact/Manifest.h"
 #include "moe-mlir/Report/RoutingReport.h"
@@ -46,4 +46,4 @@ private:
 
 } // namespace moe::run
 
-#endif // MOE_TOOLS_MOERUN_REPORT_H
+#endif // MOE_MLIR_RUN_ROUTINGCOLLECTOR_H

@@ -10,8 +10,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_TOOLS_MOERUN_COMPARISON_H
-#define MOE_TOOLS_MOERUN_COMPARISON_H
+#ifndef MOE_MLIR_RUN_COMPARISON_H
+#define MOE_MLIR_RUN_COMPARISON_H
 
 #include "moe-mlir/Support/HostTensor.h"
 
@@ -42,4 +42,4 @@ Comparison compare(const HostTensor &got, const HostTensor &exact,
 
 } // namespace moe::run
 
-#endif // MOE_TOOLS_MOERUN_COMPARISON_H
+#endif // MOE_MLIR_RUN_COMPARISON_H

@@ -8,14 +8,14 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_MLIR_BENCH_STATISTICS_H
-#define MOE_MLIR_BENCH_STATISTICS_H
+#ifndef MOE_MLIR_RUN_STATISTICS_H
+#define MOE_MLIR_RUN_STATISTICS_H
 
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
-namespace moe::bench {
+namespace moe::run {
 
 /// The middle value; of an even count, the mean of the two middle ones. 0 for
 /// none.
@@ -43,6 +43,6 @@ inline int chooseRepeats(double seconds, double roundSeconds, double limit) {
   return std::max<int64_t>(1, std::min(wanted, affordable)) | 1;
 }
 
-} // namespace moe::bench
+} // namespace moe::run
 
-#endif // MOE_MLIR_BENCH_STATISTICS_H
+#endif // MOE_MLIR_RUN_STATISTICS_H

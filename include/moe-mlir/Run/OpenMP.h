@@ -9,8 +9,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_MLIR_LIB_BENCH_OPENMP_H
-#define MOE_MLIR_LIB_BENCH_OPENMP_H
+#ifndef MOE_MLIR_RUN_OPENMP_H
+#define MOE_MLIR_RUN_OPENMP_H
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -21,4 +21,4 @@ inline int omp_get_thread_num() { return 0; }
 inline void omp_set_num_threads(int) {}
 #endif
 
-#endif // MOE_MLIR_LIB_BENCH_OPENMP_H
+#endif // MOE_MLIR_RUN_OPENMP_H

@@ -1,10 +1,10 @@
-//===- Report.cpp - Collecting routings for a report -----------*- C++ -*-===//
+//===- RoutingCollector.cpp - Routings for a report ------------*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 
-#include "Report.h"
+#include "moe-mlir/Run/RoutingCollector.h"
 
 #include "moe/Moe.h"
 

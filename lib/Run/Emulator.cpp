@@ -9,7 +9,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Emulator.h"
+#include "moe-mlir/Run/Emulator.h"
 
 #include "moe-mlir/Compiler/Toolchain.h"
 #include "moe-mlir/Runtime/moe_runner.h"
@@ -26,15 +26,6 @@
 using namespace llvm;
 using namespace moe;
 using namespace moe::run;
-
-const Architecture *run::getArchitecture(const Manifest &manifest,
-                                         std::string &error) {
-  for (const std::string &target : manifest.targets)
-    if (const KnownCpu *cpu = findKnownCpu(target))
-      return &getArchitectureOf(*cpu);
-  error = "its targets are unknown here: " + join(manifest.targets, ", ");
-  return nullptr;
-}
 
 std::string EmulatedFunction::file(const char *name) const {
   SmallString<128> path(folder.path());

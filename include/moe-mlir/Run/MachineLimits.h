@@ -10,15 +10,15 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_MLIR_BENCH_MACHINELIMITS_H
-#define MOE_MLIR_BENCH_MACHINELIMITS_H
+#ifndef MOE_MLIR_RUN_MACHINELIMITS_H
+#define MOE_MLIR_RUN_MACHINELIMITS_H
 
 #include "moe-mlir/Support/HostTensor.h"
 
 #include <cstdint>
 #include <string>
 
-namespace moe::bench {
+namespace moe::run {
 
 double now(); ///< Seconds on a monotonic clock.
 
@@ -72,6 +72,6 @@ int maxThreads();
 void setThreads(int threads);
 int currentThreads();
 
-} // namespace moe::bench
+} // namespace moe::run
 
-#endif // MOE_MLIR_BENCH_MACHINELIMITS_H
+#endif // MOE_MLIR_RUN_MACHINELIMITS_H

@@ -9,18 +9,14 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Verify.h"
-#include "Comparison.h"
+#include "moe-mlir/Run/Verify.h"
 
 #include "moe-mlir/Reference/Interpreter.h"
-#include "moe-mlir/Support/Progress.h"
-#include "moe-mlir/Target/CPU/KnownCPUs.h"
 #include "moe/Moe.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/BuiltinOps.h"
-#include "llvm/Support/Format.h"
-#include "llvm/Support/WithColor.h"
+#include "llvm/ADT/Twine.h"
 
 #include <cmath>
 #include <cstring>
@@ -34,11 +30,6 @@ using moe::HostTensor;
 /// than this have rows so wide that fewer tell as much.
 static constexpr int64_t kDraws = 8, kDrawsOfLarge = 2;
 static constexpr int64_t kLargeElements = int64_t(1) << 26;
-
-static LogicalResult fail(const Twine &message) {
-  llvm::WithColor::error(llvm::errs(), "moe-run") << message << "\n";
-  return failure();
-}
 
 //===----------------------------------------------------------------------===//
 // Which tokens
@@ -107,27 +98,18 @@ static HostTensor takeRows(const HostTensor &tensor, ArrayRef<int64_t> rows) {
 // Comparing
 //===----------------------------------------------------------------------===//
 
-bool moe::run::narrowsRows(const std::vector<std::string> &targets,
-                           bool isEmulated) {
-  bool narrows = false;
-  uint64_t features = moe_rt_cpu_features();
-  for (const std::string &target : targets) {
-    const KnownCpu *cpu = findKnownCpu(target);
-    if (!cpu || (!isEmulated && (cpu->needs & features) != cpu->needs))
-      continue;
-    bool own = cpu->narrowsRows();
-    narrows = isEmulated ? narrows || own : own;
-  }
-  return narrows;
-}
-
 /// The arguments of the function, rows of the chosen tokens only where
 /// `tokenSize` is their first dimension.
-static LogicalResult
-makeArguments(func::FuncOp function, const moe::FunctionDesc &desc,
-              const std::vector<int64_t> &sizeValues,
-              const moe::FunctionInputs &inputs, StringRef tokenSize,
-              ArrayRef<int64_t> chosen, std::vector<HostTensor> &arguments) {
+static bool makeArguments(func::FuncOp function, const moe::FunctionDesc &desc,
+                          const std::vector<int64_t> &sizeValues,
+                          const moe::FunctionInputs &inputs,
+                          StringRef tokenSize, ArrayRef<int64_t> chosen,
+                          std::vector<HostTensor> &arguments,
+                          std::string &error) {
+  auto fail = [&](const Twine &message) {
+    error = message.str();
+    return false;
+  };
   for (unsigned i = 0; i < function.getNumArguments(); ++i) {
     auto type = dyn_cast<RankedTensorType>(function.getArgumentTypes()[i]);
     auto name = function.getArgAttrOfType<StringAttr>(i, "moe.name");
@@ -189,129 +171,133 @@ makeArguments(func::FuncOp function, const moe::FunctionDesc &desc,
     }
     arguments.push_back(isRows ? takeRows(*tensor, chosen) : *tensor);
   }
-  return success();
+  return true;
 }
 
-LogicalResult moe::run::verify(func::FuncOp function, const FunctionDesc &desc,
-                               const std::vector<int64_t> &sizeValues,
-                               const FunctionInputs &inputs,
-                               const std::vector<HostTensor> &results,
-                               const RoutingTrace &trace,
-                               const VerifyOptions &options) {
-  if (function.getNumResults() != results.size() || function.isExternal())
-    return fail("the model's '" + function.getName() +
-                "' is not what the artifact was compiled from");
+int64_t Verification::compared() const {
+  int64_t sum = 0;
+  for (const ResultCheck &result : results)
+    sum += result.comparison.compared;
+  return sum;
+}
+
+bool Verification::passed() const {
+  return compared() && routingComplaint.empty() &&
+         llvm::all_of(results, [](const ResultCheck &result) {
+           return !result.isUnknown() && result.comparison.complaint.empty();
+         });
+}
+
+namespace {
+/// Interprets once exactly, and then with random rounding errors.
+struct Draws {
+  /// The results of the exact run, then of each draw.
+  std::vector<std::vector<HostTensor>> computed;
+
+  bool run(func::FuncOp function, ArrayRef<HostTensor> arguments,
+           Replay &replay, const VerifyOptions &options, std::string &error) {
+    int64_t elements = 0;
+    for (const HostTensor &argument : arguments)
+      elements += argument.numElements();
+    int64_t draws = elements > kLargeElements ? kDrawsOfLarge : kDraws;
+    moe::reference::Options interpreter;
+    interpreter.numThreads = options.threads;
+    interpreter.routerHook = &replay;
+    for (int64_t draw = 0; draw <= draws; ++draw) {
+      if (options.progress)
+        interpreter.progress = [&](uint64_t done, uint64_t total,
+                                   const std::string &) {
+          options.progress(draw * total + done, (draws + 1) * total, "");
+        };
+      if (draw)
+        interpreter.rounding = {static_cast<uint64_t>(draw),
+                                options.narrowsRows};
+      replay.begin();
+      FailureOr<std::vector<HostTensor>> values =
+          moe::reference::interpret(function, arguments, interpreter);
+      if (failed(values)) {
+        error = "the interpreter failed";
+        return false;
+      }
+      computed.push_back(std::move(*values));
+    }
+    return true;
+  }
+};
+} // namespace
+
+bool moe::run::verify(func::FuncOp function, const FunctionDesc &desc,
+                      const std::vector<int64_t> &sizeValues,
+                      const FunctionInputs &inputs,
+                      const std::vector<HostTensor> &results,
+                      const RoutingTrace &trace, const VerifyOptions &options,
+                      Verification &verification, std::string &error) {
+  if (function.getNumResults() != results.size() || function.isExternal()) {
+    error = "the model's '" + function.getName().str() +
+            "' is not what the artifact was compiled from";
+    return false;
+  }
   // The size that most rows are counted by is the first one.
   std::string tokenSize = desc.sizes.empty() ? "" : desc.sizes.front();
   int64_t tokens = sizeValues.empty() ? 0 : sizeValues.front();
   int64_t wanted = options.tokens;
-  std::string coupling = wanted ? findCoupling(function) : "";
-  if (!coupling.empty()) {
-    llvm::outs() << "verify: all tokens, because " << coupling << "\n";
+  if (wanted)
+    verification.whyAll = findCoupling(function);
+  if (!verification.whyAll.empty())
     wanted = 0;
-  }
   SmallVector<int64_t> chosen = chooseTokens(tokens, wanted);
   std::vector<HostTensor> arguments;
-  if (failed(makeArguments(function, desc, sizeValues, inputs, tokenSize,
-                           chosen, arguments)))
-    return failure();
-
-  // Exactly first, and then with random rounding errors.
-  int64_t elements = 0;
-  for (const HostTensor &argument : arguments)
-    elements += argument.numElements();
-  int64_t draws = elements > kLargeElements ? kDrawsOfLarge : kDraws;
+  if (!makeArguments(function, desc, sizeValues, inputs, tokenSize, chosen,
+                     arguments, error))
+    return false;
   Replay replay(trace, chosen);
-  reference::Options interpreterOptions;
-  interpreterOptions.numThreads = options.threads;
-  interpreterOptions.routerHook = &replay;
-  std::vector<std::vector<HostTensor>> computed;
-  int64_t draw = 0;
-  Progress progress("verifying", "experts");
-  if (Progress::isShown())
-    interpreterOptions.progress = [&](uint64_t done, uint64_t total,
-                                      const std::string &) {
-      progress.update(draw * total + done, (draws + 1) * total);
-    };
-  for (; draw <= draws; ++draw) {
-    if (draw)
-      interpreterOptions.rounding = {static_cast<uint64_t>(draw),
-                                     options.narrowsRows};
-    replay.begin();
-    FailureOr<std::vector<HostTensor>> values =
-        reference::interpret(function, arguments, interpreterOptions);
-    if (failed(values))
-      return fail("the interpreter failed");
-    computed.push_back(std::move(*values));
-  }
-  progress.hide();
+  Draws draws;
+  if (!draws.run(function, arguments, replay, options, error))
+    return false;
 
   // The routers that the trace does not have may choose otherwise in a kernel.
   SmallVector<int64_t> kept;
   for (int64_t row = 0, e = chosen.size(); row < e; ++row)
     if (!replay.undecided().count(row))
       kept.push_back(row);
-  bool isGood = true;
-  int64_t compared = 0;
   for (auto [i, result] : llvm::enumerate(results)) {
     const ArgumentDesc &value = desc.results[i];
-    bool isRows = !value.shape.empty() && value.shape[0].isDynamic() &&
-                  value.shape[0].name == tokenSize;
-    HostTensor got = isRows ? takeRows(result, chosen) : result;
-    HostTensor exact = computed.front()[i];
-    if (exact.numElements() != got.numElements())
-      return fail("result '" + value.name + "' of the model is " +
-                  exact.describe() + ", of the artifact " + got.describe());
+    ResultCheck check;
+    check.name = value.name;
+    check.isRows = !value.shape.empty() && value.shape[0].isDynamic() &&
+                   value.shape[0].name == tokenSize;
+    HostTensor got = check.isRows ? takeRows(result, chosen) : result;
+    HostTensor exact = draws.computed.front()[i];
+    if (exact.numElements() != got.numElements()) {
+      error = "result '" + value.name + "' of the model is " +
+              exact.describe() + ", of the artifact " + got.describe();
+      return false;
+    }
     std::vector<HostTensor> drawn;
-    for (int64_t draw = 1; draw <= draws; ++draw)
-      drawn.push_back(computed[draw][i]);
-    if (isRows && !kept.empty() && kept.size() < chosen.size()) {
+    for (const auto &values : ArrayRef(draws.computed).drop_front())
+      drawn.push_back(values[i]);
+    if (check.isRows) {
+      check.rows = kept.size();
+      check.leftOut = chosen.size() - kept.size();
+      check.replayed = replay.replayed().size();
+    }
+    if (check.isUnknown()) {
+      verification.results.push_back(std::move(check));
+      continue;
+    }
+    if (check.leftOut) {
       got = takeRows(got, kept);
       exact = takeRows(exact, kept);
       for (HostTensor &draw : drawn)
         draw = takeRows(draw, kept);
-    } else if (isRows && kept.empty() && !chosen.empty()) {
-      llvm::outs() << "verify " << value.name
-                   << ": no token whose choice of experts is known\n";
-      isGood = false;
-      continue;
     }
     // A number for each token is a row of its own.
-    int64_t width = got.shape.empty() || (isRows && got.shape.size() == 1)
+    int64_t width = got.shape.empty() || (check.isRows && got.shape.size() == 1)
                         ? 1
                         : got.shape.back();
-    Comparison comparison = compare(got, exact, drawn, width);
-    compared += comparison.compared;
-    isGood &= comparison.complaint.empty();
-    llvm::outs() << "verify " << value.name << ": "
-                 << (isRows ? kept.size() : 1)
-                 << (isRows ? " tokens" : " value");
-    if (!comparison.compared) {
-      llvm::outs() << ", nothing to compare\n";
-      continue;
-    }
-    llvm::outs() << ", largest error " << llvm::format("%.3g", comparison.error)
-                 << " of " << llvm::format("%.3g", comparison.allowed)
-                 << " allowed";
-    if (isRows && !replay.replayed().empty())
-      llvm::outs() << ", " << replay.replayed().size()
-                   << " tokens routed as the kernel did";
-    if (isRows && kept.size() < chosen.size())
-      llvm::outs() << ", " << chosen.size() - kept.size()
-                   << " tokens near a tie of a router that is not traced left "
-                      "out";
-    if (comparison.complaint.empty())
-      llvm::outs() << ": PASS\n";
-    else
-      llvm::outs() << ": FAIL: " << comparison.complaint << "\n";
+    check.comparison = compare(got, exact, drawn, width);
+    verification.results.push_back(std::move(check));
   }
-  if (std::string complaint = replay.complaint(); !complaint.empty()) {
-    llvm::outs() << "verify routing: FAIL: " << complaint << "\n";
-    isGood = false;
-  }
-  if (!compared)
-    return fail("'" + desc.name +
-                "' has no values for these sizes, so that nothing was "
-                "verified");
-  return success(isGood);
+  verification.routingComplaint = replay.complaint();
+  return true;
 }

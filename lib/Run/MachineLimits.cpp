@@ -9,11 +9,11 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "moe-mlir/Bench/MachineLimits.h"
+#include "moe-mlir/Run/MachineLimits.h"
 
-#include "OpenMP.h"
+#include "moe-mlir/Run/OpenMP.h"
 
-#include "moe-mlir/Bench/Statistics.h"
+#include "moe-mlir/Run/Statistics.h"
 
 #include <algorithm>
 #include <chrono>
@@ -28,9 +28,9 @@
 #endif
 
 using namespace moe;
-using namespace moe::bench;
+using namespace moe::run;
 
-double bench::now() {
+double run::now() {
   using namespace std::chrono;
   return duration<double>(steady_clock::now().time_since_epoch()).count();
 }
@@ -269,14 +269,14 @@ double DramReader::median(int threads, int repeats) {
   std::vector<double> readings;
   for (int r = 0; r < repeats; ++r)
     readings.push_back(read(threads));
-  return bench::median(readings);
+  return run::median(readings);
 }
 
 //===----------------------------------------------------------------------===//
 // Facts about the machine
 //===----------------------------------------------------------------------===//
 
-std::string bench::vectorIsa() {
+std::string run::vectorIsa() {
   switch (detectIsa()) {
   case Isa::Avx512BF16:
     return "avx512_bf16";
@@ -305,12 +305,12 @@ static std::string lineOf(const char *file, const std::string &key) {
   return {};
 }
 
-std::string bench::cpuName() {
+std::string run::cpuName() {
   std::string name = lineOf("/proc/cpuinfo", "model name");
   return name.empty() ? "unknown" : name;
 }
 
-int64_t bench::lastLevelCacheBytes() {
+int64_t run::lastLevelCacheBytes() {
   // sysconf() reports the whole socket's on some virtual machines; the kernel
   // knows what this CPU shares.
   for (int index = 3; index >= 2; --index) {
@@ -326,14 +326,14 @@ int64_t bench::lastLevelCacheBytes() {
   return int64_t(32) << 20;
 }
 
-int64_t bench::availableMemoryBytes() {
+int64_t run::availableMemoryBytes() {
   std::istringstream text(lineOf("/proc/meminfo", "MemAvailable"));
   int64_t kib = 0;
   return text >> kib ? kib * 1024 : 0;
 }
 
-int bench::maxThreads() { return omp_get_num_procs(); }
+int run::maxThreads() { return omp_get_num_procs(); }
 
-void bench::setThreads(int threads) { omp_set_num_threads(threads); }
+void run::setThreads(int threads) { omp_set_num_threads(threads); }
 
-int bench::currentThreads() { return omp_get_max_threads(); }
+int run::currentThreads() { return omp_get_max_threads(); }

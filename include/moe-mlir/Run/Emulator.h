@@ -10,8 +10,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_TOOLS_MOERUN_EMULATOR_H
-#define MOE_TOOLS_MOERUN_EMULATOR_H
+#ifndef MOE_MLIR_RUN_EMULATOR_H
+#define MOE_MLIR_RUN_EMULATOR_H
 
 #include "moe-mlir/Artifact/Manifest.h"
 #include "moe-mlir/Runtime/moe_rt.h"
@@ -26,11 +26,6 @@
 #include <vector>
 
 namespace moe::run {
-
-/// The architecture of an artifact by the targets in its manifest; null and a
-/// message when this build does not know them.
-const Architecture *getArchitecture(const Manifest &manifest,
-                                    std::string &error);
 
 class EmulatedFunction {
 public:
@@ -75,4 +70,4 @@ private:
 
 } // namespace moe::run
 
-#endif // MOE_TOOLS_MOERUN_EMULATOR_H
+#endif // MOE_MLIR_RUN_EMULATOR_H

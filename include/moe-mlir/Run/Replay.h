@@ -11,8 +11,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_TOOLS_MOERUN_REPLAY_H
-#define MOE_TOOLS_MOERUN_REPLAY_H
+#ifndef MOE_MLIR_RUN_REPLAY_H
+#define MOE_MLIR_RUN_REPLAY_H
 
 #include "moe-mlir/Reference/Interpreter.h"
 #include "moe-mlir/Runtime/moe_rt.h"
@@ -99,4 +99,4 @@ private:
 
 } // namespace moe::run
 
-#endif // MOE_TOOLS_MOERUN_REPLAY_H
+#endif // MOE_MLIR_RUN_REPLAY_H

@@ -1,0 +1,58 @@
+//===- Artifact.h - An artifact whose functions are called ------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Loaded into this process, or left to an emulator.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_RUN_ARTIFACT_H
+#define MOE_MLIR_RUN_ARTIFACT_H
+
+#include "moe-mlir/Artifact/ArtifactLibrary.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace moe {
+struct Architecture;
+} // namespace moe
+
+namespace moe::run {
+
+class Artifact {
+public:
+  /// From the path of any of its files. `emulator` are a program that runs code
+  /// of other CPUs and its arguments, such as {"qemu-aarch64", "-cpu", "max"};
+  /// without, the artifact is loaded. Null and a message on failure.
+  static std::unique_ptr<Artifact> open(const std::string &path,
+                                        std::vector<std::string> emulator,
+                                        std::string &error);
+
+  const std::string &path() const { return file; }
+  const Manifest &manifest() const { return contents; }
+  bool isEmulated() const { return !command.empty(); }
+  const std::vector<std::string> &emulator() const { return command; }
+  const Architecture &architecture() const { return *arch; }
+
+  /// An empty name means the only function. In an emulator there are no
+  /// pointers to it.
+  bool lookup(const std::string &entry, ArtifactFunction &function,
+              std::string &error) const;
+
+private:
+  Artifact() = default;
+
+  std::string file;
+  std::vector<std::string> command;
+  std::unique_ptr<ArtifactLibrary> library;
+  Manifest contents;
+  const Architecture *arch = nullptr;
+};
+
+} // namespace moe::run
+
+#endif // MOE_MLIR_RUN_ARTIFACT_H

@@ -1,0 +1,81 @@
+//===- Call.h - A call of a compiled function -------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// A function with everything that calling it takes: arguments from files or a
+// seed, room for results and the workspace.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_RUN_CALL_H
+#define MOE_MLIR_RUN_CALL_H
+
+#include "moe-mlir/Artifact/FunctionInputs.h"
+#include "moe-mlir/Run/Artifact.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace moe::run {
+
+class EmulatedFunction;
+
+class Call {
+public:
+  /// Of the function `entry`, the only one if that is empty, on `threads`
+  /// threads, 0 for one for each CPU. Whatever does not fit is an error before
+  /// anything is made. Valid as long as the artifact.
+  static std::unique_ptr<Call> prepare(const Artifact &artifact,
+                                       const std::string &entry,
+                                       const FunctionInputs &inputs,
+                                       unsigned threads, std::string &error);
+  ~Call();
+  Call(const Call &) = delete;
+
+  /// Makes arguments, results and workspace anew for other sizes; what has a
+  /// static shape stays.
+  bool setSizes(const FunctionInputs &inputs, std::string &error);
+  void setThreads(unsigned threads) { rt.num_threads = threads; }
+
+  /// What is told of calls from now on; in an emulator, of routings alone.
+  void setTrace(std::function<void(const moe_trace_event &)> trace);
+
+  /// Calls the function; an error says which status it returned, and why.
+  bool invoke(std::string &error);
+
+  const FunctionDesc &function() const { return *entry.desc; }
+  /// In the order of the function's.
+  const std::vector<int64_t> &sizes() const { return sizeValues; }
+  const std::vector<HostTensor> &arguments() const { return argumentValues; }
+  /// Those of dynamic shape, to be filled anew between calls.
+  std::vector<HostTensor> activations() const;
+  const std::vector<HostTensor> &results() const { return resultValues; }
+  /// In an emulator known after a call.
+  size_t workspaceBytes() const { return workspaceSize; }
+  unsigned threads() const { return rt.num_threads; }
+
+private:
+  Call() = default;
+  bool allocate(std::string &error);
+  static void keepError(const moe_rt *rt, int status, const char *message);
+  static void passTrace(const moe_rt *rt, const moe_trace_event *event);
+
+  ArtifactFunction entry;
+  std::vector<int64_t> sizeValues;
+  std::vector<HostTensor> argumentValues, resultValues;
+  HostTensor workspace;
+  size_t workspaceSize = 0;
+  moe_rt rt;
+  std::string message;
+  std::function<void(const moe_trace_event &)> trace;
+  /// Instead of the pointers in `entry`.
+  std::unique_ptr<EmulatedFunction> emulated;
+};
+
+} // namespace moe::run
+
+#endif // MOE_MLIR_RUN_CALL_H

@@ -1,0 +1,54 @@
+//===- Artifact.cpp - An artifact whose functions are called ----*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Run/Artifact.h"
+
+#include "moe-mlir/Run/Targets.h"
+#include "moe-mlir/Target/CPU/KnownCPUs.h"
+
+#include "llvm/ADT/SmallString.h"
+#include "llvm/Support/Path.h"
+
+using namespace moe;
+using namespace moe::run;
+
+std::unique_ptr<Artifact> Artifact::open(const std::string &path,
+                                         std::vector<std::string> emulator,
+                                         std::string &error) {
+  std::unique_ptr<Artifact> artifact(new Artifact);
+  artifact->file = path;
+  artifact->command = std::move(emulator);
+  llvm::SmallString<128> manifest(path);
+  llvm::sys::path::replace_extension(manifest, ".json");
+  if (readManifest(manifest.str().str(), artifact->contents, error)) {
+    artifact->arch = getArchitecture(artifact->contents, error);
+    error = artifact->arch ? "" : path + ": " + error;
+  }
+  if (artifact->isEmulated())
+    return artifact->arch ? std::move(artifact) : nullptr;
+  // What else is missing or broken is told by who loads it.
+  if (artifact->arch && artifact->arch != &getHostArchitecture()) {
+    error = path + ": is for " + artifact->arch->gnuTriple.str() +
+            ", not for this machine; --emulator=\"qemu-aarch64 -cpu max\" "
+            "runs it";
+    return nullptr;
+  }
+  artifact->library = ArtifactLibrary::open(path, error);
+  if (!artifact->library)
+    return nullptr;
+  artifact->contents = artifact->library->manifest();
+  return artifact;
+}
+
+bool Artifact::lookup(const std::string &entry, ArtifactFunction &function,
+                      std::string &error) const {
+  if (library)
+    return library->lookup(entry, function, error);
+  function.desc = contents.select(entry, error);
+  if (!function.desc)
+    error = file + ": " + error;
+  return function.desc;
+}

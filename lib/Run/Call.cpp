@@ -1,0 +1,144 @@
+//===- Call.cpp - A call of a compiled function -----------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Run/Call.h"
+
+#include "moe-mlir/Run/Emulator.h"
+
+#include "llvm/ADT/STLExtras.h"
+
+#include <limits>
+
+using namespace moe;
+using namespace moe::run;
+
+Call::~Call() = default;
+
+void Call::keepError(const moe_rt *rt, int, const char *message) {
+  static_cast<Call *>(rt->user)->message = message ? message : "";
+}
+
+void Call::passTrace(const moe_rt *rt, const moe_trace_event *event) {
+  static_cast<Call *>(rt->user)->trace(*event);
+}
+
+void Call::setTrace(std::function<void(const moe_trace_event &)> hook) {
+  trace = std::move(hook);
+  rt.trace = trace ? passTrace : nullptr;
+}
+
+std::unique_ptr<Call> Call::prepare(const Artifact &artifact,
+                                    const std::string &name,
+                                    const FunctionInputs &inputs,
+                                    unsigned threads, std::string &error) {
+  std::unique_ptr<Call> call(new Call);
+  if (!artifact.lookup(name, call->entry, error))
+    return nullptr;
+  const FunctionDesc &desc = call->function();
+  if (!inputs.bindSizes(desc, call->sizeValues, error) ||
+      !inputs.check(artifact.manifest(), desc, &call->sizeValues, error) ||
+      !inputs.makeArguments(desc, call->sizeValues, call->argumentValues,
+                            error))
+    return nullptr;
+  if (artifact.isEmulated()) {
+    call->emulated = EmulatedFunction::link(
+        artifact.path(), desc, artifact.architecture(), artifact.manifest().id,
+        artifact.emulator(), error);
+    if (!call->emulated)
+      return nullptr;
+  }
+  if (!call->allocate(error))
+    return nullptr;
+  moe_rt_init(&call->rt, threads);
+  call->rt.error = keepError;
+  call->rt.user = call.get();
+  return call;
+}
+
+bool Call::setSizes(const FunctionInputs &inputs, std::string &error) {
+  const FunctionDesc &desc = function();
+  if (!inputs.bindSizes(desc, sizeValues, error))
+    return false;
+  for (auto [argument, tensor] :
+       llvm::zip_equal(desc.arguments, argumentValues)) {
+    if (!argument.isDynamic())
+      continue;
+    std::vector<int64_t> shape = desc.resolve(argument, sizeValues);
+    std::optional<HostTensor> made =
+        inputs.find(desc, argument.name, argument.dtype, shape,
+                    /*isActivation=*/true, /*describeOnly=*/false);
+    if (!made || !made->data) {
+      error = (made ? "no memory for '" : "there is no tensor for '") +
+              argument.name + "', " + describeType(argument.dtype, shape);
+      return false;
+    }
+    tensor = *made;
+    tensor.name = argument.name;
+  }
+  return allocate(error);
+}
+
+std::vector<HostTensor> Call::activations() const {
+  std::vector<HostTensor> dynamic;
+  for (auto [argument, tensor] :
+       llvm::zip_equal(function().arguments, argumentValues))
+    if (argument.isDynamic())
+      dynamic.push_back(tensor);
+  return dynamic;
+}
+
+bool Call::allocate(std::string &error) {
+  const FunctionDesc &desc = function();
+  resultValues.clear();
+  for (const ArgumentDesc &value : desc.results) {
+    HostTensor &result = resultValues.emplace_back(HostTensor::allocate(
+        value.dtype, desc.resolve(value, sizeValues), value.name));
+    if (!result.data) {
+      error = "no memory for result '" + value.name + "', " + result.describe();
+      return false;
+    }
+  }
+  // An emulated process has its own.
+  if (emulated)
+    return true;
+  workspaceSize = entry.workspaceBytes(sizeValues.data());
+  if (workspaceSize > std::numeric_limits<int64_t>::max()) {
+    error = "'" + desc.name +
+            "' wants a workspace beyond 2^63 - 1 bytes for these sizes";
+    return false;
+  }
+  workspace =
+      HostTensor::allocate(DType::U8, {static_cast<int64_t>(workspaceSize)});
+  if (!workspace.data)
+    error = "no memory for a workspace of " + std::to_string(workspaceSize) +
+            " bytes";
+  return workspace.data;
+}
+
+bool Call::invoke(std::string &error) {
+  message.clear();
+  int status = MOE_OK;
+  if (emulated) {
+    std::optional<int> returned = emulated->invoke(
+        rt, sizeValues, argumentValues, resultValues, workspaceSize, error);
+    if (!returned)
+      return false;
+    status = *returned;
+  } else {
+    std::vector<void *> buffers;
+    for (const auto *tensors : {&argumentValues, &resultValues})
+      for (const HostTensor &tensor : *tensors)
+        buffers.push_back(tensor.data);
+    status = entry.invoke(&rt, sizeValues.data(), buffers.data(),
+                          workspace.data, workspaceSize);
+  }
+  if (status == MOE_OK)
+    return true;
+  error = "'" + function().name + "' returned status " +
+          std::to_string(status) + " (" + moe_status_string(status) + ")" +
+          (message.empty() ? "" : ": " + message);
+  return false;
+}

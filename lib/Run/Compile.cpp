@@ -1,0 +1,32 @@
+//===- Compile.cpp - Artifacts that are made to be run ----------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Run/Compile.h"
+
+#include "moe-mlir/InitAll.h"
+#include "moe-mlir/Reference/Interpreter.h"
+
+#include "mlir/IR/DialectRegistry.h"
+#include "mlir/InitAllDialects.h"
+
+using namespace mlir;
+
+void moe::run::registerRunDialects(DialectRegistry &registry) {
+  mlir::registerAllDialects(registry);
+  moe::registerAllDialects(registry);
+  moe::registerCompilerDialects(registry);
+  moe::reference::registerReferenceModels(registry);
+}
+
+LogicalResult moe::run::compileToRun(ModuleOp module, CompileOptions options,
+                                     const std::string &base, bool isEmulated) {
+  options.object = options.header = false;
+  options.library = isEmulated;
+  options.shared = !isEmulated;
+  options.manifest = true;
+  OwningOpRef<ModuleOp> copy = module.clone();
+  return compileToArtifact(*copy, options, base);
+}
