@@ -11,7 +11,6 @@
 #include "moe-mlir/Artifact/FunctionInputs.h"
 #include "moe-mlir/Artifact/ContentId.h"
 #include "moe-mlir/Runtime/moe_rt.h"
-#include "moe-mlir/Support/Random.h"
 
 #include <algorithm>
 #include <cstring>
@@ -105,7 +104,7 @@ FunctionInputs::find(const FunctionDesc &function, const std::string &name,
   if (!describeOnly) {
     tensor = HostTensor::allocate(dtype, shape, name);
     if (tensor.data)
-      fillRandom(tensor, *seed, randomRange(name, dtype, shape, isActivation));
+      fillRandom(tensor, *seed, range(name, dtype, shape, isActivation));
     return tensor;
   }
   tensor.name = name;
@@ -126,8 +125,8 @@ TensorFill FunctionInputs::fill() const {
   return [this](HostTensor &part, uint64_t first) {
     // A part has the last dimension of the whole, and its rank unless the
     // whole is one expert: the range is the same.
-    fillRandom(part, *seed,
-               randomRange(part.name, part.dtype, part.shape, false), first);
+    fillRandom(part, *seed, range(part.name, part.dtype, part.shape, false),
+               first);
   };
 }
 
@@ -197,11 +196,13 @@ bool FunctionInputs::check(const Manifest &manifest,
   auto compareLayout = [&](const HostTensor &ready, const PackSpec &spec) {
     auto found = packed.metadata().find(layoutKey(ready.name));
     if (found == packed.metadata().end())
-      problems.push_back("'" + ready.name + "' is not packed by moe-pack: the "
+      problems.push_back("'" + ready.name +
+                         "' is not packed by moe-pack: the "
                          "file does not say in which layout it is ('" +
                          layoutKey(ready.name) + "' in its metadata)");
     else if (found->second != layoutId(spec))
-      problems.push_back("'" + ready.name + "' is packed in a layout of "
+      problems.push_back("'" + ready.name +
+                         "' is packed in a layout of "
                          "another artifact; pack it for this one");
   };
   auto checkPacked = [&](const PackSpec &spec) {

@@ -12,16 +12,15 @@
 
 #include "moe-mlir/Bench/Bench.h"
 
-#include "CompiledLayer.h"
+#include "Contender.h"
 
+#include "moe-mlir/Run/Bench.h"
 #include "moe-mlir/Run/MachineLimits.h"
 #include "moe-mlir/Run/Statistics.h"
 #include "moe-mlir/Support/Progress.h"
-#include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Support/TemporaryFolder.h"
 
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
@@ -31,84 +30,16 @@
 
 using namespace moe;
 using namespace moe::bench;
-using namespace moe::run;
-
-const std::vector<std::string> &bench::knownBaselines() {
-  static const std::vector<std::string> names = {"onednn", "unfused"};
-  return names;
-}
-
-//===----------------------------------------------------------------------===//
-// Options
-//===----------------------------------------------------------------------===//
-
-static std::string quotedList(const std::vector<std::string> &names) {
-  std::string text;
-  for (const std::string &name : names)
-    text += (text.empty() ? "'" : ", '") + name + "'";
-  return text;
-}
-
-static bool checkNames(const std::vector<std::string> &wanted,
-                       const std::vector<std::string> &known,
-                       const std::string &missing, std::string &error) {
-  for (const std::string &name : wanted) {
-    if (llvm::is_contained(known, name))
-      continue;
-    error = missing + " '" + name + "'; known: " + quotedList(known);
-    return false;
-  }
-  return true;
-}
-
-bool bench::resolveOptions(Options &options, std::string &error) {
-  const Suite *suite = findSuite(options.suite);
-  std::vector<std::string> suites, models;
-  for (const Suite &each : allSuites())
-    suites.push_back(each.name);
-  if (!checkNames({options.suite}, suites, "there is no suite", error))
-    return false;
-  for (const SuiteModel &model : suite->models)
-    models.push_back(model.spec.model);
-  std::string has = "suite '" + suite->name + "' has no ";
-  if (!checkNames(options.models, models, has + "model", error) ||
-      !checkNames(options.formats, suite->formats, has + "format", error) ||
-      !checkNames(options.baselines, knownBaselines(), "there is no baseline",
-                  error))
-    return false;
-  for (int64_t tokens : options.tokens) {
-    if (tokens >= 1 && tokens <= 65536)
-      continue;
-    error = "cannot run " + std::to_string(tokens) +
-            " tokens: the number has to be from 1 to 65536";
-    return false;
-  }
-  for (int threads : options.threads) {
-    if (threads >= 1 && threads <= maxThreads())
-      continue;
-    error = "cannot run on " + std::to_string(threads) +
-            " threads: this process may use 1 to " +
-            std::to_string(maxThreads());
-    return false;
-  }
-  if (options.repeats < 0 || options.repeats > 10000) {
-    error = "the number of repeats has to be from 1 to 10000";
-    return false;
-  }
-  if (options.reuseArtifacts && options.artifactDir.empty()) {
-    error = "to reuse compiled layers, say where they are: --artifact-dir";
-    return false;
-  }
-  if (options.models.empty())
-    options.models = models;
-  if (options.formats.empty())
-    options.formats = suite->formats;
-  if (options.tokens.empty())
-    options.tokens = suite->tokens;
-  if (options.threads.empty())
-    options.threads = {maxThreads()};
-  return true;
-}
+using run::availableMemoryBytes;
+using run::chooseRepeats;
+using run::cpuName;
+using run::lastLevelCacheBytes;
+using run::maxThreads;
+using run::median;
+using run::now;
+using run::PeakMeter;
+using run::setThreads;
+using run::vectorIsa;
 
 //===----------------------------------------------------------------------===//
 // A model in one format: our layer and what it is compared with
@@ -121,31 +52,19 @@ constexpr double longestRun = 20;
 /// A row may take about so long, baselines and all.
 constexpr double longestRow = 30;
 
-struct Contender {
-  std::string name;
-  std::function<bool(int copy, const float *x, int64_t tokens,
-                     std::string &error)>
-      prepare;
-  std::function<bool(int copy, const float *x, float *y, int64_t tokens,
-                     std::string &error)>
-      run;
-  /// Of its last row, to foresee how long the next will take.
-  double lastSeconds = 0, lastFlops = 0;
-};
-
 class Runner {
 public:
   Runner(mlir::MLIRContext &context, const Options &options,
          llvm::raw_ostream &notes, Report &report)
-      : context(context), options(options), suite(*findSuite(options.suite)),
-        notes(notes), report(report),
+      : context(context), options(options), suite(options.suite), notes(notes),
+        report(report),
         dram(suite.isQuick ? int64_t(128) << 20 : int64_t(1) << 30,
              suite.isQuick ? int64_t(32) << 20 : int64_t(384) << 20),
         f32Peak(PeakMeter::F32), bf16Peak(PeakMeter::BF16) {}
 
   bool measureMachine(std::string &error);
   /// Everything for one model and format; false if any of it failed.
-  bool runLayer(const SuiteModel &model, const std::string &directory,
+  bool runLayer(const BenchModel &model, const std::string &directory,
                 const std::function<void(const Row &)> &onRow,
                 std::string &error);
   /// Says on a terminal what comes next.
@@ -153,41 +72,39 @@ public:
   int numRows = 0;
 
 private:
-  bool addContenders(const SuiteModel &model, const std::string &base,
-                     std::string &error);
-  void addOneDnn();
-  void addUnfused(const SuiteModel &model, const std::string &base);
+  bool load(const BenchModel &model, const std::string &format,
+            const std::string &base, std::string &error);
+  bool addContender(const std::string &name, const BenchModel &model,
+                    const std::string &base, std::string &error);
   bool haveMemoryFor(const std::string &what);
   void note(const std::string &text);
-  bool artifact(const SuiteModel &model, const std::string &base, bool fuse,
-                std::string &error);
+  bool artifact(const std::string &base, bool fuse, std::string &error);
   bool measureRow(int64_t tokens, int threads, Row &row, std::string &error);
-  bool validate(Contender &contender, const HostTensor &x, const HostTensor &y,
-                Row &row, double &seconds, std::string &error);
-  bool measurePhases(HostTensor &x, HostTensor &y, Row &row,
-                     std::string &error);
-  Work workOf(const HostTensor &x, int copy);
+  bool validate(Contender &contender, uint64_t seed, Row &row, double &seconds,
+                std::string &error);
+  bool measurePhases(Row &row, std::string &error);
+  bool workOf(int copy, int64_t tokens, Work &work, std::string &error);
+  std::string label() const { return name + " " + format; }
 
   mlir::MLIRContext &context;
   const Options &options;
   const Suite &suite;
   llvm::raw_ostream &notes;
   Report &report;
-  DramReader dram;
-  PeakMeter f32Peak, bf16Peak;
+  run::DramReader dram;
+  run::PeakMeter f32Peak, bf16Peak;
   Progress line{"measuring", "rows"};
   int doneRows = 0;
 
   // Of the layer at hand.
-  LayerSpec spec;
+  std::string name, format;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  mlir::func::FuncOp function;
+  std::optional<LayerSpec> spec;
+  double weightBytes = 0;
   int copies = 1;
   std::unique_ptr<CompiledLayer> ours;
-  std::vector<Contender> contenders;
-  /// Per copy: what the router is made of, to know the work of a routing.
-  struct RouterWeights {
-    HostTensor matrix, bias, correction;
-  };
-  std::vector<RouterWeights> routers;
+  std::vector<std::unique_ptr<Contender>> contenders;
 };
 
 } // namespace
@@ -234,182 +151,146 @@ bool Runner::measureMachine(std::string &error) {
   return true;
 }
 
-bool Runner::artifact(const SuiteModel &model, const std::string &base,
-                      bool fuse, std::string &error) {
+bool Runner::artifact(const std::string &base, bool fuse, std::string &error) {
   if (options.reuseArtifacts && llvm::sys::fs::exists(base + ".json"))
     return true;
-  return compileModel(context, model, options.modelsDir, fuse, base, error);
+  return compileModel(*module, name, fuse, base, error);
 }
 
 /// Whether another set of the weights fits; they are the bulk of everything.
 bool Runner::haveMemoryFor(const std::string &what) {
   // An expert and some buffers while packing, and what the system needs.
-  const double needed = 1.02 * weightBytes(spec) * copies + (1 << 30);
+  const double needed = 1.02 * weightBytes * copies + (1 << 30);
   const int64_t available = availableMemoryBytes();
   if (available == 0 || needed < available)
     return true;
-  note(llvm::formatv("{0} left out for {1} {2}: it takes {3:F1} GB, "
-                     "and {4:F1} GB of memory are available",
-                     what, spec.model, dtypeName(spec.weightType),
-                     needed * 1e-9, available * 1e-9));
+  note(llvm::formatv("{0} left out for {1}: it takes {2:F1} GB, and {3:F1} GB "
+                     "of memory are available",
+                     what, label(), needed * 1e-9, available * 1e-9));
   return false;
 }
 
-void Runner::addOneDnn() {
-  std::string error;
-  if (!haveMemoryFor("onednn"))
-    return;
-  std::vector<std::shared_ptr<Baseline>> loops;
-  for (int copy = 0; copy < copies; ++copy) {
-    std::shared_ptr<Baseline> loop = createOneDnnLoop(spec, error);
-    if (!loop)
-      return note("onednn left out: " + error);
-    for (const HostTensor &weight : weightTensors(spec))
-      if (!loop->setWeight(weight, weightFiller(spec, copy), error))
-        return note("onednn left out for " + spec.model + ": " + error);
-    loops.push_back(std::move(loop));
-  }
-  Contender contender;
-  contender.name = "onednn";
-  contender.prepare = [loops](int copy, const float *x, int64_t tokens,
-                              std::string &error) {
-    return loops[copy]->prepare(x, tokens, error);
-  };
-  contender.run = [loops](int copy, const float *x, float *y, int64_t tokens,
-                          std::string &error) {
-    return loops[copy]->run(x, y, tokens, error);
-  };
-  contenders.push_back(std::move(contender));
-}
-
-void Runner::addUnfused(const SuiteModel &model, const std::string &base) {
-  std::string error;
-  if (!haveMemoryFor("unfused"))
-    return;
-  if (!artifact(model, base, /*fuse=*/false, error))
-    return note("unfused left out: " + error);
-  std::shared_ptr<CompiledLayer> layer =
-      CompiledLayer::load(spec, base, copies, error);
-  if (!layer)
-    return note("unfused left out for " + spec.model + ": " + error);
-  Contender contender;
-  contender.name = "unfused";
-  contender.prepare = [](int, const float *, int64_t, std::string &) {
+/// A baseline that cannot be had is no failure.
+bool Runner::addContender(const std::string &which, const BenchModel &model,
+                          const std::string &base, std::string &error) {
+  progress(llvm::formatv("{0}: preparing {1}", label(), which));
+  if (which == "onednn" && !spec)
     return true;
-  };
-  contender.run = [layer](int copy, const float *x, float *y, int64_t tokens,
-                          std::string &error) {
-    return layer->run(copy, currentThreads(), x, y, tokens, error);
-  };
-  contenders.push_back(std::move(contender));
+  if (!haveMemoryFor(which))
+    return true;
+  std::string why;
+  std::unique_ptr<Contender> contender;
+  if (which == "onednn")
+    contender = createOneDnn(*spec, copies, why);
+  else if (artifact(base + "-unfused", /*fuse=*/false, why))
+    contender = createUnfused(model, function.getName().str(),
+                              base + "-unfused", copies, why);
+  if (contender)
+    contenders.push_back(std::move(contender));
+  else
+    note(which + " left out for " + name + ": " + why);
+  return true;
 }
 
-bool Runner::addContenders(const SuiteModel &model, const std::string &base,
-                           std::string &error) {
+bool Runner::load(const BenchModel &model, const std::string &wanted,
+                  const std::string &base, std::string &error) {
   ours.reset();
   contenders.clear();
-  routers.clear();
+  name = model.name;
+  format = wanted;
+  spec = model.baseline;
+  module = importModel(context, model, options.modelsDir, format, error);
+  function = module ? findEntry(*module, model, error) : nullptr;
+  if (!function)
+    return false;
+  const Work work = computeWork(function, {});
+  weightBytes = work.allWeightBytes;
+  if (format.empty())
+    format = run::formatOf(work);
+  if (spec)
+    parseDType(format, spec->weightType);
   // As a model of many layers: what a run needs is not in a cache any more.
   const int64_t most = suite.isQuick ? 2 : 16;
-  copies = std::clamp<int64_t>(
-      llvm::divideCeil(8 * lastLevelCacheBytes(), weightBytes(spec)), 1, most);
-  progress(llvm::formatv("{0} {1}: compiling", spec.model,
-                         dtypeName(spec.weightType)));
-  if (!artifact(model, base, /*fuse=*/true, error))
+  copies =
+      std::clamp<int64_t>(llvm::divideCeil(8 * lastLevelCacheBytes(),
+                                           std::max<int64_t>(weightBytes, 1)),
+                          1, most);
+  progress(label() + ": compiling");
+  if (!artifact(base, /*fuse=*/true, error))
     return false;
-  progress(llvm::formatv("{0} {1}: making weights", spec.model,
-                         dtypeName(spec.weightType)));
+  progress(label() + ": making weights");
   if (!haveMemoryFor("the layer")) {
     error = report.notes.back();
     return false;
   }
-  ours = CompiledLayer::load(spec, base, copies, error);
+  BenchModel described = model;
+  described.baseline = spec;
+  ours = CompiledLayer::load(described, function.getName().str(), base, copies,
+                             error);
   if (!ours)
     return false;
-  for (int copy = 0; copy < copies; ++copy) {
-    RouterWeights &router = routers.emplace_back();
-    router.matrix = makeWeight(spec, "router.weight", copy, error);
-    if (spec.routerBias)
-      router.bias = makeWeight(spec, "router.bias", copy, error);
-    if (spec.correctionBias)
-      router.correction =
-          makeWeight(spec, "router.correction_bias", copy, error);
-  }
-  for (const std::string &name : options.baselines) {
-    progress(llvm::formatv("{0} {1}: preparing {2}", spec.model,
-                           dtypeName(spec.weightType), name));
-    if (name == "onednn")
-      addOneDnn();
-    else
-      addUnfused(model, base + "-unfused");
-  }
-  return error.empty();
+  for (const std::string &each : options.baselines)
+    if (!addContender(each, described, base, error))
+      return false;
+  return true;
 }
 
 //===----------------------------------------------------------------------===//
 // Rows
 //===----------------------------------------------------------------------===//
 
-Work Runner::workOf(const HostTensor &x, int copy) {
-  const int64_t tokens = x.shape[0];
-  const RouterWeights &router = routers[copy];
-  std::vector<float> logits;
-  Routing routing;
-  computeLogits(spec, x.dataAs<float>(), router.matrix.dataAs<float>(),
-                router.bias.dataAs<float>(), tokens, logits);
-  selectExperts(spec, logits.data(), router.correction.dataAs<float>(), tokens,
-                routing);
-  return layerWork(spec, routing, tokens);
-}
-
-/// The largest difference of a token's elements by the token's largest
-/// element, over those tokens that agree; `outliers` counts the others.
-static double compare(const HostTensor &ours, const HostTensor &theirs,
-                      double tolerance, int64_t &outliers) {
-  const int64_t tokens = ours.shape[0], width = ours.shape[1];
-  double worst = 0;
-  outliers = 0;
-  for (int64_t t = 0; t < tokens; ++t) {
-    const float *a = ours.dataAs<float>() + t * width;
-    const float *b = theirs.dataAs<float>() + t * width;
-    double difference = 0, largest = 0;
-    bool isNumber = true;
-    for (int64_t i = 0; i < width; ++i) {
-      isNumber &= std::isfinite(a[i]) && std::isfinite(b[i]);
-      difference = std::max(difference, std::fabs(double(a[i]) - b[i]));
-      largest = std::max(largest, std::fabs(double(b[i])));
-    }
-    double relative = largest > 0 ? difference / largest : difference;
-    if (!isNumber || relative > tolerance)
-      ++outliers;
-    else
-      worst = std::max(worst, relative);
+/// The work of a copy's activations, from the routing of a run of its own.
+bool Runner::workOf(int copy, int64_t tokens, Work &work, std::string &error) {
+  run::Call &call = ours->call(copy);
+  run::RoutingTrace trace;
+  call.setTrace([&](const moe_trace_event &event) { trace.record(event); });
+  bool ok = call.invoke(error);
+  call.setTrace({});
+  if (!ok)
+    return false;
+  std::vector<SeenRouting> seen = run::seenRoutings(trace);
+  work = computeWork(function, run::namedSizes(call), seen);
+  if (!spec || seen.empty())
+    return true;
+  // The hand that wrote the baseline counts, too.
+  int64_t assignments = 0, distinct = 0;
+  for (int64_t rows :
+       llvm::ArrayRef(seen.front().rows).take_front(spec->experts)) {
+    assignments += rows;
+    distinct += rows != 0;
   }
-  return worst;
+  LayerWork own = layerWork(*spec, assignments, distinct, tokens);
+  auto isNear = [](double a, double b) { return std::fabs(a - b) <= 0.02 * b; };
+  if (isNear(work.operations(), own.operations) &&
+      isNear(work.bytes(), own.bytes))
+    return true;
+  error =
+      llvm::formatv("its IR has {0:E2} operations on {1:E2} bytes, but the "
+                    "suite describes {2:E2} on {3:E2}",
+                    work.operations(), work.bytes(), own.operations, own.bytes);
+  return false;
 }
 
-/// Runs the contender once on x and compares with our y. Two logits that
+/// Runs the contender once and compares with our results. Two logits that
 /// differ by rounding only may send a token to another expert, which is no
 /// mistake, but rare.
-bool Runner::validate(Contender &contender, const HostTensor &x,
-                      const HostTensor &y, Row &row, double &seconds,
-                      std::string &error) {
-  HostTensor theirs = HostTensor::allocate(DType::F32, y.shape, "y");
-  const int64_t tokens = x.shape[0];
-  if (!contender.prepare(0, x.dataAs<float>(), tokens, error))
+bool Runner::validate(Contender &contender, uint64_t seed, Row &row,
+                      double &seconds, std::string &error) {
+  if (!contender.setBatch(row.tokens, row.threads, error) ||
+      !contender.prepare(*ours, 0, seed, error))
     return false;
   double start = now();
-  if (!contender.run(0, x.dataAs<float>(), theirs.dataAs<float>(), tokens,
-                     error))
+  if (!contender.run(*ours, 0, error))
     return false;
   seconds = now() - start;
-  const double tolerance = spec.weightType == DType::F32 ? 5e-4 : 3e-2;
-  int64_t outliers = 0;
-  double difference = compare(y, theirs, tolerance, outliers);
-  if (outliers > tokens / 64) {
+  const double tolerance = format == "f32" ? 5e-4 : 3e-2;
+  int64_t outliers = 0, rows = 0;
+  double difference = compareResults(
+      ours->call(0).results(), contender.results(0), tolerance, outliers, rows);
+  if (outliers > rows / 64) {
     error = llvm::formatv("its result differs from ours in {0} of {1} tokens "
                           "by more than {2:E1} of the largest element",
-                          outliers, tokens, tolerance);
+                          outliers, rows, tolerance);
     return false;
   }
   row.differences.emplace_back(contender.name, difference);
@@ -419,19 +300,13 @@ bool Runner::validate(Contender &contender, const HostTensor &x,
 bool Runner::measureRow(int64_t tokens, int threads, Row &row,
                         std::string &error) {
   setThreads(threads);
-  const double activations = std::sqrt(3.0); // variance one
-  HostTensor x = HostTensor::allocate(DType::F32, {tokens, spec.hidden}, "x");
-  HostTensor y = HostTensor::allocate(DType::F32, {tokens, spec.hidden}, "y");
-  if (!x.data || !y.data) {
-    error = "no memory for " + std::to_string(tokens) + " tokens";
+  ours->setThreads(threads);
+  if (!ours->setTokens(tokens, error))
     return false;
-  }
   uint64_t seed = 7 * tokens;
-  auto refill = [&] { fillRandom(x, seed++, activations); };
   auto runOurs = [&](int copy, double &seconds) {
     double start = now();
-    bool ok = ours->run(copy, threads, x.dataAs<float>(), y.dataAs<float>(),
-                        tokens, error);
+    bool ok = ours->run(copy, error);
     seconds = now() - start;
     return ok;
   };
@@ -439,10 +314,10 @@ bool Runner::measureRow(int64_t tokens, int threads, Row &row,
   // The first run pages everything in and is not timed; the second says how
   // often to repeat. Its result is what the baselines have to reproduce.
   double seconds = 0;
-  refill();
-  if (!runOurs(0, seconds) || !runOurs(0, seconds))
+  Work first;
+  ours->refill(0, seed);
+  if (!workOf(0, tokens, first, error) || !runOurs(0, seconds))
     return false;
-  const Work first = workOf(x, 0);
   double round = seconds;
   bool allValid = true;
   struct Timed {
@@ -451,30 +326,28 @@ bool Runner::measureRow(int64_t tokens, int threads, Row &row,
     std::vector<double> times;
   };
   std::vector<Timed> timed;
-  for (Contender &contender : contenders) {
-    double foreseen =
-        contender.lastFlops > 0
-            ? contender.lastSeconds * first.flops / contender.lastFlops
-            : 0;
+  for (const std::unique_ptr<Contender> &contender : contenders) {
+    double foreseen = contender->lastOperations > 0
+                          ? contender->lastSeconds * first.operations() /
+                                contender->lastOperations
+                          : 0;
     if (foreseen > longestRun) {
-      note(llvm::formatv("{0} left out for {1} {2} with {3} tokens: one run "
-                         "would take about {4:F0} s",
-                         contender.name, spec.model, row.format, tokens,
-                         foreseen));
+      note(llvm::formatv("{0} left out for {1} with {2} tokens: one run would "
+                         "take about {3:F0} s",
+                         contender->name, label(), tokens, foreseen));
       continue;
     }
     double theirSeconds = 0;
     std::string theirError;
-    if (!validate(contender, x, y, row, theirSeconds, theirError)) {
-      error = contender.name + ": " + theirError;
-      note(error + " (" + spec.model + " " + row.format + ", " +
-           std::to_string(tokens) + " tokens)");
+    if (!validate(*contender, seed, row, theirSeconds, theirError)) {
+      error = contender->name + ": " + theirError;
+      note(error + " (" + label() + ", " + std::to_string(tokens) + " tokens)");
       allValid = false;
       continue;
     }
-    contender.lastSeconds = theirSeconds;
-    contender.lastFlops = first.flops;
-    timed.push_back({&contender, theirSeconds, {}});
+    contender->lastSeconds = theirSeconds;
+    contender->lastOperations = first.operations();
+    timed.push_back({contender.get(), theirSeconds, {}});
     round += theirSeconds;
   }
   int repeats = options.repeats;
@@ -483,24 +356,26 @@ bool Runner::measureRow(int64_t tokens, int threads, Row &row,
   row.repeats = repeats;
   row.copies = copies;
 
-  PeakMeter &meter =
+  run::PeakMeter &meter =
       row.format == "bf16" && bf16Peak.valid() ? bf16Peak : f32Peak;
   const double expectedPeak = report.machine.peak(row.format, threads);
   const double expectedDram = report.machine.find(threads)->dram;
   std::vector<double> times, readings, peaks;
-  Work total;
+  double operations = 0, bytes = 0;
   for (int r = 0; r < repeats; ++r) {
     const int copy = r % copies;
-    refill();
-    Work work = workOf(x, copy);
-    total.flops += work.flops;
-    total.bytes += work.bytes;
+    ours->refill(copy, ++seed);
+    Work work;
+    if (!workOf(copy, tokens, work, error))
+      return false;
+    operations += work.operations() / repeats;
+    bytes += work.bytes() / repeats;
     for (Timed &each : timed)
-      if (!each.contender->prepare(copy, x.dataAs<float>(), tokens, error))
+      if (!each.contender->prepare(*ours, copy, seed, error))
         return false;
     // Registers only, for rows that may be bound by them.
     if (!suite.isQuick &&
-        work.flops / expectedPeak > 0.3 * work.bytes / expectedDram)
+        work.operations() / expectedPeak > 0.3 * work.bytes() / expectedDram)
       peaks.push_back(meter.read(threads));
     readings.push_back(dram.read(threads));
     times.emplace_back();
@@ -512,49 +387,46 @@ bool Runner::measureRow(int64_t tokens, int threads, Row &row,
         continue;
       readings.push_back(dram.read(threads));
       double start = now();
-      if (!each.contender->run(copy, x.dataAs<float>(), y.dataAs<float>(),
-                               tokens, error))
+      if (!each.contender->run(*ours, copy, error))
         return false;
       each.times.push_back(now() - start);
     }
   }
 
   const double time = median(times);
-  const double flops = total.flops / repeats, bytes = total.bytes / repeats;
   row.medianMs = time * 1e3;
-  row.gflops = flops / time * 1e-9;
+  row.gflops = operations / time * 1e-9;
   row.gbytesPerS = bytes / time * 1e-9;
+  row.tokensPerS = tokens / time;
   row.dramGBytesPerS = median(readings);
   row.peakBeside = median(peaks);
   for (double reading : peaks)
     report.machine.raisePeak(row.format, threads, reading);
-  const double peak = report.machine.peak(row.format, threads);
-  const double computeTime = flops / peak * 1e-9;
-  const double memoryTime = bytes / row.dramGBytesPerS * 1e-9;
-  row.isMemoryBound = memoryTime > computeTime;
-  row.rooflineFraction = std::max(computeTime, memoryTime) / time;
+  run::Roofline roofline = run::Roofline::get(
+      operations, bytes, report.machine.peak(row.format, threads) * 1e9,
+      row.dramGBytesPerS * 1e9, time);
+  row.isMemoryBound = roofline.isMemoryBound;
+  row.rooflineFraction = roofline.fraction;
   for (Timed &each : timed) {
     double theirTime = median(each.times);
     row.baselines.emplace_back(each.contender->name, theirTime / time);
     each.contender->lastSeconds = theirTime;
-    each.contender->lastFlops = flops;
+    each.contender->lastOperations = operations;
   }
-  if (options.phases && !measurePhases(x, y, row, error))
+  if (options.phases && !measurePhases(row, error))
     return false;
   return allValid;
 }
 
-bool Runner::measurePhases(HostTensor &x, HostTensor &y, Row &row,
-                           std::string &error) {
+bool Runner::measurePhases(Row &row, std::string &error) {
   // name -> shares of the repeats
   std::vector<std::pair<std::string, std::vector<double>>> shares;
   for (int r = 0; r < (suite.isQuick ? 3 : 7); ++r) {
-    fillRandom(x, 100000 + r, std::sqrt(3.0));
+    ours->refill(r % copies, 100000 + r);
     dram.read(row.threads);
     Named phases;
     double start = now();
-    if (!ours->tracePhases(r % copies, row.threads, x.dataAs<float>(),
-                           y.dataAs<float>(), x.shape[0], phases, error))
+    if (!ours->tracePhases(r % copies, phases, error))
       return false;
     double seconds = now() - start;
     for (const auto &[name, time] : phases) {
@@ -573,19 +445,17 @@ bool Runner::measurePhases(HostTensor &x, HostTensor &y, Row &row,
   return true;
 }
 
-bool Runner::runLayer(const SuiteModel &model, const std::string &directory,
+bool Runner::runLayer(const BenchModel &model, const std::string &directory,
                       const std::function<void(const Row &)> &onRow,
                       std::string &error) {
   bool ok = true;
-  for (const std::string &format : options.formats) {
+  for (const std::string &wanted : options.formats) {
     const int rows = options.tokens.size() * options.threads.size();
-    SuiteModel inFormat = model;
-    parseDType(format, inFormat.spec.weightType);
-    spec = inFormat.spec;
-    std::string base = directory + "/" + spec.model + "-" + format;
+    std::string base =
+        directory + "/" + model.name + (wanted.empty() ? "" : "-" + wanted);
     std::string layerError;
-    if (!addContenders(inFormat, base, layerError)) {
-      note(spec.model + " " + format + ": " + layerError);
+    if (!load(model, wanted, base, layerError)) {
+      note(label() + ": " + layerError);
       if (ok)
         error = layerError;
       ok = false;
@@ -593,15 +463,15 @@ bool Runner::runLayer(const SuiteModel &model, const std::string &directory,
       continue;
     }
     for (int threads : options.threads) {
-      for (Contender &contender : contenders)
-        contender.lastFlops = 0;
+      for (std::unique_ptr<Contender> &contender : contenders)
+        contender->lastOperations = 0;
       for (int64_t tokens : options.tokens) {
-        progress(llvm::formatv(
-            "{0} {1}: {2} token{3}, {4} thread{5}", spec.model, format, tokens,
-            tokens == 1 ? "" : "s", threads, threads == 1 ? "" : "s"));
+        progress(llvm::formatv("{0}: {1} token{2}, {3} thread{4}", label(),
+                               tokens, tokens == 1 ? "" : "s", threads,
+                               threads == 1 ? "" : "s"));
         Row row;
         row.suite = suite.name;
-        row.model = spec.model;
+        row.model = name;
         row.format = format;
         row.tokens = tokens;
         row.threads = threads;
@@ -612,7 +482,7 @@ bool Runner::runLayer(const SuiteModel &model, const std::string &directory,
         line.hide();
         if (!rowOk) {
           if (ok)
-            error = spec.model + " " + format + ", " + std::to_string(tokens) +
+            error = label() + ", " + std::to_string(tokens) +
                     " tokens: " + rowError;
           ok = false;
         }
@@ -633,7 +503,6 @@ bool bench::runBench(mlir::MLIRContext &context, const Options &options,
                      const std::function<void(const Machine &)> &onMachine,
                      const std::function<void(const Row &)> &onRow,
                      Report &report, std::string &error) {
-  const Suite *suite = findSuite(options.suite);
   TemporaryFolder temporary;
   std::string directory = options.artifactDir;
   if (directory.empty()) {
@@ -652,8 +521,8 @@ bool bench::runBench(mlir::MLIRContext &context, const Options &options,
   bool ok = runner.measureMachine(error);
   if (ok) {
     onMachine(report.machine);
-    for (const SuiteModel &model : suite->models) {
-      if (!llvm::is_contained(options.models, model.spec.model))
+    for (const BenchModel &model : options.suite.models) {
+      if (!llvm::is_contained(options.models, model.name))
         continue;
       std::string layerError;
       if (!runner.runLayer(model, directory, onRow, layerError)) {

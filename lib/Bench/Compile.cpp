@@ -10,20 +10,21 @@
 
 #include "CompiledLayer.h"
 
-#include "moe-mlir/Compiler/Compiler.h"
 #include "moe-mlir/Import/Import.h"
+#include "moe-mlir/Run/Compile.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
 
 using namespace moe;
 using namespace moe::bench;
 
 /// The text of the configuration with the model's changes made.
-static bool readConfig(const SuiteModel &model, const std::string &path,
+static bool readConfig(const BenchModel &model, const std::string &path,
                        std::string &text, std::string &error) {
   auto file = llvm::MemoryBuffer::getFile(path, /*IsText=*/true);
   if (!file) {
@@ -49,35 +50,64 @@ static bool readConfig(const SuiteModel &model, const std::string &path,
   return true;
 }
 
-bool bench::compileModel(mlir::MLIRContext &context, const SuiteModel &model,
-                         const std::string &modelsDir, bool fuse,
-                         const std::string &base, std::string &error) {
-  std::string path = modelsDir + "/" + model.config + ".json";
+mlir::OwningOpRef<mlir::ModuleOp>
+bench::importModel(mlir::MLIRContext &context, const BenchModel &model,
+                   const std::string &modelsDir, const std::string &format,
+                   std::string &error) {
+  if (model.module)
+    return mlir::OwningOpRef<mlir::ModuleOp>(
+        mlir::ModuleOp(model.module).clone());
+  std::string path = llvm::sys::path::extension(model.config) == ".json"
+                         ? model.config
+                         : modelsDir + "/" + model.config + ".json";
   std::string text;
   if (!readConfig(model, path, text, error))
-    return false;
+    return nullptr;
   ImportOptions import;
-  import.weightsType = dtypeName(model.spec.weightType);
+  import.weightsType = format;
   import.experts = model.keepExperts;
-  mlir::OwningOpRef<mlir::ModuleOp> module =
-      importConfig(context, text, path, import, error);
-  if (!module)
-    return false;
+  return importConfig(context, text, path, import, error);
+}
 
+mlir::func::FuncOp bench::findEntry(mlir::ModuleOp module,
+                                    const BenchModel &model,
+                                    std::string &error) {
+  llvm::SmallVector<mlir::func::FuncOp> entries;
+  std::string names;
+  for (auto function : module.getOps<mlir::func::FuncOp>()) {
+    if (!function.isPublic() || function.isExternal())
+      continue;
+    names += (names.empty() ? "" : ", ") + function.getName().str();
+    if (model.entry.empty() || function.getName() == model.entry)
+      entries.push_back(function);
+  }
+  if (entries.size() == 1)
+    return entries.front();
+  error = model.name +
+          (entries.empty() && !model.entry.empty()
+               ? ": no function '" + model.entry + "'"
+               : ": which function? choose one with --entry=") +
+          "; there are: " + (names.empty() ? "none" : names);
+  return nullptr;
+}
+
+bool bench::compileModel(mlir::ModuleOp module, const std::string &name,
+                         bool fuse, const std::string &base,
+                         std::string &error) {
   // Warnings and remarks are moe-compile's business; of errors, the first.
   std::string first;
   mlir::ScopedDiagnosticHandler handler(
-      &context, [&](mlir::Diagnostic &diagnostic) {
+      module.getContext(), [&](mlir::Diagnostic &diagnostic) {
         if (diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error &&
             first.empty())
           first = diagnostic.str();
       });
   CompileOptions options;
   options.fuse = fuse;
-  options.object = options.library = options.header = false;
-  if (llvm::succeeded(compileToArtifact(*module, options, base)))
+  if (llvm::succeeded(
+          run::compileToRun(module, options, base, /*isEmulated=*/false)))
     return true;
-  error = "cannot compile " + model.spec.model +
-          (first.empty() ? std::string() : ": " + first);
+  error =
+      "cannot compile " + name + (first.empty() ? std::string() : ": " + first);
   return false;
 }

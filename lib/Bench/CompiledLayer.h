@@ -1,21 +1,24 @@
-//===- CompiledLayer.h - A layer of an artifact, ready to run --*- C++ -*-===//
+//===- CompiledLayer.h - A layer of an artifact, ready to run ---*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Makes the weights that an artifact's function wants, in its layout, and
-// calls it.
+// Calls of one function with several sets of weights, of which each run uses
+// one: a layer that comes again before its weights have left the caches is no
+// layer of a model of many.
 //
 //===----------------------------------------------------------------------===//
 
 #ifndef MOE_MLIR_LIB_BENCH_COMPILEDLAYER_H
 #define MOE_MLIR_LIB_BENCH_COMPILEDLAYER_H
 
-#include "moe-mlir/Artifact/ArtifactLibrary.h"
 #include "moe-mlir/Bench/Report.h"
 #include "moe-mlir/Bench/Suites.h"
-#include "moe-mlir/Runtime/moe_rt.h"
+#include "moe-mlir/Run/Call.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/OwningOpRef.h"
 
 namespace mlir {
 class MLIRContext;
@@ -23,46 +26,55 @@ class MLIRContext;
 
 namespace moe::bench {
 
-/// Imports and compiles the model to `base`.so and so on. `fuse` off: our own
+/// Imports the configuration of a model with weights of type `format`, or
+/// copies its module. Null and a message on failure.
+mlir::OwningOpRef<mlir::ModuleOp> importModel(mlir::MLIRContext &context,
+                                              const BenchModel &model,
+                                              const std::string &modelsDir,
+                                              const std::string &format,
+                                              std::string &error);
+
+/// The function that is measured; null and a message if there is no such, or
+/// several.
+mlir::func::FuncOp findEntry(mlir::ModuleOp module, const BenchModel &model,
+                             std::string &error);
+
+/// Compiles a copy of the module to `base`.so and so on. `fuse` off: our own
 /// lowering without any fusion.
-bool compileModel(mlir::MLIRContext &context, const SuiteModel &model,
-                  const std::string &modelsDir, bool fuse,
+bool compileModel(mlir::ModuleOp module, const std::string &name, bool fuse,
                   const std::string &base, std::string &error);
 
 /// The weights of copy number `copy`: the same for everything that computes
 /// the layer.
 FillWeight weightFiller(const LayerSpec &spec, int copy);
-/// One of them. Null data and `error` when there is no such weight.
-HostTensor makeWeight(const LayerSpec &spec, const std::string &name, int copy,
-                      std::string &error);
+FunctionInputs makeInputs(const BenchModel &model, int copy);
 
 class CompiledLayer {
 public:
-  /// With `copies` sets of weights, of which each run uses one.
-  static std::unique_ptr<CompiledLayer> load(const LayerSpec &spec,
+  /// With `copies` sets of weights.
+  static std::unique_ptr<CompiledLayer> load(const BenchModel &model,
+                                             const std::string &entry,
                                              const std::string &base,
                                              int copies, std::string &error);
 
+  bool setTokens(int64_t tokens, std::string &error);
+  void setThreads(int threads);
+  /// Makes the activations of a copy, the same for the same seed.
+  void refill(int copy, uint64_t seed);
+  bool run(int copy, std::string &error) { return calls[copy]->invoke(error); }
+
+  run::Call &call(int copy) { return *calls[copy]; }
   /// What the CPU runs of the targets it was compiled for.
   std::string variant() const;
-  bool run(int copy, int threads, const float *x, float *y, int64_t tokens,
-           std::string &error);
-  /// The seconds of each phase, in the order they first began.
-  bool tracePhases(int copy, int threads, const float *x, float *y,
-                   int64_t tokens, Named &phases, std::string &error);
+  /// Runs a copy and gives the seconds of each phase, in the order in which
+  /// they first began.
+  bool tracePhases(int copy, Named &phases, std::string &error);
 
 private:
-  bool loadWeights(int copy, std::string &error);
-  bool call(moe_rt &rt, int copy, const float *x, float *y, int64_t tokens,
-            std::string &error);
-
-  LayerSpec spec;
-  std::unique_ptr<ArtifactLibrary> library;
-  ArtifactFunction function;
-  /// Per copy, one for each argument; the activations' has no data.
-  std::vector<std::vector<HostTensor>> arguments;
-  HostTensor workspace;
-  size_t inputIndex = 0;
+  std::unique_ptr<run::Artifact> artifact;
+  /// Per copy.
+  std::vector<FunctionInputs> inputs;
+  std::vector<std::unique_ptr<run::Call>> calls;
 };
 
 } // namespace moe::bench

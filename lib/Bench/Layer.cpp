@@ -58,29 +58,13 @@ double bench::weightScale(const LayerSpec &spec, const HostTensor &weight) {
   return weight.name == "router.weight" ? 2 * scale : scale;
 }
 
-int64_t bench::weightBytes(const LayerSpec &spec) {
-  int64_t bytes = 0;
-  for (const HostTensor &weight : weightTensors(spec))
-    bytes += weight.numBytes();
-  return bytes;
-}
-
-Work bench::layerWork(const LayerSpec &spec, const Routing &routing,
-                      int64_t tokens) {
-  std::vector<char> used(spec.experts, 0);
-  int64_t assignments = 0;
-  for (int32_t expert : routing.experts) {
-    if (expert < 0)
-      continue;
-    used[expert] = 1;
-    ++assignments;
-  }
-  double distinct = std::count(used.begin(), used.end(), 1);
+LayerWork bench::layerWork(const LayerSpec &spec, int64_t assignments,
+                           int64_t distinct, int64_t tokens) {
   double h = spec.hidden, i = spec.intermediate, s = spec.sharedIntermediate;
   double t = tokens, element = dtypeSize(spec.weightType);
-  Work work;
-  work.flops = 2 * 3 * h * i * assignments + 2 * 3 * h * s * t +
-               2 * t * spec.experts * h;
+  LayerWork work;
+  work.operations = 2 * 3 * h * i * assignments + 2 * 3 * h * s * t +
+                    2 * t * spec.experts * h;
   work.bytes = 3 * h * i * element * distinct + 3 * h * s * element +
                4 * spec.experts * h + 2 * 4 * t * h;
   if (spec.expertBias)

@@ -164,6 +164,7 @@ void Writer::write(const Row &row) {
   number("median_ms", row.medianMs);
   number("gflops", row.gflops);
   number("gbytes_per_s", row.gbytesPerS);
+  number("tokens_per_s", row.tokensPerS);
   number("dram_gbytes_per_s", row.dramGBytesPerS);
   json.attribute("bound", row.isMemoryBound ? "memory" : "compute");
   number("roofline_fraction", row.rooflineFraction);

@@ -12,9 +12,9 @@
 #include "moe-mlir/Bench/Routing.h"
 
 #include "moe-mlir/Artifact/ArtifactLibrary.h"
+#include "moe-mlir/Compiler/Compiler.h"
 #include "moe-mlir/Run/MachineLimits.h"
 #include "moe-mlir/Run/Statistics.h"
-#include "moe-mlir/Compiler/Compiler.h"
 #include "moe-mlir/Runtime/moe_rt.h"
 #include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Support/TemporaryFolder.h"

@@ -1,113 +1,192 @@
-//===- Suites.cpp - What can be benchmarked --------------------*- C++ -*-===//
+//===- Suites.cpp - What can be benchmarked ---------------------*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// The shapes are written out a second time here, not read from the imported
-// IR: a baseline that asked the compiler what to compute could not disagree.
+// Reads suites. A key that is not known is an error, as one that is misspelt
+// would change what is measured.
 //
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Bench/Suites.h"
 
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SmallString.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+
 using namespace moe;
 using namespace moe::bench;
 
-static LayerSpec layer(const char *model, int64_t hidden, int64_t intermediate,
-                       int64_t experts, int64_t slots, Score score) {
-  LayerSpec spec;
-  spec.model = model;
-  spec.hidden = hidden;
-  spec.intermediate = intermediate;
-  spec.experts = experts;
-  spec.slots = slots;
-  spec.score = score;
-  return spec;
+namespace {
+
+/// An object of the file, whose keys are taken one by one.
+class Reader {
+public:
+  Reader(const llvm::json::Value &value, std::string where, std::string &error)
+      : object(value.getAsObject()), where(std::move(where)), error(error) {
+    if (!object)
+      fail("expected an object");
+  }
+
+  /// Sets `value` if the key is there.
+  template <typename T> Reader &take(llvm::StringRef key, T &value) {
+    known.push_back(key.str());
+    if (const llvm::json::Value *given = object ? object->get(key) : nullptr)
+      if (llvm::json::Path::Root root; !fromJSON(*given, value, root))
+        fail("'" + key + "' is " + llvm::formatv("{0}", *given).str() +
+             ", which does not fit");
+    return *this;
+  }
+
+  /// One of some words, by its number.
+  template <typename T>
+  Reader &takeWord(llvm::StringRef key, llvm::ArrayRef<llvm::StringRef> words,
+                   T &value) {
+    std::string word;
+    take(key, word);
+    auto it = llvm::find(words, word);
+    if (it != words.end())
+      value = static_cast<T>(it - words.begin());
+    else if (!word.empty())
+      fail("'" + key + "' is '" + word + "'; known are " +
+           llvm::join(words, ", "));
+    return *this;
+  }
+
+  const llvm::json::Value *get(llvm::StringRef key) {
+    known.push_back(key.str());
+    return object ? object->get(key) : nullptr;
+  }
+
+  /// Whether all went well, and no key is left.
+  bool finish() {
+    if (object)
+      for (const auto &[key, value] : *object)
+        if (!llvm::is_contained(known, key.str()))
+          fail("there is no key '" + key.str() + "'; known are " +
+               llvm::join(known, ", "));
+    return error.empty();
+  }
+
+private:
+  void fail(const llvm::Twine &message) {
+    if (error.empty())
+      error = (where + ": " + message).str();
+  }
+
+  const llvm::json::Object *object;
+  std::string where;
+  std::string &error;
+  std::vector<std::string> known;
+};
+
+} // namespace
+
+static bool readBaseline(const llvm::json::Value &value,
+                         const std::string &where, LayerSpec &spec,
+                         std::string &error) {
+  return Reader(value, where, error)
+      .take("hidden", spec.hidden)
+      .take("intermediate", spec.intermediate)
+      .take("experts", spec.experts)
+      .take("slots", spec.slots)
+      .take("shared_intermediate", spec.sharedIntermediate)
+      .takeWord("score", {"softmax_before", "softmax_after", "sigmoid"},
+                spec.score)
+      .take("renormalise", spec.renormalise)
+      .take("scale", spec.scale)
+      .take("groups", spec.groups)
+      .take("kept_groups", spec.keptGroups)
+      .take("router_bias", spec.routerBias)
+      .take("correction_bias", spec.correctionBias)
+      .take("expert_bias", spec.expertBias)
+      .takeWord("activation", {"silu", "clamped_swiglu"}, spec.activation)
+      .finish();
 }
 
-static LayerSpec renormalised(LayerSpec spec) {
-  spec.renormalise = true;
-  return spec;
+static bool readModel(const llvm::json::Value &value, const std::string &path,
+                      BenchModel &model, std::string &error) {
+  Reader reader(value, path, error);
+  reader.take("name", model.name)
+      .take("config", model.config)
+      .take("experts", model.keepExperts);
+  if (const llvm::json::Value *changes = reader.get("changes"))
+    model.changes = llvm::formatv("{0}", *changes);
+  const llvm::json::Value *baseline = reader.get("baseline");
+  if (!reader.finish())
+    return false;
+  if (model.name.empty() || model.config.empty()) {
+    error = path + ": a model has a 'name' and a 'config'";
+    return false;
+  }
+  if (!baseline)
+    return true;
+  model.baseline.emplace();
+  model.baseline->model = model.name;
+  return readBaseline(*baseline, path + ": baseline of " + model.name,
+                      *model.baseline, error);
 }
 
-/// Sigmoid scores, a correction bias, groups and a shared expert.
-static LayerSpec deepSeek(LayerSpec spec, int64_t groups, int64_t keptGroups) {
-  spec.renormalise = true;
-  spec.scale = 2.5;
-  spec.groups = groups;
-  spec.keptGroups = keptGroups;
-  spec.correctionBias = true;
-  spec.sharedIntermediate = spec.intermediate;
-  return spec;
+static bool readFile(const std::string &path, Suite &suite,
+                     std::string &error) {
+  auto file = llvm::MemoryBuffer::getFile(path, /*IsText=*/true);
+  if (!file) {
+    error = path + ": " + file.getError().message();
+    return false;
+  }
+  auto value = llvm::json::parse((*file)->getBuffer());
+  if (!value) {
+    error = path + ": " + llvm::toString(value.takeError());
+    return false;
+  }
+  suite.name = llvm::sys::path::stem(path).str();
+  Reader reader(*value, path, error);
+  reader.take("description", suite.description)
+      .take("formats", suite.formats)
+      .take("tokens", suite.tokens)
+      .take("quick", suite.isQuick);
+  const llvm::json::Value *models = reader.get("models");
+  if (!reader.finish())
+    return false;
+  if (!models || !models->getAsArray() || models->getAsArray()->empty() ||
+      suite.formats.empty() || suite.tokens.empty()) {
+    error = path + ": a suite has 'models', 'formats' and 'tokens'";
+    return false;
+  }
+  for (const llvm::json::Value &model : *models->getAsArray())
+    if (!readModel(model, path, suite.models.emplace_back(), error))
+      return false;
+  return true;
 }
 
-/// Biases everywhere and the clamped SwiGLU.
-static LayerSpec gptOss(LayerSpec spec) {
-  spec.routerBias = spec.expertBias = true;
-  spec.activation = Activation::ClampedSwiglu;
-  return spec;
+std::vector<std::string> bench::listSuites(const std::string &folder) {
+  std::vector<std::string> names;
+  std::error_code code;
+  for (llvm::sys::fs::directory_iterator it(folder, code), end;
+       !code && it != end; it.increment(code))
+    if (llvm::sys::path::extension(it->path()) == ".json")
+      names.push_back(llvm::sys::path::stem(it->path()).str());
+  llvm::sort(names);
+  return names;
 }
 
-static std::vector<Suite> makeSuites() {
-  const auto before = Score::SoftmaxBefore, after = Score::SoftmaxAfter;
-  std::vector<Suite> suites;
-
-  Suite whole;
-  whole.name = "layer";
-  whole.description = "whole layers of real models, router to combine";
-  whole.models = {
-      {layer("Mixtral-8x7B", 4096, 14336, 8, 2, after), "Mixtral-8x7B", "", 0},
-      {renormalised(layer("Qwen3-30B-A3B", 2048, 768, 128, 8, before)),
-       "Qwen3-30B-A3B", "", 0},
-      {layer("OLMoE-1B-7B", 2048, 1024, 64, 8, before), "OLMoE-1B-7B", "", 0},
-      // All 256 experts would be 45 GB in f32; the groups stay 8.
-      {deepSeek(layer("DeepSeek-V3", 7168, 2048, 32, 8, Score::Sigmoid), 8, 4),
-       "DeepSeek-V3", "", 32},
-      {gptOss(layer("gpt-oss-20b", 2880, 2880, 32, 4, after)), "gpt-oss-20b",
-       "", 0},
-  };
-  whole.formats = {"f32", "bf16"};
-  whole.tokens = {1, 4, 16, 64, 512};
-  suites.push_back(whole);
-
-  // Tiny layers with every feature of the ones above; the sizes are multiples
-  // of neither tiles nor vectors where the format allows it.
-  Suite smoke;
-  smoke.name = "smoke";
-  smoke.description = "tiny layers that show in seconds that everything works";
-  smoke.models = {
-      {renormalised(layer("tiny-Qwen3", 160, 96, 16, 4, before)),
-       "Qwen3-30B-A3B",
-       R"({"hidden_size": 160, "moe_intermediate_size": 96,
-           "num_experts": 16, "num_experts_per_tok": 4})",
-       0},
-      {deepSeek(layer("tiny-DeepSeek", 128, 64, 16, 4, Score::Sigmoid), 4, 2),
-       "DeepSeek-V3",
-       R"({"hidden_size": 128, "moe_intermediate_size": 64,
-           "n_routed_experts": 16, "num_experts_per_tok": 4,
-           "n_group": 4, "topk_group": 2})",
-       0},
-      {gptOss(layer("tiny-gpt-oss", 96, 72, 8, 2, after)), "gpt-oss-20b",
-       R"({"hidden_size": 96, "intermediate_size": 72,
-           "num_local_experts": 8, "num_experts_per_tok": 2})",
-       0},
-  };
-  smoke.formats = {"f32", "bf16"};
-  smoke.tokens = {1, 16};
-  smoke.isQuick = true;
-  suites.push_back(smoke);
-  return suites;
-}
-
-const std::vector<Suite> &bench::allSuites() {
-  static const std::vector<Suite> suites = makeSuites();
-  return suites;
-}
-
-const Suite *bench::findSuite(llvm::StringRef name) {
-  for (const Suite &suite : allSuites())
-    if (name == suite.name)
-      return &suite;
-  return nullptr;
+bool bench::readSuite(const std::string &folder, const std::string &name,
+                      Suite &suite, std::string &error) {
+  if (llvm::sys::path::extension(name) == ".json")
+    return readFile(name, suite, error);
+  std::vector<std::string> names = listSuites(folder);
+  if (!llvm::is_contained(names, name)) {
+    error = "there is no suite '" + name + "'; known: '" +
+            llvm::join(names, "', '") + "'; a path of a .json file works, too";
+    return false;
+  }
+  llvm::SmallString<128> path(folder);
+  llvm::sys::path::append(path, name + ".json");
+  return readFile(path.str().str(), suite, error);
 }

@@ -9,17 +9,16 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Bench/Bench.h"
-#include "moe-mlir/Run/MachineLimits.h"
 #include "moe-mlir/Bench/Routing.h"
-#include "moe-mlir/Compiler/Compiler.h"
-#include "moe-mlir/InitAll.h"
+#include "moe-mlir/Run/Compile.h"
+#include "moe-mlir/Run/MachineLimits.h"
 #include "moe-mlir/Support/OutputSet.h"
 #include "moe-mlir/Tool/CommandLine.h"
+#include "moe-mlir/Tool/InputFile.h"
 #include "moe-mlir/Tool/ToolProcess.h"
 
 #include "mlir/IR/DialectRegistry.h"
 #include "mlir/IR/MLIRContext.h"
-#include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
@@ -28,15 +27,22 @@
 namespace cl = llvm::cl;
 using namespace moe::bench;
 
-/// The configurations, in an installation or in the source tree.
-static std::string findModels(const char *program) {
+/// A folder of an installation, or of the source tree.
+static std::string findFolder(llvm::StringRef installed,
+                              llvm::StringRef source) {
   std::string self = llvm::sys::fs::getMainExecutable(
-      program, reinterpret_cast<void *>(&findModels));
-  llvm::SmallString<128> installed(llvm::sys::path::parent_path(self));
-  llvm::sys::path::append(installed, "..", MOE_BENCH_INSTALLED_MODELS);
-  if (llvm::sys::fs::is_directory(installed))
-    return installed.str().str();
-  return MOE_BENCH_SOURCE_MODELS;
+      "moe-bench", reinterpret_cast<void *>(&findFolder));
+  llvm::SmallString<128> path(llvm::sys::path::parent_path(self));
+  llvm::sys::path::append(path, "..", installed);
+  return llvm::sys::fs::is_directory(path) ? path.str().str() : source.str();
+}
+
+static std::string findModels() {
+  return findFolder(MOE_BENCH_INSTALLED "/models", MOE_BENCH_SOURCE_MODELS);
+}
+
+static std::string findSuites() {
+  return findFolder(MOE_BENCH_INSTALLED "/suites", MOE_BENCH_SOURCE_SUITES);
 }
 
 static std::vector<std::string> splitNames(llvm::StringRef text) {
@@ -67,20 +73,22 @@ static bool splitNumbers(llvm::StringRef option, llvm::StringRef text,
   return true;
 }
 
-static mlir::DialectRegistry makeRegistry() {
-  mlir::DialectRegistry registry;
-  mlir::registerAllDialects(registry);
-  mlir::registerAllExtensions(registry);
-  moe::registerCompilerDialects(registry);
-  moe::registerAllDialects(registry);
-  return registry;
+/// All suites that can be read; the others say why when they are asked for.
+static std::vector<Suite> allSuites() {
+  std::vector<Suite> suites;
+  for (const std::string &name : listSuites(findSuites())) {
+    std::string error;
+    if (Suite suite; readSuite(findSuites(), name, suite, error))
+      suites.push_back(std::move(suite));
+  }
+  return suites;
 }
 
-static void listSuites() {
+static void printSuites() {
   for (const Suite &suite : allSuites()) {
     llvm::outs() << suite.name << ": " << suite.description << "\n  models:";
-    for (const SuiteModel &model : suite.models)
-      llvm::outs() << " " << model.spec.model;
+    for (const BenchModel &model : suite.models)
+      llvm::outs() << " " << model.name;
     llvm::outs() << "\n  formats: " << llvm::join(suite.formats, " ")
                  << "\n  tokens:";
     for (int64_t tokens : suite.tokens)
@@ -99,22 +107,31 @@ struct CommandLine {
       {"moe-bench",
        "Times compiled MoE layers beside this machine's limits and other "
        "implementations.",
-       "",
-       {{"The layers of real models, on all CPUs",
+       "[model.mlir | config.json]",
+       {{"A layer of one's own with one token and with 64",
+         "moe-bench layer.mlir --tokens=1,64 --json=bench.json"},
+        {"The layers of real models, on all CPUs",
          "moe-bench --suite=layer --threads=all"},
-        {"One model with one token and with 64, to a file",
-         "moe-bench --model=OLMoE-1B-7B --tokens=1,64 --json=bench.json"}},
-       "",
+        {"One of them, as configured, with all baselines",
+         "moe-bench --model=OLMoE-1B-7B --tokens=1,64"}},
+       "With a file, its layer is measured, else a suite.",
        moe::knownTargets()}};
   cl::OptionCategory &what = line.group("What to run"),
                      &running = line.group("Running"),
                      &out = line.group("Output"),
                      &general = line.group("General");
 
-  cl::opt<std::string> suite{"suite", cl::value_desc("name"), cl::init("layer"),
-                             cl::cat(what),
-                             cl::desc("What to run, see --list (default: "
-                                      "layer)")};
+  cl::opt<std::string> input{cl::Positional, cl::cat(what),
+                             cl::desc("[model.mlir | config.json]")};
+  moe::tools::EntryOption entryOption{line};
+  moe::tools::BytecodeOption bytecode{line};
+  moe::tools::PluginOptions plugins{line};
+  cl::opt<int64_t> experts{
+      "experts", cl::value_desc("N"), cl::cat(what),
+      cl::desc("Keep only the first N experts of a configuration's layer")};
+  cl::opt<std::string> suite{
+      "suite", cl::value_desc("name | file.json"), cl::init("layer"),
+      cl::cat(what), cl::desc("What to run, see --list (default: layer)")};
   cl::opt<std::string> models{"model", cl::value_desc("a,b"), cl::cat(what),
                               cl::desc("Only these models, see "
                                        "--list-models")};
@@ -158,9 +175,9 @@ struct CommandLine {
 static std::vector<std::string> listModels() {
   std::vector<std::string> names;
   for (const Suite &suite : allSuites())
-    for (const SuiteModel &model : suite.models)
-      if (!llvm::is_contained(names, model.spec.model))
-        names.push_back(model.spec.model);
+    for (const BenchModel &model : suite.models)
+      if (!llvm::is_contained(names, model.name))
+        names.push_back(model.name);
   return names;
 }
 
@@ -171,13 +188,48 @@ CommandLine::CommandLine() {
                moe::describeTargets);
 }
 
+/// The layer of a file; nothing after an error, which may have been printed.
+static std::optional<BenchModel> readOwn(const CommandLine &given,
+                                         moe::tools::ModelFile &module,
+                                         std::string &error) {
+  BenchModel own;
+  own.name = llvm::sys::path::stem(given.input).str();
+  own.entry = given.entryOption.entry;
+  own.keepExperts = given.experts;
+  bool isConfig = llvm::sys::path::extension(given.input) == ".json";
+  const char *misplaced = nullptr;
+  if (given.suite.getNumOccurrences() || !given.models.empty())
+    misplaced = "--suite and --model are for suites";
+  else if (!isConfig && !given.formats.empty())
+    misplaced = "--format is for suites and configurations";
+  else if (!isConfig && given.experts)
+    misplaced = "--experts is for configurations";
+  else if (given.baselines.getNumOccurrences() &&
+           llvm::is_contained(splitNames(given.baselines), "onednn"))
+    misplaced = "the baseline onednn is written by hand for the models of "
+                "suites";
+  if (misplaced) {
+    error = std::string(misplaced) + ", and '" + given.input + "' is a " +
+            (isConfig ? "configuration" : "model");
+    return std::nullopt;
+  }
+  if (isConfig) {
+    own.config = given.input;
+    return own;
+  }
+  if (!module.parse(given.line, given.input, given.bytecode.allow))
+    return std::nullopt;
+  own.module = *module;
+  return own;
+}
+
 int main(int argc, char **argv) {
   moe::ToolProcess process(argc, argv, "moe-bench");
   moe::registerAllTargets();
   CommandLine given;
   given.line.parse(argc, argv);
   if (given.list) {
-    listSuites();
+    printSuites();
     return 0;
   }
 
@@ -185,13 +237,18 @@ int main(int argc, char **argv) {
     return given.line.fail(message);
   };
   std::string error;
+  mlir::DialectRegistry registry;
+  moe::run::registerRunDialects(registry);
+  mlir::registerAllExtensions(registry);
+  if (!given.plugins.load(registry, error))
+    return fail(error);
+  mlir::MLIRContext context(registry);
   if (given.suite == "routing" || given.suite == "routing-smoke") {
     // A wrong path should not cost a run.
     moe::OutputSet outputs;
     if (!given.json.empty() && !outputs.add(given.json, error))
       return fail(error);
     RoutingReport report;
-    mlir::MLIRContext context(makeRegistry());
     bool ok = runRoutingSuite(context, /*quick=*/given.suite != "routing",
                               llvm::outs(), report, error);
     if (!ok)
@@ -204,7 +261,15 @@ int main(int argc, char **argv) {
     return outputs.commit(error) ? 0 : fail(error);
   }
   Options options;
-  options.suite = given.suite;
+  moe::tools::ModelFile module(context);
+  if (given.input.empty()) {
+    if (!readSuite(findSuites(), given.suite, options.suite, error))
+      return fail(error);
+  } else if (std::optional<BenchModel> own = readOwn(given, module, error)) {
+    options.suite = makeOwnSuite(std::move(*own));
+  } else {
+    return error.empty() ? 1 : fail(error);
+  }
   options.models = splitNames(given.models);
   options.formats = splitNames(given.formats);
   if (given.baselines != "none")
@@ -213,8 +278,7 @@ int main(int argc, char **argv) {
   options.phases = given.phases;
   options.artifactDir = given.artifactDir;
   options.reuseArtifacts = given.reuse;
-  options.modelsDir =
-      given.modelsDir.empty() ? findModels(argv[0]) : given.modelsDir;
+  options.modelsDir = given.modelsDir.empty() ? findModels() : given.modelsDir;
   if (given.repeats.getNumOccurrences() && given.repeats < 1)
     return fail("--repeats needs a number of at least 1");
   if (!splitNumbers<int64_t>("tokens", given.tokens, 0, options.tokens,
@@ -241,7 +305,6 @@ int main(int argc, char **argv) {
       !given.json.empty() && !trial.add(given.json, error))
     return fail(error);
 
-  mlir::MLIRContext context(makeRegistry());
   bool ok = runBench(
       context, options, llvm::errs(),
       [&](const Machine &machine) {

@@ -13,7 +13,9 @@
 #define MOE_MLIR_ARTIFACT_FUNCTIONINPUTS_H
 
 #include "moe-mlir/Artifact/PackedWeights.h"
+#include "moe-mlir/Support/Random.h"
 
+#include <functional>
 #include <map>
 
 namespace moe {
@@ -24,8 +26,12 @@ public:
   TensorPool tensors;
   /// Arguments that are packed already, as writePackedWeights() leaves them.
   TensorPool packed;
-  /// Makes up whatever is missing.
+  /// Makes up whatever is missing, in these ranges.
   std::optional<uint64_t> seed;
+  std::function<RandomRange(const std::string &name, DType dtype,
+                            const std::vector<int64_t> &shape,
+                            bool isActivation)>
+      range = randomRange;
   /// Sizes by name, from the command line.
   std::map<std::string, int64_t> sizes;
 

@@ -4,8 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Imports and compiles the layers of a suite and times them, interleaved with
-// the baselines and with readings of the machine's limits. The method is
+// Imports and compiles the layers of a suite, or one of one's own, and times
+// them, interleaved with the baselines and with readings of the machine's
+// limits. The method is
 // written down in docs/performance.md.
 //
 //===----------------------------------------------------------------------===//
@@ -25,7 +26,7 @@ class MLIRContext;
 namespace moe::bench {
 
 struct Options {
-  std::string suite = "layer";
+  Suite suite;
   /// Empty: all that the suite has.
   std::vector<std::string> models, formats;
   std::vector<int64_t> tokens;
@@ -47,7 +48,10 @@ struct Options {
 
 const std::vector<std::string> &knownBaselines();
 
-/// Checks the options against the suites and fills in what is left open.
+/// A suite of one layer: of a configuration, or of a module that was parsed.
+Suite makeOwnSuite(BenchModel model);
+
+/// Checks the options against the suite and fills in what is left open.
 bool resolveOptions(Options &options, std::string &error);
 
 /// Measures the limits; `onMachine` is called once, then `onRow` after each

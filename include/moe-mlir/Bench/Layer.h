@@ -4,9 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Geometry and router of one layer, the work it does for a routing, and the
-// baselines' own router. Deliberately apart from the compiler: the loops that
-// kernels are compared with must not inherit its mistakes.
+// Geometry and router of one layer as the baselines see it, the work it does
+// for a routing, and their own router. Deliberately apart from the compiler:
+// the loops that kernels are compared with must not inherit its mistakes.
 //
 //===----------------------------------------------------------------------===//
 
@@ -50,21 +50,20 @@ struct LayerSpec {
 std::vector<HostTensor> weightTensors(const LayerSpec &spec);
 /// Half the width of the uniform distribution that keeps activations O(1).
 double weightScale(const LayerSpec &spec, const HostTensor &weight);
-/// Bytes of all weights of the layer.
-int64_t weightBytes(const LayerSpec &spec);
-
 struct Routing {
   std::vector<int32_t> experts; ///< [T, K], best first
   std::vector<float> weights;   ///< [T, K]
 };
 
-/// Operations and least bytes moved of the layer.
-struct Work {
-  double flops = 0, bytes = 0;
+/// Operations and least bytes moved of the layer, counted by hand: what the
+/// count of the IR (moe-mlir/Analysis/Work.h) has to agree with.
+struct LayerWork {
+  double operations = 0, bytes = 0;
 };
-/// Multiply-adds count twice. Bytes: the weights of the distinct experts that
+/// Multiply-adds count twice. Bytes: the weights of the `distinct` experts that
 /// were chosen, the router, x and y, each once.
-Work layerWork(const LayerSpec &spec, const Routing &routing, int64_t tokens);
+LayerWork layerWork(const LayerSpec &spec, int64_t assignments,
+                    int64_t distinct, int64_t tokens);
 
 /// Chooses experts and weights from logits [T, E]. `correction` [E] is added
 /// for selecting only; null without. Runs on the threads of the pool.

@@ -50,7 +50,8 @@ struct Row {
   int64_t tokens = 0;
   int threads = 1;
   std::string variant;
-  double medianMs = 0, gflops = 0, gbytesPerS = 0, dramGBytesPerS = 0;
+  double medianMs = 0, gflops = 0, gbytesPerS = 0, dramGBytesPerS = 0,
+         tokensPerS = 0;
   bool isMemoryBound = false;
   double rooflineFraction = 0;
   Named baselines;   ///< their time by ours

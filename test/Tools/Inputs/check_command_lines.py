@@ -82,16 +82,17 @@ for tool in tools:
 # Which tool has which word of the vocabulary. Where the same word is said
 # twice, it is said alike.
 vocabulary = {
-    "--allow-bytecode": "branch-check compile interpret opt run",
-    "--load-dialect-plugin": "compile interpret opt run",
-    "--load-pass-plugin": "compile interpret opt run",
+    "--allow-bytecode": "bench branch-check compile interpret opt run",
+    "--load-dialect-plugin": "bench compile interpret opt run",
+    "--load-pass-plugin": "bench compile interpret opt run",
     "--pass-pipeline": "compile interpret opt run",
-    "--entry": "interpret pack run",
+    "--entry": "bench interpret pack run",
     "--inputs": "interpret pack run",
     "--random": "interpret pack run",
     "--size": "interpret run",
     "--tokens": "bench import interpret run",
     "--threads": "bench interpret run",
+    "--json": "bench run",
     "--target": "compile run",
     "--list-targets": "bench compile run",
     "--list-models": "bench import",
@@ -101,7 +102,7 @@ for name, having in vocabulary.items():
     for tool in having.split():
         check(name in helps["moe-" + tool], "moe-" + tool, "has no " + name)
 for name in ("--random", "--size", "--allow-bytecode", "--load-dialect-plugin",
-             "--load-pass-plugin"):
+             "--load-pass-plugin", "--json"):
     texts = {options[name] for options in helps.values() if name in options}
     check(len(texts) == 1, name, "is said in several ways: %s" % texts)
 for tool, options in helps.items():

@@ -10,6 +10,7 @@ parser.add_argument("--rows", type=int, required=True)
 parser.add_argument("--repeats", type=int)
 parser.add_argument("--phases", action="store_true")
 parser.add_argument("--no-baselines", action="store_true")
+parser.add_argument("--baselines", help="all that there are")
 arguments = parser.parse_args()
 
 with open(arguments.file) as file:
@@ -33,7 +34,7 @@ for row in rows:
     for key in ("tokens", "threads", "repeats", "copies"):
         assert isinstance(row[key], int) and row[key] >= 1, (key, row)
     for key in ("median_ms", "gflops", "gbytes_per_s", "dram_gbytes_per_s",
-                "roofline_fraction"):
+                "roofline_fraction", "tokens_per_s"):
         assert math.isfinite(row[key]) and row[key] > 0, (key, row)
     assert row["bound"] in ("compute", "memory"), row
     assert row["format"] in ("f32", "bf16"), row
@@ -55,6 +56,8 @@ for row in rows:
         expected = {"unfused"}
         if machine["onednn"]:
             expected.add("onednn")
+    if arguments.baselines:
+        expected = set(arguments.baselines.split(","))
     assert set(row["baselines"]) == expected, (row, report["notes"])
     assert set(row["max_relative_difference"]) == expected, row
     for name in expected:
