@@ -53,4 +53,9 @@ foreach(td ${interface_files})
   moe_doc_page("interfaces-${name}" "${td}" -gen-attr-interface-docs)
 endforeach()
 
+# include/moe-mlir/Analysis/WorkInterface.td -> interfaces-work.md
+moe_doc_page("interfaces-work"
+  "${PROJECT_SOURCE_DIR}/include/moe-mlir/Analysis/WorkInterface.td"
+  -gen-op-interface-docs)
+
 add_custom_target(moe-docs ALL DEPENDS ${pages})

@@ -101,6 +101,7 @@ public:
       : sizes(sizes), seen(seen) {}
 
   Work run(func::FuncOp function) {
+    callers.push_back(function);
     bindArguments(function);
     visit(function.front());
     addBytes(function);
@@ -122,7 +123,7 @@ private:
   ExpertLoad loadOf(Operation *op, Value routing, Value tokens);
   std::optional<double> multiplyAdds(Operation *op) const;
   void addBytes(func::FuncOp function);
-  double touchedShare(Value value) const;
+  double touchedShare(Value value);
   void miss(Operation *op, const char *what);
 
   const std::map<std::string, int64_t> &sizes;
@@ -130,6 +131,7 @@ private:
   size_t nextSeen = 0;
   WorkContext context;
   Work work;
+  /// The functions that are being looked at: recursion has no end.
   SmallVector<Operation *> callers;
   /// How often what is visited runs.
   double times = 1;
@@ -433,11 +435,11 @@ void WorkCounter::visit(Block &block) {
 
 static double elementBytes(Type type) {
   Type element = getElementTypeOrSelf(type);
-  return element.isIndex() ? 8 : element.getIntOrFloatBitWidth() / 8.0;
+  return element.isIntOrFloat() ? element.getIntOrFloatBitWidth() / 8.0 : 8;
 }
 
 /// The share of a weight that any of its uses reads.
-double WorkCounter::touchedShare(Value value) const {
+double WorkCounter::touchedShare(Value value) {
   double share = 0;
   for (OpOperand &use : value.getUses()) {
     Operation *op = use.getOwner();
@@ -447,8 +449,12 @@ double WorkCounter::touchedShare(Value value) const {
     } else if (auto call = dyn_cast<func::CallOp>(op)) {
       if (auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(
               call, call.getCalleeAttr());
-          callee && !callee.isExternal())
+          callee && !callee.isExternal() &&
+          !llvm::is_contained(callers, callee)) {
+        callers.push_back(callee);
         own = touchedShare(callee.getArgument(use.getOperandNumber()));
+        callers.pop_back();
+      }
     } else if (isa<tensor::DimOp>(op)) {
       own = 0;
     } else if (isa<tensor::CastOp, tensor::ExpandShapeOp,

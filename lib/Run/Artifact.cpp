@@ -7,7 +7,6 @@
 #include "moe-mlir/Run/Artifact.h"
 
 #include "moe-mlir/Run/Targets.h"
-#include "moe-mlir/Target/CPU/KnownCPUs.h"
 
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/Path.h"
@@ -30,8 +29,10 @@ std::unique_ptr<Artifact> Artifact::open(const std::string &path,
   if (artifact->isEmulated())
     return artifact->arch ? std::move(artifact) : nullptr;
   // What else is missing or broken is told by who loads it.
-  if (artifact->arch && artifact->arch != &getHostArchitecture()) {
-    error = path + ": is for " + artifact->arch->gnuTriple.str() +
+  if (std::string foreign =
+          artifact->arch ? getForeignTriple(*artifact->arch) : "";
+      !foreign.empty()) {
+    error = path + ": is for " + foreign +
             ", not for this machine; --emulator=\"qemu-aarch64 -cpu max\" "
             "runs it";
     return nullptr;

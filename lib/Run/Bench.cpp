@@ -142,6 +142,7 @@ void run::writeJson(llvm::raw_ostream &os, const BenchResult &result) {
     const Work &work = *result.work;
     json.attribute("peak_gflops", result.peak * 1e-9);
     json.attribute("format", formatOf(work));
+    json.attribute("routing", work.isExpected ? "expected" : "seen");
     json.attribute("operations", work.operations());
     json.attribute("weight_bytes", work.weightBytes);
     json.attribute("activation_bytes", work.activationBytes);

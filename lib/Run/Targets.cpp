@@ -27,6 +27,11 @@ const Architecture *run::getArchitecture(const Manifest &manifest,
   return nullptr;
 }
 
+std::string run::getForeignTriple(const Architecture &architecture) {
+  return &architecture == &getHostArchitecture() ? ""
+                                                 : architecture.gnuTriple.str();
+}
+
 /// Best last; null if there is none.
 static const KnownCpu *findVariantCpu(const Manifest &manifest) {
   const KnownCpu *best = nullptr;

@@ -138,7 +138,8 @@ struct CommandLine {
   cl::opt<std::string> formats{"format", cl::value_desc("a,b"), cl::cat(what),
                                cl::desc("Only these: f32, bf16")};
   cl::opt<std::string> tokens{"tokens", cl::value_desc("1,64"), cl::cat(what),
-                              cl::desc("Only these numbers of tokens")};
+                              cl::desc("Numbers of tokens (default: the "
+                                       "suite's; 1,16,512 for a file)")};
   cl::opt<std::string> baselines{
       "baselines", cl::value_desc("a,b"), cl::init("onednn,unfused"),
       cl::cat(what), cl::desc("onednn, unfused (default: both) or none")};
@@ -243,7 +244,8 @@ int main(int argc, char **argv) {
   if (!given.plugins.load(registry, error))
     return fail(error);
   mlir::MLIRContext context(registry);
-  if (given.suite == "routing" || given.suite == "routing-smoke") {
+  if (given.input.empty() &&
+      (given.suite == "routing" || given.suite == "routing-smoke")) {
     // A wrong path should not cost a run.
     moe::OutputSet outputs;
     if (!given.json.empty() && !outputs.add(given.json, error))

@@ -96,7 +96,8 @@ void run::print(raw_ostream &os, const BenchResult &result) {
   const Work &work = *result.work;
   os << "bench: " << amount(work.operations()) << "FLOP, "
      << amount(work.weightBytes) << "B of weights, "
-     << amount(work.activationBytes) << "B of activations\n";
+     << amount(work.activationBytes) << "B of activations"
+     << (work.isExpected ? ", if all experts are chosen alike\n" : "\n");
   double seconds = result.median();
   Roofline roofline = result.roofline();
   os << "bench: " << amount(work.operations() / seconds) << "FLOP/s of "

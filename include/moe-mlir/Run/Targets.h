@@ -26,6 +26,9 @@ namespace moe::run {
 const Architecture *getArchitecture(const Manifest &manifest,
                                     std::string &error);
 
+/// GNU's name of an architecture that is not that of this machine; else empty.
+std::string getForeignTriple(const Architecture &architecture);
+
 /// The best of the targets that this CPU has, whose code it runs; empty if
 /// there is none.
 std::string findVariant(const Manifest &manifest);
