@@ -10,7 +10,6 @@
 
 #include "moe-mlir/Run/Targets.h"
 
-#include "moe-mlir/Runtime/moe_rt.h"
 #include "moe-mlir/Target/CPU/KnownCPUs.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -29,28 +28,25 @@ const Architecture *run::getArchitecture(const Manifest &manifest,
 
 std::string run::getForeignTriple(const Architecture &architecture) {
   return &architecture == &getHostArchitecture() ? ""
-                                                 : architecture.gnuTriple.str();
+                                                 : architecture.gnuTriple;
 }
 
 /// Best last; null if there is none.
 static const KnownCpu *findVariantCpu(const Manifest &manifest) {
   const KnownCpu *best = nullptr;
-  uint64_t features = moe_rt_cpu_features();
   for (const std::string &target : manifest.targets)
-    if (const KnownCpu *cpu = findKnownCpu(target);
-        cpu && (cpu->needs & features) == cpu->needs)
+    if (const KnownCpu *cpu = findKnownCpu(target); cpu && isNative(*cpu))
       best = cpu;
   return best;
 }
 
 std::string run::findVariant(const Manifest &manifest) {
   const KnownCpu *cpu = findVariantCpu(manifest);
-  return cpu ? cpu->name.str() : "";
+  return cpu ? cpu->name : "";
 }
 
-static bool narrows(const KnownCpu *cpu) {
-  return cpu && (cpu->bf16Dot || cpu->bf16Mmla);
-}
+/// Of a chip that is no row here nobody knows: it may.
+static bool narrows(const KnownCpu *cpu) { return !cpu || cpu->narrowsRows(); }
 
 bool run::narrowsRows(const Manifest &manifest, bool isEmulated) {
   if (!isEmulated)
