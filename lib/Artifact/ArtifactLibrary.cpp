@@ -49,6 +49,9 @@ ArtifactLibrary::open(const std::string &path, std::string &error) {
   result->handle = dlopen(absolute.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!result->handle) {
     error = std::string("cannot load ") + dlerror();
+    if (error.find("libmoe_rt.so") != std::string::npos)
+      error += "; " + result->path +
+               " was linked with another runtime, run moe-compile again";
     return nullptr;
   }
   for (const FunctionDesc &function : result->contents.functions) {
@@ -90,7 +93,7 @@ bool ArtifactLibrary::lookup(const std::string &name,
     return false;
   }
   function.desc = desc;
-  function.invoke = reinterpret_cast<InvokeFn>(invoke);
-  function.workspaceBytes = reinterpret_cast<InvokeWorkspaceFn>(bytes);
+  function.invoke = reinterpret_cast<moe_invoke_function *>(invoke);
+  function.workspaceBytes = reinterpret_cast<moe_workspace_function *>(bytes);
   return true;
 }

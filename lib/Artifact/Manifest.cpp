@@ -416,6 +416,15 @@ bool moe::parseManifest(std::string_view text, const std::string &where,
                                       " is not supported (expected " +
                                       std::to_string(Manifest::currentVersion) +
                                       "); compile the model again");
+  int64_t abi = 1;
+  if (!reader.integer(*object, "manifest", "abi", abi, false))
+    return false;
+  if (abi != Manifest::currentAbi)
+    return reader.fail("abi",
+                       "the code is for version " + std::to_string(abi) +
+                           " of the runtime's interface, and this is version " +
+                           std::to_string(Manifest::currentAbi) +
+                           "; run moe-compile again");
   Manifest parsed;
   auto parseOne = [&](const json::Value &item, const std::string &path) {
     FunctionDesc function;

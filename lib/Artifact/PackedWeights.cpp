@@ -14,11 +14,32 @@
 #include "moe-mlir/Support/TensorIO.h"
 
 #include <algorithm>
+#include <string_view>
 
 using namespace moe;
 
+/// What the metadata of a file of packed weights says under "format", with the
+/// number of the interface they are for behind it.
+static constexpr std::string_view formatName = "moe-packed-";
+
+static std::string currentFormat() {
+  return std::string(formatName) + std::to_string(MOE_RT_ABI);
+}
+
 bool TensorPool::addFile(const std::string &path, std::string &error) {
-  return readTensors(path, tensors, error, &texts);
+  TensorMetadata own;
+  if (!readTensors(path, tensors, error, &own))
+    return false;
+  auto format = own.find("format");
+  if (format != own.end() &&
+      format->second.compare(0, formatName.size(), formatName) == 0 &&
+      format->second != currentFormat()) {
+    error = path + ": packed weights of another version ('" + format->second +
+            "', and this is '" + currentFormat() + "'); run moe-pack again";
+    return false;
+  }
+  texts.merge(own);
+  return true;
 }
 
 const HostTensor *TensorPool::find(const std::string &function,
@@ -105,7 +126,7 @@ bool moe::writePackedWeights(OutputSet &outputs, const std::string &path,
   std::vector<Item> items;
   std::vector<SafetensorsWriter::Entry> entries;
   std::vector<std::pair<std::string, std::string>> metadata = {
-      {"format", "moe-packed-1"}};
+      {"format", currentFormat()}};
   for (const FunctionDesc *function : functions) {
     std::string prefix =
         manifest.functions.size() == 1 ? "" : function->name + "/";

@@ -13,7 +13,7 @@
 #include "Internal.h"
 
 #include "moe-mlir/Lowering/CNames.h"
-#include "moe-mlir/Runtime/moe_rt.h"
+#include "moe-mlir/Runtime/moe_rt_layout.h"
 
 #include "mlir/IR/BuiltinAttributes.h"
 #include "llvm/IR/IRBuilder.h"
@@ -97,6 +97,8 @@ private:
     BasicBlock *from = b.GetInsertBlock();
     auto *missing = BasicBlock::Create(b.getContext(), "", function);
     auto *next = BasicBlock::Create(b.getContext(), "", function);
+    auto *foreign = BasicBlock::Create(b.getContext(), "", function);
+    auto *known = BasicBlock::Create(b.getContext(), "", function);
     auto *call = BasicBlock::Create(b.getContext(), "", function);
     auto *done = BasicBlock::Create(b.getContext(), "", function);
     b.CreateCondBr(b.CreateIsNull(rt), missing, next);
@@ -108,8 +110,19 @@ private:
     PHINode *phi = b.CreatePHI(ptr, 2);
     phi->addIncoming(rt, from);
     phi->addIncoming(standard, missing);
-    Value *hook = b.CreateLoad(
-        ptr, b.CreatePtrAdd(phi, b.getInt64(offsetof(moe_rt, error))));
+    // The variants check the same, but none is called.
+    auto field = [&](Type *type, size_t offset) {
+      return b.CreateLoad(type, b.CreatePtrAdd(phi, b.getInt64(offset)));
+    };
+    Value *otherAbi = b.CreateICmpNE(field(i32, offsetof(moe_rt, abi)),
+                                     b.getInt32(MOE_RT_ABI));
+    Value *tooSmall = b.CreateICmpULT(field(i64, offsetof(moe_rt, size)),
+                                      b.getInt64(MOE_RT_LEAST_SIZE));
+    b.CreateCondBr(b.CreateOr(otherAbi, tooSmall), foreign, known);
+    b.SetInsertPoint(foreign);
+    b.CreateRet(b.getInt32(MOE_ERR_BAD_ABI));
+    b.SetInsertPoint(known);
+    Value *hook = field(ptr, offsetof(moe_rt, error));
     b.CreateCondBr(b.CreateIsNull(hook), done, call);
     b.SetInsertPoint(call);
     std::string message =

@@ -11,7 +11,7 @@
 
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
-#include "moe-mlir/Runtime/moe_rt.h"
+#include "moe-mlir/Runtime/moe_rt_layout.h"
 #include "moe_rt/MoeRt.h"
 
 #include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
@@ -443,12 +443,16 @@ private:
     // Before the first use of a hook; so there is no message.
     {
       Value abi = load(i32, rt, offsetof(moe_rt, abi));
-      Value bad =
+      Value size = load(i64, rt, offsetof(moe_rt, size));
+      Value isOther =
           compare(LLVM::ICmpPredicate::ne, abi, constant(i32, MOE_RT_ABI));
+      Value isSmall = compare(LLVM::ICmpPredicate::ult, size,
+                              constant(i64, MOE_RT_LEAST_SIZE));
+      Value bad = either(isOther, isSmall);
       Region &region = wrapper.getBody();
       Block *from = b.getBlock();
       Block *fail = b.createBlock(&region, region.end());
-      LLVM::ReturnOp::create(b, loc, constant(i32, MOE_ERR_EXTERNAL));
+      LLVM::ReturnOp::create(b, loc, constant(i32, MOE_ERR_BAD_ABI));
       Block *next = b.createBlock(&region, region.end());
       b.setInsertionPointToEnd(from);
       LLVM::CondBrOp::create(b, loc, bad, fail, ValueRange(), next,

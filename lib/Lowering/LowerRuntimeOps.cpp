@@ -10,7 +10,7 @@
 
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
-#include "moe-mlir/Runtime/moe_rt.h"
+#include "moe-mlir/Runtime/moe_rt_layout.h"
 #include "moe_rt/MoeRt.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -135,6 +135,9 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
     Value zero = LLVM::ConstantOp::create(b, loc, b.getI64Type(), 0);
     store(offsetof(moe_trace_event, kind),
           LLVM::ConstantOp::create(b, loc, b.getI32Type(), kind));
+    store(offsetof(moe_trace_event, size),
+          LLVM::ConstantOp::create(b, loc, b.getI32Type(),
+                                   sizeof(moe_trace_event)));
     store(offsetof(moe_trace_event, function),
           getString(function, function.getName()));
     store(offsetof(moe_trace_event, phase),

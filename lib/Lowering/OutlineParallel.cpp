@@ -13,7 +13,7 @@
 
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
-#include "moe-mlir/Runtime/moe_rt.h"
+#include "moe-mlir/Runtime/moe_rt_layout.h"
 
 #include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"

@@ -188,6 +188,7 @@ private:
 static void replayRouting(const moe_rt &rt, Reader record) {
   moe_trace_event event = {};
   event.kind = MOE_TRACE_ROUTING;
+  event.size = sizeof(event);
   event.tokens = record.number();
   event.experts = record.number();
   event.slots = record.number();

@@ -10,10 +10,11 @@
 
 #define _POSIX_C_SOURCE 200809L
 
-#include "moe-mlir/Runtime/moe_rt.h"
+#include "moe-mlir/Runtime/moe_rt_layout.h"
 
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -59,17 +60,19 @@ static void defaultError(const moe_rt *rt, int status, const char *message) {
           message ? message : "(no details)");
 }
 
-void moe_rt_init(moe_rt *rt, int32_t num_threads) {
+void moe_rt_init_sized(moe_rt *rt, size_t size, int32_t num_threads) {
   int32_t all = 1;
 #ifdef _OPENMP
   all = omp_get_max_threads();
 #endif
-  rt->abi = MOE_RT_ABI;
-  rt->num_threads = num_threads > 0 ? num_threads : all;
-  rt->parallel_for = defaultParallelFor;
-  rt->error = defaultError;
-  rt->trace = NULL;
-  rt->user = NULL;
+  const moe_rt hooks = {.abi = MOE_RT_ABI,
+                        .num_threads = num_threads > 0 ? num_threads : all,
+                        .size = size,
+                        .parallel_for = defaultParallelFor,
+                        .error = defaultError};
+  size_t known = size < sizeof(hooks) ? size : sizeof(hooks);
+  memcpy(rt, &hooks, known);
+  memset((char *)rt + known, 0, size - known);
 }
 
 static moe_rt defaultRuntime;
@@ -98,7 +101,7 @@ const char *moe_status_string(int status) {
     return "unsupported CPU";
   case MOE_ERR_BAD_ROUTING:
     return "bad routing";
-  case MOE_ERR_EXTERNAL:
+  case MOE_ERR_BAD_ABI:
     return "incompatible runtime";
   case MOE_ERR_BAD_VALUE:
     return "bad value";

@@ -19,6 +19,10 @@
 // Everything is checked, then the body is called.
 // CHECK: llvm.func hidden @layer__v9(%[[RT:.*]]: !llvm.ptr, %[[T:.*]]: i64, %[[X:.*]]: !llvm.ptr, %[[W:.*]]: !llvm.ptr, %[[Y:.*]]: !llvm.ptr, %[[WS:.*]]: !llvm.ptr, %[[BYTES:.*]]: i64) -> i32
 // CHECK: llvm.call @moe_rt_default()
+// Of another version, or smaller than this one began: before any hook is read.
+// CHECK: %[[OTHER:.*]] = llvm.icmp "ne" %{{.*}}, %{{.*}} : i32
+// CHECK: %[[SMALL:.*]] = llvm.icmp "ult" %{{.*}}, %{{.*}} : i64
+// CHECK: llvm.or %[[OTHER]], %[[SMALL]]
 // CHECK: llvm.icmp "ugt" %[[T]]
 // CHECK: llvm.ptrtoint %[[X]]
 // CHECK: llvm.ptrtoint %[[W]]

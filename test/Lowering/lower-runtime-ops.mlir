@@ -10,11 +10,15 @@
 // CHECK: %[[N:.*]] = llvm.load %[[P]] : !llvm.ptr -> i32
 // CHECK: arith.index_cast %[[N]] : i32 to index
 // Nothing but a test without a hook.
-// CHECK: %[[H:.*]] = llvm.getelementptr %[[RT]][24]
+// CHECK: %[[H:.*]] = llvm.getelementptr %[[RT]][32]
 // CHECK-NEXT: %[[HOOK:.*]] = llvm.load %[[H]]
 // CHECK: %[[SET:.*]] = llvm.icmp "ne" %[[HOOK]]
 // CHECK-NEXT: scf.if %[[SET]] {
-// CHECK:   llvm.call %[[HOOK]](%[[RT]], %{{.*}})
+// An event says how large it is.
+// CHECK:   %[[SIZE:.*]] = llvm.mlir.constant(72 : i32)
+// CHECK:   %[[FIELD:.*]] = llvm.getelementptr %[[EVENT:.*]][4]
+// CHECK:   llvm.store %[[SIZE]], %[[FIELD]]
+// CHECK:   llvm.call %[[HOOK]](%[[RT]], %[[EVENT]])
 // CHECK: }
 // CHECK: scf.if
 // CHECK:   memref.dim

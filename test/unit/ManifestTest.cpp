@@ -16,7 +16,7 @@
 using namespace moe;
 
 static const char good[] = R"({
-  "version": 1, "later": {"any": "thing"},
+  "version": 1, "abi": 2, "later": {"any": "thing"},
   "functions": [
     {"name": "layer_0", "model": "M", "layer": 0, "sizes": ["T"],
      "arguments": [
@@ -68,6 +68,12 @@ TEST(Manifest, Rejects) {
   const Case cases[] = {
       {"\"version\": 1", "\"version\": 2", "version: 2 is not supported"},
       {"\"version\": 1,", "", "lacks \"version\""},
+      {"\"abi\": 2,", "",
+       "abi: the code is for version 1 of the runtime's interface, and this is "
+       "version 2; run moe-compile again"},
+      {"\"abi\": 2", "\"abi\": 3", "abi: the code is for version 3 of"},
+      {"\"abi\": 2", "\"abi\": \"2\"",
+       "manifest.abi: expected a non-negative integer"},
       {"\"functions\": [", "\"functions\": 5, \"f\": [",
        "functions: expected a list"},
       {"\"name\": \"layer_0\",", "", "functions[0]: lacks \"name\""},

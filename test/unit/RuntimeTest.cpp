@@ -8,26 +8,42 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "moe-mlir/Runtime/moe_rt.h"
+#include "moe-mlir/Runtime/moe_rt_layout.h"
 
 #include <atomic>
-#include <cstddef>
+#include <cstring>
 #include <gtest/gtest.h>
 #include <string>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
 
-// Generated code reads the hooks at these offsets.
-static_assert(offsetof(moe_rt, num_threads) == 4);
-static_assert(offsetof(moe_rt, parallel_for) == 8);
-static_assert(offsetof(moe_rt, error) == 16);
-static_assert(offsetof(moe_rt, trace) == 24);
-static_assert(sizeof(moe_rt) == 40);
-static_assert(offsetof(moe_trace_event, function) == 8);
-static_assert(offsetof(moe_trace_event, tokens) == 24);
-static_assert(offsetof(moe_trace_event, offsets) == 48);
+// A field that comes to one of these has a line in moe_rt_layout.h.
+static_assert(sizeof(moe_rt) == 48);
 static_assert(sizeof(moe_trace_event) == 72);
+
+// A caller's struct has the size that its header gave it.
+TEST(Runtime, InitWritesAsMuchAsThereIs) {
+  for (size_t size : {sizeof(uint32_t), size_t(24), sizeof(moe_rt),
+                      sizeof(moe_rt) + 8, size_t(128)}) {
+    alignas(moe_rt) unsigned char bytes[136];
+    std::memset(bytes, 0xaa, sizeof(bytes));
+    auto *rt = reinterpret_cast<moe_rt *>(bytes);
+    moe_rt_init_sized(rt, size, 3);
+    EXPECT_EQ(rt->abi, MOE_RT_ABI);
+    for (size_t i = size; i < sizeof(bytes); ++i)
+      EXPECT_EQ(bytes[i], 0xaa) << size << ", " << i;
+    // Hooks that are not known here.
+    for (size_t i = sizeof(moe_rt); i < size; ++i)
+      EXPECT_EQ(bytes[i], 0) << size << ", " << i;
+    if (size < sizeof(moe_rt))
+      continue;
+    EXPECT_EQ(rt->num_threads, 3);
+    EXPECT_EQ(rt->size, size);
+    EXPECT_TRUE(rt->parallel_for && rt->error);
+    EXPECT_FALSE(rt->trace || rt->user);
+  }
+}
 
 TEST(Runtime, ParallelForDoesEachItemOnce) {
   for (int threads : {0, 1, 2, 7}) {
@@ -79,6 +95,7 @@ TEST(Runtime, Default) {
   const moe_rt *rt = moe_rt_default();
   EXPECT_EQ(rt, moe_rt_default());
   EXPECT_EQ(rt->abi, MOE_RT_ABI);
+  EXPECT_EQ(rt->size, sizeof(moe_rt));
   EXPECT_GE(rt->num_threads, 1);
   EXPECT_TRUE(rt->parallel_for);
   EXPECT_FALSE(rt->trace);

@@ -18,17 +18,11 @@
 
 namespace moe {
 
-/// `buffers`: arguments, then results.
-using InvokeFn = int (*)(const moe_rt *rt, const int64_t *sizes,
-                         void *const *buffers, void *workspace,
-                         size_t workspaceBytes);
-using InvokeWorkspaceFn = size_t (*)(const int64_t *sizes);
-
 /// A function ready to be called. Valid as long as its library.
 struct ArtifactFunction {
   const FunctionDesc *desc = nullptr;
-  InvokeFn invoke = nullptr;
-  InvokeWorkspaceFn workspaceBytes = nullptr;
+  moe_invoke_function *invoke = nullptr;
+  moe_workspace_function *workspaceBytes = nullptr;
 };
 
 class ArtifactLibrary {

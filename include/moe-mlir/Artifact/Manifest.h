@@ -14,6 +14,7 @@
 #define MOE_MLIR_ARTIFACT_MANIFEST_H
 
 #include "moe-mlir/Artifact/Packing.h"
+#include "moe-mlir/Runtime/moe_rt.h"
 
 #include <optional>
 #include <string>
@@ -66,6 +67,9 @@ struct FunctionDesc {
 
 struct Manifest {
   static constexpr int64_t currentVersion = 1;
+  /// MOE_RT_ABI of the code beside it; files from before there was a number are
+  /// of the first.
+  static constexpr int64_t currentAbi = MOE_RT_ABI;
 
   std::vector<FunctionDesc> functions;
   std::vector<std::string> targets;

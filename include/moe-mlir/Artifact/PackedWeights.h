@@ -24,6 +24,7 @@ namespace moe {
 class TensorPool {
 public:
   void add(HostTensor tensor) { tensors.push_back(std::move(tensor)); }
+  /// Refuses packed weights of another version.
   bool addFile(const std::string &path, std::string &error);
   const HostTensor *find(const std::string &function,
                          const std::string &name) const;

@@ -38,9 +38,11 @@
 extern "C" {
 #endif
 
-/** The version of this interface: the layout of moe_rt and moe_trace_event and
- *  the numbers of the enumerations. Within a version only functions come. */
-#define MOE_RT_ABI 1u
+/** The version of this interface: what the fields of moe_rt and
+ *  moe_trace_event mean, and the numbers of the enumerations. Within a version
+ *  functions come, and fields at the end of both structs, whose `size` tells
+ *  which there are. docs/abi.md says what a newer and an older side do. */
+#define MOE_RT_ABI 2u
 
 /** Alignment of workspaces and packed weights in bytes. */
 #define MOE_ALIGNMENT 64
@@ -65,9 +67,9 @@ enum moe_status {
   /** A routing given as an argument names an expert out of range, or one twice
    *  for a token. */
   MOE_ERR_BAD_ROUTING = 6,
-  /** `rt` is of another MOE_RT_ABI. Nobody is told: the hooks of such a runtime
-   *  may be elsewhere. */
-  MOE_ERR_EXTERNAL = 7,
+  /** `rt` is of another MOE_RT_ABI, or its `size` less than that version began
+   *  with. Nobody is told: the hooks of such a runtime may be elsewhere. */
+  MOE_ERR_BAD_ABI = 7,
   /** An argument holds a value that the layer has no meaning for, such as a
    *  token id outside of a table. */
   MOE_ERR_BAD_VALUE = 8
@@ -86,7 +88,10 @@ enum moe_trace_kind {
 
 /** All pointers are valid during the call of the hook only. */
 typedef struct moe_trace_event {
-  int32_t kind;         /**< A moe_trace_kind. */
+  int32_t kind; /**< A moe_trace_kind. */
+  /** In bytes. A hook made with a later header than the layer looks here before
+   *  it reads a later field. */
+  uint32_t size;
   const char *function; /**< The entry function. */
   const char *phase;    /**< For phases: which; otherwise null. */
   int64_t tokens, experts, slots; /**< T, E and K of a routing. */
@@ -98,14 +103,19 @@ typedef struct moe_trace_event {
   const float *weights;
 } moe_trace_event;
 
-/** The hooks. Fill one with moe_rt_init() and change what you want to. Calls
- *  read it and never write it, so any number of threads may share one. */
+/** The hooks. Fill one with moe_rt_init() and change what you want to; do not
+ *  copy one that others made, which may be larger or smaller. Calls read it and
+ *  never write it, so any number of threads may share one. */
 typedef struct moe_rt {
   /** MOE_RT_ABI. */
   uint32_t abi;
   /** How many threads parallel_for uses at most; 1 or more. Kernels cut their
    *  work by it, and results do not depend on it. */
   int32_t num_threads;
+  /** sizeof(moe_rt), as whoever owns the memory compiled it. Nobody reads or
+   *  writes behind it: a hook that would be there is absent, which is what a
+   *  null hook is, too. */
+  size_t size;
   /** Calls body(arg, item) exactly once for each item of [0, items), in any
    *  order, on any threads, and returns when all of them are done; what the
    *  bodies wrote is visible then. Bodies do not throw, block or call
@@ -121,7 +131,14 @@ typedef struct moe_rt {
   void (*trace)(const struct moe_rt *rt, const moe_trace_event *event);
   /** For you: nothing here looks at it. */
   void *user;
+  /* New fields come here, of 8 bytes each: `size` cannot tell of one that fits
+     into padding. */
 } moe_rt;
+
+/** Fills the `size` bytes of `rt`, sizeof(moe_rt) in the caller's header, with
+ *  the default hooks and nulls for those that only the caller knows. For
+ *  callers without this header; all others write moe_rt_init(). */
+void moe_rt_init_sized(moe_rt *rt, size_t size, int32_t num_threads);
 
 /** Fills `rt` with the default hooks: parallel_for on OpenMP where the library
  *  was built with it (one item at a time; on the calling thread alone inside of
@@ -129,11 +146,28 @@ typedef struct moe_rt {
  *  used the hook), error to stderr, no trace. `num_threads` of 0 or
  *  less means all that OpenMP would use: OMP_NUM_THREADS or the CPUs this
  *  process may run on. */
-void moe_rt_init(moe_rt *rt, int32_t num_threads);
+static inline void moe_rt_init(moe_rt *rt, int32_t num_threads) {
+  moe_rt_init_sized(rt, sizeof(moe_rt), num_threads);
+}
 
 /** What a null `rt` stands for: moe_rt_init(rt, 0) at the first use. Safe to
  *  call from any thread. */
 const moe_rt *moe_rt_default(void);
+
+/** What NAME__invoke is: sizes, then arguments and results in order. */
+typedef int moe_invoke_function(const moe_rt *rt, const int64_t *sizes,
+                                void *const *buffers, void *workspace,
+                                size_t workspace_bytes);
+/** What NAME__invoke_workspace is. */
+typedef size_t moe_workspace_function(const int64_t *sizes);
+
+/** One of several layers with the same code; generated headers have tables. */
+typedef struct moe_layer {
+  const char *name; /**< In the model: packed weights are "name/argument". */
+  moe_invoke_function *invoke;
+  moe_workspace_function *workspace_bytes;
+  int64_t layer; /**< Its number in the model, or -1. */
+} moe_layer;
 
 /** "workspace too small" for MOE_ERR_WORKSPACE; never null. */
 const char *moe_status_string(int status);

@@ -35,7 +35,11 @@ static void complain(const moe_rt *rt, int status, const char *message) {
   fprintf(stderr, "%d: %s\n", status, message);
 }
 
-static const moe_rt runtime = {MOE_RT_ABI, 1, inOrder, complain, NULL, NULL};
+static const moe_rt runtime = {.abi = MOE_RT_ABI,
+                               .num_threads = 1,
+                               .size = sizeof(moe_rt),
+                               .parallel_for = inOrder,
+                               .error = complain};
 
 /* A null runtime is never given. */
 const moe_rt *moe_rt_default(void) { return &runtime; }

@@ -189,6 +189,7 @@ int main(void) {
   moe_rt shared;
   memset(&shared, 0, sizeof(shared));
   shared.abi = MOE_RT_ABI;
+  shared.size = sizeof(shared);
   shared.num_threads = kWorkers + 1;
   shared.parallel_for = parallelFor;
   shared.error = onError;

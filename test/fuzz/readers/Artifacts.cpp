@@ -47,7 +47,7 @@ void fuzz::readManifest(std::string_view bytes) {
 }
 
 static const char manifestSeed[] = R"({
-  "version": 1, "later": {"any": "thing"},
+  "version": 1, "abi": 2, "later": {"any": "thing"},
   "functions": [
     {"name": "layer_0", "model": "M", "layer": 0, "sizes": ["T"],
      "arguments": [
@@ -64,8 +64,8 @@ static const char manifestSeed[] = R"({
   "targets": ["x86-64-v3"]})";
 
 std::vector<std::string> fuzz::manifestSeeds() {
-  return {manifestSeed, R"({"version":1,"functions":[],"targets":[]})",
-          R"({"version":1,"functions":[{"name":"f","sizes":["A","B"],)"
+  return {manifestSeed, R"({"version":1,"abi":2,"functions":[],"targets":[]})",
+          R"({"version":1,"abi":2,"functions":[{"name":"f","sizes":["A","B"],)"
           R"("arguments":[{"name":"x","dtype":"bf16","shape":["A","B"]}],)"
           R"("results":[{"name":"y","dtype":"i1","shape":[]}],)"
           R"("invoke":"f__invoke"}],"targets":["a","b"]})"};

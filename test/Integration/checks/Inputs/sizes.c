@@ -140,7 +140,11 @@ int main(void) {
          routing(&rt, 1, twice_to_one, x, offsets, workspace, BYTES));
   moe_rt other = rt;
   other.abi += 1;
-  EXPECT(MOE_ERR_EXTERNAL,
+  EXPECT(MOE_ERR_BAD_ABI,
+         hashed(&other, 2, ids, table, experts, workspace, BYTES));
+  other = rt;
+  other.size -= 1;
+  EXPECT(MOE_ERR_BAD_ABI,
          hashed(&other, 2, ids, table, experts, workspace, BYTES));
   ids[1] = 3;
   EXPECT(MOE_ERR_BAD_VALUE,

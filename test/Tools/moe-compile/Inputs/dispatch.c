@@ -29,7 +29,8 @@ static void complain(const moe_rt *rt, int status, const char *message) {
   printf("%d: %s\n", status, message);
 }
 const moe_rt *moe_rt_default(void) {
-  static moe_rt rt = {.error = complain};
+  static moe_rt rt = {
+      .abi = MOE_RT_ABI, .size = sizeof(moe_rt), .error = complain};
   return &rt;
 }
 
@@ -44,5 +45,13 @@ int main(int argc, char **argv) {
     fflush(stdout);
     ok(NULL, NULL, NULL, NULL, 0);
   }
+  /* Whose hooks may be elsewhere is told nothing. */
+  features = 0;
+  moe_rt other = *moe_rt_default();
+  other.abi = MOE_RT_ABI + 1;
+  printf("another version: %d\n", ok(&other, NULL, NULL, NULL, 0));
+  other.abi = MOE_RT_ABI;
+  other.size -= 1;
+  printf("a smaller one: %d\n", ok(&other, NULL, NULL, NULL, 0));
   return 0;
 }

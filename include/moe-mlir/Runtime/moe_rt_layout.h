@@ -1,0 +1,54 @@
+/*===- moe_rt_layout.h - Where the fields of moe_rt.h are ---------*- C -*-===*\
+|* Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+|* See LICENSE for license information.
+|* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+|*===----------------------------------------------------------------------===*|
+|*
+|* Compiled layers have these numbers in their code, and outlive the header they
+|* were compiled with. For whoever makes or serves such code: what is inserted
+|* into a struct instead of appended does not build. Append a line per field.
+|*
+\*===----------------------------------------------------------------------===*/
+
+#ifndef MOE_RT_LAYOUT_H
+#define MOE_RT_LAYOUT_H
+
+#include "moe-mlir/Runtime/moe_rt.h"
+
+/** sizeof(moe_rt) when this MOE_RT_ABI began: no caller has less. Code that
+ *  reads a field from here on has to look at `size` first. */
+#define MOE_RT_LEAST_SIZE 48
+
+#ifdef __cplusplus
+#define MOE_LAYOUT_ASSERT static_assert
+#else
+#define MOE_LAYOUT_ASSERT _Static_assert
+#endif
+#define MOE_FIELD(type, field, offset)                                         \
+  MOE_LAYOUT_ASSERT(offsetof(type, field) == (offset),                         \
+                    #type " grows at its end only")
+
+MOE_FIELD(moe_rt, abi, 0);
+MOE_FIELD(moe_rt, num_threads, 4);
+MOE_FIELD(moe_rt, size, 8);
+MOE_FIELD(moe_rt, parallel_for, 16);
+MOE_FIELD(moe_rt, error, 24);
+MOE_FIELD(moe_rt, trace, 32);
+MOE_FIELD(moe_rt, user, 40);
+MOE_LAYOUT_ASSERT(sizeof(moe_rt) >= MOE_RT_LEAST_SIZE, "moe_rt never shrinks");
+
+MOE_FIELD(moe_trace_event, kind, 0);
+MOE_FIELD(moe_trace_event, size, 4);
+MOE_FIELD(moe_trace_event, function, 8);
+MOE_FIELD(moe_trace_event, phase, 16);
+MOE_FIELD(moe_trace_event, tokens, 24);
+MOE_FIELD(moe_trace_event, experts, 32);
+MOE_FIELD(moe_trace_event, slots, 40);
+MOE_FIELD(moe_trace_event, offsets, 48);
+MOE_FIELD(moe_trace_event, indices, 56);
+MOE_FIELD(moe_trace_event, weights, 64);
+
+#undef MOE_FIELD
+#undef MOE_LAYOUT_ASSERT
+
+#endif /* MOE_RT_LAYOUT_H */
