@@ -70,10 +70,9 @@ for model in ${models//,/ }; do
   done
 
   step "$model: call it from C"
-  hidden=$(sed -n 's/.*"hidden_size": *\([0-9]*\).*/\1/p' "examples/models/$model.json")
   run cc -O2 "-I$dir" -Iinclude examples/c/call_layer.c "$dir/layer.o" \
     "$build/lib/libmoe_rt.a" -fopenmp -lm -o "$dir/call_layer"
-  run "$dir/call_layer" "$packed" 16 "$hidden"
+  run "$dir/call_layer" "$packed" 16
   rm "$packed"
 done
 

@@ -12,8 +12,10 @@
 
 #include "moe-mlir/Artifact/ContentId.h"
 #include "moe-mlir/Lowering/CNames.h"
+#include "moe-mlir/Runtime/moe_rt.h"
 
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/raw_ostream.h"
@@ -81,6 +83,24 @@ std::string shapeText(ArrayAttr shape) {
   return text;
 }
 
+/// Dimensions that have letters in C, by what docs/import.md calls the tensors
+/// that have them; -1 is the last one.
+struct NamedDim {
+  llvm::StringLiteral letter, tensor;
+  int dim;
+};
+constexpr NamedDim namedDims[] = {
+    {"H", "x", -1}, {"E", "router.weight", 0}, {"K", "routing.indices", -1}};
+
+/// The static size of a dimension, if it is one.
+std::optional<int64_t> getDim(ArrayAttr shape, int dim) {
+  if (!shape || shape.empty())
+    return std::nullopt;
+  auto size = dyn_cast<IntegerAttr>(dim < 0 ? shape.getValue().back()
+                                            : shape.getValue()[dim]);
+  return size ? std::optional<int64_t>(size.getInt()) : std::nullopt;
+}
+
 class Writer {
 public:
   Writer(const compiler::ArtifactInfo &info, StringRef baseName)
@@ -122,14 +142,29 @@ public:
           " * in the code as NAME__id. Weights repeat the id of their layout, "
           "which is\n"
           " * MOE_LAYOUT_NAME__ARGUMENT here.\n"
+          " *\n"
+          " * Sizes that are fixed are macros at the end.\n"
           " */\n\n#ifndef "
        << guard << "\n#define " << guard
        << "\n\n#include \"moe-mlir/Runtime/moe_rt.h\"\n\n"
+          "#if MOE_RT_ABI != "
+       << MOE_RT_ABI
+       << "\n#error \"moe_rt.h is of another version than this header: run "
+          "moe-compile again\"\n#endif\n\n"
           "#ifdef __cplusplus\nextern \"C\" {\n#endif\n";
     for (auto [i, attr] : llvm::enumerate(info.interfaces))
       emit(cast<DictionaryAttr>(attr), i);
-    os << "\n#ifdef __cplusplus\n} /* extern \"C\" */\n#endif\n\n#endif /* "
-       << guard << " */\n";
+    os << "\n#ifdef __cplusplus\n} /* extern \"C\" */\n#endif\n";
+    // Behind all declarations: a parameter may have the name of a macro.
+    llvm::StringSet<> used;
+    for (const FunctionDesc &function : info.manifest.functions)
+      for (StringRef ending : getCNameEndings())
+        used.insert(function.symbol + ending.str());
+    os << "\n";
+    for (const auto &[name, value] : macros)
+      os << "#define " << makeIdentifier(StringRef(name).upper(), used) << " "
+         << value << "\n";
+    os << "\n#endif /* " << guard << " */\n";
     return text;
   }
 
@@ -192,6 +227,95 @@ private:
     }
   }
 
+  /// The sizes of an entry that do not change from call to call.
+  void defineSizes(DictionaryAttr entry, size_t index,
+                   ArrayRef<Parameter> arguments) {
+    std::string prefix = entry.getAs<StringAttr>("name").str() + "_";
+    llvm::StringMap<ArrayAttr> shapes;
+    auto addShape = [&](Attribute tensor) {
+      auto dict = cast<DictionaryAttr>(tensor);
+      shapes.try_emplace(dict.getAs<StringAttr>("name").getValue(),
+                         dict.getAs<ArrayAttr>("shape"));
+    };
+    for (StringRef key : {"arguments", "results"})
+      for (Attribute value : entry.getAs<ArrayAttr>(key)) {
+        auto packed =
+            cast<DictionaryAttr>(value).getAs<DictionaryAttr>("packed");
+        if (packed)
+          llvm::for_each(packed.getAs<ArrayAttr>("sources"), addShape);
+        else
+          addShape(value);
+      }
+    for (const NamedDim &named : namedDims)
+      if (auto size = getDim(shapes.lookup(named.tensor), named.dim))
+        macros.emplace_back(prefix + named.letter.str(), *size);
+    for (auto [attr, parameter] :
+         llvm::zip_equal(entry.getAs<ArrayAttr>("arguments"), arguments)) {
+      auto value = cast<DictionaryAttr>(attr);
+      if (value.get("packed"))
+        macros.emplace_back(prefix + parameter.id + "_bytes",
+                            *getDim(value.getAs<ArrayAttr>("shape"), 0));
+    }
+    if (!entry.getAs<ArrayAttr>("sizes").empty())
+      return;
+    int64_t most = 0;
+    for (const compiler::Variant &variant : info.variants)
+      for (Attribute row : cast<DictionaryAttr>(variant.interfaces[index])
+                               .getAs<ArrayAttr>("workspace"))
+        most = std::max(most, *getDim(cast<ArrayAttr>(row), 1));
+    macros.emplace_back(prefix + "workspace_bytes", most);
+  }
+
+  /// Declares the other names of `name`, and a table of all of them.
+  void emitLayers(DictionaryAttr entry, StringRef parameters, StringRef sizes) {
+    StringRef name = entry.getAs<StringAttr>("name").getValue();
+    SmallVector<const compiler::Alias *> aliases;
+    for (const compiler::Alias &alias : info.aliases)
+      if (alias.of == name)
+        aliases.push_back(&alias);
+    if (aliases.empty())
+      return;
+    auto declare = [&](const Twine &type, StringRef ending,
+                       StringRef suffix = "") {
+      std::string line = type.str();
+      for (const compiler::Alias *alias : aliases) {
+        std::string item = alias->name + ending.str() + suffix.str() +
+                           (alias == aliases.back() ? ";" : ",");
+        if (line.size() + item.size() >= 80) {
+          os << line << "\n";
+          line = "   ";
+        }
+        line += " " + item;
+      }
+      os << line << "\n";
+    };
+    os << "\n/* Layers that share the code of " << name
+       << ", each under names of its own. */\n"
+       << "typedef int " << name << "__function(" << parameters << ");\n"
+       << "typedef size_t " << name << "__workspace_function(" << sizes
+       << ");\n";
+    declare(name + "__function", "");
+    declare(name + "__workspace_function", "_workspace_bytes");
+    declare("moe_invoke_function", "__invoke");
+    declare("moe_workspace_function", "__invoke_workspace");
+    declare("extern const char", "__id", "[]");
+    os << "static const moe_layer " << name << "__layers[] = {";
+    auto row = [&](StringRef entryName, StringRef symbol,
+                   std::optional<int64_t> layer) {
+      os << "\n    {\"" << entryName << "\", " << symbol << "__invoke, "
+         << symbol << "__invoke_workspace, " << layer.value_or(-1) << "}";
+    };
+    auto layer = entry.getAs<IntegerAttr>("layer");
+    row(entry.getAs<StringAttr>("entry").getValue(), name,
+        layer ? std::optional<int64_t>(layer.getInt()) : std::nullopt);
+    for (const compiler::Alias *alias : aliases) {
+      os << ",";
+      row(alias->entry, alias->name, alias->layer);
+    }
+    os << "};\n";
+    macros.emplace_back(name.str() + "_num_layers", aliases.size() + 1);
+  }
+
   void describeWorkspace(size_t index, ArrayRef<std::string> sizes) {
     os << " *\n * Workspace";
     if (!sizes.empty()) {
@@ -236,7 +360,7 @@ private:
     for (Attribute size : entry.getAs<ArrayAttr>("sizes"))
       sizes.push_back(makeIdentifier(cast<StringAttr>(size).getValue(), used));
 
-    SmallVector<std::string> declarations = {"const moe_rt *rt"};
+    std::vector<std::string> declarations = {"const moe_rt *rt"};
     for (const std::string &size : sizes)
       declarations.push_back("int64_t " + size);
     SmallVector<Parameter> arguments, results;
@@ -280,28 +404,6 @@ private:
     describeWorkspace(index, sizes);
     os << " */\n";
 
-    auto prototypes = [&](StringRef function) {
-      os << "#define MOE_ID_" << function << " \"" << info.manifest.id
-         << "\"\nextern const char " << function << "__id[];\n";
-      os << "int " << function << "(";
-      std::string indent(function.size() + 5, ' ');
-      llvm::interleave(declarations, os, ",\n" + indent);
-      os << ");\nsize_t " << function << "_workspace_bytes(";
-      if (sizes.empty())
-        os << "void";
-      llvm::interleaveComma(
-          sizes, os, [&](const std::string &s) { os << "int64_t " << s; });
-      os << ");\n";
-      os << "/* The same with arrays: sizes; arguments, then results. */\n"
-         << "int " << function
-         << "__invoke(const moe_rt *rt, const int64_t *sizes,\n"
-         << std::string(function.size() + 13, ' ')
-         << "void *const *buffers, void *workspace,\n"
-         << std::string(function.size() + 13, ' ')
-         << "size_t workspace_bytes);\n"
-         << "size_t " << function
-         << "__invoke_workspace(const int64_t *sizes);\n";
-    };
     for (const FunctionDesc &function : info.manifest.functions)
       if (function.symbol == name)
         for (auto [argument, parameter] :
@@ -309,22 +411,28 @@ private:
           if (argument.packed)
             os << "#define MOE_LAYOUT_" << name << "__" << parameter.id << " \""
                << layoutId(*argument.packed) << "\"\n";
-    prototypes(name);
-    for (const compiler::Alias &alias : info.aliases) {
-      if (alias.of != name)
-        continue;
-      os << "\n/* " << alias.name;
-      if (alias.layer)
-        os << ": layer " << *alias.layer;
-      os << ", the code of " << name << " */\n";
-      prototypes(alias.name);
-    }
+    std::string sizeParameters = sizes.empty() ? "void" : "";
+    for (const std::string &size : sizes)
+      sizeParameters +=
+          (size == sizes.front() ? "int64_t " : ", int64_t ") + size;
+    os << "#define MOE_ID_" << name << " \"" << info.manifest.id
+       << "\"\nextern const char " << name << "__id[];\n"
+       << "int " << name << "("
+       << llvm::join(declarations, ",\n" + std::string(name.size() + 5, ' '))
+       << ");\nsize_t " << name << "_workspace_bytes(" << sizeParameters
+       << ");\n/* The same with arrays: sizes; arguments, then results. */\n"
+       << "moe_invoke_function " << name << "__invoke;\n"
+       << "moe_workspace_function " << name << "__invoke_workspace;\n";
+    defineSizes(entry, index, arguments);
+    emitLayers(entry, llvm::join(declarations, ",\n    "), sizeParameters);
   }
 
   const compiler::ArtifactInfo &info;
   StringRef baseName;
   std::string text;
   llvm::raw_string_ostream os;
+  /// Static sizes: names before they are capitals, and values.
+  std::vector<std::pair<std::string, int64_t>> macros;
 };
 
 } // namespace

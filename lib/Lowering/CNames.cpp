@@ -41,7 +41,8 @@ static constexpr llvm::StringLiteral declared =
     "int_fast8_t int_fast16_t int_fast32_t int_fast64_t "
     "uint_fast8_t uint_fast16_t uint_fast32_t uint_fast64_t "
     "moe_rt moe_status moe_body_fn moe_trace_event moe_trace_kind "
-    "moe_cpu_feature linux unix i386";
+    "moe_invoke_function moe_workspace_function moe_layer moe_cpu_feature "
+    "linux unix i386";
 
 /// The functions and variables that glibc 2.36 exports under names that are not
 /// its own by the rules of C (libc, which has libpthread's, and libm).
@@ -96,6 +97,13 @@ std::string moe::getCName(StringRef name, StringRef prefix) {
 
 llvm::ArrayRef<llvm::StringLiteral> moe::getCNameEndings() {
   static constexpr llvm::StringLiteral endings[] = {
-      "", "_workspace_bytes", "__invoke", "__invoke_workspace", "__id"};
+      "",
+      "_workspace_bytes",
+      "__invoke",
+      "__invoke_workspace",
+      "__id",
+      "__function",
+      "__workspace_function",
+      "__layers"};
   return endings;
 }
