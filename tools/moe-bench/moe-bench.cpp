@@ -8,6 +8,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "moe-mlir/InitAll.h"
 #include "moe-mlir/Bench/Bench.h"
 #include "moe-mlir/Bench/Routing.h"
 #include "moe-mlir/Run/Compile.h"

@@ -171,6 +171,7 @@ static bool writeReport(const run::Given &given, moe::RoutingReport &report,
 
 int main(int argc, char **argv) {
   moe::ToolProcess process(argc, argv, "moe-run");
+  moe::registerAllTargets();
   run::CommandLine options;
   options.line.parse(argc, argv);
   auto fail = [&](const Twine &message) { return options.line.fail(message); };
