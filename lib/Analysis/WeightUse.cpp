@@ -34,16 +34,24 @@ static bool hasSameMatrices(RankedTensorType from, RankedTensorType to) {
 static bool addSlice(tensor::ExtractSliceOp slice, WeightUse &use) {
   RankedTensorType type = slice.getSourceType();
   int64_t rank = type.getRank();
-  if (use.rows || rank < 2 || rank > 3 || !slice.hasUnitStride() ||
+  bool isFirst = !use.rows && !use.columns && !use.matrices;
+  if (!isFirst || rank < 2 || rank > 3 || !slice.hasUnitStride() ||
       ShapedType::isDynamicShape(slice.getStaticOffsets()) ||
       ShapedType::isDynamicShape(slice.getStaticSizes()) ||
-      (rank == 3 && (slice.getStaticOffset(0) != 0 ||
-                     slice.getStaticSize(0) != type.getDimSize(0))))
+      // The dimensions that are left have to be those of matrices.
+      slice.getType().getShape().take_back(2) !=
+          slice.getStaticSizes().take_back(2))
     return false;
-  use.firstRow = slice.getStaticOffset(rank - 2);
-  use.rows = slice.getStaticSize(rank - 2);
-  use.firstColumn = slice.getStaticOffset(rank - 1);
-  use.columns = slice.getStaticSize(rank - 1);
+  auto take = [&](int64_t dim, int64_t &first, int64_t &count) {
+    first = slice.getStaticOffset(dim);
+    count = slice.getStaticSize(dim);
+  };
+  if (slice.getStaticSizes().take_back(2) != type.getShape().take_back(2)) {
+    take(rank - 2, use.firstRow, use.rows);
+    take(rank - 1, use.firstColumn, use.columns);
+  }
+  if (rank == 3 && slice.getStaticSize(0) != type.getDimSize(0))
+    take(0, use.firstMatrix, use.matrices);
   return true;
 }
 

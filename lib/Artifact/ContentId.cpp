@@ -33,11 +33,18 @@ std::string moe::manifestId(const json::Object &manifest) {
 
 std::string moe::layoutId(const PackSpec &spec) {
   json::Array sources;
-  for (const PackSource &source : spec.sources)
+  for (const PackSource &source : spec.sources) {
     // Not the type that the model stores: packing converts it.
-    sources.push_back(json::Array{
-        source.name, source.part, source.firstExpert, json::Array(source.shape),
-        source.firstRow, source.rows, source.firstColumn, source.columns});
+    json::Array entry{source.name,        source.part,
+                      source.firstExpert, json::Array(source.shape),
+                      source.firstRow,    source.rows,
+                      source.firstColumn, source.columns};
+    // Files of before there was this keep their ids.
+    if (source.matrices)
+      for (int64_t number : {source.firstMatrix, source.matrices})
+        entry.push_back(number);
+    sources.push_back(std::move(entry));
+  }
   json::Value all =
       json::Array{spec.layout,  spec.columns,          spec.interleave,
                   spec.kBlock,  spec.kPadded,          spec.nPadded,

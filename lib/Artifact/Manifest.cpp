@@ -205,6 +205,9 @@ bool parsePackSource(Reader &reader, const json::Value &value,
          reader.integer(*object, path, "first_column", source.firstColumn,
                         false) &&
          reader.integer(*object, path, "columns", source.columns, false) &&
+         reader.integer(*object, path, "first_matrix", source.firstMatrix,
+                        false) &&
+         reader.integer(*object, path, "matrices", source.matrices, false) &&
          reader.array(*object, path, "shape", parseDim, false);
 }
 

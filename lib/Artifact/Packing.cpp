@@ -36,7 +36,8 @@ Extent extentOf(const std::vector<int64_t> &shape) {
 
 /// What `source` uses of a tensor of this extent.
 Extent usedOf(const PackSource &source, Extent extent) {
-  return {extent.experts, source.rows ? source.rows : extent.n,
+  return {source.matrices ? source.matrices : extent.experts,
+          source.rows ? source.rows : extent.n,
           source.columns ? source.columns : extent.k};
 }
 
@@ -178,16 +179,18 @@ bool PackSpec::verify(std::string &error) const {
                       " (expected [E, N, K] or [N, K])");
         Extent whole = extentOf(found->shape), extent = usedOf(*found, whole);
         if (!isWithin(found->firstRow, found->rows, whole.n) ||
-            !isWithin(found->firstColumn, found->columns, whole.k))
+            !isWithin(found->firstColumn, found->columns, whole.k) ||
+            !isWithin(found->firstMatrix, found->matrices, whole.experts))
           return fail("source '" + found->name +
-                      "' uses rows or columns that its shape does not have");
+                      "' uses matrices, rows or columns that its shape does "
+                      "not have");
         if (extent.experts != numExperts(*found) || extent.n < 1 ||
             extent.n > columnCapacity(*this) || extent.k < 1 ||
             extent.k > kPadded)
           return fail("the shape of source '" + found->name +
                       "' does not fit into its panels");
       } else if (found->rows || found->columns || found->firstRow ||
-                 found->firstColumn) {
+                 found->firstColumn || found->matrices || found->firstMatrix) {
         return fail("source '" + found->name +
                     "' is cut out of a tensor of unknown shape");
       }
@@ -286,7 +289,8 @@ bool moe::packExperts(const PackSpec &spec, const TensorLookup &lookup,
         std::min(end, source.firstExpert + spec.numExperts(source));
     if (first >= stop)
       continue;
-    int64_t base = source.firstExpert;
+    // The expert that the first matrix of the tensor would be.
+    int64_t base = source.firstExpert - source.firstMatrix;
     if (!tensor->data) {
       Extent extent = extentOf(tensor->shape);
       filled.push_back(std::make_unique<HostTensor>(HostTensor::allocate(

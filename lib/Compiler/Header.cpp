@@ -214,15 +214,17 @@ private:
          << source.getAs<IntegerAttr>("first_expert").getInt();
       if (auto shape = source.getAs<ArrayAttr>("shape"))
         os << ", " << shapeText(shape);
-      if (auto rows = source.getAs<IntegerAttr>("rows")) {
-        auto range = [&](StringRef what, StringRef first, int64_t count) {
-          int64_t begin = source.getAs<IntegerAttr>(first).getInt();
-          os << ", " << what << " " << begin << " to " << begin + count - 1;
-        };
-        range("rows", "first_row", rows.getInt());
-        range("columns", "first_column",
-              source.getAs<IntegerAttr>("columns").getInt());
-      }
+      auto range = [&](StringRef what, StringRef first) {
+        auto count = source.getAs<IntegerAttr>(what);
+        if (!count)
+          return;
+        int64_t begin = source.getAs<IntegerAttr>(first).getInt();
+        os << ", " << what << " " << begin << " to "
+           << begin + count.getInt() - 1;
+      };
+      range("matrices", "first_matrix");
+      range("rows", "first_row");
+      range("columns", "first_column");
       os << ")\n";
     }
   }

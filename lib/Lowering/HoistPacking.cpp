@@ -149,6 +149,8 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
       source.rows = use.rows;
       source.firstColumn = use.firstColumn;
       source.columns = use.columns;
+      source.firstMatrix = use.firstMatrix;
+      source.matrices = use.matrices;
       moe::HostTensor tensor = getElements(use.constant, source.name);
       if (!tensor.data)
         return pack.emitError() << source.name << " is a constant whose "
@@ -257,13 +259,19 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
             b.getNamedAttr("shape", b.getI64ArrayAttr(type.getShape())),
             b.getNamedAttr("dtype", b.getStringAttr(getElementName(
                                         type.getElementType())))};
-        if (origin->rows)
-          for (auto [key, value] :
-               {std::pair<StringRef, int64_t>{"first_row", origin->firstRow},
-                {"rows", origin->rows},
-                {"first_column", origin->firstColumn},
-                {"columns", origin->columns}})
-            entry.push_back(b.getNamedAttr(key, b.getI64IntegerAttr(value)));
+        auto add = [&](StringRef key, int64_t value) {
+          entry.push_back(b.getNamedAttr(key, b.getI64IntegerAttr(value)));
+        };
+        if (origin->rows) {
+          add("first_row", origin->firstRow);
+          add("rows", origin->rows);
+          add("first_column", origin->firstColumn);
+          add("columns", origin->columns);
+        }
+        if (origin->matrices) {
+          add("first_matrix", origin->firstMatrix);
+          add("matrices", origin->matrices);
+        }
         list.push_back(b.getDictionaryAttr(entry));
         auto partType = cast<RankedTensorType>(part.getType());
         if (i % parts == parts - 1)

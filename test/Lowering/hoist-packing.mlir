@@ -47,6 +47,27 @@ func.func @slices(%u: tensor<64x64xf32> {moe.name = "shared.up_proj"}) -> tensor
   return %p : tensor<2x1x64x32x1xf32>
 }
 
+// Some of the experts are a slice, too.
+// CHECK-LABEL: func.func @experts(
+// CHECK-SAME: {dtype = "f32", first_expert = 0 : i64, first_matrix = 2 : i64, matrices = 4 : i64, name = "experts.up_proj", part = 0 : i64, shape = [8, 32, 64]}
+// CHECK-NOT: tensor.extract_slice
+func.func @experts(%u: tensor<8x32x64xf32> {moe.name = "experts.up_proj"}) -> tensor<4x1x64x32x1xf32> {
+  %a = tensor.extract_slice %u[2, 0, 0] [4, 32, 64] [1, 1, 1] : tensor<8x32x64xf32> to tensor<4x32x64xf32>
+  %p = moek.pack %a layout <columns = 32, k_block = 1, interleave = 0> : tensor<4x32x64xf32> -> tensor<4x1x64x32x1xf32>
+  return %p : tensor<4x1x64x32x1xf32>
+}
+
+// -----
+
+// What is left of a slice has to be matrices.
+func.func @rows(%w: tensor<32x8x64xf32> {moe.name = "w"}) -> tensor<1x1x64x32x1xf32> {
+  // expected-note@+1 {{computed here}}
+  %a = tensor.extract_slice %w[0, 2, 0] [32, 1, 64] [1, 1, 1] : tensor<32x8x64xf32> to tensor<32x64xf32>
+  // expected-error@+1 {{operand #0 cannot be packed ahead of time: it is computed by tensor.extract_slice}}
+  %p = moek.pack %a layout <columns = 32, k_block = 1, interleave = 0> : tensor<32x64xf32> -> tensor<1x1x64x32x1xf32>
+  return %p : tensor<1x1x64x32x1xf32>
+}
+
 // -----
 
 func.func @computed(%w: tensor<1x32x64xf32> {moe.name = "w"}) -> tensor<1x1x64x32x1xf32> {

@@ -28,10 +28,13 @@ struct WeightUse {
   mlir::ElementsAttr constant;
   /// The rows and columns of each expert's matrix; counts of 0 mean all of it.
   int64_t firstRow = 0, rows = 0, firstColumn = 0, columns = 0;
+  /// The experts, in the same way.
+  int64_t firstMatrix = 0, matrices = 0;
 
   /// Follows `weight` through reshapes that only add or remove dimensions of
-  /// size one, and through one slice of rows and columns. Fails when it can not
-  /// be packed ahead of time, and `why` says what it is ("it is ...").
+  /// size one, and through one slice of experts, rows and columns. Fails when
+  /// it can not be packed ahead of time, and `why` says what it is ("it is
+  /// ...").
   static mlir::FailureOr<WeightUse> get(mlir::Value weight, std::string &why);
 };
 

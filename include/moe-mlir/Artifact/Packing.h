@@ -42,6 +42,8 @@ struct PackSource {
   /// up like this.
   int64_t firstRow = 0, rows = 0;
   int64_t firstColumn = 0, columns = 0;
+  /// Of the E matrices only these are used; a count of 0 means all.
+  int64_t firstMatrix = 0, matrices = 0;
 };
 
 struct PackSpec {
