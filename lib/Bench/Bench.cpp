@@ -154,7 +154,9 @@ bool Runner::measureMachine(std::string &error) {
 bool Runner::artifact(const std::string &base, bool fuse, std::string &error) {
   if (options.reuseArtifacts && llvm::sys::fs::exists(base + ".json"))
     return true;
-  return compileModel(*module, name, fuse, base, error);
+  CompileOptions compile = options.compile;
+  compile.fuse = fuse;
+  return compileModel(*module, name, compile, base, error);
 }
 
 /// Whether another set of the weights fits; they are the bulk of everything.

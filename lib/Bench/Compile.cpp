@@ -92,18 +92,19 @@ mlir::func::FuncOp bench::findEntry(mlir::ModuleOp module,
 }
 
 bool bench::compileModel(mlir::ModuleOp module, const std::string &name,
-                         bool fuse, const std::string &base,
+                         CompileOptions options, const std::string &base,
                          std::string &error) {
-  // Warnings and remarks are moe-compile's business; of errors, the first.
+  // Warnings are moe-compile's business; of errors, the first. Remarks come
+  // only if somebody asks for them.
   std::string first;
   mlir::ScopedDiagnosticHandler handler(
       module.getContext(), [&](mlir::Diagnostic &diagnostic) {
         if (diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error &&
             first.empty())
           first = diagnostic.str();
+        return llvm::success(diagnostic.getSeverity() !=
+                             mlir::DiagnosticSeverity::Remark);
       });
-  CompileOptions options;
-  options.fuse = fuse;
   if (llvm::succeeded(
           run::compileToRun(module, options, base, /*isEmulated=*/false)))
     return true;

@@ -15,6 +15,7 @@
 
 #include "moe-mlir/Bench/Report.h"
 #include "moe-mlir/Bench/Suites.h"
+#include "moe-mlir/Compiler/Compiler.h"
 #include "moe-mlir/Run/Call.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -39,9 +40,10 @@ mlir::OwningOpRef<mlir::ModuleOp> importModel(mlir::MLIRContext &context,
 mlir::func::FuncOp findEntry(mlir::ModuleOp module, const BenchModel &model,
                              std::string &error);
 
-/// Compiles a copy of the module to `base`.so and so on. `fuse` off: our own
-/// lowering without any fusion.
-bool compileModel(mlir::ModuleOp module, const std::string &name, bool fuse,
+/// Compiles a copy of the module to `base`.so and so on. `options.fuse` off: our
+/// own lowering without any fusion.
+bool compileModel(mlir::ModuleOp module, const std::string &name,
+                  CompileOptions options,
                   const std::string &base, std::string &error);
 
 /// The weights of copy number `copy`: the same for everything that computes

@@ -24,14 +24,12 @@
 #include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/IR/LLVMContext.h"
-#include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/raw_ostream.h"
 
-#include <chrono>
 #include <mutex>
 #include <thread>
 
@@ -39,39 +37,6 @@ using namespace mlir;
 using namespace moe;
 
 namespace {
-
-/// Writes how long steps took, if anyone wants to know.
-class StepTimer {
-public:
-  explicit StepTimer(bool enabled)
-      : enabled(enabled), start(std::chrono::steady_clock::now()), last(start) {
-  }
-  void step(const Twine &what) {
-    if (!enabled)
-      return;
-    auto now = std::chrono::steady_clock::now();
-    static std::mutex mutex;
-    std::lock_guard<std::mutex> lock(mutex);
-    llvm::errs() << llvm::format("%8.1f ms  ", milliseconds(now - last)) << what
-                 << "\n";
-    last = now;
-  }
-  void total() {
-    if (enabled)
-      llvm::errs() << llvm::format(
-                          "%8.1f ms  ",
-                          milliseconds(std::chrono::steady_clock::now() -
-                                       start))
-                   << "in all\n";
-  }
-
-private:
-  static double milliseconds(std::chrono::steady_clock::duration d) {
-    return std::chrono::duration<double, std::milli>(d).count();
-  }
-  bool enabled;
-  std::chrono::steady_clock::time_point start, last;
-};
 
 /// What the steps of a compilation cost, roughly: time left is told by it.
 enum StepCost : unsigned {
@@ -185,9 +150,18 @@ CodeOptions getCodeOptions(const CompileOptions &options) {
   return {options.codegenLevel, options.optimizeIR};
 }
 
-LogicalResult runPipeline(ModuleOp module, const PipelineOptions &options,
+/// Part of `options.timing`, if anyone wants to know.
+TimingScope nestTiming(const CompileOptions &options, StringRef what) {
+  return options.timing ? options.timing->nest(what) : TimingScope();
+}
+
+LogicalResult runPipeline(ModuleOp module, const CompileOptions &compile,
+                          const PipelineOptions &options, TimingScope &timing,
                           std::optional<Stage> from, bool verify) {
   PassManager pm(module.getContext(), ModuleOp::getOperationName());
+  if (compile.setUp && failed(compile.setUp(pm)))
+    return failure();
+  pm.enableTiming(timing);
   // Each stage has verifiers of its own; checking everything after every pass
   // would double the compile time.
   pm.enableVerifier(verify);
@@ -197,7 +171,9 @@ LogicalResult runPipeline(ModuleOp module, const PipelineOptions &options,
 
 /// The part that all targets share.
 LogicalResult runCommonStages(ModuleOp module, const CompileOptions &options) {
-  return runPipeline(module, getPipelineOptions(options, Stage::Fused),
+  TimingScope timing = nestTiming(options, "all targets");
+  return runPipeline(module, options,
+                     getPipelineOptions(options, Stage::Fused), timing,
                      std::nullopt, /*verify=*/true);
 }
 
@@ -235,7 +211,7 @@ bool compileVariant(llvm::MemoryBufferRef bytecode,
                     const CompileOptions &options, compiler::Variant &variant,
                     MLIRContext &context, SmallVectorImpl<Message> &messages,
                     StepCounter &steps) {
-  StepTimer timer(options.time);
+  TimingScope timing = nestTiming(options, variant.target);
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
     messages.push_back(capture(diagnostic));
     return success();
@@ -244,10 +220,11 @@ bool compileVariant(llvm::MemoryBufferRef bytecode,
   llvm::SourceMgr sources;
   sources.AddNewSourceBuffer(llvm::MemoryBuffer::getMemBuffer(bytecode, false),
                              llvm::SMLoc());
+  TimingScope step = timing.nest("read");
   OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(sources, config);
+  step.stop();
   if (!module)
     return false;
-  timer.step(variant.target + ": read");
   auto chip = dyn_cast_or_null<moek::TargetAttrInterface>(
       parseAttribute(variant.chip, &context));
   if (!chip)
@@ -256,16 +233,16 @@ bool compileVariant(llvm::MemoryBufferRef bytecode,
   PipelineOptions pipeline = getPipelineOptions(options, Stage::Runtime);
   pipeline.keepLayout = variant.keepLayout;
   pipeline.suffix = variant.code.suffix;
-  if (failed(runPipeline(*module, pipeline, Stage::Fused, /*verify=*/false)))
+  if (failed(runPipeline(*module, options, pipeline, timing, Stage::Fused,
+                         /*verify=*/false)))
     return false;
-  timer.step(variant.target + ": kernels");
   steps.add(kKernelCost, "llvm dialect, " + variant.target);
   variant.interfaces = (*module)->getAttrOfType<ArrayAttr>(kInterfacesAttr);
   (*module)->removeAttr(kInterfacesAttr);
   pipeline.stopAfter = Stage::LLVM;
-  if (failed(runPipeline(*module, pipeline, Stage::Runtime, /*verify=*/false)))
+  if (failed(runPipeline(*module, options, pipeline, timing, Stage::Runtime,
+                         /*verify=*/false)))
     return false;
-  timer.step(variant.target + ": llvm dialect");
   steps.add(kDialectCost, "machine code, " + variant.target);
   auto fail = [&](const std::string &error) {
     messages.push_back({DiagnosticSeverity::Error,
@@ -275,14 +252,13 @@ bool compileVariant(llvm::MemoryBufferRef bytecode,
     return false;
   };
   std::string error;
+  step = timing.nest("machine code");
   if (!TargetRegistry::get().find(chip)->emit(*module, chip,
                                               getCodeOptions(options),
                                               CodeKind::Object, variant.object,
                                               error) ||
       !compiler::checkSymbols(variant.object, error))
     return fail(error);
-  timer.step(variant.target + ": machine code (" +
-             Twine(variant.object.size() / 1024) + " KiB)");
   steps.add(kCodeCost, "");
   return true;
 }
@@ -309,8 +285,10 @@ OwningOpRef<ModuleOp> moe::compileToStage(ModuleOp module,
   pipeline.suffix = TargetRegistry::get().find(chip)->getCode(chip).suffix;
   if (stage >= Stage::Planned)
     (*clone)->setAttr(moek::kTargetAttrName, chip);
+  TimingScope timing = nestTiming(options, chip.getChipName());
   if (failed(checkEntries(*clone)) ||
-      failed(runPipeline(*clone, pipeline, std::nullopt, /*verify=*/true)))
+      failed(runPipeline(*clone, options, pipeline, timing, std::nullopt,
+                         /*verify=*/true)))
     return {};
   return clone;
 }
@@ -335,8 +313,6 @@ LogicalResult moe::compileToText(ModuleOp module, const CompileOptions &options,
 LogicalResult moe::compileToArtifact(ModuleOp module,
                                      const CompileOptions &options,
                                      StringRef outputBase) {
-  StepTimer timer(options.time);
-  StepTimer whole(options.time);
   MLIRContext *context = module.getContext();
   FailureOr<TargetList> targets = resolveTargets(module, options);
   if (failed(targets))
@@ -351,7 +327,6 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   std::unique_ptr<llvm::MemoryBuffer> bytecode = writeBytecode(*common);
   if (!bytecode)
     return module.emitError("cannot be written as bytecode");
-  timer.step("all targets: fused");
   StepCounter steps(options.progress, targets->size());
   steps.add(kFuseCost, "kernels");
 
@@ -380,14 +355,17 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
     contexts.back()->printOpOnDiagnostic(context->shouldPrintOpOnDiagnostic());
   }
   std::vector<std::thread> threads;
-  for (size_t i = 0; i < variants.size(); ++i)
+  for (size_t i = 0; i < variants.size(); ++i) {
     threads.emplace_back([&, i] {
       succeeded[i] = compileVariant(*bytecode, registry, options, variants[i],
                                     *contexts[i], messages[i], steps);
     });
+    if (options.oneByOne)
+      threads.back().join();
+  }
   for (std::thread &thread : threads)
-    thread.join();
-  timer.step("all targets: compiled");
+    if (thread.joinable())
+      thread.join();
   // One report is enough: what fails for one target mostly fails for all.
   for (size_t i = 0; i < variants.size(); ++i)
     if (!succeeded[i]) {
@@ -424,6 +402,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
                   getCodeOptions(options), dispatch, error))
     return emitError(module.getLoc(), error);
 
+  TimingScope timing = nestTiming(options, "files");
   std::string base = outputBase.str();
   std::string name = llvm::sys::path::filename(base).str();
   std::vector<compiler::NamedObject> objects = {{name + ".o", dispatch}};
@@ -458,8 +437,6 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   };
   if (!writeFiles())
     return emitError(module.getLoc(), error);
-  timer.step("files");
-  whole.total();
   return success();
 }
 

@@ -81,7 +81,8 @@ EagerPluginOptions::EagerPluginOptions(
 }
 
 llvm::LogicalResult moe::tools::runPasses(mlir::ModuleOp module,
-                                          llvm::StringRef pipeline) {
+                                          llvm::StringRef pipeline,
+                                          const CompilationOptions *options) {
   // Errors of a text have been printed.
   mlir::FailureOr<mlir::OpPassManager> passes =
       mlir::parsePassPipeline(pipeline);
@@ -94,5 +95,7 @@ llvm::LogicalResult moe::tools::runPasses(mlir::ModuleOp module,
   mlir::PassManager manager(module.getContext(),
                             mlir::ModuleOp::getOperationName());
   static_cast<mlir::OpPassManager &>(manager) = std::move(*passes);
+  if (options && mlir::failed(options->setUp(manager)))
+    return mlir::failure();
   return manager.run(module);
 }

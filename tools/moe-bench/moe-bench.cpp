@@ -21,6 +21,7 @@
 #include "mlir/IR/DialectRegistry.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/InitAllExtensions.h"
+#include "mlir/InitAllPasses.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
@@ -121,6 +122,8 @@ struct CommandLine {
                      &running = line.group("Running"),
                      &out = line.group("Output"),
                      &general = line.group("General");
+  moe::tools::PluginOptions plugins{line};
+  moe::tools::CompilationOptions compilation{line};
 
   cl::opt<std::string> input{cl::Positional, cl::cat(what),
                              cl::desc("[model.mlir | config.json]")};
@@ -227,6 +230,8 @@ static std::optional<BenchModel> readOwn(const CommandLine &given,
 
 int main(int argc, char **argv) {
   moe::ToolProcess process(argc, argv, "moe-bench");
+  mlir::registerAllPasses();
+  moe::registerAllPasses();
   moe::registerAllTargets();
   CommandLine given;
   given.line.parse(argc, argv);
@@ -239,11 +244,13 @@ int main(int argc, char **argv) {
     return given.line.fail(message);
   };
   std::string error;
+  Options options;
   mlir::DialectRegistry registry;
   moe::run::registerRunDialects(registry);
   mlir::registerAllExtensions(registry);
   if (!given.plugins.load(registry, error))
     return fail(error);
+  given.compilation.apply(options.compile);
   mlir::MLIRContext context(registry);
   if (given.input.empty() &&
       (given.suite == "routing" || given.suite == "routing-smoke")) {
@@ -263,7 +270,6 @@ int main(int argc, char **argv) {
       return fail(error);
     return outputs.commit(error) ? 0 : fail(error);
   }
-  Options options;
   moe::tools::ModelFile module(context);
   if (given.input.empty()) {
     if (!readSuite(findSuites(), given.suite, options.suite, error))

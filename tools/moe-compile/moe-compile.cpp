@@ -61,6 +61,7 @@ struct Options {
   cl::opt<std::string> passes{
       "pass-pipeline", cl::value_desc("passes"), cl::cat(code),
       cl::desc("Passes to run on the model first, written as for moe-opt")};
+  moe::tools::CompilationOptions compilation{line};
   cl::opt<std::string> entryPrefix{
       "entry-prefix", cl::value_desc("prefix"), cl::cat(code),
       cl::desc("What the names of all functions begin with in C")};
@@ -98,8 +99,6 @@ struct Options {
   cl::opt<bool> printTarget{
       "print-target", cl::cat(out),
       cl::desc("Write the description of the target as JSON, without a model")};
-  cl::opt<bool> timeSteps{"time", cl::cat(out),
-                          cl::desc("Write how long each step takes")};
   cl::opt<std::string> runtimeDirectory{
       "runtime-dir", cl::value_desc("folder"), cl::cat(out),
       cl::desc("Where libmoe_rt.so is (default: the lib folder beside this "
@@ -134,6 +133,8 @@ int printTarget(MLIRContext &context, const Options &given,
 
 int main(int argc, char **argv) {
   moe::ToolProcess process(argc, argv, "moe-compile");
+  mlir::registerAllPasses();
+  moe::registerAllPasses();
   moe::registerAllTargets();
   Options given;
   given.line.parse(argc, argv);
@@ -147,7 +148,6 @@ int main(int argc, char **argv) {
   options.entryPrefix = given.entryPrefix;
   options.codegenLevel = given.codegenLevel;
   options.optimizeIR = given.optimizeIR;
-  options.time = given.timeSteps;
   options.runtimeDirectory = given.runtimeDirectory;
   if (given.codegenLevel > 3)
     return fail("--codegen-level is 0 to 3");
@@ -196,12 +196,9 @@ int main(int argc, char **argv) {
   DialectRegistry registry;
   moe::registerCompilerDialects(registry);
   moe::registerAllDialects(registry);
-  if (!given.passes.empty()) {
-    mlir::registerAllPasses();
-    moe::registerAllPasses();
-  }
   if (!given.plugins.load(registry, error))
     return fail(error);
+  given.compilation.apply(options);
   // One compilation per target runs in parallel; threads within each would
   // only cost.
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);
@@ -211,15 +208,13 @@ int main(int argc, char **argv) {
   if (!model.parse(given.line, given.input, given.bytecode.allow))
     return 1;
   if (!given.passes.empty() &&
-      failed(moe::tools::runPasses(*model, given.passes)))
+      failed(moe::tools::runPasses(*model, given.passes, &given.compilation)))
     return 1;
   if (failed(moe::applyRoutingOptions(*model, routing)))
     return 1;
   if (!stage && !text) {
     moe::Progress progress("compiling", "steps");
-    // The times of steps are a progress, too.
-    if (!options.time)
-      options.progress = progress.function();
+    options.progress = progress.function();
     LogicalResult compiled = moe::compileToArtifact(*model, options, base);
     progress.hide();
     return failed(compiled);

@@ -61,6 +61,7 @@ struct CommandLine {
       "pass-pipeline", cl::value_desc("passes"), cl::cat(code),
       cl::desc("Passes to run on a model before it is compiled, written as for "
                "moe-opt; --verify compares with the model as it was")};
+  tools::CompilationOptions compilation{line};
   cl::opt<bool> noFuse{"no-fuse", cl::cat(code),
                        cl::desc("Compile a model without fused kernels")};
   cl::opt<bool> recordRouting{
@@ -120,7 +121,7 @@ struct CommandLine {
 
 /// What the command line said.
 struct Given {
-  const CommandLine &options;
+  CommandLine &options;
   FunctionInputs inputs;
   int64_t repeats = 0;
   std::vector<std::string> emulator;

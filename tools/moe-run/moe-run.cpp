@@ -32,21 +32,20 @@ namespace run = moe::run;
 /// Compiles the model, after passes that the interpreter does not see.
 static bool compile(const run::Given &given, moe::tools::ModelFile &model,
                     const std::string &base) {
-  const run::CommandLine &options = given.options;
+  run::CommandLine &options = given.options;
   moe::CompileOptions compile;
   compile.targets.assign(options.targets.begin(), options.targets.end());
   if (compile.targets.empty())
     compile.targets.push_back(given.emulator.empty() ? "native" : "aarch64*");
   compile.fuse = !options.noFuse;
+  options.compilation.apply(compile);
   moe::Progress progress("compiling", "steps");
   compile.progress = progress.function();
   mlir::OwningOpRef<mlir::ModuleOp> module = (*model).clone();
-  if (!options.passes.empty()) {
-    mlir::registerAllPasses();
-    moe::registerAllPasses();
-    if (failed(moe::tools::runPasses(*module, options.passes)))
-      return false;
-  }
+  if (!options.passes.empty() &&
+      failed(moe::tools::runPasses(*module, options.passes,
+                                   &options.compilation)))
+    return false;
   bool isCompiled = succeeded(
       run::compileToRun(*module, compile, base, !given.emulator.empty()));
   model.flush();
@@ -171,6 +170,8 @@ static bool writeReport(const run::Given &given, moe::RoutingReport &report,
 
 int main(int argc, char **argv) {
   moe::ToolProcess process(argc, argv, "moe-run");
+  mlir::registerAllPasses();
+  moe::registerAllPasses();
   moe::registerAllTargets();
   run::CommandLine options;
   options.line.parse(argc, argv);
@@ -206,6 +207,7 @@ int main(int argc, char **argv) {
     sys::path::append(base, sys::path::stem(options.inputFile));
     if (!compile(given, *model, base.str().str()))
       return 1;
+    options.compilation.finish();
     path = (base + ".so").str();
   }
   std::unique_ptr<run::Artifact> artifact =

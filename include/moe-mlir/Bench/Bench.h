@@ -16,6 +16,7 @@
 
 #include "moe-mlir/Bench/Report.h"
 #include "moe-mlir/Bench/Suites.h"
+#include "moe-mlir/Compiler/Compiler.h"
 
 #include <functional>
 
@@ -44,6 +45,8 @@ struct Options {
   bool reuseArtifacts = false;
   /// Where the configurations are.
   std::string modelsDir;
+  /// How layers are compiled, apart from what the baselines ask for.
+  CompileOptions compile;
 };
 
 const std::vector<std::string> &knownBaselines();

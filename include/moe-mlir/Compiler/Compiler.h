@@ -18,7 +18,9 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
+#include "mlir/Support/Timing.h"
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -45,8 +47,12 @@ struct CompileOptions {
        manifest = true;
   /// Where libmoe_rt is, for the shared library; empty: beside the program.
   std::string runtimeDirectory;
-  /// Write how long each step took to stderr.
-  bool time = false;
+  /// Sees every pass manager before it runs, on the thread on which it does.
+  std::function<llvm::LogicalResult(mlir::PassManager &)> setUp = {};
+  /// What the time of each step and pass becomes part of; may be null.
+  mlir::TimingScope *timing = nullptr;
+  /// Compile targets one after another, not side by side: passes print.
+  bool oneByOne = false;
   /// Told of the steps.
   ProgressFn progress = {};
 };

@@ -18,13 +18,17 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace mlir {
+class DefaultTimingManager;
 class DialectRegistry;
 class ModuleOp;
+class PassManager;
+class TimingScope;
 } // namespace mlir
 
 namespace moe::tools {
@@ -191,8 +195,42 @@ struct EntryOption {
   llvm::cl::opt<std::string> entry;
 };
 
-/// Runs a --pass-pipeline on a module.
-llvm::LogicalResult runPasses(mlir::ModuleOp module, llvm::StringRef pipeline);
+/// Upstream's options of whoever runs passes: --mlir-timing, --mlir-print-ir-*
+/// and --remarks-filter*. Some of them name passes, which are registered before.
+struct CompilationOptions {
+  explicit CompilationOptions(CommandLine &line);
+  ~CompilationOptions();
+
+  /// Does what they ask for to options of the compiler.
+  template <typename CompileOptions>
+  void apply(CompileOptions &options) {
+    options.setUp = [this](mlir::PassManager &manager) {
+      return setUp(manager);
+    };
+    options.timing = &startTiming();
+    options.oneByOne = printsIR();
+  }
+
+  /// Before passes run.
+  llvm::LogicalResult setUp(mlir::PassManager &manager) const;
+
+  /// Prints the times, up to now; nothing is compiled any more. The end of the
+  /// object does the same.
+  void finish();
+
+private:
+  mlir::TimingScope &startTiming();
+  bool printsIR() const;
+
+  /// By what they filter.
+  std::deque<llvm::cl::opt<std::string>> remarks;
+  std::unique_ptr<mlir::DefaultTimingManager> timing;
+  std::unique_ptr<mlir::TimingScope> whole;
+};
+
+/// Runs a --pass-pipeline on a module; `options` may be null.
+llvm::LogicalResult runPasses(mlir::ModuleOp module, llvm::StringRef pipeline,
+                              const CompilationOptions *options = nullptr);
 
 } // namespace moe::tools
 
