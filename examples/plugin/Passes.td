@@ -4,7 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// One so far.
+// One that reads IR, one that changes it.
 //
 //===----------------------------------------------------------------------===//
 
@@ -22,4 +22,19 @@ def ReportCost : Pass<"acme-report-cost"> {
     Option<"minMiB", "min-mib", "int64_t", "0",
            "Report only layers with at least this many MiB of weights">
   ];
+}
+
+def PruneExperts : Pass<"acme-prune-experts"> {
+  let summary = "Keep the first experts of each layer";
+  let description = [{
+    Drops all experts but the first `keep` of every router and `moe.expert`: the
+    scores of the others take no part in the selection, and their weights are
+    not read. Layers of no more experts stay as they are. An error if a policy
+    cannot select from so few experts.
+  }];
+  let options = [
+    Option<"keep", "keep", "int64_t", "8", "How many experts stay">
+  ];
+  let dependentDialects = ["mlir::arith::ArithDialect",
+                           "mlir::tensor::TensorDialect"];
 }

@@ -23,6 +23,7 @@
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassInstrumentation.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -142,6 +143,7 @@ PipelineOptions getPipelineOptions(const CompileOptions &options,
   result.target.clear();
   result.fuse = options.fuse;
   result.entryPrefix = options.entryPrefix;
+  result.extensions = options.extensions;
   result.stopAfter = stage;
   return result;
 }
@@ -155,12 +157,17 @@ TimingScope nestTiming(const CompileOptions &options, StringRef what) {
   return options.timing ? options.timing->nest(what) : TimingScope();
 }
 
+/// Extensions name a pass of theirs that failed only where there is an
+/// instrumentation.
+struct Instrumented : PassInstrumentation {};
+
 LogicalResult runPipeline(ModuleOp module, const CompileOptions &compile,
                           const PipelineOptions &options, TimingScope &timing,
                           std::optional<Stage> from, bool verify) {
   PassManager pm(module.getContext(), ModuleOp::getOperationName());
   if (compile.setUp && failed(compile.setUp(pm)))
     return failure();
+  pm.addInstrumentation(std::make_unique<Instrumented>());
   pm.enableTiming(timing);
   // Each stage has verifiers of its own; checking everything after every pass
   // would double the compile time.
@@ -175,6 +182,21 @@ LogicalResult runCommonStages(ModuleOp module, const CompileOptions &options) {
   return runPipeline(module, options,
                      getPipelineOptions(options, Stage::Fused), timing,
                      std::nullopt, /*verify=*/true);
+}
+
+/// The extensions that run for any of `targets`.
+std::vector<std::string> describeExtensions(const CompileOptions &options,
+                                            ArrayRef<std::string> targets) {
+  std::vector<std::string> texts;
+  for (const std::string &name : stageNames()) {
+    Stage stage = *parseStage(name);
+    for (const std::string &target : targets)
+      for (std::string &text : options.extensions.describe(getExtensionContext(
+               getPipelineOptions(options, target, stage), stage)))
+        if (!llvm::is_contained(texts, text))
+          texts.push_back(std::move(text));
+  }
+  return texts;
 }
 
 LogicalResult checkEntries(ModuleOp module) {
@@ -231,6 +253,7 @@ bool compileVariant(llvm::MemoryBufferRef bytecode,
     return false;
   (*module)->setAttr(moek::kTargetAttrName, chip);
   PipelineOptions pipeline = getPipelineOptions(options, Stage::Runtime);
+  pipeline.target = variant.target;
   pipeline.keepLayout = variant.keepLayout;
   pipeline.suffix = variant.code.suffix;
   if (failed(runPipeline(*module, options, pipeline, timing, Stage::Fused,
@@ -282,6 +305,7 @@ OwningOpRef<ModuleOp> moe::compileToStage(ModuleOp module,
                                           Stage stage) {
   OwningOpRef<ModuleOp> clone = module.clone();
   PipelineOptions pipeline = getPipelineOptions(options, stage);
+  pipeline.target = chip.getChipName().str();
   pipeline.suffix = TargetRegistry::get().find(chip)->getCode(chip).suffix;
   if (stage >= Stage::Planned)
     (*clone)->setAttr(moek::kTargetAttrName, chip);
@@ -319,7 +343,9 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
     return failure();
   OwningOpRef<ModuleOp> common = module.clone();
   if (failed(checkEntries(*common)) ||
-      failed(runCommonStages(*common, options)))
+      failed(runCommonStages(*common, options)) ||
+      // Extensions may have taken them away.
+      failed(checkEntries(*common)))
     return failure();
   compiler::ArtifactInfo info;
   info.aliases = getAliases(*common);
@@ -376,6 +402,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
 
   info.interfaces = variants.front().interfaces;
   info.variants = variants;
+  info.extensions = describeExtensions(options, *targets);
   for (const compiler::Variant &variant : variants)
     if (interfaceKey(variant.interfaces) != interfaceKey(info.interfaces))
       return module.emitError()

@@ -76,9 +76,12 @@ json::Object compiler::buildManifest(const ArtifactInfo &info) {
   for (const Variant &variant : info.variants)
     code += variant.target + "=" +
             hashBytes({variant.object.data(), variant.object.size()}) + "\n";
-  return json::Object{{"version", Manifest::currentVersion},
-                      {"abi", Manifest::currentAbi},
-                      {"functions", std::move(functions)},
-                      {"targets", std::move(targets)},
-                      {"code", hashBytes(code)}};
+  json::Object manifest{{"version", Manifest::currentVersion},
+                        {"abi", Manifest::currentAbi},
+                        {"functions", std::move(functions)},
+                        {"targets", std::move(targets)},
+                        {"code", hashBytes(code)}};
+  if (!info.extensions.empty())
+    manifest["extensions"] = json::Array(info.extensions);
+  return manifest;
 }

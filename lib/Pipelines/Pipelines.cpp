@@ -59,6 +59,24 @@ static void verify(OpPassManager &pm, moe::Stage stage) {
   verify(pm, moe::stageName(stage));
 }
 
+/// What plugins and users want to run at the end of the stage.
+static void extend(OpPassManager &pm, moe::Stage stage,
+                   const moe::PipelineOptions &options) {
+  OpPassManager verifier(ModuleOp::getOperationName());
+  verify(verifier, stage);
+  if (stage == moe::Stage::Model)
+    verifier.addPass(moe::createPrepareEntryPointsPass());
+  options.extensions.build(pm, moe::getExtensionContext(options, stage),
+                           verifier);
+}
+
+/// Ends a stage.
+static void finish(OpPassManager &pm, moe::Stage stage,
+                   const moe::PipelineOptions &options) {
+  verify(pm, stage);
+  extend(pm, stage, options);
+}
+
 static void cleanUp(OpPassManager &pm) {
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
@@ -73,17 +91,31 @@ static void runTarget(OpPassManager &pm, StringRef stage,
   pm.addPass(moe::createTargetStagePass(options));
 }
 
-void moe::buildModelPipeline(OpPassManager &pm, StringRef entryPrefix) {
+moe::ExtensionContext moe::getExtensionContext(const PipelineOptions &options,
+                                               Stage stage) {
+  ExtensionContext context;
+  context.stage = stage;
+  context.fuse = options.fuse;
+  // Also where one target is compiled for alone.
+  if (stage >= Stage::Planned)
+    context.target = options.target;
+  return context;
+}
+
+void moe::buildModelPipeline(OpPassManager &pm,
+                             const PipelineOptions &options) {
   verify(pm, Stage::Model);
   // Exporters write loops and branches as blocks. Everything behind wants scf.
   pm.addNestedPass<func::FuncOp>(createLiftControlFlowToSCFPass());
   pm.addPass(createPrepareEntryPointsPass());
   NameEntryPointsPassOptions names;
-  names.prefix = entryPrefix.str();
+  names.prefix = options.entryPrefix;
   pm.addPass(createNameEntryPointsPass(names));
   pm.addPass(createMergeIdenticalFunctionsPass());
   pm.addPass(createInlinerPass());
   pm.addPass(createCSEPass());
+  // What extensions promise of sizes is checked with the rest.
+  extend(pm, Stage::Model, options);
   pm.addPass(createAssertsToChecksPass());
   pm.addPass(createCheckSizesPass());
 }
@@ -91,7 +123,7 @@ void moe::buildModelPipeline(OpPassManager &pm, StringRef entryPrefix) {
 void moe::buildFusedPipeline(OpPassManager &pm,
                              const PipelineOptions &options) {
   buildFusionPipeline(pm, options.fuse);
-  verify(pm, Stage::Fused);
+  finish(pm, Stage::Fused, options);
 }
 
 void moe::buildPlannedPipeline(OpPassManager &pm,
@@ -101,7 +133,7 @@ void moe::buildPlannedPipeline(OpPassManager &pm,
   pm.addPass(createSetTargetPass(target));
   runTarget(pm, "plan", options.keepLayout);
   pm.addPass(createHoistPackingPass());
-  verify(pm, Stage::Planned);
+  finish(pm, Stage::Planned, options);
 }
 
 void moe::buildOrdinaryIRPipeline(OpPassManager &pm) {
@@ -141,13 +173,13 @@ void moe::buildBufferizedPipeline(OpPassManager &pm,
   // the shapes of the model.
   pm.addPass(createResultsToArgumentsPass());
   cleanUp(pm);
-  verify(pm, Stage::Bufferized);
+  finish(pm, Stage::Bufferized, options);
 }
 
 void moe::buildVectorPipeline(OpPassManager &pm,
                               const PipelineOptions &options) {
   runTarget(pm, "kernels");
-  verify(pm, Stage::Vector);
+  finish(pm, Stage::Vector, options);
 }
 
 void moe::buildRuntimePipeline(OpPassManager &pm,
@@ -160,12 +192,12 @@ void moe::buildRuntimePipeline(OpPassManager &pm,
   entries.suffix = options.suffix;
   pm.addPass(createEmitEntryPointsPass(entries));
   pm.addPass(createCSEPass());
-  verify(pm, Stage::Runtime);
+  finish(pm, Stage::Runtime, options);
 }
 
 void moe::buildLLVMPipeline(OpPassManager &pm, const PipelineOptions &options) {
   runTarget(pm, "code");
-  verify(pm, Stage::LLVM);
+  finish(pm, Stage::LLVM, options);
 }
 
 void moe::buildPipeline(OpPassManager &pm, const PipelineOptions &options,
@@ -174,7 +206,7 @@ void moe::buildPipeline(OpPassManager &pm, const PipelineOptions &options,
     return (!from || *from < stage) && stage <= options.stopAfter;
   };
   if (runs(Stage::Model))
-    buildModelPipeline(pm, options.entryPrefix);
+    buildModelPipeline(pm, options);
   if (runs(Stage::Fused))
     buildFusedPipeline(pm, options);
   if (runs(Stage::Planned))
@@ -225,6 +257,10 @@ struct CommandLineOptions : PassPipelineOptions<CommandLineOptions> {
   Option<std::string> stopAfter{*this, "stop-after",
                                 llvm::cl::desc("Last stage to run"),
                                 llvm::cl::init("llvm")};
+  ListOption<std::string> extensions{
+      *this, "extensions",
+      llvm::cl::desc("Passes to run at the end of stages, such as "
+                     "after-model:canonicalize")};
 
   /// Fails when a value is none of the known ones.
   FailureOr<moe::PipelineOptions>
@@ -238,6 +274,10 @@ struct CommandLineOptions : PassPipelineOptions<CommandLineOptions> {
       return fail("stop-after: unknown stage '" + stopAfter + "'; known are " +
                   llvm::join(moe::stageNames(), ", "));
     options.stopAfter = *stage;
+    std::string error;
+    for (const std::string &extension : extensions)
+      if (!options.extensions.add(extension, error))
+        return fail("extensions: " + error);
     return options;
   }
 };
@@ -271,9 +311,9 @@ void moe::registerPipelines() {
               [](OpPassManager &pm, const PipelineOptions &options) {
                 buildPipeline(pm, options);
               });
-  PassPipelineRegistration<>("moe-stage-model",
-                             "Checks entry points and merges identical layers",
-                             [](OpPassManager &pm) { buildModelPipeline(pm); });
+  addPipeline("moe-stage-model",
+              "Checks entry points and merges identical layers",
+              buildModelPipeline);
   addPipeline("moe-stage-fused", "moe to moek", buildFusedPipeline);
   addPipeline("moe-stage-planned", "Schedules and packed weights",
               buildPlannedPipeline);

@@ -34,7 +34,12 @@ static constexpr RemarkOption kRemarkOptions[] = {
     {"remarks-filter-analyse", "Show analysis remarks",
      &remark::RemarkCategories::analysis}};
 
-CompilationOptions::CompilationOptions(CommandLine &line) {
+CompilationOptions::CompilationOptions(CommandLine &line)
+    : extensions("pipeline-extension", cl::value_desc("point:passes"),
+                 cl::cat(line.group("Code")),
+                 cl::desc("Passes to run at the end of a stage: after-model:, "
+                          "after-fused: or after another stage of the "
+                          "compilation, and passes as for moe-opt")) {
   mlir::registerPassManagerCLOptions();
   mlir::registerDefaultTimingManagerCLOptions();
   line.adopt("Debugging",

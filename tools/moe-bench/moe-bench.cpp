@@ -129,7 +129,6 @@ struct CommandLine {
                              cl::desc("[model.mlir | config.json]")};
   moe::tools::EntryOption entryOption{line};
   moe::tools::BytecodeOption bytecode{line};
-  moe::tools::PluginOptions plugins{line};
   cl::opt<int64_t> experts{
       "experts", cl::value_desc("N"), cl::cat(what),
       cl::desc("Keep only the first N experts of a configuration's layer")};
@@ -248,9 +247,9 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   moe::run::registerRunDialects(registry);
   mlir::registerAllExtensions(registry);
-  if (!given.plugins.load(registry, error))
+  if (!given.plugins.load(registry, error) ||
+      !given.compilation.apply(options.compile, error))
     return fail(error);
-  given.compilation.apply(options.compile);
   mlir::MLIRContext context(registry);
   if (given.input.empty() &&
       (given.suite == "routing" || given.suite == "routing-smoke")) {

@@ -196,9 +196,9 @@ int main(int argc, char **argv) {
   DialectRegistry registry;
   moe::registerCompilerDialects(registry);
   moe::registerAllDialects(registry);
-  if (!given.plugins.load(registry, error))
+  if (!given.plugins.load(registry, error) ||
+      !given.compilation.apply(options, error))
     return fail(error);
-  given.compilation.apply(options);
   // One compilation per target runs in parallel; threads within each would
   // only cost.
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);

@@ -30,15 +30,13 @@ using namespace llvm;
 namespace run = moe::run;
 
 /// Compiles the model, after passes that the interpreter does not see.
-static bool compile(const run::Given &given, moe::tools::ModelFile &model,
-                    const std::string &base) {
+static bool compile(const run::Given &given, moe::CompileOptions compile,
+                    moe::tools::ModelFile &model, const std::string &base) {
   run::CommandLine &options = given.options;
-  moe::CompileOptions compile;
   compile.targets.assign(options.targets.begin(), options.targets.end());
   if (compile.targets.empty())
     compile.targets.push_back(given.emulator.empty() ? "native" : "aarch64*");
   compile.fuse = !options.noFuse;
-  options.compilation.apply(compile);
   moe::Progress progress("compiling", "steps");
   compile.progress = progress.function();
   mlir::OwningOpRef<mlir::ModuleOp> module = (*model).clone();
@@ -205,7 +203,10 @@ int main(int argc, char **argv) {
       return fail(error);
     SmallString<128> base(folder.path());
     sys::path::append(base, sys::path::stem(options.inputFile));
-    if (!compile(given, *model, base.str().str()))
+    moe::CompileOptions how;
+    if (!options.compilation.apply(how, error))
+      return fail(error);
+    if (!compile(given, how, *model, base.str().str()))
       return 1;
     options.compilation.finish();
     path = (base + ".so").str();

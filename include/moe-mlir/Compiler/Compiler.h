@@ -42,6 +42,9 @@ struct CompileOptions {
   bool optimizeIR = true;
   /// What the names of all functions begin with in C.
   std::string entryPrefix;
+  /// Passes of others, beside those that plugins registered. The manifest names
+  /// all that ran.
+  PipelineExtensions extensions;
   /// Which files to write.
   bool object = true, library = true, shared = true, header = true,
        manifest = true;

@@ -12,23 +12,13 @@
 #ifndef MOE_MLIR_PIPELINES_PIPELINES_H
 #define MOE_MLIR_PIPELINES_PIPELINES_H
 
+#include "moe-mlir/Pipelines/Extensions.h"
+
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassOptions.h"
 
-#include <optional>
-#include <string>
-#include <vector>
-
 namespace moe {
-
-/// What the module is after each step, in order.
-enum class Stage { Model, Fused, Planned, Bufferized, Vector, Runtime, LLVM };
-
-llvm::StringRef stageName(Stage stage);
-std::optional<Stage> parseStage(llvm::StringRef name);
-/// All of them, in order.
-std::vector<std::string> stageNames();
 
 struct PipelineOptions {
   /// The name of a chip that some target knows; used unless the module has
@@ -43,13 +33,18 @@ struct PipelineOptions {
   /// Leaves packed weights as all targets read them, not as the target would
   /// read them fastest.
   bool keepLayout = false;
+  /// Passes of others, beside those of plugins.
+  PipelineExtensions extensions;
   /// The last stage to run.
   Stage stopAfter = Stage::LLVM;
 };
 
+/// What extensions at the end of `stage` are told.
+ExtensionContext getExtensionContext(const PipelineOptions &options,
+                                     Stage stage);
+
 /// Checks entry points and names them, merges identical ones and inlines calls.
-void buildModelPipeline(mlir::OpPassManager &pm,
-                        llvm::StringRef entryPrefix = {});
+void buildModelPipeline(mlir::OpPassManager &pm, const PipelineOptions &);
 /// moe -> moek, on tensors.
 void buildFusedPipeline(mlir::OpPassManager &pm, const PipelineOptions &);
 /// Schedules for the target; weights packed outside.

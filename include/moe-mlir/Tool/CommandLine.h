@@ -195,20 +195,27 @@ struct EntryOption {
   llvm::cl::opt<std::string> entry;
 };
 
-/// Upstream's options of whoever runs passes: --mlir-timing, --mlir-print-ir-*
-/// and --remarks-filter*. Some of them name passes, which are registered before.
+/// --pipeline-extension, and upstream's options of whoever runs passes:
+/// --mlir-timing, --mlir-print-ir-* and --remarks-filter*. Some of them name
+/// passes, which are registered before.
 struct CompilationOptions {
   explicit CompilationOptions(CommandLine &line);
   ~CompilationOptions();
 
-  /// Does what they ask for to options of the compiler.
+  /// Does what they ask for to options of the compiler. Plugins are loaded.
   template <typename CompileOptions>
-  void apply(CompileOptions &options) {
+  bool apply(CompileOptions &options, std::string &error) {
     options.setUp = [this](mlir::PassManager &manager) {
       return setUp(manager);
     };
     options.timing = &startTiming();
     options.oneByOne = printsIR();
+    for (const std::string &text : extensions)
+      if (!options.extensions.add(text, error)) {
+        error = "--pipeline-extension=" + text + ": " + error;
+        return false;
+      }
+    return true;
   }
 
   /// Before passes run.
@@ -222,6 +229,7 @@ private:
   mlir::TimingScope &startTiming();
   bool printsIR() const;
 
+  llvm::cl::list<std::string> extensions;
   /// By what they filter.
   std::deque<llvm::cl::opt<std::string>> remarks;
   std::unique_ptr<mlir::DefaultTimingManager> timing;

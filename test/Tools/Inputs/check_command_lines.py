@@ -86,6 +86,7 @@ vocabulary = {
     "--load-dialect-plugin": "bench compile interpret opt run",
     "--load-pass-plugin": "bench compile interpret opt run",
     "--pass-pipeline": "compile interpret opt run",
+    "--pipeline-extension": "bench compile run",
     "--mlir-timing": "bench compile opt run",
     "--mlir-print-ir-after-all": "bench compile opt run",
     "--remarks-filter": "bench compile opt run",
@@ -105,7 +106,8 @@ for name, having in vocabulary.items():
     for tool in having.split():
         check(name in helps["moe-" + tool], "moe-" + tool, "has no " + name)
 for name in ("--random", "--size", "--allow-bytecode", "--load-dialect-plugin",
-             "--load-pass-plugin", "--remarks-filter", "--json"):
+             "--load-pass-plugin", "--pipeline-extension", "--remarks-filter",
+             "--json"):
     texts = {options[name] for options in helps.values() if name in options}
     check(len(texts) == 1, name, "is said in several ways: %s" % texts)
 for tool, options in helps.items():
