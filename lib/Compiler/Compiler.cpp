@@ -136,11 +136,17 @@ std::vector<compiler::Alias> getAliases(ModuleOp module) {
   return aliases;
 }
 
+/// `chip` is null for the stages that all share.
 PipelineOptions getPipelineOptions(const CompileOptions &options,
+                                   moek::TargetAttrInterface chip,
                                    Stage stage) {
   PipelineOptions result;
-  // The module names its target where stages depend on it.
   result.target.clear();
+  if (chip) {
+    result.target = chip.getChipName().str();
+    // One artifact may hold several targets, so their symbols differ.
+    result.suffix = TargetRegistry::get().find(chip)->getCode(chip).suffix;
+  }
   result.fuse = options.fuse;
   result.entryPrefix = options.entryPrefix;
   result.extensions = options.extensions;
@@ -180,17 +186,17 @@ LogicalResult runPipeline(ModuleOp module, const CompileOptions &compile,
 LogicalResult runCommonStages(ModuleOp module, const CompileOptions &options) {
   TimingScope timing = nestTiming(options, "all targets");
   return runPipeline(module, options,
-                     getPipelineOptions(options, Stage::Fused), timing,
+                     getPipelineOptions(options, {}, Stage::Fused), timing,
                      std::nullopt, /*verify=*/true);
 }
 
 /// The extensions that run for any of `targets`.
 std::vector<std::string> describeExtensions(const CompileOptions &options,
-                                            ArrayRef<std::string> targets) {
+                                            const TargetList &targets) {
   std::vector<std::string> texts;
   for (const std::string &name : stageNames()) {
     Stage stage = *parseStage(name);
-    for (const std::string &target : targets)
+    for (moek::TargetAttrInterface target : targets)
       for (std::string &text : options.extensions.describe(getExtensionContext(
                getPipelineOptions(options, target, stage), stage)))
         if (!llvm::is_contained(texts, text))
@@ -252,10 +258,8 @@ bool compileVariant(llvm::MemoryBufferRef bytecode,
   if (!chip)
     return false;
   (*module)->setAttr(moek::kTargetAttrName, chip);
-  PipelineOptions pipeline = getPipelineOptions(options, Stage::Runtime);
-  pipeline.target = variant.target;
+  PipelineOptions pipeline = getPipelineOptions(options, chip, Stage::Runtime);
   pipeline.keepLayout = variant.keepLayout;
-  pipeline.suffix = variant.code.suffix;
   if (failed(runPipeline(*module, options, pipeline, timing, Stage::Fused,
                          /*verify=*/false)))
     return false;
@@ -304,9 +308,7 @@ OwningOpRef<ModuleOp> moe::compileToStage(ModuleOp module,
                                           moek::TargetAttrInterface chip,
                                           Stage stage) {
   OwningOpRef<ModuleOp> clone = module.clone();
-  PipelineOptions pipeline = getPipelineOptions(options, stage);
-  pipeline.target = chip.getChipName().str();
-  pipeline.suffix = TargetRegistry::get().find(chip)->getCode(chip).suffix;
+  PipelineOptions pipeline = getPipelineOptions(options, chip, stage);
   if (stage >= Stage::Planned)
     (*clone)->setAttr(moek::kTargetAttrName, chip);
   TimingScope timing = nestTiming(options, chip.getChipName());
