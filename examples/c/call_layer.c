@@ -17,8 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The bytes of a tensor in a mapped .safetensors file: 8 bytes that say how long
- * the JSON header is, the header, the data. */
+/* The bytes of a tensor in a mapped .safetensors file: 8 bytes that say how
+ * long the JSON header is, the header, the data. */
 static const void *find(const char *file, const char *name, size_t bytes) {
   char key[64];
   uint64_t header;

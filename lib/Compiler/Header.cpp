@@ -156,14 +156,17 @@ public:
       emit(cast<DictionaryAttr>(attr), i);
     os << "\n#ifdef __cplusplus\n} /* extern \"C\" */\n#endif\n";
     // Behind all declarations: a parameter may have the name of a macro.
-    llvm::StringSet<> used;
+    llvm::StringSet<> used = {"M_E"}; // math.h's
     for (const FunctionDesc &function : info.manifest.functions)
       for (StringRef ending : getCNameEndings())
         used.insert(function.symbol + ending.str());
     os << "\n";
-    for (const auto &[name, value] : macros)
-      os << "#define " << makeIdentifier(StringRef(name).upper(), used) << " "
-         << value << "\n";
+    for (const auto &[name, value] : macros) {
+      std::string macro = StringRef(name).upper();
+      while (!used.insert(macro).second)
+        macro += '_';
+      os << "#define " << macro << " " << value << "\n";
+    }
     os << "\n#endif /* " << guard << " */\n";
     return text;
   }

@@ -96,14 +96,13 @@ std::string moe::getCName(StringRef name, StringRef prefix) {
 }
 
 llvm::ArrayRef<llvm::StringLiteral> moe::getCNameEndings() {
-  static constexpr llvm::StringLiteral endings[] = {
-      "",
-      "_workspace_bytes",
-      "__invoke",
-      "__invoke_workspace",
-      "__id",
-      "__function",
-      "__workspace_function",
-      "__layers"};
+  static constexpr llvm::StringLiteral endings[] = {"",
+                                                    "_workspace_bytes",
+                                                    "__invoke",
+                                                    "__invoke_workspace",
+                                                    "__id",
+                                                    "__function",
+                                                    "__workspace_function",
+                                                    "__layers"};
   return endings;
 }

@@ -92,8 +92,8 @@ typedef struct moe_trace_event {
   /** In bytes. A hook made with a later header than the layer looks here before
    *  it reads a later field. */
   uint32_t size;
-  const char *function; /**< The entry function. */
-  const char *phase;    /**< For phases: which; otherwise null. */
+  const char *function;           /**< The entry function. */
+  const char *phase;              /**< For phases: which; otherwise null. */
   int64_t tokens, experts, slots; /**< T, E and K of a routing. */
   /** Assignments of expert e are offsets[e] up to offsets[e + 1]: [E + 1]. */
   const int32_t *offsets;

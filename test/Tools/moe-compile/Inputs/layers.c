@@ -1,4 +1,4 @@
-/* Calls the layers of a model by the table in the header, and one by its name. */
+/* Calls layers of a model by the table in the header, and one by its name. */
 #include "model.h"
 
 #include <stdio.h>
