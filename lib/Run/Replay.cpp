@@ -93,6 +93,11 @@ static bool mayBeLimited(moe::RouterOp router) {
          !router.getPolicy().selectsByMask();
 }
 
+/// What rounding a score is relative to: see NumberFormat::least.
+static double sizeOf(double score) {
+  return std::max(std::fabs(score), 0x1p-126);
+}
+
 namespace {
 /// Ways in which rounding can have changed the scores of a token: by `change`
 /// up or down for the chosen experts, and for the others.
@@ -139,12 +144,12 @@ LogicalResult Replay::onDecision(Operation *op, ArrayRef<double> scores,
   bool mayDrop = router.isTraced && mayBeLimited(cast<moe::RouterOp>(op));
   bool isJoint = cast<moe::RouterOp>(op).getPolicy().seesAllTokens();
   int64_t slots = decision.slots, experts = decision.experts;
+  // A limit looks at the slots, and leaves the others where they are.
   auto fits = [&](ArrayRef<int32_t> own, ArrayRef<int32_t> kernel) {
     if (!mayDrop)
       return compact(own) == compact(kernel);
-    std::set<int32_t> all = expertsIn(own);
-    return llvm::all_of(kernel, [&](int32_t expert) {
-      return expert < 0 || all.count(expert);
+    return llvm::all_of_zip(own, kernel, [](int32_t mine, int32_t theirs) {
+      return theirs < 0 || mine == theirs;
     });
   };
   struct Open {
@@ -173,7 +178,8 @@ LogicalResult Replay::onDecision(Operation *op, ArrayRef<double> scores,
   // All tokens that differ are changed at once: a router that sees all of them
   // is then moved as a whole.
   Decision replaced = decision;
-  auto take = [&](const Open &token, double change, const Decision &from) {
+  auto take = [&](const Open &token, double change, bool isRelative,
+                  const Decision &from) {
     int64_t begin = token.token * slots;
     std::copy_n(from.expertOf.begin() + begin, slots,
                 replaced.expertOf.begin() + begin);
@@ -182,11 +188,17 @@ LogicalResult Replay::onDecision(Operation *op, ArrayRef<double> scores,
     if (!isFirst)
       return;
     ArrayRef<int32_t> own = ArrayRef(decision.expertOf).slice(begin, slots);
-    router.differences.push_back({token.token, change, token.kernel, own});
+    router.differences.push_back(
+        {token.token, change, isRelative, token.kernel, own});
   };
+  // Where tokens compete for an expert, its scores may all be far below the
+  // others of their tokens.
   for (double part = kLeastChange;
        part <= kLargestChange && !scores.empty() && !open.empty(); part *= 2)
-    for (const ScoreChange &way : kScoreChanges) {
+    for (int choice = 0, ways = std::size(kScoreChanges);
+         choice < (isJoint ? 2 * ways : ways); ++choice) {
+      const ScoreChange &way = kScoreChanges[choice % ways];
+      bool isRelative = isJoint && choice < ways;
       std::vector<double> changed(scores.begin(), scores.end());
       for (const Open &token : open) {
         double *row = changed.data() + token.token * experts;
@@ -197,7 +209,7 @@ LogicalResult Replay::onDecision(Operation *op, ArrayRef<double> scores,
                              ? 1.0 - static_cast<double>(slot) / (2 * slots)
                              : way.chosen;
         for (int64_t e = 0; e < experts; ++e)
-          row[e] += part * token.scale * by[e];
+          row[e] += part * (isRelative ? sizeOf(row[e]) : token.scale) * by[e];
       }
       FailureOr<Decision> other = decide(changed);
       if (failed(other))
@@ -220,8 +232,9 @@ LogicalResult Replay::onDecision(Operation *op, ArrayRef<double> scores,
         ArrayRef<int32_t> before =
             ArrayRef(decision.expertOf).slice(token.token * slots, slots);
         bool isOrder = expertsIn(before) == expertsIn(own);
-        double change = part * token.scale;
-        take(token, isOrder ? change / (2 * slots) : change, *other);
+        double change = isRelative ? part : part * token.scale;
+        take(token, isOrder ? change / (2 * slots) : change, isRelative,
+             *other);
         return true;
       });
       if (open.empty())
@@ -232,7 +245,8 @@ LogicalResult Replay::onDecision(Operation *op, ArrayRef<double> scores,
         ArrayRef(decision.expertOf).slice(token.token * slots, slots);
     // An order of slots that scores do not tell is no choice of experts.
     if (expertsIn(own) != expertsIn(token.kernel))
-      take(token, std::numeric_limits<double>::infinity(), decision);
+      take(token, std::numeric_limits<double>::infinity(),
+           /*isRelative=*/false, decision);
   }
   if (isFirst)
     for (const Difference &difference : router.differences)
@@ -242,21 +256,46 @@ LogicalResult Replay::onDecision(Operation *op, ArrayRef<double> scores,
   return success();
 }
 
-std::string Replay::complaint() const {
+double Replay::allowedChange(const Router &router,
+                             const Difference &difference) const {
+  if (router.squares.empty())
+    return router.slack;
   int64_t draws = std::max<int64_t>(runs - 1, 1);
+  double factor = allowedDeviations(
+      static_cast<double>(draws * std::min<int64_t>(router.experts, 8)));
+  bool isOrder = expertsIn(difference.kernel) == expertsIn(difference.own);
+  auto allowed = [&](int64_t token, int64_t expert) {
+    int64_t i = token * router.experts + expert;
+    double size = sizeOf(router.scores[i]);
+    double change =
+        factor * std::sqrt(router.squares[i] / draws) + router.slack;
+    // Sigmoids of 1 are equal to a double alone; a kernel may know which of
+    // their logits is larger. For a choice of experts that is no excuse.
+    if (isOrder)
+      change = std::max(change, size * 0x1p-24);
+    return difference.isRelative ? change / size : change;
+  };
+  double largest = 0.0;
+  for (int64_t e = 0; e < router.experts; ++e) {
+    if (!difference.isRelative || isOrder) {
+      largest = std::max(largest, allowed(difference.token, e));
+      continue;
+    }
+    // What one token lost another one won: the score of either may be exact.
+    if (difference.changes(e))
+      for (const Difference &other : router.differences)
+        if (other.changes(e))
+          largest = std::max(largest, allowed(other.token, e));
+  }
+  return largest;
+}
+
+std::string Replay::complaint() const {
   std::string text;
   llvm::raw_string_ostream os(text);
   for (const Router &router : routers)
     for (const Difference &difference : router.differences) {
-      double largest = 0.0;
-      if (!router.squares.empty())
-        for (int64_t e = 0; e < router.experts; ++e)
-          largest = std::max(
-              largest, router.squares[difference.token * router.experts + e]);
-      double allowed = allowedDeviations(static_cast<double>(
-                           draws * std::min<int64_t>(router.experts, 8))) *
-                           std::sqrt(largest / draws) +
-                       router.slack;
+      double allowed = allowedChange(router, difference);
       if (difference.change <= allowed)
         continue;
       int64_t token = difference.token;
@@ -268,6 +307,7 @@ std::string Replay::complaint() const {
       if (std::isfinite(difference.change))
         os << ", as if scores were off by "
            << llvm::format("%.3g", difference.change)
+           << (difference.isRelative ? " of themselves" : "")
            << ", where rounding explains " << llvm::format("%.3g", allowed);
       return text;
     }

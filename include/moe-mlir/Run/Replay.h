@@ -17,6 +17,8 @@
 #include "moe-mlir/Reference/Interpreter.h"
 #include "moe-mlir/Runtime/moe_rt.h"
 
+#include "llvm/ADT/STLExtras.h"
+
 #include <set>
 #include <string>
 #include <vector>
@@ -69,7 +71,14 @@ private:
     int64_t token;
     /// By how much scores have to change; infinite if none was found.
     double change;
+    /// The change is in parts of each score.
+    bool isRelative;
     std::vector<int32_t> kernel, own;
+    /// Whether one of the two has `expert` and the other has not.
+    bool changes(int32_t expert) const {
+      return llvm::is_contained(kernel, expert) !=
+             llvm::is_contained(own, expert);
+    }
   };
   /// What was seen of one router.
   struct Router {
@@ -83,6 +92,10 @@ private:
     std::vector<double> squares; ///< Of errors, summed over the draws.
     std::vector<Difference> differences;
   };
+
+  /// The largest change of scores that rounding explains.
+  double allowedChange(const Router &router,
+                       const Difference &difference) const;
 
   const RoutingTrace::Routing *findRouting(const reference::Decision &decision);
   std::vector<int32_t> tracedChoice(const RoutingTrace::Routing &routing,

@@ -33,6 +33,15 @@
 // RUN: moe-run %t/choice.json --random=1 --tokens=300 --verify --model=%t/choice.mlir --inputs=%t/tokens.safetensors | FileCheck %s --check-prefix=CHOICE
 // CHOICE: verify y: 300 tokens, {{.*}} allowed, {{[1-9][0-9]*}} tokens routed as the kernel did: PASS
 // CHOICE: verify indices: 300 tokens, {{.*}}: PASS
+// RUN: sed 's/select(%%z)/select(%%negated)/' %t/choice.mlir > %t/other-choice.mlir
+// RUN: not moe-run %t/choice.json --random=1 --tokens=300 --verify --model=%t/other-choice.mlir | FileCheck %s --check-prefix=OTHER-CHOICE
+// OTHER-CHOICE: verify routing: FAIL: token
+
+// Tokens whose scores f32 does not tell apart: the first ones are taken, and the
+// scores of those that lose may be exact.
+// RUN: sed 's/ = arith.negf %%a : f32/ = math.tanh %%big : f32/; s/^    ^bb0(%%a: f32, %%o: f32):/&\n      %%c = arith.constant 4.0 : f32\n      %%big = arith.mulf %%a, %%c : f32/' %t/other-choice.mlir > %t/saturated.mlir
+// RUN: moe-compile %t/saturated.mlir --emit=shared,manifest --target=native -o %t/saturated
+// RUN: moe-run %t/saturated.json --random=1 --tokens=300 --verify --model=%t/saturated.mlir | FileCheck %s --check-prefix=CHOICE
 
 #th = affine_map<(t, e, h) -> (t, h)>
 #eh = affine_map<(t, e, h) -> (e, h)>
