@@ -127,8 +127,7 @@ static LogicalResult compare(const HostTensor &result,
       moe::reference::findDifference(result, expected, width);
   bool good = difference.isWithin(tolerance, result.dtype);
   outs() << result.name << ": max error " << format("%.3g", difference.largest)
-         << (good ? " ok" : " WRONG") << "
-";
+         << (good ? " ok" : " WRONG") << "\n";
   if (good)
     return success();
   std::string values;
