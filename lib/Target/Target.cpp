@@ -106,3 +106,8 @@ void TargetRegistry::registerDialects(DialectRegistry &registry) const {
   for (const std::unique_ptr<Target> &target : targets)
     target->registerDialects(registry);
 }
+
+void TargetRegistry::getDependentDialects(DialectRegistry &registry) const {
+  for (const std::unique_ptr<Target> &target : targets)
+    target->getDependentDialects(registry);
+}

@@ -23,7 +23,7 @@ struct SetTarget : moe::impl::SetTargetPassBase<SetTarget> {
   using Base::Base;
 
   void getDependentDialects(DialectRegistry &registry) const override {
-    TargetRegistry::get().registerDialects(registry);
+    TargetRegistry::get().getDependentDialects(registry);
   }
 
   void runOnOperation() override {
@@ -45,7 +45,7 @@ struct TargetStage : moe::impl::TargetStagePassBase<TargetStage> {
   using Base::Base;
 
   void getDependentDialects(DialectRegistry &registry) const override {
-    TargetRegistry::get().registerDialects(registry);
+    TargetRegistry::get().getDependentDialects(registry);
   }
 
   void runOnOperation() override {

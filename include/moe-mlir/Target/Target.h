@@ -79,8 +79,14 @@ public:
   /// What `TargetAttrInterface::getTargetName` of its chips says.
   virtual llvm::StringRef getName() const = 0;
 
-  /// Dialects, and the implementations of interfaces, that its stages use.
+  /// Dialects, and the implementations of interfaces, that its chips and stages
+  /// use.
   virtual void registerDialects(mlir::DialectRegistry &registry) const = 0;
+
+  /// Of these, the dialects of what its stages make: passes that run within
+  /// others cannot load their own.
+  virtual void
+  getDependentDialects(mlir::DialectRegistry &registry) const = 0;
 
   //===--------------------------------------------------------------------===//
   // Chips
@@ -165,7 +171,9 @@ public:
   /// The text of such a file.
   std::string describeChip(moek::TargetAttrInterface chip) const;
 
+  /// The same of all targets.
   void registerDialects(mlir::DialectRegistry &registry) const;
+  void getDependentDialects(mlir::DialectRegistry &registry) const;
 
 private:
   std::vector<std::unique_ptr<Target>> targets;

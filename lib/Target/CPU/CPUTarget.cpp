@@ -13,11 +13,19 @@
 #include "moe-mlir/Target/LLVMCode.h"
 
 #include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Affine/Transforms/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/ArmNeon/ArmNeonDialect.h"
+#include "mlir/Dialect/ArmSVE/IR/ArmSVEDialect.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "mlir/Dialect/Index/IR/IndexDialect.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Dialect/SCF/Transforms/Passes.h"
+#include "mlir/Dialect/UB/IR/UBOps.h"
+#include "mlir/Dialect/X86Vector/X86VectorDialect.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
 #include "mlir/Target/LLVMIR/Dialect/All.h"
@@ -39,6 +47,18 @@ public:
     mlir::registerAllDialects(registry);
     mlir::registerAllExtensions(registry);
     registerAllToLLVMIRTranslations(registry);
+  }
+
+  void getDependentDialects(DialectRegistry &registry) const override {
+    registry.insert<affine::AffineDialect, arith::ArithDialect,
+                    arm_neon::ArmNeonDialect, arm_sve::ArmSVEDialect,
+                    cf::ControlFlowDialect, func::FuncDialect,
+                    index::IndexDialect, linalg::LinalgDialect,
+                    LLVM::LLVMDialect, math::MathDialect,
+                    memref::MemRefDialect, moecpu::MoeCpuDialect,
+                    moert::MoeRtDialect, scf::SCFDialect,
+                    tensor::TensorDialect, ub::UBDialect,
+                    vector::VectorDialect, x86vector::X86VectorDialect>();
   }
 
   //===--------------------------------------------------------------------===//

@@ -76,12 +76,12 @@ forbid(["tools"], r"(moek/|moe-mlir/(Lowering|Runtime|Target)/)",
 forbid(["lib/Tool", "include/moe-mlir/Tool"],
        r"(moek?/|moe-mlir/(?!(Tool|Support)/))",
        "command lines know no compiler: each tool brings its parts")
-# What is known of CPUs is known in one place. The tools that look for the best
-# variant of an artifact ask it by name.
+# What is known of CPUs is known in one place. Run and Bench, which work on this
+# machine, ask it for the variant that runs and measure what the machine can do.
 outside_cpu = [os.path.join(top, folder)
                for top in ("lib", "include/moe-mlir", "dialects")
                for folder in sorted(os.listdir(os.path.join(root, top)))
-               if folder not in ("Target", "moe_cpu", "InitAll", "Bench",
+               if folder not in ("Target", "moe_cpu", "InitAll", "Bench", "Run",
                                  "Support", "Runtime")
                and os.path.isdir(os.path.join(root, top, folder))]
 forbid(outside_cpu, r"(moe_cpu/|moe-mlir/Target/CPU/)",
