@@ -80,6 +80,7 @@ forbid(["lib/Tool", "include/moe-mlir/Tool"],
 # machine, ask it for the variant that runs and measure what the machine can do.
 outside_cpu = [os.path.join(top, folder)
                for top in ("lib", "include/moe-mlir", "dialects")
+               if os.path.isdir(os.path.join(root, top))
                for folder in sorted(os.listdir(os.path.join(root, top)))
                if folder not in ("Target", "moe_cpu", "InitAll", "Bench", "Run",
                                  "Support", "Runtime")
