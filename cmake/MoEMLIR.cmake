@@ -48,7 +48,7 @@ function(moe_llvm_target name)
     $<$<COMPILE_LANGUAGE:CXX>:-fno-rtti -fno-exceptions>)
   # The warnings GCC is wrong about in LLVM's headers stay off.
   target_compile_options(${name} PRIVATE -Wall -Wextra -Wno-unused-parameter
-    -Wno-comment -Wno-maybe-uninitialized)
+    -Wno-comment $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_include_directories(${name} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/dialects>
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>

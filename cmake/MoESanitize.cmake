@@ -13,9 +13,10 @@ if(MOE_SANITIZE)
     list(APPEND MOE_SANITIZE_FLAGS -fno-sanitize=vptr)
   endif()
   add_compile_options(${MOE_SANITIZE_FLAGS} -g1)
-  # libFuzzer is led by what the readers run through; see test/fuzz.
+  # libFuzzer is led by what the readers run through; see test/fuzz. The runtime
+  # is C, and stays linkable without it.
   if(MOE_SANITIZE MATCHES "address" AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-    add_compile_options(-fsanitize=fuzzer-no-link)
+    add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fsanitize=fuzzer-no-link>)
   endif()
   add_link_options(${MOE_SANITIZE_FLAGS})
   add_compile_definitions(MOE_SANITIZED)
