@@ -146,11 +146,14 @@ if config.sanitize_flags:
     config.environment.setdefault("ASAN_OPTIONS", "detect_container_overflow=0:allow_user_poisoning=0:detect_leaks=0")
     config.environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
     # Commands of the documentation say `cc`: it has to link the runtime, too.
+    # Compiled layers are not instrumented.
     wrappers = os.path.join(config.test_exec_root, "sanitized-bin")
     os.makedirs(wrappers, exist_ok=True)
     for name, compiler in (("cc", config.host_cc), ("c++", config.host_cxx)):
+        plain = shutil.which(name) or compiler
         with open(os.path.join(wrappers, name), "w") as file:
-            file.write('#!/bin/sh\nexec "%s" %s "$@"\n' % (compiler, config.sanitize_flags))
+            file.write('#!/bin/sh\ncase " $* " in *" -shared "*) exec "%s" "$@" ;; esac\n'
+                       'exec "%s" %s "$@"\n' % (plain, compiler, config.sanitize_flags))
         os.chmod(os.path.join(wrappers, name), 0o755)
     config.environment["PATH"] = wrappers + os.pathsep + config.environment["PATH"]
 

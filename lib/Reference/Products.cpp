@@ -112,13 +112,13 @@ void addProductTransposed(const double *x, int64_t rows,
       for (; c + 2 <= count; c += 2) {
         int64_t r = r0;
         for (; r + 2 <= rEnd; r += 2)
-          addTile<2, 2>(x + r * depth, &w[c * depth], out, r, begin + c);
+          addTile<2, 2>(x + r * depth, w.data() + c * depth, out, r, begin + c);
         for (; r < rEnd; ++r)
-          addTile<1, 2>(x + r * depth, &w[c * depth], out, r, begin + c);
+          addTile<1, 2>(x + r * depth, w.data() + c * depth, out, r, begin + c);
       }
       for (; c < count; ++c)
         for (int64_t r = r0; r < rEnd; ++r)
-          addTile<1, 1>(x + r * depth, &w[c * depth], out, r, begin + c);
+          addTile<1, 1>(x + r * depth, w.data() + c * depth, out, r, begin + c);
     }
   };
   parallelFor((columns + kColumns - 1) / kColumns, block,

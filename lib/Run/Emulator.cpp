@@ -175,7 +175,8 @@ public:
   template <typename T> std::vector<T> values(int64_t count) {
     StringRef bytes = take(count < 0 ? -1 : count * 4);
     std::vector<T> values(bytes.size() / 4);
-    std::memcpy(values.data(), bytes.data(), bytes.size());
+    if (!values.empty())
+      std::memcpy(values.data(), bytes.data(), bytes.size());
     return values;
   }
 
