@@ -116,7 +116,7 @@ static bool execute(ArrayRef<StringRef> command, std::string &error) {
 }
 
 static bool isHost(const HostPlatform &platform) {
-    return Triple(platform.triple).getArch() ==
+  return Triple(platform.triple).getArch() ==
          Triple(sys::getProcessTriple()).getArch();
 }
 

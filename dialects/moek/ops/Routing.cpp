@@ -167,19 +167,26 @@ LogicalResult IndexOp::verify() {
 // ExpertChoiceOp
 //===----------------------------------------------------------------------===//
 
+/// Checks that an op makes one output of the shape of its scores `[T, E]`, called
+/// `output`.
+template <typename OpTy>
+static LogicalResult verifyOfScores(OpTy op, StringRef output,
+                                    const Elements &elements) {
+  if (failed(verifyShape(op, "scores", op.getScores(), {-1, -1}, kF32)) ||
+      failed(verifyCount(op, "experts", op.getScores())))
+    return failure();
+  int64_t experts = cast<ShapedType>(op.getScores().getType()).getDimSize(1);
+  if (op.getOutputs().size() != 1)
+    return op.emitOpError("expects 1 output, the ")
+           << output << ", got " << op.getOutputs().size();
+  if (failed(verifyShape(op, output, op.getOutputs()[0], {-1, experts},
+                         elements)))
+    return failure();
+  return verifyResults(op);
+}
+
 LogicalResult ExpertChoiceOp::verify() {
-  if (failed(verifyShape(*this, "scores", getScores(), {-1, -1}, kF32)))
-    return failure();
-  if (failed(verifyCount(*this, "experts", getScores())))
-    return failure();
-  int64_t experts = cast<ShapedType>(getScores().getType()).getDimSize(1);
-  if (getOutputs().size() != 1)
-    return emitOpError("expects 1 output, the indices, got ")
-           << getOutputs().size();
-  if (failed(
-          verifyShape(*this, "indices", getOutputs()[0], {-1, experts}, kI32)))
-    return failure();
-  return verifyResults(*this);
+  return verifyOfScores(*this, "indices", kI32);
 }
 
 //===----------------------------------------------------------------------===//
@@ -228,17 +235,7 @@ LogicalResult SinkhornOp::verify() {
     return emitOpError("needs at least one iteration, got ") << getIterations();
   if (!(getTolerance().convertToDouble() >= 0.0))
     return emitOpError("needs a tolerance of at least 0");
-  if (failed(verifyShape(*this, "scores", getScores(), {-1, -1}, kF32)))
-    return failure();
-  if (failed(verifyCount(*this, "experts", getScores())))
-    return failure();
-  int64_t experts = cast<ShapedType>(getScores().getType()).getDimSize(1);
-  if (getOutputs().size() != 1)
-    return emitOpError("expects 1 output, the plan, got ")
-           << getOutputs().size();
-  if (failed(verifyShape(*this, "plan", getOutputs()[0], {-1, experts}, kF32)))
-    return failure();
-  return verifyResults(*this);
+  return verifyOfScores(*this, "plan", kF32);
 }
 
 //===----------------------------------------------------------------------===//

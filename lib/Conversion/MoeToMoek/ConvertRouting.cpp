@@ -160,15 +160,14 @@ struct ConvertTokens : MoePattern<RoutingTokensOp> {
   LogicalResult matchAndRewrite(RoutingTokensOp op, Adaptor adaptor,
                                 ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
+    RoutingParts routing(adaptor.getRouting());
     // The tensor has room for every slot; only the used part is the value.
-    int64_t experts = op.getRouting().getType().getExperts();
-    Value last = arith::ConstantIndexOp::create(b, loc, experts);
-    Value size = tensor::ExtractOp::create(
-        b, loc, RoutingParts(adaptor.getRouting()).offsets, last);
-    size = arith::IndexCastOp::create(b, loc, b.getIndexType(), size);
+    Value size =
+        buildOffset(b, loc, routing.offsets,
+                    b.getIndexAttr(op.getRouting().getType().getExperts()));
     Value tokens = tensor::ExtractSliceOp::create(
-        b, loc, RoutingParts(adaptor.getRouting()).tokens,
-        ArrayRef<OpFoldResult>{b.getIndexAttr(0)}, ArrayRef<OpFoldResult>{size},
+        b, loc, routing.tokens, ArrayRef<OpFoldResult>{b.getIndexAttr(0)},
+        ArrayRef<OpFoldResult>{size},
         ArrayRef<OpFoldResult>{b.getIndexAttr(1)});
     b.replaceOp(op, castTo(b, loc, tokens, op.getResult().getType()));
     return success();
