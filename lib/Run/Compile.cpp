@@ -27,6 +27,5 @@ LogicalResult moe::run::compileToRun(ModuleOp module, CompileOptions options,
   options.library = isEmulated;
   options.shared = !isEmulated;
   options.manifest = true;
-  OwningOpRef<ModuleOp> copy = module.clone();
-  return compileToArtifact(*copy, options, base);
+  return compileToArtifact(module, options, base);
 }

@@ -24,9 +24,9 @@ namespace moe::run {
 /// All that parsing, compiling and interpreting models takes.
 void registerRunDialects(mlir::DialectRegistry &registry);
 
-/// Compiles a copy of `module`, so that it can be interpreted as it was, to
-/// `base`.json and `base`.so, or `base`.a for an emulator. Which files
-/// `options` asks for does not matter. Errors are diagnostics.
+/// Compiles `module`, which stays as it is, to `base`.json and `base`.so, or
+/// `base`.a for an emulator. Which files `options` asks for does not matter.
+/// Errors are diagnostics.
 llvm::LogicalResult compileToRun(mlir::ModuleOp module, CompileOptions options,
                                  const std::string &base, bool isEmulated);
 
