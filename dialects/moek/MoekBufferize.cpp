@@ -13,6 +13,7 @@
 
 #include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
 #include "mlir/Dialect/Bufferization/IR/DstBufferizableOpInterfaceImpl.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Dialect.h"
 
 using namespace mlir;
@@ -41,8 +42,11 @@ struct DstModel : public DstBufferizableOpInterfaceExternalModel<DstModel<OpTy>,
                                                                  OpTy> {
   bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
                               const AnalysisState &) const {
-    // Inits are written whole (their unwritten rows are undefined).
-    return cast<DestinationStyleOpInterface>(op).isDpsInput(&operand);
+    // A kernel of some of the experts leaves the rows of the others as they are;
+    // all else is written whole (unwritten rows are undefined).
+    return cast<DestinationStyleOpInterface>(op).isDpsInput(&operand) ||
+           (isa<GroupedMatmulOp, RowMapOp>(op) &&
+            !operand.get().getDefiningOp<tensor::EmptyOp>());
   }
 
   // The kernels read inputs (the gathered x, the routing) after they have
@@ -133,6 +137,7 @@ void moek::registerBufferizableModels(DialectRegistry &registry) {
     ExpertChoiceOp::attachInterface<DstModel<ExpertChoiceOp>>(*context);
     GroupedMatmulOp::attachInterface<DstModel<GroupedMatmulOp>>(*context);
     GatherOp::attachInterface<DstModel<GatherOp>>(*context);
+    RowMapOp::attachInterface<DstModel<RowMapOp>>(*context);
     CombineOp::attachInterface<DstModel<CombineOp>>(*context);
     VerifyRoutingOp::attachInterface<VerifyRoutingModel>(*context);
   });

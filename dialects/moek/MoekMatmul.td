@@ -41,8 +41,8 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
     For each expert `e` and each of its rows `r` in `[offsets[e], offsets[e+1])`:
 
         a   = lhs[gather ? gather[r] : r][0 : k] * (gather_weights ? gather_weights[r] : 1)
-        c_i = a . packed part i of expert e (+ bias i of e),   i = 0 (, 1)
-        v   = epilogue(c_0 (, c_1))                            elementwise, n columns
+        c_i = a . packed part i of expert e,           i = 0 (, 1)
+        v   = epilogue(c_0 (, c_1), g[tokens[r]]..., x[r]..., p[e]...)   elementwise, n columns
         out[r] = v                                             without `positions`
         out[t] = init[t] + sum over slots s, ascending, of weights[t, s] * v[positions[t, s]]
 
@@ -53,8 +53,14 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
     `positions` the weighted combine is part of the kernel: its sum runs in
     slot order and is as deterministic. Without `slot_weights` weights are 1.
 
-    The epilogue region takes one f32 per part and yields one f32: any
+    The epilogue region takes one f32 per part, and then one element of each of
+    `gathered` (`[T, n]` or `[T]`, by `tokens`), `rows` (`[R, n]` or `[R]`) and
+    `parameters` (`[E, n]` or `[E]`, those of the expert), as `moek.row_map` takes
+    whole rows of them: biases, residuals, scales. It yields one f32: any
     elementwise body (arith and math ops); it is vectorized by the lowering.
+    Rows that belong to no group are left as `outs` has them.
+
+    `phase` names the matmul in traces: `gate_up`, `down`.
 
     ```mlir
     %h = moek.grouped_matmul n(768) k(2048) lhs(%x : tensor<?x2048xf32>)
@@ -70,12 +76,14 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
     Moek_Shaped:$lhs, Moek_Shaped:$rhs,
     Moek_Shaped:$offsets, Moek_Shaped:$active,
     Optional<Moek_Shaped>:$gather, Optional<Moek_Shaped>:$gather_weights,
-    Variadic<Moek_Shaped>:$biases,
+    Optional<Moek_Shaped>:$tokens,
+    Variadic<Moek_Shaped>:$gathered, Variadic<Moek_Shaped>:$rows,
+    Variadic<Moek_Shaped>:$parameters,
     Optional<Moek_Shaped>:$positions, Optional<Moek_Shaped>:$slot_weights,
     Optional<Moek_Shaped>:$init,
     Variadic<Moek_Shaped>:$outputs,
     I64Attr:$n, I64Attr:$k, DefaultValuedAttr<I64Attr, "1">:$parts,
-    OptionalAttr<Moek_ScheduleAttrInterface>:$schedule);
+    OptionalAttr<StrAttr>:$phase, OptionalAttr<Moek_ScheduleAttrInterface>:$schedule);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$epilogue);
   let assemblyFormat = [{
@@ -84,11 +92,14 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
     `groups` `(` $offsets `,` $active `:` type($offsets) `,` type($active) `)`
     (`gather` `(` $gather^ `:` type($gather) `)`)?
     (`gather_weights` `(` $gather_weights^ `:` type($gather_weights) `)`)?
-    (`biases` `(` $biases^ `:` type($biases) `)`)?
+    (`tokens` `(` $tokens^ `:` type($tokens) `)`)?
+    (`gathered` `(` $gathered^ `:` type($gathered) `)`)?
+    (`rows` `(` $rows^ `:` type($rows) `)`)?
+    (`parameters` `(` $parameters^ `:` type($parameters) `)`)?
     (`combine` `(` $positions^ `:` type($positions) `)`)?
     (`slot_weights` `(` $slot_weights^ `:` type($slot_weights) `)`)?
     (`init` `(` $init^ `:` type($init) `)`)?
-    (`schedule` `(` $schedule^ `)`)?
+    (`phase` `(` $phase^ `)`)? (`schedule` `(` $schedule^ `)`)?
     `outs` `(` $outputs `:` type($outputs) `)` attr-dict-with-keyword
     `epilogue` $epilogue (`->` type($results)^)?
   }];

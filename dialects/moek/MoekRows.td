@@ -49,4 +49,60 @@ def Moek_CombineOp : Moek_DstOp<"combine", [AttrSizedOperandSegments]> {
   let hasVerifier = 1;
 }
 
+def Moek_RowMapOp : Moek_DstOp<"row_map", [AttrSizedOperandSegments, IsolatedFromAbove,
+    SingleBlockImplicitTerminator<"YieldOp">]> {
+  let summary = "A function of each row of the groups";
+  let description = [{
+    For each expert `e` and each of its rows `r` in `[offsets[e], offsets[e+1])`
+    the region `body` computes the outputs of the row from
+
+    - row `tokens[r]` of each of `gathered` (`[T, N]` or `[T]`),
+    - row `r` of each of `rows` (`[R, N]` or `[R]`),
+    - row `e` of each of `parameters` (`[E, N]` or `[E]`), those of the expert:
+      scales of a norm, biases.
+
+    All that are vectors have one length N; rows of tensors may be longer
+    (padding). The region takes a `vector<N x T>`, or a `T` for tensors of rank 1,
+    for each in this order, and yields the outputs likewise: `[R, N]` or `[R]`;
+    an f32 is rounded where an output is narrower. It may hold constants,
+    elementwise ops (`arith`, `math`), `vector.reduction` and `vector.broadcast`:
+    norms, gates, residuals and whatever else of an expert is no matmul. Rows
+    that belong to no group are left as `outs` has them; padding behind N is
+    filled with zeros as far as a vector reaches.
+
+    A reduction has one order whatever the number of rows, so results do not
+    depend on how many tokens share an expert, or on threads.
+
+    ```mlir
+    %h = moek.row_map groups(%offsets : tensor<9xi32>) tokens(%tokens : tensor<?xi32>)
+        gathered(%x : tensor<?x64xf32>) parameters(%g : tensor<8x64xf32>)
+        outs(%init : tensor<?x64xf32>) body {
+      ^bb0(%row: vector<64xf32>, %scale: vector<64xf32>):
+        %v = arith.mulf %row, %scale : vector<64xf32>
+        moek.yield %v : vector<64xf32>
+      } -> tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins
+    Moek_Shaped:$offsets, Optional<Moek_Shaped>:$tokens,
+    Variadic<Moek_Shaped>:$gathered, Variadic<Moek_Shaped>:$rows,
+    Variadic<Moek_Shaped>:$parameters, Variadic<Moek_Shaped>:$outputs);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    `groups` `(` $offsets `:` type($offsets) `)`
+    (`tokens` `(` $tokens^ `:` type($tokens) `)`)?
+    (`gathered` `(` $gathered^ `:` type($gathered) `)`)?
+    (`rows` `(` $rows^ `:` type($rows) `)`)?
+    (`parameters` `(` $parameters^ `:` type($parameters) `)`)?
+    `outs` `(` $outputs `:` type($outputs) `)` attr-dict-with-keyword
+    `body` $body (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = dpsDeclarations # [{
+    /// N; 0 if nothing is a vector.
+    int64_t getRowLength();
+  }];
+  let hasVerifier = 1;
+}
+
 #endif // MOEK_ROWS_TD

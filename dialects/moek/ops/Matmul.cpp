@@ -6,7 +6,8 @@
 
 #include "OpHelpers.h"
 
-#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "moek/KernelRegion.h"
+
 #include "llvm/Support/InterleavedRange.h"
 
 using namespace mlir;
@@ -109,26 +110,24 @@ LogicalResult GroupedMatmulOp::verify() {
                            kF32)))
       return failure();
   }
-  if (!getBiases().empty() && static_cast<int64_t>(getBiases().size()) != parts)
-    return emitOpError("expects one bias per part (")
-           << parts << ") or none, got " << getBiases().size();
-  for (Value bias : getBiases())
-    if (failed(verifyShape(*this, "biases", bias, {experts, n}, kF32)))
-      return failure();
-  Block &epilogue = getEpilogue().front();
   auto f32 = Float32Type::get(getContext());
-  if (static_cast<int64_t>(epilogue.getNumArguments()) != parts ||
-      llvm::any_of(epilogue.getArgumentTypes(),
-                   [&](Type type) { return type != f32; }))
+  SmallVector<Type> arguments(parts, f32);
+  if (failed(verifyRowOperands(*this, getTokens(), getGathered(), getRows(),
+                               getParameters(), experts, n)))
+    return failure();
+  for (OperandRange operands : {getGathered(), getRows(), getParameters()})
+    for (Value operand : operands)
+      arguments.push_back(getElementTypeOrSelf(operand.getType()));
+  Block &epilogue = getEpilogue().front();
+  if (epilogue.getArgumentTypes() != ArrayRef<Type>(arguments))
     return emitOpError("the epilogue must take one f32 per part (")
-           << parts << ")";
+           << parts << ") and one element per 'gathered', 'rows' and "
+           << "'parameters': " << llvm::interleaved(arguments);
   if (epilogue.getTerminator()->getOperandTypes() != ArrayRef<Type>{f32})
     return emitOpError("the epilogue must yield one f32");
   for (Operation &op : epilogue.without_terminator())
-    if (!isa<arith::ConstantOp>(op) &&
-        !OpTrait::hasElementwiseMappableTraits(&op))
-      return op.emitOpError("cannot be vectorized in an epilogue: only "
-                            "elementwise arith and math operations can");
+    if (std::string why = whyNotOnElements(op); !why.empty())
+      return emitOpError("has an epilogue that cannot be vectorized: ") << why;
   if (getOutputs().size() != 1)
     return emitOpError("expects one tensor or memref in 'outs', got ")
            << getOutputs().size();

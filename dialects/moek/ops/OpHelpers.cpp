@@ -72,3 +72,36 @@ LogicalResult moek::verifyCount(Operation *op, StringRef what, Value value) {
   return op->emitOpError("the number of ")
          << what << " must be static and at least 1, got " << type;
 }
+
+LogicalResult moek::verifyRowOperands(Operation *op, Value tokens,
+                                      ValueRange gathered, ValueRange rows,
+                                      ValueRange parameters, int64_t experts,
+                                      int64_t length) {
+  if (!tokens != gathered.empty())
+    return op->emitOpError("'tokens' and 'gathered' need each other");
+  if (tokens && failed(verifyShape(op, "tokens", tokens, {-1}, kI32)))
+    return failure();
+  auto verify = [&](StringRef name, ValueRange operands,
+                    int64_t first) -> LogicalResult {
+    for (Value operand : operands) {
+      auto type = cast<ShapedType>(operand.getType());
+      if (!type.getElementType().isIntOrFloat() || type.getRank() < 1 ||
+          type.getRank() > 2)
+        return op->emitOpError("'")
+               << name << "' must be of rank 1 or 2 and hold numbers, got "
+               << type;
+      if (first >= 0 && type.getDimSize(0) != first)
+        return op->emitOpError("'") << name << "' must have one row for each of "
+                                    << first << " experts, got " << type;
+      if (type.getRank() == 2 && type.getDimSize(1) < length)
+        return op->emitOpError("'")
+               << name << "' rows must be static and at least " << length
+               << " long, got " << type;
+    }
+    return success();
+  };
+  if (failed(verify("gathered", gathered, -1)) ||
+      failed(verify("rows", rows, -1)))
+    return failure();
+  return verify("parameters", parameters, experts);
+}

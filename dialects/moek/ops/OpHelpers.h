@@ -28,6 +28,15 @@ mlir::LogicalResult verifyShape(mlir::Operation *op, llvm::StringRef name,
                                 llvm::ArrayRef<int64_t> sizes,
                                 const Elements &elements);
 
+/// Checks the operands that a kernel on the rows of groups reads beside its main
+/// ones: rows of tokens, of the groups, and of experts, at least `length` long
+/// where they are vectors.
+mlir::LogicalResult verifyRowOperands(mlir::Operation *op, mlir::Value tokens,
+                                      mlir::ValueRange gathered,
+                                      mlir::ValueRange rows,
+                                      mlir::ValueRange parameters,
+                                      int64_t experts, int64_t length);
+
 /// Checks that dimension 1 of `value`, the number of `what`, is known and not 0.
 mlir::LogicalResult verifyCount(mlir::Operation *op, llvm::StringRef what,
                                 mlir::Value value);

@@ -6,6 +6,10 @@
 
 #include "OpHelpers.h"
 
+#include "moek/KernelRegion.h"
+
+#include "llvm/Support/InterleavedRange.h"
+
 using namespace mlir;
 using namespace moek;
 
@@ -47,5 +51,79 @@ LogicalResult CombineOp::verify() {
     return emitOpError("expects one output, got ") << getOutputs().size();
   if (failed(verifyShape(*this, "outs", getOutputs()[0], {-1, n}, kF32)))
     return failure();
+  return verifyResults(*this);
+}
+
+//===----------------------------------------------------------------------===//
+// RowMapOp
+//===----------------------------------------------------------------------===//
+
+int64_t RowMapOp::getRowLength() {
+  Block &body = getBody().front();
+  auto find = [](TypeRange types) -> int64_t {
+    for (Type type : types)
+      if (auto vector = dyn_cast<VectorType>(type))
+        return vector.getRank() == 1 ? vector.getDimSize(0) : 0;
+    return 0;
+  };
+  int64_t length = find(body.getArgumentTypes());
+  return length ? length : find(body.getTerminator()->getOperandTypes());
+}
+
+LogicalResult RowMapOp::verify() {
+  if (failed(verifyShape(*this, "offsets", getOffsets(), {-1}, kI32)))
+    return failure();
+  auto offsets = cast<ShapedType>(getOffsets().getType());
+  if (offsets.isDynamicDim(0) || offsets.getDimSize(0) < 2)
+    return emitOpError("'groups' must be the static [E + 1] offsets, got ")
+           << offsets;
+  int64_t length = getRowLength();
+  if (failed(verifyRowOperands(*this, getTokens(), getGathered(), getRows(),
+                               getParameters(), offsets.getDimSize(0) - 1,
+                               length)))
+    return failure();
+
+  // What the region sees of a tensor.
+  auto seen = [&](Value operand) -> Type {
+    auto type = cast<ShapedType>(operand.getType());
+    return type.getRank() == 1
+               ? type.getElementType()
+               : VectorType::get({std::max<int64_t>(1, length)},
+                                 type.getElementType());
+  };
+  SmallVector<Type> arguments;
+  for (OperandRange operands : {getGathered(), getRows(), getParameters()})
+    for (Value operand : operands)
+      arguments.push_back(seen(operand));
+  Block &body = getBody().front();
+  if (body.getArgumentTypes() != ArrayRef<Type>(arguments))
+    return emitOpError("the body must take one row of each of 'gathered', "
+                       "'rows' and 'parameters': ")
+           << llvm::interleaved(arguments) << "; it takes "
+           << llvm::interleaved(body.getArgumentTypes());
+  for (Operation &op : body.without_terminator())
+    if (std::string why = whyNotOnRows(op); !why.empty())
+      return emitOpError("has a body that cannot be vectorized: ") << why;
+  TypeRange yielded = body.getTerminator()->getOperandTypes();
+  if (getOutputs().empty() || getOutputs().size() != yielded.size())
+    return emitOpError("expects one tensor or memref in 'outs' for each value "
+                       "that the body yields (")
+           << yielded.size() << "), got " << getOutputs().size();
+  for (auto [output, type] : llvm::zip(getOutputs(), yielded)) {
+    auto shaped = cast<ShapedType>(output.getType());
+    if (shaped.getRank() < 1 || shaped.getRank() > 2 ||
+        !shaped.getElementType().isIntOrFloat() ||
+        (shaped.getRank() == 2 && shaped.getDimSize(1) < length))
+      return emitOpError("'outs' must be [rows] or [rows, N] with N at least ")
+             << length << ", got " << shaped;
+    Type want = seen(output);
+    bool rounds = getElementTypeOrSelf(type).isF32() &&
+                  isa<FloatType>(shaped.getElementType()) &&
+                  shaped.getElementTypeBitWidth() < 32;
+    if (isa<VectorType>(type) != isa<VectorType>(want) ||
+        (type != want && !rounds))
+      return emitOpError("the body yields ")
+             << type << " for an output of " << shaped;
+  }
   return verifyResults(*this);
 }

@@ -11,6 +11,8 @@
 
 #include "Common.h"
 
+#include "moek/KernelRegion.h"
+
 #include "moe-mlir/Analysis/Dims.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -45,13 +47,9 @@ void moe::resolveDimsOfResults(Operation *root) {
 }
 
 bool moe::isMovableScalarOp(Operation &op, Region &body, std::string &why) {
-  if (op.getNumRegions() != 0 ||
-      (!op.hasTrait<OpTrait::ConstantLike>() &&
-       !OpTrait::hasElementwiseMappableTraits(&op))) {
-    why = "its body has a " + op.getName().getStringRef().str() +
-          ", which is not elementwise";
+  why = moek::whyNotOnElements(op);
+  if (!why.empty())
     return false;
-  }
   for (Value operand : op.getOperands())
     if (!body.isAncestor(operand.getParentRegion()) &&
         !matchPattern(operand, m_Constant())) {

@@ -4,11 +4,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Experts whose body is one moe.ffn become grouped matmuls; other bodies run in
-// a loop over experts and blocks of rows.
+// The bodies of experts become kernels on the rows of all of them; what has no
+// kernel runs in a loop over experts and blocks of rows.
 //
 //===----------------------------------------------------------------------===//
 
+#include "ExpertBody.h"
 #include "Patterns.h"
 
 #include "moe-mlir/Analysis/WeightUse.h"
@@ -29,211 +30,54 @@ static constexpr int64_t kBlockRows = 32;
 
 static constexpr llvm::StringLiteral kPassName = "convert-moe-to-moek";
 
-//===----------------------------------------------------------------------===//
-// FFNs as grouped matmuls
-//===----------------------------------------------------------------------===//
-
-namespace {
-/// The weights of one range of experts as the FFN of its body names them.
-struct FFNWeights {
-  Value gate, up, down, gateBias, upBias, downBias;
-};
-
-/// A grouped matmul's groups.
-struct Groups {
-  Value offsets, active;
-};
-} // namespace
-
-static Value buildGroupedMatmul(OpBuilder &b, Location loc, Value lhs,
-                                Value packed, Groups groups, Value bias,
-                                int64_t n) {
-  Type f32 = b.getF32Type();
-  int64_t k = cast<RankedTensorType>(lhs.getType()).getDimSize(1);
-  Value out = buildEmptyRows(b, loc, getDim(b, loc, lhs, 0), n, f32);
-  auto op = moek::GroupedMatmulOp::create(
-      b, loc, TypeRange{out.getType()}, lhs, packed, groups.offsets,
-      groups.active, /*gather=*/Value(), /*gather_weights=*/Value(),
-      bias ? ValueRange(bias) : ValueRange(), /*positions=*/Value(),
-      /*slot_weights=*/Value(), /*init=*/Value(), ValueRange{out},
-      static_cast<uint64_t>(n), static_cast<uint64_t>(k), uint64_t(1),
-      moek::ScheduleAttrInterface());
-  OpBuilder::InsertionGuard guard(b);
-  Block *block = b.createBlock(&op.getEpilogue(), {}, {f32}, {loc});
-  moek::YieldOp::create(b, loc, ValueRange{block->getArgument(0)});
-  return op.getResult(0);
+/// The reason in `why` why the body of group `i` of `op` has no kernels.
+static std::optional<ExpertBody> matchBody(ExpertOp op, unsigned i,
+                                           OpBuilder &b, ValueRange weights,
+                                           std::string &why) {
+  FailureOr<ExpertBody> body = ExpertBody::get(op.getGroupBody(i), why);
+  if (failed(body) || !body->canPack(b, weights, why))
+    return std::nullopt;
+  return *body;
 }
 
-/// One `[experts, N]` f32 bias of the biases of all groups, or null.
-static Value buildBias(OpBuilder &b, Location loc, ArrayRef<Value> biases) {
-  if (!biases.front())
-    return Value();
-  SmallVector<Value> parts;
-  int64_t experts = 0, n = 0;
-  for (Value bias : biases) {
-    auto type = cast<RankedTensorType>(bias.getType());
-    if (type.getRank() == 1) {
-      auto expanded =
-          RankedTensorType::get({1, type.getDimSize(0)}, type.getElementType());
-      bias = tensor::ExpandShapeOp::create(
-          b, loc, expanded, bias, ArrayRef<ReassociationIndices>{{0, 1}});
-      type = expanded;
-    }
-    parts.push_back(convertElements(b, loc, bias, b.getF32Type()));
-    experts += type.getDimSize(0);
-    n = type.getDimSize(1);
-  }
-  if (parts.size() == 1)
-    return parts.front();
-  Value all = tensor::EmptyOp::create(b, loc, ArrayRef<int64_t>{experts, n},
-                                      b.getF32Type());
-  int64_t first = 0;
-  for (Value part : parts) {
-    int64_t size = cast<RankedTensorType>(part.getType()).getDimSize(0);
-    all = tensor::InsertSliceOp::create(
-        b, loc, part, all,
-        ArrayRef<OpFoldResult>{b.getIndexAttr(first), b.getIndexAttr(0)},
-        ArrayRef<OpFoldResult>{b.getIndexAttr(size), b.getIndexAttr(n)},
-        ArrayRef<OpFoldResult>{b.getIndexAttr(1), b.getIndexAttr(1)});
-    first += size;
-  }
-  return all;
-}
-
-/// The FFN `ffn` of all `groups` of rows; `weights` hold the consecutive ranges
-/// of experts, alike in shape and presence.
-static FailureOr<Value> buildFFN(OpBuilder &b, FFNOp ffn, Value rows,
-                                 Groups groups, ArrayRef<FFNWeights> weights) {
-  Location loc = ffn.getLoc();
-  auto matmul = [&](Value lhs, Value FFNWeights::*matrix,
-                    Value FFNWeights::*bias, int64_t n) {
-    SmallVector<Value> matrices, biases;
-    for (const FFNWeights &w : weights) {
-      // moek.pack takes the matrix of one expert as it is.
-      Value m = w.*matrix;
-      if (auto expand = m.getDefiningOp<tensor::ExpandShapeOp>();
-          expand && expand.getResultType().getDimSize(0) == 1 &&
-          expand.getSrcType().getRank() == 2)
-        m = expand.getSrc();
-      matrices.push_back(m);
-      biases.push_back(w.*bias);
-    }
-    Value packed = buildPack(b, loc, matrices, /*interleaved=*/false);
-    return buildGroupedMatmul(b, loc, lhs, packed, groups,
-                              buildBias(b, loc, biases), n);
+/// For each weight of group `one` that of group `other` which its body uses
+/// alike, if the bodies differ in nothing else.
+static std::optional<SmallVector<unsigned>>
+matchWeights(ExpertOp op, unsigned one, unsigned other) {
+  Block &a = op.getGroupBody(one), &b = op.getGroupBody(other);
+  IRMapping same;
+  same.map(a.getArgument(0), b.getArgument(0));
+  auto check = [&](Value x, Value y) {
+    if (Value known = same.lookupOrNull(x))
+      return success(known == y);
+    auto own = dyn_cast<BlockArgument>(x), its = dyn_cast<BlockArgument>(y);
+    if (!own || own.getOwner() != &a)
+      return success(x == y);
+    if (!its || its.getOwner() != &b || its.getArgNumber() == 0 ||
+        own.getType() != its.getType())
+      return failure();
+    same.map(x, y);
+    return success();
   };
-  int64_t hidden = ffn.getIntermediate();
-  SmallVector<Value> inputs;
-  if (ffn.isGated())
-    inputs.push_back(
-        matmul(rows, &FFNWeights::gate, &FFNWeights::gateBias, hidden));
-  inputs.push_back(matmul(rows, &FFNWeights::up, &FFNWeights::upBias, hidden));
-
-  Value empty =
-      buildEmptyRows(b, loc, getDim(b, loc, rows, 0), hidden, b.getF32Type());
-  SmallVector<AffineMap> maps(inputs.size() + 1, b.getMultiDimIdentityMap(2));
-  bool built = true;
-  Value h =
-      linalg::GenericOp::create(
-          b, loc, empty.getType(), inputs, ValueRange{empty}, maps,
-          SmallVector<utils::IteratorType>(2, utils::IteratorType::parallel),
-          [&](OpBuilder &nb, Location nl, ValueRange args) {
-            Value v = ffn.buildActivationBody(nb, nl, args.drop_back());
-            if (!v) {
-              built = false;
-              v = args[0];
-            }
-            linalg::YieldOp::create(nb, nl, v);
-          })
-          .getResult(0);
-  if (!built)
-    return failure();
-  return matmul(h, &FFNWeights::down, &FFNWeights::downBias,
-                ffn.getOutputHidden());
-}
-
-/// The FFN that is all of the body of group `i` of `op`, and in `weights` those
-/// of `groupWeights` that it takes; null and a reason in `why` otherwise.
-static FFNOp matchFFNGroup(ExpertOp op, unsigned i, ValueRange groupWeights,
-                           FFNWeights &weights, std::string &why) {
-  Block &body = op.getGroupBody(i);
-  auto ffn = dyn_cast_or_null<FFNOp>(
-      body.getTerminator()->getOperand(0).getDefiningOp());
-  if (!ffn || ffn->getBlock() != &body || ffn.getX() != body.getArgument(0)) {
-    why = "the body does more than one moe.ffn of the expert's rows";
-    return {};
+  if (a.getArgument(0).getType() != b.getArgument(0).getType() ||
+      a.getOperations().size() != b.getOperations().size())
+    return std::nullopt;
+  for (auto [x, y] : llvm::zip(a, b)) {
+    if (!OperationEquivalence::isEquivalentTo(
+            &x, &y, check, [&](Value v, Value w) { same.map(v, w); },
+            OperationEquivalence::IgnoreLocations))
+      return std::nullopt;
+    same.map(x.getResults(), y.getResults());
   }
-  if (ffn.getX().getType().getElementType().isF64() ||
-      ffn.getResult().getType().getElementType().isF64()) {
-    why = "rows are f64, and kernels compute in f32";
-    return {};
+  SmallVector<unsigned> weights;
+  for (BlockArgument argument : a.getArguments().drop_front()) {
+    auto its = dyn_cast_or_null<BlockArgument>(same.lookupOrNull(argument));
+    // What no body reads may be any.
+    if (!its && (!argument.use_empty() || b.getNumArguments() == 1))
+      return std::nullopt;
+    weights.push_back(its ? its.getArgNumber() - 1 : 0);
   }
-  auto resolve = [&](Value value, Value &to, StringRef name) {
-    if (!value)
-      return true;
-    auto arg = dyn_cast<BlockArgument>(value);
-    if (!arg || arg.getOwner() != &body || arg.getArgNumber() == 0) {
-      why =
-          ("the '" + name + "' of its moe.ffn is not one of its weights").str();
-      return false;
-    }
-    to = groupWeights[arg.getArgNumber() - 1];
-    std::string reason;
-    if (name.ends_with("bias") || succeeded(WeightUse::get(to, reason)))
-      return true;
-    why =
-        ("the '" + name + "' weight cannot be packed ahead of time: " + reason)
-            .str();
-    return false;
-  };
-  if (!resolve(ffn.getGate(), weights.gate, "gate") ||
-      !resolve(ffn.getUp(), weights.up, "up") ||
-      !resolve(ffn.getDown(), weights.down, "down") ||
-      !resolve(ffn.getGateBias(), weights.gateBias, "gate_bias") ||
-      !resolve(ffn.getUpBias(), weights.upBias, "up_bias") ||
-      !resolve(ffn.getDownBias(), weights.downBias, "down_bias"))
-    return {};
-  // Values that only this block knows would be lost with it.
-  bool captures = false;
-  ffn.getBody().walk([&](Operation *inner) {
-    for (Value operand : inner->getOperands())
-      if (operand.getParentBlock() == &body)
-        captures = true;
-  });
-  if (captures) {
-    why = "the activation of its moe.ffn uses values of the expert's body";
-    return {};
-  }
-  return ffn;
-}
-
-/// Whether the matrices of `a` and `b` can be in one packed weight each.
-static bool canPackTogether(const FFNWeights &a, const FFNWeights &b) {
-  std::string why;
-  return llvm::all_of(
-      ArrayRef{&FFNWeights::gate, &FFNWeights::up, &FFNWeights::down},
-      [&](Value FFNWeights::*matrix) {
-        return !(a.*matrix) ||
-               moe::canPackTogether({a.*matrix, b.*matrix}, why);
-      });
-}
-
-/// Whether two FFNs differ in nothing but their weights.
-static bool haveSameShape(FFNOp a, FFNOp b) {
-  auto same = [](Value x, Value y) {
-    return !x == !y && (!x || x.getType() == y.getType());
-  };
-  if (!same(a.getGate(), b.getGate()) || !same(a.getUp(), b.getUp()) ||
-      !same(a.getDown(), b.getDown()) ||
-      !same(a.getGateBias(), b.getGateBias()) ||
-      !same(a.getUpBias(), b.getUpBias()) ||
-      !same(a.getDownBias(), b.getDownBias()) ||
-      a.getActivation() != b.getActivation() ||
-      a.getBody().empty() != b.getBody().empty())
-    return false;
-  return a.getBody().empty() ||
-         OperationEquivalence::isRegionEquivalentTo(
-             &a.getBody(), &b.getBody(), OperationEquivalence::IgnoreLocations);
+  return weights;
 }
 
 //===----------------------------------------------------------------------===//
@@ -248,7 +92,6 @@ struct ConvertExpert : MoePattern<ExpertOp> {
                                 ConversionPatternRewriter &b) const override {
     RoutingParts routing(adaptor.getRouting());
     Value rows = adaptor.getRows().front();
-    SmallVector<FFNWeights> weights(op.getNumGroups());
     SmallVector<Value> all;
     for (ValueRange weight : adaptor.getWeights())
       all.push_back(weight.front());
@@ -262,73 +105,66 @@ struct ConvertExpert : MoePattern<ExpertOp> {
     // of experts.
     struct Range {
       unsigned begin, end;
-      FFNOp ffn;
+      std::optional<ExpertBody> body;
+      SmallVector<SmallVector<Value>> weights;
     };
     SmallVector<Range> ranges;
     std::map<std::string, SmallVector<unsigned>> loops;
     for (unsigned i = 0, e = op.getNumGroups(); i < e; ++i) {
       std::string why;
-      FFNOp ffn = matchFFNGroup(op, i, perGroup[i], weights[i], why);
-      if (!ffn)
+      std::optional<ExpertBody> body = matchBody(op, i, b, perGroup[i], why);
+      if (!body)
         loops[why].push_back(i);
-      if (ffn && !ranges.empty() && ranges.back().ffn &&
-          haveSameShape(ranges.back().ffn, ffn) &&
-          canPackTogether(weights[ranges.back().begin], weights[i]))
-        ranges.back().end = i + 1;
-      else
-        ranges.push_back({i, i + 1, ffn});
+      if (body && !ranges.empty() && ranges.back().body) {
+        Range &last = ranges.back();
+        if (auto order = matchWeights(op, last.begin, i)) {
+          SmallVector<Value> own;
+          for (unsigned weight : *order)
+            own.push_back(perGroup[i][weight]);
+          if (last.body->canPackTogether(b, last.weights.front(), own)) {
+            last.end = i + 1;
+            last.weights.push_back(own);
+            continue;
+          }
+        }
+      }
+      ranges.push_back(
+          {i, i + 1, std::move(body), {SmallVector<Value>(perGroup[i])}});
     }
     for (const auto &[why, which] : loops)
       remarkMissed(op, kPassName)
           << ("the experts of " + describeGroups(which) +
               " run as a loop over blocks of rows: " + why +
-              "; a body that is one moe.ffn becomes grouped matmuls");
+              "; matmuls with weights that are known ahead of time, and what "
+              "is a function of each row, become kernels");
 
     Location loc = op.getLoc();
     Type element = op.getResult().getType().getElementType();
+    Value numRows = getDim(b, loc, rows, 0);
     Value result, wide;
-    // Matmuls first: each makes a tensor of its own, loops write into one.
+    // Kernels first: all write into one tensor in f32.
     for (const Range &range : ranges) {
-      if (!range.ffn)
+      if (!range.body)
         continue;
       Groups groups{routing.offsets, routing.active};
-      int64_t begin = op.getGroupBegin(range.begin);
-      int64_t end = op.getGroupEnd(range.end - 1);
       if (ranges.size() > 1)
-        groups = buildSubrange(b, loc, groups.offsets, begin, end);
-      auto count = range.end - range.begin;
+        groups =
+            buildSubrange(b, loc, groups.offsets, op.getGroupBegin(range.begin),
+                          op.getGroupEnd(range.end - 1));
       if (!wide)
         wide = widenElements(b, loc, rows);
-      FailureOr<Value> part =
-          buildFFN(b, range.ffn, wide, groups,
-                   ArrayRef(weights).slice(range.begin, count));
-      if (failed(part))
+      result =
+          range.body->build({b, groups, numRows, result}, wide, range.weights);
+      if (!result)
         return failure();
-      if (!result) {
-        result = *part;
-        continue;
-      }
-      // The rows of these experts, into the others'.
-      Value low = buildOffset(b, loc, routing.offsets, b.getIndexAttr(begin));
-      Value high = buildOffset(b, loc, routing.offsets, b.getIndexAttr(end));
-      int64_t columns = op.getResult().getType().getDimSize(1);
-      SmallVector<OpFoldResult> offsets{low, b.getIndexAttr(0)};
-      SmallVector<OpFoldResult> sizes{
-          Value(arith::SubIOp::create(b, loc, high, low)),
-          b.getIndexAttr(columns)};
-      SmallVector<OpFoldResult> strides(2, b.getIndexAttr(1));
-      Value own = tensor::ExtractSliceOp::create(b, loc, *part, offsets, sizes,
-                                                 strides);
-      result = tensor::InsertSliceOp::create(b, loc, own, result, offsets,
-                                             sizes, strides);
     }
     if (result)
       result = convertElements(b, loc, result, element);
     else
-      result = buildEmptyRows(b, loc, getDim(b, loc, rows, 0),
+      result = buildEmptyRows(b, loc, numRows,
                               op.getResult().getType().getDimSize(1), element);
     for (const Range &range : ranges)
-      if (!range.ffn)
+      if (!range.body)
         result = buildLoops(op, range.begin, rows, perGroup[range.begin],
                             routing.offsets, result, b);
     b.replaceOp(op, castTo(b, loc, result, op.getType()));
@@ -483,13 +319,13 @@ struct ConvertFFN : MoePattern<FFNOp> {
       return succeeded(WeightUse::get(weight, why));
     };
     // The op's own operands may be arguments of blocks that are gone already.
-    FFNWeights weights{
-        getSingle(adaptor.getGate()),   getSingle(adaptor.getUp()),
-        getSingle(adaptor.getDown()),   getSingle(adaptor.getGateBias()),
-        getSingle(adaptor.getUpBias()), getSingle(adaptor.getDownBias())};
+    IRMapping now;
+    for (auto [own, converted] : llvm::zip(op->getOperands(), adaptor.getOperands()))
+      now.map(own, converted.front());
     bool isF64 = op.getX().getType().getElementType().isF64();
-    bool inKernel = !isF64 && (!weights.gate || isPackable(weights.gate)) &&
-                    isPackable(weights.up) && isPackable(weights.down);
+    bool inKernel = !isF64;
+    for (Value matrix : {op.getGate(), op.getUp(), op.getDown()})
+      inKernel = inKernel && (!matrix || isPackable(now.lookup(matrix)));
     if (!inKernel) {
       if (!isOnlyForExpertLoops(op))
         remarkMissed(op, kPassName)
@@ -518,11 +354,22 @@ struct ConvertFFN : MoePattern<FFNOp> {
       return tensor::FromElementsOp::create(b, loc, values);
     };
     Groups groups{build({zero, count}), build({zero, any})};
-    FailureOr<Value> result = buildFFN(b, op, x, groups, weights);
-    if (failed(result))
+    Value numRows = getDim(b, loc, x, 0);
+    Value result =
+        buildFFN({b, groups, numRows, Value()}, op, x, [&](Value weight) {
+          Value own = now.lookup(weight);
+          auto type = cast<RankedTensorType>(own.getType());
+          // A bias of one expert.
+          if (type.getRank() == 1)
+            own = tensor::ExpandShapeOp::create(
+                b, loc, type.clone({1, type.getDimSize(0)}), own,
+                ArrayRef<ReassociationIndices>{{0, 1}});
+          return SmallVector<Value>{own};
+        });
+    if (!result)
       return failure();
     Value rounded =
-        convertElements(b, loc, *result, op.getType().getElementType());
+        convertElements(b, loc, result, op.getType().getElementType());
     b.replaceOp(op, castTo(b, loc, rounded, op.getType()));
     return success();
   }

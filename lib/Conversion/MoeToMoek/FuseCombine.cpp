@@ -36,6 +36,16 @@ static bool belongTogether(Value offsets, Value positions) {
   return made.offsets == offsets && made.positions == positions;
 }
 
+/// Whether `rows` are those of several kinds of experts, or of a function of
+/// rows: they are where their kernels wrote them, and summing them there reads
+/// them as often as a matmul would.
+static bool isMadeByMany(Value rows) {
+  if (rows.getDefiningOp<moek::RowMapOp>())
+    return true;
+  auto matmul = rows.getDefiningOp<GroupedMatmulOp>();
+  return matmul && !matmul.getOutputs()[0].getDefiningOp<tensor::EmptyOp>();
+}
+
 /// Why `op` cannot be part of the matmul that makes its rows; empty if it can.
 static std::string whyNot(moek::CombineOp op) {
   if (op->getNumResults() != 1)
@@ -67,9 +77,11 @@ static void fuse(RewriterBase &b, moek::CombineOp op) {
   auto fused = GroupedMatmulOp::create(
       b, matmul.getLoc(), op->getResultTypes(), matmul.getLhs(),
       matmul.getRhs(), matmul.getOffsets(), matmul.getActive(),
-      matmul.getGather(), matmul.getGatherWeights(), matmul.getBiases(),
+      matmul.getGather(), matmul.getGatherWeights(), matmul.getTokens(),
+      matmul.getGathered(), matmul.getRows(), matmul.getParameters(),
       op.getPositions(), op.getSlotWeights(), op.getInit(), op.getOutputs(),
-      matmul.getN(), matmul.getK(), matmul.getParts(), moek::ScheduleAttrInterface());
+      matmul.getN(), matmul.getK(), matmul.getParts(), matmul.getPhaseAttr(),
+      moek::ScheduleAttrInterface());
   b.inlineRegionBefore(matmul.getEpilogue(), fused.getEpilogue(),
                        fused.getEpilogue().end());
   b.replaceOp(op, fused.getResults());
@@ -103,7 +115,7 @@ struct FuseCombine : moe::impl::FuseCombineBase<FuseCombine> {
         fuse(rewriter, op);
         continue;
       }
-      if (isMadeByExpertLoop(op.getRows()))
+      if (isMadeByExpertLoop(op.getRows()) || isMadeByMany(op.getRows()))
         continue;
       remarkMissed(op, kPassName)
           << ("rows are stored before they are summed: " + why +

@@ -4,8 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// An elementwise linalg op on the results of grouped matmuls becomes their
-// epilogue. The body is moved, never recognised: any activation fuses.
+// An elementwise function of the rows of grouped matmuls becomes their epilogue.
+// The body is moved, never recognised: any activation fuses.
 //
 //===----------------------------------------------------------------------===//
 
@@ -13,8 +13,9 @@
 
 #include "moe-mlir/Analysis/WeightUse.h"
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
+#include "moek/KernelRegion.h"
 
-#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/PatternMatch.h"
 
 namespace moe {
@@ -25,146 +26,281 @@ namespace moe {
 using namespace mlir;
 using namespace moe;
 using moek::GroupedMatmulOp;
+using moek::RowMapOp;
 
 static constexpr llvm::StringLiteral kPassName = "moek-fuse-gate-up-activation";
 
-/// The grouped matmuls that `op` reads, in order of first use.
-static SmallVector<GroupedMatmulOp> getMatmuls(linalg::LinalgOp op) {
+/// The grouped matmuls whose rows `op` reads, in order of first use.
+static SmallVector<GroupedMatmulOp> getMatmuls(RowMapOp op) {
   SmallVector<GroupedMatmulOp> matmuls;
-  for (Value input : op.getDpsInputs())
-    if (auto matmul = input.getDefiningOp<GroupedMatmulOp>())
+  for (Value rows : op.getRows())
+    if (auto matmul = rows.getDefiningOp<GroupedMatmulOp>())
       if (!llvm::is_contained(matmuls, matmul))
         matmuls.push_back(matmul);
   return matmuls;
 }
 
-/// Why the elementwise `op` cannot be an epilogue of `matmuls`; empty if it
+/// Why the rows of `matmul` cannot be handed to `op` in registers; empty if they
 /// can.
-static std::string whyNot(linalg::LinalgOp op,
-                          ArrayRef<GroupedMatmulOp> matmuls) {
-  if (!op.hasPureTensorSemantics() || op->getNumResults() != 1)
-    return "it does not make exactly one tensor";
-  if (op.getNumLoops() != 2 || op.getNumParallelLoops() != 2 ||
-      llvm::any_of(op.getIndexingMapsArray(),
-                   [](AffineMap map) { return !map.isIdentity(); }))
-    return "it is not elementwise";
-  if (op.payloadUsesValueFromOperand(op.getDpsInitOperand(0)))
-    return "it reads its destination";
-  for (Value input : op.getDpsInputs())
-    if (!input.getDefiningOp<GroupedMatmulOp>())
-      return "it reads a tensor that is not the result of a grouped matmul";
-  if (matmuls.size() > 2)
-    return "it joins more than two matmuls";
-  auto type = cast<RankedTensorType>(op->getResult(0).getType());
-  if (!type.getElementType().isF32())
-    return "its result is not f32";
-
-  GroupedMatmulOp first = matmuls.front();
-  for (GroupedMatmulOp matmul : matmuls) {
-    if (matmul->getBlock() != op->getBlock())
-      return "the matmul is in another block";
-    if (llvm::any_of(matmul.getResult(0).getUsers(),
-                     [&](Operation *user) { return user != op; }))
-      return "a result of the matmuls has another use";
-    if (matmul.getPositions())
-      return "a matmul already sums rows per token";
-    if (matmul.getSchedule())
-      return "a matmul already has a schedule; fuse before select-schedule";
-    if (type.getDimSize(1) != static_cast<int64_t>(matmul.getN()) ||
-        cast<RankedTensorType>(matmul.getResult(0).getType()) != type)
-      return "the matmul's rows are padded";
-    if (!matmul.getOutputs()[0].getDefiningOp<tensor::EmptyOp>())
-      return "a matmul writes into rows that others made";
-    if (matmuls.size() == 1)
-      continue;
-    if (matmul.getParts() != 1)
-      return "one of two matmuls already is two";
-    if (matmul.getLhs() != first.getLhs() ||
-        matmul.getOffsets() != first.getOffsets() ||
-        matmul.getActive() != first.getActive() ||
-        matmul.getGather() != first.getGather() ||
-        matmul.getGatherWeights() != first.getGatherWeights() ||
-        matmul.getN() != first.getN() || matmul.getK() != first.getK())
-      return "the two matmuls do not multiply the same rows, or differ in size";
-    if (matmul.getBiases().size() != first.getBiases().size())
-      return "one of the two matmuls has a bias and the other has none; give "
-             "both one";
-  }
-  for (GroupedMatmulOp matmul : matmuls) {
-    if (matmuls.size() == 1)
-      break;
-    auto pack = matmul.getRhs().getDefiningOp<moek::PackOp>();
-    auto firstPack = first.getRhs().getDefiningOp<moek::PackOp>();
-    if (!pack || !firstPack)
-      return "the weights are packed already; keep moek.pack in the function";
-    if (pack.getLayout().getInterleave() != 0 ||
-        pack.getParts().getTypes() != firstPack.getParts().getTypes())
-      return "the weights of the two matmuls differ in type or layout";
-  }
-  std::string why;
-  if (matmuls.size() == 2) {
-    SmallVector<Value> parts;
-    for (GroupedMatmulOp matmul : matmuls)
-      llvm::append_range(
-          parts, matmul.getRhs().getDefiningOp<moek::PackOp>().getParts());
-    if (!canPackTogether(parts, why))
-      return "their weights cannot be packed together: " + why;
-  }
-  Block &body = *op.getBlock();
-  for (Operation &inner : body.without_terminator())
-    if (!isMovableScalarOp(inner, *body.getParent(), why))
-      return why;
+static std::string whyNotEpilogue(RowMapOp op, GroupedMatmulOp matmul) {
+  auto type = cast<RankedTensorType>(op.getResult(0).getType());
+  if (matmul->getBlock() != op->getBlock())
+    return "the matmul is in another block";
+  if (llvm::any_of(matmul.getResult(0).getUsers(),
+                   [&](Operation *user) { return user != op; }))
+    return "a result of the matmuls has another use";
+  if (matmul.getPositions())
+    return "a matmul already sums rows per token";
+  if (matmul.getSchedule())
+    return "a matmul already has a schedule; fuse before select-schedule";
+  if (matmul.getOffsets() != op.getOffsets())
+    return "a matmul has other groups";
+  if (type.getDimSize(1) != static_cast<int64_t>(matmul.getN()) ||
+      cast<RankedTensorType>(matmul.getResult(0).getType()).getDimSize(1) !=
+          type.getDimSize(1))
+    return "the matmul's rows are padded";
+  if (!matmul.getOutputs()[0].getDefiningOp<tensor::EmptyOp>())
+    return "a matmul writes into rows that others made";
+  if (matmul.getTokens() && op.getTokens() &&
+      matmul.getTokens() != op.getTokens())
+    return "a matmul reads rows of other tokens";
   return {};
 }
 
-static void fuse(RewriterBase &b, linalg::LinalgOp op,
+/// Why `second` cannot be one kernel with `first`; empty if it can.
+static std::string whyNotTogether(GroupedMatmulOp first,
+                                  GroupedMatmulOp second) {
+  if (first.getParts() != 1 || second.getParts() != 1)
+    return "one of two matmuls already is two";
+  if (second.getLhs() != first.getLhs() ||
+      second.getActive() != first.getActive() ||
+      second.getGather() != first.getGather() ||
+      second.getGatherWeights() != first.getGatherWeights() ||
+      second.getN() != first.getN() || second.getK() != first.getK())
+    return "the two matmuls do not multiply the same rows, or differ in size";
+  if (first.getTokens() && second.getTokens() &&
+      first.getTokens() != second.getTokens())
+    return "a matmul reads rows of other tokens";
+  auto pack = second.getRhs().getDefiningOp<moek::PackOp>();
+  auto firstPack = first.getRhs().getDefiningOp<moek::PackOp>();
+  if (!pack || !firstPack)
+    return "the weights are packed already; keep moek.pack in the function";
+  if (pack.getLayout().getInterleave() != 0 ||
+      pack.getParts().getTypes() != firstPack.getParts().getTypes())
+    return "the weights of the two matmuls differ in type or layout";
+  SmallVector<Value> parts(firstPack.getParts());
+  llvm::append_range(parts, pack.getParts());
+  std::string why;
+  if (!canPackTogether(parts, why))
+    return "their weights cannot be packed together: " + why;
+  return {};
+}
+
+/// Which matmuls take `op` as their epilogue: two of the same rows together, or
+/// the last of them that can, to which the others' rows are just rows. None and
+/// a reason in `why` otherwise.
+static SmallVector<GroupedMatmulOp> chooseMatmuls(RowMapOp op,
+                                                  std::string &why) {
+  SmallVector<GroupedMatmulOp> matmuls = getMatmuls(op);
+  for (Operation &inner : op.getBody().front().without_terminator())
+    if (!moek::isRowBroadcast(inner)) {
+      why = moek::whyNotOnElements(inner);
+      if (!why.empty())
+        return {};
+    }
+  // A row of a constant that differs from column to column has no element.
+  for (auto constant : op.getBody().getOps<arith::ConstantOp>())
+    if (auto dense = dyn_cast<DenseElementsAttr>(constant.getValue());
+        dense && !dense.isSplat()) {
+      why = "its body has a constant that differs from column to column";
+      return {};
+    }
+  if (op->getNumResults() != 1 ||
+      cast<RankedTensorType>(op.getResult(0).getType()).getRank() != 2) {
+    why = "it does not make exactly one tensor of rows";
+    return {};
+  }
+  SmallVector<GroupedMatmulOp> able;
+  for (GroupedMatmulOp matmul : matmuls) {
+    std::string reason = whyNotEpilogue(op, matmul);
+    if (reason.empty())
+      able.push_back(matmul);
+    else
+      why = reason;
+  }
+  if (able.size() == 2) {
+    why = whyNotTogether(able[0], able[1]);
+    if (why.empty())
+      return able;
+  }
+  if (able.empty())
+    return {};
+  GroupedMatmulOp last = able.front();
+  for (GroupedMatmulOp matmul : ArrayRef(able).drop_front())
+    if (last->isBeforeInBlock(matmul))
+      last = matmul;
+  return {last};
+}
+
+namespace {
+/// The operands of a fused matmul beside its main ones, and the arguments of its
+/// epilogue for them.
+struct EpilogueOperands {
+  SmallVector<Value> gathered, rows, parameters;
+  Value tokens;
+
+  void add(Value tokensOfOp, ValueRange gatheredOfOp, ValueRange rowsOfOp,
+           ValueRange parametersOfOp) {
+    if (tokensOfOp)
+      tokens = tokensOfOp;
+    addTo(gathered, gatheredOfOp);
+    addTo(rows, rowsOfOp);
+    addTo(parameters, parametersOfOp);
+  }
+
+  /// The argument of the epilogue for `operand`, after those of the sums.
+  unsigned getArgument(Value operand, bool isGathered, bool isParameter,
+                       unsigned parts) const {
+    const SmallVector<Value> &list =
+        isGathered ? gathered : isParameter ? parameters : rows;
+    unsigned before = isGathered    ? 0
+                      : isParameter ? gathered.size() + rows.size()
+                                    : gathered.size();
+    return parts + before + (llvm::find(list, operand) - list.begin());
+  }
+
+private:
+  static void addTo(SmallVector<Value> &list, ValueRange values) {
+    for (Value value : values)
+      if (!llvm::is_contained(list, value))
+        list.push_back(value);
+  }
+};
+} // namespace
+
+/// The body of `op`, of rows, on the elements that `mapping` has.
+static Value cloneOnElements(OpBuilder &b, Block &body, IRMapping &mapping) {
+  for (Operation &inner : body.without_terminator()) {
+    if (moek::isRowBroadcast(inner)) {
+      mapping.map(inner.getResult(0), mapping.lookup(inner.getOperand(0)));
+      continue;
+    }
+    if (auto constant = dyn_cast<arith::ConstantOp>(inner)) {
+      TypedAttr value = constant.getValue();
+      if (auto dense = dyn_cast<DenseElementsAttr>(value))
+        value = cast<TypedAttr>(dense.getSplatValue<Attribute>());
+      mapping.map(constant.getResult(),
+                  arith::ConstantOp::create(b, inner.getLoc(), value));
+      continue;
+    }
+    OperationState state(inner.getLoc(), inner.getName());
+    for (Value operand : inner.getOperands())
+      state.operands.push_back(mapping.lookup(operand));
+    for (Type type : inner.getResultTypes())
+      state.types.push_back(getElementTypeOrSelf(type));
+    state.addAttributes(inner.getAttrs());
+    mapping.map(inner.getResults(), b.create(state)->getResults());
+  }
+  Value result = mapping.lookup(body.getTerminator()->getOperand(0));
+  // Epilogues hand over f32.
+  if (!result.getType().isF32())
+    result = arith::ExtFOp::create(b, result.getLoc(), b.getF32Type(), result);
+  return result;
+}
+
+static void fuse(RewriterBase &b, RowMapOp op,
                  ArrayRef<GroupedMatmulOp> matmuls) {
   GroupedMatmulOp first = matmuls.front();
   Location loc = op.getLoc();
   bool pair = matmuls.size() == 2;
   Value rhs = first.getRhs();
-  GroupedMatmulOp second = pair ? matmuls[1] : first;
-  SmallVector<Value> biases(first.getBiases());
+  StringAttr phase = first.getPhaseAttr();
   b.setInsertionPoint(op);
   if (pair) {
     SmallVector<Value> parts;
+    GroupedMatmulOp second = matmuls[1];
     auto gate = first.getRhs().getDefiningOp<moek::PackOp>();
     auto up = second.getRhs().getDefiningOp<moek::PackOp>();
     for (auto [g, u] : llvm::zip(gate.getParts(), up.getParts()))
       parts.append({g, u});
     rhs = buildPack(b, gate.getLoc(), parts, /*interleaved=*/true);
-    llvm::append_range(biases, second.getBiases());
+    if (StringAttr other = second.getPhaseAttr();
+        phase && other && other != phase)
+      phase = b.getStringAttr(phase.getValue() + "_" + other.getValue());
   }
-  // Nobody reads the destination: it may be a result of the matmuls that go.
-  Value out = op.getDpsInits()[0];
-  if (llvm::is_contained(matmuls, out.getDefiningOp<GroupedMatmulOp>()))
-    out = first.getOutputs()[0];
+
+  // What the op reads of the matmuls is in registers.
+  auto isOwn = [&](Value rows) {
+    auto matmul = rows.getDefiningOp<GroupedMatmulOp>();
+    return matmul && llvm::is_contained(matmuls, matmul);
+  };
+  SmallVector<Value> others;
+  for (Value rows : op.getRows())
+    if (!isOwn(rows))
+      others.push_back(rows);
+  EpilogueOperands operands;
+  for (GroupedMatmulOp matmul : SmallVector<GroupedMatmulOp>(matmuls))
+    operands.add(matmul.getTokens(), matmul.getGathered(), matmul.getRows(),
+                 matmul.getParameters());
+  operands.add(op.getTokens(), op.getGathered(), others, op.getParameters());
+
+  auto parts = static_cast<unsigned>(pair ? 2 : first.getParts());
   auto fused = GroupedMatmulOp::create(
-      b, loc, TypeRange{out.getType()}, first.getLhs(), rhs, first.getOffsets(),
-      first.getActive(), first.getGather(), first.getGatherWeights(), biases,
-      /*positions=*/Value(), /*slot_weights=*/Value(), /*init=*/Value(),
-      ValueRange{out}, first.getN(), first.getK(),
-      pair ? uint64_t(2) : first.getParts(), moek::ScheduleAttrInterface());
+      b, loc, TypeRange{op.getOutputs()[0].getType()}, first.getLhs(), rhs,
+      first.getOffsets(), first.getActive(), first.getGather(),
+      first.getGatherWeights(), operands.tokens, operands.gathered,
+      operands.rows, operands.parameters, /*positions=*/Value(),
+      /*slot_weights=*/Value(), /*init=*/Value(), op.getOutputs(),
+      first.getN(), first.getK(), parts, phase, moek::ScheduleAttrInterface());
   {
     OpBuilder::InsertionGuard guard(b);
-    SmallVector<Type> types(fused.getParts(), b.getF32Type());
+    SmallVector<Type> types(parts, b.getF32Type());
+    for (const SmallVector<Value> *list :
+         {&operands.gathered, &operands.rows, &operands.parameters})
+      for (Value operand : *list)
+        types.push_back(getElementTypeOrSelf(operand.getType()));
     Block *block = b.createBlock(&fused.getEpilogue(), {}, types,
                                  SmallVector<Location>(types.size(), loc));
+    auto argument = [&](Value operand, bool isGathered, bool isParameter) {
+      return block->getArgument(
+          operands.getArgument(operand, isGathered, isParameter, parts));
+    };
+    auto mapOperands = [&](IRMapping &mapping, Block &body, unsigned from,
+                           ValueRange gathered, ValueRange rows,
+                           ValueRange parameters) {
+      for (Value operand : gathered)
+        mapping.map(body.getArgument(from++), argument(operand, true, false));
+      for (Value operand : rows) {
+        if (!isOwn(operand))
+          mapping.map(body.getArgument(from), argument(operand, false, false));
+        ++from;
+      }
+      for (Value operand : parameters)
+        mapping.map(body.getArgument(from++), argument(operand, false, true));
+    };
     // Each matmul's own epilogue comes first.
-    DenseMap<Value, Value> values;
-    unsigned argument = 0;
+    DenseMap<Value, Value> sums;
+    unsigned part = 0;
     for (GroupedMatmulOp matmul : matmuls) {
       IRMapping mapping;
       Block &own = matmul.getEpilogue().front();
-      for (BlockArgument arg : own.getArguments())
-        mapping.map(arg, block->getArgument(argument++));
-      values[matmul.getResult(0)] = cloneScalarBody(b, own, mapping);
+      for (unsigned i = 0; i < matmul.getParts(); ++i)
+        mapping.map(own.getArgument(i), block->getArgument(part++));
+      mapOperands(mapping, own, matmul.getParts(), matmul.getGathered(),
+                  matmul.getRows(), matmul.getParameters());
+      sums[matmul.getResult(0)] = cloneScalarBody(b, own, mapping);
     }
     IRMapping mapping;
-    for (OpOperand *input : op.getDpsInputOperands())
-      mapping.map(op.getMatchingBlockArgument(input), values[input->get()]);
-    Value result = cloneScalarBody(b, *op.getBlock(), mapping);
-    moek::YieldOp::create(b, loc, ValueRange{result});
+    Block &body = op.getBody().front();
+    mapOperands(mapping, body, 0, op.getGathered(), op.getRows(),
+                op.getParameters());
+    unsigned row = op.getGathered().size();
+    for (Value rows : op.getRows()) {
+      if (isOwn(rows))
+        mapping.map(body.getArgument(row), sums[rows]);
+      ++row;
+    }
+    moek::YieldOp::create(b, loc, ValueRange{cloneOnElements(b, body, mapping)});
   }
   b.replaceOp(op, fused.getResults());
   for (GroupedMatmulOp matmul : matmuls) {
@@ -176,15 +312,13 @@ static void fuse(RewriterBase &b, linalg::LinalgOp op,
 }
 
 namespace {
-struct FuseActivation : OpInterfaceRewritePattern<linalg::LinalgOp> {
-  using OpInterfaceRewritePattern::OpInterfaceRewritePattern;
-  LogicalResult matchAndRewrite(linalg::LinalgOp op,
+struct FuseActivation : OpRewritePattern<RowMapOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(RowMapOp op,
                                 PatternRewriter &rewriter) const override {
-    SmallVector<GroupedMatmulOp> matmuls = getMatmuls(op);
+    std::string why = "it reads no rows of a grouped matmul";
+    SmallVector<GroupedMatmulOp> matmuls = chooseMatmuls(op, why);
     if (matmuls.empty())
-      return failure();
-    std::string why = whyNot(op, matmuls);
-    if (!why.empty())
       return rewriter.notifyMatchFailure(op, why);
     fuse(rewriter, op, matmuls);
     return success();
@@ -195,26 +329,37 @@ struct FuseGateUpActivation
     : moe::impl::FuseGateUpActivationBase<FuseGateUpActivation> {
   void runOnOperation() override {
     resolveDimsOfResults(getOperation());
-    SmallVector<linalg::LinalgOp> ops;
-    getOperation()->walk([&](linalg::LinalgOp op) { ops.push_back(op); });
+    SmallVector<RowMapOp> ops;
+    getOperation()->walk([&](RowMapOp op) { ops.push_back(op); });
     IRRewriter rewriter(&getContext());
-    for (linalg::LinalgOp op : ops) {
-      SmallVector<GroupedMatmulOp> matmuls = getMatmuls(op);
-      if (matmuls.empty())
+    // Why rows are stored is said once for each matmul that makes them.
+    DenseSet<Operation *> told;
+    for (RowMapOp op : ops) {
+      if (getMatmuls(op).empty())
         continue;
-      std::string why = whyNot(op, matmuls);
-      if (why.empty()) {
+      std::string why;
+      SmallVector<GroupedMatmulOp> matmuls = chooseMatmuls(op, why);
+      if (!matmuls.empty()) {
         remarkPassed(op, kPassName)
             << (matmuls.size() == 2
                     ? "two matmuls and their activation are one kernel"
                     : "the activation is the epilogue of its matmul");
+        if (matmuls.size() == 1 && !why.empty())
+          remarkMissed(op, kPassName)
+              << ("two matmuls stay apart: " + why +
+                  "; two of the same rows and of one size become one kernel");
         fuse(rewriter, op, matmuls);
         continue;
       }
+      bool isNew = false;
+      for (GroupedMatmulOp matmul : getMatmuls(op))
+        isNew |= told.insert(matmul).second;
+      if (!isNew)
+        continue;
       remarkMissed(op, kPassName)
-          << ("the op on a matmul's result is not its epilogue: " + why +
-              "; an elementwise op on nothing but the results of one or two "
-              "matmuls of the same rows would be");
+          << ("what is done to a matmul's rows is not its epilogue: " + why +
+              "; an elementwise function of the rows of matmuls that nothing "
+              "else reads would be");
     }
   }
 };

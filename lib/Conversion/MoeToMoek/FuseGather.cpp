@@ -4,7 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// The gathered rows of a layer are K times its input. A matmul that reads them
+// The gathered rows of a layer are K times its input. A kernel that reads them
 // through the list of tokens saves writing and reading them.
 //
 //===----------------------------------------------------------------------===//
@@ -13,6 +13,7 @@
 
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
 
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/PatternMatch.h"
 
 namespace moe {
@@ -24,6 +25,7 @@ using namespace mlir;
 using namespace moe;
 using moek::GatherOp;
 using moek::GroupedMatmulOp;
+using moek::RowMapOp;
 
 static constexpr llvm::StringLiteral kPassName = "moek-fuse-gather";
 
@@ -38,19 +40,38 @@ static std::string whyNot(GatherOp op) {
   for (OpOperand &use : rows.getUses()) {
     if (isOnlyForExpertLoops(use.getOwner()))
       continue;
-    auto matmul = dyn_cast<GroupedMatmulOp>(use.getOwner());
-    if (!matmul || &use != &matmul.getLhsMutable())
+    auto readsRows = [&](OperandRange range) {
+      unsigned number = use.getOperandNumber();
+      return number >= range.getBeginOperandIndex() &&
+             number < range.getBeginOperandIndex() + range.size();
+    };
+    Value offsets, tokens;
+    if (auto matmul = dyn_cast<GroupedMatmulOp>(use.getOwner());
+        matmul && &use == &matmul.getLhsMutable()) {
+      if (matmul.getGather())
+        return "a matmul that reads its rows gathers by itself already";
+      offsets = matmul.getOffsets();
+    } else if (matmul && readsRows(matmul.getRows())) {
+      if (op.getRowWeights())
+        return "its rows are weighted, and an epilogue reads them";
+      offsets = matmul.getOffsets();
+      tokens = matmul.getTokens();
+    } else if (auto map = dyn_cast<RowMapOp>(use.getOwner());
+               map && readsRows(map.getRows())) {
+      offsets = map.getOffsets();
+      tokens = map.getTokens();
+    } else {
       return "its rows are read by " +
              use.getOwner()->getName().getStringRef().str() +
-             ", not only as 'lhs' of moek.grouped_matmul";
-    if (matmul.getGather())
-      return "a matmul that reads its rows gathers by itself already";
+             ", not only by moek.grouped_matmul and moek.row_map";
+    }
     // Experts of a layer with several kinds of bodies use a part of the groups.
-    Value offsets = matmul.getOffsets();
     if (auto slice = offsets.getDefiningOp<tensor::ExtractSliceOp>())
       offsets = slice.getSource();
     if (offsets != op.getOffsets())
-      return "a matmul that reads its rows has other groups";
+      return "a kernel that reads its rows has other groups";
+    if (tokens && tokens != op.getTokens())
+      return "a kernel that reads its rows reads those of other tokens, too";
   }
   return {};
 }
@@ -59,9 +80,64 @@ static bool isReadByExpertLoops(GatherOp op) {
   return llvm::any_of(op->getUsers(), isOnlyForExpertLoops);
 }
 
+/// `row` times the value of a row that is the block's last argument.
+static void multiplyRow(RewriterBase &b, Block &block, BlockArgument row,
+                        BlockArgument weight) {
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(&block);
+  Location loc = row.getLoc();
+  Value scale = weight;
+  if (auto type = dyn_cast<VectorType>(row.getType()))
+    scale = vector::BroadcastOp::create(b, loc, type, weight);
+  Value product = arith::MulFOp::create(b, loc, row, scale);
+  b.replaceAllUsesExcept(row, product, product.getDefiningOp());
+}
+
+/// Turns operand `i` of `rows` into one of `gathered`, in an op whose region
+/// takes one argument for each after `before` others.
+template <typename OpTy>
+static void gatherRows(RewriterBase &b, OpTy user, unsigned i, GatherOp gather,
+                       Block &block, unsigned before) {
+  b.modifyOpInPlace(user, [&] {
+    user.getRowsMutable().erase(i);
+    unsigned number = user.getGathered().size();
+    user.getGatheredMutable().append(gather.getX());
+    user.getTokensMutable().assign(gather.getTokens());
+    BlockArgument old = block.getArgument(before + number + i);
+    BlockArgument row =
+        block.insertArgument(before + number, old.getType(), old.getLoc());
+    old.replaceAllUsesWith(row);
+    block.eraseArgument(old.getArgNumber());
+    if (!gather.getRowWeights())
+      return;
+    unsigned last = before + number + 1 + user.getRows().size();
+    user.getRowsMutable().append(gather.getRowWeights());
+    multiplyRow(b, block, block.getArgument(before + number),
+                block.insertArgument(last, b.getF32Type(), row.getLoc()));
+  });
+}
+
 static void fuse(RewriterBase &b, GatherOp op) {
-  for (Operation *user : llvm::to_vector(op.getResult(0).getUsers())) {
+  Value gathered = op.getResult(0);
+  for (Operation *user :
+       llvm::to_vector(SetVector<Operation *>(op->user_begin(), op->user_end()))) {
+    auto find = [&](OperandRange rows) -> std::optional<unsigned> {
+      auto it = llvm::find(rows, gathered);
+      if (it == rows.end())
+        return std::nullopt;
+      return static_cast<unsigned>(it - rows.begin());
+    };
+    if (auto map = dyn_cast<RowMapOp>(user)) {
+      while (std::optional<unsigned> i = find(map.getRows()))
+        gatherRows(b, map, *i, op, map.getBody().front(), 0);
+      continue;
+    }
     auto matmul = cast<GroupedMatmulOp>(user);
+    while (std::optional<unsigned> i = find(matmul.getRows()))
+      gatherRows(b, matmul, *i, op, matmul.getEpilogue().front(),
+                 static_cast<unsigned>(matmul.getParts()));
+    if (matmul.getLhs() != gathered)
+      continue;
     b.modifyOpInPlace(matmul, [&] {
       matmul.getLhsMutable().assign(op.getX());
       matmul.getGatherMutable().assign(op.getTokens());
@@ -99,13 +175,13 @@ struct FuseGather : moe::impl::FuseGatherBase<FuseGather> {
         continue;
       if (why.empty()) {
         remarkPassed(op, kPassName)
-            << "rows are gathered by the matmuls that read them";
+            << "rows are gathered by the kernels that read them";
         fuse(rewriter, op);
         continue;
       }
       remarkMissed(op, kPassName)
           << ("gathered rows are stored: " + why +
-              "; a gather whose only users are grouped matmuls over the same "
+              "; a gather whose only users are kernels on rows of the same "
               "groups moves into them");
     }
   }

@@ -10,6 +10,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Common.h"
+#include "Payload.h"
 
 #include "moe-mlir/Analysis/WeightUse.h"
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
@@ -20,7 +21,6 @@
 #include "mlir/Dialect/Vector/Utils/VectorUtils.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
-#include "llvm/ADT/TypeSwitch.h"
 
 namespace moe {
 #define GEN_PASS_DEF_FUSEROUTERSCORES
@@ -105,37 +105,6 @@ static bool isPerToken(linalg::LinalgOp op) {
   return op.getNumLoops() == 1 && op.getNumParallelLoops() == 1;
 }
 
-/// The reduction that the body of a row reduction is: what it combines with,
-/// and the value that is combined.
-static std::optional<std::pair<vector::CombiningKind, Value>>
-matchCombiner(linalg::LinalgOp op) {
-  Block &body = *op.getBlock();
-  Value acc = op.getMatchingBlockArgument(op.getDpsInitOperand(0));
-  Operation *combiner = body.getTerminator()->getOperand(0).getDefiningOp();
-  if (!combiner || combiner->getBlock() != &body ||
-      combiner->getNumOperands() != 2 || !acc.hasOneUse())
-    return std::nullopt;
-  Value value;
-  for (int i = 0; i < 2; ++i)
-    if (combiner->getOperand(i) == acc)
-      value = combiner->getOperand(1 - i);
-  if (!value || value == acc)
-    return std::nullopt;
-  using Kind = vector::CombiningKind;
-  using Result = std::optional<Kind>;
-  Result kind = llvm::TypeSwitch<Operation *, Result>(combiner)
-                    .Case([](arith::AddFOp) { return Kind::ADD; })
-                    .Case([](arith::MulFOp) { return Kind::MUL; })
-                    .Case([](arith::MaximumFOp) { return Kind::MAXIMUMF; })
-                    .Case([](arith::MaxNumFOp) { return Kind::MAXNUMF; })
-                    .Case([](arith::MinimumFOp) { return Kind::MINIMUMF; })
-                    .Case([](arith::MinNumFOp) { return Kind::MINNUMF; })
-                    .Default([](Operation *) { return Result(); });
-  if (!kind)
-    return std::nullopt;
-  return std::pair(*kind, value);
-}
-
 /// x Wr^T with zeros to start from.
 static bool isProjection(Operation *op) {
   auto linalgOp = dyn_cast<linalg::LinalgOp>(op);
@@ -184,12 +153,10 @@ private:
   /// Whether `op` may be computed twice.
   static bool isCheap(Operation *op);
 
-  /// The body of `op` on the values of one token. With `last`, the value that
-  /// a reduction combines, all but the combination.
-  Value buildBody(OpBuilder &b, linalg::LinalgOp op, Value last);
+  /// `value` of the body of `op`, for one token.
+  Value buildValue(OpBuilder &b, linalg::LinalgOp op, Value value);
   Value buildLinalg(OpBuilder &b, linalg::LinalgOp op);
   Value buildSoftmax(OpBuilder &b, linalg::SoftmaxOp op);
-  Value splat(OpBuilder &b, Location loc, const APFloat &value);
 
   RouteOp route;
   int64_t experts;
@@ -372,88 +339,35 @@ void Scores::collect() {
 // Building the region
 //===----------------------------------------------------------------------===//
 
-Value Scores::splat(OpBuilder &b, Location loc, const APFloat &value) {
-  auto type = VectorType::get({experts}, b.getF32Type());
-  APFloat f32 = value;
-  bool lost;
-  f32.convert(APFloat::IEEEsingle(), APFloat::rmNearestTiesToEven, &lost);
-  return arith::ConstantOp::create(b, loc, type,
-                                   DenseElementsAttr::get(type, f32));
-}
-
-Value Scores::buildBody(OpBuilder &b, linalg::LinalgOp op, Value last) {
-  bool scalar = isPerToken(op);
-  Location loc = op.getLoc();
-  auto spread = [&](Value value) -> Value {
-    if (scalar || isa<VectorType>(value.getType()))
-      return value;
-    auto type = VectorType::get({experts}, value.getType());
-    return vector::BroadcastOp::create(b, loc, type, value);
-  };
+Value Scores::buildValue(OpBuilder &b, linalg::LinalgOp op, Value value) {
   IRMapping mapping;
   for (OpOperand &operand : op->getOpOperands()) {
     if (!op.payloadUsesValueFromOperand(&operand) ||
-        (last && &operand == op.getDpsInitOperand(0)))
+        (isRowReduction(op) && op.isDpsInit(&operand)))
       continue;
-    BlockArgument arg = op.getMatchingBlockArgument(&operand);
     std::optional<APFloat> constant = getSplat(operand.get());
-    if (constant && scalar)
-      mapping.map(arg, arith::ConstantOp::create(
-                           b, loc, b.getFloatAttr(b.getF32Type(), *constant)));
-    else if (constant)
-      mapping.map(arg, splat(b, loc, *constant));
-    else
-      mapping.map(arg, spread(values.lookup(operand.get())));
+    mapping.map(op.getMatchingBlockArgument(&operand),
+                constant ? arith::ConstantOp::create(
+                               b, op.getLoc(),
+                               b.getFloatAttr(b.getF32Type(), *constant))
+                         : values.lookup(operand.get()));
   }
-  auto lift = [&](Value value) -> Value {
-    if (Value known = mapping.lookupOrNull(value))
-      return known;
-    // A constant of the body or from outside.
-    Attribute attr;
-    bool constant = matchPattern(value, m_Constant(&attr));
-    assert(constant && "checked before");
-    (void)constant;
-    Value result;
-    if (scalar) {
-      result =
-          arith::ConstantOp::create(b, value.getLoc(), cast<TypedAttr>(attr));
-    } else {
-      auto type = VectorType::get({experts}, value.getType());
-      result = arith::ConstantOp::create(
-          b, value.getLoc(), type,
-          DenseElementsAttr::get(type, ArrayRef<Attribute>(attr)));
-    }
-    mapping.map(value, result);
-    return result;
-  };
-  Block &body = *op.getBlock();
-  Value yielded = body.getTerminator()->getOperand(0);
-  for (Operation &inner : body.without_terminator()) {
-    if (inner.hasTrait<OpTrait::ConstantLike>() ||
-        (last && inner.getResult(0) == yielded))
-      continue;
-    OperationState state(inner.getLoc(), inner.getName());
-    for (Value operand : inner.getOperands())
-      state.operands.push_back(lift(operand));
-    for (Type type : inner.getResultTypes())
-      state.types.push_back(scalar ? type : VectorType::get({experts}, type));
-    state.addAttributes(inner.getAttrs());
-    Operation *lifted = b.create(state);
-    mapping.map(inner.getResults(), lifted->getResults());
-  }
-  return lift(last ? last : yielded);
+  Value result =
+      buildPayloadOnRow(b, *op.getBlock(), mapping, value, experts)[0];
+  return isPerToken(op) ? result
+                        : spreadOverRow(b, op.getLoc(), result, experts);
 }
 
 Value Scores::buildLinalg(OpBuilder &b, linalg::LinalgOp op) {
   if (!isRowReduction(op))
-    return buildBody(b, op, Value());
-  auto [kind, value] = *matchCombiner(op);
+    return buildValue(b, op, op.getBlock()->getTerminator()->getOperand(0));
+  Combiner combiner = *matchCombiner(op);
   Location loc = op.getLoc();
-  Value terms = buildBody(b, op, value);
-  Value result = vector::ReductionOp::create(b, loc, kind, terms);
+  Value terms = buildValue(b, op, combiner.term);
+  Value result = vector::ReductionOp::create(b, loc, combiner.kind, terms);
   APFloat start = *getSplat(op.getDpsInitOperand(0)->get());
   return vector::makeArithReduction(
-      b, loc, kind, result,
+      b, loc, combiner.kind, result,
       arith::ConstantOp::create(b, loc, b.getFloatAttr(b.getF32Type(), start)));
 }
 

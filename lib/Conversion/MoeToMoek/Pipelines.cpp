@@ -36,6 +36,7 @@ void moe::buildFusionPipeline(OpPassManager &pm, bool fuse) {
     return;
   fpm.addPass(createFuseRouterScores());
   fpm.addPass(createFuseGateUpActivation());
+  fpm.addPass(createFuseRowMaps());
   fpm.addPass(createFuseGather());
   fpm.addPass(createFuseCombine());
   cleanUp();

@@ -79,38 +79,51 @@ static moecpu::RouteScheduleAttr selectRouteSchedule(TargetAttr cpu,
       route.getX() ? selectSchedule(cpu, Inner::Fma) : ScheduleAttr());
 }
 
-/// Gives the rows that `producer` hands to grouped matmuls alone the length and
-/// the element type that those read.
-static void padIntermediate(RewriterBase &rewriter,
-                            moek::GroupedMatmulOp producer) {
-  if (producer.getPositions() || producer->getNumResults() != 1)
-    return;
-  Value rows = producer.getResults()[0];
+/// Gives rows of `n` elements that a kernel hands to a grouped matmul the length
+/// and the element type that it reads.
+static void padIntermediate(RewriterBase &rewriter, OpResult rows, int64_t n) {
   moek::GroupedMatmulOp consumer;
+  bool isRead = false;
   for (OpOperand &use : rows.getUses()) {
-    auto user = dyn_cast<moek::GroupedMatmulOp>(use.getOwner());
-    if (!user || use.get() != user.getLhs() || user.getGather() ||
-        user.getOutputs()[0] == rows ||
+    Operation *owner = use.getOwner();
+    auto user = dyn_cast<moek::GroupedMatmulOp>(owner);
+    if (!user || &use != &user.getLhsMutable()) {
+      // Whoever reads rows one by one does not mind longer ones.
+      if ((!user && !isa<moek::RowMapOp>(owner)) ||
+          cast<DestinationStyleOpInterface>(owner).isDpsInit(&use))
+        return;
+      isRead = true;
+      continue;
+    }
+    if (user.getGather() ||
         (consumer && (consumer.getSchedule() != user.getSchedule() ||
                       consumer.getK() != user.getK())))
       return;
     consumer = user;
   }
-  auto empty = producer.getOutputs()[0].getDefiningOp<tensor::EmptyOp>();
-  if (!consumer || !empty || !empty->hasOneUse() ||
-      consumer.getK() != producer.getN())
+  auto producer = cast<DestinationStyleOpInterface>(rows.getOwner());
+  OpOperand *init = producer.getTiedOpOperand(rows);
+  auto empty = init->get().getDefiningOp<tensor::EmptyOp>();
+  if (!consumer || !empty || static_cast<int64_t>(consumer.getK()) != n)
     return;
   Inner inner = moecpu::getSchedule(consumer).getInner();
   Type element = inner == Inner::DotBF16 || inner == Inner::MmlaBF16
                      ? Type(BFloat16Type::get(rewriter.getContext()))
                      : Type(Float32Type::get(rewriter.getContext()));
   auto type = cast<RankedTensorType>(rows.getType());
+  if (isRead && type.getElementType() != element)
+    return;
   auto padded = RankedTensorType::get(
-      {type.getDimSize(0),
-       moecpu::getPaddedRowLength(consumer.getK(), element)},
-      element);
-  rewriter.modifyOpInPlace(empty, [&] { empty.getResult().setType(padded); });
-  rewriter.modifyOpInPlace(producer, [&] { rows.setType(padded); });
+      {type.getDimSize(0), moecpu::getPaddedRowLength(n, element)}, element);
+  rewriter.setInsertionPoint(producer);
+  auto own = tensor::EmptyOp::create(rewriter, empty.getLoc(), padded,
+                                     empty.getDynamicSizes());
+  rewriter.modifyOpInPlace(producer, [&] {
+    init->set(own);
+    rows.setType(padded);
+  });
+  if (empty->use_empty())
+    rewriter.eraseOp(empty);
 }
 
 /// Packs bf16 weights as mmla_bf16 reads them fastest, four k of a column side
@@ -171,6 +184,7 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
 
     IRRewriter rewriter(&getContext());
     SmallVector<moek::GroupedMatmulOp> matmuls;
+    SmallVector<moek::RowMapOp> maps;
     WalkResult walked = module.walk([&](Operation *op) {
       if (auto route = dyn_cast<moek::RouteOp>(op)) {
         if (!route.getSchedule())
@@ -179,6 +193,8 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
                    ? WalkResult::advance()
                    : WalkResult::interrupt();
       }
+      if (auto map = dyn_cast<moek::RowMapOp>(op))
+        maps.push_back(map);
       auto matmul = dyn_cast<moek::GroupedMatmulOp>(op);
       if (!matmul)
         return WalkResult::advance();
@@ -192,8 +208,13 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
     });
     if (walked.wasInterrupted())
       return signalPassFailure();
+    for (moek::RowMapOp map : maps)
+      for (OpResult result : map->getResults())
+        if (cast<RankedTensorType>(result.getType()).getRank() == 2)
+          padIntermediate(rewriter, result, map.getRowLength());
     for (moek::GroupedMatmulOp matmul : matmuls) {
-      padIntermediate(rewriter, matmul);
+      if (!matmul.getPositions() && matmul->getNumResults() == 1)
+        padIntermediate(rewriter, matmul->getResult(0), matmul.getN());
       if (auto pack = matmul.getRhs().getDefiningOp<moek::PackOp>();
           pack && !keepLayout)
         packForMmla(rewriter, pack);

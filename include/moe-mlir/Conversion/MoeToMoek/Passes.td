@@ -112,16 +112,17 @@ def FuseRouterScores : Pass<"moek-fuse-router-scores"> {
 def FuseGateUpActivation : Pass<"moek-fuse-gate-up-activation"> {
   let summary = "Make the activation the epilogue of the matmul before it";
   let description = [{
-    An elementwise `linalg.generic` on the results of one or two
-    `moek.grouped_matmul` of the same rows becomes their epilogue, whatever its
-    body is. Two matmuls (gate and up) become one with interleaved weights, so
-    that both values of an element meet in registers.
+    An elementwise `moek.row_map` on the rows of `moek.grouped_matmul` that
+    nothing else reads becomes their epilogue, whatever its body is. Two matmuls
+    of the same rows (gate and up) become one with interleaved weights, so that
+    both values of an element meet in registers. Other rows and parameters of
+    the function, such as biases and residuals, become operands of the matmul.
 
     Before:
     ```mlir
     %g = moek.grouped_matmul n(768) k(2048) lhs(%rows) rhs(%pg) ...
     %u = moek.grouped_matmul n(768) k(2048) lhs(%rows) rhs(%pu) ...
-    %h = linalg.generic {...} ins(%g, %u) outs(%e) { silu(gate) * up }
+    %h = moek.row_map ... rows(%g, %u) outs(%e) body { silu(gate) * up }
     ```
     After:
     ```mlir
@@ -130,15 +131,35 @@ def FuseGateUpActivation : Pass<"moek-fuse-gate-up-activation"> {
          epilogue { ^bb0(%g: f32, %u: f32): silu(gate) * up }
     ```
   }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::moek::MoekDialect"];
+}
+
+def FuseRowMaps : Pass<"moek-fuse-row-maps"> {
+  let summary = "Compute what is done to a row in one pass over the rows";
+  let description = [{
+    A `moek.row_map` moves into one that reads its rows, if both are of the same
+    groups and work on rows of one length: the rows between them are then never
+    stored, unless something else reads them.
+
+    Before:
+    ```mlir
+    %s = moek.row_map ... rows(%x) outs(%e : tensor<?xf32>) body { sum of squares }
+    %n = moek.row_map ... rows(%x, %s) outs(%f : tensor<?x64xf32>) body { x * rsqrt(s) }
+    ```
+    After:
+    ```mlir
+    %n = moek.row_map ... rows(%x) outs(%f : tensor<?x64xf32>) body { both }
+    ```
+  }];
   let dependentDialects = ["::moek::MoekDialect"];
 }
 
 def FuseGather : Pass<"moek-fuse-gather"> {
-  let summary = "Gather rows inside the matmul that reads them";
+  let summary = "Gather rows inside the kernels that read them";
   let description = [{
-    Turns a `moek.gather` whose only users are grouped matmuls over the same
-    groups into their `gather` (and `gather_weights`) operands, so that the
-    gathered rows are never stored.
+    Turns a `moek.gather` whose only users are grouped matmuls and row maps over
+    the same groups into their `gather` (and `gather_weights`) or `gathered`
+    operands, so that the gathered rows are never stored.
 
     Before:
     ```mlir
@@ -150,7 +171,7 @@ def FuseGather : Pass<"moek-fuse-gather"> {
     %h = moek.grouped_matmul ... lhs(%x : ...) ... gather(%tokens : ...) ...
     ```
   }];
-  let dependentDialects = ["::moek::MoekDialect"];
+  let dependentDialects = ["::moek::MoekDialect", "::mlir::vector::VectorDialect"];
 }
 
 def FuseCombine : Pass<"moek-fuse-combine"> {

@@ -61,6 +61,7 @@ struct ConvertMoekToVector
               .Case([&](moek::GatherOp op) { return moe::lowerGather(e, op); })
               .Case(
                   [&](moek::CombineOp op) { return moe::lowerCombine(e, op); })
+              .Case([&](moek::RowMapOp op) { return moe::lowerRowMap(e, op); })
               .Default([](Operation *op) {
                 return op->emitOpError("has no lowering to vector");
               });

@@ -11,6 +11,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Lowerings.h"
+#include "RowRegion.h"
 
 using namespace mlir;
 using namespace moe;
@@ -142,33 +143,6 @@ void moe::emitPanelRun(Emitter &e, const PanelProduct &p, Value expert,
 // The op
 //===----------------------------------------------------------------------===//
 
-SmallVector<Value> moe::cloneVectorized(Emitter &e, Block &body,
-                                        ValueRange arguments, int64_t lanes) {
-  IRMapping map;
-  map.map(body.getArguments(), arguments);
-  for (Operation &op : body.without_terminator()) {
-    if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
-      auto type = e.vec(lanes, constant.getType());
-      Value splat = arith::ConstantOp::create(
-          e, type, DenseElementsAttr::get(type, constant.getValue()));
-      map.map(constant.getResult(), splat);
-      continue;
-    }
-    Operation *clone = e.clone(op, map);
-    for (OpResult result : clone->getResults())
-      result.setType(e.vec(lanes, result.getType()));
-  }
-  SmallVector<Value> yielded;
-  for (Value v : body.getTerminator()->getOperands()) {
-    Value mapped = map.lookupOrDefault(v);
-    // A value from outside of the region is the same in every lane.
-    if (!isa<VectorType>(mapped.getType()))
-      mapped = e.splat(mapped, e.vec(lanes, mapped.getType()));
-    yielded.push_back(mapped);
-  }
-  return yielded;
-}
-
 /// Loads or stores 16 columns, masked where the last group is not full.
 static Value emitColumnMask(Emitter &e, Value column, int64_t n) {
   return vector::CreateMaskOp::create(e, e.vec(16, e.getI1Type()),
@@ -198,23 +172,24 @@ static void emitStoreColumns(Emitter &e, Value value, Value out, Value row,
   });
 }
 
-/// 16 columns of an expert's bias row; zero beyond n.
-static Value emitLoadBias(Emitter &e, Value bias, Value expert, Value column,
-                          int64_t n, int64_t covered) {
-  VectorType type = e.vecF32();
+/// 16 columns of row `row`; zero beyond n.
+static Value emitLoadInside(Emitter &e, Value matrix, Value row, Value column,
+                            int64_t n, int64_t covered) {
+  auto memref = cast<MemRefType>(matrix.getType());
+  if (memref.getRank() == 1)
+    return e.load(matrix, ValueRange{row});
   if (covered <= n)
-    return vector::LoadOp::create(e, type, bias, ValueRange{expert, column});
-  Value zeros = e.zeros(type);
+    return emitLoadColumns(e, matrix, row, {column, Value()});
+  VectorType type = e.vec(16, memref.getElementType());
   auto inside = scf::IfOp::create(e, TypeRange{type},
                                   e.lt(column, e.idx(n)), true);
   OpBuilder::InsertionGuard guard(e);
   e.setInsertionPointToStart(inside.thenBlock());
-  Value loaded = vector::MaskedLoadOp::create(
-      e, type, bias, ValueRange{expert, column}, emitColumnMask(e, column, n),
-      zeros);
-  scf::YieldOp::create(e, ValueRange{loaded});
+  scf::YieldOp::create(
+      e, ValueRange{emitLoadColumns(e, matrix, row,
+                                    {column, emitColumnMask(e, column, n)})});
   e.setInsertionPointToStart(inside.elseBlock());
-  scf::YieldOp::create(e, ValueRange{zeros});
+  scf::YieldOp::create(e, ValueRange{e.zeros(type)});
   return inside.getResult(0);
 }
 
@@ -242,8 +217,7 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
   int64_t steps = rhsType.getElementType().isF32() ? kPadded : kPadded / 2;
   int64_t perPanel = parts == 2 ? 16 : 32, covered = panels * perPanel;
   Value offsets = op.getOffsets(), active = op.getActive();
-  Value rows = e.loadIndex(offsets, ValueRange{e.idx(experts)});
-  StringRef phase = op.getPositions() ? "down" : parts == 2 ? "gate_up" : "up";
+  StringRef phase = op.getPhase().value_or("matmul");
 
   // The left operand: in place if its rows are what the kernels read. Padding
   // behind k is zeros in buffers between kernels; in anyone else's it may be a
@@ -264,7 +238,10 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
             lhsElement),
         capacity);
     emitTrace(e, "begin", "gather");
-    emitGatherRows(e, lhs, op.getGather(), op.getGatherWeights(), rows, k,
+    // Those of these experts alone.
+    Value begin = e.loadIndex(offsets, ValueRange{e.idx(0)});
+    Value end = e.loadIndex(offsets, ValueRange{e.idx(experts)});
+    emitGatherRows(e, lhs, op.getGather(), op.getGatherWeights(), begin, end, k,
                    gathered);
     emitTrace(e, "end", "gather");
     lhs = gathered;
@@ -326,13 +303,18 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
           SmallVector<Value> columns;
           for (int64_t c = 0; c < perPanel; c += 16)
             columns.push_back(e.add(column, c));
-          SmallVector<Value> biases;
-          for (Value bias : op.getBiases())
-            for (Value c : columns)
-              biases.push_back(
-                  emitLoadBias(e, bias, expert, c, n, covered));
+          // What all rows of the expert share.
+          SmallVector<SmallVector<Value>> parameters(columns.size());
+          for (auto [c, loaded] : llvm::zip(columns, parameters))
+            for (Value parameter : op.getParameters())
+              loaded.push_back(
+                  emitLoadInside(e, parameter, expert, c, n, covered));
           e.loop(rows, [&](Emitter &e, Value r) {
             VectorType type = e.vecF32();
+            Value ownRow = e.add(row, r);
+            Value token = op.getTokens()
+                              ? e.loadIndex(op.getTokens(), ValueRange{ownRow})
+                              : Value();
             SmallVector<Value> sums;
             for (int64_t c = 0; c < 32; c += 16)
               sums.push_back(vector::LoadOp::create(
@@ -341,16 +323,18 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
             // parts = 1: two groups of one part.
             for (auto [g, c] : llvm::enumerate(columns)) {
               SmallVector<Value> arguments;
-              for (int64_t part = 0; part < parts; ++part) {
-                size_t which = parts == 2 ? part : g;
-                Value sum = sums[which];
-                if (!biases.empty())
-                  sum = arith::AddFOp::create(e, sum, biases[which]);
-                arguments.push_back(sum);
-              }
-              Value value = cloneVectorized(e, op.getEpilogue().front(),
-                                            arguments, 16)[0];
-              emitStoreColumns(e, value, rowsOut, e.add(row, r), c, n, covered);
+              for (int64_t part = 0; part < parts; ++part)
+                arguments.push_back(sums[parts == 2 ? part : g]);
+              for (Value operand : op.getGathered())
+                arguments.push_back(
+                    emitLoadInside(e, operand, token, c, n, covered));
+              for (Value operand : op.getRows())
+                arguments.push_back(
+                    emitLoadInside(e, operand, ownRow, c, n, covered));
+              llvm::append_range(arguments, parameters[g]);
+              Value value = emitRegionOnElements(
+                  e, op.getEpilogue().front(), arguments)[0];
+              emitStoreColumns(e, value, rowsOut, ownRow, c, n, covered);
             }
           });
         });

@@ -12,37 +12,18 @@
 
 #include "LaneRegion.h"
 
-#include "mlir/Dialect/Vector/Utils/VectorUtils.h"
-#include "mlir/IR/OpDefinition.h"
-#include "llvm/ADT/SetVector.h"
+#include "RegionStages.h"
+#include "RowRegion.h"
 
-#include <limits>
+#include "mlir/Dialect/Vector/Utils/VectorUtils.h"
+#include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
 using namespace moe;
 
-static bool isReduction(Operation &op) {
-  auto reduction = dyn_cast<vector::ReductionOp>(op);
-  return reduction && !reduction.getAcc();
-}
-
-static bool isBroadcast(Operation &op) {
-  auto broadcast = dyn_cast<vector::BroadcastOp>(op);
-  return broadcast && !isa<VectorType>(broadcast.getSource().getType());
-}
-
 bool moe::canEmitInLanes(Block &body) {
   return llvm::all_of(body.without_terminator(), [](Operation &op) {
-    if (auto constant = dyn_cast<arith::ConstantOp>(op))
-      return constant.getType().isIntOrFloat() ||
-             isa<DenseElementsAttr>(constant.getValue());
-    bool ranked = llvm::all_of(op.getOperandTypes(), [](Type type) {
-      auto vector = dyn_cast<VectorType>(type);
-      return type.isIntOrFloat() || (vector && vector.getRank() == 1);
-    });
-    return ranked && op.getNumRegions() == 0 && op.getNumResults() == 1 &&
-           (isReduction(op) || isBroadcast(op) ||
-            OpTrait::hasElementwiseMappableTraits(&op));
+    return moek::whyNotOnRows(op).empty();
   });
 }
 
@@ -51,32 +32,20 @@ class Stages {
 public:
   Stages(Block &body, int64_t rows, int64_t lanes,
          ArrayRef<LaneLoader> arguments)
-      : body(body), rows(rows), lanes(lanes), arguments(arguments) {
-    for (Operation &op : body.without_terminator()) {
-      unsigned stage = 0;
-      for (Value operand : op.getOperands())
-        stage = std::max(stage, stages.lookup(operand));
-      // A reduction runs in the stage of its operand and is there in the next.
-      if (isReduction(op))
-        ++stage;
-      for (Value result : op.getResults())
-        stages[result] = stage;
-      last = std::max(last, stage);
-    }
-  }
+      : body(body), stages(body), rows(rows), lanes(lanes),
+        arguments(arguments) {}
 
   void emit(Emitter &e,
             function_ref<void(Emitter &, unsigned, Value, Value)> store) {
-    for (unsigned stage = 0; stage <= last; ++stage)
+    for (unsigned stage = 0; stage <= stages.getLast(); ++stage)
       emitStage(e, stage, store);
   }
 
 private:
   Block &body;
+  RegionStages stages;
   int64_t rows, lanes;
   ArrayRef<LaneLoader> arguments;
-  DenseMap<Value, unsigned> stages;
-  unsigned last = 0;
   /// Values that are the same for all entries: vectors of lanes.
   DenseMap<Value, Value> uniform;
   /// Buffers of values of earlier stages, and of constants, by entry.
@@ -94,40 +63,6 @@ private:
     auto vector = cast<VectorType>(laneType(type));
     return arith::ConstantOp::create(e,
                                      SplatElementsAttr::get(vector, element));
-  }
-
-  Value identity(Emitter &e, vector::CombiningKind kind, Type type) {
-    Type element = getElementTypeOrSelf(type);
-    using Kind = vector::CombiningKind;
-    if (auto floatType = dyn_cast<FloatType>(element)) {
-      double inf = std::numeric_limits<double>::infinity();
-      bool isMax = kind == Kind::MAXIMUMF || kind == Kind::MAXNUMF;
-      double value = kind == Kind::MUL   ? 1.0
-                     : kind == Kind::ADD ? -0.0
-                     : isMax             ? -inf
-                                         : inf;
-      return splat(e, FloatAttr::get(floatType, value), type);
-    }
-    unsigned width = element.getIntOrFloatBitWidth();
-    APInt value(width, 0);
-    switch (kind) {
-    case Kind::MUL:
-      value = APInt(width, 1);
-      break;
-    case Kind::AND:
-    case Kind::MINUI:
-      value = APInt::getAllOnes(width);
-      break;
-    case Kind::MINSI:
-      value = APInt::getSignedMaxValue(width);
-      break;
-    case Kind::MAXSI:
-      value = APInt::getSignedMinValue(width);
-      break;
-    default:
-      break;
-    }
-    return splat(e, IntegerAttr::get(element, value), type);
   }
 
   /// The lanes of `value`, for `row` if it has entries. `local` holds what this
@@ -154,7 +89,7 @@ private:
   }
 
   Value emitOp(Emitter &e, Operation &op, Value row, IRMapping &local) {
-    if (isBroadcast(op))
+    if (moek::isRowBroadcast(op))
       return read(e, op.getOperand(0), row, local);
     OperationState state(op.getLoc(), op.getName());
     for (Value operand : op.getOperands())
@@ -173,29 +108,29 @@ private:
     SmallVector<Value> spills;
     IRMapping none;
     for (Operation &op : body.without_terminator()) {
-      if (isReduction(op)) {
-        if (stages.lookup(op.getResult(0)) == stage + 1) {
+      if (moek::isRowReduction(op)) {
+        if (stages.get(op.getResult(0)) == stage + 1) {
           reductions.push_back(cast<vector::ReductionOp>(op));
           roots.insert(op.getOperand(0));
         }
         continue;
       }
       Value result = op.getResult(0);
-      if (stages.lookup(result) != stage)
+      if (stages.get(result) != stage)
         continue;
       if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
         emitConstant(e, constant);
         continue;
       }
       // A broadcast is the scalar.
-      if (isBroadcast(op) || !isPerEntry(result)) {
+      if (moek::isRowBroadcast(op) || !isPerEntry(result)) {
         uniform[result] = emitOp(e, op, Value(), none);
         continue;
       }
       if (llvm::any_of(op.getUsers(), [&](Operation *user) {
             return !user->hasTrait<OpTrait::IsTerminator>() &&
-                   stages.lookup(user->getResult(0)) -
-                           (isReduction(*user) ? 1 : 0) >
+                   stages.get(user->getResult(0)) -
+                           (moek::isRowReduction(*user) ? 1 : 0) >
                        stage;
           })) {
         spills.push_back(result);
@@ -204,7 +139,7 @@ private:
     }
     SmallVector<std::pair<unsigned, Value>> yields;
     for (auto [i, value] : llvm::enumerate(body.getTerminator()->getOperands()))
-      if (stages.lookup(value) == stage) {
+      if (stages.get(value) == stage) {
         yields.emplace_back(i, value);
         roots.insert(value);
       }
@@ -229,7 +164,9 @@ private:
 
     SmallVector<Value> init;
     for (vector::ReductionOp reduction : reductions)
-      init.push_back(identity(e, reduction.getKind(), reduction.getType()));
+      init.push_back(splat(
+          e, getIdentity(e, reduction.getKind(), reduction.getType()),
+          reduction.getType()));
     auto loop = scf::ForOp::create(e, e.idx(0), e.idx(rows), e.idx(1), init);
     {
       OpBuilder::InsertionGuard guard(e);

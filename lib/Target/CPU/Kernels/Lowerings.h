@@ -22,6 +22,7 @@ mlir::LogicalResult lowerExpertChoice(Emitter &e, moek::ExpertChoiceOp op);
 mlir::LogicalResult lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op);
 mlir::LogicalResult lowerGather(Emitter &e, moek::GatherOp op);
 mlir::LogicalResult lowerCombine(Emitter &e, moek::CombineOp op);
+mlir::LogicalResult lowerRowMap(Emitter &e, moek::RowMapOp op);
 
 /// The product of rows with packed panels, for any number of experts.
 struct PanelProduct {
@@ -51,25 +52,22 @@ void emitPanelRun(Emitter &e, const PanelProduct &product, mlir::Value expert,
                   mlir::Value rows, mlir::Value next, PanelEpilogue epilogue);
 
 /// dst[r][0:k] = src[tokens ? tokens[r] : r][0:k] * (weights ? weights[r] : 1)
-/// for r < rows, converted to dst's element type and followed by zeros up to
+/// for begin <= r < end, converted to dst's element type and followed by zeros up to
 /// the next multiple of 16 elements. In parallel.
 void emitGatherRows(Emitter &e, mlir::Value src, mlir::Value tokens,
-                    mlir::Value weights, mlir::Value rows, int64_t k,
-                    mlir::Value dst);
+                    mlir::Value weights, mlir::Value begin, mlir::Value end,
+                    int64_t k, mlir::Value dst);
 
 /// The weighted sum over slots of moek.combine. In parallel.
 void emitCombineRows(Emitter &e, mlir::Value rows, mlir::Value positions,
                      mlir::Value slotWeights, mlir::Value init,
                      mlir::Value out, int64_t n);
 
-/// Clones the elementwise body of a region of scalars on vectors; returns the
-/// values it yields.
-llvm::SmallVector<mlir::Value> cloneVectorized(Emitter &e, mlir::Block &body,
-                                               mlir::ValueRange arguments,
-                                               int64_t lanes);
-
 /// Items of `minimum` or more units of work each, about four per thread.
 mlir::Value emitItemSize(Emitter &e, mlir::Value units, int64_t minimum);
+
+/// Units of `bytes`, which may be none, that are worth a thread.
+int64_t unitsOfItem(int64_t bytes);
 
 /// An error if packed panels are a view with an offset or strides.
 mlir::LogicalResult verifyContiguous(mlir::Operation *op, mlir::Value panels,

@@ -33,7 +33,7 @@ static Value emitLogits(Emitter &e, moek::RouteOp op, ScheduleAttr s) {
       MemRefType::get(
           {ShapedType::kDynamic, moecpu::getPaddedRowLength(k, f32)}, f32),
       tokens);
-  emitGatherRows(e, op.getX(), Value(), Value(), tokens, k, padded);
+  emitGatherRows(e, op.getX(), Value(), Value(), e.idx(0), tokens, k, padded);
   Value logits = emitScratch(
       e, MemRefType::get({ShapedType::kDynamic, panels * kPanelColumns}, f32),
       tokens);

@@ -47,8 +47,7 @@ void moe::emitTrace(Emitter &e, StringRef kind, StringRef phase,
 /// Below this many bytes a second thread costs more than it brings.
 static constexpr int64_t kItemBytes = 65536;
 
-/// Units of `bytes`, which may be none, that are worth a thread.
-static int64_t unitsOfItem(int64_t bytes) {
+int64_t moe::unitsOfItem(int64_t bytes) {
   return kItemBytes / std::max<int64_t>(1, bytes);
 }
 
@@ -59,15 +58,16 @@ Value moe::emitItemSize(Emitter &e, Value units, int64_t minimum) {
 }
 
 void moe::emitGatherRows(Emitter &e, Value src, Value tokens, Value weights,
-                         Value rows, int64_t k, Value dst) {
+                         Value begin, Value end, int64_t k, Value dst) {
   auto dstType = cast<MemRefType>(dst.getType());
   auto srcType = cast<MemRefType>(src.getType());
   VectorType readType = e.vec(16, srcType.getElementType());
   VectorType writeType = e.vec(16, dstType.getElementType());
+  Value rows = e.sub(end, begin);
   Value size = emitItemSize(e, rows, unitsOfItem(k * 4));
   e.parallel(e.ceilDiv(rows, size), [&](Emitter &e, Value item) {
-    Value first = e.mul(item, size);
-    Value last = e.min(e.add(first, size), rows);
+    Value first = e.add(begin, e.mul(item, size));
+    Value last = e.min(e.add(first, size), end);
     e.loop(first, last, 1, [&](Emitter &e, Value r) {
       Value from = tokens ? e.loadIndex(tokens, ValueRange{r}) : r;
       Value weight;
@@ -222,7 +222,7 @@ LogicalResult moe::lowerGather(Emitter &e, moek::GatherOp op) {
   Value rows = e.loadIndex(op.getOffsets(),
                            ValueRange{e.idx(offsetsType.getDimSize(0) - 1)});
   emitTrace(e, "begin", "gather");
-  emitGatherRows(e, op.getX(), op.getTokens(), op.getRowWeights(), rows,
+  emitGatherRows(e, op.getX(), op.getTokens(), op.getRowWeights(), e.idx(0), rows,
                  cast<MemRefType>(op.getX().getType()).getDimSize(1),
                  op.getOutputs()[0]);
   emitTrace(e, "end", "gather");

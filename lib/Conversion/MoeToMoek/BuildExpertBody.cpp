@@ -1,0 +1,543 @@
+//===- BuildExpertBody.cpp - The kernels of an expert's body ----*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// One kernel an op; fusions join them afterwards. Rows between kernels are f32:
+// where the body says bf16 or f16, its readers round them.
+//
+//===----------------------------------------------------------------------===//
+
+#include "ExpertBody.h"
+
+#include "Patterns.h"
+#include "Payload.h"
+
+#include "mlir/Dialect/Vector/Utils/VectorUtils.h"
+
+using namespace mlir;
+using namespace moe;
+
+//===----------------------------------------------------------------------===//
+// Kernels
+//===----------------------------------------------------------------------===//
+
+Value KernelBuilder::buildRows(Location loc, int64_t length, Type element) {
+  return buildEmptyRows(b, loc, numRows, length, element);
+}
+
+Value KernelBuilder::buildMatmul(Location loc, Value lhs, ValueRange matrices,
+                                 StringRef phase) {
+  Type f32 = b.getF32Type();
+  auto type = cast<RankedTensorType>(matrices.front().getType());
+  int64_t n = type.getDimSize(type.getRank() - 2);
+  int64_t k = type.getDimSize(type.getRank() - 1);
+  Value packed = buildPack(b, loc, matrices, /*interleaved=*/false);
+  Value out = buildRows(loc, n, f32);
+  auto op = moek::GroupedMatmulOp::create(
+      b, loc, TypeRange{out.getType()}, lhs, packed, groups.offsets,
+      groups.active, /*gather=*/Value(), /*gather_weights=*/Value(),
+      /*tokens=*/Value(), /*gathered=*/ValueRange(), /*rows=*/ValueRange(),
+      /*parameters=*/ValueRange(), /*positions=*/Value(),
+      /*slot_weights=*/Value(), /*init=*/Value(), ValueRange{out},
+      static_cast<uint64_t>(n), static_cast<uint64_t>(k), uint64_t(1),
+      b.getStringAttr(phase), moek::ScheduleAttrInterface());
+  OpBuilder::InsertionGuard guard(b);
+  Block *block = b.createBlock(&op.getEpilogue(), {}, {f32}, {loc});
+  moek::YieldOp::create(b, loc, ValueRange{block->getArgument(0)});
+  return op.getResult(0);
+}
+
+namespace {
+/// The region of a moek.row_map, and the operands it turns out to have.
+class RowMapRegion {
+public:
+  RowMapRegion(KernelBuilder &kernels, Location loc, int64_t length)
+      : b(kernels.b.getContext()), kernels(kernels), loc(loc), length(length),
+        block(new Block()) {
+    region.push_back(block);
+    b.setInsertionPointToEnd(block);
+  }
+
+  OpBuilder b;
+
+  /// A row of `tensor`, or its one value of a row.
+  Value addRows(Value tensor) {
+    if (!rows.insert(tensor))
+      return block->getArgument(llvm::find(rows, tensor) - rows.begin());
+    return block->insertArgument(rows.size() - 1, seen(tensor), loc);
+  }
+  /// The expert's row of `tensor`, or its one value.
+  Value addParameter(Value tensor) {
+    if (!parameters.insert(tensor))
+      return block->getArgument(rows.size() +
+                                (llvm::find(parameters, tensor) -
+                                 parameters.begin()));
+    return block->addArgument(seen(tensor), loc);
+  }
+
+  /// The op that yields `values`, each a row or one value of a row.
+  moek::RowMapOp finish(ValueRange values) {
+    moek::YieldOp::create(b, loc, values);
+    SmallVector<Value> outs;
+    for (Value value : values)
+      outs.push_back(kernels.buildRows(
+          loc, isa<VectorType>(value.getType()) ? length : -1,
+          getElementTypeOrSelf(value.getType())));
+    auto op = moek::RowMapOp::create(
+        kernels.b, loc, TypeRange(ValueRange(outs)), kernels.groups.offsets,
+        /*tokens=*/Value(), /*gathered=*/ValueRange(), rows.getArrayRef(),
+        parameters.getArrayRef(), outs);
+    op.getBody().takeBody(region);
+    return op;
+  }
+
+private:
+  KernelBuilder &kernels;
+  Location loc;
+  int64_t length;
+  Region region;
+  Block *block;
+  SetVector<Value> rows, parameters;
+
+  Type seen(Value tensor) {
+    auto type = cast<RankedTensorType>(tensor.getType());
+    if (type.getRank() == 1)
+      return type.getElementType();
+    return VectorType::get({length}, type.getElementType());
+  }
+};
+} // namespace
+
+/// One `[experts, ...]` tensor of those of ranges of experts.
+static Value joinExperts(OpBuilder &b, Location loc, ArrayRef<Value> parts) {
+  if (parts.size() == 1)
+    return parts.front();
+  auto first = cast<RankedTensorType>(parts.front().getType());
+  SmallVector<int64_t> shape(first.getShape());
+  shape[0] = 0;
+  for (Value part : parts)
+    shape[0] += cast<RankedTensorType>(part.getType()).getDimSize(0);
+  Value all = tensor::EmptyOp::create(b, loc, shape, first.getElementType());
+  int64_t begin = 0;
+  for (Value part : parts) {
+    auto type = cast<RankedTensorType>(part.getType());
+    SmallVector<OpFoldResult> offsets(type.getRank(), b.getIndexAttr(0));
+    SmallVector<OpFoldResult> strides(type.getRank(), b.getIndexAttr(1));
+    SmallVector<OpFoldResult> sizes;
+    for (int64_t size : type.getShape())
+      sizes.push_back(b.getIndexAttr(size));
+    offsets[0] = b.getIndexAttr(begin);
+    all = tensor::InsertSliceOp::create(b, loc, part, all, offsets, sizes,
+                                        strides);
+    begin += type.getDimSize(0);
+  }
+  return all;
+}
+
+/// `[E, N]` or, of what has one element an expert, `[E]`; from `[E, 1, N]` and
+/// the like.
+static Value squeeze(OpBuilder &b, Location loc, Value parameter) {
+  auto type = cast<RankedTensorType>(parameter.getType());
+  int64_t elements = type.getNumElements() / type.getDimSize(0);
+  int64_t rank = elements == 1 ? 1 : 2;
+  if (type.getRank() == rank)
+    return parameter;
+  SmallVector<ReassociationIndices> groups(rank);
+  for (int64_t d = 0; d < type.getRank(); ++d)
+    groups[rank == 2 && d > 0 ? 1 : 0].push_back(d);
+  return tensor::CollapseShapeOp::create(b, loc, parameter, groups);
+}
+
+/// The activation of `ffn` on rows.
+static Value buildActivation(OpBuilder &b, FFNOp ffn, ValueRange rows) {
+  if (ffn.getBody().empty())
+    return ffn.getActivation()->buildActivation(b, ffn.getLoc(), rows);
+  Block &body = ffn.getBody().front();
+  IRMapping mapping;
+  mapping.map(body.getArguments(), rows);
+  int64_t length = ffn.getIntermediate();
+  Value h = buildPayloadOnRow(b, body, mapping,
+                              body.getTerminator()->getOperand(0), length)[0];
+  return spreadOverRow(b, ffn.getLoc(), h, length);
+}
+
+Value moe::buildFFN(
+    KernelBuilder kernels, FFNOp ffn, Value rows,
+    function_ref<SmallVector<Value>(Value)> weights) {
+  OpBuilder &b = kernels.b;
+  Location loc = ffn.getLoc();
+  Type f32 = b.getF32Type();
+  auto addBias = [&](RowMapRegion &region, Value row, Value bias) -> Value {
+    if (!bias)
+      return row;
+    SmallVector<Value> parts;
+    for (Value part : weights(bias))
+      parts.push_back(convertElements(b, loc, part, f32));
+    Value parameter =
+        region.addParameter(squeeze(b, loc, joinExperts(b, loc, parts)));
+    // A row of one element.
+    auto type = cast<VectorType>(row.getType());
+    parameter = spreadOverRow(region.b, loc, parameter, type.getDimSize(0));
+    return arith::AddFOp::create(region.b, loc, row, parameter);
+  };
+  RowMapRegion activation(kernels, loc, ffn.getIntermediate());
+  SmallVector<Value> matmuls;
+  if (ffn.isGated())
+    matmuls.push_back(
+        kernels.buildMatmul(loc, rows, weights(ffn.getGate()), "gate"));
+  matmuls.push_back(
+      kernels.buildMatmul(loc, rows, weights(ffn.getUp()), "up"));
+  SmallVector<Value> arguments;
+  for (Value matmul : matmuls)
+    arguments.push_back(activation.addRows(matmul));
+  if (ffn.isGated())
+    arguments[0] = addBias(activation, arguments[0], ffn.getGateBias());
+  arguments.back() = addBias(activation, arguments.back(), ffn.getUpBias());
+  Value h = buildActivation(activation.b, ffn, arguments);
+  if (!h)
+    return Value();
+  Value active = activation.finish(h).getResult(0);
+  Value down =
+      kernels.buildMatmul(loc, active, weights(ffn.getDown()), "down");
+  if (!ffn.getDownBias())
+    return down;
+  RowMapRegion biased(kernels, loc, ffn.getOutputHidden());
+  return biased.finish(addBias(biased, biased.addRows(down), ffn.getDownBias()))
+      .getResult(0);
+}
+
+//===----------------------------------------------------------------------===//
+// Weights
+//===----------------------------------------------------------------------===//
+
+/// The view `value` of an expert's weights, of all experts.
+static Value buildView(OpBuilder &b, Value value, ValueRange weights) {
+  if (auto argument = dyn_cast<BlockArgument>(value))
+    return weights[argument.getArgNumber() - 1];
+  Operation *op = value.getDefiningOp();
+  Location loc = op->getLoc();
+  Value source = buildView(b, op->getOperand(0), weights);
+  auto type = cast<RankedTensorType>(source.getType());
+  int64_t experts = type.getDimSize(0);
+  if (auto transpose = dyn_cast<linalg::TransposeOp>(op)) {
+    SmallVector<int64_t> permutation{0}, shape;
+    for (int64_t p : transpose.getPermutation())
+      permutation.push_back(p + 1);
+    for (int64_t p : permutation)
+      shape.push_back(type.getDimSize(p));
+    Value empty = tensor::EmptyOp::create(b, loc, shape, type.getElementType());
+    return linalg::TransposeOp::create(b, loc, source, empty, permutation)
+        ->getResult(0);
+  }
+  if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
+    SmallVector<OpFoldResult> offsets{b.getIndexAttr(0)};
+    SmallVector<OpFoldResult> sizes{b.getIndexAttr(experts)};
+    SmallVector<OpFoldResult> strides{b.getIndexAttr(1)};
+    llvm::append_range(offsets, slice.getMixedOffsets());
+    llvm::append_range(sizes, slice.getMixedSizes());
+    llvm::append_range(strides, slice.getMixedStrides());
+    SmallVector<int64_t> shape{experts};
+    llvm::append_range(shape, slice.getType().getShape());
+    return tensor::ExtractSliceOp::create(b, loc, type.clone(shape), source,
+                                          offsets, sizes, strides);
+  }
+  if (isa<tensor::CastOp>(op))
+    return source;
+  SmallVector<ReassociationIndices> groups{{0}};
+  auto shift = [&](ArrayRef<ReassociationIndices> old) {
+    for (const ReassociationIndices &group : old) {
+      groups.emplace_back();
+      for (int64_t d : group)
+        groups.back().push_back(d + 1);
+    }
+  };
+  if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op)) {
+    shift(collapse.getReassociationIndices());
+    return tensor::CollapseShapeOp::create(b, loc, source, groups);
+  }
+  auto expand = cast<tensor::ExpandShapeOp>(op);
+  shift(expand.getReassociationIndices());
+  SmallVector<int64_t> shape{experts};
+  llvm::append_range(shape, expand.getResultType().getShape());
+  return tensor::ExpandShapeOp::create(b, loc, type.clone(shape), source,
+                                       groups);
+}
+
+Value ExpertBody::buildMatrix(OpBuilder &b, const Matrix &matrix,
+                              ValueRange weights) const {
+  Value all = buildView(b, matrix.value, weights);
+  auto type = cast<RankedTensorType>(all.getType());
+  Location loc = matrix.value.getLoc();
+  if (matrix.isTransposed) {
+    SmallVector<int64_t> permutation{0, 2, 1};
+    Value empty = tensor::EmptyOp::create(
+        b, loc,
+        ArrayRef<int64_t>{type.getDimSize(0), type.getDimSize(2),
+                          type.getDimSize(1)},
+        type.getElementType());
+    return linalg::TransposeOp::create(b, loc, all, empty, permutation)
+        ->getResult(0);
+  }
+  // moek.pack takes the matrix of one expert as it is.
+  if (auto expand = all.getDefiningOp<tensor::ExpandShapeOp>();
+      expand && type.getDimSize(0) == 1 && expand.getSrcType().getRank() == 2)
+    return expand.getSrc();
+  return all;
+}
+
+//===----------------------------------------------------------------------===//
+// Bodies
+//===----------------------------------------------------------------------===//
+
+namespace moe {
+class BodyBuilder {
+public:
+  BodyBuilder(const ExpertBody &body, KernelBuilder kernels,
+              ArrayRef<SmallVector<Value>> weights)
+      : body(body), kernels(kernels), b(kernels.b), weights(weights) {}
+
+  Value build(Value rows) {
+    Block &block = *body.body;
+    lifted[block.getArgument(0)] = rows;
+    for (Operation &op : block.without_terminator())
+      if (op.getNumResults() && isPerRow(op.getResult(0)) && !buildOp(op))
+        return Value();
+    Value yielded = block.getTerminator()->getOperand(0);
+    Value result = lifted.lookup(yielded);
+    if (result && !kernels.others)
+      return result;
+    Operation *def = result ? result.getDefiningOp() : nullptr;
+    // The last kernel writes beside the rows of other experts.
+    if (!isa_and_nonnull<moek::GroupedMatmulOp, moek::RowMapOp>(def) ||
+        result == rows || !result.use_empty() || def->getNumResults() != 1 ||
+        (kernels.others && result.getType() != kernels.others.getType())) {
+      Location loc = yielded.getLoc();
+      auto type = cast<RankedTensorType>(yielded.getType());
+      RowMapRegion region(kernels, loc, type.getDimSize(1));
+      Value row = spreadOverRow(region.b, loc, get(region, yielded),
+                                type.getDimSize(1));
+      def = region.finish(widen(region, row));
+      result = def->getResult(0);
+    }
+    if (kernels.others)
+      cast<DestinationStyleOpInterface>(def).getDpsInitsMutable()[0].assign(
+          kernels.others);
+    return result;
+  }
+
+private:
+  using Kind = ExpertBody::Kind;
+  const ExpertBody &body;
+  KernelBuilder kernels;
+  OpBuilder &b;
+  ArrayRef<SmallVector<Value>> weights;
+  /// Rows of all experts, and the one value of each of their rows: `[rows]`.
+  DenseMap<Value, Value> lifted;
+
+  Kind getKind(Value value) const {
+    auto it = body.kinds.find(value);
+    return it == body.kinds.end() ? Kind::Uniform : it->second;
+  }
+  bool isPerRow(Value value) const {
+    return getKind(value) == Kind::Rows || getKind(value) == Kind::RowValues;
+  }
+
+  bool buildOp(Operation &op) {
+    Value &result = lifted[op.getResult(0)];
+    if (auto ffn = dyn_cast<FFNOp>(op)) {
+      Value built =
+          buildFFN(kernels, ffn, lifted.lookup(ffn.getX()), [&](Value weight) {
+            return buildWeights(weight, /*isTransposed=*/false);
+          });
+      lifted[op.getResult(0)] = built;
+      return bool(built);
+    }
+    if (isa<tensor::CastOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp>(
+            op)) {
+      Value source = lifted.lookup(op.getOperand(0));
+      lifted[op.getResult(0)] = source;
+      return true;
+    }
+    if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
+      Value source = lifted.lookup(slice.getSource());
+      SmallVector<OpFoldResult> sizes = slice.getMixedSizes();
+      sizes[0] = kernels.numRows;
+      auto type = cast<RankedTensorType>(source.getType());
+      result = tensor::ExtractSliceOp::create(
+          b, op.getLoc(),
+          type.clone({ShapedType::kDynamic, slice.getStaticSize(1)}), source,
+          slice.getMixedOffsets(), sizes, slice.getMixedStrides());
+      return true;
+    }
+    auto linalgOp = cast<linalg::LinalgOp>(op);
+    if (std::optional<BodyMatmul> matmul = matchBodyMatmul(linalgOp);
+        matmul && getKind(matmul->lhs) == Kind::Rows)
+      buildMatmul(linalgOp, *matmul);
+    else
+      buildRowOp(linalgOp);
+    return true;
+  }
+
+  /// A weight, or a view of one, of each range of experts.
+  SmallVector<Value> buildWeights(Value weight, bool isTransposed) {
+    SmallVector<Value> all;
+    for (ValueRange range : weights)
+      all.push_back(body.buildMatrix(b, {weight, isTransposed}, range));
+    return all;
+  }
+
+  void buildMatmul(linalg::LinalgOp op, const BodyMatmul &matmul) {
+    Location loc = op.getLoc();
+    Value product = kernels.buildMatmul(
+        loc, lifted.lookup(matmul.lhs),
+        buildWeights(matmul.matrix, matmul.isTransposed), "matmul");
+    Value result = op->getResult(0);
+    std::optional<TypedAttr> start = getSplat(matmul.init);
+    if (!start || !isZero(*start)) {
+      RowMapRegion region(kernels, loc,
+                          cast<RankedTensorType>(result.getType()).getDimSize(1));
+      Value sum = region.addRows(product);
+      Value init = get(region, matmul.init);
+      sum = arith::AddFOp::create(
+          region.b, loc, sum,
+          widen(region, spreadOverRow(
+                            region.b, loc, init,
+                            cast<VectorType>(sum.getType()).getDimSize(0))));
+      product = region.finish(sum).getResult(0);
+    }
+    lifted[result] = product;
+  }
+
+  void buildRowOp(linalg::LinalgOp op) {
+    std::string why;
+    RowLoops loops = *matchRowLoops(op, why);
+    Location loc = op.getLoc();
+    RowMapRegion region(kernels, loc, loops.length);
+    IRMapping mapping = mapPayload(region, op, loops.reduces);
+    Block &payload = *op.getBlock();
+    SmallVector<Value> results;
+    if (!loops.reduces) {
+      results = buildPayloadOnRow(region.b, payload, mapping,
+                                  payload.getTerminator()->getOperands(),
+                                  loops.length);
+      for (Value &result : results) {
+        if (loops.column)
+          result = spreadOverRow(region.b, loc, result, loops.length);
+        result = widen(region, result);
+      }
+    }
+    for (unsigned i = 0; loops.reduces && i < op.getNumDpsInits(); ++i) {
+      Combiner combiner = *matchCombiner(op, i);
+      Value term = buildPayloadOnRow(region.b, payload, mapping, combiner.term,
+                                     loops.length)[0];
+      // Sums of 16 bits are kept in f32.
+      term = widen(region, spreadOverRow(region.b, loc, term, loops.length));
+      Value sum = vector::ReductionOp::create(region.b, loc, combiner.kind, term);
+      Value init = widen(region, get(region, op.getDpsInits()[i]));
+      results.push_back(vector::makeArithReduction(region.b, loc, combiner.kind,
+                                                   sum, init));
+    }
+    moek::RowMapOp map = region.finish(results);
+    for (auto [from, to] : llvm::zip(op->getResults(), map.getResults()))
+      lifted[from] = to;
+  }
+
+  /// The rows and values that the arguments of a linalg op's body are.
+  IRMapping mapPayload(RowMapRegion &region, linalg::LinalgOp op,
+                       bool withoutInits) {
+    IRMapping mapping;
+    for (OpOperand &operand : op->getOpOperands())
+      if (op.payloadUsesValueFromOperand(&operand) &&
+          !(withoutInits && op.isDpsInit(&operand)))
+        mapping.map(op.getMatchingBlockArgument(&operand),
+                    get(region, operand.get()));
+    return mapping;
+  }
+
+  /// `value` of the body in the region: a row or one value, of the type that the
+  /// body says.
+  Value get(RowMapRegion &region, Value value) {
+    Location loc = value.getLoc();
+    if (isPerRow(value)) {
+      Value row = region.addRows(lifted.lookup(value));
+      Type have = getElementTypeOrSelf(row.getType());
+      Type want = getElementTypeOrSelf(value.getType());
+      if (have == want)
+        return row;
+      auto vector = dyn_cast<VectorType>(row.getType());
+      return arith::TruncFOp::create(
+          region.b, loc, vector ? Type(vector.clone(want)) : want, row);
+    }
+    if (getKind(value) == Kind::Parameter) {
+      if (auto linalgOp = value.getDefiningOp<linalg::LinalgOp>();
+          linalgOp && !isa<linalg::TransposeOp>(linalgOp)) {
+        IRMapping mapping =
+            mapPayload(region, linalgOp, /*withoutInits=*/false);
+        Block &payload = *linalgOp.getBlock();
+        unsigned i = cast<OpResult>(value).getResultNumber();
+        return buildPayloadOnRow(region.b, payload, mapping,
+                                 payload.getTerminator()->getOperand(i),
+                                 getLength(value))[0];
+      }
+      SmallVector<Value> parts;
+      for (ValueRange range : weights)
+        parts.push_back(buildView(b, value, range));
+      return region.addParameter(squeeze(b, loc, joinExperts(b, loc, parts)));
+    }
+    if (std::optional<TypedAttr> splat = getSplat(value))
+      return arith::ConstantOp::create(region.b, loc, *splat);
+    DenseElementsAttr dense;
+    if (!matchPattern(value, m_Constant(&dense)))
+      // An empty tensor: any number will do.
+      return arith::ConstantOp::create(
+          region.b, loc,
+          region.b.getZeroAttr(getElementTypeOrSelf(value.getType())));
+    auto type = VectorType::get({dense.getNumElements()},
+                                dense.getElementType());
+    return arith::ConstantOp::create(region.b, loc, dense.reshape(type));
+  }
+
+  static int64_t getLength(Value value) {
+    auto type = cast<RankedTensorType>(value.getType());
+    return type.getNumElements();
+  }
+
+  /// The element that `value`, which is Uniform, is made of.
+  static std::optional<TypedAttr> getSplat(Value value) {
+    if (auto fill = value.getDefiningOp<linalg::FillOp>())
+      value = fill.getInputs()[0];
+    Attribute attr;
+    if (!matchPattern(value, m_Constant(&attr)))
+      return std::nullopt;
+    if (auto dense = dyn_cast<DenseElementsAttr>(attr)) {
+      if (!dense.isSplat())
+        return std::nullopt;
+      attr = dense.getSplatValue<Attribute>();
+    }
+    return dyn_cast<TypedAttr>(attr);
+  }
+
+  static bool isZero(TypedAttr attr) {
+    auto number = dyn_cast<FloatAttr>(attr);
+    return number && number.getValue().isZero();
+  }
+
+  /// Floats of 16 bits in f32.
+  static Value widen(RowMapRegion &region, Value value) {
+    auto element = dyn_cast<FloatType>(getElementTypeOrSelf(value.getType()));
+    if (!element || element.getWidth() >= 32)
+      return value;
+    Type f32 = region.b.getF32Type();
+    auto vector = dyn_cast<VectorType>(value.getType());
+    return arith::ExtFOp::create(region.b, value.getLoc(),
+                                 vector ? Type(vector.clone(f32)) : f32, value);
+  }
+};
+} // namespace moe
+
+Value ExpertBody::build(KernelBuilder kernels, Value rows,
+                        ArrayRef<SmallVector<Value>> weights) const {
+  return BodyBuilder(*this, kernels, weights).build(rows);
+}

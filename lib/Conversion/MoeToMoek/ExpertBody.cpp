@@ -1,0 +1,393 @@
+//===- ExpertBody.cpp - An expert's body as kernels on all rows -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Which kernel each op of a body is. Building them is in BuildExpertBody.cpp.
+//
+//===----------------------------------------------------------------------===//
+
+#include "ExpertBody.h"
+
+#include "Payload.h"
+
+#include "moe-mlir/Analysis/WeightUse.h"
+
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
+#include "mlir/Transforms/RegionUtils.h"
+
+using namespace mlir;
+using namespace moe;
+
+std::optional<BodyMatmul> moe::matchBodyMatmul(linalg::LinalgOp op) {
+  if (op.getNumLoops() != 3 || op.getNumReductionLoops() != 1 ||
+      op.getNumDpsInputs() != 2 || !linalg::isaContractionOpInterface(op))
+    return std::nullopt;
+  AffineMap out = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
+  if (out.getNumResults() != 2)
+    return std::nullopt;
+  AffineExpr m = out.getResult(0), n = out.getResult(1);
+  for (unsigned i = 0; i < 2; ++i) {
+    AffineMap lhs = op.getMatchingIndexingMap(op.getDpsInputOperand(i));
+    AffineMap rhs = op.getMatchingIndexingMap(op.getDpsInputOperand(1 - i));
+    if (lhs.getNumResults() != 2 || rhs.getNumResults() != 2 ||
+        lhs.getResult(0) != m || lhs.getResult(1) == n)
+      continue;
+    AffineExpr k = lhs.getResult(1);
+    bool isTransposed = rhs.getResult(0) == k && rhs.getResult(1) == n;
+    if (!isTransposed && (rhs.getResult(0) != n || rhs.getResult(1) != k))
+      continue;
+    return BodyMatmul{op.getDpsInputs()[i], op.getDpsInputs()[1 - i],
+                      op.getDpsInits()[0], isTransposed};
+  }
+  return std::nullopt;
+}
+
+std::optional<RowLoops> moe::matchRowLoops(linalg::LinalgOp op,
+                                           std::string &why) {
+  AffineMap out = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
+  AffineDimExpr row(nullptr);
+  if (out.getNumResults())
+    row = dyn_cast<AffineDimExpr>(out.getResult(0));
+  RowLoops loops;
+  loops.op = op;
+  SmallVector<int64_t> ranges = op.getStaticLoopRanges();
+  auto kinds = op.getIteratorTypesArray();
+  if (!row || kinds[row.getPosition()] != utils::IteratorType::parallel ||
+      !ShapedType::isDynamic(ranges[row.getPosition()])) {
+    why = "does not make rows";
+    return std::nullopt;
+  }
+  loops.row = row.getPosition();
+  for (unsigned loop = 0; loop < ranges.size(); ++loop) {
+    bool reduces = kinds[loop] == utils::IteratorType::reduction;
+    if (loop == loops.row || (ranges[loop] == 1 && !reduces))
+      continue;
+    if (loops.column || ShapedType::isDynamic(ranges[loop])) {
+      why = "works on more than the columns of a row";
+      return std::nullopt;
+    }
+    loops.column = loop;
+    loops.length = ranges[loop];
+    loops.reduces = reduces;
+  }
+  return loops;
+}
+
+RowLoops::Form RowLoops::getForm(OpOperand &operand) {
+  bool perRow = false, perColumn = false;
+  for (AffineExpr expr : op.getMatchingIndexingMap(&operand).getResults()) {
+    auto dim = dyn_cast<AffineDimExpr>(expr);
+    if (!dim) {
+      auto constant = dyn_cast<AffineConstantExpr>(expr);
+      if (!constant || constant.getValue() != 0)
+        return Form::Other;
+      continue;
+    }
+    unsigned loop = dim.getPosition();
+    if (loop == row) {
+      if (perRow || perColumn)
+        return Form::Other;
+      perRow = true;
+    } else if (column && loop == *column) {
+      if (perColumn)
+        return Form::Other;
+      perColumn = true;
+    }
+  }
+  return perRow ? perColumn ? Form::Rows : Form::RowValues
+                : perColumn ? Form::Columns : Form::Values;
+}
+
+namespace moe {
+/// Finds the kind of each value of a body.
+class BodyReader {
+public:
+  BodyReader(Block &block, ExpertBody &body, std::string &why)
+      : block(block), body(body), why(why) {}
+
+  LogicalResult read() {
+    body.body = &block;
+    for (BlockArgument argument : block.getArguments())
+      body.kinds[argument] =
+          argument.getArgNumber() == 0 ? Kind::Rows : Kind::Parameter;
+    if (failed(checkElements(block.getArgument(0))))
+      return failure();
+    for (Operation &op : block.without_terminator())
+      if (failed(readOp(op)))
+        return failure();
+    Value yielded = block.getTerminator()->getOperand(0);
+    std::optional<Kind> kind = getKind(yielded);
+    if (!kind)
+      return failure();
+    if (*kind != Kind::Rows && *kind != Kind::Uniform)
+      return fail("yields something else than rows");
+    return success();
+  }
+
+private:
+  using Kind = ExpertBody::Kind;
+  Block &block;
+  ExpertBody &body;
+  std::string &why;
+
+  LogicalResult fail(const Twine &reason) {
+    why = ("the body " + reason).str();
+    return failure();
+  }
+  LogicalResult fail(Operation &op, const Twine &reason) {
+    return fail("has a " + op.getName().getStringRef() + " that " + reason);
+  }
+
+  std::optional<Kind> getKind(Value value) {
+    if (auto it = body.kinds.find(value); it != body.kinds.end())
+      return it->second;
+    if (matchPattern(value, m_Constant()))
+      return Kind::Uniform;
+    (void)fail("uses a value from outside of it that is not a constant");
+    return std::nullopt;
+  }
+
+  LogicalResult set(Operation &op, Kind kind) {
+    for (Value result : op.getResults())
+      body.kinds[result] = kind;
+    return success();
+  }
+
+  LogicalResult checkElements(Value value) {
+    Type element = getElementTypeOrSelf(value.getType());
+    if (element.isF64())
+      return fail("works on f64, and kernels compute in f32");
+    if (!element.isIntOrFloat())
+      return fail("works on " + Twine("complex or index elements"));
+    return success();
+  }
+
+  LogicalResult readOp(Operation &op) {
+    if (op.hasTrait<OpTrait::ConstantLike>() || isa<tensor::EmptyOp>(op))
+      return set(op, Kind::Uniform);
+    if (isa<tensor::DimOp>(op) ||
+        (op.getNumResults() && op.getNumRegions() == 0 &&
+         llvm::all_of(op.getResultTypes(),
+                      [](Type type) { return type.isIndex(); })))
+      return set(op, Kind::Size);
+    if (auto fill = dyn_cast<linalg::FillOp>(op)) {
+      if (!matchPattern(fill.getInputs()[0], m_Constant()))
+        return fail(op, "fills with something else than a constant");
+      return set(op, Kind::Uniform);
+    }
+    if (auto ffn = dyn_cast<FFNOp>(op))
+      return readFFN(ffn);
+    if (isa<tensor::CastOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp,
+            tensor::ExtractSliceOp, linalg::TransposeOp>(op))
+      return readView(op);
+    if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op))
+      return readLinalg(linalgOp);
+    if (isa<RegionBranchOpInterface>(op))
+      return fail(op, "decides what runs");
+    return fail(op, "is neither a matmul with a weight nor a function of each "
+                    "row");
+  }
+
+  LogicalResult addMatrix(Operation &op, Value matrix, bool isTransposed) {
+    std::optional<Kind> kind = getKind(matrix);
+    if (!kind)
+      return failure();
+    if (*kind != Kind::Parameter ||
+        (!isa<BlockArgument>(matrix) && !isView(matrix.getDefiningOp())))
+      return fail(op, "multiplies by something else than a weight");
+    body.matrices.push_back({matrix, isTransposed});
+    return success();
+  }
+
+  static bool isView(Operation *op) {
+    return isa<tensor::CastOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp,
+               tensor::ExtractSliceOp, linalg::TransposeOp>(op);
+  }
+
+  LogicalResult readFFN(FFNOp ffn) {
+    std::optional<Kind> kind = getKind(ffn.getX());
+    if (!kind)
+      return failure();
+    if (*kind != Kind::Rows)
+      return fail(*ffn, "is not of rows");
+    if (failed(checkElements(ffn.getX())) ||
+        failed(checkElements(ffn.getResult())))
+      return failure();
+    for (Value matrix : {ffn.getGate(), ffn.getUp(), ffn.getDown()})
+      if (matrix && failed(addMatrix(*ffn, matrix, /*isTransposed=*/false)))
+        return failure();
+    for (Value bias : {ffn.getGateBias(), ffn.getUpBias(), ffn.getDownBias()}) {
+      if (!bias)
+        continue;
+      std::optional<Kind> kind = getKind(bias);
+      if (!kind)
+        return failure();
+      if (*kind != Kind::Parameter && *kind != Kind::Uniform)
+        return fail(*ffn, "has a bias that is not a weight");
+    }
+    for (Operation &inner : ffn.getBody().getOps())
+      if (!inner.hasTrait<OpTrait::IsTerminator>() &&
+          !isMovableScalarOp(inner, ffn.getBody(), why))
+        return fail(*ffn, "cannot be a kernel: " + why);
+    return set(*ffn, Kind::Rows);
+  }
+
+  LogicalResult readView(Operation &op) {
+    Value source = op.getOperand(0), result = op.getResult(0);
+    std::optional<Kind> kind = getKind(source);
+    if (!kind)
+      return failure();
+    if (*kind == Kind::Uniform)
+      return fail(op, "reads a constant");
+    if (*kind == Kind::Parameter) {
+      auto slice = dyn_cast<tensor::ExtractSliceOp>(op);
+      if (!cast<RankedTensorType>(result.getType()).hasStaticShape() ||
+          (slice && (ShapedType::isDynamicShape(slice.getStaticOffsets()) ||
+                     ShapedType::isDynamicShape(slice.getStaticSizes()))))
+        return fail(op, "takes a part of a weight that is not known before");
+      return set(op, Kind::Parameter);
+    }
+    auto from = cast<RankedTensorType>(source.getType());
+    auto to = cast<RankedTensorType>(result.getType());
+    if (isa<tensor::CastOp>(op) && to.isDynamicDim(0) &&
+        to.getShape().drop_front() == from.getShape().drop_front())
+      return set(op, *kind);
+    if (*kind == Kind::RowValues && !isa<tensor::ExtractSliceOp>(op) &&
+        to.getRank() <= 2 && to.isDynamicDim(0) &&
+        (to.getRank() == 1 || to.getDimSize(1) == 1))
+      return set(op, Kind::RowValues);
+    if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op);
+        slice && *kind == Kind::Rows && to.getRank() == 2 &&
+        slice.getStaticOffset(0) == 0 && slice.hasUnitStride() &&
+        !slice.isDynamicOffset(1) && !slice.isDynamicSize(1) &&
+        slice.isDynamicSize(0) && isNumRows(slice.getDynamicSize(0)))
+      return set(op, Kind::Rows);
+    return fail(op, "takes rows apart in another way than by columns that "
+                    "follow one another");
+  }
+
+  /// Whether `size` is the number of rows.
+  bool isNumRows(Value size) {
+    auto dim = size.getDefiningOp<tensor::DimOp>();
+    if (!dim || dim.getConstantIndex() != 0)
+      return false;
+    auto it = body.kinds.find(dim.getSource());
+    return it != body.kinds.end() &&
+           (it->second == Kind::Rows || it->second == Kind::RowValues);
+  }
+
+  LogicalResult readLinalg(linalg::LinalgOp op) {
+    if (!op.hasPureTensorSemantics() || op->getNumResults() == 0)
+      return fail(*op, "is not on tensors");
+    bool hasRows = false;
+    for (Value operand : op->getOperands()) {
+      std::optional<Kind> kind = getKind(operand);
+      if (!kind || failed(checkElements(operand)))
+        return failure();
+      if (*kind == Kind::Size)
+        return fail(*op, "computes with sizes");
+      hasRows |= *kind == Kind::Rows || *kind == Kind::RowValues;
+    }
+    auto type = cast<RankedTensorType>(op->getResult(0).getType());
+    hasRows |= type.getRank() && type.isDynamicDim(0);
+    if (std::optional<BodyMatmul> matmul = matchBodyMatmul(op);
+        matmul && getKind(matmul->lhs) == Kind::Rows) {
+      Type element = getElementTypeOrSelf(matmul->lhs.getType());
+      if (!isa<FloatType>(element) || !isa<FloatType>(type.getElementType()))
+        return fail(*op, "multiplies integers");
+      if (failed(addMatrix(*op, matmul->matrix, matmul->isTransposed)))
+        return failure();
+      return set(*op, Kind::Rows);
+    }
+    for (Operation &inner : op.getBlock()->without_terminator())
+      if (std::string reason;
+          !isMovableScalarOp(inner, op->getRegion(0), reason))
+        return fail(*op, "cannot be a kernel: " + reason);
+    return hasRows ? readRowOp(op) : readParameterOp(op);
+  }
+
+  /// Elementwise on an expert's vectors: done again for each row that reads it.
+  LogicalResult readParameterOp(linalg::LinalgOp op) {
+    unsigned loops = 0;
+    for (int64_t range : op.getStaticLoopRanges())
+      loops += range != 1;
+    if (loops > 1)
+      return fail(*op, "computes a weight");
+    if (op.getNumReductionLoops())
+      return fail(*op, "reduces a weight");
+    for (AffineMap map : op.getIndexingMapsArray())
+      if (!map.isProjectedPermutation(/*allowZeroInResults=*/true))
+        return fail(*op, "is not elementwise");
+    return set(*op, Kind::Parameter);
+  }
+
+  LogicalResult readRowOp(linalg::LinalgOp op) {
+    using Form = RowLoops::Form;
+    std::string reason;
+    std::optional<RowLoops> loops = matchRowLoops(op, reason);
+    if (!loops)
+      return fail(*op, reason);
+    for (OpOperand &operand : op->getOpOperands()) {
+      Form form = loops->getForm(operand);
+      bool isInit = op.isDpsInit(&operand);
+      Form result = loops->column && !loops->reduces ? Form::Rows
+                                                     : Form::RowValues;
+      if (isInit && form != result)
+        return fail(*op, "transposes its result");
+      if (!op.payloadUsesValueFromOperand(&operand))
+        continue;
+      Kind kind = *getKind(operand.get());
+      bool fits = true;
+      if (kind == Kind::Rows)
+        fits = form == Form::Rows;
+      else if (kind == Kind::RowValues)
+        fits = form == Form::RowValues;
+      else if (kind == Kind::Parameter)
+        fits = form == Form::Columns || form == Form::Values;
+      else if (DenseElementsAttr dense;
+               matchPattern(operand.get(), m_Constant(&dense)))
+        fits = dense.isSplat() || form == Form::Columns;
+      if (!fits)
+        return fail(*op, "reads operand " + Twine(operand.getOperandNumber()) +
+                             " in another way than row by row");
+    }
+    for (unsigned i = 0; loops->reduces && i < op.getNumDpsInits(); ++i)
+      if (!matchCombiner(op, i))
+        return fail(*op, "reduces by something else than a sum, product, "
+                         "maximum or minimum");
+    return set(*op, loops->column && !loops->reduces ? Kind::Rows
+                                                     : Kind::RowValues);
+  }
+};
+} // namespace moe
+
+FailureOr<ExpertBody> ExpertBody::get(Block &block, std::string &why) {
+  ExpertBody body;
+  if (failed(BodyReader(block, body, why).read()))
+    return failure();
+  return body;
+}
+
+bool ExpertBody::canPack(OpBuilder &b, ValueRange weights,
+                         std::string &why) const {
+  for (const Matrix &matrix : matrices) {
+    std::string reason;
+    if (failed(WeightUse::get(buildMatrix(b, matrix, weights), reason))) {
+      why = "a weight cannot be packed ahead of time: " + reason;
+      return false;
+    }
+  }
+  return true;
+}
+
+bool ExpertBody::canPackTogether(OpBuilder &b, ValueRange one,
+                                 ValueRange other) const {
+  std::string why;
+  return llvm::all_of(matrices, [&](const Matrix &matrix) {
+    return moe::canPackTogether(
+        {buildMatrix(b, matrix, one), buildMatrix(b, matrix, other)}, why);
+  });
+}

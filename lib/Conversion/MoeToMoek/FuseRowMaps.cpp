@@ -1,0 +1,190 @@
+//===- FuseRowMaps.cpp - One pass over the rows ----------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// A body's conversion makes one moek.row_map an op. Each of them would read and
+// write all rows.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Common.h"
+
+#include "moe-mlir/Conversion/MoeToMoek/Passes.h"
+
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/PatternMatch.h"
+
+namespace moe {
+#define GEN_PASS_DEF_FUSEROWMAPS
+#include "moe-mlir/Conversion/MoeToMoek/Passes.h.inc"
+} // namespace moe
+
+using namespace mlir;
+using namespace moe;
+using moek::RowMapOp;
+
+static constexpr llvm::StringLiteral kPassName = "moek-fuse-row-maps";
+
+/// Why `producer` cannot move into `consumer`, which reads its rows; empty if it
+/// can.
+static std::string whyNot(RowMapOp producer, RowMapOp consumer) {
+  if (producer->getBlock() != consumer->getBlock())
+    return "it is in another block";
+  if (producer.getOffsets() != consumer.getOffsets())
+    return "it is of other groups";
+  int64_t length = producer.getRowLength(), other = consumer.getRowLength();
+  if (length && other && length != other)
+    return "its rows are of another length";
+  if (producer.getTokens() && consumer.getTokens() &&
+      producer.getTokens() != consumer.getTokens())
+    return "it reads rows of other tokens";
+  for (Value output : producer.getOutputs())
+    if (!output.getDefiningOp<tensor::EmptyOp>())
+      return "it writes into rows that others made";
+  for (Operation *user : producer->getUsers())
+    if (user != consumer && (user->getBlock() != consumer->getBlock() ||
+                             user->isBeforeInBlock(consumer)))
+      return "its rows are read before, too";
+  return {};
+}
+
+namespace {
+/// The operands of a kernel, each once.
+struct Operands {
+  SetVector<Value> gathered, rows, parameters;
+
+  void add(RowMapOp op, RowMapOp without) {
+    gathered.insert(op.getGathered().begin(), op.getGathered().end());
+    for (Value value : op.getRows())
+      if (!without || value.getDefiningOp() != without)
+        rows.insert(value);
+    parameters.insert(op.getParameters().begin(), op.getParameters().end());
+  }
+};
+} // namespace
+
+static RowMapOp fuse(RewriterBase &b, RowMapOp producer, RowMapOp consumer) {
+  Location loc = consumer.getLoc();
+  b.setInsertionPoint(consumer);
+  Operands operands;
+  operands.add(producer, RowMapOp());
+  operands.add(consumer, producer);
+  Value tokens =
+      producer.getTokens() ? producer.getTokens() : consumer.getTokens();
+  // What is read elsewhere is stored as before.
+  SmallVector<Value> outs(consumer.getOutputs());
+  SmallVector<OpResult> kept;
+  for (OpResult result : producer->getResults())
+    if (llvm::any_of(result.getUsers(),
+                     [&](Operation *user) { return user != consumer; })) {
+      kept.push_back(result);
+      outs.push_back(producer.getOutputs()[result.getResultNumber()]);
+    }
+  auto fused = RowMapOp::create(
+      b, loc, TypeRange(ValueRange(outs)), consumer.getOffsets(), tokens,
+      operands.gathered.getArrayRef(), operands.rows.getArrayRef(),
+      operands.parameters.getArrayRef(), outs);
+
+  OpBuilder::InsertionGuard guard(b);
+  Block *block = b.createBlock(&fused.getBody());
+  int64_t length = std::max(producer.getRowLength(), consumer.getRowLength());
+  DenseMap<Value, Value> gathered, own;
+  for (const SetVector<Value> *set :
+       {&operands.gathered, &operands.rows, &operands.parameters})
+    for (Value operand : *set) {
+      auto type = cast<RankedTensorType>(operand.getType());
+      Type seen = type.getElementType();
+      if (type.getRank() == 2)
+        seen = VectorType::get({length}, seen);
+      (set == &operands.gathered ? gathered : own)[operand] =
+          block->addArgument(seen, loc);
+    }
+  auto clone = [&](RowMapOp op, const DenseMap<Value, Value> &made) {
+    Block &body = op.getBody().front();
+    IRMapping mapping;
+    unsigned i = 0;
+    for (Value operand : op.getGathered())
+      mapping.map(body.getArgument(i++), gathered.lookup(operand));
+    for (OperandRange range : {op.getRows(), op.getParameters()})
+      for (Value operand : range) {
+        Value known = made.lookup(operand);
+        mapping.map(body.getArgument(i++), known ? known : own.lookup(operand));
+      }
+    for (Operation &inner : body.without_terminator())
+      b.clone(inner, mapping);
+    SmallVector<Value> yielded;
+    for (Value value : body.getTerminator()->getOperands())
+      yielded.push_back(mapping.lookup(value));
+    return yielded;
+  };
+  SmallVector<Value> made = clone(producer, {});
+  DenseMap<Value, Value> between;
+  for (auto [result, value] : llvm::zip(producer->getResults(), made)) {
+    // An f32 that an output rounds is rounded for its readers, too.
+    Type element = getElementTypeOrSelf(result.getType());
+    if (getElementTypeOrSelf(value.getType()) != element) {
+      auto vector = dyn_cast<VectorType>(value.getType());
+      value = arith::TruncFOp::create(
+          b, loc, vector ? Type(vector.clone(element)) : element, value);
+    }
+    between[result] = value;
+  }
+  SmallVector<Value> yielded = clone(consumer, between);
+  for (OpResult result : kept)
+    yielded.push_back(between.lookup(result));
+  moek::YieldOp::create(b, loc, yielded);
+
+  unsigned number = consumer->getNumResults();
+  for (auto [i, result] : llvm::enumerate(kept))
+    b.replaceAllUsesExcept(result, fused->getResult(number + i), consumer);
+  b.replaceOp(consumer, fused->getResults().take_front(number));
+  b.eraseOp(producer);
+  return fused;
+}
+
+namespace {
+struct FuseRowMaps : moe::impl::FuseRowMapsBase<FuseRowMaps> {
+  void runOnOperation() override {
+    resolveDimsOfResults(getOperation());
+    IRRewriter rewriter(&getContext());
+    SmallVector<RowMapOp> ops;
+    getOperation()->walk([&](RowMapOp op) {
+      if (op->getNumResults() != 0)
+        ops.push_back(op);
+    });
+    // In order, so that what a consumer takes has taken its own producers.
+    for (RowMapOp op : ops) {
+      unsigned taken = 0;
+      SmallVector<std::string> missed;
+      for (bool changed = true; changed;) {
+        changed = false;
+        missed.clear();
+        for (Value rows : op.getRows()) {
+          auto producer = rows.getDefiningOp<RowMapOp>();
+          if (!producer)
+            continue;
+          std::string why = whyNot(producer, op);
+          if (!why.empty()) {
+            missed.push_back(why);
+            continue;
+          }
+          op = fuse(rewriter, producer, op);
+          changed = true;
+          ++taken;
+          break;
+        }
+      }
+      if (taken)
+        remarkPassed(op, kPassName)
+            << (std::to_string(taken + 1) +
+                " functions of a row are one pass over the rows");
+      for (const std::string &why : missed)
+        remarkMissed(op, kPassName)
+            << ("rows that another function of them made are stored and read: " +
+                why);
+    }
+  }
+};
+} // namespace

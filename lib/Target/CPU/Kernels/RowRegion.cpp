@@ -1,0 +1,271 @@
+//===- RowRegion.cpp - Regions of rows, columns in lanes -------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// What a reduction gives is there only after all columns were seen once, so its
+// users run in a later loop. What both loops need is computed in both: a row is
+// in the first-level cache, and its values need no buffer then.
+//
+//===----------------------------------------------------------------------===//
+
+#include "RowRegion.h"
+
+#include "RegionStages.h"
+
+#include "mlir/Dialect/Vector/Utils/VectorUtils.h"
+#include "mlir/IR/SymbolTable.h"
+
+#include <limits>
+
+using namespace mlir;
+using namespace moe;
+
+TypedAttr moe::getIdentity(OpBuilder &b, vector::CombiningKind kind,
+                           Type element) {
+  using Kind = vector::CombiningKind;
+  if (auto floatType = dyn_cast<FloatType>(element)) {
+    double inf = std::numeric_limits<double>::infinity();
+    bool isMax = kind == Kind::MAXIMUMF || kind == Kind::MAXNUMF;
+    double value = kind == Kind::MUL   ? 1.0
+                   : kind == Kind::ADD ? -0.0
+                   : isMax             ? -inf
+                                       : inf;
+    return FloatAttr::get(floatType, value);
+  }
+  unsigned width = element.getIntOrFloatBitWidth();
+  APInt value(width, 0);
+  switch (kind) {
+  case Kind::MUL:
+    value = APInt(width, 1);
+    break;
+  case Kind::AND:
+  case Kind::MINUI:
+    value = APInt::getAllOnes(width);
+    break;
+  case Kind::MINSI:
+    value = APInt::getSignedMaxValue(width);
+    break;
+  case Kind::MAXSI:
+    value = APInt::getSignedMinValue(width);
+    break;
+  default:
+    break;
+  }
+  return IntegerAttr::get(element, value);
+}
+
+Value moe::emitLoadColumns(Emitter &e, Value matrix, Value row,
+                           Columns columns) {
+  VectorType type =
+      e.vec(kRowLanes, cast<MemRefType>(matrix.getType()).getElementType());
+  ValueRange at{row, columns.first};
+  if (!columns.mask)
+    return vector::LoadOp::create(e, type, matrix, at);
+  return vector::MaskedLoadOp::create(e, type, matrix, at, columns.mask,
+                                      e.zeros(type));
+}
+
+/// One op of a region, on values of the row and on vectors of its columns.
+static Value emitOp(Emitter &e, Operation &op, ValueRange operands) {
+  bool anyVector = llvm::any_of(
+      operands, [](Value v) { return isa<VectorType>(v.getType()); });
+  OperationState state(op.getLoc(), op.getName());
+  for (Value operand : operands)
+    state.operands.push_back(
+        anyVector && !isa<VectorType>(operand.getType())
+            ? e.splat(operand, e.vec(kRowLanes, operand.getType()))
+            : operand);
+  Type element = getElementTypeOrSelf(op.getResult(0).getType());
+  state.types.push_back(anyVector ? e.vec(kRowLanes, element) : element);
+  state.addAttributes(op.getAttrs());
+  return e.create(state)->getResult(0);
+}
+
+SmallVector<Value> moe::emitRegionOnElements(Emitter &e, Block &body,
+                                             ValueRange arguments) {
+  IRMapping map;
+  map.map(body.getArguments(), arguments);
+  for (Operation &op : body.without_terminator()) {
+    if (op.hasTrait<OpTrait::ConstantLike>()) {
+      e.clone(op, map);
+      continue;
+    }
+    SmallVector<Value> operands;
+    for (Value operand : op.getOperands())
+      operands.push_back(map.lookupOrDefault(operand));
+    map.map(op.getResult(0), emitOp(e, op, operands));
+  }
+  SmallVector<Value> yielded;
+  for (Value v : body.getTerminator()->getOperands()) {
+    Value mapped = map.lookupOrDefault(v);
+    if (!isa<VectorType>(mapped.getType()))
+      mapped = e.splat(mapped, e.vec(kRowLanes, mapped.getType()));
+    yielded.push_back(mapped);
+  }
+  return yielded;
+}
+
+namespace {
+class RowEmitter {
+public:
+  RowEmitter(Block &body, int64_t length, ArrayRef<ColumnLoader> arguments)
+      : body(body), stages(body), length(length), arguments(arguments) {}
+
+  void emit(Emitter &e,
+            function_ref<void(Emitter &, unsigned, Columns, Value)> store) {
+    for (unsigned stage = 0; stage <= stages.getLast(); ++stage)
+      emitStage(e, stage, store);
+    for (auto [i, value] : llvm::enumerate(body.getTerminator()->getOperands()))
+      if (!isa<VectorType>(value.getType())) {
+        IRMapping none;
+        store(e, i, Columns(), read(e, value, Columns(), none));
+      }
+  }
+
+private:
+  Block &body;
+  RegionStages stages;
+  int64_t length;
+  ArrayRef<ColumnLoader> arguments;
+  /// The values of which a row has one, and the tables of constant rows.
+  DenseMap<Value, Value> uniform, tables;
+
+  /// `value` at `columns`. `local` has what is known of these already.
+  Value read(Emitter &e, Value value, Columns columns, IRMapping &local) {
+    if (Value known = uniform.lookup(value))
+      return known;
+    if (Value known = local.lookupOrNull(value))
+      return known;
+    Value result;
+    if (auto argument = dyn_cast<BlockArgument>(value)) {
+      result = arguments[argument.getArgNumber()](e, columns);
+    } else if (Operation *op = value.getDefiningOp();
+               moek::isRowBroadcast(*op)) {
+      Value scalar = read(e, op->getOperand(0), columns, local);
+      result = e.splat(scalar, e.vec(kRowLanes, scalar.getType()));
+    } else if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
+      result = emitConstant(e, constant, columns);
+    } else {
+      SmallVector<Value> operands;
+      for (Value operand : op->getOperands())
+        operands.push_back(read(e, operand, columns, local));
+      result = emitOp(e, *op, operands);
+    }
+    local.map(value, result);
+    return result;
+  }
+
+  Value emitConstant(Emitter &e, arith::ConstantOp constant, Columns columns) {
+    auto dense = dyn_cast<DenseElementsAttr>(constant.getValue());
+    if (!dense)
+      return arith::ConstantOp::create(e, constant.getValue());
+    VectorType type = e.vec(kRowLanes, dense.getElementType());
+    if (dense.isSplat())
+      return arith::ConstantOp::create(
+          e, SplatElementsAttr::get(type, dense.getSplatValue<Attribute>()));
+    return emitLoadColumns(e, tables.lookup(constant), e.idx(0), columns);
+  }
+
+  /// The columns of a constant row are read from memory.
+  void emitTable(Emitter &e, arith::ConstantOp constant) {
+    auto dense = dyn_cast<DenseElementsAttr>(constant.getValue());
+    if (!dense || dense.isSplat())
+      return;
+    auto type =
+        MemRefType::get({1, dense.getNumElements()}, dense.getElementType());
+    Operation *module = SymbolTable::getNearestSymbolTable(constant);
+    SymbolTable symbols(module);
+    OpBuilder global(module->getContext());
+    auto table = memref::GlobalOp::create(
+        global, constant.getLoc(), "row_constant",
+        global.getStringAttr("private"), type,
+        dense.reshape(RankedTensorType::get(type.getShape(),
+                                            type.getElementType())),
+        /*constant=*/true, global.getI64IntegerAttr(64));
+    symbols.insert(table);
+    tables[constant] =
+        memref::GetGlobalOp::create(e, type, table.getSymName());
+  }
+
+  void emitStage(Emitter &e, unsigned stage,
+                 function_ref<void(Emitter &, unsigned, Columns, Value)> store) {
+    IRMapping none;
+    SmallVector<vector::ReductionOp> reductions;
+    for (Operation &op : body.without_terminator()) {
+      Value result = op.getResult(0);
+      if (auto constant = dyn_cast<arith::ConstantOp>(op);
+          constant && stage == 0)
+        emitTable(e, constant);
+      if (moek::isRowReduction(op)) {
+        if (stages.get(result) == stage + 1)
+          reductions.push_back(cast<vector::ReductionOp>(op));
+        continue;
+      }
+      if (!isa<VectorType>(result.getType()) && stages.get(result) == stage)
+        uniform[result] = read(e, result, Columns(), none);
+    }
+    SmallVector<std::pair<unsigned, Value>> yields;
+    for (auto [i, value] : llvm::enumerate(body.getTerminator()->getOperands()))
+      if (isa<VectorType>(value.getType()) && stages.get(value) == stage)
+        yields.emplace_back(i, value);
+    if (reductions.empty() && yields.empty())
+      return;
+
+    auto step = [&](Emitter &e, Columns columns, ValueRange sums) {
+      IRMapping local;
+      for (auto [i, value] : yields)
+        store(e, i, columns, read(e, value, columns, local));
+      SmallVector<Value> next;
+      for (auto [reduction, sum] : llvm::zip(reductions, sums)) {
+        Value value = read(e, reduction.getVector(), columns, local);
+        if (columns.mask)
+          value = arith::SelectOp::create(e, columns.mask, value,
+                                          emitIdentity(e, reduction));
+        next.push_back(vector::makeArithReduction(
+            e, e.getLoc(), reduction.getKind(), sum, value));
+      }
+      return next;
+    };
+    SmallVector<Value> sums;
+    for (vector::ReductionOp reduction : reductions)
+      sums.push_back(emitIdentity(e, reduction));
+    int64_t whole = length / kRowLanes * kRowLanes;
+    if (whole) {
+      auto loop = scf::ForOp::create(e, e.idx(0), e.idx(whole),
+                                     e.idx(kRowLanes), sums);
+      OpBuilder::InsertionGuard guard(e);
+      e.setInsertionPointToStart(loop.getBody());
+      SmallVector<Value> next = step(e, {loop.getInductionVar(), Value()},
+                                     loop.getRegionIterArgs());
+      if (!sums.empty())
+        scf::YieldOp::create(e, next);
+      sums.assign(loop.getResults().begin(), loop.getResults().end());
+    }
+    if (whole < length) {
+      Value mask = vector::CreateMaskOp::create(
+          e, e.vec(kRowLanes, e.getI1Type()), ValueRange{e.idx(length - whole)});
+      sums = step(e, {e.idx(whole), mask}, sums);
+    }
+    // The order within the last vector is the target's, the same for all rows.
+    for (auto [reduction, sum] : llvm::zip(reductions, sums))
+      uniform[reduction.getResult()] = vector::ReductionOp::create(
+          e, reduction.getKind(), sum, arith::FastMathFlags::reassoc);
+  }
+
+  Value emitIdentity(Emitter &e, vector::ReductionOp reduction) {
+    Type element = reduction.getType();
+    return arith::ConstantOp::create(
+        e, SplatElementsAttr::get(
+               e.vec(kRowLanes, element),
+               Attribute(getIdentity(e, reduction.getKind(), element))));
+  }
+};
+} // namespace
+
+void moe::emitRegionOnRow(
+    Emitter &e, Block &body, int64_t length, ArrayRef<ColumnLoader> arguments,
+    function_ref<void(Emitter &, unsigned, Columns, Value)> store) {
+  RowEmitter(body, length, arguments).emit(e, store);
+}
