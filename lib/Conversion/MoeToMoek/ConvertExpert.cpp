@@ -118,7 +118,7 @@ static FailureOr<Value> buildFFN(OpBuilder &b, FFNOp ffn, Value rows,
       matrices.push_back(m);
       biases.push_back(w.*bias);
     }
-    Value packed = buildPack(b, loc, matrices, /*interleaved=*/false);
+    Value packed = moek::PackOp::create(b, loc, ValueRange(matrices));
     return buildGroupedMatmul(b, loc, lhs, packed, groups,
                               buildBias(b, loc, biases), n);
   };

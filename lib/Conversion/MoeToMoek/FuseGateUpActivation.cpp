@@ -97,16 +97,15 @@ static std::string whyNot(linalg::LinalgOp op,
     auto firstPack = first.getRhs().getDefiningOp<moek::PackOp>();
     if (!pack || !firstPack)
       return "the weights are packed already; keep moek.pack in the function";
-    if (pack.getLayout().getInterleave() != 0 ||
-        pack.getParts().getTypes() != firstPack.getParts().getTypes())
-      return "the weights of the two matmuls differ in type or layout";
+    if (pack.getWeights().getTypes() != firstPack.getWeights().getTypes())
+      return "the weights of the two matmuls differ in type";
   }
   std::string why;
   if (matmuls.size() == 2) {
     SmallVector<Value> parts;
     for (GroupedMatmulOp matmul : matmuls)
       llvm::append_range(
-          parts, matmul.getRhs().getDefiningOp<moek::PackOp>().getParts());
+          parts, matmul.getRhs().getDefiningOp<moek::PackOp>().getWeights());
     if (!canPackTogether(parts, why))
       return "their weights cannot be packed together: " + why;
   }
@@ -130,9 +129,9 @@ static void fuse(RewriterBase &b, linalg::LinalgOp op,
     SmallVector<Value> parts;
     auto gate = first.getRhs().getDefiningOp<moek::PackOp>();
     auto up = second.getRhs().getDefiningOp<moek::PackOp>();
-    for (auto [g, u] : llvm::zip(gate.getParts(), up.getParts()))
+    for (auto [g, u] : llvm::zip(gate.getWeights(), up.getWeights()))
       parts.append({g, u});
-    rhs = buildPack(b, gate.getLoc(), parts, /*interleaved=*/true);
+    rhs = moek::PackOp::create(b, gate.getLoc(), parts, /*parts=*/2);
     llvm::append_range(biases, second.getBiases());
   }
   // Nobody reads the destination: it may be a result of the matmuls that go.

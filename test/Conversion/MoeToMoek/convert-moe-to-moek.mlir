@@ -16,12 +16,12 @@
 // CHECK: %[[ROWS:.*]] = moek.gather ins(%[[X]], %[[R]]#4, %[[R]]#2 :
 // CHECK-NOT: row_weights
 // bf16 weights are packed in pairs of k.
-// CHECK: moek.pack {{.*}} layout <columns = 32, k_block = 2, interleave = 0> : tensor<8x48x64xbf16> -> tensor<8x2x32x32x2xbf16>
+// CHECK: moek.pack %{{[^ ]*}} : tensor<8x48x64xbf16> -> tensor<8x1x48x64xbf16>
 // CHECK: %[[G:.*]] = moek.grouped_matmul n(48) k(64) lhs(%[[ROWS]] {{.*}} groups(%[[R]]#2, %[[R]]#3 :
 // CHECK: %[[U:.*]] = moek.grouped_matmul n(48) k(64) lhs(%[[ROWS]]
 // CHECK: %[[H:.*]] = linalg.generic {{.*}} ins(%[[G]], %[[U]]
 // K is padded: 48 to 48, in steps of 16.
-// CHECK: moek.pack {{.*}} : tensor<8x64x48xbf16> -> tensor<8x2x24x32x2xbf16>
+// CHECK: moek.pack {{.*}} : tensor<8x64x48xbf16> -> tensor<8x1x64x48xbf16>
 // CHECK: %[[O:.*]] = moek.grouped_matmul n(64) k(48) lhs(%[[H]]
 // CHECK: moek.combine ins(%[[O]], %[[R]]#5 : {{.*}}) slot_weights(%[[R]]#1 : tensor<?x2xf32>)
 func.func @layer(%s: tensor<?x8xf32>, %x: tensor<?x64xf32>, %wg: tensor<8x48x64xbf16>, %wu: tensor<8x48x64xbf16>, %wd: tensor<8x64x48xbf16>) -> tensor<?x64xf32> {
@@ -71,7 +71,7 @@ func.func @input_weights(%c: tensor<?x8xf32>, %s: tensor<?x8xf32>, %x: tensor<?x
 // biases follow.
 // CHECK-LABEL: func @shared(
 // CHECK-SAME: %[[WU:[a-z0-9]+]]: tensor<8x32x64xf32>, %[[WD:[a-z0-9]+]]: tensor<8x64x32xf32>, %[[SU:[a-z0-9]+]]: tensor<32x64xf32>
-// CHECK: moek.pack %[[WU]], %[[SU]] layout {{.*}} : tensor<8x32x64xf32>, tensor<32x64xf32> -> tensor<9x1x64x32x1xf32>
+// CHECK: moek.pack %[[WU]], %[[SU]] : tensor<8x32x64xf32>, tensor<32x64xf32> -> tensor<9x1x32x64xf32>
 // CHECK: %[[B0:.*]] = tensor.insert_slice %{{.*}} into %{{.*}}[0, 0] [8, 32] [1, 1] : tensor<8x32xf32> into tensor<9x32xf32>
 // CHECK: %[[B:.*]] = tensor.insert_slice %{{.*}} into %[[B0]][8, 0] [1, 32] [1, 1] : tensor<1x32xf32> into tensor<9x32xf32>
 // CHECK: moek.grouped_matmul n(32) k(64) {{.*}} biases(%[[B]] : tensor<9x32xf32>)
@@ -172,7 +172,7 @@ func.func @residual(%x: tensor<?x64xf32>, %i: tensor<?x2xi32>, %w: tensor<?x2xf3
 // CHECK-SAME: %[[X:[a-z0-9]+]]: tensor<?x64xf32>
 // CHECK: %[[O:.*]] = tensor.from_elements %{{.*}}, %{{.*}} : tensor<2xi32>
 // CHECK: %[[A:.*]] = tensor.from_elements %{{.*}}, %{{.*}} : tensor<2xi32>
-// CHECK: moek.pack %{{.*}} : tensor<32x64xf32> -> tensor<1x1x64x32x1xf32>
+// CHECK: moek.pack %{{.*}} : tensor<32x64xf32> -> tensor<1x1x32x64xf32>
 // CHECK: moek.grouped_matmul n(32) k(64) lhs(%[[X]] {{.*}} groups(%[[O]], %[[A]]
 func.func @dense(%x: tensor<?x64xf32>, %u: tensor<32x64xf32>, %d: tensor<64x32xf32>) -> tensor<?x64xf32> {
   %f = moe.ffn %x up(%u) down(%d) activation(#moe.gelu) : (tensor<?x64xf32>, tensor<32x64xf32>, tensor<64x32xf32>) -> tensor<?x64xf32>

@@ -6,8 +6,7 @@
 // from outside and is nothing that anybody has named.
 // CHECK-LABEL: func @gate_up(
 // CHECK-SAME: %[[X:[a-z0-9]+]]: tensor<?x64xf32>, %[[WG:[a-z0-9]+]]: tensor<8x40x64xf32>, %[[WU:[a-z0-9]+]]: tensor<8x40x64xf32>, %[[SG:[a-z0-9]+]]: tensor<40x64xf32>, %[[SU:[a-z0-9]+]]: tensor<40x64xf32>, %[[BG:[a-z0-9]+]]: tensor<9x40xf32>, %[[BU:[a-z0-9]+]]: tensor<9x40xf32>
-// 40 columns of each: three panels of 16 and 16.
-// CHECK: %[[P:.*]] = moek.pack %[[WG]], %[[WU]], %[[SG]], %[[SU]] layout <columns = 32, k_block = 1, interleave = 16> : {{.*}} -> tensor<9x3x64x32x1xf32>
+// CHECK: %[[P:.*]] = moek.pack %[[WG]], %[[WU]], %[[SG]], %[[SU]] parts(2) : {{.*}} -> tensor<9x2x40x64xf32>
 // CHECK-NOT: moek.pack
 // CHECK: %[[H:.*]] = moek.grouped_matmul n(40) k(64) parts(2) lhs(%[[X]] : tensor<?x64xf32>) rhs(%[[P]] : {{.*}} biases(%[[BG]], %[[BU]] :
 // CHECK-NEXT: ^bb0(%[[G:.*]]: f32, %[[U:.*]]: f32):
@@ -22,13 +21,13 @@
 func.func @gate_up(%x: tensor<?x64xf32>, %wg: tensor<8x40x64xf32>, %wu: tensor<8x40x64xf32>, %sg: tensor<40x64xf32>, %su: tensor<40x64xf32>, %bg: tensor<9x40xf32>, %bu: tensor<9x40xf32>, %o: tensor<10xi32>, %a: tensor<10xi32>, %n: index) -> tensor<?x40xf32> {
   %e = tensor.empty(%n) : tensor<?x40xf32>
   %three = arith.constant 3.0 : f32
-  %pg = moek.pack %wg, %sg layout <columns = 32, k_block = 1, interleave = 0> : tensor<8x40x64xf32>, tensor<40x64xf32> -> tensor<9x2x64x32x1xf32>
-  %g = moek.grouped_matmul n(40) k(64) lhs(%x : tensor<?x64xf32>) rhs(%pg : tensor<9x2x64x32x1xf32>) groups(%o, %a : tensor<10xi32>, tensor<10xi32>) biases(%bg : tensor<9x40xf32>) outs(%e : tensor<?x40xf32>) epilogue {
+  %pg = moek.pack %wg, %sg : tensor<8x40x64xf32>, tensor<40x64xf32> -> tensor<9x1x40x64xf32>
+  %g = moek.grouped_matmul n(40) k(64) lhs(%x : tensor<?x64xf32>) rhs(%pg : tensor<9x1x40x64xf32>) groups(%o, %a : tensor<10xi32>, tensor<10xi32>) biases(%bg : tensor<9x40xf32>) outs(%e : tensor<?x40xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x40xf32>
-  %pu = moek.pack %wu, %su layout <columns = 32, k_block = 1, interleave = 0> : tensor<8x40x64xf32>, tensor<40x64xf32> -> tensor<9x2x64x32x1xf32>
-  %u = moek.grouped_matmul n(40) k(64) lhs(%x : tensor<?x64xf32>) rhs(%pu : tensor<9x2x64x32x1xf32>) groups(%o, %a : tensor<10xi32>, tensor<10xi32>) biases(%bu : tensor<9x40xf32>) outs(%e : tensor<?x40xf32>) epilogue {
+  %pu = moek.pack %wu, %su : tensor<8x40x64xf32>, tensor<40x64xf32> -> tensor<9x1x40x64xf32>
+  %u = moek.grouped_matmul n(40) k(64) lhs(%x : tensor<?x64xf32>) rhs(%pu : tensor<9x1x40x64xf32>) groups(%o, %a : tensor<10xi32>, tensor<10xi32>) biases(%bu : tensor<9x40xf32>) outs(%e : tensor<?x40xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x40xf32>
@@ -53,9 +52,9 @@ func.func @gate_up(%x: tensor<?x64xf32>, %wg: tensor<8x40x64xf32>, %wu: tensor<8
 // CHECK-NEXT: %[[N:.*]] = arith.negf %[[V]]
 // CHECK-NEXT: %[[T:.*]] = math.tanh %[[N]]
 // CHECK-NEXT: moek.yield %[[T]]
-func.func @plain(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %n: index) -> tensor<?x32xf32> {
+func.func @plain(%x: tensor<?x64xf32>, %p: tensor<8x1x32x64xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %n: index) -> tensor<?x32xf32> {
   %e = tensor.empty(%n) : tensor<?x32xf32>
-  %u = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
+  %u = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     %m = arith.negf %v : f32
     moek.yield %m : f32
@@ -73,9 +72,9 @@ func.func @plain(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tensor<9
 // CHECK: moek.grouped_matmul {{.*}} outs(%[[E]] :
 // CHECK: math.absf
 // CHECK-NOT: linalg
-func.func @in_place(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %n: index) -> tensor<?x32xf32> {
+func.func @in_place(%x: tensor<?x64xf32>, %p: tensor<8x1x32x64xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %n: index) -> tensor<?x32xf32> {
   %e = tensor.empty(%n) : tensor<?x32xf32>
-  %u = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
+  %u = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>
@@ -90,9 +89,9 @@ func.func @in_place(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tenso
 // CHECK-LABEL: func @broadcast(
 // CHECK: linalg.generic
 // REMARK: [Missed] not-fused{{.*}}it is not elementwise
-func.func @broadcast(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %b: tensor<32xf32>, %n: index) -> tensor<?x32xf32> {
+func.func @broadcast(%x: tensor<?x64xf32>, %p: tensor<8x1x32x64xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %b: tensor<32xf32>, %n: index) -> tensor<?x32xf32> {
   %e = tensor.empty(%n) : tensor<?x32xf32>
-  %u = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
+  %u = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>
@@ -113,22 +112,22 @@ func.func @broadcast(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tens
 // CHECK: linalg.add
 // REMARK: [Missed] not-fused{{.*}}the two matmuls do not multiply the same rows
 // REMARK: [Missed] not-fused{{.*}}one of the two matmuls has a bias and the other has none
-func.func @different(%x: tensor<?x64xf32>, %x2: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %b: tensor<8x32xf32>, %n: index) -> (tensor<?x32xf32>, tensor<?x32xf32>) {
+func.func @different(%x: tensor<?x64xf32>, %x2: tensor<?x64xf32>, %p: tensor<8x1x32x64xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %b: tensor<8x32xf32>, %n: index) -> (tensor<?x32xf32>, tensor<?x32xf32>) {
   %e = tensor.empty(%n) : tensor<?x32xf32>
-  %g = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
+  %g = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>
-  %u = moek.grouped_matmul n(32) k(64) lhs(%x2 : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
+  %u = moek.grouped_matmul n(32) k(64) lhs(%x2 : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>
   %h = linalg.mul ins(%g, %u : tensor<?x32xf32>, tensor<?x32xf32>) outs(%e : tensor<?x32xf32>) -> tensor<?x32xf32>
-  %g2 = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) biases(%b : tensor<8x32xf32>) outs(%e : tensor<?x32xf32>) epilogue {
+  %g2 = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) biases(%b : tensor<8x32xf32>) outs(%e : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>
-  %u2 = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
+  %u2 = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>
@@ -144,9 +143,9 @@ func.func @different(%x: tensor<?x64xf32>, %x2: tensor<?x64xf32>, %p: tensor<8x1
 // CHECK: linalg.generic
 // REMARK: [Missed] not-fused{{.*}}uses a value from outside that is not a constant
 // REMARK: [Missed] not-fused{{.*}}its body has a linalg.index, which is not elementwise
-func.func @runtime_value(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %c: f32, %n: index) -> (tensor<?x32xf32>, tensor<?x32xf32>) {
+func.func @runtime_value(%x: tensor<?x64xf32>, %p: tensor<8x1x32x64xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %c: f32, %n: index) -> (tensor<?x32xf32>, tensor<?x32xf32>) {
   %e = tensor.empty(%n) : tensor<?x32xf32>
-  %u = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
+  %u = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>
@@ -155,7 +154,7 @@ func.func @runtime_value(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: 
     %m = arith.mulf %v, %c : f32
     linalg.yield %m : f32
   } -> tensor<?x32xf32>
-  %u2 = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
+  %u2 = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>

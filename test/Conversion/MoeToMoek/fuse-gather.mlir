@@ -8,18 +8,18 @@
 // CHECK: moek.grouped_matmul {{.*}} lhs(%[[X]] : {{.*}} gather(%[[TOKENS:[a-z0-9]+]] : tensor<?xi32>) gather_weights(%[[W:[a-z0-9]+]] : tensor<?xf32>)
 // CHECK: moek.grouped_matmul {{.*}} lhs(%[[X]] : {{.*}} gather(%[[TOKENS]] : tensor<?xi32>) gather_weights(%[[W]] : tensor<?xf32>)
 // REMARK: [Passed] fused
-func.func @two(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %t: tensor<?xi32>, %w: tensor<?xf32>, %n: index) -> (tensor<?x32xf32>, tensor<?x32xf32>) {
+func.func @two(%x: tensor<?x64xf32>, %p: tensor<8x1x32x64xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %t: tensor<?xi32>, %w: tensor<?xf32>, %n: index) -> (tensor<?x32xf32>, tensor<?x32xf32>) {
   %e = tensor.empty(%n) : tensor<?x64xf32>
   %rows = moek.gather ins(%x, %t, %o : tensor<?x64xf32>, tensor<?xi32>, tensor<9xi32>) row_weights(%w : tensor<?xf32>) outs(%e : tensor<?x64xf32>) -> tensor<?x64xf32>
   %c0 = arith.constant 0 : index
   // The size of the rows is that of their destination.
   %d = tensor.dim %rows, %c0 : tensor<?x64xf32>
   %h = tensor.empty(%d) : tensor<?x32xf32>
-  %g = moek.grouped_matmul n(32) k(64) lhs(%rows : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%h : tensor<?x32xf32>) epilogue {
+  %g = moek.grouped_matmul n(32) k(64) lhs(%rows : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%h : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>
-  %u = moek.grouped_matmul n(32) k(64) lhs(%rows : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%h : tensor<?x32xf32>) epilogue {
+  %u = moek.grouped_matmul n(32) k(64) lhs(%rows : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%h : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>
@@ -32,11 +32,11 @@ func.func @two(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tensor<9xi
 // CHECK-LABEL: func @returned(
 // CHECK: moek.gather
 // REMARK: [Missed] not-fused{{.*}}its rows are read by func.return, not only as 'lhs' of moek.grouped_matmul
-func.func @returned(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %t: tensor<?xi32>, %n: index) -> (tensor<?x32xf32>, tensor<?x64xf32>) {
+func.func @returned(%x: tensor<?x64xf32>, %p: tensor<8x1x32x64xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %t: tensor<?xi32>, %n: index) -> (tensor<?x32xf32>, tensor<?x64xf32>) {
   %e = tensor.empty(%n) : tensor<?x64xf32>
   %rows = moek.gather ins(%x, %t, %o : tensor<?x64xf32>, tensor<?xi32>, tensor<9xi32>) outs(%e : tensor<?x64xf32>) -> tensor<?x64xf32>
   %h = tensor.empty(%n) : tensor<?x32xf32>
-  %g = moek.grouped_matmul n(32) k(64) lhs(%rows : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%h : tensor<?x32xf32>) epilogue {
+  %g = moek.grouped_matmul n(32) k(64) lhs(%rows : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%h : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>
@@ -49,11 +49,11 @@ func.func @returned(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tenso
 // CHECK-LABEL: func @other_groups(
 // CHECK: moek.gather
 // REMARK: [Missed] not-fused{{.*}}has other groups
-func.func @other_groups(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tensor<9xi32>, %o2: tensor<9xi32>, %a: tensor<9xi32>, %t: tensor<?xi32>, %n: index) -> tensor<?x32xf32> {
+func.func @other_groups(%x: tensor<?x64xf32>, %p: tensor<8x1x32x64xf32>, %o: tensor<9xi32>, %o2: tensor<9xi32>, %a: tensor<9xi32>, %t: tensor<?xi32>, %n: index) -> tensor<?x32xf32> {
   %e = tensor.empty(%n) : tensor<?x64xf32>
   %rows = moek.gather ins(%x, %t, %o : tensor<?x64xf32>, tensor<?xi32>, tensor<9xi32>) outs(%e : tensor<?x64xf32>) -> tensor<?x64xf32>
   %h = tensor.empty(%n) : tensor<?x32xf32>
-  %g = moek.grouped_matmul n(32) k(64) lhs(%rows : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o2, %a : tensor<9xi32>, tensor<9xi32>) outs(%h : tensor<?x32xf32>) epilogue {
+  %g = moek.grouped_matmul n(32) k(64) lhs(%rows : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o2, %a : tensor<9xi32>, tensor<9xi32>) outs(%h : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>
@@ -66,12 +66,12 @@ func.func @other_groups(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: t
 // CHECK-LABEL: func @part(
 // CHECK-NOT: moek.gather
 // CHECK: gather(
-func.func @part(%x: tensor<?x64xf32>, %p: tensor<6x1x64x32x1xf32>, %o: tensor<9xi32>, %a: tensor<7xi32>, %t: tensor<?xi32>, %n: index) -> tensor<?x32xf32> {
+func.func @part(%x: tensor<?x64xf32>, %p: tensor<6x1x32x64xf32>, %o: tensor<9xi32>, %a: tensor<7xi32>, %t: tensor<?xi32>, %n: index) -> tensor<?x32xf32> {
   %e = tensor.empty(%n) : tensor<?x64xf32>
   %rows = moek.gather ins(%x, %t, %o : tensor<?x64xf32>, tensor<?xi32>, tensor<9xi32>) outs(%e : tensor<?x64xf32>) -> tensor<?x64xf32>
   %o2 = tensor.extract_slice %o[1] [7] [1] : tensor<9xi32> to tensor<7xi32>
   %h = tensor.empty(%n) : tensor<?x32xf32>
-  %g = moek.grouped_matmul n(32) k(64) lhs(%rows : tensor<?x64xf32>) rhs(%p : tensor<6x1x64x32x1xf32>) groups(%o2, %a : tensor<7xi32>, tensor<7xi32>) outs(%h : tensor<?x32xf32>) epilogue {
+  %g = moek.grouped_matmul n(32) k(64) lhs(%rows : tensor<?x64xf32>) rhs(%p : tensor<6x1x32x64xf32>) groups(%o2, %a : tensor<7xi32>, tensor<7xi32>) outs(%h : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>

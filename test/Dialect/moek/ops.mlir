@@ -9,13 +9,13 @@ func.func @layer(%x: tensor<?x64xf32>, %wr: tensor<8x64xf32>, %bias: tensor<8xf3
                  %offsets: tensor<9xi32>, %active: tensor<9xi32>,
                  %row_weights: tensor<?xf32>, %h: tensor<?x48xf32>,
                  %y: tensor<?x64xf32>) -> tensor<?x64xf32> {
-  // CHECK: moek.pack %{{.*}} layout <columns = 32, k_block = 1, interleave = 0>
-  %router = moek.pack %wr layout <columns = 32, k_block = 1, interleave = 0>
-    : tensor<8x64xf32> -> tensor<1x1x64x32x1xf32>
-  // CHECK: moek.pack %{{.*}}, %{{.*}} layout <columns = 32, k_block = 2, interleave = 16>
-  %gate_up = moek.pack %wg, %wu layout <columns = 32, k_block = 2, interleave = 16>
-    : tensor<8x48x64xbf16>, tensor<8x48x64xbf16> -> tensor<8x3x32x32x2xbf16>
-  %down = moek.pack %wd layout <columns = 32, k_block = 2, interleave = 0>
+  // CHECK: moek.pack %{{[^ ]*}} : tensor<8x64xf32>
+  %router = moek.pack %wr : tensor<8x64xf32> -> tensor<1x1x8x64xf32>
+  // CHECK: moek.pack %{{.*}}, %{{.*}} parts(2) : tensor<8x48x64xbf16>
+  %gate_up = moek.pack %wg, %wu parts(2)
+    : tensor<8x48x64xbf16>, tensor<8x48x64xbf16> -> tensor<8x2x48x64xbf16>
+  // CHECK: moek.pack %{{.*}} layout(#moe_cpu.panels<k_block = 2>)
+  %down = moek.pack %wd layout(#moe_cpu.panels<k_block = 2>)
     : tensor<8x64x48xbf16> -> tensor<8x2x24x32x2xbf16>
 
   // CHECK: moek.route #moe.top_k<2> experts(8) logits(
@@ -23,7 +23,7 @@ func.func @layer(%x: tensor<?x64xf32>, %wr: tensor<8x64xf32>, %bias: tensor<8xf3
   // CHECK: scores
   // CHECK: weigh
   %r:7 = moek.route #moe.top_k<2> experts(8)
-      logits(%x, %router : tensor<?x64xf32>, tensor<1x1x64x32x1xf32>)
+      logits(%x, %router : tensor<?x64xf32>, tensor<1x1x8x64xf32>)
       vectors(%bias : tensor<8xf32>) capacity(16)
       outs(%indices, %weights, %offsets, %active, %rows0, %indices, %row_weights
         : tensor<?x2xi32>, tensor<?x2xf32>, tensor<9xi32>, tensor<9xi32>,
@@ -41,7 +41,7 @@ func.func @layer(%x: tensor<?x64xf32>, %wr: tensor<8x64xf32>, %bias: tensor<8xf3
   // CHECK: moek.grouped_matmul n(48) k(64) parts(2)
   // CHECK-SAME: gather(
   %up = moek.grouped_matmul n(48) k(64) parts(2) lhs(%x : tensor<?x64xf32>)
-      rhs(%gate_up : tensor<8x3x32x32x2xbf16>)
+      rhs(%gate_up : tensor<8x2x48x64xbf16>)
       groups(%r#2, %r#3 : tensor<9xi32>, tensor<9xi32>)
       gather(%r#4 : tensor<?xi32>) gather_weights(%r#6 : tensor<?xf32>)
       outs(%h : tensor<?x48xf32>) epilogue {

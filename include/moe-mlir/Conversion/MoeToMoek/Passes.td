@@ -98,7 +98,7 @@ def FuseRouterScores : Pass<"moek-fuse-router-scores"> {
     ```
     After:
     ```mlir
-    %p = moek.pack %wr layout <columns = 32, k_block = 1, interleave = 0> ...
+    %p = moek.pack %wr : tensor<8x2048xf32> -> tensor<1x1x8x2048xf32>
     %r:7 = moek.route #moe.top_k<2> experts(8) logits(%x, %p : ...) ...
       scores { ^bb0(%z: vector<8xf32>): ... max, exp, sum, divide ... } ...
     ```
@@ -114,7 +114,7 @@ def FuseGateUpActivation : Pass<"moek-fuse-gate-up-activation"> {
   let description = [{
     An elementwise `linalg.generic` on the results of one or two
     `moek.grouped_matmul` of the same rows becomes their epilogue, whatever its
-    body is. Two matmuls (gate and up) become one with interleaved weights, so
+    body is. Two matmuls (gate and up) become one with weights of two parts, so
     that both values of an element meet in registers.
 
     Before:
@@ -125,7 +125,7 @@ def FuseGateUpActivation : Pass<"moek-fuse-gate-up-activation"> {
     ```
     After:
     ```mlir
-    %p = moek.pack %wg, %wu layout <columns = 32, k_block = 1, interleave = 16>
+    %p = moek.pack %wg, %wu parts(2) : ...
     %h = moek.grouped_matmul n(768) k(2048) parts(2) lhs(%rows) rhs(%p) ...
          epilogue { ^bb0(%g: f32, %u: f32): silu(gate) * up }
     ```

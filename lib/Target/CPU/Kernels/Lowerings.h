@@ -71,9 +71,11 @@ llvm::SmallVector<mlir::Value> cloneVectorized(Emitter &e, mlir::Block &body,
 /// Items of `minimum` or more units of work each, about four per thread.
 mlir::Value emitItemSize(Emitter &e, mlir::Value units, int64_t minimum);
 
-/// An error if packed panels are a view with an offset or strides.
-mlir::LogicalResult verifyContiguous(mlir::Operation *op, mlir::Value panels,
-                                     llvm::StringRef name);
+/// An error if weights are no panels (no layout), or a view of some with an
+/// offset or strides.
+mlir::LogicalResult verifyPanels(mlir::Operation *op, mlir::Value panels,
+                                 moecpu::PanelsAttr layout,
+                                 llvm::StringRef name);
 
 /// An aligned scratch buffer at the current point.
 mlir::Value emitScratch(Emitter &e, mlir::MemRefType type,
