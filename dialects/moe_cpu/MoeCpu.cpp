@@ -9,6 +9,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace moecpu;
@@ -98,6 +99,81 @@ LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 }
 
 //===----------------------------------------------------------------------===//
+// PanelsAttr
+//===----------------------------------------------------------------------===//
+
+LogicalResult PanelsAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                 int64_t kBlock) {
+  if (kBlock != 1 && kBlock != 2 && kBlock != 4)
+    return emitError() << "k_block must be 1, 2 or 4, got " << kBlock;
+  return success();
+}
+
+LogicalResult
+PanelsAttr::verifyLayout(function_ref<InFlightDiagnostic()> emitError,
+                         RankedTensorType logical) const {
+  Type element = logical.getElementType();
+  if (getKBlock() == 1 ? element.isF32() : element.isBF16())
+    return success();
+  return emitError() << "panels with k_block = " << getKBlock()
+                     << " do not fit weights of " << element
+                     << "; 1 is for f32, 2 and 4 for bf16";
+}
+
+int64_t PanelsAttr::getSteps(int64_t k) const {
+  // Blocks of 1024 bytes, which micro-kernels work on at a time.
+  return llvm::alignTo(k, std::min<int64_t>(16, 8 * getKBlock())) / getKBlock();
+}
+
+RankedTensorType PanelsAttr::getPackedType(RankedTensorType logical) const {
+  ArrayRef<int64_t> shape = logical.getShape();
+  return logical.clone(
+      {shape[0], llvm::divideCeilSigned(shape[2], getColumnsOfPart(shape[1])),
+       getSteps(shape[3]), kColumns, getKBlock()});
+}
+
+DictionaryAttr PanelsAttr::getPacking(RankedTensorType logical) const {
+  ArrayRef<int64_t> packed = getPackedType(logical).getShape();
+  int64_t parts = logical.getDimSize(1);
+  Builder b(getContext());
+  auto integer = [&](StringRef key, int64_t value) {
+    return b.getNamedAttr(key, b.getI64IntegerAttr(value));
+  };
+  return b.getDictionaryAttr(
+      {b.getNamedAttr("layout", b.getStringAttr("panels")),
+       integer("columns", kColumns),
+       integer("interleave", parts > 1 ? getColumnsOfPart(parts) : 0),
+       integer("k_block", getKBlock()),
+       integer("k_padded", packed[2] * getKBlock()),
+       integer("n_padded", packed[1] * kColumns)});
+}
+
+PanelsAttr moecpu::getPanels(ShapedType packed, RankedTensorType logical) {
+  for (int64_t kBlock : {1, 2, 4}) {
+    auto panels = PanelsAttr::get(logical.getContext(), kBlock);
+    // Silently: not every element type goes with every k_block.
+    if ((kBlock == 1) == logical.getElementType().isF32() &&
+        packed.getShape() == panels.getPackedType(logical).getShape())
+      return panels;
+  }
+  return {};
+}
+
+/// Checks the weights that a kernel with a schedule reads: panels, or, before
+/// those are made, weights in logical order.
+static LogicalResult verifyWeights(Operation *op, StringRef name, Value weights,
+                                   RankedTensorType logical) {
+  auto type = cast<ShapedType>(weights.getType());
+  if (type.getShape() == logical.getShape() || getPanels(type, logical))
+    return success();
+  int64_t kBlock = logical.getElementType().isF32() ? 1 : 2;
+  return op->emitOpError("'")
+         << name << "' must be "
+         << PanelsAttr::get(op->getContext(), kBlock).getPackedType(logical)
+         << ", panels of " << logical << ", got " << type;
+}
+
+//===----------------------------------------------------------------------===//
 // Schedules
 //===----------------------------------------------------------------------===//
 
@@ -153,14 +229,16 @@ LogicalResult ScheduleAttr::verifySchedule(Operation *op) const {
   if (!matmul)
     return op->emitOpError("cannot have schedule ")
            << *this << ", which is for moek.grouped_matmul";
-  auto rhs = cast<ShapedType>(matmul.getRhs().getType());
-  bool halves = rhs.getElementType().isBF16();
-  if ((getInner() == Inner::Fma) == halves)
+  Type element = getElementTypeOrSelf(matmul.getRhs().getType());
+  if (getInner() == Inner::Fma ? !element.isF32() : !element.isBF16())
     return op->emitOpError("schedule ")
-           << *this << " does not fit weights of " << rhs.getElementType()
+           << *this << " does not fit weights of " << element
            << "; fma is for f32, widen, dot_bf16 and mmla_bf16 for bf16";
-  if (rhs.getRank() == 5 && rhs.getDimSize(4) == 4 &&
-      getInner() != Inner::MmlaBF16)
+  if (failed(verifyWeights(op, "rhs", matmul.getRhs(),
+                           matmul.getLogicalRhsType())))
+    return failure();
+  PanelsAttr panels = getPanels(matmul);
+  if (panels && panels.getKBlock() == 4 && getInner() != Inner::MmlaBF16)
     return op->emitOpError("schedule ")
            << *this << " does not fit panels with k_block = 4; use mmla_bf16";
   return success();
@@ -185,10 +263,16 @@ LogicalResult RouteScheduleAttr::verifySchedule(Operation *op) const {
   if (!route)
     return op->emitOpError("cannot have schedule ")
            << *this << ", which is for moek.route";
-  if (route.getX() && !getLogits())
+  if (!route.getX())
+    return success();
+  if (!getLogits())
     return op->emitOpError("forms logits, for which schedule ")
            << *this << " says nothing";
-  return success();
+  if (!getElementTypeOrSelf(route.getRouter().getType()).isF32())
+    return op->emitOpError("'router' must hold f32, got ")
+           << route.getRouter().getType();
+  return verifyWeights(op, "router", route.getRouter(),
+                       route.getLogicalRouterType());
 }
 
 int64_t moecpu::getPaddedRowLength(int64_t k, Type element) {

@@ -27,6 +27,18 @@ namespace moecpu {
 /// of the first-level cache.
 int64_t getPaddedRowLength(int64_t k, mlir::Type element);
 
+/// The layout that makes `packed` of weights that are `logical`, or null.
+PanelsAttr getPanels(mlir::ShapedType packed, mlir::RankedTensorType logical);
+/// The same of what a kernel reads.
+inline PanelsAttr getPanels(moek::GroupedMatmulOp op) {
+  return getPanels(llvm::cast<mlir::ShapedType>(op.getRhs().getType()),
+                   op.getLogicalRhsType());
+}
+inline PanelsAttr getPanels(moek::RouteOp op) {
+  return getPanels(llvm::cast<mlir::ShapedType>(op.getRouter().getType()),
+                   op.getLogicalRouterType());
+}
+
 /// The schedule of a matmul, or null.
 inline ScheduleAttr getSchedule(moek::GroupedMatmulOp op) {
   return llvm::dyn_cast_or_null<ScheduleAttr>(

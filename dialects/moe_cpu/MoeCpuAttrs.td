@@ -17,8 +17,8 @@ def MoeCpu_Dialect : Dialect {
   let summary = "CPUs, and how kernels run on them";
   let description = [{
     Attributes only: the chip that a module is compiled for, and the schedules
-    that the CPU target puts on the kernels of `moek`. Nothing but that target
-    (lib/Target/CPU) knows them.
+    and layouts that the CPU target puts on the kernels of `moek` and their
+    weights. Nothing but that target (lib/Target/CPU) knows them.
   }];
   let useDefaultAttributePrinterParser = 1;
 }
@@ -121,6 +121,31 @@ def MoeCpu_TargetAttr : MoeCpu_Attr<"Target", "target", [
     bool has(::llvm::StringRef instruction) const;
   }];
   let genVerifyDecl = 1;
+}
+
+def MoeCpu_PanelsAttr : MoeCpu_Attr<"Panels", "panels", [
+    DeclareAttrInterfaceMethods<Moek_LayoutAttrInterface>]> {
+  let summary = "Weights as panels of 32 columns";
+  let description = [{
+    The `[N, K]` weights of an expert become panels of 32 of their rows (columns
+    of the product), K-major, `k_block` consecutive k of a column side by side: 1
+    for f32, 2 for pairs of bf16, 4 for bf16 that `mmla_bf16` multiplies. Of two
+    parts a panel holds 16 columns of the first and then the same 16 of the
+    second (gate and up), so that an epilogue finds both in registers. The packed
+    tensor is `[E, panels, k_padded / k_block, 32, k_block]`, padded with zeros.
+  }];
+  let parameters = (ins "int64_t":$k_block);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// Columns of a panel.
+    static constexpr int64_t kColumns = 32;
+
+    /// How many columns of each of `parts` are in a panel.
+    static int64_t getColumnsOfPart(int64_t parts) { return kColumns / parts; }
+    /// Steps of `k_block` from 0 to `k`, padding included.
+    int64_t getSteps(int64_t k) const;
+  }];
 }
 
 def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [

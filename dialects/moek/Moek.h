@@ -24,9 +24,6 @@
 #include "moek/MoekDialect.h.inc"
 #include "moek/MoekAttrInterfaces.h.inc"
 
-#define GET_ATTRDEF_CLASSES
-#include "moek/MoekAttrs.h.inc"
-
 namespace moek::detail {
 /// Inputs are read and inits written where they are memrefs.
 void getDestinationEffects(

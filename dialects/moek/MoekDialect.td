@@ -32,7 +32,6 @@ def Moek_Dialect : Dialect {
     | positions | `[T, K]` i32 | row of each slot (the inverse of `tokens`), -1 = unused |
     | row_weights | `[T * K]` f32 | weight of each row |
   }];
-  let useDefaultAttributePrinterParser = 1;
   let dependentDialects = ["::moe::MoeDialect", "::mlir::arith::ArithDialect"];
 }
 

@@ -54,4 +54,29 @@ def Moek_ScheduleAttrInterface : AttrInterface<"ScheduleAttrInterface"> {
   ];
 }
 
+def Moek_LayoutAttrInterface : AttrInterface<"LayoutAttrInterface"> {
+  let cppNamespace = "::moek";
+  let description = [{
+    How packed weights lie in memory: chosen by the target, with the schedules
+    of the kernels that read them. Blocks, padding and number formats are between
+    the layout and those kernels. Every method gets the type of the weights in
+    logical order, `[E, P, N, K]`: E experts with P parts (gate and up are two).
+  }];
+  let methods = [
+    InterfaceMethod<"Checks that such weights can be laid out so",
+      "::llvm::LogicalResult", "verifyLayout",
+      (ins "::llvm::function_ref<::mlir::InFlightDiagnostic()>":$emitError,
+           "::mlir::RankedTensorType":$logical)>,
+    InterfaceMethod<"The type of such weights once they are laid out",
+      "::mlir::RankedTensorType", "getPackedType",
+      (ins "::mlir::RankedTensorType":$logical)>,
+    InterfaceMethod<[{
+        What a writer of packed weights needs to know: `layout`, one that it
+        knows by name, and the sizes that go with it (docs/abi.md). Becomes part
+        of `moe.packed` and of the manifest.
+      }], "::mlir::DictionaryAttr", "getPacking",
+      (ins "::mlir::RankedTensorType":$logical)>
+  ];
+}
+
 #endif // MOEK_INTERFACES_TD

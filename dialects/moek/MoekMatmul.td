@@ -10,26 +10,42 @@
 include "moek/MoekOpBase.td"
 
 def Moek_PackOp : Moek_Op<"pack", [Pure]> {
-  let summary = "Packs expert weights into panels";
+  let summary = "Weights of all experts, as kernels read them";
   let description = [{
-    `parts[i]` is one of the `[E, N, K]` (or `[N, K]`, one expert) weights. With
-    `interleave` the parts come in pairs (gate, up) of one group of experts; the
+    `weights[i]` is one of the `[E, N, K]` (or `[N, K]`, one expert) weights.
+    With two `parts` they come in pairs (gate, up) of one group of experts; the
     groups follow one another along the expert dimension. The result is
-    `[E, panels, k_padded / k_block, columns, k_block]`, padded with zeros.
+    `[E, parts, N, K]`, or, with a layout, what that makes of it: the target
+    chooses one when it chooses the schedules of the kernels that read it.
 
     A pack of function arguments moves into the packed weights file
     (`moek-hoist-packing`); nothing is packed at run time.
 
     ```mlir
-    %p = moek.pack %wg, %wu layout <columns = 32, k_block = 2, interleave = 16>
+    %p = moek.pack %wg, %wu parts(2)
+        : tensor<128x768x2048xbf16>, tensor<128x768x2048xbf16>
+          -> tensor<128x2x768x2048xbf16>
+    // for a CPU becomes
+    %p = moek.pack %wg, %wu parts(2) layout(#moe_cpu.panels<k_block = 2>)
         : tensor<128x768x2048xbf16>, tensor<128x768x2048xbf16>
           -> tensor<128x48x1024x32x2xbf16>
     ```
   }];
-  let arguments = (ins Variadic<AnyRankedTensor>:$parts, Moek_PanelsAttr:$layout);
+  let arguments = (ins Variadic<AnyRankedTensor>:$weights,
+                       DefaultValuedAttr<I64Attr, "1">:$parts,
+                       OptionalAttr<Moek_LayoutAttrInterface>:$layout);
   let results = (outs AnyRankedTensor:$packed);
   let assemblyFormat = [{
-    $parts `layout` $layout attr-dict `:` type($parts) `->` type($packed)
+    $weights (`parts` `(` $parts^ `)`)? (`layout` `(` $layout^ `)`)? attr-dict
+    `:` type($weights) `->` type($packed)
+  }];
+  let builders = [
+    // In logical order.
+    OpBuilder<(ins "::mlir::ValueRange":$weights, CArg<"int64_t", "1">:$parts)>
+  ];
+  let extraClassDeclaration = [{
+    /// `[E, parts, N, K]`, whatever the layout.
+    ::mlir::RankedTensorType getLogicalType();
   }];
   let hasVerifier = 1;
 }
@@ -46,8 +62,9 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
         out[r] = v                                             without `positions`
         out[t] = init[t] + sum over slots s, ascending, of weights[t, s] * v[positions[t, s]]
 
-    `parts` is 1 or 2 (gate and up, interleaved in the packed weights). `n` and
-    `k` are the logical sizes; `lhs` and `out` may have longer rows (padding).
+    `parts` is 1 or 2 (gate and up). `n` and `k` are the logical sizes; `lhs` and
+    `out` may have longer rows (padding). `rhs` is `[E, parts, n, k]` until the
+    target gives the op a schedule and the weights the layout that it reads.
     The sum over k has one fixed order, whatever the number of rows, so results
     do not depend on how many tokens share an expert, or on threads. With
     `positions` the weighted combine is part of the kernel: its sum runs in
@@ -63,8 +80,8 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
     `phase` names the matmul in traces: `gate_up`, `down`.
 
     ```mlir
-    %h = moek.grouped_matmul n(768) k(2048) lhs(%x : tensor<?x2048xf32>)
-        rhs(%w : tensor<128x48x2048x32x1xf32>) groups(%offsets, %active : tensor<129xi32>, tensor<129xi32>)
+    %h = moek.grouped_matmul n(768) k(2048) parts(2) lhs(%x : tensor<?x2048xf32>)
+        rhs(%w : tensor<128x2x768x2048xf32>) groups(%offsets, %active : tensor<129xi32>, tensor<129xi32>)
         gather(%tokens : tensor<?xi32>) outs(%init : tensor<?x784xf32>) epilogue {
       ^bb0(%g: f32, %u: f32):
         ...
@@ -102,6 +119,11 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
     (`phase` `(` $phase^ `)`)? (`schedule` `(` $schedule^ `)`)?
     `outs` `(` $outputs `:` type($outputs) `)` attr-dict-with-keyword
     `epilogue` $epilogue (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = dpsDeclarations # [{
+    int64_t getNumExperts();
+    /// What `rhs` is in logical order.
+    ::mlir::RankedTensorType getLogicalRhsType();
   }];
   let hasVerifier = 1;
 }

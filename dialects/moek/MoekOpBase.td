@@ -7,7 +7,7 @@
 #ifndef MOEK_OPBASE_TD
 #define MOEK_OPBASE_TD
 
-include "moek/MoekAttrs.td"
+include "moek/MoekDialect.td"
 include "moek/MoekInterfaces.td"
 include "mlir/Interfaces/ControlFlowInterfaces.td"
 include "mlir/Interfaces/DestinationStyleOpInterface.td"

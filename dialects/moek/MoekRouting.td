@@ -15,8 +15,8 @@ def Moek_RouteOp : Moek_DstOp<"route", [Moek_RoutingOpInterface, AttrSizedOperan
     SingleBlockImplicitTerminator<"YieldOp">]> {
   let summary = "Scores, selects, weighs, counts and packs in one pass over the tokens";
   let description = [{
-    For every token: the logits `z = x Wr^T` (with `x` and the packed router
-    weight `router`, f32), the given `rows` of `[T, E]` tensors, the `columns`
+    For every token: the logits `z = x Wr^T` (with `x` and `router`, the router's
+    weight as `[1, 1, E, K]` f32 or in the layout of the schedule), the given `rows` of `[T, E]` tensors, the `columns`
     of `[E, T]` tensors, the `vectors` (`[E]`, the same for every token, such as
     biases) and the `scalars` (`[T]`, one a token, such as the length of a row)
     go into the region `scores`, which yields what the policy and the weights
@@ -70,6 +70,8 @@ def Moek_RouteOp : Moek_DstOp<"route", [Moek_RoutingOpInterface, AttrSizedOperan
   let extraClassDeclaration = dpsDeclarations # [{
     /// Experts including the appended ones, slots including theirs.
     int64_t getTotalExperts() { return getExperts() + getAlways(); }
+    /// What `router` is in logical order.
+    ::mlir::RankedTensorType getLogicalRouterType();
     int64_t getSelectedSlots();
     int64_t getTotalSlots() { return getSelectedSlots() + getAlways(); }
     ::moek::RoutingParts getRouting() { return RoutingParts(getOutputs()); }

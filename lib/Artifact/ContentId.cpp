@@ -49,6 +49,8 @@ std::string moe::layoutId(const PackSpec &spec) {
       json::Array{spec.layout,  spec.columns,          spec.interleave,
                   spec.kBlock,  spec.kPadded,          spec.nPadded,
                   spec.experts, dtypeName(spec.dtype), std::move(sources)};
+  if (spec.parts != 1)
+    all.getAsArray()->push_back(spec.parts);
   return hashBytes(llvm::formatv("{0}", all).str());
 }
 

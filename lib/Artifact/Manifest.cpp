@@ -222,6 +222,7 @@ bool parsePackSpec(Reader &reader, const json::Value &value,
       !reader.integer(*object, path, "k_block", spec.kBlock) ||
       !reader.integer(*object, path, "k_padded", spec.kPadded) ||
       !reader.integer(*object, path, "n_padded", spec.nPadded) ||
+      !reader.integer(*object, path, "parts", spec.parts, false) ||
       !reader.integer(*object, path, "experts", spec.experts) ||
       !reader.dtype(*object, path, spec.dtype))
     return false;

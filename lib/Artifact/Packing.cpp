@@ -142,9 +142,13 @@ bool PackSpec::verify(std::string &error) const {
     return fail("columns = " + text(columns) + " with interleave = " +
                 text(interleave) +
                 " (expected 1 to 4096 columns and half of that or 0)");
-  if (nPadded < 1 || nPadded % columns)
+  if (parts != 1 && parts != 2)
+    return fail("parts = " + text(parts) + " (expected 1 or 2)");
+  int64_t ofAllParts = interleave ? columns : columns * parts;
+  if (nPadded < 1 || nPadded % ofAllParts)
     return fail("n_padded = " + text(nPadded) +
-                " is not a positive multiple of columns = " + text(columns));
+                " is not a positive multiple of columns = " + text(columns) +
+                (ofAllParts == columns ? "" : " of each part"));
   if (kPadded < 1 || kPadded % kBlock)
     return fail("k_padded = " + text(kPadded) +
                 " is not a positive multiple of k_block = " + text(kBlock));
@@ -308,13 +312,16 @@ bool moe::packExperts(const PackSpec &spec, const TensorLookup &lookup,
   int64_t panels = spec.nPadded / spec.columns;
   int64_t panelBytes = spec.bytesPerExpert() / panels;
   int64_t perPart = spec.interleave ? spec.interleave : spec.columns;
+  int64_t ofOnePart = spec.interleave ? panels : panels / parts;
   size_t unitBytes = spec.kBlock * dtypeSize(spec.dtype);
   auto packOne = [&](int64_t item) {
     int64_t expert = item / panels, panel = item % panels;
     char *to = static_cast<char *>(out) + item * panelBytes;
     std::vector<Row> rows(spec.columns);
     int64_t k = 0;
-    for (int64_t part = 0; part < parts; ++part) {
+    int64_t firstPart = spec.interleave ? 0 : panel / ofOnePart;
+    int64_t lastPart = spec.interleave ? parts : firstPart + 1;
+    for (int64_t part = firstPart; part < lastPart; ++part) {
       const Origin &origin = origins[expert * parts + part];
       Extent extent = extentOf(origin.tensor->shape);
       Extent used = usedOf(*origin.source, extent);
@@ -322,14 +329,14 @@ bool moe::packExperts(const PackSpec &spec, const TensorLookup &lookup,
       k = used.k;
       int64_t size = static_cast<int64_t>(dtypeSize(dtype));
       int64_t rowBytes = extent.k * size;
-      int64_t firstRow = panel * perPart;
+      int64_t firstRow = panel % ofOnePart * perPart;
       const char *data =
           static_cast<const char *>(origin.tensor->data) +
           (origin.index * extent.n + origin.source->firstRow + firstRow) *
               rowBytes +
           origin.source->firstColumn * size;
       for (int64_t i = 0; i < perPart && firstRow + i < used.n; ++i)
-        rows[part * perPart + i] = {data + i * rowBytes, dtype};
+        rows[(part - firstPart) * perPart + i] = {data + i * rowBytes, dtype};
     }
     if (unitBytes == 2)
       packPanel<uint16_t>(spec, rows.data(), k, to);

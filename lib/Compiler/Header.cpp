@@ -208,6 +208,8 @@ private:
     if (int64_t interleave = integer("interleave"))
       os << ";\n *     a panel holds " << interleave
          << " columns of part 0, then the same of part 1";
+    else if (packed.get("parts"))
+      os << ";\n *     first all panels of part 0, then those of part 1";
     os << "\n";
     for (Attribute attr : packed.getAs<ArrayAttr>("sources")) {
       auto source = cast<DictionaryAttr>(attr);

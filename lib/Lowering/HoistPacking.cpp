@@ -59,6 +59,54 @@ void eraseUnused(Value value) {
   }
 }
 
+/// How a writer of weights lays `pack` out: the entries of `moe.packed`
+/// but for the sources.
+NamedAttrList getPacking(moek::PackOp pack) {
+  Builder b(pack.getContext());
+  RankedTensorType logical = pack.getLogicalType();
+  NamedAttrList packing;
+  auto integer = [&](StringRef key, int64_t value) {
+    packing.set(key, b.getI64IntegerAttr(value));
+  };
+  if (moek::LayoutAttrInterface layout = pack.getLayoutAttr()) {
+    packing.append(layout.getPacking(logical).getValue());
+  } else {
+    // In logical order: a panel is one row, parts follow one another.
+    packing.set("layout", b.getStringAttr("panels"));
+    integer("columns", 1);
+    integer("interleave", 0);
+    integer("k_block", 1);
+    integer("k_padded", logical.getDimSize(3));
+    integer("n_padded", logical.getDimSize(1) * logical.getDimSize(2));
+    if (logical.getDimSize(1) > 1)
+      integer("parts", logical.getDimSize(1));
+  }
+  integer("experts", logical.getDimSize(0));
+  auto packed = cast<RankedTensorType>(pack.getPacked().getType());
+  packing.set("dtype", b.getStringAttr(getElementName(packed.getElementType())));
+  return packing;
+}
+
+/// The same for the writer that is part of this program.
+moe::PackSpec getPackSpec(const NamedAttrList &packing) {
+  moe::PackSpec spec;
+  auto integer = [&](StringRef key, int64_t &value) {
+    if (auto attr = dyn_cast_or_null<IntegerAttr>(packing.get(key)))
+      value = attr.getInt();
+  };
+  spec.layout = cast<StringAttr>(packing.get("layout")).str();
+  integer("columns", spec.columns);
+  integer("interleave", spec.interleave);
+  integer("k_block", spec.kBlock);
+  integer("k_padded", spec.kPadded);
+  integer("n_padded", spec.nPadded);
+  integer("parts", spec.parts);
+  integer("experts", spec.experts);
+  (void)moe::parseDType(cast<StringAttr>(packing.get("dtype")).getValue(),
+                        spec.dtype);
+  return spec;
+}
+
 /// A tensor of the elements of a constant, in place if they are stored so.
 moe::HostTensor getElements(ElementsAttr elements, StringRef name) {
   ShapedType type = elements.getShapedType();
@@ -106,12 +154,12 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
     }
   }
 
-  /// Panels of constants are constants.
+  /// Packed constants are constants.
   static LogicalResult foldConstants(SmallVectorImpl<moek::PackOp> &packs) {
     LogicalResult result = success();
     llvm::erase_if(packs, [&](moek::PackOp pack) {
       SmallVector<moe::WeightUse> uses;
-      for (Value part : pack.getParts()) {
+      for (Value part : pack.getWeights()) {
         std::string why;
         FailureOr<moe::WeightUse> use = moe::WeightUse::get(part, why);
         if (failed(use) || !use->constant)
@@ -128,19 +176,10 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
   static LogicalResult foldConstant(moek::PackOp pack,
                                     ArrayRef<moe::WeightUse> uses) {
     auto type = cast<RankedTensorType>(pack.getPacked().getType());
-    moek::PanelsAttr layout = pack.getLayout();
-    ArrayRef<int64_t> shape = type.getShape();
-    moe::PackSpec spec;
-    spec.columns = layout.getColumns();
-    spec.interleave = layout.getInterleave();
-    spec.kBlock = layout.getKBlock();
-    spec.experts = shape[0];
-    spec.nPadded = shape[1] * spec.columns;
-    spec.kPadded = shape[2] * spec.kBlock;
-    (void)moe::parseDType(getElementName(type.getElementType()), spec.dtype);
+    moe::PackSpec spec = getPackSpec(getPacking(pack));
     std::map<std::string, moe::HostTensor> tensors;
-    int64_t expert = 0, parts = spec.numParts();
-    for (auto [i, part, use] : llvm::enumerate(pack.getParts(), uses)) {
+    int64_t expert = 0, parts = pack.getParts();
+    for (auto [i, part, use] : llvm::enumerate(pack.getWeights(), uses)) {
       moe::PackSource source;
       source.name = "operand " + std::to_string(i);
       source.part = i % parts;
@@ -176,8 +215,8 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
         type, ArrayRef(packed.dataAs<char>(), packed.numBytes()));
     Value constant = arith::ConstantOp::create(b, pack.getLoc(), elements);
     pack.getPacked().replaceAllUsesWith(constant);
-    llvm::SmallSetVector<Value, 4> operands(pack.getParts().begin(),
-                                            pack.getParts().end());
+    llvm::SmallSetVector<Value, 4> operands(pack.getWeights().begin(),
+                                            pack.getWeights().end());
     pack.erase();
     for (Value operand : operands)
       eraseUnused(operand);
@@ -208,20 +247,17 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
     SmallVector<Hoisted> hoisted;
     llvm::DenseSet<unsigned> sources;
     for (moek::PackOp pack : packs) {
-      auto result = dyn_cast<RankedTensorType>(pack.getPacked().getType());
-      StringRef element = getElementName(result.getElementType());
-      if (!result.hasStaticShape() || result.getRank() != 5 || element.empty())
+      auto result = cast<RankedTensorType>(pack.getPacked().getType());
+      if (getElementName(result.getElementType()).empty())
         return pack.emitOpError()
                << "packs into " << result
-               << "; packed files hold static [experts, panels, k, columns, "
-                  "k_block] of f32, bf16 or f16";
-      moek::PanelsAttr layout = pack.getLayout();
-      unsigned parts = layout.getInterleave() ? 2 : 1;
+               << "; packed files hold f32, bf16 or f16";
+      int64_t parts = pack.getParts();
       SmallVector<Attribute> list;
       int64_t expert = 0;
       unsigned position = function.getNumArguments();
       std::string name;
-      for (auto [i, part] : llvm::enumerate(pack.getParts())) {
+      for (auto [i, part] : llvm::enumerate(pack.getWeights())) {
         std::string why;
         FailureOr<moe::WeightUse> origin = moe::WeightUse::get(part, why);
         auto argument = succeeded(origin)
@@ -274,29 +310,16 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
         }
         list.push_back(b.getDictionaryAttr(entry));
         auto partType = cast<RankedTensorType>(part.getType());
-        if (i % parts == parts - 1)
+        if (static_cast<int64_t>(i % parts) == parts - 1)
           expert += partType.getRank() == 3 ? partType.getDimSize(0) : 1;
       }
       if (parts == 2)
         if (size_t at = name.rfind(".gate_proj"); at != std::string::npos)
           name = name.substr(0, at) + ".gate_up";
-      auto shape = result.getShape();
-      auto integer = [&](StringRef key, int64_t value) {
-        return b.getNamedAttr(key, b.getI64IntegerAttr(value));
-      };
+      NamedAttrList packing = getPacking(pack);
+      packing.set("sources", b.getArrayAttr(list));
       hoisted.push_back(
-          {pack, position,
-           b.getDictionaryAttr(
-               {b.getNamedAttr("layout", b.getStringAttr("panels")),
-                integer("columns", layout.getColumns()),
-                integer("interleave", layout.getInterleave()),
-                integer("k_block", layout.getKBlock()),
-                integer("k_padded", shape[2] * layout.getKBlock()),
-                integer("n_padded", shape[1] * layout.getColumns()),
-                integer("experts", shape[0]),
-                b.getNamedAttr("dtype", b.getStringAttr(element)),
-                b.getNamedAttr("sources", b.getArrayAttr(list))}),
-           name});
+          {pack, position, packing.getDictionary(&getContext()), name});
     }
 
     // Arguments that stay keep their names.
@@ -347,8 +370,8 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
       entry.pack.getPacked().replaceAllUsesWith(
           function.getArgument(positions[i] + i));
       // One weight may be several parts: look at each once.
-      llvm::SmallSetVector<Value, 4> operands(entry.pack.getParts().begin(),
-                                              entry.pack.getParts().end());
+      llvm::SmallSetVector<Value, 4> operands(entry.pack.getWeights().begin(),
+                                              entry.pack.getWeights().end());
       entry.pack.erase();
       for (Value operand : operands)
         eraseUnused(operand);

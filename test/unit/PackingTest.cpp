@@ -257,6 +257,38 @@ TEST(Packing, RejectsWhatDoesNotFit) {
               "'routed0' is f32[4x24x10], expected f32[4x23x10]");
 }
 
+TEST(Packing, LogicalOrder) {
+  // Panels of one row, the parts of an expert one after the other.
+  Problem p{3, 1, 5, 70, true, DType::BF16, DType::F32, DType::F32};
+  TensorPool pool = makeSources(p);
+  PackSpec spec = makeSpec(p, true);
+  spec.columns = spec.kBlock = 1;
+  spec.interleave = 0;
+  spec.parts = 2;
+  spec.nPadded = 2 * p.n;
+  spec.kPadded = p.k;
+  HostTensor packed;
+  std::string error;
+  auto lookup = [&](const std::string &name) { return pool.find("", name); };
+  ASSERT_TRUE(pack(spec, lookup, packed, error)) << error;
+  ASSERT_EQ(packed.numBytes(), size_t(4 * 2 * 5 * 70 * 4));
+  const float *element = packed.dataAs<float>();
+  for (int64_t expert = 0; expert < 4; ++expert)
+    for (int64_t part = 0; part < 2; ++part)
+      for (int64_t n = 0; n < p.n; ++n)
+        for (int64_t k = 0; k < p.k; ++k, ++element)
+          ASSERT_EQ(*element,
+                    expected(p, pool, expert, 0, k, part * 16 + n))
+              << expert << " " << part << " " << n << " " << k;
+  spec.parts = 3;
+  EXPECT_FALSE(spec.verify(error));
+  EXPECT_NE(error.find("parts = 3"), std::string::npos) << error;
+  spec.parts = 2;
+  spec.nPadded = 11;
+  EXPECT_FALSE(spec.verify(error));
+  EXPECT_NE(error.find("n_padded = 11"), std::string::npos) << error;
+}
+
 TEST(Packing, FileIsMappedInPlace) {
   Problem p{5, 1, 24, 10, true, DType::F32, DType::BF16, DType::BF16};
   TensorPool pool = makeSources(p);

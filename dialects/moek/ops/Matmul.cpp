@@ -17,53 +17,92 @@ using namespace moek;
 // PackOp
 //===----------------------------------------------------------------------===//
 
+static int64_t getNumExperts(RankedTensorType weight) {
+  return weight.getRank() == 3 ? weight.getDimSize(0) : 1;
+}
+
+/// What weights of valid types, `parts` for each group of experts, are together.
+static RankedTensorType getLogicalType(TypeRange weights, int64_t parts) {
+  auto first = cast<RankedTensorType>(weights.front());
+  int64_t experts = 0, rank = first.getRank();
+  for (size_t i = 0; i < weights.size(); i += parts)
+    experts += ::getNumExperts(cast<RankedTensorType>(weights[i]));
+  return RankedTensorType::get({experts, parts, first.getDimSize(rank - 2),
+                                first.getDimSize(rank - 1)},
+                               first.getElementType());
+}
+
+void PackOp::build(OpBuilder &, OperationState &state, ValueRange weights,
+                   int64_t parts) {
+  state.addOperands(weights);
+  state.getOrAddProperties<Properties>().parts =
+      IntegerAttr::get(IntegerType::get(state.getContext(), 64), parts);
+  state.addTypes(::getLogicalType(weights.getTypes(), parts));
+}
+
+RankedTensorType PackOp::getLogicalType() {
+  return ::getLogicalType(getWeights().getTypes(), getParts());
+}
+
 LogicalResult PackOp::verify() {
-  PanelsAttr layout = getLayout();
-  bool paired = layout.getInterleave() != 0;
-  if (getParts().empty())
+  int64_t parts = getParts();
+  if (parts != 1 && parts != 2)
+    return emitOpError("parts must be 1 or 2, got ") << parts;
+  if (getWeights().empty())
     return emitOpError("needs at least one weight to pack");
-  if (paired && getParts().size() % 2 != 0)
-    return emitOpError(
-               "with interleave needs pairs of weights (gate, up), got ")
-           << getParts().size();
-  int64_t experts = 0, n = -1, k = -1;
-  auto packed = cast<RankedTensorType>(getPacked().getType());
-  for (auto [i, part] : llvm::enumerate(getParts())) {
-    auto type = cast<RankedTensorType>(part.getType());
-    if ((type.getRank() != 2 && type.getRank() != 3) || !type.hasStaticShape())
+  if (getWeights().size() % parts != 0)
+    return emitOpError("with two parts needs pairs of weights (gate, up), got ")
+           << getWeights().size();
+  auto first = cast<RankedTensorType>(getWeights().front().getType());
+  for (auto [i, weight] : llvm::enumerate(getWeights())) {
+    auto type = cast<RankedTensorType>(weight.getType());
+    int64_t rank = type.getRank(), firstRank = first.getRank();
+    if ((rank != 2 && rank != 3) || !type.hasStaticShape())
       return emitOpError("weight ")
              << i << " must be a static [E, N, K] or [N, K] tensor, got "
              << type;
-    if (type.getElementType() != packed.getElementType())
-      return emitOpError("weight ")
-             << i << " is of " << type.getElementType()
-             << ", the packed tensor of " << packed.getElementType();
-    int64_t rank = type.getRank();
-    if (n < 0) {
-      n = type.getDimSize(rank - 2);
-      k = type.getDimSize(rank - 1);
-    } else if (n != type.getDimSize(rank - 2) || k != type.getDimSize(rank - 1))
+    if (type.getElementType() != first.getElementType())
+      return emitOpError("weight ") << i << " is of " << type.getElementType()
+                                    << ", the first of "
+                                    << first.getElementType();
+    int64_t n = first.getDimSize(firstRank - 2);
+    int64_t k = first.getDimSize(firstRank - 1);
+    if (n != type.getDimSize(rank - 2) || k != type.getDimSize(rank - 1))
       return emitOpError("weight ") << i << " is " << type.getDimSize(rank - 2)
                                     << " x " << type.getDimSize(rank - 1)
                                     << ", the first is " << n << " x " << k;
-    if (!paired || i % 2 == 0)
-      experts += rank == 3 ? type.getDimSize(0) : 1;
+    auto group = cast<RankedTensorType>(getWeights()[i - i % parts].getType());
+    if (::getNumExperts(type) != ::getNumExperts(group))
+      return emitOpError("weight ")
+             << i << " is of " << ::getNumExperts(type)
+             << " experts, its other part of " << ::getNumExperts(group);
   }
-  int64_t perPanel = paired ? layout.getInterleave() : layout.getColumns();
-  int64_t panels = (n + perPanel - 1) / perPanel;
-  int64_t step = std::min<int64_t>(16, 8 * layout.getKBlock());
-  int64_t kPadded = (k + step - 1) / step * step;
-  SmallVector<int64_t> want{experts, panels, kPadded / layout.getKBlock(),
-                            layout.getColumns(), layout.getKBlock()};
-  if (packed.getShape() != ArrayRef<int64_t>(want))
-    return emitOpError("packed shape must be [")
-           << llvm::interleaved(want, " x ") << "], got " << packed;
+  RankedTensorType want = getLogicalType();
+  if (LayoutAttrInterface layout = getLayoutAttr()) {
+    if (failed(layout.verifyLayout([&] { return emitOpError(); }, want)))
+      return failure();
+    want = layout.getPackedType(want);
+  }
+  if (getPacked().getType() != want)
+    return emitOpError("packed type must be ")
+           << want << ", got " << getPacked().getType();
   return success();
 }
 
 //===----------------------------------------------------------------------===//
 // GroupedMatmulOp
 //===----------------------------------------------------------------------===//
+
+int64_t GroupedMatmulOp::getNumExperts() {
+  return cast<ShapedType>(getOffsets().getType()).getDimSize(0) - 1;
+}
+
+RankedTensorType GroupedMatmulOp::getLogicalRhsType() {
+  return RankedTensorType::get(
+      {getNumExperts(), static_cast<int64_t>(getParts()),
+       static_cast<int64_t>(getN()), static_cast<int64_t>(getK())},
+      getElementTypeOrSelf(getRhs().getType()));
+}
 
 LogicalResult GroupedMatmulOp::verify() {
   int64_t parts = getParts(), n = getN(), k = getK();
@@ -77,28 +116,23 @@ LogicalResult GroupedMatmulOp::verify() {
   if (rowLength < k)
     return emitOpError("'lhs' rows must be static and at least k = ")
            << k << " long, got " << getLhs().getType();
+  if (failed(verifyShape(*this, "offsets", getOffsets(), {-1}, kI32)))
+    return failure();
+  auto offsets = cast<ShapedType>(getOffsets().getType());
+  if (offsets.isDynamicDim(0) || offsets.getDimSize(0) < 2)
+    return emitOpError("'offsets' must be one more than the experts, static, "
+                       "got ")
+           << offsets;
+  int64_t experts = getNumExperts();
+  if (failed(verifyShape(*this, "active", getActive(), {experts + 1}, kI32)))
+    return failure();
   auto rhs = cast<ShapedType>(getRhs().getType());
-  if (rhs.getRank() != 5 || !rhs.hasStaticShape() ||
-      !kKernelFloat.contain(rhs.getElementType()))
-    return emitOpError("'rhs' must be static packed panels [E, panels, "
-                       "k_padded / k_block, 32, k_block] of f32 or bf16, got ")
-           << rhs;
-  int64_t experts = rhs.getDimSize(0);
-  int64_t perPanel = parts == 2 ? 16 : 32;
-  bool halves = rhs.getElementType().isBF16();
-  // Blocks of 1024 bytes: 8 steps of one f32 or a pair of bf16, or 4 steps of
-  // four bf16.
-  int64_t kBlock = !halves ? 1 : rhs.getDimSize(4) == 4 ? 4 : 2;
-  int64_t kPadded = llvm::alignTo(k, halves ? 16 : 8);
-  SmallVector<int64_t> want{experts, (n + perPanel - 1) / perPanel,
-                            kPadded / kBlock, 32, kBlock};
-  if (rhs.getShape() != ArrayRef<int64_t>(want))
-    return emitOpError("'rhs' must be [")
-           << llvm::interleaved(want, " x ") << "] for n = " << n
-           << ", k = " << k << ", parts = " << parts << ", got " << rhs;
-  if (failed(
-          verifyShape(*this, "offsets", getOffsets(), {experts + 1}, kI32)) ||
-      failed(verifyShape(*this, "active", getActive(), {experts + 1}, kI32)))
+  if (!rhs.hasStaticShape())
+    return emitOpError("'rhs' must be static, got ") << rhs;
+  // Which layouts there are is the schedule's business.
+  if (!getSchedule() &&
+      failed(verifyShape(*this, "rhs", getRhs(), {experts, parts, n, k},
+                         kKernelFloat)))
     return failure();
   if (getGather() &&
       failed(verifyShape(*this, "gather", getGather(), {-1}, kI32)))

@@ -35,6 +35,13 @@ static LogicalResult verifyRoutingOutputs(Operation *op, ValueRange outputs,
   return success();
 }
 
+RankedTensorType RouteOp::getLogicalRouterType() {
+  auto x = cast<ShapedType>(getX().getType());
+  return RankedTensorType::get(
+      {1, 1, static_cast<int64_t>(getExperts()), x.getDimSize(1)},
+      getElementTypeOrSelf(getRouter().getType()));
+}
+
 LogicalResult RouteOp::verify() {
   int64_t experts = getExperts();
   if (experts < 1)
@@ -54,15 +61,13 @@ LogicalResult RouteOp::verify() {
     if (ShapedType::isDynamic(k))
       return emitOpError("'x' rows must be of static length, got ")
              << getX().getType();
-    int64_t steps = llvm::divideCeil(k, 8) * 8;
-    auto packed = cast<ShapedType>(getRouter().getType());
-    if (packed.getRank() != 5 || packed.getDimSize(0) != 1 ||
-        packed.getDimSize(3) != 32 || packed.getDimSize(4) != 1 ||
-        packed.getDimSize(1) != (experts + 31) / 32 ||
-        packed.getDimSize(2) != steps)
-      return emitOpError("'router' must be [1, ")
-             << (experts + 31) / 32 << ", " << steps
-             << ", 32, 1] packed f32 panels, got " << packed;
+    auto router = cast<ShapedType>(getRouter().getType());
+    if (!router.hasStaticShape())
+      return emitOpError("'router' must be static, got ") << router;
+    // Which layouts there are is the schedule's business.
+    if (!getSchedule() && failed(verifyShape(*this, "router", getRouter(),
+                                             {1, 1, experts, k}, kF32)))
+      return failure();
     scoreArgs.push_back(row);
   }
   for (Value v : getRows()) {

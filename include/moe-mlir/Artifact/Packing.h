@@ -11,8 +11,10 @@
 //   [experts][nPadded / columns][kPadded / kBlock][columns][kBlock]
 //
 // With `interleave` i, a panel holds i columns of part 0 (gate), then the same
-// i columns of part 1 (up), so that both meet in one register tile. Padding is
-// zeros. Experts may come from several tensors (routed and shared ones).
+// i columns of part 1 (up), so that both meet in one register tile. Without it
+// the panels of one part follow those of the other: panels of one column are
+// the weights as they are. Padding is zeros. Experts may come from several
+// tensors (routed and shared ones).
 //
 //===----------------------------------------------------------------------===//
 
@@ -28,7 +30,7 @@ namespace moe {
 /// One tensor that goes into a packed argument.
 struct PackSource {
   std::string name;
-  /// 0, or with interleaving 0 (gate) or 1 (up).
+  /// 0, or of two parts 0 (gate) or 1 (up).
   int64_t part = 0;
   /// Its first expert is this one of the packed argument.
   int64_t firstExpert = 0;
@@ -53,11 +55,13 @@ struct PackSpec {
   int64_t kBlock = 1;
   int64_t kPadded = 0;
   int64_t nPadded = 0;
+  /// Where they do not interleave; those that do are two.
+  int64_t parts = 1;
   int64_t experts = 0;
   DType dtype = DType::F32;
   std::vector<PackSource> sources;
 
-  int64_t numParts() const { return interleave ? 2 : 1; }
+  int64_t numParts() const { return interleave ? 2 : parts; }
   int64_t bytesPerExpert() const {
     return nPadded * kPadded * static_cast<int64_t>(dtypeSize(dtype));
   }

@@ -80,7 +80,7 @@ def HoistPackingPass : Pass<"moek-hoist-packing", "::mlir::ModuleOp"> {
   let summary = "Moves the packing of weights out of entry functions";
   let description = [{
     A `moek.pack` of arguments becomes an argument that holds the packed
-    panels. Its `moe.packed` attribute says how it is made of which tensors of
+    weights: in its layout, or without one in logical order. Its `moe.packed` attribute says how it is made of which tensors of
     the model; `moe-run` and every packer of weights files follow it. Arguments
     without other uses go away; the attribute `moe.model_interface` of the
     function keeps them. A `moek.pack` of constants becomes a constant.

@@ -33,7 +33,7 @@ Value KernelBuilder::buildMatmul(Location loc, Value lhs, ValueRange matrices,
   auto type = cast<RankedTensorType>(matrices.front().getType());
   int64_t n = type.getDimSize(type.getRank() - 2);
   int64_t k = type.getDimSize(type.getRank() - 1);
-  Value packed = buildPack(b, loc, matrices, /*interleaved=*/false);
+  Value packed = moek::PackOp::create(b, loc, matrices);
   Value out = buildRows(loc, n, f32);
   auto op = moek::GroupedMatmulOp::create(
       b, loc, TypeRange{out.getType()}, lhs, packed, groups.offsets,

@@ -15,39 +15,8 @@
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/Remarks.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
-#include "llvm/Support/MathExtras.h"
 
 namespace moe {
-
-/// Columns of a panel of packed weights, and how many columns of each matrix
-/// alternate when two are interleaved: what moek.grouped_matmul accepts.
-inline constexpr int64_t kPanelColumns = 32;
-inline constexpr int64_t kInterleave = 16;
-
-/// Packs `parts`, `[E, N, K]` or `[N, K]` weights of one shape and type.
-inline mlir::Value buildPack(mlir::OpBuilder &b, mlir::Location loc,
-                             mlir::ValueRange parts, bool interleaved) {
-  auto first = llvm::cast<mlir::RankedTensorType>(parts.front().getType());
-  mlir::Type element = first.getElementType();
-  int64_t rank = first.getRank();
-  int64_t n = first.getDimSize(rank - 2), k = first.getDimSize(rank - 1);
-  int64_t kBlock = element.isBF16() ? 2 : 1;
-  int64_t experts = 0;
-  for (auto [i, part] : llvm::enumerate(parts)) {
-    auto type = llvm::cast<mlir::RankedTensorType>(part.getType());
-    if (!interleaved || i % 2 == 0)
-      experts += type.getRank() == 3 ? type.getDimSize(0) : 1;
-  }
-  int64_t perPanel = interleaved ? kInterleave : kPanelColumns;
-  auto type = mlir::RankedTensorType::get(
-      {experts, llvm::divideCeilSigned(n, perPanel),
-       static_cast<int64_t>(llvm::alignTo(k, 8 * kBlock)) / kBlock,
-       kPanelColumns, kBlock},
-      element);
-  auto layout = moek::PanelsAttr::get(b.getContext(), kPanelColumns, kBlock,
-                                      interleaved ? kInterleave : 0);
-  return moek::PackOp::create(b, loc, type, parts, layout);
-}
 
 /// The size of dimension `dim` as an index value.
 inline mlir::Value getDim(mlir::OpBuilder &b, mlir::Location loc,

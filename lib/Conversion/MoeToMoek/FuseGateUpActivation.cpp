@@ -85,11 +85,10 @@ static std::string whyNotTogether(GroupedMatmulOp first,
   auto firstPack = first.getRhs().getDefiningOp<moek::PackOp>();
   if (!pack || !firstPack)
     return "the weights are packed already; keep moek.pack in the function";
-  if (pack.getLayout().getInterleave() != 0 ||
-      pack.getParts().getTypes() != firstPack.getParts().getTypes())
-    return "the weights of the two matmuls differ in type or layout";
-  SmallVector<Value> parts(firstPack.getParts());
-  llvm::append_range(parts, pack.getParts());
+  if (pack.getWeights().getTypes() != firstPack.getWeights().getTypes())
+    return "the weights of the two matmuls differ in type";
+  SmallVector<Value> parts(firstPack.getWeights());
+  llvm::append_range(parts, pack.getWeights());
   std::string why;
   if (!canPackTogether(parts, why))
     return "their weights cannot be packed together: " + why;
@@ -221,9 +220,9 @@ static void fuse(RewriterBase &b, RowMapOp op,
     GroupedMatmulOp second = matmuls[1];
     auto gate = first.getRhs().getDefiningOp<moek::PackOp>();
     auto up = second.getRhs().getDefiningOp<moek::PackOp>();
-    for (auto [g, u] : llvm::zip(gate.getParts(), up.getParts()))
+    for (auto [g, u] : llvm::zip(gate.getWeights(), up.getWeights()))
       parts.append({g, u});
-    rhs = buildPack(b, gate.getLoc(), parts, /*interleaved=*/true);
+    rhs = moek::PackOp::create(b, gate.getLoc(), parts, /*parts=*/2);
     if (StringAttr other = second.getPhaseAttr();
         phase && other && other != phase)
       phase = b.getStringAttr(phase.getValue() + "_" + other.getValue());

@@ -397,8 +397,8 @@ void Scores::rewrite(RewriterBase &b) {
   if (projection) {
     auto linalgOp = cast<linalg::LinalgOp>(projection);
     x = linalgOp.getDpsInputs()[0];
-    router = buildPack(b, projection->getLoc(), linalgOp.getDpsInputs()[1],
-                       /*interleaved=*/false);
+    router = moek::PackOp::create(b, projection->getLoc(),
+                                  ValueRange{linalgOp.getDpsInputs()[1]});
   }
   auto fused = RouteOp::create(
       b, loc, route->getResultTypes(), x, router, rows.getArrayRef(),

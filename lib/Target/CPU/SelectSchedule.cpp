@@ -31,17 +31,9 @@ static int64_t toBlocks(int64_t bytes) {
   return std::max<int64_t>(1024, bytes / 1024 * 1024);
 }
 
-/// Whether four k of a column are side by side, as mmla_bf16 alone reads them.
-static bool isPackedForMmla(moek::GroupedMatmulOp matmul) {
-  auto panels = cast<ShapedType>(matmul.getRhs().getType());
-  return panels.getElementType().isBF16() && panels.getDimSize(4) == 4;
-}
-
 static Inner selectInner(TargetAttr cpu, moek::GroupedMatmulOp matmul) {
   if (getElementTypeOrSelf(matmul.getRhs().getType()).isF32())
     return Inner::Fma;
-  if (isPackedForMmla(matmul))
-    return Inner::MmlaBF16;
   return cpu.has("dot_bf16")    ? Inner::DotBF16
          : cpu.has("mmla_bf16") ? Inner::MmlaBF16
                                 : Inner::Widen;
@@ -126,26 +118,36 @@ static void padIntermediate(RewriterBase &rewriter, OpResult rows, int64_t n) {
     rewriter.eraseOp(empty);
 }
 
-/// Packs bf16 weights as mmla_bf16 reads them fastest, four k of a column side
-/// by side, where nothing else reads them.
-static void packForMmla(RewriterBase &rewriter, moek::PackOp pack) {
-  moek::PanelsAttr layout = pack.getLayout();
-  auto type = cast<RankedTensorType>(pack.getPacked().getType());
-  if (layout.getKBlock() != 2 || !type.getElementType().isBF16())
+/// The schedule of the kernel that reads the packed weights `use`; null if
+/// nothing but a kernel of this target may know what is in them.
+static moek::ScheduleAttrInterface getReader(OpOperand &use) {
+  if (auto matmul = dyn_cast<moek::GroupedMatmulOp>(use.getOwner()))
+    return use.get() == matmul.getRhs() ? matmul.getScheduleAttr() : nullptr;
+  if (auto route = dyn_cast<moek::RouteOp>(use.getOwner()))
+    return use.get() == route.getRouter() ? route.getScheduleAttr() : nullptr;
+  return {};
+}
+
+/// Lays out weights that kernels alone read: bf16 by pairs of k, or, where
+/// mmla_bf16 reads them all, by fours, which is fastest for it.
+static void selectLayout(RewriterBase &rewriter, moek::PackOp pack,
+                         bool keepLayout) {
+  RankedTensorType logical = pack.getLogicalType();
+  if (pack.getLayoutAttr() ||
+      !llvm::all_of(pack->getUses(),
+                    [](OpOperand &use) { return bool(getReader(use)); }))
     return;
-  for (OpOperand &use : pack->getUses()) {
-    auto user = dyn_cast<moek::GroupedMatmulOp>(use.getOwner());
-    if (!user || use.get() != user.getRhs() || !moecpu::getSchedule(user) ||
-        moecpu::getSchedule(user).getInner() != Inner::MmlaBF16)
-      return;
-  }
-  SmallVector<int64_t> shape(type.getShape());
-  shape[2] /= 2;
-  shape[4] *= 2;
+  bool byFour = !keepLayout && llvm::all_of(pack->getUses(), [](OpOperand &use) {
+    auto schedule = dyn_cast<ScheduleAttr>(Attribute(getReader(use)));
+    return schedule && schedule.getInner() == Inner::MmlaBF16;
+  });
+  auto layout = moecpu::PanelsAttr::get(rewriter.getContext(),
+                                        logical.getElementType().isF32() ? 1
+                                        : byFour                         ? 4
+                                                                         : 2);
   rewriter.modifyOpInPlace(pack, [&] {
-    pack.setLayoutAttr(moek::PanelsAttr::get(
-        rewriter.getContext(), layout.getColumns(), 4, layout.getInterleave()));
-    pack.getPacked().setType(type.clone(shape));
+    pack.setLayoutAttr(layout);
+    pack.getPacked().setType(layout.getPackedType(logical));
   });
 }
 
@@ -185,10 +187,12 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
     IRRewriter rewriter(&getContext());
     SmallVector<moek::GroupedMatmulOp> matmuls;
     SmallVector<moek::RowMapOp> maps;
+    SmallVector<moek::RouteOp> routes;
     WalkResult walked = module.walk([&](Operation *op) {
       if (auto route = dyn_cast<moek::RouteOp>(op)) {
         if (!route.getSchedule())
           route.setScheduleAttr(selectRouteSchedule(target, route));
+        routes.push_back(route);
         return isFor<moecpu::RouteScheduleAttr>(route)
                    ? WalkResult::advance()
                    : WalkResult::interrupt();
@@ -212,13 +216,19 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
       for (OpResult result : map->getResults())
         if (cast<RankedTensorType>(result.getType()).getRank() == 2)
           padIntermediate(rewriter, result, map.getRowLength());
-    for (moek::GroupedMatmulOp matmul : matmuls) {
+    for (moek::GroupedMatmulOp matmul : matmuls)
       if (!matmul.getPositions() && matmul->getNumResults() == 1)
         padIntermediate(rewriter, matmul->getResult(0), matmul.getN());
-      if (auto pack = matmul.getRhs().getDefiningOp<moek::PackOp>();
-          pack && !keepLayout)
-        packForMmla(rewriter, pack);
-    }
+    module.walk([&](moek::PackOp pack) {
+      selectLayout(rewriter, pack, keepLayout);
+    });
+    for (moek::GroupedMatmulOp matmul : matmuls)
+      if (failed(checkLayout(matmul, "rhs", moecpu::getPanels(matmul))))
+        return signalPassFailure();
+    for (moek::RouteOp route : routes)
+      if (route.getX() &&
+          failed(checkLayout(route, "router", moecpu::getPanels(route))))
+        return signalPassFailure();
   }
 
 private:
@@ -231,16 +241,27 @@ private:
     return false;
   }
 
+  static LogicalResult checkLayout(Operation *op, StringRef name,
+                                   moecpu::PanelsAttr panels) {
+    if (panels)
+      return success();
+    return op->emitOpError("'")
+           << name
+           << "' has no layout; a moek.pack that nothing but kernels read "
+              "would get one";
+  }
+
   /// Whether the target has what the schedule uses.
   static LogicalResult check(moek::GroupedMatmulOp matmul, TargetAttr target) {
     ScheduleAttr schedule = moecpu::getSchedule(matmul);
+    moecpu::PanelsAttr panels = moecpu::getPanels(matmul);
     StringRef inner = stringifyInner(schedule.getInner());
     bool isPlain = schedule.getInner() == Inner::Fma ||
                    schedule.getInner() == Inner::Widen;
     if (!isPlain && !target.has(inner))
       return matmul.emitOpError("multiplies with ")
              << inner << ", which the target " << target << " does not have; "
-             << (isPackedForMmla(matmul)
+             << (panels && panels.getKBlock() == 4
                      ? "its panels of k_block = 4 are for that alone, pack "
                        "them with k_block = 2"
                      : "use widen");

@@ -5,21 +5,22 @@
 // CHECK-LABEL: func @fused(
 // CHECK-SAME: %[[W:[a-z0-9]+]]: tensor<?x2xf32>, %[[INIT:[a-z0-9]+]]: tensor<?x64xf32>
 // CHECK: %[[R:.*]]:5 = moek.index
-// CHECK: %[[Y:.*]] = moek.grouped_matmul n(64) k(32) {{.*}} biases({{.*}} combine(%[[R]]#3 : tensor<?x2xi32>) slot_weights(%[[W]] : tensor<?x2xf32>) init(%[[INIT]] : tensor<?x64xf32>) outs(%
+// CHECK: %[[Y:.*]] = moek.grouped_matmul n(64) k(32) {{.*}} parameters({{.*}} combine(%[[R]]#3 : tensor<?x2xi32>) slot_weights(%[[W]] : tensor<?x2xf32>) init(%[[INIT]] : tensor<?x64xf32>) outs(%
 // CHECK: math.tanh
 // CHECK-NOT: moek.combine
 // CHECK: return %[[Y]]
 // REMARK: [Passed] fused
-func.func @fused(%i: tensor<?x2xi32>, %w: tensor<?x2xf32>, %init: tensor<?x64xf32>, %h: tensor<?x32xf32>, %p: tensor<8x2x32x32x1xf32>, %b: tensor<8x64xf32>, %T: index, %A: index) -> tensor<?x64xf32> {
+func.func @fused(%i: tensor<?x2xi32>, %w: tensor<?x2xf32>, %init: tensor<?x64xf32>, %h: tensor<?x32xf32>, %p: tensor<8x1x64x32xf32>, %b: tensor<8x64xf32>, %T: index, %A: index) -> tensor<?x64xf32> {
   %e0 = tensor.empty() : tensor<9xi32>
   %e1 = tensor.empty(%A) : tensor<?xi32>
   %e2 = tensor.empty(%T) : tensor<?x2xi32>
   %e3 = tensor.empty(%A) : tensor<?xf32>
   %r:5 = moek.index experts(8) ins(%i, %w : tensor<?x2xi32>, tensor<?x2xf32>) outs(%e0, %e0, %e1, %e2, %e3 : tensor<9xi32>, tensor<9xi32>, tensor<?xi32>, tensor<?x2xi32>, tensor<?xf32>) -> tensor<9xi32>, tensor<9xi32>, tensor<?xi32>, tensor<?x2xi32>, tensor<?xf32>
   %e = tensor.empty(%A) : tensor<?x64xf32>
-  %o = moek.grouped_matmul n(64) k(32) lhs(%h : tensor<?x32xf32>) rhs(%p : tensor<8x2x32x32x1xf32>) groups(%r#0, %r#1 : tensor<9xi32>, tensor<9xi32>) biases(%b : tensor<8x64xf32>) outs(%e : tensor<?x64xf32>) epilogue {
-  ^bb0(%v: f32):
-    %t = math.tanh %v : f32
+  %o = moek.grouped_matmul n(64) k(32) lhs(%h : tensor<?x32xf32>) rhs(%p : tensor<8x1x64x32xf32>) groups(%r#0, %r#1 : tensor<9xi32>, tensor<9xi32>) parameters(%b : tensor<8x64xf32>) outs(%e : tensor<?x64xf32>) epilogue {
+  ^bb0(%v: f32, %c: f32):
+    %s = arith.addf %v, %c : f32
+    %t = math.tanh %s : f32
     moek.yield %t : f32
   } -> tensor<?x64xf32>
   %f = tensor.empty(%T) : tensor<?x64xf32>
@@ -33,9 +34,9 @@ func.func @fused(%i: tensor<?x2xi32>, %w: tensor<?x2xf32>, %init: tensor<?x64xf3
 // CHECK-LABEL: func @foreign_positions(
 // CHECK: moek.combine
 // REMARK: [Missed] not-fused{{.*}}the matmul's groups and the positions are not of one routing
-func.func @foreign_positions(%o: tensor<9xi32>, %a: tensor<9xi32>, %pos: tensor<?x2xi32>, %h: tensor<?x32xf32>, %p: tensor<8x2x32x32x1xf32>, %T: index, %A: index) -> tensor<?x64xf32> {
+func.func @foreign_positions(%o: tensor<9xi32>, %a: tensor<9xi32>, %pos: tensor<?x2xi32>, %h: tensor<?x32xf32>, %p: tensor<8x1x64x32xf32>, %T: index, %A: index) -> tensor<?x64xf32> {
   %e = tensor.empty(%A) : tensor<?x64xf32>
-  %m = moek.grouped_matmul n(64) k(32) lhs(%h : tensor<?x32xf32>) rhs(%p : tensor<8x2x32x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x64xf32>) epilogue {
+  %m = moek.grouped_matmul n(64) k(32) lhs(%h : tensor<?x32xf32>) rhs(%p : tensor<8x1x64x32xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x64xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x64xf32>
@@ -49,14 +50,14 @@ func.func @foreign_positions(%o: tensor<9xi32>, %a: tensor<9xi32>, %pos: tensor<
 // CHECK-LABEL: func @other_use(
 // CHECK: moek.combine
 // REMARK: [Missed] not-fused{{.*}}its rows have another use
-func.func @other_use(%i: tensor<?x2xi32>, %w: tensor<?x2xf32>, %h: tensor<?x32xf32>, %p: tensor<8x2x32x32x1xf32>, %T: index, %A: index) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+func.func @other_use(%i: tensor<?x2xi32>, %w: tensor<?x2xf32>, %h: tensor<?x32xf32>, %p: tensor<8x1x64x32xf32>, %T: index, %A: index) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
   %e0 = tensor.empty() : tensor<9xi32>
   %e1 = tensor.empty(%A) : tensor<?xi32>
   %e2 = tensor.empty(%T) : tensor<?x2xi32>
   %e3 = tensor.empty(%A) : tensor<?xf32>
   %r:5 = moek.index experts(8) ins(%i, %w : tensor<?x2xi32>, tensor<?x2xf32>) outs(%e0, %e0, %e1, %e2, %e3 : tensor<9xi32>, tensor<9xi32>, tensor<?xi32>, tensor<?x2xi32>, tensor<?xf32>) -> tensor<9xi32>, tensor<9xi32>, tensor<?xi32>, tensor<?x2xi32>, tensor<?xf32>
   %e = tensor.empty(%A) : tensor<?x64xf32>
-  %o = moek.grouped_matmul n(64) k(32) lhs(%h : tensor<?x32xf32>) rhs(%p : tensor<8x2x32x32x1xf32>) groups(%r#0, %r#1 : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x64xf32>) epilogue {
+  %o = moek.grouped_matmul n(64) k(32) lhs(%h : tensor<?x32xf32>) rhs(%p : tensor<8x1x64x32xf32>) groups(%r#0, %r#1 : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x64xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x64xf32>

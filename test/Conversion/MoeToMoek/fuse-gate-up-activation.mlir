@@ -6,8 +6,7 @@
 // matmul's, each once.
 // CHECK-LABEL: func @gate_up(
 // CHECK-SAME: %[[X:[a-z0-9]+]]: tensor<?x64xf32>, %[[WG:[a-z0-9]+]]: tensor<8x40x64xf32>, %[[WU:[a-z0-9]+]]: tensor<8x40x64xf32>, %[[SG:[a-z0-9]+]]: tensor<40x64xf32>, %[[SU:[a-z0-9]+]]: tensor<40x64xf32>, %[[BG:[a-z0-9]+]]: tensor<9x40xf32>, %[[BU:[a-z0-9]+]]: tensor<9x40xf32>
-// 40 columns of each: three panels of 16 and 16.
-// CHECK: %[[P:.*]] = moek.pack %[[WG]], %[[WU]], %[[SG]], %[[SU]] layout <columns = 32, k_block = 1, interleave = 16> : {{.*}} -> tensor<9x3x64x32x1xf32>
+// CHECK: %[[P:.*]] = moek.pack %[[WG]], %[[WU]], %[[SG]], %[[SU]] parts(2) : {{.*}} -> tensor<9x2x40x64xf32>
 // CHECK-NOT: moek.pack
 // CHECK: %[[H:.*]] = moek.grouped_matmul n(40) k(64) parts(2) lhs(%[[X]] : tensor<?x64xf32>) rhs(%[[P]] : {{.*}} parameters(%[[BG]], %[[BU]] : tensor<9x40xf32>, tensor<9x40xf32>) phase("gate_up")
 // CHECK-NEXT: ^bb0(%[[GS:.*]]: f32, %[[US:.*]]: f32, %[[GB:.*]]: f32, %[[UB:.*]]: f32):
@@ -23,14 +22,14 @@
 // REMARK: [Passed] fused{{.*}}two matmuls and their activation are one kernel
 func.func @gate_up(%x: tensor<?x64xf32>, %wg: tensor<8x40x64xf32>, %wu: tensor<8x40x64xf32>, %sg: tensor<40x64xf32>, %su: tensor<40x64xf32>, %bg: tensor<9x40xf32>, %bu: tensor<9x40xf32>, %o: tensor<10xi32>, %a: tensor<10xi32>, %n: index) -> tensor<?x40xf32> {
   %e = tensor.empty(%n) : tensor<?x40xf32>
-  %pg = moek.pack %wg, %sg layout <columns = 32, k_block = 1, interleave = 0> : tensor<8x40x64xf32>, tensor<40x64xf32> -> tensor<9x2x64x32x1xf32>
-  %g = moek.grouped_matmul n(40) k(64) lhs(%x : tensor<?x64xf32>) rhs(%pg : tensor<9x2x64x32x1xf32>) groups(%o, %a : tensor<10xi32>, tensor<10xi32>) parameters(%bg : tensor<9x40xf32>) phase("gate") outs(%e : tensor<?x40xf32>) epilogue {
+  %pg = moek.pack %wg, %sg : tensor<8x40x64xf32>, tensor<40x64xf32> -> tensor<9x1x40x64xf32>
+  %g = moek.grouped_matmul n(40) k(64) lhs(%x : tensor<?x64xf32>) rhs(%pg : tensor<9x1x40x64xf32>) groups(%o, %a : tensor<10xi32>, tensor<10xi32>) parameters(%bg : tensor<9x40xf32>) phase("gate") outs(%e : tensor<?x40xf32>) epilogue {
   ^bb0(%v: f32, %b: f32):
     %s = arith.addf %v, %b : f32
     moek.yield %s : f32
   } -> tensor<?x40xf32>
-  %pu = moek.pack %wu, %su layout <columns = 32, k_block = 1, interleave = 0> : tensor<8x40x64xf32>, tensor<40x64xf32> -> tensor<9x2x64x32x1xf32>
-  %u = moek.grouped_matmul n(40) k(64) lhs(%x : tensor<?x64xf32>) rhs(%pu : tensor<9x2x64x32x1xf32>) groups(%o, %a : tensor<10xi32>, tensor<10xi32>) phase("up") outs(%e : tensor<?x40xf32>) epilogue {
+  %pu = moek.pack %wu, %su : tensor<8x40x64xf32>, tensor<40x64xf32> -> tensor<9x1x40x64xf32>
+  %u = moek.grouped_matmul n(40) k(64) lhs(%x : tensor<?x64xf32>) rhs(%pu : tensor<9x1x40x64xf32>) groups(%o, %a : tensor<10xi32>, tensor<10xi32>) phase("up") outs(%e : tensor<?x40xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x40xf32>
@@ -51,7 +50,7 @@ func.func @gate_up(%x: tensor<?x64xf32>, %wg: tensor<8x40x64xf32>, %wu: tensor<8
 // One matmul, on top of an epilogue that is there. What a row has one of is one
 // value in the epilogue, and rows of tokens and of the groups come along.
 // CHECK-LABEL: func @plain(
-// CHECK-SAME: %[[X:[a-z0-9]+]]: tensor<?x64xf32>, %{{[a-z0-9]+}}: tensor<8x1x64x32x1xf32>, %[[S:[a-z0-9]+]]: tensor<?xf32>, %[[R:[a-z0-9]+]]: tensor<?x32xbf16>, %[[T:[a-z0-9]+]]: tensor<?xi32>, %[[Y:[a-z0-9]+]]: tensor<?x32xf32>
+// CHECK-SAME: %[[X:[a-z0-9]+]]: tensor<?x64xf32>, %{{[a-z0-9]+}}: tensor<8x1x32x64xf32>, %[[S:[a-z0-9]+]]: tensor<?xf32>, %[[R:[a-z0-9]+]]: tensor<?x32xbf16>, %[[T:[a-z0-9]+]]: tensor<?xi32>, %[[Y:[a-z0-9]+]]: tensor<?x32xf32>
 // CHECK: moek.grouped_matmul n(32) k(64) lhs(
 // CHECK-NOT: parts
 // CHECK-SAME: tokens(%[[T]] : tensor<?xi32>) gathered(%[[Y]] : tensor<?x32xf32>) rows(%[[S]], %[[R]] : tensor<?xf32>, tensor<?x32xbf16>)
@@ -63,9 +62,9 @@ func.func @gate_up(%x: tensor<?x64xf32>, %wg: tensor<8x40x64xf32>, %wu: tensor<8
 // CHECK-NEXT: %[[B:.*]] = arith.addf %[[A]], %[[Y1]] : f32
 // CHECK-NEXT: moek.yield %[[B]]
 // CHECK-NOT: moek.row_map
-func.func @plain(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %s: tensor<?xf32>, %r: tensor<?x32xbf16>, %t: tensor<?xi32>, %y: tensor<?x32xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %n: index) -> tensor<?x32xf32> {
+func.func @plain(%x: tensor<?x64xf32>, %p: tensor<8x1x32x64xf32>, %s: tensor<?xf32>, %r: tensor<?x32xbf16>, %t: tensor<?xi32>, %y: tensor<?x32xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %n: index) -> tensor<?x32xf32> {
   %e = tensor.empty(%n) : tensor<?x32xf32>
-  %u = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
+  %u = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     %m = arith.negf %v : f32
     moek.yield %m : f32
@@ -94,13 +93,13 @@ func.func @plain(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %s: tensor<?
 // CHECK-NOT: moek.row_map
 // REMARK: [Passed] fused{{.*}}the activation is the epilogue of its matmul
 // REMARK: [Missed] not-fused{{.*}}two matmuls stay apart: the two matmuls do not multiply the same rows
-func.func @different(%x: tensor<?x64xf32>, %x2: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %n: index) -> tensor<?x32xf32> {
+func.func @different(%x: tensor<?x64xf32>, %x2: tensor<?x64xf32>, %p: tensor<8x1x32x64xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %n: index) -> tensor<?x32xf32> {
   %e = tensor.empty(%n) : tensor<?x32xf32>
-  %g = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
+  %g = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>
-  %u = moek.grouped_matmul n(32) k(64) lhs(%x2 : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
+  %u = moek.grouped_matmul n(32) k(64) lhs(%x2 : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>
@@ -121,9 +120,9 @@ func.func @different(%x: tensor<?x64xf32>, %x2: tensor<?x64xf32>, %p: tensor<8x1
 // REMARK: [Missed] not-fused{{.*}}its body has a vector.reduction, which is not elementwise
 // REMARK: [Missed] not-fused{{.*}}a constant that differs from column to column
 // REMARK: [Missed] not-fused{{.*}}a result of the matmuls has another use
-func.func @reasons(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %n: index) -> (tensor<?x32xf32>, tensor<?x32xf32>, tensor<?x32xf32>, tensor<?x32xf32>) {
+func.func @reasons(%x: tensor<?x64xf32>, %p: tensor<8x1x32x64xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>, %n: index) -> (tensor<?x32xf32>, tensor<?x32xf32>, tensor<?x32xf32>, tensor<?x32xf32>) {
   %e = tensor.empty(%n) : tensor<?x32xf32>
-  %u = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
+  %u = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>
@@ -133,7 +132,7 @@ func.func @reasons(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tensor
     %b = vector.broadcast %s : f32 to vector<32xf32>
     moek.yield %b : vector<32xf32>
   } -> tensor<?x32xf32>
-  %u2 = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
+  %u2 = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>
@@ -143,7 +142,7 @@ func.func @reasons(%x: tensor<?x64xf32>, %p: tensor<8x1x64x32x1xf32>, %o: tensor
     %s = arith.mulf %v, %c : vector<32xf32>
     moek.yield %s : vector<32xf32>
   } -> tensor<?x32xf32>
-  %u3 = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x64x32x1xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
+  %u3 = moek.grouped_matmul n(32) k(64) lhs(%x : tensor<?x64xf32>) rhs(%p : tensor<8x1x32x64xf32>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) outs(%e : tensor<?x32xf32>) epilogue {
   ^bb0(%v: f32):
     moek.yield %v : f32
   } -> tensor<?x32xf32>

@@ -12,9 +12,8 @@
 // CHECK-LABEL: func @deepseek(
 // CHECK-SAME: %[[X:[a-z0-9]+]]: tensor<?x60xf32>, %[[WR:[a-z0-9]+]]: tensor<40x60xf32>, %[[B:[a-z0-9]+]]: tensor<40xf32>
 // CHECK-NOT: linalg
-// 40 experts in two panels, 60 in eights.
-// CHECK: %[[P:.*]] = moek.pack %[[WR]] layout <columns = 32, k_block = 1, interleave = 0> : tensor<40x60xf32> -> tensor<1x2x64x32x1xf32>
-// CHECK: moek.route #moe.top_k<2> experts(40) logits(%[[X]], %[[P]] : tensor<?x60xf32>, tensor<1x2x64x32x1xf32>) vectors(%[[B]] : tensor<40xf32>)
+// CHECK: %[[P:.*]] = moek.pack %[[WR]] : tensor<40x60xf32> -> tensor<1x1x40x60xf32>
+// CHECK: moek.route #moe.top_k<2> experts(40) logits(%[[X]], %[[P]] : tensor<?x60xf32>, tensor<1x1x40x60xf32>) vectors(%[[B]] : tensor<40xf32>)
 // CHECK: ^bb0(%[[Z:.*]]: vector<40xf32>, %[[BIAS:.*]]: vector<40xf32>):
 // CHECK-NEXT: %[[ONE:.*]] = arith.constant dense<1.0{{.*}}> : vector<40xf32>
 // CHECK-NEXT: %[[N:.*]] = arith.negf %[[Z]] : vector<40xf32>

@@ -112,3 +112,48 @@ func.func @other_kernel(%i: memref<?x2xi32>, %w: memref<?x2xf32>, %o: memref<9xi
     }
   return
 }
+
+// -----
+
+// expected-error @+1 {{k_block must be 1, 2 or 4, got 3}}
+#bad = #moe_cpu.panels<k_block = 3>
+
+// -----
+
+func.func @layout(%w: tensor<8x48x64xf32>) {
+  // expected-error @+1 {{panels with k_block = 2 do not fit weights of 'f32'; 1 is for f32, 2 and 4 for bf16}}
+  %p = moek.pack %w layout(#moe_cpu.panels<k_block = 2>) : tensor<8x48x64xf32> -> tensor<8x2x32x32x2xf32>
+  return
+}
+
+// -----
+
+func.func @rhs(%x: memref<?x64xf32>, %w: memref<8x3x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
+  // expected-error @+1 {{'rhs' must be 'tensor<8x2x32x32x2xbf16>', panels of 'tensor<8x1x48x64xbf16>', got 'memref<8x3x32x32x2xbf16>'}}
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x3x32x32x2xbf16>)
+    groups(%o, %o : memref<9xi32>, memref<9xi32>)
+    schedule(#moe_cpu.schedule<widen, lanes = 16, rows = 12, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>)
+    outs(%y : memref<?x48xf32>) epilogue {
+    ^bb0(%a: f32):
+      moek.yield %a : f32
+    }
+  return
+}
+
+// -----
+
+#fma = #moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+func.func @router(%x: memref<?x64xf32>, %wr: memref<1x1x128x32x1xf32>, %i: memref<?x2xi32>, %w: memref<?x2xf32>, %o: memref<9xi32>,
+                  %t: memref<?xi32>, %p: memref<?x2xi32>, %r: memref<?xf32>) {
+  // expected-error @+1 {{'router' must be 'tensor<1x1x64x32x1xf32>', panels of 'tensor<1x1x8x64xf32>', got 'memref<1x1x128x32x1xf32>'}}
+  moek.route #moe.top_k<2> experts(8) logits(%x, %wr : memref<?x64xf32>, memref<1x1x128x32x1xf32>)
+    schedule(#moe_cpu.route_schedule<lanes = 16, logits = #fma>)
+    outs(%i, %w, %o, %o, %t, %p, %r : memref<?x2xi32>, memref<?x2xf32>, memref<9xi32>, memref<9xi32>, memref<?xi32>, memref<?x2xi32>, memref<?xf32>) scores {
+    ^bb0(%a: vector<8xf32>):
+      moek.yield %a, %a : vector<8xf32>, vector<8xf32>
+    } weigh {
+    ^bb0(%a: vector<2xf32>):
+      moek.yield %a : vector<2xf32>
+    }
+  return
+}

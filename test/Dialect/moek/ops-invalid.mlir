@@ -1,18 +1,32 @@
 // RUN: moe-opt %s --split-input-file --verify-diagnostics
 
 func.func @pack_shape(%w: tensor<8x48x64xbf16>) {
-  // expected-error @+1 {{packed shape must be [8 x 2 x 32 x 32 x 2], got 'tensor<8x3x32x32x2xbf16>'}}
-  %p = moek.pack %w layout <columns = 32, k_block = 2, interleave = 0>
-    : tensor<8x48x64xbf16> -> tensor<8x3x32x32x2xbf16>
+  // expected-error @+1 {{packed type must be 'tensor<8x1x48x64xbf16>', got 'tensor<8x1x64x48xbf16>'}}
+  %p = moek.pack %w : tensor<8x48x64xbf16> -> tensor<8x1x64x48xbf16>
+  return
+}
+
+// -----
+
+func.func @pack_layout(%w: tensor<8x48x64xbf16>) {
+  // expected-error @+1 {{packed type must be 'tensor<8x2x32x32x2xbf16>', got 'tensor<8x1x48x64xbf16>'}}
+  %p = moek.pack %w layout(#moe_cpu.panels<k_block = 2>) : tensor<8x48x64xbf16> -> tensor<8x1x48x64xbf16>
+  return
+}
+
+// -----
+
+func.func @pack_parts(%w: tensor<8x48x64xf32>) {
+  // expected-error @+1 {{parts must be 1 or 2, got 3}}
+  %p = moek.pack %w, %w, %w parts(3) : tensor<8x48x64xf32>, tensor<8x48x64xf32>, tensor<8x48x64xf32> -> tensor<8x3x48x64xf32>
   return
 }
 
 // -----
 
 func.func @pack_pairs(%w: tensor<8x48x64xf32>) {
-  // expected-error @+1 {{with interleave needs pairs of weights (gate, up), got 1}}
-  %p = moek.pack %w layout <columns = 32, k_block = 1, interleave = 16>
-    : tensor<8x48x64xf32> -> tensor<8x3x64x32x1xf32>
+  // expected-error @+1 {{with two parts needs pairs of weights (gate, up), got 1}}
+  %p = moek.pack %w parts(2) : tensor<8x48x64xf32> -> tensor<8x2x48x64xf32>
   return
 }
 
@@ -20,55 +34,68 @@ func.func @pack_pairs(%w: tensor<8x48x64xf32>) {
 
 func.func @pack_mixed(%w: tensor<8x48x64xf32>, %v: tensor<8x32x64xf32>) {
   // expected-error @+1 {{weight 1 is 32 x 64, the first is 48 x 64}}
-  %p = moek.pack %w, %v layout <columns = 32, k_block = 1, interleave = 16>
-    : tensor<8x48x64xf32>, tensor<8x32x64xf32> -> tensor<8x3x64x32x1xf32>
+  %p = moek.pack %w, %v parts(2) : tensor<8x48x64xf32>, tensor<8x32x64xf32> -> tensor<8x2x48x64xf32>
   return
 }
 
 // -----
 
-// expected-error @+1 {{columns must be a positive multiple of 16, got 24}}
-#bad = #moek.panels<columns = 24, k_block = 1, interleave = 0>
-
-// -----
-
-// expected-error @+1 {{interleave must be 0 or half of the columns (16), got 8}}
-#bad = #moek.panels<columns = 32, k_block = 1, interleave = 8>
-
-// -----
-
-// expected-error @+1 {{k_block must be 1, 2 or 4, got 3}}
-#bad = #moek.panels<columns = 32, k_block = 3, interleave = 0>
-
-// -----
-
-func.func @rhs(%x: memref<?x64xf32>, %w: memref<8x3x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
-  // expected-error @+1 {{'rhs' must be [8 x 2 x 32 x 32 x 2] for n = 48, k = 64, parts = 1, got 'memref<8x3x32x32x2xbf16>'}}
-  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x3x32x32x2xbf16>)
-    groups(%o, %o : memref<9xi32>, memref<9xi32>) outs(%y : memref<?x48xf32>) epilogue {
-    ^bb0(%a: f32):
-      moek.yield %a : f32
-    }
+func.func @pack_experts(%w: tensor<8x48x64xf32>, %v: tensor<4x48x64xf32>) {
+  // expected-error @+1 {{weight 1 is of 4 experts, its other part of 8}}
+  %p = moek.pack %w, %v parts(2) : tensor<8x48x64xf32>, tensor<4x48x64xf32> -> tensor<8x2x48x64xf32>
   return
 }
 
 // -----
 
-func.func @lhs(%x: memref<?x32xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
-  // expected-error @+1 {{'lhs' rows must be static and at least k = 64 long, got 'memref<?x32xf32>'}}
-  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x32xf32>) rhs(%w : memref<8x2x32x32x2xbf16>)
-    groups(%o, %o : memref<9xi32>, memref<9xi32>) outs(%y : memref<?x48xf32>) epilogue {
-    ^bb0(%a: f32):
-      moek.yield %a : f32
-    }
+func.func @pack_types(%w: tensor<8x48x64xf32>, %v: tensor<8x48x64xbf16>) {
+  // expected-error @+1 {{weight 1 is of 'bf16', the first of 'f32'}}
+  %p = moek.pack %w, %v : tensor<8x48x64xf32>, tensor<8x48x64xbf16> -> tensor<16x1x48x64xf32>
   return
 }
 
 // -----
 
-func.func @offsets(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<8xi32>, %a: memref<9xi32>, %y: memref<?x48xf32>) {
-  // expected-error @+1 {{'offsets' dimension 0 must be 9, got 'memref<8xi32>'}}
+// A layout without a schedule: nothing says who reads it.
+func.func @rhs(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
+  // expected-error @+1 {{'rhs' must have rank 4, got 'memref<8x2x32x32x2xbf16>'}}
   moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x32x32x2xbf16>)
+    groups(%o, %o : memref<9xi32>, memref<9xi32>) outs(%y : memref<?x48xf32>) epilogue {
+    ^bb0(%a: f32):
+      moek.yield %a : f32
+    }
+  return
+}
+
+// -----
+
+func.func @rhs_parts(%x: memref<?x64xf32>, %w: memref<8x2x48x64xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
+  // expected-error @+1 {{'rhs' dimension 1 must be 1, got 'memref<8x2x48x64xbf16>'}}
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x48x64xbf16>)
+    groups(%o, %o : memref<9xi32>, memref<9xi32>) outs(%y : memref<?x48xf32>) epilogue {
+    ^bb0(%a: f32):
+      moek.yield %a : f32
+    }
+  return
+}
+
+// -----
+
+func.func @lhs(%x: memref<?x32xf32>, %w: memref<8x1x48x64xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
+  // expected-error @+1 {{'lhs' rows must be static and at least k = 64 long, got 'memref<?x32xf32>'}}
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x32xf32>) rhs(%w : memref<8x1x48x64xbf16>)
+    groups(%o, %o : memref<9xi32>, memref<9xi32>) outs(%y : memref<?x48xf32>) epilogue {
+    ^bb0(%a: f32):
+      moek.yield %a : f32
+    }
+  return
+}
+
+// -----
+
+func.func @offsets(%x: memref<?x64xf32>, %w: memref<8x1x48x64xbf16>, %o: memref<8xi32>, %a: memref<9xi32>, %y: memref<?x48xf32>) {
+  // expected-error @+1 {{'active' dimension 0 must be 8, got 'memref<9xi32>'}}
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x1x48x64xbf16>)
     groups(%o, %a : memref<8xi32>, memref<9xi32>) outs(%y : memref<?x48xf32>) epilogue {
     ^bb0(%b: f32):
       moek.yield %b : f32
@@ -78,9 +105,21 @@ func.func @offsets(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memre
 
 // -----
 
-func.func @epilogue_args(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
+func.func @no_experts(%x: memref<?x64xf32>, %w: memref<8x1x48x64xbf16>, %o: memref<?xi32>, %y: memref<?x48xf32>) {
+  // expected-error @+1 {{'offsets' must be one more than the experts, static, got 'memref<?xi32>'}}
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x1x48x64xbf16>)
+    groups(%o, %o : memref<?xi32>, memref<?xi32>) outs(%y : memref<?x48xf32>) epilogue {
+    ^bb0(%b: f32):
+      moek.yield %b : f32
+    }
+  return
+}
+
+// -----
+
+func.func @epilogue_args(%x: memref<?x64xf32>, %w: memref<8x1x48x64xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
   // expected-error @+1 {{the epilogue must take one f32 per part (1)}}
-  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x32x32x2xbf16>)
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x1x48x64xbf16>)
     groups(%o, %o : memref<9xi32>, memref<9xi32>) outs(%y : memref<?x48xf32>) epilogue {
     ^bb0(%a: f32, %b: f32):
       moek.yield %a : f32
@@ -90,11 +129,11 @@ func.func @epilogue_args(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o:
 
 // -----
 
-func.func @epilogue_body(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>, %i: index) {
-  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x32x32x2xbf16>)
+func.func @epilogue_body(%x: memref<?x64xf32>, %w: memref<8x1x48x64xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>, %i: index) {
+  // expected-error @+1 {{has an epilogue that cannot be vectorized: its body has a memref.load, which is not elementwise}}
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x1x48x64xbf16>)
     groups(%o, %o : memref<9xi32>, memref<9xi32>) outs(%y : memref<?x48xf32>) epilogue {
     ^bb0(%a: f32):
-      // expected-error @+1 {{cannot be vectorized in an epilogue: only elementwise arith and math operations can}}
       %v = memref.load %y[%i, %i] : memref<?x48xf32>
       moek.yield %v : f32
     }
@@ -103,9 +142,9 @@ func.func @epilogue_body(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o:
 
 // -----
 
-func.func @init(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
+func.func @init(%x: memref<?x64xf32>, %w: memref<8x1x48x64xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
   // expected-error @+1 {{'init' and 'slot_weights' need 'combine'}}
-  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x32x32x2xbf16>)
+  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x1x48x64xbf16>)
     groups(%o, %o : memref<9xi32>, memref<9xi32>) init(%y : memref<?x48xf32>) outs(%y : memref<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32
@@ -141,9 +180,9 @@ func.func @index_no_slots(%i: memref<?x0xi32>, %w: memref<?x0xf32>, %o: memref<9
 
 // -----
 
-func.func @route_router(%x: tensor<?x64xf32>, %w: tensor<1x1x128x32x1xf32>, %o: tensor<9xi32>) {
-  // expected-error @+1 {{'router' must be [1, 1, 64, 32, 1] packed f32 panels, got 'tensor<1x1x128x32x1xf32>'}}
-  %0 = moek.route #moe.top_k<2> experts(8) logits(%x, %w : tensor<?x64xf32>, tensor<1x1x128x32x1xf32>)
+func.func @route_router(%x: tensor<?x64xf32>, %w: tensor<1x1x8x32xf32>, %o: tensor<9xi32>) {
+  // expected-error @+1 {{'router' dimension 3 must be 64, got 'tensor<1x1x8x32xf32>'}}
+  %0 = moek.route #moe.top_k<2> experts(8) logits(%x, %w : tensor<?x64xf32>, tensor<1x1x8x32xf32>)
     outs(%o : tensor<9xi32>) scores {
     moek.yield
   } weigh {
@@ -194,5 +233,97 @@ func.func @route_policy(%z: memref<?x8xf32>, %o: memref<9xi32>) {
   } weigh {
     moek.yield
   }
+  return
+}
+
+// -----
+
+func.func @tokens(%x: memref<?x64xf32>, %o: memref<9xi32>, %y: memref<?x64xf32>) {
+  // expected-error @+1 {{'tokens' and 'gathered' need each other}}
+  moek.row_map groups(%o : memref<9xi32>) gathered(%x : memref<?x64xf32>) outs(%y : memref<?x64xf32>) body {
+    ^bb0(%v: vector<64xf32>):
+      moek.yield %v : vector<64xf32>
+    }
+  return
+}
+
+// -----
+
+func.func @parameters(%x: memref<?x64xf32>, %o: memref<9xi32>, %y: memref<?x64xf32>, %p: memref<7x64xf32>) {
+  // expected-error @+1 {{'parameters' must have one row for each of 8 experts, got 'memref<7x64xf32>'}}
+  moek.row_map groups(%o : memref<9xi32>) parameters(%p : memref<7x64xf32>) outs(%y : memref<?x64xf32>) body {
+    ^bb0(%v: vector<64xf32>):
+      moek.yield %v : vector<64xf32>
+    }
+  return
+}
+
+// -----
+
+func.func @short_row(%x: memref<?x64xf32>, %o: memref<9xi32>, %y: memref<?x64xf32>, %p: memref<?x48xf32>) {
+  // expected-error @+1 {{'rows' rows must be static and at least 64 long, got 'memref<?x48xf32>'}}
+  moek.row_map groups(%o : memref<9xi32>) rows(%x, %p : memref<?x64xf32>, memref<?x48xf32>) outs(%y : memref<?x64xf32>) body {
+    ^bb0(%v: vector<64xf32>, %w: vector<64xf32>):
+      moek.yield %v : vector<64xf32>
+    }
+  return
+}
+
+// -----
+
+func.func @rank(%x: memref<?x64xf32>, %o: memref<9xi32>, %y: memref<?x64xf32>, %z: memref<?x4x64xf32>) {
+  // expected-error @+1 {{'rows' must be of rank 1 or 2 and hold numbers}}
+  moek.row_map groups(%o : memref<9xi32>) rows(%z : memref<?x4x64xf32>) outs(%y : memref<?x64xf32>) body {
+    ^bb0(%v: vector<64xf32>):
+      moek.yield %v : vector<64xf32>
+    }
+  return
+}
+
+// -----
+
+func.func @row_arguments(%x: memref<?x64xf32>, %o: memref<9xi32>, %y: memref<?x64xf32>) {
+  // expected-error @+1 {{the body must take one row of each of 'gathered', 'rows' and 'parameters': 'vector<64xf32>'; it takes 'f32'}}
+  moek.row_map groups(%o : memref<9xi32>) rows(%x : memref<?x64xf32>) outs(%y : memref<?x64xf32>) body {
+    ^bb0(%v: f32):
+      %w = vector.broadcast %v : f32 to vector<64xf32>
+      moek.yield %w : vector<64xf32>
+    }
+  return
+}
+
+// -----
+
+func.func @row_body(%x: memref<?x64xf32>, %o: memref<9xi32>, %y: memref<?x64xf32>) {
+  // expected-error @+1 {{has a body that cannot be vectorized: its body has a vector.extract, which is not elementwise, a reduction of a row, or a broadcast to one}}
+  moek.row_map groups(%o : memref<9xi32>) rows(%x : memref<?x64xf32>) outs(%y : memref<?x64xf32>) body {
+    ^bb0(%v: vector<64xf32>):
+      %e = vector.extract %v[0] : f32 from vector<64xf32>
+      %w = vector.broadcast %e : f32 to vector<64xf32>
+      moek.yield %w : vector<64xf32>
+    }
+  return
+}
+
+// -----
+
+func.func @row_yield(%x: memref<?x64xf32>, %o: memref<9xi32>, %y: memref<?x64xf32>) {
+  // expected-error @+1 {{the body yields 'f32' for an output of 'memref<?x64xf32>'}}
+  moek.row_map groups(%o : memref<9xi32>) rows(%x : memref<?x64xf32>) outs(%y : memref<?x64xf32>) body {
+    ^bb0(%v: vector<64xf32>):
+      %e = vector.reduction <add>, %v : vector<64xf32> into f32
+      moek.yield %e : f32
+    }
+  return
+}
+
+// -----
+
+func.func @row_outputs(%x: memref<?x64xf32>, %o: memref<9xi32>, %y: memref<?x64xf32>) {
+  // expected-error @+1 {{expects one tensor or memref in 'outs' for each value that the body yields (2), got 1}}
+  moek.row_map groups(%o : memref<9xi32>) rows(%x : memref<?x64xf32>) outs(%y : memref<?x64xf32>) body {
+    ^bb0(%v: vector<64xf32>):
+      moek.yield %v, %v : vector<64xf32>, vector<64xf32>
+    }
   return
 }

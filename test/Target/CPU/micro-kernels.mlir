@@ -6,27 +6,29 @@
 // DEFINE:   --convert-vector-to-llvm=enable-x86vector --expand-strided-metadata --finalize-memref-to-llvm --convert-math-to-llvm \
 // DEFINE:   --convert-arith-to-llvm --convert-index-to-llvm --convert-func-to-llvm --convert-cf-to-llvm \
 // DEFINE:   --reconcile-unrealized-casts
+// DEFINE: %{bufferize} = --moek-hoist-packing \
+// DEFINE:   --one-shot-bufferize="bufferize-function-boundaries function-boundary-type-conversion=identity-layout-map"
 // DEFINE: %{kernels} = %python %S/Inputs/extract_kernels.py
 //
-// RUN: moe-opt %t/f32.mlir --moek-select-schedule=cpu=x86-64-v4 --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
+// RUN: moe-opt %t/f32.mlir --moek-select-schedule=cpu=x86-64-v4 %{bufferize} --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
 // RUN:   | mlir-translate --mlir-to-llvmir | llc -mcpu=x86-64-v4 -o %t/f32-v4.s
 // RUN: %python %S/Inputs/check_no_spills.py %t/f32-v4.s | FileCheck %s --check-prefix=N14
 // RUN: FileCheck %s --check-prefix=FMA512 < %t/f32-v4.s
 //
-// RUN: moe-opt %t/f32.mlir --moek-select-schedule=cpu=x86-64-v3 --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
+// RUN: moe-opt %t/f32.mlir --moek-select-schedule=cpu=x86-64-v3 %{bufferize} --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
 // RUN:   | mlir-translate --mlir-to-llvmir | llc -mcpu=x86-64-v3 -o %t/f32-v3.s
 // RUN: %python %S/Inputs/check_no_spills.py %t/f32-v3.s | FileCheck %s --check-prefix=N6
 // RUN: FileCheck %s --check-prefix=FMA256 < %t/f32-v3.s
 //
-// RUN: moe-opt %t/bf16.mlir --moek-select-schedule=cpu=x86-64-v4 --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
+// RUN: moe-opt %t/bf16.mlir --moek-select-schedule=cpu=x86-64-v4 %{bufferize} --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
 // RUN:   | mlir-translate --mlir-to-llvmir | llc -mcpu=x86-64-v4 -o %t/bf16-v4.s
 // RUN: %python %S/Inputs/check_no_spills.py %t/bf16-v4.s | FileCheck %s --check-prefix=N12
 //
-// RUN: moe-opt %t/bf16.mlir --moek-select-schedule=cpu=x86-64-v3 --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
+// RUN: moe-opt %t/bf16.mlir --moek-select-schedule=cpu=x86-64-v3 %{bufferize} --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
 // RUN:   | mlir-translate --mlir-to-llvmir | llc -mcpu=x86-64-v3 -o %t/bf16-v3.s
 // RUN: %python %S/Inputs/check_no_spills.py %t/bf16-v3.s | FileCheck %s --check-prefix=WIDEN256
 //
-// RUN: moe-opt %t/bf16.mlir --moek-select-schedule=cpu=x86-64-v4-bf16 --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
+// RUN: moe-opt %t/bf16.mlir --moek-select-schedule=cpu=x86-64-v4-bf16 %{bufferize} --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
 // RUN:   | mlir-translate --mlir-to-llvmir | llc -mcpu=x86-64-v4 -mattr=+avx512bf16 -o %t/dot.s
 // RUN: %python %S/Inputs/check_no_spills.py %t/dot.s | FileCheck %s --check-prefix=N14
 // RUN: FileCheck %s --check-prefix=DOT < %t/dot.s
@@ -46,21 +48,23 @@
 // DOT: vdpbf16ps {{.*}}%zmm
 
 //--- f32.mlir
-func.func @f(%x: memref<?x64xf32>, %w: memref<8x2x64x32x1xf32>, %o: memref<9xi32>, %t: memref<?xi32>, %y: memref<?x48xf32>) {
-  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x64x32x1xf32>)
-    groups(%o, %o : memref<9xi32>, memref<9xi32>) gather(%t : memref<?xi32>) outs(%y : memref<?x48xf32>) epilogue {
+func.func @f(%x: tensor<?x64xf32>, %m: tensor<8x48x64xf32> {moe.name = "w"}, %o: tensor<9xi32>, %t: tensor<?xi32>, %y: tensor<?x48xf32>) -> tensor<?x48xf32> {
+  %w = moek.pack %m : tensor<8x48x64xf32> -> tensor<8x1x48x64xf32>
+  %0 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x1x48x64xf32>)
+    groups(%o, %o : tensor<9xi32>, tensor<9xi32>) gather(%t : tensor<?xi32>) outs(%y : tensor<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32
-    }
-  return
+    } -> tensor<?x48xf32>
+  return %0 : tensor<?x48xf32>
 }
 
 //--- bf16.mlir
-func.func @f(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memref<9xi32>, %t: memref<?xi32>, %y: memref<?x48xf32>) {
-  moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x32x32x2xbf16>)
-    groups(%o, %o : memref<9xi32>, memref<9xi32>) gather(%t : memref<?xi32>) outs(%y : memref<?x48xf32>) epilogue {
+func.func @f(%x: tensor<?x64xf32>, %m: tensor<8x48x64xbf16> {moe.name = "w"}, %o: tensor<9xi32>, %t: tensor<?xi32>, %y: tensor<?x48xf32>) -> tensor<?x48xf32> {
+  %w = moek.pack %m : tensor<8x48x64xbf16> -> tensor<8x1x48x64xbf16>
+  %0 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x1x48x64xbf16>)
+    groups(%o, %o : tensor<9xi32>, tensor<9xi32>) gather(%t : tensor<?xi32>) outs(%y : tensor<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32
-    }
-  return
+    } -> tensor<?x48xf32>
+  return %0 : tensor<?x48xf32>
 }

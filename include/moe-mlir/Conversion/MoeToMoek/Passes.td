@@ -51,14 +51,20 @@ def ConvertMoeToMoek : Pass<"convert-moe-to-moek"> {
     A `!moe.routing` becomes the seven tensors of the `moek` dialect's
     description. Every op becomes a kernel of its own: routers `moek.route`,
     given routings `moek.index`, dispatch and combine `moek.gather` and
-    `moek.combine`, the matrices of an FFN one `moek.grouped_matmul` each with
-    its weights in a `moek.pack`. Groups of experts with equal shapes and bodies
-    (such as a shared expert folded into the routed ones) become one range.
+    `moek.combine`.
 
-    Expert bodies that are not one `moe.ffn` run as a loop over the experts and
-    over blocks of at most 32 rows, with the body inlined: a body treats rows
-    independently, so blocks do not change the result, and they bound the size
-    of its temporaries. A remark says where this happens and why.
+    A body of experts becomes kernels on the rows of all of them: each product
+    of rows and a weight (`moe.ffn`, `linalg.matmul`, contractions as
+    `linalg.generic`) a `moek.grouped_matmul`, and what is elementwise or a
+    reduction of each row a `moek.row_map`. Several kinds of experts each work on
+    their part of the groups and write into one tensor of rows; identity experts
+    copy theirs. Groups whose bodies differ in nothing but weights are one range.
+
+    A body with something else in it (control flow, a product of weights) runs as
+    a loop over the experts and over blocks of at most 32 rows, with the body
+    inlined: a body treats rows independently, so blocks do not change the
+    result, and they bound the size of its temporaries. A remark says where this
+    happens and why.
 
     Before:
     ```mlir
@@ -98,7 +104,7 @@ def FuseRouterScores : Pass<"moek-fuse-router-scores"> {
     ```
     After:
     ```mlir
-    %p = moek.pack %wr layout <columns = 32, k_block = 1, interleave = 0> ...
+    %p = moek.pack %wr : tensor<8x2048xf32> -> tensor<1x1x8x2048xf32>
     %r:7 = moek.route #moe.top_k<2> experts(8) logits(%x, %p : ...) ...
       scores { ^bb0(%z: vector<8xf32>): ... max, exp, sum, divide ... } ...
     ```
@@ -114,7 +120,7 @@ def FuseGateUpActivation : Pass<"moek-fuse-gate-up-activation"> {
   let description = [{
     An elementwise `moek.row_map` on the rows of `moek.grouped_matmul` that
     nothing else reads becomes their epilogue, whatever its body is. Two matmuls
-    of the same rows (gate and up) become one with interleaved weights, so that
+    of the same rows (gate and up) become one with weights of two parts, so that
     both values of an element meet in registers. Other rows and parameters of
     the function, such as biases and residuals, become operands of the matmul.
 
@@ -126,7 +132,7 @@ def FuseGateUpActivation : Pass<"moek-fuse-gate-up-activation"> {
     ```
     After:
     ```mlir
-    %p = moek.pack %wg, %wu layout <columns = 32, k_block = 1, interleave = 16>
+    %p = moek.pack %wg, %wu parts(2) : ...
     %h = moek.grouped_matmul n(768) k(2048) parts(2) lhs(%rows) rhs(%p) ...
          epilogue { ^bb0(%g: f32, %u: f32): silu(gate) * up }
     ```

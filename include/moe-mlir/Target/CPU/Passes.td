@@ -20,12 +20,16 @@ def SelectSchedule : Pass<"moek-select-schedule", "::mlir::ModuleOp"> {
 
     Rows that one grouped matmul hands to another are padded to the pitch the
     kernels want, and become bf16 where the second multiplies with `dot_bf16` or
-    `mmla_bf16`. Weights for `mmla_bf16` are packed by four k instead of two,
-    unless `keep-layout` says that other targets read the same packed weights.
+    `mmla_bf16`. Every `moek.pack` gets a `#moe_cpu.panels` layout. Weights for
+    `mmla_bf16` are packed by four k instead of two, unless `keep-layout` says
+    that other targets read the same packed weights.
 
     ```mlir
+    %w = moek.pack %m : tensor<8x768x2048xbf16> -> tensor<8x1x768x2048xbf16>
     %h = moek.grouped_matmul n(768) k(2048) ... outs(%0 : tensor<?x768xf32>) ...
     // for x86-64-v4-bf16 becomes
+    %w = moek.pack %m layout(#moe_cpu.panels<k_block = 2>)
+           : tensor<8x768x2048xbf16> -> tensor<8x24x1024x32x2xbf16>
     %h = moek.grouped_matmul n(768) k(2048) ...
          schedule(#moe_cpu.schedule<dot_bf16, lanes = 16, rows = 14, ...>)
          outs(%0 : tensor<?x800xbf16>) ...
@@ -35,7 +39,7 @@ def SelectSchedule : Pass<"moek-select-schedule", "::mlir::ModuleOp"> {
     Option<"cpu", "cpu", "std::string", "\"\"",
            "A known CPU, such as x86-64-v4; empty takes moek.target of the module">,
     Option<"keepLayout", "keep-layout", "bool", "false",
-           "Leave the layout of packed weights as it is">
+           "Pack weights as every CPU reads them">
   ];
   let dependentDialects = ["::mlir::tensor::TensorDialect",
                            "::moecpu::MoeCpuDialect"];

@@ -193,9 +193,14 @@ static Value emitLoadInside(Emitter &e, Value matrix, Value row, Value column,
   return inside.getResult(0);
 }
 
-/// Kernels walk packed weights by address: a view into them would be ignored.
-LogicalResult moe::verifyContiguous(Operation *op, Value panels,
-                                    StringRef name) {
+LogicalResult moe::verifyPanels(Operation *op, Value panels,
+                                moecpu::PanelsAttr layout, StringRef name) {
+  if (!layout)
+    return op->emitOpError("'")
+           << name
+           << "' must be packed panels, got weights in logical order, "
+           << panels.getType() << "; run moek-select-schedule first";
+  // Kernels walk them by address: a view into them would be ignored.
   if (cast<MemRefType>(panels.getType()).getLayout().isIdentity())
     return success();
   return op->emitOpError("'")
@@ -207,15 +212,17 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
   ScheduleAttr s = moecpu::getSchedule(op);
   if (!s)
     return op.emitOpError("has no schedule; run moek-select-schedule first");
-  if (failed(verifyContiguous(op, op.getRhs(), "rhs")))
+  moecpu::PanelsAttr layout = moecpu::getPanels(op);
+  if (failed(verifyPanels(op, op.getRhs(), layout, "rhs")))
     return failure();
   int64_t n = op.getN(), k = op.getK(), parts = op.getParts();
   auto rhsType = cast<MemRefType>(op.getRhs().getType());
-  int64_t experts = rhsType.getDimSize(0);
-  int64_t panels = rhsType.getDimSize(1), kBlock = rhsType.getDimSize(4);
-  int64_t kPadded = rhsType.getDimSize(2) * kBlock;
+  int64_t experts = op.getNumExperts();
+  int64_t panels = rhsType.getDimSize(1), kBlock = layout.getKBlock();
+  int64_t kPadded = layout.getSteps(k) * kBlock;
   int64_t steps = rhsType.getElementType().isF32() ? kPadded : kPadded / 2;
-  int64_t perPanel = parts == 2 ? 16 : 32, covered = panels * perPanel;
+  int64_t perPanel = layout.getColumnsOfPart(parts);
+  int64_t covered = panels * perPanel;
   Value offsets = op.getOffsets(), active = op.getActive();
   StringRef phase = op.getPhase().value_or("matmul");
 

@@ -69,9 +69,11 @@ mlir::Value emitItemSize(Emitter &e, mlir::Value units, int64_t minimum);
 /// Units of `bytes`, which may be none, that are worth a thread.
 int64_t unitsOfItem(int64_t bytes);
 
-/// An error if packed panels are a view with an offset or strides.
-mlir::LogicalResult verifyContiguous(mlir::Operation *op, mlir::Value panels,
-                                     llvm::StringRef name);
+/// An error if weights are no panels (no layout), or a view of some with an
+/// offset or strides.
+mlir::LogicalResult verifyPanels(mlir::Operation *op, mlir::Value panels,
+                                 moecpu::PanelsAttr layout,
+                                 llvm::StringRef name);
 
 /// An aligned scratch buffer at the current point.
 mlir::Value emitScratch(Emitter &e, mlir::MemRefType type,

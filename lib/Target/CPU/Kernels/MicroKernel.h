@@ -16,7 +16,7 @@ namespace moe {
 
 /// Columns of a panel, and bytes of one step of k over them (32 f32, or 32
 /// pairs of bf16; two steps are 32 fours of bf16).
-inline constexpr int64_t kPanelColumns = 32;
+inline constexpr int64_t kPanelColumns = moecpu::PanelsAttr::kColumns;
 inline constexpr int64_t kStepBytes = 128;
 /// Steps of k a micro-kernel runs between two bursts of prefetches; packed
 /// panels are padded to whole blocks.

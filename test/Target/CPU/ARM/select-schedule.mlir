@@ -13,8 +13,9 @@
 // NEONF32: schedule(#moe_cpu.schedule<fma, lanes = 4, rows = 10, {{.*}} tile_ahead = 8192>)
 // SVE: schedule(#moe_cpu.schedule<fma, lanes = 4, rows = 10, {{.*}} scalable = true>)
 // SVEF32: schedule(#moe_cpu.schedule<fma, lanes = 4, rows = 10, {{.*}} scalable = true>)
-func.func @f32(%x: tensor<?x64xf32>, %w: tensor<8x2x64x32x1xf32>, %o: tensor<9xi32>, %y: tensor<?x48xf32>) -> tensor<?x48xf32> {
-  %0 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x2x64x32x1xf32>)
+func.func @f32(%x: tensor<?x64xf32>, %m: tensor<8x48x64xf32>, %o: tensor<9xi32>, %y: tensor<?x48xf32>) -> tensor<?x48xf32> {
+  %w = moek.pack %m : tensor<8x48x64xf32> -> tensor<8x1x48x64xf32>
+  %0 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x1x48x64xf32>)
     groups(%o, %o : tensor<9xi32>, tensor<9xi32>) outs(%y : tensor<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32
@@ -23,17 +24,17 @@ func.func @f32(%x: tensor<?x64xf32>, %w: tensor<8x2x64x32x1xf32>, %o: tensor<9xi
 }
 
 // CHECK-LABEL: @packed
-// NEON: moek.pack %{{.*}} layout <columns = 32, k_block = 2, interleave = 0> {{.*}} -> tensor<8x2x32x32x2xbf16>
+// NEON: moek.pack %{{.*}} layout(#moe_cpu.panels<k_block = 2>) {{.*}} -> tensor<8x2x32x32x2xbf16>
 // NEON: schedule(#moe_cpu.schedule<widen, lanes = 4, rows = 10, {{.*}} tile_ahead = 8192>)
-// SVE: moek.pack %{{.*}} layout <columns = 32, k_block = 2, interleave = 0> {{.*}} -> tensor<8x2x32x32x2xbf16>
+// SVE: moek.pack %{{.*}} layout(#moe_cpu.panels<k_block = 2>) {{.*}} -> tensor<8x2x32x32x2xbf16>
 // SVE: schedule(#moe_cpu.schedule<widen, lanes = 4, rows = 10, {{.*}} scalable = true>)
-// MMLA: moek.pack %{{.*}} layout <columns = 32, k_block = 4, interleave = 0> {{.*}} -> tensor<8x2x16x32x4xbf16>
+// MMLA: moek.pack %{{.*}} layout(#moe_cpu.panels<k_block = 4>) {{.*}} -> tensor<8x2x16x32x4xbf16>
 // MMLA: rhs(%{{.*}} : tensor<8x2x16x32x4xbf16>) {{.*}} schedule(#moe_cpu.schedule<mmla_bf16, lanes = 4, rows = 6, {{.*}} tile_ahead = 8192>)
-// KEPT: moek.pack %{{.*}} layout <columns = 32, k_block = 2, interleave = 0>
+// KEPT: moek.pack %{{.*}} layout(#moe_cpu.panels<k_block = 2>)
 // KEPT: schedule(#moe_cpu.schedule<mmla_bf16, lanes = 4, rows = 6,
 func.func @packed(%x: tensor<?x64xf32>, %m: tensor<8x48x64xbf16>, %o: tensor<9xi32>, %y: tensor<?x48xf32>) -> tensor<?x48xf32> {
-  %w = moek.pack %m layout <columns = 32, k_block = 2, interleave = 0> : tensor<8x48x64xbf16> -> tensor<8x2x32x32x2xbf16>
-  %0 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x2x32x32x2xbf16>)
+  %w = moek.pack %m : tensor<8x48x64xbf16> -> tensor<8x1x48x64xbf16>
+  %0 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x1x48x64xbf16>)
     groups(%o, %o : tensor<9xi32>, tensor<9xi32>) outs(%y : tensor<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32
@@ -43,15 +44,15 @@ func.func @packed(%x: tensor<?x64xf32>, %m: tensor<8x48x64xbf16>, %o: tensor<9xi
 
 // The other product has a schedule that reads pairs.
 // CHECK-LABEL: @shared
-// CHECK: moek.pack %{{.*}} layout <columns = 32, k_block = 2, interleave = 0>
+// CHECK: moek.pack %{{.*}} layout(#moe_cpu.panels<k_block = 2>)
 func.func @shared(%x: tensor<?x64xf32>, %m: tensor<8x48x64xbf16>, %o: tensor<9xi32>, %y: tensor<?x48xf32>, %z: tensor<?x48xf32>) -> (tensor<?x48xf32>, tensor<?x48xf32>) {
-  %w = moek.pack %m layout <columns = 32, k_block = 2, interleave = 0> : tensor<8x48x64xbf16> -> tensor<8x2x32x32x2xbf16>
-  %0 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x2x32x32x2xbf16>)
+  %w = moek.pack %m : tensor<8x48x64xbf16> -> tensor<8x1x48x64xbf16>
+  %0 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x1x48x64xbf16>)
     groups(%o, %o : tensor<9xi32>, tensor<9xi32>) outs(%y : tensor<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32
     } -> tensor<?x48xf32>
-  %1 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x2x32x32x2xbf16>)
+  %1 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x1x48x64xbf16>)
     groups(%o, %o : tensor<9xi32>, tensor<9xi32>)
     schedule(#moe_cpu.schedule<widen, lanes = 4, rows = 3, block_rows = 32, chunk = 8192, run = 65536, stream_rows = 2, stream_ahead = 0, tile_ahead = 4096>)
     outs(%z : tensor<?x48xf32>) epilogue {

@@ -44,3 +44,51 @@ func.func @combine(%rows: memref<?x64xf32>, %positions: memref<?x2xi32>, %w: mem
     slot_weights(%w : memref<?x2xf32>) init(%x : memref<?x64xf32>) outs(%y : memref<?x64xf32>)
   return
 }
+
+// One loop over the columns for what comes before a reduction and one for what
+// comes after it; the last columns under a mask, where the reduction sees its
+// identity. The row's expert is that of the groups, and what is one value a row
+// is computed once.
+
+// CHECK-LABEL: @row_map
+// CHECK-SAME: (%[[X:[a-z0-9]*]]: memref<?x72xf32>, %[[G:[a-z0-9]*]]: memref<8x72xf32>, %[[TOKENS:[a-z0-9]*]]: memref<?xi32>, %[[OFFSETS:[a-z0-9]*]]: memref<9xi32>, %[[ROWS:[a-z0-9]*]]: memref<?x80xbf16>, %[[N:[a-z0-9]*]]: memref<?xf32>)
+func.func @row_map(%x: memref<?x72xf32>, %g: memref<8x72xf32>, %tokens: memref<?xi32>, %offsets: memref<9xi32>,
+                   %rows: memref<?x80xbf16>, %n: memref<?xf32>) {
+  // CHECK: moe_rt.trace "begin" "rows"
+  // CHECK: memref.load %[[OFFSETS]][%c0]
+  // CHECK: memref.load %[[OFFSETS]][%c8]
+  // CHECK: scf.parallel
+  // CHECK: scf.for %[[E:.*]] = %c0 to %c8
+  // CHECK: scf.for %[[ROW:.*]] =
+  // CHECK: memref.load %[[TOKENS]][%[[ROW]]]
+  // CHECK: %[[TOKEN:.*]] = arith.index_cast
+  // CHECK: %[[SUM:.*]] = scf.for %[[C:.*]] = %c0 to %c64 step %c16
+  // CHECK: vector.load %[[X]][%[[TOKEN]], %[[C]]]
+  // CHECK: %[[MASK:.*]] = vector.{{create_mask|constant_mask}}
+  // CHECK: %[[LAST:.*]] = vector.maskedload %[[X]][%[[TOKEN]], %c64], %[[MASK]]
+  // CHECK: %[[Q:.*]] = arith.mulf %[[LAST]], %[[LAST]]
+  // CHECK: arith.select %[[MASK]], %[[Q]]
+  // CHECK: vector.reduction <add>, %{{.*}} : vector<16xf32> into f32
+  // CHECK: %[[R:.*]] = math.rsqrt %{{.*}} : f32
+  // CHECK: scf.for %[[C2:.*]] = %c0 to %c64 step %c16
+  // CHECK: vector.load %[[G]][%[[E]], %[[C2]]]
+  // CHECK: %[[T:.*]] = arith.truncf
+  // CHECK: vector.store %[[T]], %[[ROWS]][%[[ROW]], %[[C2]]]
+  // Padding is zeros.
+  // CHECK: arith.select
+  // CHECK: vector.store %{{.*}}, %[[ROWS]][%[[ROW]], %c64]
+  // CHECK: memref.store %[[R]], %[[N]][%[[ROW]]]
+  // CHECK: moe_rt.trace "end" "rows"
+  moek.row_map groups(%offsets : memref<9xi32>) tokens(%tokens : memref<?xi32>) gathered(%x : memref<?x72xf32>)
+    parameters(%g : memref<8x72xf32>) outs(%rows, %n : memref<?x80xbf16>, memref<?xf32>) body {
+    ^bb0(%v: vector<72xf32>, %c: vector<72xf32>):
+      %q = arith.mulf %v, %v : vector<72xf32>
+      %s = vector.reduction <add>, %q : vector<72xf32> into f32
+      %r = math.rsqrt %s : f32
+      %b = vector.broadcast %r : f32 to vector<72xf32>
+      %m = arith.mulf %v, %b : vector<72xf32>
+      %w = arith.mulf %m, %c : vector<72xf32>
+      moek.yield %w, %r : vector<72xf32>, f32
+    }
+  return
+}

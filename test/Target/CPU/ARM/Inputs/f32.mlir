@@ -1,8 +1,9 @@
-func.func @f(%x: memref<?x1000xf32>, %w: memref<8x2x1000x32x1xf32>, %o: memref<9xi32>, %t: memref<?xi32>, %y: memref<?x48xf32>) {
-  moek.grouped_matmul n(48) k(1000) lhs(%x : memref<?x1000xf32>) rhs(%w : memref<8x2x1000x32x1xf32>)
-    groups(%o, %o : memref<9xi32>, memref<9xi32>) gather(%t : memref<?xi32>) outs(%y : memref<?x48xf32>) epilogue {
+func.func @f(%x: tensor<?x1000xf32>, %m: tensor<8x48x1000xf32> {moe.name = "w"}, %o: tensor<9xi32>, %t: tensor<?xi32>, %y: tensor<?x48xf32>) -> tensor<?x48xf32> {
+  %w = moek.pack %m : tensor<8x48x1000xf32> -> tensor<8x1x48x1000xf32>
+  %0 = moek.grouped_matmul n(48) k(1000) lhs(%x : tensor<?x1000xf32>) rhs(%w : tensor<8x1x48x1000xf32>)
+    groups(%o, %o : tensor<9xi32>, tensor<9xi32>) gather(%t : tensor<?xi32>) outs(%y : tensor<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32
-    }
-  return
+    } -> tensor<?x48xf32>
+  return %0 : tensor<?x48xf32>
 }

@@ -1,6 +1,6 @@
 """Lowers the micro-kernels of kernel IR for one CPU to LLVM IR.
 
-usage: kernels.py kernels.mlir CPU > kernels.ll
+usage: kernels.py kernels.mlir CPU [keep-layout] > kernels.ll
 """
 
 import os
@@ -8,13 +8,15 @@ import subprocess
 import sys
 
 extract = os.path.join(os.path.dirname(__file__), "..", "..", "Inputs", "extract_kernels.py")
-source, cpu = sys.argv[1:3]
+source, cpu, *options = sys.argv[1:]
 lower = """--convert-moek-to-vector --lower-affine --convert-scf-to-cf --convert-vector-to-llvm
     --expand-strided-metadata --finalize-memref-to-llvm --convert-math-to-llvm --convert-arith-to-llvm
     --convert-index-to-llvm --convert-func-to-llvm --convert-cf-to-llvm --reconcile-unrealized-casts""".split()
 text = None
 for command in [
-    ["moe-opt", source, f"--moek-select-schedule=cpu={cpu}", "--convert-moek-to-vector"],
+    ["moe-opt", source, f"--moek-select-schedule=cpu={' '.join([cpu, *options])}", "--moek-hoist-packing",
+     "--one-shot-bufferize=bufferize-function-boundaries function-boundary-type-conversion=identity-layout-map",
+     "--convert-moek-to-vector"],
     [sys.executable, extract],
     ["moe-opt", *lower],
     ["mlir-translate", "--mlir-to-llvmir"],
