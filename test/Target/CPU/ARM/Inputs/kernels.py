@@ -14,7 +14,7 @@ lower = """--convert-moek-to-vector --lower-affine --convert-scf-to-cf --convert
     --convert-index-to-llvm --convert-func-to-llvm --convert-cf-to-llvm --reconcile-unrealized-casts""".split()
 text = None
 for command in [
-    ["moe-opt", source, f"--moek-select-schedule=cpu={cpu}", "--convert-moek-to-vector"],
+    ["moe-opt", source, f"--moe-set-target=chip={cpu}", "--moek-select-schedule", "--convert-moek-to-vector"],
     [sys.executable, extract],
     ["moe-opt", *lower],
     ["mlir-translate", "--mlir-to-llvmir"],
