@@ -393,7 +393,71 @@ struct MergeAppends : OpRewritePattern<RoutingAppendOp> {
   }
 };
 
+/// The table that `body` multiplies by: it yields `weight` times the entry of
+/// expert `index`. Where there is no expert the read has no meaning, so nothing
+/// is to be kept of such slots. Null if it is something else.
+Value matchScaledByExpert(Block &body, Value index, Value weight) {
+  auto product =
+      body.getTerminator()->getOperand(0).getDefiningOp<arith::MulFOp>();
+  if (!product)
+    return {};
+  for (auto [factor, other] : {std::pair(product.getLhs(), product.getRhs()),
+                               std::pair(product.getRhs(), product.getLhs())}) {
+    auto entry = factor.getDefiningOp<tensor::ExtractOp>();
+    if (other != weight || !entry || entry.getIndices().size() != 1)
+      continue;
+    auto cast = entry.getIndices()[0].getDefiningOp<arith::IndexCastOp>();
+    if (cast && cast.getIn() == index)
+      return entry.getTensor();
+  }
+  return {};
+}
+
+/// Weights taken out of a routing, multiplied by a factor of each expert, and
+/// put back.
+struct MakeScaledByExpert : OpRewritePattern<RoutingMakeOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(RoutingMakeOp op,
+                                PatternRewriter &rewriter) const final {
+    auto indices = op.getIndices().getDefiningOp<RoutingIndicesOp>();
+    auto scaled = op.getWeights().getDefiningOp<linalg::GenericOp>();
+    if (!indices || !scaled ||
+        indices.getRouting().getType() != op.getRouting().getType() ||
+        scaled.getNumDpsInputs() != 2 || scaled.getNumResults() != 1 ||
+        scaled.getNumParallelLoops() != 2 || scaled.getNumLoops() != 2 ||
+        !llvm::all_of(scaled.getIndexingMapsArray(),
+                      [](AffineMap map) { return map.isIdentity(); }))
+      return failure();
+    for (unsigned i = 0; i < 2; ++i) {
+      auto weights =
+          scaled.getInputs()[1 - i].getDefiningOp<RoutingWeightsOp>();
+      if (scaled.getInputs()[i] != indices.getResult() || !weights ||
+          weights.getRouting() != indices.getRouting())
+        continue;
+      Block &body = *scaled.getBlock();
+      Value table = matchScaledByExpert(body, body.getArgument(i),
+                                        body.getArgument(1 - i));
+      if (!table || table.getType() !=
+                        RankedTensorType::get(
+                            {op.getRouting().getType().getExperts()},
+                            weights.getResult().getType().getElementType()))
+        continue;
+      rewriter.replaceOpWithNewOp<RoutingReweighOp>(
+          op, op.getRouting().getType(), indices.getRouting(), table,
+          ArrayAttr());
+      return success();
+    }
+    return failure();
+  }
+};
+
 } // namespace
+
+void RoutingMakeOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
+                                                MLIRContext *context) {
+  patterns.add<MakeScaledByExpert>(context);
+}
 
 void RoutingNumTokensOp::getCanonicalizationPatterns(
     RewritePatternSet &patterns, MLIRContext *context) {
@@ -433,7 +497,8 @@ OpFoldResult RoutingLimitOp::fold(FoldAdaptor) {
 }
 
 OpFoldResult RoutingReweighOp::fold(FoldAdaptor) {
-  if (getWeighing().empty() && getRouting() != getResult())
+  bool steps = getWeighing() && !getWeighing()->empty();
+  if (!getScales() && !steps && getRouting() != getResult())
     return getRouting();
   return {};
 }

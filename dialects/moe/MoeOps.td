@@ -530,6 +530,7 @@ def Moe_RoutingMakeOp : Moe_Op<"routing.make", [Pure]> {
     `->` qualified(type($routing))
   }];
   let hasFolder = 1;
+  let hasCanonicalizer = 1;
 }
 
 class Moe_RoutingViewOp<string mnemonic>
@@ -731,11 +732,19 @@ def Moe_RoutingReweighOp : Moe_Op<"routing.reweigh", [
     Pure, AllTypesMatch<["routing", "result"]>]> {
   let summary = "computes the weights of a routing anew";
   let description = [{
-    The steps of `weighing` applied to the weights of the used slots of each
-    token, as `moe.router` applies them to the values of the chosen experts:
-    unused slots take no part and keep the weight 0. What models do that
-    normalise after dropping: GShard with `normalize_gate_prob_before_dropping =
-    false` divides by the sum of what was kept.
+    First the weight of each used slot times the entry of its expert in `scales`,
+    if they are there; then the steps of `weighing` applied to the weights of the
+    used slots of each token, as `moe.router` applies them to the values of the
+    chosen experts. Unused slots take no part and keep the weight 0.
+
+    Models that normalise after dropping do the second: GShard with
+    `normalize_gate_prob_before_dropping = false` divides by the sum of what was
+    kept. Gemma 4 does the first: a learned factor for each expert, behind the
+    normalisation.
+
+    | operand | type |
+    |---|---|
+    | `scales` | `tensor<ExF>`, F a float type |
 
     ```mlir
     %r = moe.router #moe.gshard<second = all> select(%p)
@@ -744,12 +753,16 @@ def Moe_RoutingReweighOp : Moe_Op<"routing.reweigh", [
     %r2 = moe.routing.reweigh %kept
         weighing [#moe.normalize<clamp, min = 1.1920928955078125e-07>]
         : !moe.routing<8 x 2>
+    %gemma = moe.routing.reweigh %r scales(%s : tensor<8xf32>)
+        : !moe.routing<8 x 2>
     ```
   }];
-  let arguments = (ins Moe_RoutingType:$routing, Moe_WeighingArray:$weighing);
+  let arguments = (ins Moe_RoutingType:$routing, Optional<Moe_Vector>:$scales,
+                       OptionalAttr<Moe_WeighingArray>:$weighing);
   let results = (outs Moe_RoutingType:$result);
   let assemblyFormat = [{
-    $routing `weighing` $weighing attr-dict `:` qualified(type($routing))
+    $routing (`scales` `(` $scales^ `:` type($scales) `)`)?
+    (`weighing` $weighing^)? attr-dict `:` qualified(type($routing))
   }];
   let hasFolder = 1;
 }

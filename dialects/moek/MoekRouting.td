@@ -23,7 +23,8 @@ def Moek_RouteOp : Moek_DstOp<"route", [Moek_RoutingOpInterface, AttrSizedOperan
     need: the values to select by if the policy uses scores, and then the values
     to weigh by unless the policy provides values or all are 1. `policy` selects
     `K` of `E` experts with its own operands, `using`; the region `weigh` turns
-    their values into weights. `always` appends that many experts that every token takes, in
+    their values into weights, and may read what each of `per_expert` (`[E]`, like
+    a learned factor) holds for the chosen. `always` appends that many experts that every token takes, in
     the last slots, with weight 1 or from `always_weights` `[T, always]`.
     `capacity` keeps the first arrivals of each expert (slot-major, then token
     order); dropped slots become -1.
@@ -32,8 +33,9 @@ def Moek_RouteOp : Moek_DstOp<"route", [Moek_RoutingOpInterface, AttrSizedOperan
     order `indices, weights, offsets, active, tokens, positions, row_weights`.
     The region arguments are `z` (if `x` is there), one per `rows`, `columns` and
     `vectors`, all `vector<E x f32>`, and one f32 per `scalars`; `weigh` takes and
-    yields `vector<K x f32>`, and takes the used slots, `vector<K x i1>`, as a
-    second argument if slots may be unused.
+    yields `vector<K x f32>`, takes the used slots, `vector<K x i1>`, as a
+    second argument if slots may be unused, and then one `vector<K x f32>` per
+    `per_expert`, 0 in unused slots.
 
     The kernel works on as many tokens at once as a vector has lanes, expert by
     expert: each token is computed in the same order of operations whatever
@@ -46,6 +48,7 @@ def Moek_RouteOp : Moek_DstOp<"route", [Moek_RoutingOpInterface, AttrSizedOperan
     Variadic<Moek_Shaped>:$rows, Variadic<Moek_Shaped>:$columns,
     Variadic<Moek_Shaped>:$vectors, Variadic<Moek_Shaped>:$scalars,
     Variadic<Moek_Shaped>:$policy_operands,
+    Variadic<Moek_Shaped>:$per_expert,
     Optional<Moek_Shaped>:$always_weights,
     Variadic<Moek_Shaped>:$outputs,
     Moe_SelectionPolicyAttrInterface:$policy, I64Attr:$experts,
@@ -60,6 +63,7 @@ def Moek_RouteOp : Moek_DstOp<"route", [Moek_RoutingOpInterface, AttrSizedOperan
     (`vectors` `(` $vectors^ `:` type($vectors) `)`)?
     (`scalars` `(` $scalars^ `:` type($scalars) `)`)?
     (`using` `(` $policy_operands^ `:` type($policy_operands) `)`)?
+    (`per_expert` `(` $per_expert^ `:` type($per_expert) `)`)?
     (`always` `(` $always^ `)`)?
     (`always_weights` `(` $always_weights^ `:` type($always_weights) `)`)?
     (`capacity` `(` $capacity^ `)`)? (`schedule` `(` $schedule^ `)`)?

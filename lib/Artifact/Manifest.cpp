@@ -150,6 +150,18 @@ public:
     return true;
   }
 
+  bool boolean(const json::Object &object, const std::string &path,
+               llvm::StringRef key, bool &out) {
+    const json::Value *value = get(object, path, key, /*isRequired=*/true);
+    if (!value)
+      return false;
+    auto flag = value->getAsBoolean();
+    if (!flag)
+      return fail(path + "." + key.str(), "expected true or false");
+    out = *flag;
+    return true;
+  }
+
   bool dtype(const json::Object &object, const std::string &path,
              DType &out, bool isRequired = true) {
     std::string name;
@@ -350,6 +362,21 @@ bool parseFunction(Reader &reader, const json::Value &value,
   return parseWorkspace(reader, *object, path);
 }
 
+bool parseTarget(Reader &reader, const json::Value &value,
+                 const std::string &path, TargetDesc &target) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return reader.fail(path, "expected an object");
+  int64_t needs = 0;
+  if (!reader.string(*object, path, "name", target.name) ||
+      !reader.string(*object, path, "platform", target.platform) ||
+      !reader.integer(*object, path, "needs", needs) ||
+      !reader.boolean(*object, path, "narrows_rows", target.narrowsRows))
+    return false;
+  target.needs = needs;
+  return true;
+}
+
 /// What an alias does not say is what the function behind it says.
 bool resolveAlias(Reader &reader, Manifest &manifest, FunctionDesc &function,
                   const std::string &path) {
@@ -439,15 +466,21 @@ bool moe::parseManifest(std::string_view text, const std::string &where,
     parsed.functions.push_back(std::move(function));
     return true;
   };
-  auto parseTarget = [&](const json::Value &item, const std::string &path) {
-    auto name = item.getAsString();
-    if (!name)
+  auto parseTargets = [&](const json::Value &item, const std::string &path) {
+    return parseTarget(reader, item, path, parsed.targets.emplace_back());
+  };
+  auto parseExtension = [&](const json::Value &item, const std::string &path) {
+    auto text = item.getAsString();
+    if (!text)
       return reader.fail(path, "expected a string");
-    parsed.targets.push_back(name->str());
+    parsed.extensions.push_back(text->str());
     return true;
   };
   if (!reader.array(*object, "", "functions", parseOne) ||
-      !reader.array(*object, "", "targets", parseTarget, false) ||
+      !reader.array(*object, "", "targets", parseTargets, false) ||
+      !reader.string(*object, "manifest", "pass_pipeline", parsed.passPipeline,
+                     false) ||
+      !reader.array(*object, "", "extensions", parseExtension, false) ||
       !reader.string(*object, "manifest", "id", parsed.id, false))
     return false;
   parsed.contentId = manifestId(*object);

@@ -152,10 +152,15 @@ bool Runner::measureMachine(std::string &error) {
 }
 
 bool Runner::artifact(const std::string &base, bool fuse, std::string &error) {
-  if (options.reuseArtifacts && llvm::sys::fs::exists(base + ".json"))
-    return true;
   CompileOptions compile = options.compile;
   compile.fuse = fuse;
+  // One that is broken is made anew.
+  std::string ignored;
+  Manifest manifest;
+  if (options.reuseArtifacts &&
+      readManifest(base + ".json", manifest, ignored) &&
+      isMadeAs(manifest, *module, compile))
+    return true;
   return compileModel(*module, name, compile, base, error);
 }
 

@@ -404,6 +404,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
 
   info.interfaces = variants.front().interfaces;
   info.variants = variants;
+  info.passPipeline = options.passPipeline;
   info.extensions = describeExtensions(options, *targets);
   for (const compiler::Variant &variant : variants)
     if (interfaceKey(variant.interfaces) != interfaceKey(info.interfaces))
@@ -467,6 +468,21 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   if (!writeFiles())
     return emitError(module.getLoc(), error);
   return success();
+}
+
+bool moe::isMadeAs(const Manifest &manifest, ModuleOp module,
+                   const CompileOptions &options) {
+  // Whoever compiles hears what is wrong.
+  ScopedDiagnosticHandler handler(module.getContext(),
+                                  [](Diagnostic &) { return success(); });
+  FailureOr<TargetList> targets = resolveTargets(module, options);
+  return succeeded(targets) && manifest.passPipeline == options.passPipeline &&
+         manifest.extensions == describeExtensions(options, *targets) &&
+         llvm::equal(
+             manifest.targets, *targets,
+             [](const TargetDesc &desc, moek::TargetAttrInterface chip) {
+               return desc.name == chip.getChipName();
+             });
 }
 
 void moe::registerCompilerDialects(DialectRegistry &registry) {

@@ -53,7 +53,8 @@ struct ArtifactInfo {
   mlir::ArrayAttr interfaces;
   std::vector<Alias> aliases;
   llvm::ArrayRef<Variant> variants;
-  /// As --pipeline-extension takes them.
+  /// As --pass-pipeline takes them, and as --pipeline-extension does.
+  std::string passPipeline;
   std::vector<std::string> extensions;
   /// What readers will make of all this, with the id of the artifact.
   Manifest manifest;

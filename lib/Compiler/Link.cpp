@@ -20,8 +20,6 @@
 #include "llvm/Support/Program.h"
 #include "llvm/Support/Signals.h"
 #include "llvm/Support/raw_ostream.h"
-#include "llvm/TargetParser/Host.h"
-#include "llvm/TargetParser/Triple.h"
 
 using namespace moe;
 using namespace llvm;
@@ -115,11 +113,6 @@ static bool execute(ArrayRef<StringRef> command, std::string &error) {
   return false;
 }
 
-static bool isHost(const HostPlatform &platform) {
-  return Triple(platform.triple).getArch() ==
-         Triple(sys::getProcessTriple()).getArch();
-}
-
 bool compiler::joinObjects(ArrayRef<NamedObject> objects,
                            const HostPlatform &platform,
                            SmallVectorImpl<char> &joined, std::string &error) {
@@ -129,9 +122,9 @@ bool compiler::joinObjects(ArrayRef<NamedObject> objects,
   }
   // GNU's linker knows one architecture, LLVM's all.
   std::string gnu = platform.gnuTriple + "-ld";
-  std::string linker =
-      findProgram({"ld.lld", "ld.lld-22", gnu,
-                   isHost(platform) ? StringRef("ld") : StringRef(gnu)});
+  std::string linker = findProgram(
+      {"ld.lld", "ld.lld-22", gnu,
+       isHost(platform.gnuTriple) ? StringRef("ld") : StringRef(gnu)});
   if (linker.empty()) {
     error = "joining objects needs a linker: install lld or binutils, or ask "
             "for --emit=lib";
@@ -169,12 +162,11 @@ compiler::buildLibrary(ArrayRef<NamedObject> objects, std::string &error) {
   return nullptr;
 }
 
-std::string moe::findRuntimeFile(const HostPlatform &platform,
-                                 StringRef fileName) {
+std::string moe::findRuntimeFile(StringRef platform, StringRef fileName) {
   static int anchor;
   std::string program = sys::fs::getMainExecutable(nullptr, &anchor);
   StringRef prefix = sys::path::parent_path(sys::path::parent_path(program));
-  SmallVector<std::string> folders = {"lib/" + platform.gnuTriple};
+  SmallVector<std::string> folders = {("lib/" + platform).str()};
   if (isHost(platform))
     folders.append({"lib", "lib64"});
   for (StringRef folder : folders) {
@@ -186,17 +178,16 @@ std::string moe::findRuntimeFile(const HostPlatform &platform,
   return {};
 }
 
-bool moe::runDriver(const HostPlatform &platform, StringRef what,
+bool moe::runDriver(StringRef platform, StringRef what,
                     ArrayRef<StringRef> arguments, std::string &error) {
-  std::string cross = platform.gnuTriple + "-gcc";
+  std::string cross = (platform + "-gcc").str();
   std::string driver = isHost(platform)
                            ? findProgram({"cc", "gcc", "clang", "clang-22"})
                            : findProgram(StringRef(cross));
   if (driver.empty()) {
     error = (what + " needs a C compiler driver in PATH (" +
-             (isHost(platform) ? "cc, gcc or clang"
-                                   : cross + "; Debian's package gcc-" +
-                                         platform.gnuTriple) +
+             (isHost(platform) ? Twine("cc, gcc or clang")
+                               : cross + "; Debian's package gcc-" + platform) +
              ")")
                 .str();
     return false;
@@ -212,9 +203,9 @@ bool compiler::linkShared(ArrayRef<char> object, StringRef name,
                           SmallVectorImpl<char> &linked, std::string &error) {
   std::string runtime = runtimeDirectory.str();
   if (runtime.empty())
-    runtime =
-        sys::path::parent_path(findRuntimeFile(platform, "libmoe_rt.so"))
-            .str();
+    runtime = sys::path::parent_path(
+                  findRuntimeFile(platform.gnuTriple, "libmoe_rt.so"))
+                  .str();
   if (runtime.empty()) {
     error = "libmoe_rt.so for " + platform.gnuTriple +
             " is not in the lib folder beside this program; say where it is "
@@ -224,14 +215,14 @@ bool compiler::linkShared(ArrayRef<char> object, StringRef name,
   }
   // Somewhere else it lies beside the artifact, if not with the system's.
   std::string rpath =
-      "-Wl,-rpath," + (isHost(platform) ? runtime : "$ORIGIN");
+      "-Wl,-rpath," + (isHost(platform.gnuTriple) ? runtime : "$ORIGIN");
   std::string search = "-L" + runtime;
   std::string soname = ("-Wl,-soname," + name).str();
   TemporaryFile input, output;
   if (!input.create("moe-object", "o", error, object) ||
       !output.create("moe-linked", "so", error))
     return false;
-  if (runDriver(platform, "linking a shared library",
+  if (runDriver(platform.gnuTriple, "linking a shared library",
                 {"-shared", "-o", output.getPath(), input.getPath(), soname,
                  "-Wl,-z,defs", "-Wl,-Bsymbolic", search, rpath, "-lmoe_rt",
                  "-lm"},

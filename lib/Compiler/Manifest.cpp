@@ -71,7 +71,11 @@ json::Object compiler::buildManifest(const ArtifactInfo &info) {
   }
   json::Array targets;
   for (const Variant &variant : info.variants)
-    targets.push_back(variant.target);
+    targets.push_back(
+        json::Object{{"name", variant.target},
+                     {"platform", variant.code.platform.gnuTriple},
+                     {"needs", static_cast<int64_t>(variant.code.needs)},
+                     {"narrows_rows", variant.code.narrowsRows}});
   std::string code;
   for (const Variant &variant : info.variants)
     code += variant.target + "=" +
@@ -81,6 +85,8 @@ json::Object compiler::buildManifest(const ArtifactInfo &info) {
                         {"functions", std::move(functions)},
                         {"targets", std::move(targets)},
                         {"code", hashBytes(code)}};
+  if (!info.passPipeline.empty())
+    manifest["pass_pipeline"] = info.passPipeline;
   if (!info.extensions.empty())
     manifest["extensions"] = json::Array(info.extensions);
   return manifest;

@@ -22,13 +22,19 @@ std::vector<std::string> moe::knownTargets() {
   return names;
 }
 
+/// The best one for this machine; null if it runs none of them.
+static const ChipInfo *findNative(ArrayRef<ChipInfo> chips) {
+  // Better ones are last.
+  for (const ChipInfo &chip : llvm::reverse(chips))
+    if (chip.isNative)
+      return &chip;
+  return nullptr;
+}
+
 std::vector<std::string> moe::describeTargets() {
   std::vector<std::string> lines;
-  const ChipInfo *native = nullptr;
   std::vector<ChipInfo> chips = TargetRegistry::get().getChips();
-  for (const ChipInfo &chip : chips)
-    if (chip.isNative)
-      native = &chip;
+  const ChipInfo *native = findNative(chips);
   for (const ChipInfo &chip : chips) {
     std::string line;
     llvm::raw_string_ostream os(line);
@@ -43,21 +49,19 @@ std::vector<std::string> moe::describeTargets() {
 static FailureOr<std::vector<std::string>>
 resolveNames(Location location, ArrayRef<std::string> names) {
   std::vector<ChipInfo> chips = TargetRegistry::get().getChips();
+  const ChipInfo *native = findNative(chips);
   llvm::StringSet<> chosen;
   for (StringRef name : names) {
     bool isKnown = false;
-    // Better ones are last, and native is the best.
-    for (const ChipInfo &chip : llvm::reverse(chips)) {
-      bool isMeant = name == "native"      ? chip.isNative
-                     : name.ends_with("*") ? StringRef(chip.name).starts_with(
-                                                 name.drop_back())
-                                           : chip.name == name;
+    for (const ChipInfo &chip : chips) {
+      bool isMeant = name == "native" ? &chip == native
+                     : name.ends_with("*")
+                         ? StringRef(chip.name).starts_with(name.drop_back())
+                         : chip.name == name;
       if (!isMeant)
         continue;
       isKnown = true;
       chosen.insert(chip.name);
-      if (name == "native")
-        break;
     }
     if (isKnown)
       continue;

@@ -103,6 +103,10 @@ static LogicalResult executeLimit(Machine &machine, RoutingLimitOp op) {
 
 static LogicalResult executeReweigh(Machine &machine, RoutingReweighOp op) {
   Routing routing = *machine.getRouting(op.getRouting());
+  std::vector<double> scales(routing.experts, 1.0);
+  if (op.getScales())
+    loadFloats(*machine.getArray(op.getScales()), 0, routing.experts,
+               scales.data());
   for (int64_t t = 0; t < routing.tokens; ++t) {
     SmallVector<int64_t> used;
     SmallVector<double> weights;
@@ -111,9 +115,10 @@ static LogicalResult executeReweigh(Machine &machine, RoutingReweighOp op) {
       if (routing.expertOf[i] < 0)
         continue;
       used.push_back(i);
-      weights.push_back(routing.weightOf[i]);
+      weights.push_back(routing.weightOf[i] * scales[routing.expertOf[i]]);
     }
-    for (Attribute step : op.getWeighing()) {
+    for (Attribute step : op.getWeighingAttr() ? op.getWeighingAttr().getValue()
+                                               : ArrayRef<Attribute>()) {
       auto model = dyn_cast<ReferenceWeighingAttrInterface>(step);
       if (!model)
         return op.emitOpError("cannot be interpreted: ")

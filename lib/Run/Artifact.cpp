@@ -7,6 +7,7 @@
 #include "moe-mlir/Run/Artifact.h"
 
 #include "moe-mlir/Run/Targets.h"
+#include "moe-mlir/Target/Target.h"
 
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/Path.h"
@@ -22,17 +23,17 @@ std::unique_ptr<Artifact> Artifact::open(const std::string &path,
   artifact->command = std::move(emulator);
   llvm::SmallString<128> manifest(path);
   llvm::sys::path::replace_extension(manifest, ".json");
-  if (readManifest(manifest.str().str(), artifact->contents, error)) {
-    artifact->arch = getArchitecture(artifact->contents, error);
-    error = artifact->arch ? "" : path + ": " + error;
+  bool isRead = readManifest(manifest.str().str(), artifact->contents, error);
+  std::string platform = getPlatform(artifact->contents);
+  if (artifact->isEmulated()) {
+    if (isRead && platform.empty())
+      error = path + ": its manifest names no target, so that there is no "
+                     "saying what emulator runs it";
+    return platform.empty() ? nullptr : std::move(artifact);
   }
-  if (artifact->isEmulated())
-    return artifact->arch ? std::move(artifact) : nullptr;
-  // What else is missing or broken is told by who loads it.
-  if (std::string foreign =
-          artifact->arch ? getForeignTriple(*artifact->arch) : "";
-      !foreign.empty()) {
-    error = path + ": is for " + foreign +
+  // What is missing or broken is told by who loads it.
+  if (!platform.empty() && !isHost(platform)) {
+    error = path + ": is for " + platform +
             ", not for this machine; --emulator=\"qemu-aarch64 -cpu max\" "
             "runs it";
     return nullptr;

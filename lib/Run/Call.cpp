@@ -7,6 +7,7 @@
 #include "moe-mlir/Run/Call.h"
 
 #include "moe-mlir/Run/Emulator.h"
+#include "moe-mlir/Run/Targets.h"
 
 #include "llvm/ADT/STLExtras.h"
 
@@ -45,8 +46,8 @@ std::unique_ptr<Call> Call::prepare(const Artifact &artifact,
     return nullptr;
   if (artifact.isEmulated()) {
     call->emulated = EmulatedFunction::link(
-        artifact.path(), desc, artifact.architecture(), artifact.manifest().id,
-        artifact.emulator(), error);
+        artifact.path(), desc, getPlatform(artifact.manifest()),
+        artifact.manifest().id, artifact.emulator(), error);
     if (!call->emulated)
       return nullptr;
   }

@@ -35,7 +35,7 @@ std::string EmulatedFunction::file(const char *name) const {
 
 std::unique_ptr<EmulatedFunction>
 EmulatedFunction::link(StringRef artifact, const FunctionDesc &desc,
-                       const Architecture &architecture, const std::string &id,
+                       const std::string &platform, const std::string &id,
                        std::vector<std::string> command, std::string &error) {
   std::string code;
   for (StringRef extension : {".a", ".o"}) {
@@ -50,12 +50,12 @@ EmulatedFunction::link(StringRef artifact, const FunctionDesc &desc,
                 .str();
     return nullptr;
   }
-  std::string runner = findRuntimeFile(architecture, "libmoe_runner.a");
+  std::string runner = findRuntimeFile(platform, "libmoe_runner.a");
   if (runner.empty()) {
-    error = "libmoe_runner.a for " + architecture.gnuTriple +
-             " is not in the lib folder beside this program: it is built where "
-             "there is a cross compiler (" +
-             architecture.gnuTriple + "-gcc)";
+    error = "libmoe_runner.a for " + platform +
+            " is not in the lib folder beside this program: it is built where "
+            "there is a cross compiler (" +
+            platform + "-gcc)";
     return nullptr;
   }
   ErrorOr<std::string> emulator = sys::findProgramByName(command.front());
@@ -77,7 +77,7 @@ EmulatedFunction::link(StringRef artifact, const FunctionDesc &desc,
   std::string undefined = "-Wl,-u," + desc.invoke;
   std::string program = result->file("program");
   std::string libraries = ("-L" + sys::path::parent_path(runner)).str();
-  if (!runDriver(architecture, "running in an emulator",
+  if (!runDriver(platform, "running in an emulator",
                  {"-static", "-o", program, undefined, invoke, workspace,
                   idSymbol, runner, code, libraries, "-lmoe_rt", "-fopenmp",
                   "-pthread", "-lm"},

@@ -6,14 +6,27 @@
 
 #include "moe-mlir/Target/Target.h"
 
+#include "moe-mlir/Runtime/moe_rt.h"
+
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/Triple.h"
 
 using namespace mlir;
 using namespace moe;
 
 bool moe::operator==(const HostPlatform &a, const HostPlatform &b) {
   return a.triple == b.triple;
+}
+
+bool moe::isHost(StringRef gnuTriple) {
+  return llvm::Triple(gnuTriple).getArch() ==
+         llvm::Triple(llvm::sys::getProcessTriple()).getArch();
+}
+
+bool moe::runsHere(StringRef gnuTriple, uint64_t needs) {
+  return isHost(gnuTriple) && (needs & ~moe_rt_cpu_features()) == 0;
 }
 
 Target::~Target() = default;

@@ -148,7 +148,8 @@ class Layer:
                  score="softmax", when="before", gated=True, act="silu",
                  act_attr="#moe.silu", dtype="f32", router_bias=False,
                  select_bias=False, biases=False, weight_on="output",
-                 shared=None, capacity=None, x_scale=1.0):
+                 shared=None, capacity=None, x_scale=1.0,
+                 expert_scale=False):
         self.__dict__.update(locals())
         E = experts
         normal = lambda *shape: (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
@@ -158,6 +159,8 @@ class Layer:
             self.weights["router.bias"] = normal(E)
         if select_bias:
             self.weights["router.correction_bias"] = (rng.standard_normal(E) / 2).astype(np.float32)
+        if expert_scale:
+            self.weights["router.per_expert_scale"] = (1 + rng.standard_normal(E) / 2).astype(np.float32)
         parts = (["gate"] if gated else []) + ["up"]
         for part in parts:
             self.weights[f"experts.{part}_proj"] = store(2 * normal(E, I, H))
@@ -183,6 +186,8 @@ class Layer:
         o, v = self.oracle, self.value
         z = o.router_logits(x, v("router.weight"), v("router.bias"))
         idx, w = self.route(o, z, v("router.correction_bias"))
+        if self.expert_scale:
+            w = w * v("router.per_expert_scale")[idx]
         experts = o.stacked_experts(v("experts.gate_proj"), v("experts.up_proj"),
                                     v("experts.down_proj"), self.act,
                                     v("experts.gate_proj_bias"), v("experts.up_proj_bias"),
@@ -229,6 +234,10 @@ class Layer:
         if self.capacity:
             body += f"  %rl = moe.routing.limit %r capacity {self.capacity} : {rt}\n"
             r = "rl"
+        if self.expert_scale:
+            body += (f"  %rs = moe.routing.reweigh %{r} scales(%router_per_expert_scale : tensor<{E}xf32>)"
+                     f" : {rt}\n")
+            r = "rs"
         body += VIEWS.format(r=r, rt=rt, K=K, E1=E + 1)
         re, ret = r, rt
         if fold_shared:
@@ -342,6 +351,16 @@ def layers(oracle, rng):
              "#moe.normalize<clamp, min = 1.0e-12>", select_bias=True),
         make("dbrx", 6, 2, topk("dbrx", 2), "#moe.top_k<2>",
              "#moe.normalize<p_norm, p = 1.0>", gated=True, act="gelu", act_attr="#moe.gelu"),
+    ]
+
+
+def later_layers(oracle, rng):
+    """With numbers of their own, so that the files of the others stay."""
+    return [
+        Layer(oracle, rng, "gemma4", 9, 3,
+              lambda o, z, bias: o.route_topk(z, 3, **o.PRESETS["qwen3_norm"]), "#moe.top_k<3>",
+              "#moe.normalize<sum, eps = 0.0>", act="gelu_tanh", act_attr="#moe.gelu_tanh",
+              expert_scale=True),
     ]
 
 
@@ -882,6 +901,8 @@ def main():
             layer.write(options.seed)
         write_adversarial(oracle, rng, options.seed)
         write_activations(oracle, rng, options.seed)
+        for layer in later_layers(oracle, np.random.default_rng(options.seed + 2)):
+            layer.write(options.seed + 2)
 
 
 if __name__ == "__main__":

@@ -239,6 +239,10 @@ class Case:
         if rng.random() < 0.2:
             self.after.append(("reweigh", str(rng.choice(["clamp", "softmax", "scale"]))))
 
+        # Weights of denormals would round, and be dropped in another order.
+        if rng.random() < 0.2 and not any(a[:2] == ("limit", "probability") for a in self.after):
+            self.after.insert(0, ("scales",))
+
     def draw_views(self, rng):
         self.views = [v for v, p in (("indices", 0.8), ("weights", 0.7), ("offsets", 0.7)) if rng.random() < p]
         self.total_e = self.e + sum(a[1] for a in self.after if a[0] == "append")
@@ -272,6 +276,8 @@ class Case:
         for a in self.after:
             if a[0] == "append" and a[2]:
                 result["always"] = (f"tensor<?x{a[1]}xf32>", t)
+            if a[0] == "scales":
+                result["scales"] = (f"tensor<{e}xf32>", None)
             if a[0] == "limit" and a[1] == "priority":
                 result["priority"] = ("tensor<?xf32>", t)
         if "sum" in self.views:
@@ -356,6 +362,8 @@ class Case:
                 routing = f"!moe.routing<{experts} x {slots}>"
                 weights = f" weights(%{p}_always : tensor<?x{a[1]}xf32>)" if a[2] else ""
                 text = f"moe.routing.append {value}{weights} : {before} -> {routing}"
+            elif a[0] == "scales":
+                text = f"moe.routing.reweigh {value} scales(%{p}_scales : tensor<{e}xf32>) : {routing}"
             elif a[0] == "reweigh":
                 text = f"moe.routing.reweigh {value} weighing [{STEPS[a[1]]}] : {routing}"
             else:
@@ -410,6 +418,8 @@ class Case:
             d["table"] = np.stack([rng.permutation(e)[:self.k] for _ in range(self.rows)]).astype(np.int32)
         if "always" in inputs:
             d["always"] = rng.random((t, self.total_k - self.k)).astype(np.float32)
+        if "scales" in inputs:
+            d["scales"] = rng.choice([0.25, 0.5, 0.7, 1.0], e).astype(np.float32)
         if "priority" in inputs:
             d["priority"] = rng.choice([0.0, -0.0, 1.0, 2.0, np.nan, np.inf, -np.inf, 0.5], t).astype(np.float32)
         if "sum" in self.views:

@@ -16,7 +16,7 @@
 using namespace moe;
 
 static const char good[] = R"({
-  "version": 1, "abi": 2, "later": {"any": "thing"},
+  "version": 2, "abi": 2, "later": {"any": "thing"},
   "functions": [
     {"name": "layer_0", "model": "M", "layer": 0, "sizes": ["T"],
      "arguments": [
@@ -30,7 +30,8 @@ static const char good[] = R"({
      "results": [{"name": "y", "dtype": "f32", "shape": ["T", 64]}],
      "invoke": "layer_0__invoke"},
     {"name": "layer_1", "layer": 1, "alias_of": "layer_0"}],
-  "targets": ["x86-64-v3"]})";
+  "targets": [{"name": "x86-64-v3", "platform": "x86_64-linux-gnu",
+               "needs": 1, "narrows_rows": true}]})";
 
 TEST(Manifest, Parses) {
   Manifest manifest;
@@ -66,8 +67,8 @@ TEST(Manifest, Rejects) {
     const char *from, *to, *message;
   };
   const Case cases[] = {
-      {"\"version\": 1", "\"version\": 2", "version: 2 is not supported"},
-      {"\"version\": 1,", "", "lacks \"version\""},
+      {"\"version\": 2", "\"version\": 3", "version: 3 is not supported"},
+      {"\"version\": 2,", "", "lacks \"version\""},
       {"\"abi\": 2,", "",
        "abi: the code is for version 1 of the runtime's interface, and this is "
        "version 2; run moe-compile again"},
@@ -111,7 +112,13 @@ TEST(Manifest, Rejects) {
       {"\"name\": \"layer_0\"",
        "\"workspace\": {\"x\": [[1, 2, 3]]}, \"name\": \"layer_0\"",
        "workspace.x[0]: expected a size and its bytes"},
-      {"\"version\": 1", "\"id\": 5, \"version\": 1", "id: expected a string"},
+      {"\"version\": 2", "\"id\": 5, \"version\": 2", "id: expected a string"},
+      {"{\"name\": \"x86-64-v3\"", "5, {\"name\": \"x86-64-v3\"",
+       "targets[0]: expected an object"},
+      {"\"narrows_rows\": true", "\"narrows_rows\": 1",
+       "targets[0].narrows_rows: expected true or false"},
+      {"\"needs\": 1", "\"needs\": -1",
+       "targets[0].needs: expected a non-negative integer"},
       {"{\n", "{[", "m.json: "},
   };
   for (const Case &c : cases) {

@@ -210,6 +210,7 @@ int main(int argc, char **argv) {
   if (!given.passes.empty() &&
       failed(moe::tools::runPasses(*model, given.passes, &given.compilation)))
     return 1;
+  options.passPipeline = given.passes;
   if (failed(moe::applyRoutingOptions(*model, routing)))
     return 1;
   if (!stage && !text) {

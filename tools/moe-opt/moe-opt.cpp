@@ -73,8 +73,8 @@ int main(int argc, char **argv) {
        {{"What is fused, what is not, and why",
          "moe-opt --moe-fusion-pipeline --remarks-filter='.*' layer.mlir"},
         {"One pass with an option",
-         "moe-opt --pass-pipeline='builtin.module(moe-select-schedule{cpu="
-         "x86-64-v4})' fused.mlir"}},
+         "moe-opt --pass-pipeline='builtin.module(moe-set-target{chip="
+         "x86-64-v4},moek-select-schedule)' fused.mlir"}},
        "Upstream's passes are listed by --list-passes, all options by "
        "--help-list."});
   moe::tools::BytecodeOption bytecode(line);

@@ -37,6 +37,7 @@ static bool compile(const run::Given &given, moe::CompileOptions compile,
   if (compile.targets.empty())
     compile.targets.push_back(given.emulator.empty() ? "native" : "aarch64*");
   compile.fuse = !options.noFuse;
+  compile.passPipeline = options.passes;
   moe::Progress progress("compiling", "steps");
   compile.progress = progress.function();
   mlir::OwningOpRef<mlir::ModuleOp> module = (*model).clone();

@@ -252,7 +252,19 @@ void RoutingLimitOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
 }
 
 LogicalResult RoutingReweighOp::verify() {
-  for (auto [i, step] : llvm::enumerate(getWeighing())) {
+  if (!getScales() && !getWeighing())
+    return emitOpError() << "expects `scales`, a list `weighing` or both";
+  if (getScales()) {
+    RankedTensorType scales = getScales().getType();
+    auto expected = RankedTensorType::get({getRouting().getType().getExperts()},
+                                          scales.getElementType());
+    if (scales != expected)
+      return emitOpError() << "expects scales of type " << expected
+                           << ", one for each expert, but got " << scales;
+  }
+  if (!getWeighing())
+    return success();
+  for (auto [i, step] : llvm::enumerate(*getWeighing())) {
     auto emitStepError = [&, i = i] {
       return emitOpError() << "weighing #" << i << ": ";
     };

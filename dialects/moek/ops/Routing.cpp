@@ -123,11 +123,19 @@ LogicalResult RouteOp::verify() {
   if (!getPolicy().fillsAllSlots(experts))
     weighArgs.push_back(VectorType::get({getSelectedSlots()},
                                         IntegerType::get(getContext(), 1)));
+  bool partial = weighArgs.size() == 2;
+  for (Value v : getPerExpert()) {
+    if (failed(verifyShape(*this, "per_expert", v, {experts}, kF32)))
+      return failure();
+    weighArgs.push_back(slots);
+  }
   if (weigh.getArgumentTypes() != ArrayRef<Type>(weighArgs) ||
       weigh.getTerminator()->getOperandTypes() != ArrayRef<Type>{slots})
     return emitOpError("the weigh region must take and yield ")
-           << slots
-           << (weighArgs.size() == 2 ? ", and take which slots are used" : "");
+           << slots << (partial ? ", take which slots are used" : "")
+           << (getPerExpert().empty() ? ""
+                                      : ", and take one more of it per "
+                                        "'per_expert'");
   if (getAlwaysWeights() &&
       failed(verifyShape(*this, "always_weights", getAlwaysWeights(),
                          {-1, static_cast<int64_t>(getAlways())}, kF32)))

@@ -65,14 +65,30 @@ struct FunctionDesc {
                                const std::vector<int64_t> &sizeValues) const;
 };
 
+/// A chip that there is code for.
+struct TargetDesc {
+  std::string name;
+  /// GNU's name of what its code is linked for, such as aarch64-linux-gnu.
+  std::string platform;
+  /// What `moe_rt_cpu_features()` must have to run it.
+  uint64_t needs = 0;
+  /// Whether its kernels round rows to bf16 where they multiply with bf16.
+  bool narrowsRows = false;
+};
+
 struct Manifest {
-  static constexpr int64_t currentVersion = 1;
+  static constexpr int64_t currentVersion = 2;
   /// MOE_RT_ABI of the code beside it; files from before there was a number are
   /// of the first.
   static constexpr int64_t currentAbi = MOE_RT_ABI;
 
   std::vector<FunctionDesc> functions;
-  std::vector<std::string> targets;
+  /// One platform, better ones last.
+  std::vector<TargetDesc> targets;
+  /// Passes of others that ran on the model first, as --pass-pipeline takes
+  /// them, and within the compilation, as --pipeline-extension does.
+  std::string passPipeline;
+  std::vector<std::string> extensions;
   /// As the file says, and as its contents are; see ContentId.h.
   std::string id, contentId;
 

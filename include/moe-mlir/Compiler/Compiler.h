@@ -12,6 +12,7 @@
 #ifndef MOE_MLIR_COMPILER_COMPILER_H
 #define MOE_MLIR_COMPILER_COMPILER_H
 
+#include "moe-mlir/Artifact/Manifest.h"
 #include "moe-mlir/Pipelines/Pipelines.h"
 #include "moe-mlir/Support/Progress.h"
 #include "moe-mlir/Target/Target.h"
@@ -42,6 +43,9 @@ struct CompileOptions {
   bool optimizeIR = true;
   /// What the names of all functions begin with in C.
   std::string entryPrefix;
+  /// For the manifest: passes that ran on the model before, as --pass-pipeline
+  /// takes them.
+  std::string passPipeline;
   /// Passes of others, beside those that plugins registered. The manifest names
   /// all that ran.
   PipelineExtensions extensions;
@@ -71,6 +75,11 @@ using TargetList = llvm::SmallVector<moek::TargetAttrInterface>;
 /// Errors are diagnostics.
 mlir::FailureOr<TargetList> resolveTargets(mlir::ModuleOp module,
                                            const CompileOptions &options);
+
+/// Whether the artifact of `manifest` was made for the same targets, with the
+/// same passes of others, as `module` would be now.
+bool isMadeAs(const Manifest &manifest, mlir::ModuleOp module,
+              const CompileOptions &options);
 
 /// Compiles all entry functions of `module` for all targets and writes
 /// `outputBase`.o, .a, .so, .h and .json, all of them or none. Errors are

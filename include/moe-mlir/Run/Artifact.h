@@ -17,10 +17,6 @@
 #include <string>
 #include <vector>
 
-namespace moe {
-struct Architecture;
-} // namespace moe
-
 namespace moe::run {
 
 class Artifact {
@@ -36,7 +32,6 @@ public:
   const Manifest &manifest() const { return contents; }
   bool isEmulated() const { return !command.empty(); }
   const std::vector<std::string> &emulator() const { return command; }
-  const Architecture &architecture() const { return *arch; }
 
   /// An empty name means the only function. In an emulator there are no
   /// pointers to it.
@@ -50,7 +45,6 @@ private:
   std::vector<std::string> command;
   std::unique_ptr<ArtifactLibrary> library;
   Manifest contents;
-  const Architecture *arch = nullptr;
 };
 
 } // namespace moe::run

@@ -17,7 +17,6 @@
 #include "moe-mlir/Runtime/moe_rt.h"
 #include "moe-mlir/Support/HostTensor.h"
 #include "moe-mlir/Support/TemporaryFolder.h"
-#include "moe-mlir/Target/CPU/KnownCPUs.h"
 
 #include "llvm/ADT/StringRef.h"
 
@@ -30,11 +29,11 @@ namespace moe::run {
 class EmulatedFunction {
 public:
   /// `artifact` is BASE with any ending; BASE.a or BASE.o is linked. `command`
-  /// are the emulator and its arguments, `id` the manifest's. Null and a
-  /// message on failure.
+  /// are the emulator and its arguments, `id` and `platform` the manifest's.
+  /// Null and a message on failure.
   static std::unique_ptr<EmulatedFunction>
   link(llvm::StringRef artifact, const FunctionDesc &desc,
-       const Architecture &architecture, const std::string &id,
+       const std::string &platform, const std::string &id,
        std::vector<std::string> command, std::string &error);
 
   /// Calls the function with the hooks of `rt`: errors, and the routing part

@@ -15,19 +15,11 @@
 
 #include <string>
 
-namespace moe {
-struct Architecture;
-} // namespace moe
-
 namespace moe::run {
 
-/// The architecture of an artifact by the targets in its manifest; null and a
-/// message when this build does not know them.
-const Architecture *getArchitecture(const Manifest &manifest,
-                                    std::string &error);
-
-/// GNU's name of an architecture that is not that of this machine; else empty.
-std::string getForeignTriple(const Architecture &architecture);
+/// GNU's name of the platform that an artifact is for; empty if its manifest
+/// names no target.
+std::string getPlatform(const Manifest &manifest);
 
 /// The best of the targets that this CPU has, whose code it runs; empty if
 /// there is none.

@@ -34,6 +34,12 @@ struct HostPlatform {
   std::string gnuTriple;
 };
 
+/// Whether this machine is of the platform with that name, such as
+/// aarch64-linux-gnu; and whether it runs code for it that needs these bits of
+/// `moe_rt_cpu_features()`.
+bool isHost(llvm::StringRef gnuTriple);
+bool runsHere(llvm::StringRef gnuTriple, uint64_t needs);
+
 bool operator==(const HostPlatform &a, const HostPlatform &b);
 inline bool operator!=(const HostPlatform &a, const HostPlatform &b) {
   return !(a == b);
@@ -56,6 +62,8 @@ struct ChipCode {
   std::string suffix;
   /// What `moe_rt_cpu_features()` must have to run it.
   uint64_t needs = 0;
+  /// Whether its kernels round rows to bf16 where they multiply with bf16.
+  bool narrowsRows = false;
 };
 
 struct PlanOptions {

@@ -92,8 +92,9 @@ struct ConvertRouter : MoePattern<RouterOp> {
         b, loc, TypeRange(ValueRange(outputs)), /*x=*/Value(),
         /*router=*/Value(), rows, /*columns=*/ValueRange(),
         /*vectors=*/ValueRange(), /*scalars=*/ValueRange(), operands,
-        /*always_weights=*/Value(), outputs, policy,
-        static_cast<uint64_t>(type.getExperts()), /*always=*/uint64_t(0),
+        /*per_expert=*/ValueRange(), /*always_weights=*/Value(), outputs,
+        policy, static_cast<uint64_t>(type.getExperts()),
+        /*always=*/uint64_t(0),
         /*capacity=*/IntegerAttr(), moek::ScheduleAttrInterface());
     OpBuilder::InsertionGuard guard(b);
     Type rowType = VectorType::get({type.getExperts()}, b.getF32Type());
@@ -184,35 +185,35 @@ struct ConvertNumTokens : MoePattern<RoutingNumTokensOp> {
   }
 };
 
-/// The moek.route that made `routing`, if nothing but its user needs it as it
-/// is and it neither limits nor appends yet.
-moek::RouteOp getExtensibleRoute(Value routing, const RoutingParts &parts) {
-  auto router = routing.getDefiningOp<RouterOp>();
-  if (!router || !routing.hasOneUse())
+} // namespace
+
+moek::RouteOp moe::getExtensibleRoute(Value routing,
+                                      const RoutingParts &parts) {
+  if (!isa_and_present<RouterOp, RoutingReweighOp>(routing.getDefiningOp()) ||
+      !routing.hasOneUse())
     return {};
-  auto route = parts.indices.getDefiningOp<moek::RouteOp>();
-  // A mask has its lists packed without slots.
-  if (!route || route.getAlways() != 0 || route.getCapacity() ||
-      route.getPolicy().selectsByMask())
+  // Weights that were computed anew elsewhere are not the kernel's.
+  auto route = parts.weights.getDefiningOp<moek::RouteOp>();
+  if (!route || route.getAlways() != 0 || route.getCapacity())
     return {};
   return route;
 }
 
-/// A copy of `route` at the insertion point that makes a routing of `type`. The
-/// old one is left without users.
-RoutingParts buildExtendedRoute(OpBuilder &b, moek::RouteOp route,
-                                RoutingType type, int64_t always,
-                                Value alwaysWeights, IntegerAttr capacity) {
+moek::RouteOp moe::buildExtendedRoute(OpBuilder &b, moek::RouteOp route,
+                                      RoutingType type, int64_t always,
+                                      Value alwaysWeights, IntegerAttr capacity,
+                                      ValueRange perExpert) {
   Location loc = route.getLoc();
   Value tokens = getDim(b, loc, route.getRouting().indices, 0);
   SmallVector<Value> outputs =
-      buildRoutingOutputs(b, loc, tokens, type, moek::kRoutingParts);
+      buildRoutingOutputs(b, loc, tokens, type, moek::kRoutingParts,
+                          route.getPolicy().selectsByMask() ? kMaskPadding : 0);
   auto extended = moek::RouteOp::create(
       b, loc, TypeRange(ValueRange(outputs)), route.getX(), route.getRouter(),
       route.getRows(), route.getColumns(), route.getVectors(),
-      route.getScalars(), route.getPolicyOperands(), alwaysWeights, outputs,
-      route.getPolicy(), route.getExperts(), static_cast<uint64_t>(always),
-      capacity, route.getScheduleAttr());
+      route.getScalars(), route.getPolicyOperands(), perExpert, alwaysWeights,
+      outputs, route.getPolicy(), route.getExperts(),
+      static_cast<uint64_t>(always), capacity, route.getScheduleAttr());
   OpBuilder::InsertionGuard guard(b);
   for (auto [from, to] : {std::pair(&route.getScores(), &extended.getScores()),
                           std::pair(&route.getWeigh(), &extended.getWeigh())}) {
@@ -225,7 +226,16 @@ RoutingParts buildExtendedRoute(OpBuilder &b, moek::RouteOp route,
     for (Operation &op : source)
       b.clone(op, mapping);
   }
-  return extended.getRoutingResults();
+  return extended;
+}
+
+namespace {
+
+/// As `getExtensibleRoute`, for what changes the lists: a mask has them packed
+/// without slots.
+moek::RouteOp getRouteWithSlots(Value routing, const RoutingParts &parts) {
+  moek::RouteOp route = getExtensibleRoute(routing, parts);
+  return route && !route.getPolicy().selectsByMask() ? route : moek::RouteOp();
 }
 
 struct ConvertAppend : MoePattern<RoutingAppendOp> {
@@ -243,10 +253,11 @@ struct ConvertAppend : MoePattern<RoutingAppendOp> {
           withDynamicRows(b, loc,
                           convertElements(b, loc, adaptor.getWeights().front(),
                                           b.getF32Type()));
-    if (moek::RouteOp route = getExtensibleRoute(op.getRouting(), routing)) {
-      replaceRouting(
-          b, op,
-          buildExtendedRoute(b, route, to, appended, given, IntegerAttr()));
+    if (moek::RouteOp route = getRouteWithSlots(op.getRouting(), routing)) {
+      replaceRouting(b, op,
+                     buildExtendedRoute(b, route, to, appended, given,
+                                        IntegerAttr(), route.getPerExpert())
+                         .getRoutingResults());
       return success();
     }
     Value tokens = getDim(b, loc, routing.indices, 0);
@@ -303,11 +314,13 @@ struct ConvertLimit : MoePattern<RoutingLimitOp> {
     RoutingParts routing(adaptor.getRouting());
     moek::RouteOp route;
     if (op.isPlain())
-      route = getExtensibleRoute(op.getRouting(), routing);
+      route = getRouteWithSlots(op.getRouting(), routing);
     if (route) {
       replaceRouting(b, op,
                      buildExtendedRoute(b, route, type, /*always=*/0, Value(),
-                                        op.getCapacityAttr()));
+                                        op.getCapacityAttr(),
+                                        route.getPerExpert())
+                         .getRoutingResults());
       return success();
     }
     Value priority;

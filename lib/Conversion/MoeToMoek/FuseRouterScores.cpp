@@ -403,9 +403,9 @@ void Scores::rewrite(RewriterBase &b) {
   auto fused = RouteOp::create(
       b, loc, route->getResultTypes(), x, router, rows.getArrayRef(),
       columns.getArrayRef(), vectors.getArrayRef(), scalars.getArrayRef(),
-      route.getPolicyOperands(), route.getAlwaysWeights(), route.getOutputs(),
-      route.getPolicy(), route.getExperts(), route.getAlways(),
-      route.getCapacityAttr(), route.getScheduleAttr());
+      route.getPolicyOperands(), route.getPerExpert(), route.getAlwaysWeights(),
+      route.getOutputs(), route.getPolicy(), route.getExperts(),
+      route.getAlways(), route.getCapacityAttr(), route.getScheduleAttr());
   b.inlineRegionBefore(route.getWeigh(), fused.getWeigh(),
                        fused.getWeigh().end());
   {

@@ -42,6 +42,20 @@ template <typename OpTy> struct MoePattern : mlir::OpConversionPattern<OpTy> {
 void populateRoutingPatterns(const mlir::TypeConverter &converter,
                              mlir::RewritePatternSet &patterns);
 
+/// The moek.route that made `routing`, if nothing but its user needs it as it
+/// is and it neither limits nor appends yet.
+moek::RouteOp getExtensibleRoute(mlir::Value routing,
+                                 const moek::RoutingParts &parts);
+
+/// A copy of `route` at the insertion point that makes a routing of `type`;
+/// arguments of its weigh region for new entries of `perExpert` are the
+/// caller's to add. The old one is left without users.
+moek::RouteOp buildExtendedRoute(mlir::OpBuilder &b, moek::RouteOp route,
+                                 RoutingType type, int64_t always,
+                                 mlir::Value alwaysWeights,
+                                 mlir::IntegerAttr capacity,
+                                 mlir::ValueRange perExpert);
+
 //===----------------------------------------------------------------------===//
 // Rows (ConvertRows.cpp)
 //===----------------------------------------------------------------------===//

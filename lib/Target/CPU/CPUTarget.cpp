@@ -113,6 +113,7 @@ public:
       for (const CpuFeature &feature : getCpuFeatures())
         if (cast<StringAttr>(need) == feature.name)
           code.needs |= feature.bit;
+    code.narrowsRows = cpu.has("dot_bf16") || cpu.has("mmla_bf16");
     return code;
   }
 

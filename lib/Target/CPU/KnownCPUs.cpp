@@ -30,11 +30,8 @@ const Architecture &moe::getArchitecture(moecpu::Arch arch) {
 }
 
 const Architecture &moe::getHostArchitecture() {
-#ifdef __aarch64__
-  return getArchitecture(moecpu::Arch::AArch64);
-#else
-  return getArchitecture(moecpu::Arch::X86_64);
-#endif
+  const Architecture &arm = getArchitecture(moecpu::Arch::AArch64);
+  return isHost(arm.gnuTriple) ? arm : getArchitecture(moecpu::Arch::X86_64);
 }
 
 const Architecture &moe::getArchitectureOf(const KnownCpu &cpu) {
@@ -75,8 +72,7 @@ void moe::addKnownCpu(KnownCpu cpu) {
 }
 
 bool moe::isNative(const KnownCpu &cpu) {
-  return cpu.arch == getHostArchitecture().arch &&
-         (cpu.needs & ~moe_rt_cpu_features()) == 0;
+  return runsHere(getArchitectureOf(cpu).gnuTriple, cpu.needs);
 }
 
 ArrayRef<CpuFeature> moe::getCpuFeatures() {

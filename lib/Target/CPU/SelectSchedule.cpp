@@ -8,11 +8,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "moe-mlir/Target/CPU/KnownCPUs.h"
 #include "moe-mlir/Target/CPU/Passes.h"
 
 #include "mlir/IR/Builders.h"
-#include "llvm/Support/InterleavedRange.h"
 
 #include <algorithm>
 
@@ -158,29 +156,9 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     auto target = module->getAttrOfType<TargetAttr>(moek::kTargetAttrName);
-    if (!cpu.empty()) {
-      const moe::KnownCpu *row = moe::findKnownCpu(cpu);
-      if (!row) {
-        module.emitError("unknown CPU '")
-            << cpu << "'; known are "
-            << llvm::interleaved(llvm::map_range(
-                   moe::getKnownCpus(), [](const moe::KnownCpu *known) {
-                     return StringRef(known->name);
-                   }));
-        return signalPassFailure();
-      }
-      TargetAttr named = moe::getTargetAttr(&getContext(), *row);
-      if (target && target != named) {
-        module.emitError("the module is for ")
-            << target << ", the option asks for " << named;
-        return signalPassFailure();
-      }
-      target = named;
-      module->setAttr(moek::kTargetAttrName, target);
-    }
     if (!target) {
-      module.emitError("has no target; set the module attribute '")
-          << moek::kTargetAttrName << "' or the pass option 'cpu'";
+      module.emitError("has no CPU as its target; set the module attribute '")
+          << moek::kTargetAttrName << "' or name one in moe-set-target";
       return signalPassFailure();
     }
 

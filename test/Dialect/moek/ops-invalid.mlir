@@ -327,3 +327,31 @@ func.func @row_outputs(%x: memref<?x64xf32>, %o: memref<9xi32>, %y: memref<?x64x
     }
   return
 }
+
+// -----
+
+func.func @route_per_expert(%z: memref<?x8xf32>, %s: memref<9xf32>, %o: memref<9xi32>) {
+  // expected-error @+1 {{per_expert}}
+  moek.route #moe.top_k<2> experts(8) rows(%z : memref<?x8xf32>) per_expert(%s : memref<9xf32>) outs(%o : memref<9xi32>) scores {
+  ^bb0(%a: vector<8xf32>):
+    moek.yield %a, %a : vector<8xf32>, vector<8xf32>
+  } weigh {
+  ^bb0(%v: vector<2xf32>, %f: vector<2xf32>):
+    moek.yield %v : vector<2xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @route_weigh_arguments(%z: memref<?x8xf32>, %s: memref<8xf32>, %o: memref<9xi32>) {
+  // expected-error @+1 {{the weigh region must take and yield 'vector<2xf32>', and take one more of it per 'per_expert'}}
+  moek.route #moe.top_k<2> experts(8) rows(%z : memref<?x8xf32>) per_expert(%s : memref<8xf32>) outs(%o : memref<9xi32>) scores {
+  ^bb0(%a: vector<8xf32>):
+    moek.yield %a, %a : vector<8xf32>, vector<8xf32>
+  } weigh {
+  ^bb0(%v: vector<2xf32>):
+    moek.yield %v : vector<2xf32>
+  }
+  return
+}

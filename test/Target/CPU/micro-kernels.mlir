@@ -10,25 +10,25 @@
 // DEFINE:   --one-shot-bufferize="bufferize-function-boundaries function-boundary-type-conversion=identity-layout-map"
 // DEFINE: %{kernels} = %python %S/Inputs/extract_kernels.py
 //
-// RUN: moe-opt %t/f32.mlir --moek-select-schedule=cpu=x86-64-v4 %{bufferize} --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
+// RUN: moe-opt %t/f32.mlir --moe-set-target=chip=x86-64-v4 --moek-select-schedule %{bufferize} --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
 // RUN:   | mlir-translate --mlir-to-llvmir | llc -mcpu=x86-64-v4 -o %t/f32-v4.s
 // RUN: %python %S/Inputs/check_no_spills.py %t/f32-v4.s | FileCheck %s --check-prefix=N14
 // RUN: FileCheck %s --check-prefix=FMA512 < %t/f32-v4.s
 //
-// RUN: moe-opt %t/f32.mlir --moek-select-schedule=cpu=x86-64-v3 %{bufferize} --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
+// RUN: moe-opt %t/f32.mlir --moe-set-target=chip=x86-64-v3 --moek-select-schedule %{bufferize} --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
 // RUN:   | mlir-translate --mlir-to-llvmir | llc -mcpu=x86-64-v3 -o %t/f32-v3.s
 // RUN: %python %S/Inputs/check_no_spills.py %t/f32-v3.s | FileCheck %s --check-prefix=N6
 // RUN: FileCheck %s --check-prefix=FMA256 < %t/f32-v3.s
 //
-// RUN: moe-opt %t/bf16.mlir --moek-select-schedule=cpu=x86-64-v4 %{bufferize} --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
+// RUN: moe-opt %t/bf16.mlir --moe-set-target=chip=x86-64-v4 --moek-select-schedule %{bufferize} --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
 // RUN:   | mlir-translate --mlir-to-llvmir | llc -mcpu=x86-64-v4 -o %t/bf16-v4.s
 // RUN: %python %S/Inputs/check_no_spills.py %t/bf16-v4.s | FileCheck %s --check-prefix=N12
 //
-// RUN: moe-opt %t/bf16.mlir --moek-select-schedule=cpu=x86-64-v3 %{bufferize} --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
+// RUN: moe-opt %t/bf16.mlir --moe-set-target=chip=x86-64-v3 --moek-select-schedule %{bufferize} --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
 // RUN:   | mlir-translate --mlir-to-llvmir | llc -mcpu=x86-64-v3 -o %t/bf16-v3.s
 // RUN: %python %S/Inputs/check_no_spills.py %t/bf16-v3.s | FileCheck %s --check-prefix=WIDEN256
 //
-// RUN: moe-opt %t/bf16.mlir --moek-select-schedule=cpu=x86-64-v4-bf16 %{bufferize} --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
+// RUN: moe-opt %t/bf16.mlir --moe-set-target=chip=x86-64-v4-bf16 --moek-select-schedule %{bufferize} --convert-moek-to-vector | %{kernels} | moe-opt %{lower} \
 // RUN:   | mlir-translate --mlir-to-llvmir | llc -mcpu=x86-64-v4 -mattr=+avx512bf16 -o %t/dot.s
 // RUN: %python %S/Inputs/check_no_spills.py %t/dot.s | FileCheck %s --check-prefix=N14
 // RUN: FileCheck %s --check-prefix=DOT < %t/dot.s

@@ -1,4 +1,4 @@
-// RUN: moe-opt %s --moek-select-schedule=cpu=x86-64-v4 --verify-diagnostics --split-input-file
+// RUN: moe-opt %s --moe-set-target=chip=x86-64-v4 --moek-select-schedule --verify-diagnostics --split-input-file
 
 func.func @dot(%x: tensor<?x64xf32>, %m: tensor<8x48x64xbf16>, %o: tensor<9xi32>, %y: tensor<?x48xf32>) -> tensor<?x48xf32> {
   %w = moek.pack %m : tensor<8x48x64xbf16> -> tensor<8x1x48x64xbf16>

@@ -1,14 +1,14 @@
 // Each target gives its own tile; the decision is an attribute and can be
 // overridden by one that is already there.
 //
-// RUN: moe-opt %s --moek-select-schedule=cpu=x86-64-v3 | FileCheck %s --check-prefixes=CHECK,V3
-// RUN: moe-opt %s --moek-select-schedule=cpu=x86-64-v4 | FileCheck %s --check-prefixes=CHECK,V4
-// RUN: moe-opt %s --moek-select-schedule=cpu=x86-64-v4-bf16 | FileCheck %s --check-prefixes=CHECK,BF16
-// RUN: not moe-opt %s --moek-select-schedule=cpu=pentium 2>&1 | FileCheck %s --check-prefix=UNKNOWN
+// RUN: moe-opt %s --moe-set-target=chip=x86-64-v3 --moek-select-schedule | FileCheck %s --check-prefixes=CHECK,V3
+// RUN: moe-opt %s --moe-set-target=chip=x86-64-v4 --moek-select-schedule | FileCheck %s --check-prefixes=CHECK,V4
+// RUN: moe-opt %s --moe-set-target=chip=x86-64-v4-bf16 --moek-select-schedule | FileCheck %s --check-prefixes=CHECK,BF16
+// RUN: not moe-opt %s --moe-set-target=chip=pentium --moek-select-schedule 2>&1 | FileCheck %s --check-prefix=UNKNOWN
 // RUN: not moe-opt %s --moek-select-schedule 2>&1 | FileCheck %s --check-prefix=NONE
 
-// UNKNOWN: unknown CPU 'pentium'; known are x86-64-v3, x86-64-v4, x86-64-v4-bf16
-// NONE: has no target; set the module attribute 'moek.target' or the pass option 'cpu'
+// UNKNOWN: unknown target 'pentium'; known are {{.*}}x86-64-v3, x86-64-v4, x86-64-v4-bf16
+// NONE: has no CPU as its target; set the module attribute 'moek.target' or name one in moe-set-target
 
 // V3: moek.target = #moe_cpu.target<"x86-64-v3", arch = x86_64, cpu = "x86-64-v3", features = "", needs = ["x86_v3"], instructions = [], lanes = 8, registers = 16
 // V4: moek.target = #moe_cpu.target<"x86-64-v4", arch = x86_64, cpu = "x86-64-v4", features = "", needs = ["x86_v3", "x86_v4"], instructions = ["compress"], lanes = 16, registers = 32

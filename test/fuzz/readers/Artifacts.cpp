@@ -47,7 +47,7 @@ void fuzz::readManifest(std::string_view bytes) {
 }
 
 static const char manifestSeed[] = R"({
-  "version": 1, "abi": 2, "later": {"any": "thing"},
+  "version": 2, "abi": 2, "later": {"any": "thing"},
   "functions": [
     {"name": "layer_0", "model": "M", "layer": 0, "sizes": ["T"],
      "arguments": [
@@ -61,14 +61,17 @@ static const char manifestSeed[] = R"({
      "results": [{"name": "y", "dtype": "f32", "shape": ["T", 4]}],
      "invoke": "layer_0__invoke"},
     {"name": "layer_1", "layer": 1, "alias_of": "layer_0"}],
-  "targets": ["x86-64-v3"]})";
+  "targets": [{"name": "x86-64-v3", "platform": "x86_64-linux-gnu",
+               "needs": 1, "narrows_rows": true}],
+  "extensions": ["after-model:cse"], "pass_pipeline": "cse"})";
 
 std::vector<std::string> fuzz::manifestSeeds() {
-  return {manifestSeed, R"({"version":1,"abi":2,"functions":[],"targets":[]})",
-          R"({"version":1,"abi":2,"functions":[{"name":"f","sizes":["A","B"],)"
+  return {manifestSeed, R"({"version":2,"abi":2,"functions":[],"targets":[]})",
+          R"({"version":2,"abi":2,"functions":[{"name":"f","sizes":["A","B"],)"
           R"("arguments":[{"name":"x","dtype":"bf16","shape":["A","B"]}],)"
           R"("results":[{"name":"y","dtype":"i1","shape":[]}],)"
-          R"("invoke":"f__invoke"}],"targets":["a","b"]})"};
+          R"("invoke":"f__invoke"}],"targets":[{"name":"a","platform":"p",)"
+          R"("needs":0,"narrows_rows":false}]})"};
 }
 
 /// Two bytes for the length of a manifest, the manifest, and a file of weights

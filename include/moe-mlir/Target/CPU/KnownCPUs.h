@@ -35,8 +35,6 @@ struct KnownCpu {
   bool has(llvm::StringRef instruction) const {
     return llvm::is_contained(instructions, instruction);
   }
-  /// Whether kernels multiply 16-bit rows: inputs of a matmul are then rounded.
-  bool narrowsRows() const { return has("dot_bf16") || has("mmla_bf16"); }
 };
 
 struct Architecture : HostPlatform {

@@ -16,7 +16,7 @@ def SelectSchedule : Pass<"moek-select-schedule", "::mlir::ModuleOp"> {
     vector width, the registers and the cache sizes of the CPU, and writes them
     as `#moe_cpu.schedule` on the ops, where they can be read, tested and
     overridden: an op that has a schedule keeps it. The CPU is the module's
-    `moek.target`, or, where there is none, the one that the option names.
+    `moek.target`, which `moe-set-target` writes from a name.
 
     Rows that one grouped matmul hands to another are padded to the pitch the
     kernels want, and become bf16 where the second multiplies with `dot_bf16` or
@@ -36,8 +36,6 @@ def SelectSchedule : Pass<"moek-select-schedule", "::mlir::ModuleOp"> {
     ```
   }];
   let options = [
-    Option<"cpu", "cpu", "std::string", "\"\"",
-           "A known CPU, such as x86-64-v4; empty takes moek.target of the module">,
     Option<"keepLayout", "keep-layout", "bool", "false",
            "Pack weights as every CPU reads them">
   ];

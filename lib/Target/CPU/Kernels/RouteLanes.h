@@ -255,6 +255,20 @@ protected:
   // Weights and results
   //===--------------------------------------------------------------------===//
 
+  /// What `table`, `[E]`, holds for the chosen, in the rows of a buffer.
+  Value gatherChosen(Emitter &e, LaneSelection &l, Value table) {
+    Value gathered = l.scratch(slots, e.getF32Type());
+    e.loop(e.idx(slots), [&](Emitter &e, Value slot) {
+      e.loop(e.idx(lanes), [&](Emitter &e, Value lane) {
+        Value expert = e.load(l.indices, ValueRange{slot, lane});
+        Value safe = arith::MaxSIOp::create(e, expert, e.i32(0));
+        e.store(e.load(table, ValueRange{e.toIndex(safe)}), gathered,
+                ValueRange{slot, lane});
+      });
+    });
+    return gathered;
+  }
+
   /// The weights in the rows of a buffer, from the chosen and their values.
   Value emitWeights(Emitter &e, Block &block) {
     LaneSelection &l = block.selection;
@@ -276,8 +290,17 @@ protected:
                   : e.select(isUsed(e, row), values, e.zeros(floats(e)));
     }};
     mlir::Block &body = op.getWeigh().front();
-    if (body.getNumArguments() == 2)
+    if (!full)
       arguments.push_back(isUsed);
+    for (Value table : op.getPerExpert()) {
+      Value gathered = gatherChosen(e, l, table);
+      arguments.push_back([=](Emitter &e, Value row) -> Value {
+        Value values = vector::LoadOp::create(e, floats(e), gathered,
+                                              ValueRange{row, e.idx(0)});
+        return full ? values
+                    : e.select(isUsed(e, row), values, e.zeros(floats(e)));
+      });
+    }
     emitRegionInLanes(
         e, body, slots, lanes, arguments,
         [&](Emitter &e, unsigned, Value row, Value value) {

@@ -77,6 +77,17 @@ static LogicalResult emitToken(Emitter &e, moek::RouteOp op, Value logits,
               "broadcasts for the latter";
   Value used =
       e.cmp(arith::CmpIPredicate::sge, chosen.experts, e.zeros(indexType));
+  // What `from` holds for the chosen experts, 0 in unused slots.
+  auto gather = [&](Value from) -> Value {
+    Value gathered = e.zeros(valuesType);
+    for (int64_t slot = 0; slot < slots; ++slot) {
+      Value expert = vector::ExtractOp::create(e, chosen.experts, slot);
+      Value safe = arith::MaxSIOp::create(e, expert, e.i32(0));
+      Value value = e.load(from, ValueRange{e.toIndex(safe)});
+      gathered = vector::InsertOp::create(e, value, gathered, slot);
+    }
+    return e.select(used, gathered, e.zeros(valuesType));
+  };
   Value values = chosen.values;
   if (!values && scores.size() == (uses ? 1u : 0u)) {
     values = arith::ConstantOp::create(
@@ -84,19 +95,14 @@ static LogicalResult emitToken(Emitter &e, moek::RouteOp op, Value logits,
   } else if (!values) {
     // The values of the chosen, gathered through the first-level cache.
     vector::StoreOp::create(e, scores.back(), scratch, ValueRange{c0});
-    values = e.zeros(valuesType);
-    for (int64_t slot = 0; slot < slots; ++slot) {
-      Value expert = vector::ExtractOp::create(e, chosen.experts, slot);
-      Value safe = arith::MaxSIOp::create(e, expert, e.i32(0));
-      Value value = e.load(scratch, ValueRange{e.toIndex(safe)});
-      values = vector::InsertOp::create(e, value, values, slot);
-    }
-    values = e.select(used, values, e.zeros(valuesType));
+    values = gather(scratch);
   }
   Block &weigh = op.getWeigh().front();
   SmallVector<Value> weighArguments{values};
-  if (weigh.getNumArguments() == 2)
+  if (!policy.fillsAllSlots(experts))
     weighArguments.push_back(used);
+  for (Value table : op.getPerExpert())
+    weighArguments.push_back(gather(table));
   Value weights = inlineBody(e, weigh, weighArguments)[0];
   weights = e.select(used, weights, e.zeros(valuesType));
   vector::StoreOp::create(e, chosen.experts, op.getRouting().indices,

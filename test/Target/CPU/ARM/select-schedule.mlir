@@ -1,12 +1,12 @@
 // Each row of AArch64 gives its own tile, and bf16 weights are packed as the
 // matrix instruction reads them, unless others read them too.
 //
-// RUN: moe-opt %s --moek-select-schedule=cpu=aarch64 | FileCheck %s --check-prefixes=CHECK,NEON
-// RUN: moe-opt %s --moek-select-schedule=cpu=aarch64+dotprod+fp16 | FileCheck %s --check-prefixes=CHECK,NEON
-// RUN: moe-opt %s --moek-select-schedule=cpu=aarch64+sve | FileCheck %s --check-prefixes=CHECK,SVE
-// RUN: moe-opt %s --moek-select-schedule=cpu=aarch64+i8mm+bf16 | FileCheck %s --check-prefixes=CHECK,MMLA,NEONF32
-// RUN: moe-opt %s --moek-select-schedule=cpu=aarch64+sve2 | FileCheck %s --check-prefixes=CHECK,MMLA,SVEF32
-// RUN: moe-opt %s --moek-select-schedule="cpu=aarch64+sve2 keep-layout" | FileCheck %s --check-prefixes=KEPT
+// RUN: moe-opt %s --moe-set-target=chip=aarch64 --moek-select-schedule | FileCheck %s --check-prefixes=CHECK,NEON
+// RUN: moe-opt %s --moe-set-target=chip=aarch64+dotprod+fp16 --moek-select-schedule | FileCheck %s --check-prefixes=CHECK,NEON
+// RUN: moe-opt %s --moe-set-target=chip=aarch64+sve --moek-select-schedule | FileCheck %s --check-prefixes=CHECK,SVE
+// RUN: moe-opt %s --moe-set-target=chip=aarch64+i8mm+bf16 --moek-select-schedule | FileCheck %s --check-prefixes=CHECK,MMLA,NEONF32
+// RUN: moe-opt %s --moe-set-target=chip=aarch64+sve2 --moek-select-schedule | FileCheck %s --check-prefixes=CHECK,MMLA,SVEF32
+// RUN: moe-opt %s --moe-set-target=chip=aarch64+sve2 --moek-select-schedule=keep-layout | FileCheck %s --check-prefixes=KEPT
 
 // CHECK-LABEL: @f32
 // NEON: schedule(#moe_cpu.schedule<fma, lanes = 4, rows = 10, {{.*}} tile_ahead = 8192>)

@@ -14,7 +14,7 @@ lower = """--convert-moek-to-vector --lower-affine --convert-scf-to-cf --convert
     --convert-index-to-llvm --convert-func-to-llvm --convert-cf-to-llvm --reconcile-unrealized-casts""".split()
 text = None
 for command in [
-    ["moe-opt", source, f"--moek-select-schedule=cpu={' '.join([cpu, *options])}", "--moek-hoist-packing",
+    ["moe-opt", source, f"--moe-set-target=chip={cpu}", "=".join(["--moek-select-schedule", *options]), "--moek-hoist-packing",
      "--one-shot-bufferize=bufferize-function-boundaries function-boundary-type-conversion=identity-layout-map",
      "--convert-moek-to-vector"],
     [sys.executable, extract],
