@@ -217,17 +217,14 @@ private:
          << source.getAs<IntegerAttr>("first_expert").getInt();
       if (auto shape = source.getAs<ArrayAttr>("shape"))
         os << ", " << shapeText(shape);
-      auto range = [&](StringRef what, StringRef first) {
-        auto count = source.getAs<IntegerAttr>(what);
-        if (!count)
-          return;
-        int64_t begin = source.getAs<IntegerAttr>(first).getInt();
-        os << ", " << what << " " << begin << " to "
-           << begin + count.getInt() - 1;
-      };
-      range("matrices", "first_matrix");
-      range("rows", "first_row");
-      range("columns", "first_column");
+      for (StringRef key : {"first_n", "first_k"})
+        if (auto first = source.getAs<IntegerAttr>(key))
+          os << ", " << (key == "first_n" ? "first row " : "first column ")
+             << first.getInt();
+      if (auto view = source.getAs<DictionaryAttr>("view"))
+        os << ";\n *       " << shapeText(view.getAs<ArrayAttr>("sizes"))
+           << " from element " << view.getAs<IntegerAttr>("offset").getInt()
+           << ", strides " << shapeText(view.getAs<ArrayAttr>("strides"));
       os << ")\n";
     }
   }
@@ -247,7 +244,11 @@ private:
         auto packed =
             cast<DictionaryAttr>(value).getAs<DictionaryAttr>("packed");
         if (packed)
-          llvm::for_each(packed.getAs<ArrayAttr>("sources"), addShape);
+          // Dimensions of a view are not those that have letters.
+          for (Attribute source : packed.getAs<ArrayAttr>("sources")) {
+            if (!cast<DictionaryAttr>(source).get("view"))
+              addShape(source);
+          }
         else
           addShape(value);
       }
