@@ -51,6 +51,7 @@ public:
   FailureOr<Boxes> follow(Value value, unsigned depth = 0);
 
 private:
+  FailureOr<Boxes> compute(Value value, unsigned depth);
   FailureOr<Boxes> getRoot(Value value, ElementsAttr constant);
   FailureOr<Boxes> slice(tensor::ExtractSliceOp op, Boxes boxes);
   FailureOr<Boxes> expand(tensor::ExpandShapeOp op, Boxes boxes);
@@ -72,6 +73,8 @@ private:
   }
 
   std::string &why;
+  /// A tensor may be a part of many.
+  DenseMap<Value, Boxes> known;
 };
 
 } // namespace
@@ -223,6 +226,17 @@ static bool overlaps(const Box &box, ArrayRef<Extent> region, bool &isWithin) {
   return true;
 }
 
+static int64_t countElements(const Boxes &boxes) {
+  int64_t count = 0;
+  for (const Box &box : boxes) {
+    int64_t size = 1;
+    for (const Extent &dim : box.dims)
+      size *= dim.size;
+    count += size;
+  }
+  return count;
+}
+
 FailureOr<Boxes> Follower::insert(tensor::InsertSliceOp op, unsigned depth) {
   Boxes result;
   // Of what was written before, only what nothing later wrote over is there. A
@@ -275,7 +289,9 @@ FailureOr<Boxes> Follower::insert(tensor::InsertSliceOp op, unsigned depth) {
          llvm::zip_equal(op.getStaticOffsets(), op.getStaticSizes()))
       written.back().push_back({first, size, 0});
   }
-  if (dest.getDefiningOp<tensor::EmptyOp>())
+  // What was there does not matter when nothing is left of it.
+  if (dest.getDefiningOp<tensor::EmptyOp>() ||
+      countElements(result) == op.getResultType().getNumElements())
     return result;
   FailureOr<Boxes> boxes = follow(dest, depth + 1);
   if (failed(boxes) || failed(add(std::move(*boxes))))
@@ -288,6 +304,8 @@ FailureOr<Boxes> Follower::insert(tensor::InsertSliceOp op, unsigned depth) {
 //===----------------------------------------------------------------------===//
 
 FailureOr<Boxes> Follower::getRoot(Value value, ElementsAttr constant) {
+  if (cast<RankedTensorType>(value.getType()).getNumElements() == 0)
+    return Boxes();
   Box box;
   box.root = value;
   box.constant = constant;
@@ -301,6 +319,15 @@ FailureOr<Boxes> Follower::getRoot(Value value, ElementsAttr constant) {
 }
 
 FailureOr<Boxes> Follower::follow(Value value, unsigned depth) {
+  if (auto found = known.find(value); found != known.end())
+    return found->second;
+  FailureOr<Boxes> boxes = compute(value, depth);
+  if (succeeded(boxes))
+    known[value] = *boxes;
+  return boxes;
+}
+
+FailureOr<Boxes> Follower::compute(Value value, unsigned depth) {
   auto type = dyn_cast<RankedTensorType>(value.getType());
   if (!type || !type.hasStaticShape()) {
     why = "it is made of a tensor without a static shape";
@@ -321,8 +348,11 @@ FailureOr<Boxes> Follower::follow(Value value, unsigned depth) {
   }
   Operation *op = value.getDefiningOp();
   ElementsAttr constant;
-  if (matchPattern(op, m_Constant(&constant)))
-    return getRoot(value, constant);
+  if (matchPattern(op, m_Constant(&constant))) {
+    if (isa<DenseElementsAttr, DenseResourceElementsAttr>(constant))
+      return getRoot(value, constant);
+    return fail(op, " whose elements are not side by side");
+  }
   if (auto join = dyn_cast<tensor::ConcatOp>(op))
     return concat(join, depth);
   if (auto write = dyn_cast<tensor::InsertSliceOp>(op))
@@ -369,7 +399,6 @@ FailureOr<WeightUse> WeightUse::get(Value weight, std::string &why) {
   if (failed(boxes))
     return failure();
   WeightUse use;
-  int64_t filled = 0;
   for (const Box &box : *boxes) {
     WeightPiece piece;
     piece.root = box.root;
@@ -383,11 +412,10 @@ FailureOr<WeightUse> WeightUse::get(Value weight, std::string &why) {
       piece.strides[d] = dim.size == 1 ? 0 : dim.stride;
       ++d;
     }
-    filled += piece.sizes[0] * piece.sizes[1] * piece.sizes[2];
     use.pieces.push_back(piece);
   }
   // Boxes do not overlap.
-  if (filled != type.getNumElements()) {
+  if (countElements(*boxes) != type.getNumElements()) {
     why = "it has elements that nothing writes";
     return failure();
   }

@@ -17,7 +17,6 @@
 
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/IR/Iterators.h"
-#include "mlir/IR/Matchers.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringSet.h"
@@ -44,12 +43,10 @@ StringRef getElementName(Type type) {
   return {};
 }
 
-/// Erases what made weights and has no use now.
+/// Erases what made weights and has no use now, whatever it is.
 void eraseUnused(func::FuncOp function) {
   function.walk<WalkOrder::PostOrder, ReverseIterator>([](Operation *op) {
-    if ((moe::WeightUse::isView(op) || isa<tensor::EmptyOp>(op) ||
-         matchPattern(op, m_Constant())) &&
-        isOpTriviallyDead(op))
+    if (isOpTriviallyDead(op))
       op->erase();
   });
 }
@@ -134,7 +131,12 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
   void runOnOperation() override {
     for (auto function : getOperation().getOps<func::FuncOp>()) {
       SmallVector<moek::PackOp> packs;
-      function.walk([&](moek::PackOp pack) { packs.push_back(pack); });
+      function.walk([&](moek::PackOp pack) {
+        if (!pack->use_empty())
+          packs.push_back(pack);
+      });
+      if (packs.empty())
+        continue;
       if (failed(foldConstants(packs)))
         return signalPassFailure();
       eraseUnused(function);

@@ -92,7 +92,7 @@ func.func @interleaved(%w: tensor<4x64x48xf32> {moe.name = "gate_up"}) -> tensor
 }
 
 // Put together along each dimension, cut across what was put together, and
-// merged again. What is written over is not there.
+// merged again. What is written over is not there, like the zeros below all.
 // CHECK-LABEL: func.func @pieces(
 // CHECK-SAME: sources = [{dtype = "f32", first_expert = 0 : i64, name = "a", part = 0 : i64, shape = [24, 64]},
 // CHECK-SAME: {dtype = "f32", first_expert = 1 : i64, name = "b", part = 0 : i64, shape = [24, 60]}
@@ -102,7 +102,9 @@ func.func @interleaved(%w: tensor<4x64x48xf32> {moe.name = "gate_up"}) -> tensor
 // CHECK-NEXT: return
 func.func @pieces(%a: tensor<24x64xf32> {moe.name = "a"}, %b: tensor<24x60xf32> {moe.name = "b"}, %c: tensor<4x24xf32> {moe.name = "c"},
     %d: tensor<100x64xf32> {moe.name = "d"}) -> tensor<3x1x64x32x1xf32> {
-  %e = tensor.empty() : tensor<3x24x64xf32>
+  %zero = arith.constant 0.0 : f32
+  %empty = tensor.empty() : tensor<3x24x64xf32>
+  %e = linalg.fill ins(%zero : f32) outs(%empty : tensor<3x24x64xf32>) -> tensor<3x24x64xf32>
   %ct = tensor.empty() : tensor<24x4xf32>
   %t = linalg.transpose ins(%c : tensor<4x24xf32>) outs(%ct : tensor<24x4xf32>) permutation = [1, 0]
   %bc = tensor.concat dim(1) %b, %t : (tensor<24x60xf32>, tensor<24x4xf32>) -> tensor<24x64xf32>
