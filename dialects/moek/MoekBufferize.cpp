@@ -36,6 +36,13 @@ static Value allocateLike(OpBuilder &builder, Operation *op, Value like) {
       builder.getI64IntegerAttr(64));
 }
 
+/// Kernels read and write vectors of what is side by side in a row.
+static bool hasContiguousRows(Value buffer) {
+  auto type = cast<MemRefType>(buffer.getType());
+  return type.getRank() == 0 || type.getDimSize(type.getRank() - 1) == 1 ||
+         type.isLastDimUnitStride();
+}
+
 namespace {
 template <typename OpTy>
 struct DstModel : public DstBufferizableOpInterfaceExternalModel<DstModel<OpTy>,
@@ -63,6 +70,7 @@ struct DstModel : public DstBufferizableOpInterfaceExternalModel<DstModel<OpTy>,
     if (!dst.hasPureTensorSemantics())
       return op->emitOpError("mixes tensors and memrefs");
     SmallVector<Value> operands, inits;
+    SmallVector<std::pair<Value, Value>> copiesBack;
     llvm::SmallPtrSet<Value, 8> initTensors;
     for (OpOperand &operand : op->getOpOperands()) {
       Value v = operand.get();
@@ -79,6 +87,15 @@ struct DstModel : public DstBufferizableOpInterfaceExternalModel<DstModel<OpTy>,
           v = allocateLike(rewriter, op, v);
         inits.push_back(v);
       }
+      if (isa<MemRefType>(v.getType()) && !hasContiguousRows(v)) {
+        Value own = allocateLike(rewriter, op, v);
+        rewriter.setInsertionPoint(op);
+        if (dst.isDpsInit(&operand))
+          copiesBack.emplace_back(own, v);
+        else
+          memref::CopyOp::create(rewriter, op->getLoc(), v, own);
+        v = own;
+      }
       operands.push_back(v);
     }
     rewriter.setInsertionPoint(op);
@@ -90,6 +107,8 @@ struct DstModel : public DstBufferizableOpInterfaceExternalModel<DstModel<OpTy>,
     Operation *created = rewriter.create(newState);
     for (auto [from, to] : llvm::zip(op->getRegions(), created->getRegions()))
       rewriter.inlineRegionBefore(from, to, to.begin());
+    for (auto [own, init] : copiesBack)
+      memref::CopyOp::create(rewriter, op->getLoc(), own, init);
     replaceOpWithBufferizedValues(rewriter, op, inits);
     return success();
   }

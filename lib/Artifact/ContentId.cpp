@@ -15,6 +15,8 @@
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/SHA256.h"
 
+#include <optional>
+
 using namespace moe;
 namespace json = llvm::json;
 
@@ -31,18 +33,62 @@ std::string moe::manifestId(const json::Object &manifest) {
   return hashBytes(llvm::formatv("{0}", json::Value(std::move(rest))).str());
 }
 
+/// Rows, columns and experts of a tensor of matrices: the form of views that
+/// ids began with. Files that were packed then keep their ids by it.
+struct Cut {
+  int64_t firstRow = 0, rows = 0, firstColumn = 0, columns = 0;
+  int64_t firstMatrix = 0, matrices = 0;
+};
+
+static std::optional<Cut> getCut(const PackSource &source) {
+  size_t rank = source.shape.size();
+  if ((rank != 2 && rank != 3) || source.firstN || source.firstK)
+    return std::nullopt;
+  std::array<int64_t, 3> first, whole = PackView::whole(source.shape).sizes;
+  const std::array<int64_t, 3> &sizes = source.view.sizes;
+  int64_t stride = 1, rest = source.view.offset;
+  for (int d : {2, 1, 0}) {
+    first[d] = rest % whole[d];
+    rest /= whole[d];
+    if ((sizes[d] != 1 && source.view.strides[d] != stride) ||
+        sizes[d] > whole[d] - first[d])
+      return std::nullopt;
+    stride *= whole[d];
+  }
+  Cut cut;
+  if (sizes[1] != whole[1] || sizes[2] != whole[2]) {
+    cut.firstRow = first[1];
+    cut.rows = sizes[1];
+    cut.firstColumn = first[2];
+    cut.columns = sizes[2];
+  }
+  if (sizes[0] != whole[0]) {
+    cut.firstMatrix = first[0];
+    cut.matrices = sizes[0];
+  }
+  return cut;
+}
+
 std::string moe::layoutId(const PackSpec &spec) {
   json::Array sources;
   for (const PackSource &source : spec.sources) {
     // Not the type that the model stores: packing converts it.
-    json::Array entry{source.name,        source.part,
-                      source.firstExpert, json::Array(source.shape),
-                      source.firstRow,    source.rows,
-                      source.firstColumn, source.columns};
-    // Files of before there was this keep their ids.
-    if (source.matrices)
-      for (int64_t number : {source.firstMatrix, source.matrices})
+    json::Array entry{source.name, source.part, source.firstExpert,
+                      json::Array(source.shape)};
+    auto add = [&](std::initializer_list<int64_t> numbers) {
+      for (int64_t number : numbers)
         entry.push_back(number);
+    };
+    const PackView &view = source.view;
+    if (std::optional<Cut> cut = getCut(source)) {
+      add({cut->firstRow, cut->rows, cut->firstColumn, cut->columns});
+      if (cut->matrices)
+        add({cut->firstMatrix, cut->matrices});
+    } else {
+      add({source.firstN, source.firstK, view.offset});
+      for (const std::array<int64_t, 3> *list : {&view.sizes, &view.strides})
+        entry.push_back(json::Array(*list));
+    }
     sources.push_back(std::move(entry));
   }
   json::Value all =

@@ -210,7 +210,7 @@ bool FunctionInputs::check(const Manifest &manifest,
     std::vector<HostTensor> described;
     described.reserve(spec.sources.size());
     for (const PackSource &source : spec.sources) {
-      std::vector<int64_t> shape = spec.expectedShape(source);
+      const std::vector<int64_t> &shape = source.shape;
       addOnce(expected, source.name + ": " + describeType(source.dtype, shape) +
                             ", or another of f32, bf16, f16");
       const HostTensor *found = tensors.find(function.name, source.name);

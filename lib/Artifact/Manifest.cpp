@@ -198,6 +198,31 @@ private:
   bool failed = false;
 };
 
+bool parsePackView(Reader &reader, const json::Value &value,
+                   const std::string &path, PackView &view) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return reader.fail(path, "expected an object");
+  auto parseThree = [&](llvm::StringRef key, std::array<int64_t, 3> &numbers) {
+    size_t count = 0;
+    auto parseOne = [&](const json::Value &number, const std::string &at) {
+      int64_t parsed;
+      if (!reader.integer(number, at, parsed))
+        return false;
+      if (count < numbers.size())
+        numbers[count] = parsed;
+      ++count;
+      return true;
+    };
+    return reader.array(*object, path, key, parseOne) &&
+           (count == numbers.size() ||
+            reader.fail(path + "." + key.str(),
+                        "expected three numbers: of experts, rows, columns"));
+  };
+  return reader.integer(*object, path, "offset", view.offset) &&
+         parseThree("sizes", view.sizes) && parseThree("strides", view.strides);
+}
+
 bool parsePackSource(Reader &reader, const json::Value &value,
                      const std::string &path, PackSource &source) {
   const json::Object *object = value.getAsObject();
@@ -207,20 +232,24 @@ bool parsePackSource(Reader &reader, const json::Value &value,
     source.shape.emplace_back();
     return reader.integer(dim, dimPath, source.shape.back());
   };
-  return reader.string(*object, path, "name", source.name) &&
-         reader.integer(*object, path, "part", source.part, false) &&
-         reader.integer(*object, path, "first_expert", source.firstExpert,
-                        false) &&
-         reader.dtype(*object, path, source.dtype, false) &&
-         reader.integer(*object, path, "first_row", source.firstRow, false) &&
-         reader.integer(*object, path, "rows", source.rows, false) &&
-         reader.integer(*object, path, "first_column", source.firstColumn,
-                        false) &&
-         reader.integer(*object, path, "columns", source.columns, false) &&
-         reader.integer(*object, path, "first_matrix", source.firstMatrix,
-                        false) &&
-         reader.integer(*object, path, "matrices", source.matrices, false) &&
-         reader.array(*object, path, "shape", parseDim, false);
+  if (!reader.string(*object, path, "name", source.name) ||
+      !reader.integer(*object, path, "part", source.part, false) ||
+      !reader.integer(*object, path, "first_expert", source.firstExpert,
+                      false) ||
+      !reader.integer(*object, path, "first_n", source.firstN, false) ||
+      !reader.integer(*object, path, "first_k", source.firstK, false) ||
+      !reader.dtype(*object, path, source.dtype, false) ||
+      !reader.array(*object, path, "shape", parseDim))
+    return false;
+  if (const json::Value *view = object->get("view"))
+    return parsePackView(reader, *view, path + ".view", source.view);
+  size_t rank = source.shape.size();
+  if (rank != 2 && rank != 3)
+    return reader.fail(path, "has rank " + std::to_string(rank) +
+                                 " and no \"view\" (expected [E, N, K] or "
+                                 "[N, K])");
+  source.view = PackView::whole(source.shape);
+  return true;
 }
 
 bool parsePackSpec(Reader &reader, const json::Value &value,

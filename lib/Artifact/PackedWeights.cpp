@@ -63,7 +63,7 @@ TensorPool collectSources(const FunctionDesc &function, const PackSpec &spec,
   TensorPool sources;
   for (const PackSource &item : spec.sources) {
     std::optional<HostTensor> tensor =
-        source(function, item.name, item.dtype, spec.expectedShape(item));
+        source(function, item.name, item.dtype, item.shape);
     if (!tensor)
       continue; // Packing complains.
     tensor->name = item.name;

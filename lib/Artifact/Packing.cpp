@@ -4,125 +4,118 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// A panel is a transposition of 32 source rows. It is done in strips of a few
-// cache lines along K: each source line is read once, converted in a buffer
-// that stays in registers or L1, and scattered into a strip of the panel that
-// stays in L1, too.
+// Checks, and whole arguments. The runtime makes the panels.
 //
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Artifact/Packing.h"
-#include "moe-mlir/Support/FloatConversions.h"
+#include "moe-mlir/Runtime/moe_pack_panel.h"
 #include "moe-mlir/Support/Parallel.h"
 
 #include <algorithm>
-#include <cstring>
+#include <map>
+#include <optional>
 
 using namespace moe;
 
-namespace {
+static std::string text(int64_t value) { return std::to_string(value); }
 
-std::string text(int64_t value) { return std::to_string(value); }
+//===----------------------------------------------------------------------===//
+// Views
+//===----------------------------------------------------------------------===//
 
-/// N and K of a source, whatever its rank.
-struct Extent {
-  int64_t experts, n, k;
-};
-
-Extent extentOf(const std::vector<int64_t> &shape) {
+PackView PackView::whole(const std::vector<int64_t> &shape) {
   size_t rank = shape.size();
-  return {rank == 3 ? shape[0] : 1, shape[rank - 2], shape[rank - 1]};
-}
-
-/// What `source` uses of a tensor of this extent.
-Extent usedOf(const PackSource &source, Extent extent) {
-  return {source.matrices ? source.matrices : extent.experts,
-          source.rows ? source.rows : extent.n,
-          source.columns ? source.columns : extent.k};
-}
-
-/// Whether [first, first + count) lies within [0, size).
-bool isWithin(int64_t first, int64_t count, int64_t size) {
-  return first >= 0 && count >= 0 && first <= size && count <= size - first;
-}
-
-/// How many columns of one part there are room for.
-int64_t columnCapacity(const PackSpec &spec) {
-  return spec.nPadded / spec.numParts();
-}
-
-/// K elements per strip: 4 cache lines of f32.
-constexpr int64_t strip = 64;
-
-void convertStrip(DType from, const void *source, DType to, void *out,
-                  int64_t count) {
-  const auto *f32 = static_cast<const float *>(source);
-  const auto *half = static_cast<const uint16_t *>(source);
-  auto *outF32 = static_cast<float *>(out);
-  auto *outHalf = static_cast<uint16_t *>(out);
-  if (from == to) {
-    std::memcpy(out, source, count * dtypeSize(from));
-    return;
+  PackView view;
+  view.sizes = {rank == 3 ? shape[0] : 1, shape[rank - 2], shape[rank - 1]};
+  int64_t stride = 1;
+  for (int d : {2, 1, 0}) {
+    view.strides[d] = view.sizes[d] == 1 ? 0 : stride;
+    stride *= view.sizes[d];
   }
-  // Widening is exact, so that going through f32 rounds once.
-  float wide[strip];
-  float *widened = to == DType::F32 ? outF32 : wide;
-  if (from == DType::BF16)
-    for (int64_t i = 0; i < count; ++i)
-      widened[i] = bf16ToF32(half[i]);
-  else if (from == DType::F16)
-    for (int64_t i = 0; i < count; ++i)
-      widened[i] = f16ToF32(half[i]);
-  const float *rounding = from == DType::F32 ? f32 : widened;
-  if (to == DType::BF16)
-    for (int64_t i = 0; i < count; ++i)
-      outHalf[i] = f32ToBF16(rounding[i]);
-  else if (to == DType::F16)
-    for (int64_t i = 0; i < count; ++i)
-      outHalf[i] = f32ToF16(rounding[i]);
+  return view;
 }
 
-/// A row of a source; null for padding.
-struct Row {
-  const char *data = nullptr;
-  DType dtype = DType::F32;
-};
+bool PackView::operator==(const PackView &other) const {
+  return offset == other.offset && sizes == other.sizes &&
+         strides == other.strides;
+}
 
-/// Packs one panel from its rows of `k` elements. Unit: as wide as kBlock
-/// elements, which stay together.
-template <typename Unit>
-void packPanel(const PackSpec &spec, const Row *rows, int64_t k, char *panel) {
-  Unit *out = reinterpret_cast<Unit *>(panel);
-  alignas(64) char converted[strip * sizeof(Unit)];
-  for (int64_t begin = 0; begin < spec.kPadded; begin += strip) {
-    int64_t width = std::min(strip, spec.kPadded - begin);
-    int64_t valid = std::clamp<int64_t>(k - begin, 0, width);
-    int64_t units = width / spec.kBlock;
-    for (int64_t column = 0; column < spec.columns; ++column) {
-      const Row &row = rows[column];
-      int64_t present = row.data ? valid : 0;
-      // The hardware does not foresee 32 streams: ask for the next strip. Rows
-      // are often a power of two apart, which the first cache cannot hold.
-      size_t size = dtypeSize(row.dtype);
-      if (begin + strip < k && row.data)
-        for (size_t line = 0; line < strip * size; line += 64)
-          __builtin_prefetch(row.data + (begin + strip) * size + line, 0, 2);
-      if (present != width)
-        std::memset(converted, 0, sizeof(converted));
-      if (present)
-        convertStrip(row.dtype, row.data + begin * size,
-                     spec.dtype, converted, present);
-      Unit *to = out + begin / spec.kBlock * spec.columns + column;
-      for (int64_t i = 0; i < units; ++i) {
-        Unit unit;
-        std::memcpy(&unit, converted + i * sizeof(Unit), sizeof(Unit));
-        to[i * spec.columns] = unit;
+/// Whether `view` is within a tensor of `numElements`.
+static bool isWithin(const PackView &view, int64_t numElements) {
+  int64_t last = view.offset;
+  if (last < 0)
+    return false;
+  for (int d = 0; d < 3; ++d) {
+    int64_t distance;
+    if (view.sizes[d] < 1 || view.strides[d] < 0 ||
+        __builtin_mul_overflow(view.sizes[d] - 1, view.strides[d],
+                               &distance) ||
+        __builtin_add_overflow(last, distance, &last))
+      return false;
+  }
+  return last < numElements;
+}
+
+//===----------------------------------------------------------------------===//
+// PackSpec
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Where a source goes, by expert, row and column.
+struct Box {
+  std::array<int64_t, 3> begin, end;
+  const PackSource *source;
+
+  bool overlaps(const Box &other) const {
+    for (int d = 0; d < 3; ++d)
+      if (begin[d] >= other.end[d] || other.begin[d] >= end[d])
+        return false;
+    return true;
+  }
+  int64_t area() const {
+    return (end[1] - begin[1]) * (end[2] - begin[2]);
+  }
+};
+} // namespace
+
+/// Whether `boxes` of a part fill `experts` matrices of [n, k].
+static bool fillPart(int64_t part, std::vector<Box> boxes, int64_t experts,
+                     int64_t n, int64_t k, std::string &error) {
+  std::stable_sort(boxes.begin(), boxes.end(), [](const Box &a, const Box &b) {
+    return a.begin[0] < b.begin[0];
+  });
+  std::vector<const Box *> active;
+  // By how much the filled part of a matrix changes from some expert on.
+  std::map<int64_t, int64_t> changes = {{0, 0}, {experts, 0}};
+  for (const Box &box : boxes) {
+    active.erase(std::remove_if(active.begin(), active.end(),
+                                [&](const Box *other) {
+                                  return other->end[0] <= box.begin[0];
+                                }),
+                 active.end());
+    for (const Box *other : active)
+      if (box.overlaps(*other)) {
+        error = "two sources for expert " + text(box.begin[0]) + " of part " +
+                text(part) + ": '" + other->source->name + "' and '" +
+                box.source->name + "'";
+        return false;
       }
+    active.push_back(&box);
+    changes[box.begin[0]] += box.area();
+    changes[box.end[0]] -= box.area();
+  }
+  int64_t filled = 0;
+  for (auto [expert, change] : changes) {
+    filled += change;
+    if (expert < experts && filled != n * k) {
+      error = "no source for " + std::string(filled ? "some of " : "") +
+              "expert " + text(expert) + " of part " + text(part);
+      return false;
     }
   }
+  return true;
 }
-
-} // namespace
 
 bool PackSpec::verify(std::string &error) const {
   auto fail = [&](const std::string &what) {
@@ -158,194 +151,197 @@ bool PackSpec::verify(std::string &error) const {
     return fail("experts = " + text(experts) + ", n_padded = " +
                 text(nPadded) + ", k_padded = " + text(kPadded) +
                 " do not make a tensor");
-  if (sources.size() > 4096)
+  if (sources.size() > maxSources)
     return fail("too many sources: " + text(sources.size()));
-  for (int64_t part = 0; part < numParts(); ++part) {
-    int64_t covered = 0;
-    for (;;) {
-      const PackSource *found = nullptr;
-      for (const PackSource &source : sources) {
-        if (source.part != part || source.firstExpert != covered)
-          continue;
-        if (found)
-          return fail("two sources for expert " + text(covered) +
-                      " of part " + text(part) + ": '" + found->name +
-                      "' and '" + source.name + "'");
-        found = &source;
-      }
-      if (!found)
-        return fail("no source for expert " + text(covered) + " of part " +
-                    text(part));
-      if (!found->shape.empty()) {
-        size_t rank = found->shape.size();
-        if (rank != 2 && rank != 3)
-          return fail("source '" + found->name + "' has rank " + text(rank) +
-                      " (expected [E, N, K] or [N, K])");
-        Extent whole = extentOf(found->shape), extent = usedOf(*found, whole);
-        if (!isWithin(found->firstRow, found->rows, whole.n) ||
-            !isWithin(found->firstColumn, found->columns, whole.k) ||
-            !isWithin(found->firstMatrix, found->matrices, whole.experts))
-          return fail("source '" + found->name +
-                      "' uses matrices, rows or columns that its shape does "
-                      "not have");
-        if (extent.experts != numExperts(*found) || extent.n < 1 ||
-            extent.n > columnCapacity(*this) || extent.k < 1 ||
-            extent.k > kPadded)
-          return fail("the shape of source '" + found->name +
-                      "' does not fit into its panels");
-      } else if (found->rows || found->columns || found->firstRow ||
-                 found->firstColumn || found->matrices || found->firstMatrix) {
-        return fail("source '" + found->name +
-                    "' is cut out of a tensor of unknown shape");
-      }
-      covered += numExperts(*found);
-      if (covered == experts)
-        break;
-    }
-  }
-  for (const PackSource &source : sources)
+  int64_t capacity = nPadded / numParts(), n = 1, k = 1;
+  std::map<std::string, const PackSource *> byName;
+  std::vector<std::vector<Box>> boxes(numParts());
+  for (const PackSource &source : sources) {
     if (source.part < 0 || source.part >= numParts() ||
         source.firstExpert < 0 || source.firstExpert >= experts)
       return fail("source '" + source.name + "' has part " +
                   text(source.part) + " and first expert " +
                   text(source.firstExpert) + ", beyond " + text(numParts()) +
                   " parts and " + text(experts) + " experts");
+    int64_t size;
+    if (source.shape.empty() || !checkedByteSize(source.shape, 8, size))
+      return fail("source '" + source.name + "' has no shape of a tensor");
+    const PackSource *&first = byName[source.name];
+    if (first && first->shape != source.shape)
+      return fail("source '" + source.name + "' has two shapes");
+    first = &source;
+    if (!isWithin(source.view, size / 8))
+      return fail("source '" + source.name +
+                  "' uses elements that its shape does not have");
+    Box box{{source.firstExpert, source.firstN, source.firstK}, {}, &source};
+    const int64_t limits[] = {experts, capacity, kPadded};
+    for (int d = 0; d < 3; ++d) {
+      if (box.begin[d] < 0 || box.begin[d] > limits[d] ||
+          source.view.sizes[d] > limits[d] - box.begin[d])
+        return fail("the shape of source '" + source.name +
+                    "' does not fit into its panels");
+      box.end[d] = box.begin[d] + source.view.sizes[d];
+    }
+    n = std::max(n, box.end[1]);
+    k = std::max(k, box.end[2]);
+    boxes[source.part].push_back(box);
+  }
+  for (int64_t part = 0; part < numParts(); ++part)
+    if (!fillPart(part, boxes[part], experts, n, k, error))
+      return false;
   return true;
 }
 
-int64_t PackSpec::numExperts(const PackSource &source) const {
-  int64_t end = experts;
-  for (const PackSource &other : sources)
-    if (other.part == source.part && other.firstExpert > source.firstExpert)
-      end = std::min(end, other.firstExpert);
-  return end - source.firstExpert;
+//===----------------------------------------------------------------------===//
+// Plans
+//===----------------------------------------------------------------------===//
+
+static int32_t getRuntimeType(DType dtype) {
+  return dtype == DType::BF16  ? MOE_BF16
+         : dtype == DType::F16 ? MOE_F16
+                               : MOE_F32;
 }
 
-std::vector<int64_t> PackSpec::expectedShape(const PackSource &source) const {
-  if (!source.shape.empty())
-    return source.shape;
-  int64_t count = numExperts(source);
-  return {count, columnCapacity(*this), kPadded};
+PackPlan::PackPlan(const PackSpec &spec) {
+  std::map<std::string, int64_t> numbers;
+  for (const PackSource &from : spec.sources) {
+    auto [it, isNew] = numbers.try_emplace(
+        from.name, static_cast<int64_t>(tensors.size()));
+    if (isNew)
+      tensors.push_back({from.name.c_str(), getRuntimeType(from.dtype),
+                         static_cast<int32_t>(from.shape.size()),
+                         from.shape.data(), nullptr});
+    moe_pack_source to{it->second,   from.part,   from.firstExpert,
+                       from.firstN,  from.firstK, from.view.offset,
+                       {}, {}};
+    std::copy(from.view.sizes.begin(), from.view.sizes.end(), to.sizes);
+    std::copy(from.view.strides.begin(), from.view.strides.end(), to.strides);
+    sources.push_back(to);
+  }
+  plan.size = sizeof(plan);
+  plan.layout = spec.layout.c_str();
+  plan.bytes = static_cast<size_t>(spec.numBytes());
+  plan.columns = spec.columns;
+  plan.interleave = spec.interleave;
+  plan.parts = spec.numParts();
+  plan.k_block = spec.kBlock;
+  plan.k_padded = spec.kPadded;
+  plan.n_padded = spec.nPadded;
+  plan.experts = spec.experts;
+  plan.dtype = getRuntimeType(spec.dtype);
+  plan.num_tensors = static_cast<int64_t>(tensors.size());
+  plan.tensors = tensors.data();
+  plan.num_sources = static_cast<int64_t>(sources.size());
+  plan.sources = sources.data();
+}
+
+//===----------------------------------------------------------------------===//
+// Packing
+//===----------------------------------------------------------------------===//
+
+/// Shapes that differ in nothing but dimensions of one in front hold the same.
+static std::vector<int64_t> withoutLeadingOnes(std::vector<int64_t> shape) {
+  auto first = std::find_if(shape.begin(), shape.end(),
+                            [](int64_t size) { return size != 1; });
+  shape.erase(shape.begin(), first);
+  return shape;
 }
 
 bool moe::checkPackSources(const PackSpec &spec, const TensorLookup &lookup,
                            std::string &error) {
   if (!spec.verify(error))
     return false;
-  Extent first{};
-  const PackSource *firstSource = nullptr;
   for (const PackSource &source : spec.sources) {
     const HostTensor *tensor = lookup(source.name);
-    std::vector<int64_t> expected = spec.expectedShape(source);
-    auto fail = [&](const std::string &found) {
-      error = "tensor '" + source.name + "' is " + found + ", expected " +
-              (source.shape.empty() ? "at most " : "") +
-              describeType(source.dtype, expected) +
-              " (f32, bf16 or f16 elements)";
-      return false;
-    };
-    if (!tensor)
-      return fail("missing");
-    size_t rank = tensor->shape.size();
-    bool isConvertible = tensor->dtype == DType::F32 ||
-                         tensor->dtype == DType::BF16 ||
-                         tensor->dtype == DType::F16;
-    if (!isConvertible || (rank != 2 && rank != 3))
-      return fail(tensor->describe());
-    Extent extent = extentOf(tensor->shape), limit = extentOf(expected);
-    bool fits = source.shape.empty()
-                    ? extent.n >= 1 && extent.n <= limit.n && extent.k >= 1 &&
-                          extent.k <= limit.k
-                    : extent.n == limit.n && extent.k == limit.k;
-    if (!fits || extent.experts != limit.experts)
-      return fail(tensor->describe());
-    extent = usedOf(source, extent);
-    if (firstSource && (extent.n != first.n || extent.k != first.k)) {
-      error = "tensors '" + firstSource->name + "' and '" + source.name +
-              "' are packed together, but have rows of different shapes: " +
-              text(first.n) + "x" + text(first.k) + " and " + text(extent.n) +
-              "x" + text(extent.k);
-      return false;
-    }
-    first = extent;
-    firstSource = &source;
+    bool isConvertible =
+        tensor &&
+        (tensor->dtype == DType::F32 || tensor->dtype == DType::BF16 ||
+         tensor->dtype == DType::F16);
+    if (isConvertible && withoutLeadingOnes(tensor->shape) ==
+                             withoutLeadingOnes(source.shape))
+      continue;
+    error = "tensor '" + source.name + "' is " +
+            (tensor ? tensor->describe() : "missing") + ", expected " +
+            describeType(source.dtype, source.shape) +
+            " (f32, bf16 or f16 elements)";
+    return false;
   }
   return true;
+}
+
+/// Makes the elements of `tensor`, number `index` of the plan, that experts
+/// [begin, end) need, if any, and sets `first` to the first of them.
+static std::optional<HostTensor>
+fillNeeded(const moe_pack_plan &plan, int64_t index, const HostTensor &tensor,
+           int64_t begin, int64_t end, const TensorFill &fill,
+           int64_t &first) {
+  int64_t low = tensor.numElements(), high = 0;
+  for (int64_t s = 0; s < plan.num_sources; ++s) {
+    const moe_pack_source &source = plan.sources[s];
+    int64_t from = std::max(begin, source.first_expert);
+    int64_t to = std::min(end, source.first_expert + source.sizes[0]);
+    if (source.tensor != index || from >= to)
+      continue;
+    int64_t element =
+        source.offset + (from - source.first_expert) * source.strides[0];
+    low = std::min(low, element);
+    element += (to - 1 - from) * source.strides[0];
+    for (int d : {1, 2})
+      element += (source.sizes[d] - 1) * source.strides[d];
+    high = std::max(high, element + 1);
+  }
+  if (low >= high)
+    return std::nullopt;
+  // Whole rows, and the rank of the whole: what is made up depends on both.
+  int64_t row = tensor.shape.size() < 2 ? 1 : tensor.shape.back();
+  first = low / row * row;
+  int64_t rows = (high - first + row - 1) / row;
+  std::vector<int64_t> shape(tensor.shape.size(), 1);
+  if (shape.size() < 2) {
+    shape[0] = rows;
+  } else {
+    shape.back() = row;
+    shape[shape.size() - 2] = rows;
+  }
+  HostTensor part =
+      HostTensor::allocate(tensor.dtype, std::move(shape), tensor.name);
+  if (part.data)
+    fill(part, static_cast<uint64_t>(first));
+  return part;
 }
 
 bool moe::packExperts(const PackSpec &spec, const TensorLookup &lookup,
                       int64_t begin, int64_t end, void *out,
                       const TensorFill &fill) {
-  /// The tensor of each (expert, part), the expert's index in it, and what is
-  /// used of it.
-  struct Origin {
-    const HostTensor *tensor;
-    int64_t index;
-    const PackSource *source;
-  };
-  int64_t parts = spec.numParts(), count = end - begin;
-  std::vector<Origin> origins(count * parts);
-  std::vector<std::unique_ptr<HostTensor>> filled;
-  for (const PackSource &source : spec.sources) {
-    const HostTensor *tensor = lookup(source.name);
-    int64_t first = std::max(begin, source.firstExpert);
-    int64_t stop =
-        std::min(end, source.firstExpert + spec.numExperts(source));
-    if (first >= stop)
-      continue;
-    // The expert that the first matrix of the tensor would be.
-    int64_t base = source.firstExpert - source.firstMatrix;
+  PackPlan wrapped(spec);
+  const moe_pack_plan &plan = wrapped.plan;
+  std::vector<moe_tensor> tensors(plan.tensors,
+                                  plan.tensors + plan.num_tensors);
+  std::vector<int64_t> firsts(tensors.size());
+  std::vector<HostTensor> filled;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const HostTensor *tensor = lookup(tensors[i].name);
+    std::optional<HostTensor> made;
     if (!tensor->data) {
-      Extent extent = extentOf(tensor->shape);
-      filled.push_back(std::make_unique<HostTensor>(HostTensor::allocate(
-          tensor->dtype, {stop - first, extent.n, extent.k}, tensor->name)));
-      if (!filled.back()->data)
+      made = fillNeeded(plan, static_cast<int64_t>(i), *tensor, begin, end,
+                        fill, firsts[i]);
+      if (!made)
+        continue;
+      if (!made->data)
         return false;
-      fill(*filled.back(), (first - base) * extent.n * extent.k);
-      tensor = filled.back().get();
-      base = first;
+      filled.push_back(*made);
+      tensor = &*made;
     }
-    for (int64_t e = first; e < stop; ++e)
-      origins[(e - begin) * parts + source.part] = {tensor, e - base, &source};
+    tensors[i].dtype = getRuntimeType(tensor->dtype);
+    tensors[i].data = tensor->data;
   }
-
   int64_t panels = spec.nPadded / spec.columns;
   int64_t panelBytes = spec.bytesPerExpert() / panels;
-  int64_t perPart = spec.interleave ? spec.interleave : spec.columns;
-  int64_t ofOnePart = spec.interleave ? panels : panels / parts;
-  size_t unitBytes = spec.kBlock * dtypeSize(spec.dtype);
-  auto packOne = [&](int64_t item) {
-    int64_t expert = item / panels, panel = item % panels;
-    char *to = static_cast<char *>(out) + item * panelBytes;
-    std::vector<Row> rows(spec.columns);
-    int64_t k = 0;
-    int64_t firstPart = spec.interleave ? 0 : panel / ofOnePart;
-    int64_t lastPart = spec.interleave ? parts : firstPart + 1;
-    for (int64_t part = firstPart; part < lastPart; ++part) {
-      const Origin &origin = origins[expert * parts + part];
-      Extent extent = extentOf(origin.tensor->shape);
-      Extent used = usedOf(*origin.source, extent);
-      DType dtype = origin.tensor->dtype;
-      k = used.k;
-      int64_t size = static_cast<int64_t>(dtypeSize(dtype));
-      int64_t rowBytes = extent.k * size;
-      int64_t firstRow = panel % ofOnePart * perPart;
-      const char *data =
-          static_cast<const char *>(origin.tensor->data) +
-          (origin.index * extent.n + origin.source->firstRow + firstRow) *
-              rowBytes +
-          origin.source->firstColumn * size;
-      for (int64_t i = 0; i < perPart && firstRow + i < used.n; ++i)
-        rows[(part - firstPart) * perPart + i] = {data + i * rowBytes, dtype};
-    }
-    if (unitBytes == 2)
-      packPanel<uint16_t>(spec, rows.data(), k, to);
-    else if (unitBytes == 4)
-      packPanel<uint32_t>(spec, rows.data(), k, to);
-    else
-      packPanel<uint64_t>(spec, rows.data(), k, to);
-  };
-  parallelFor(count * panels, packOne);
+  parallelFor((end - begin) * panels, [&](int64_t item) {
+    moe_pack_panel(&plan, tensors.data(), firsts.data(), begin + item / panels,
+                   item % panels,
+                   static_cast<char *>(out) + item * panelBytes);
+  });
   return true;
 }
 

@@ -38,6 +38,9 @@ public:
                                 "moe_rt_cpu_features", *module);
     for (mlir::Attribute attr : info.interfaces)
       emit(mlir::cast<mlir::DictionaryAttr>(attr));
+    for (const FunctionDesc &function : info.manifest.functions)
+      if (function.aliasOf.empty())
+        compiler::addPackPlans(*module, function);
     for (const compiler::Alias &alias : info.aliases)
       for (StringRef ending : getCNameEndings()) {
         GlobalValue *original =

@@ -124,11 +124,12 @@ public:
           " *\n"
           " * Tensors are contiguous and row-major. bf16 and f16 are passed as "
           "their bits in\n"
-          " * uint16_t. Packed weights are the bytes that the tools packed "
-          "into the weights\n"
+          " * uint16_t. Packed weights are the bytes that moe-pack wrote into "
+          "the weights\n"
           " * file (see the manifest, "
        << comment(baseName)
-       << ".json), aligned to MOE_ALIGNMENT.\n"
+       << ".json), or those of moe_pack()\n"
+          " * with the plans in NAME__plans, aligned to MOE_ALIGNMENT.\n"
           " *\n"
           " * Compiled for";
     for (const compiler::Variant &variant : info.variants)
@@ -146,7 +147,8 @@ public:
           " * Sizes that are fixed are macros at the end.\n"
           " */\n\n#ifndef "
        << guard << "\n#define " << guard
-       << "\n\n#include \"moe-mlir/Runtime/moe_rt.h\"\n\n"
+       << "\n\n#include \"moe-mlir/Runtime/moe_pack.h\"\n"
+          "#include \"moe-mlir/Runtime/moe_rt.h\"\n\n"
           "#if MOE_RT_ABI != "
        << MOE_RT_ABI
        << "\n#error \"moe_rt.h is of another version than this header: run "
@@ -219,17 +221,14 @@ private:
          << source.getAs<IntegerAttr>("first_expert").getInt();
       if (auto shape = source.getAs<ArrayAttr>("shape"))
         os << ", " << shapeText(shape);
-      auto range = [&](StringRef what, StringRef first) {
-        auto count = source.getAs<IntegerAttr>(what);
-        if (!count)
-          return;
-        int64_t begin = source.getAs<IntegerAttr>(first).getInt();
-        os << ", " << what << " " << begin << " to "
-           << begin + count.getInt() - 1;
-      };
-      range("matrices", "first_matrix");
-      range("rows", "first_row");
-      range("columns", "first_column");
+      for (StringRef key : {"first_n", "first_k"})
+        if (auto first = source.getAs<IntegerAttr>(key))
+          os << ", " << (key == "first_n" ? "first row " : "first column ")
+             << first.getInt();
+      if (auto view = source.getAs<DictionaryAttr>("view"))
+        os << ";\n *       " << shapeText(view.getAs<ArrayAttr>("sizes"))
+           << " from element " << view.getAs<IntegerAttr>("offset").getInt()
+           << ", strides " << shapeText(view.getAs<ArrayAttr>("strides"));
       os << ")\n";
     }
   }
@@ -249,7 +248,11 @@ private:
         auto packed =
             cast<DictionaryAttr>(value).getAs<DictionaryAttr>("packed");
         if (packed)
-          llvm::for_each(packed.getAs<ArrayAttr>("sources"), addShape);
+          // Dimensions of a view are not those that have letters.
+          for (Attribute source : packed.getAs<ArrayAttr>("sources")) {
+            if (!cast<DictionaryAttr>(source).get("view"))
+              addShape(source);
+          }
         else
           addShape(value);
       }
@@ -271,6 +274,21 @@ private:
                                .getAs<ArrayAttr>("workspace"))
         most = std::max(most, *getDim(cast<ArrayAttr>(row), 1));
     macros.emplace_back(prefix + "workspace_bytes", most);
+  }
+
+  /// Declares the plans of packed arguments, and names them.
+  void emitPlans(DictionaryAttr entry, ArrayRef<Parameter> arguments) {
+    std::string name = entry.getAs<StringAttr>("name").str();
+    int64_t count = 0;
+    for (auto [attr, parameter] :
+         llvm::zip_equal(entry.getAs<ArrayAttr>("arguments"), arguments))
+      if (cast<DictionaryAttr>(attr).get("packed"))
+        macros.emplace_back(name + "_" + parameter.id + "_plan", count++);
+    if (count == 0)
+      return;
+    macros.emplace_back(name + "_num_plans", count);
+    os << "/* How its packed arguments are made, for moe_pack(). */\n"
+       << "extern const moe_pack_plan " << name << "__plans[];\n";
   }
 
   /// Declares the other names of `name`, and a table of all of them.
@@ -432,6 +450,7 @@ private:
        << "moe_workspace_function " << name << "__invoke_workspace;\n";
     defineSizes(entry, index, arguments);
     emitLayers(entry, llvm::join(declarations, ",\n    "), sizeParameters);
+    emitPlans(entry, arguments);
   }
 
   const compiler::ArtifactInfo &info;

@@ -72,6 +72,12 @@ bool checkSymbols(llvm::ArrayRef<char> object, std::string &error);
 std::unique_ptr<llvm::Module> buildDispatcher(llvm::LLVMContext &context,
                                               const ArtifactInfo &info);
 
+// PackPlans.cpp
+
+/// Adds an array with the plan of each packed argument of `function`, if it has
+/// any, under `<symbol>__plans`.
+void addPackPlans(llvm::Module &module, const FunctionDesc &function);
+
 // Header.cpp, Manifest.cpp
 std::string buildHeader(const ArtifactInfo &info, llvm::StringRef baseName);
 /// Without an id.

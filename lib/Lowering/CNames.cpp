@@ -31,7 +31,8 @@ static constexpr llvm::StringLiteral keywords =
     "thread_local throw true try typedef typeid typename typeof typeof_unqual "
     "union unsigned using virtual void volatile wchar_t while xor xor_eq";
 
-/// Of stddef.h, stdint.h and moe_rt.h, and macros that compilers have.
+/// Of stddef.h, stdint.h, moe_rt.h and moe_pack.h, and macros that compilers
+/// have.
 static constexpr llvm::StringLiteral declared =
     "NULL offsetof ptrdiff_t size_t max_align_t nullptr_t "
     "int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t "
@@ -42,6 +43,7 @@ static constexpr llvm::StringLiteral declared =
     "uint_fast8_t uint_fast16_t uint_fast32_t uint_fast64_t "
     "moe_rt moe_status moe_body_fn moe_trace_event moe_trace_kind "
     "moe_invoke_function moe_workspace_function moe_layer moe_cpu_feature "
+    "moe_dtype moe_tensor moe_pack_source moe_pack_plan moe_pack "
     "linux unix i386";
 
 /// The functions and variables that glibc 2.36 exports under names that are not
@@ -103,6 +105,7 @@ llvm::ArrayRef<llvm::StringLiteral> moe::getCNameEndings() {
                                                     "__id",
                                                     "__function",
                                                     "__workspace_function",
-                                                    "__layers"};
+                                                    "__layers",
+                                                    "__plans"};
   return endings;
 }

@@ -16,7 +16,9 @@
 #include "moek/Moek.h"
 
 #include "mlir/IR/DialectResourceBlobManager.h"
-#include "llvm/ADT/SetVector.h"
+#include "mlir/IR/Iterators.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringSet.h"
 
 #include <cstring>
@@ -41,22 +43,56 @@ StringRef getElementName(Type type) {
   return {};
 }
 
-bool isView(Operation *op) {
-  return isa<tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp,
-             tensor::ExtractSliceOp>(op);
+/// Erases what made weights and has no use now, whatever it is.
+void eraseUnused(func::FuncOp function) {
+  function.walk<WalkOrder::PostOrder, ReverseIterator>([](Operation *op) {
+    if (isOpTriviallyDead(op))
+      op->erase();
+  });
 }
 
-/// Erases what made `value` and has no other use.
-void eraseUnused(Value value) {
-  while (Operation *op = value.getDefiningOp()) {
-    if (!op->use_empty())
-      return;
-    Value next = op->getNumOperands() == 1 ? op->getOperand(0) : Value();
-    op->erase();
-    if (!next)
-      return;
-    value = next;
-  }
+/// `piece` of a part of a pack, whose first expert is `expert`.
+moe::PackSource makeSource(const moe::WeightPiece &piece, std::string name,
+                           int64_t part, int64_t expert) {
+  auto type = cast<RankedTensorType>(piece.root.getType());
+  moe::PackSource source;
+  source.name = std::move(name);
+  source.part = part;
+  source.firstExpert = expert + piece.begin[0];
+  source.firstN = piece.begin[1];
+  source.firstK = piece.begin[2];
+  source.shape = type.getShape().vec();
+  (void)moe::parseDType(getElementName(type.getElementType()), source.dtype);
+  source.view = {piece.offset, piece.sizes, piece.strides};
+  return source;
+}
+
+/// `source` as the manifest has it: what is not said is 0, or all of a tensor.
+DictionaryAttr describe(const moe::PackSource &source, Builder &b) {
+  SmallVector<NamedAttribute> entry = {
+      b.getNamedAttr("name", b.getStringAttr(source.name)),
+      b.getNamedAttr("part", b.getI64IntegerAttr(source.part)),
+      b.getNamedAttr("first_expert", b.getI64IntegerAttr(source.firstExpert)),
+      b.getNamedAttr("shape", b.getI64ArrayAttr(source.shape)),
+      b.getNamedAttr("dtype",
+                     b.getStringAttr(moe::dtypeName(source.dtype)))};
+  if (source.firstN)
+    entry.push_back(
+        b.getNamedAttr("first_n", b.getI64IntegerAttr(source.firstN)));
+  if (source.firstK)
+    entry.push_back(
+        b.getNamedAttr("first_k", b.getI64IntegerAttr(source.firstK)));
+  size_t rank = source.shape.size();
+  const moe::PackView &view = source.view;
+  if ((rank != 2 && rank != 3) ||
+      !(view == moe::PackView::whole(source.shape)))
+    entry.push_back(b.getNamedAttr(
+        "view",
+        b.getDictionaryAttr(
+            {b.getNamedAttr("offset", b.getI64IntegerAttr(view.offset)),
+             b.getNamedAttr("sizes", b.getI64ArrayAttr(view.sizes)),
+             b.getNamedAttr("strides", b.getI64ArrayAttr(view.strides))})));
+  return b.getDictionaryAttr(entry);
 }
 
 /// How a writer of weights lays `pack` out: the entries of `moe.packed`
@@ -134,13 +170,24 @@ moe::HostTensor getElements(ElementsAttr elements, StringRef name) {
   return tensor;
 }
 
+int64_t getNumExperts(Value part) {
+  auto type = cast<RankedTensorType>(part.getType());
+  return type.getRank() == 3 ? type.getDimSize(0) : 1;
+}
+
 struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
   void runOnOperation() override {
     for (auto function : getOperation().getOps<func::FuncOp>()) {
       SmallVector<moek::PackOp> packs;
-      function.walk([&](moek::PackOp pack) { packs.push_back(pack); });
+      function.walk([&](moek::PackOp pack) {
+        if (!pack->use_empty())
+          packs.push_back(pack);
+      });
+      if (packs.empty())
+        continue;
       if (failed(foldConstants(packs)))
         return signalPassFailure();
+      eraseUnused(function);
       if (packs.empty())
         continue;
       if (!moe::isEntryFunction(function)) {
@@ -162,7 +209,7 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
       for (Value part : pack.getWeights()) {
         std::string why;
         FailureOr<moe::WeightUse> use = moe::WeightUse::get(part, why);
-        if (failed(use) || !use->constant)
+        if (failed(use) || !use->isConstant())
           return false;
         uses.push_back(*use);
       }
@@ -178,31 +225,24 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
     auto type = cast<RankedTensorType>(pack.getPacked().getType());
     moe::PackSpec spec = getPackSpec(getPacking(pack));
     std::map<std::string, moe::HostTensor> tensors;
-    int64_t expert = 0, parts = pack.getParts();
+    llvm::MapVector<Value, std::string> names;
+    int64_t expert = 0, parts = spec.numParts();
     for (auto [i, part, use] : llvm::enumerate(pack.getWeights(), uses)) {
-      moe::PackSource source;
-      source.name = "operand " + std::to_string(i);
-      source.part = i % parts;
-      source.firstExpert = expert;
-      source.firstRow = use.firstRow;
-      source.rows = use.rows;
-      source.firstColumn = use.firstColumn;
-      source.columns = use.columns;
-      source.firstMatrix = use.firstMatrix;
-      source.matrices = use.matrices;
-      moe::HostTensor tensor = getElements(use.constant, source.name);
-      if (!tensor.data)
-        return pack.emitError() << source.name << " is a constant whose "
-                                << "elements are not there";
-      // The packer knows one dimension of experts.
-      int64_t n = tensor.shape[tensor.shape.size() - 2];
-      int64_t k = tensor.shape.back();
-      source.shape = tensor.shape = {tensor.numElements() / (n * k), n, k};
-      spec.sources.push_back(source);
-      tensors[source.name] = std::move(tensor);
-      auto partType = cast<RankedTensorType>(part.getType());
-      if (source.part == parts - 1)
-        expert += partType.getRank() == 3 ? partType.getDimSize(0) : 1;
+      for (const moe::WeightPiece &piece : use.pieces) {
+        std::string &name = names[piece.root];
+        if (name.empty()) {
+          name = "constant " + std::to_string(names.size());
+          moe::HostTensor tensor = getElements(piece.constant, name);
+          if (!tensor.data)
+            return pack.emitError()
+                   << "operand #" << i
+                   << " is a constant whose elements are not there";
+          tensors[name] = std::move(tensor);
+        }
+        spec.sources.push_back(makeSource(piece, name, i % parts, expert));
+      }
+      if (int64_t(i) % parts == parts - 1)
+        expert += getNumExperts(part);
     }
     moe::HostTensor packed;
     std::string error;
@@ -215,11 +255,7 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
         type, ArrayRef(packed.dataAs<char>(), packed.numBytes()));
     Value constant = arith::ConstantOp::create(b, pack.getLoc(), elements);
     pack.getPacked().replaceAllUsesWith(constant);
-    llvm::SmallSetVector<Value, 4> operands(pack.getWeights().begin(),
-                                            pack.getWeights().end());
     pack.erase();
-    for (Value operand : operands)
-      eraseUnused(operand);
     return success();
   }
 
@@ -259,13 +295,10 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
       std::string name;
       for (auto [i, part] : llvm::enumerate(pack.getWeights())) {
         std::string why;
-        FailureOr<moe::WeightUse> origin = moe::WeightUse::get(part, why);
-        auto argument = succeeded(origin)
-                            ? dyn_cast<BlockArgument>(origin->root)
-                            : BlockArgument();
-        if (!argument) {
-          if (succeeded(origin))
-            why = "it is a constant, and other operands are arguments";
+        FailureOr<moe::WeightUse> use = moe::WeightUse::get(part, why);
+        if (succeeded(use) && use->isConstant())
+          why = "it is a constant, and other operands are arguments";
+        if (!why.empty()) {
           InFlightDiagnostic diag =
               pack.emitError()
               << "operand #" << i << " cannot be packed ahead of time: " << why
@@ -275,43 +308,24 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
             diag.attachNote(op->getLoc()) << "computed here";
           return diag;
         }
-        unsigned number = argument.getArgNumber();
-        position = std::min(position, number);
-        sources.insert(number);
-        auto source =
-            function.getArgAttrOfType<StringAttr>(number, moe::kNameAttr);
-        if (!source)
-          return pack.emitError()
-                 << "operand #" << i << " is argument " << number
-                 << ", which has no `" << moe::kNameAttr
-                 << "`: weights files are packed by name";
-        if (name.empty())
-          name = source.getValue().str();
-        auto type = cast<RankedTensorType>(argument.getType());
-        SmallVector<NamedAttribute> entry = {
-            b.getNamedAttr("name", source),
-            b.getNamedAttr("part", b.getI64IntegerAttr(i % parts)),
-            b.getNamedAttr("first_expert", b.getI64IntegerAttr(expert)),
-            b.getNamedAttr("shape", b.getI64ArrayAttr(type.getShape())),
-            b.getNamedAttr("dtype", b.getStringAttr(getElementName(
-                                        type.getElementType())))};
-        auto add = [&](StringRef key, int64_t value) {
-          entry.push_back(b.getNamedAttr(key, b.getI64IntegerAttr(value)));
-        };
-        if (origin->rows) {
-          add("first_row", origin->firstRow);
-          add("rows", origin->rows);
-          add("first_column", origin->firstColumn);
-          add("columns", origin->columns);
+        for (const moe::WeightPiece &piece : use->pieces) {
+          unsigned number = cast<BlockArgument>(piece.root).getArgNumber();
+          position = std::min(position, number);
+          sources.insert(number);
+          auto source =
+              function.getArgAttrOfType<StringAttr>(number, moe::kNameAttr);
+          if (!source)
+            return pack.emitError()
+                   << "operand #" << i << " is argument " << number
+                   << ", which has no `" << moe::kNameAttr
+                   << "`: weights files are packed by name";
+          if (name.empty())
+            name = source.getValue().str();
+          list.push_back(
+              describe(makeSource(piece, source.str(), i % parts, expert), b));
         }
-        if (origin->matrices) {
-          add("first_matrix", origin->firstMatrix);
-          add("matrices", origin->matrices);
-        }
-        list.push_back(b.getDictionaryAttr(entry));
-        auto partType = cast<RankedTensorType>(part.getType());
         if (static_cast<int64_t>(i % parts) == parts - 1)
-          expert += partType.getRank() == 3 ? partType.getDimSize(0) : 1;
+          expert += getNumExperts(part);
       }
       if (parts == 2)
         if (size_t at = name.rfind(".gate_proj"); at != std::string::npos)
@@ -329,7 +343,8 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
     std::function<bool(Value)> onlyPacked = [&](Value value) {
       return llvm::all_of(value.getUsers(), [&](Operation *user) {
         return packSet.contains(user) ||
-               (isView(user) && onlyPacked(user->getResult(0)));
+               (moe::WeightUse::isView(user) &&
+                onlyPacked(user->getResult(0)));
       });
     };
     llvm::BitVector dead(function.getNumArguments());
@@ -369,13 +384,9 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
     for (auto [i, entry] : llvm::enumerate(hoisted)) {
       entry.pack.getPacked().replaceAllUsesWith(
           function.getArgument(positions[i] + i));
-      // One weight may be several parts: look at each once.
-      llvm::SmallSetVector<Value, 4> operands(entry.pack.getWeights().begin(),
-                                              entry.pack.getWeights().end());
       entry.pack.erase();
-      for (Value operand : operands)
-        eraseUnused(operand);
     }
+    eraseUnused(function);
     llvm::BitVector erased(function.getNumArguments());
     for (unsigned i : dead.set_bits()) {
       unsigned shift = llvm::count_if(

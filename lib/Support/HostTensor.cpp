@@ -12,6 +12,7 @@
 #include "moe-mlir/Support/FloatConversions.h"
 
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <sys/mman.h>
 

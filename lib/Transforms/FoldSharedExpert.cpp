@@ -12,6 +12,7 @@
 
 #include "moe-mlir/Transforms/Passes.h"
 
+#include "moe-mlir/Analysis/WeightUse.h"
 #include "moe/Moe.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -187,6 +188,23 @@ static std::string whyNot(const SharedExpert &shared, int64_t &count) {
       differ(ffn.getUpBias(), routed.getUpBias()) ||
       differ(ffn.getDownBias(), routed.getDownBias()))
     return "it and the routed experts do not have the same biases";
+  // What is not packed together runs on its own in any case, as experts with
+  // more to do.
+  const std::pair<Value, Value> matrices[] = {
+      {ffn.getGate(), routed.getGate()},
+      {ffn.getUp(), routed.getUp()},
+      {ffn.getDown(), routed.getDown()}};
+  for (auto [own, ofRouted] : matrices) {
+    if (!own)
+      continue;
+    unsigned number = cast<BlockArgument>(ofRouted).getArgNumber();
+    Value weights = expert.getGroupWeights(0)[number - 1];
+    std::string why;
+    if (!canPackTogether({own, weights}, why))
+      return "its weights and those of the routed experts cannot be packed "
+             "together: " +
+             why;
+  }
   int64_t own = ffn.getIntermediate(), size = routed.getIntermediate();
   if (own % size != 0)
     return "its intermediate size " + std::to_string(own) +

@@ -142,3 +142,42 @@ func.func @other_input(%x: tensor<?x64xf32>, %x2: tensor<?x64xf32>, %r: !moe.rou
   %y = moe.combine %out by %r init(%s : tensor<?x64xf32>) : tensor<?x64xf32>, !moe.routing<8 x 2> -> tensor<?x64xf32>
   return %y : tensor<?x64xf32>
 }
+
+// -----
+
+// What cannot be packed beside the routed experts gains nothing from being one.
+// CHECK-LABEL: func @not_packed(
+// CHECK-NOT: moe.routing.append
+// REMARK: its weights and those of the routed experts cannot be packed together: it is computed by arith.negf
+func.func @not_packed(%x: tensor<?x64xf32>, %r: !moe.routing<8 x 2>, %wu: tensor<8x32x64xf32>, %wd: tensor<8x64x32xf32>, %su: tensor<32x64xf32>, %sd: tensor<64x32xf32>) -> tensor<?x64xf32> {
+  %rows = moe.dispatch %x by %r : tensor<?x64xf32>, !moe.routing<8 x 2> -> tensor<?x64xf32>
+  %out = moe.expert %rows by %r : (tensor<?x64xf32>, !moe.routing<8 x 2>) -> tensor<?x64xf32>
+  experts 0 to 8 weights(%wu, %wd : tensor<8x32x64xf32>, tensor<8x64x32xf32>) {
+  ^bb0(%t: tensor<?x64xf32>, %u: tensor<32x64xf32>, %d: tensor<64x32xf32>):
+    %f = moe.ffn %t up(%u) down(%d) activation(#moe.relu) : (tensor<?x64xf32>, tensor<32x64xf32>, tensor<64x32xf32>) -> tensor<?x64xf32>
+    moe.yield %f : tensor<?x64xf32>
+  }
+  %n = arith.negf %su : tensor<32x64xf32>
+  %s = moe.ffn %x up(%n) down(%sd) activation(#moe.relu) : (tensor<?x64xf32>, tensor<32x64xf32>, tensor<64x32xf32>) -> tensor<?x64xf32>
+  %y = moe.combine %out by %r init(%s : tensor<?x64xf32>) : tensor<?x64xf32>, !moe.routing<8 x 2> -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func @constant(
+// CHECK-NOT: moe.routing.append
+// REMARK: its weights and those of the routed experts cannot be packed together: some of its parts are constants and others arguments
+func.func @constant(%x: tensor<?x64xf32>, %r: !moe.routing<8 x 2>, %wu: tensor<8x32x64xf32>, %wd: tensor<8x64x32xf32>, %su: tensor<32x64xf32>) -> tensor<?x64xf32> {
+  %rows = moe.dispatch %x by %r : tensor<?x64xf32>, !moe.routing<8 x 2> -> tensor<?x64xf32>
+  %out = moe.expert %rows by %r : (tensor<?x64xf32>, !moe.routing<8 x 2>) -> tensor<?x64xf32>
+  experts 0 to 8 weights(%wu, %wd : tensor<8x32x64xf32>, tensor<8x64x32xf32>) {
+  ^bb0(%t: tensor<?x64xf32>, %u: tensor<32x64xf32>, %d: tensor<64x32xf32>):
+    %f = moe.ffn %t up(%u) down(%d) activation(#moe.relu) : (tensor<?x64xf32>, tensor<32x64xf32>, tensor<64x32xf32>) -> tensor<?x64xf32>
+    moe.yield %f : tensor<?x64xf32>
+  }
+  %sd = arith.constant dense<0.5> : tensor<64x32xf32>
+  %s = moe.ffn %x up(%su) down(%sd) activation(#moe.relu) : (tensor<?x64xf32>, tensor<32x64xf32>, tensor<64x32xf32>) -> tensor<?x64xf32>
+  %y = moe.combine %out by %r init(%s : tensor<?x64xf32>) : tensor<?x64xf32>, !moe.routing<8 x 2> -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}

@@ -24,7 +24,10 @@ static const char good[] = R"({
        {"name": "experts.gate_up", "dtype": "u8", "shape": [32768], "packed":
          {"layout": "panels", "columns": 32, "interleave": 16, "k_block": 1,
           "k_padded": 64, "n_padded": 64, "experts": 2, "dtype": "f32",
-          "sources": [{"name": "g", "part": 0, "first_expert": 0},
+          "sources": [{"name": "g", "part": 0, "first_expert": 0,
+                       "first_n": 0, "first_k": 0, "shape": [2, 64, 64],
+                       "view": {"offset": 64, "sizes": [2, 32, 64],
+                                "strides": [4096, 128, 1]}},
                       {"name": "u", "part": 1, "first_expert": 0,
                        "shape": [2, 32, 64], "dtype": "bf16"}]}}],
      "results": [{"name": "y", "dtype": "f32", "shape": ["T", 64]}],
@@ -47,8 +50,10 @@ TEST(Manifest, Parses) {
             (std::vector<int64_t>{7, 64}));
   const PackSpec &spec = *function.arguments[1].packed;
   EXPECT_EQ(spec.numBytes(), 32768);
-  EXPECT_EQ(spec.expectedShape(spec.sources[0]),
-            (std::vector<int64_t>{2, 32, 64}));
+  EXPECT_EQ(spec.sources[0].shape, (std::vector<int64_t>{2, 64, 64}));
+  EXPECT_EQ(spec.sources[0].view,
+            (PackView{64, {2, 32, 64}, {4096, 128, 1}}));
+  EXPECT_EQ(spec.sources[1].view, PackView::whole({2, 32, 64}));
   EXPECT_EQ(spec.sources[0].dtype, DType::F32);
   EXPECT_EQ(spec.sources[1].dtype, DType::BF16);
   const FunctionDesc &alias = manifest.functions[1];
@@ -67,6 +72,8 @@ TEST(Manifest, Rejects) {
     const char *from, *to, *message;
   };
   const Case cases[] = {
+      {"\"version\": 2", "\"version\": 1",
+       "version: 1 is not supported (expected 2); compile the model again"},
       {"\"version\": 2", "\"version\": 3", "version: 3 is not supported"},
       {"\"version\": 2,", "", "lacks \"version\""},
       {"\"abi\": 2,", "",
@@ -97,6 +104,12 @@ TEST(Manifest, Rejects) {
       {"\"experts\": 2", "\"experts\": 4611686018427387904",
        "do not make a tensor"},
       {"\"part\": 1", "\"part\": 0", "two sources for expert 0"},
+      {"\"offset\": 64", "\"offset\": 65",
+       "source 'g' uses elements that its shape does not have"},
+      {"\"sizes\": [2, 32, 64]", "\"sizes\": [2, 32]",
+       "sources[0].view.sizes: expected three numbers"},
+      {"\"shape\": [2, 32, 64]", "\"shape\": [4096]",
+       "sources[1]: has rank 1 and no \"view\""},
       {"\"alias_of\": \"layer_0\"", "\"alias_of\": \"layer_1\"",
        "functions[1].alias_of: 'layer_1' is not"},
       {"\"sizes\": [\"T\"]", "\"sizes\": [\"T\", \"T\"]",

@@ -16,27 +16,45 @@
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/Value.h"
 
+#include <array>
+#include <optional>
 #include <string>
 
 namespace moe {
 
-/// What a `[E, N, K]` or `[N, K]` weight is before the function runs.
-struct WeightUse {
+/// A box of a weight `[E, N, K]` that one tensor fills. Its element `[e][n][k]`
+/// is element `offset + e * strides[0] + n * strides[1] + k * strides[2]` of the
+/// tensor. The stride of a dimension of one is 0.
+struct WeightPiece {
   /// An argument of a public function, or the result of a constant.
   mlir::Value root;
   /// The elements, if it is a constant.
   mlir::ElementsAttr constant;
-  /// The rows and columns of each expert's matrix; counts of 0 mean all of it.
-  int64_t firstRow = 0, rows = 0, firstColumn = 0, columns = 0;
-  /// The experts, in the same way.
-  int64_t firstMatrix = 0, matrices = 0;
-
-  /// Follows `weight` through reshapes that only add or remove dimensions of
-  /// size one, and through one slice of experts, rows and columns. Fails when
-  /// it can not be packed ahead of time, and `why` says what it is ("it is
-  /// ...").
-  static mlir::FailureOr<WeightUse> get(mlir::Value weight, std::string &why);
+  int64_t offset = 0;
+  /// Where the box begins in the weight.
+  std::array<int64_t, 3> begin{}, sizes{}, strides{};
 };
+
+/// What a `[E, N, K]` or `[N, K]` weight is before the function runs.
+struct WeightUse {
+  /// They fill the weight, in the order of their experts, rows and columns, and
+  /// either all or none of them are constants.
+  llvm::SmallVector<WeightPiece, 1> pieces;
+
+  bool isConstant() const { return bool(pieces.front().constant); }
+
+  /// Follows `weight` through views: slices, transpositions, reshapes, and
+  /// tensors put together. Fails when it can not be packed ahead of time, and
+  /// `why` says what it is ("it is ...").
+  static mlir::FailureOr<WeightUse> get(mlir::Value weight, std::string &why);
+
+  /// Whether `op` is one of those that get() follows weights through.
+  static bool isView(mlir::Operation *op);
+};
+
+/// If all that `op` does is to permute the dimensions of its first operand: for
+/// each dimension of the result that of the operand.
+std::optional<llvm::SmallVector<int64_t>> getPermutation(mlir::Operation *op);
 
 /// Whether `weights` can be packed together: each ahead of time, and either
 /// all or none of them a constant.

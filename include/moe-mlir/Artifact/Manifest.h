@@ -77,6 +77,7 @@ struct TargetDesc {
 };
 
 struct Manifest {
+  /// 2: sources of packed weights have views instead of rows and columns.
   static constexpr int64_t currentVersion = 2;
   /// MOE_RT_ABI of the code beside it; files from before there was a number are
   /// of the first.

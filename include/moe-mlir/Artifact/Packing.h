@@ -14,38 +14,48 @@
 // i columns of part 1 (up), so that both meet in one register tile. Without it
 // the panels of one part follow those of the other: panels of one column are
 // the weights as they are. Padding is zeros. Experts may come from several
-// tensors (routed and shared ones).
+// tensors (routed and shared ones), and tensors may hold several weights (gate
+// and up).
 //
 //===----------------------------------------------------------------------===//
 
 #ifndef MOE_MLIR_ARTIFACT_PACKING_H
 #define MOE_MLIR_ARTIFACT_PACKING_H
 
+#include "moe-mlir/Runtime/moe_pack.h"
 #include "moe-mlir/Support/HostTensor.h"
 
+#include <array>
 #include <functional>
 
 namespace moe {
 
-/// One tensor that goes into a packed argument.
+/// Elements of a tensor as matrices: `[e][n][k]` is element
+/// `offset + e * strides[0] + n * strides[1] + k * strides[2]` of it. A stride
+/// of a dimension of one is 0.
+struct PackView {
+  int64_t offset = 0;
+  std::array<int64_t, 3> sizes{}, strides{};
+
+  /// All of a tensor of this shape `[E, N, K]`, or `[N, K]` for one expert.
+  static PackView whole(const std::vector<int64_t> &shape);
+  bool operator==(const PackView &other) const;
+};
+
+/// A box of a packed argument, and the tensor that it comes from.
 struct PackSource {
   std::string name;
   /// 0, or of two parts 0 (gate) or 1 (up).
   int64_t part = 0;
-  /// Its first expert is this one of the packed argument.
-  int64_t firstExpert = 0;
-  /// `[E, N, K]`, or `[N, K]` for a single expert. Empty when the manifest
-  /// does not say: then any fitting shape is taken.
+  /// Where it begins: its expert, and its row and column of the `[N, K]`
+  /// matrices.
+  int64_t firstExpert = 0, firstN = 0, firstK = 0;
+  /// Of the tensor in the model.
   std::vector<int64_t> shape;
   /// What the model stores; packing converts. Only meant for making tensors up.
   DType dtype = DType::F32;
-  /// Of each expert's matrix only these rows (of N) and columns (of K) are
-  /// used; counts of 0 mean all. A shared expert that counts as several is cut
-  /// up like this.
-  int64_t firstRow = 0, rows = 0;
-  int64_t firstColumn = 0, columns = 0;
-  /// Of the E matrices only these are used; a count of 0 means all.
-  int64_t firstMatrix = 0, matrices = 0;
+  /// What is used of the tensor.
+  PackView view;
 };
 
 struct PackSpec {
@@ -67,16 +77,24 @@ struct PackSpec {
   }
   int64_t numBytes() const { return experts * bytesPerExpert(); }
 
-  /// Whether the numbers make sense together and each part of each expert has
-  /// one source. Sizes multiply without overflow then.
+  /// Whether the numbers make sense together and each element of each part of
+  /// each expert has one source. Sizes multiply without overflow then.
   bool verify(std::string &error) const;
 
-  /// Number of experts of `source`: up to where the next source of its part
-  /// begins.
-  int64_t numExperts(const PackSource &source) const;
-  /// The shape that a tensor for `source` has to have; where the manifest does
-  /// not say, the largest one that fits.
-  std::vector<int64_t> expectedShape(const PackSource &source) const;
+  static constexpr size_t maxSources = size_t(1) << 16;
+};
+
+/// A spec as the runtime has it; refers to what the spec holds. Without an id.
+class PackPlan {
+public:
+  explicit PackPlan(const PackSpec &spec);
+  PackPlan(const PackPlan &) = delete;
+  PackPlan &operator=(const PackPlan &) = delete;
+  moe_pack_plan plan{};
+
+private:
+  std::vector<moe_tensor> tensors;
+  std::vector<moe_pack_source> sources;
 };
 
 /// Finds a source tensor by its name, null when there is none. A tensor whose

@@ -13,6 +13,7 @@
 #ifndef MOE_RT_LAYOUT_H
 #define MOE_RT_LAYOUT_H
 
+#include "moe-mlir/Runtime/moe_pack.h"
 #include "moe-mlir/Runtime/moe_rt.h"
 
 /** sizeof(moe_rt) when this MOE_RT_ABI began: no caller has less. Code that
@@ -47,6 +48,42 @@ MOE_FIELD(moe_trace_event, slots, 40);
 MOE_FIELD(moe_trace_event, offsets, 48);
 MOE_FIELD(moe_trace_event, indices, 56);
 MOE_FIELD(moe_trace_event, weights, 64);
+
+MOE_FIELD(moe_tensor, name, 0);
+MOE_FIELD(moe_tensor, dtype, 8);
+MOE_FIELD(moe_tensor, rank, 12);
+MOE_FIELD(moe_tensor, shape, 16);
+MOE_FIELD(moe_tensor, data, 24);
+MOE_LAYOUT_ASSERT(sizeof(moe_tensor) == 32, "arrays of moe_tensor stay");
+
+MOE_FIELD(moe_pack_source, tensor, 0);
+MOE_FIELD(moe_pack_source, part, 8);
+MOE_FIELD(moe_pack_source, first_expert, 16);
+MOE_FIELD(moe_pack_source, first_n, 24);
+MOE_FIELD(moe_pack_source, first_k, 32);
+MOE_FIELD(moe_pack_source, offset, 40);
+MOE_FIELD(moe_pack_source, sizes, 48);
+MOE_FIELD(moe_pack_source, strides, 72);
+MOE_LAYOUT_ASSERT(sizeof(moe_pack_source) == 96,
+                  "arrays of moe_pack_source stay");
+
+MOE_FIELD(moe_pack_plan, size, 0);
+MOE_FIELD(moe_pack_plan, name, 8);
+MOE_FIELD(moe_pack_plan, id, 16);
+MOE_FIELD(moe_pack_plan, layout, 24);
+MOE_FIELD(moe_pack_plan, bytes, 32);
+MOE_FIELD(moe_pack_plan, columns, 40);
+MOE_FIELD(moe_pack_plan, interleave, 48);
+MOE_FIELD(moe_pack_plan, parts, 56);
+MOE_FIELD(moe_pack_plan, k_block, 64);
+MOE_FIELD(moe_pack_plan, k_padded, 72);
+MOE_FIELD(moe_pack_plan, n_padded, 80);
+MOE_FIELD(moe_pack_plan, experts, 88);
+MOE_FIELD(moe_pack_plan, dtype, 96);
+MOE_FIELD(moe_pack_plan, num_tensors, 104);
+MOE_FIELD(moe_pack_plan, tensors, 112);
+MOE_FIELD(moe_pack_plan, num_sources, 120);
+MOE_FIELD(moe_pack_plan, sources, 128);
 
 #undef MOE_FIELD
 #undef MOE_LAYOUT_ASSERT

@@ -4,75 +4,25 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Round-to-nearest-even conversions that do not depend on what the compiler or
-// the CPU offers. Inline and branch-light, so that loops over them vectorise.
+// The conversions of float_bits.h, and from f64.
 //
 //===----------------------------------------------------------------------===//
 
 #ifndef MOE_MLIR_SUPPORT_FLOATCONVERSIONS_H
 #define MOE_MLIR_SUPPORT_FLOATCONVERSIONS_H
 
+#include "moe-mlir/Support/float_bits.h"
+
 #include <cmath>
-#include <cstdint>
-#include <cstring>
 
 namespace moe {
 
-inline uint32_t floatBits(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof(bits));
-  return bits;
-}
-
-inline float bitsToFloat(uint32_t bits) {
-  float value;
-  std::memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-
-inline float bf16ToF32(uint16_t value) {
-  return bitsToFloat(static_cast<uint32_t>(value) << 16);
-}
-
-/// NaNs stay NaNs (quiet, with the sign and the upper payload bits kept).
-inline uint16_t f32ToBF16(float value) {
-  uint32_t bits = floatBits(value);
-  uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  uint32_t quietNaN = (bits >> 16) | 0x40u;
-  return static_cast<uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? quietNaN
-                                                                 : rounded);
-}
-
-inline float f16ToF32(uint16_t value) {
-  uint32_t sign = static_cast<uint32_t>(value & 0x8000u) << 16;
-  uint32_t magnitude = static_cast<uint32_t>(value & 0x7fffu) << 13;
-  // Rebiasing by a multiplication also normalises the subnormals.
-  float scaled = bitsToFloat(magnitude) * bitsToFloat(0x77800000u); // 2^112
-  uint32_t special = magnitude | 0x7f800000u;
-  uint32_t bits = (value & 0x7c00u) == 0x7c00u ? special : floatBits(scaled);
-  return bitsToFloat(bits | sign);
-}
-
-inline uint16_t f32ToF16(float value) {
-  uint32_t bits = floatBits(value);
-  uint32_t sign = (bits >> 16) & 0x8000u;
-  uint32_t magnitude = bits & 0x7fffffffu;
-  uint32_t result;
-  if (magnitude > 0x7f800000u) {
-    result = 0x7e00u | ((magnitude >> 13) & 0x3ffu);
-  } else if (magnitude >= 0x477ff000u) {
-    result = 0x7c00u; // 65520 and above round to infinity.
-  } else if (magnitude < 0x38800000u) {
-    // Subnormal result: adding 0.5 aligns the last bit at 2^-24, and the FPU
-    // rounds to nearest even.
-    float shifted = bitsToFloat(magnitude) + 0.5f;
-    result = floatBits(shifted) - 0x3f000000u;
-  } else {
-    uint32_t odd = (magnitude >> 13) & 1u;
-    result = (magnitude - 0x38000000u + 0xfffu + odd) >> 13;
-  }
-  return static_cast<uint16_t>(result | sign);
-}
+inline uint32_t floatBits(float value) { return moe_float_bits(value); }
+inline float bitsToFloat(uint32_t bits) { return moe_bits_to_float(bits); }
+inline float bf16ToF32(uint16_t value) { return moe_bf16_to_f32(value); }
+inline uint16_t f32ToBF16(float value) { return moe_f32_to_bf16(value); }
+inline float f16ToF32(uint16_t value) { return moe_f16_to_f32(value); }
+inline uint16_t f32ToF16(float value) { return moe_f32_to_f16(value); }
 
 /// Rounds to f32 so that a second rounding to a narrower type gives what a
 /// direct rounding would (round to odd).

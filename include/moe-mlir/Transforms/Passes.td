@@ -169,6 +169,42 @@ def FoldSharedExpert : Pass<"moe-fold-shared-expert"> {
                            "::mlir::tensor::TensorDialect"];
 }
 
+def HoistWeightViews : Pass<"moe-hoist-weight-views"> {
+  let summary = "Take weights of experts apart outside of their bodies";
+  let description = [{
+    Where the body of experts takes a weight apart for its `moe.ffn` - gate and
+    up of one tensor, halves of it or every other row, or a transposition - the
+    same view of the weights of all experts becomes a weight of the group. Such
+    weights are packed ahead of time, and the body is one that becomes kernels.
+
+    A remark names what is left: an operand that is no view of one weight, or
+    one that cannot be packed ahead of time.
+
+    Before:
+    ```mlir
+    %out = moe.expert %rows by %r ... experts 0 to 8 weights(%gu, %d : tensor<8x64x32xf32>, ...) {
+    ^bb0(%t: tensor<?x32xf32>, %w: tensor<64x32xf32>, %c: ...):
+      %g = tensor.extract_slice %w[0, 0] [32, 32] [2, 1] : ...
+      %u = tensor.extract_slice %w[1, 0] [32, 32] [2, 1] : ...
+      %f = moe.ffn %t gate(%g) up(%u) down(%c) activation(#moe.silu) : ...
+      moe.yield %f : ...
+    }
+    ```
+    After:
+    ```mlir
+    %g = tensor.extract_slice %gu[0, 0, 0] [8, 32, 32] [1, 2, 1] : ...
+    %u = tensor.extract_slice %gu[0, 1, 0] [8, 32, 32] [1, 2, 1] : ...
+    %out = moe.expert %rows by %r ... experts 0 to 8 weights(%d, %g, %u : ...) {
+    ^bb0(%t: tensor<?x32xf32>, %c: ..., %g1: tensor<32x32xf32>, %u1: ...):
+      %f = moe.ffn %t gate(%g1) up(%u1) down(%c) activation(#moe.silu) : ...
+      moe.yield %f : ...
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
 def RecordRouting : Pass<"moe-record-routing", "::mlir::ModuleOp"> {
   let summary = "Return the routings of entry functions";
   let description = [{

@@ -1,6 +1,7 @@
 """Compares what call_layer prints with the interpreter.
 
 usage: check_call_layer.py make-x TOKENS HIDDEN x.npy
+       check_call_layer.py make-weights w.safetensors NAME:SHAPE ...
        check_call_layer.py compare printed.txt y.safetensors
 """
 import json
@@ -20,6 +21,22 @@ def make_x(tokens, hidden, path):
         out.write(struct.pack("<%df" % len(values), *values))
 
 
+def make_weights(path, tensors):
+    """What load() of pack_layer.c makes up."""
+    header, data = {}, b""
+    for tensor in tensors:
+        name, shape = tensor.split(":")
+        shape = [int(size) for size in shape.split("x")]
+        values = [(i * 29 % 127 - 63) / 512 for i in range(math.prod(shape))]
+        begin = len(data)
+        data += struct.pack("<%df" % len(values), *values)
+        header[name] = {"dtype": "F32", "shape": shape,
+                        "data_offsets": [begin, len(data)]}
+    text = json.dumps(header).encode()
+    with open(path, "wb") as out:
+        out.write(struct.pack("<Q", len(text)) + text + data)
+
+
 def compare(printed, expected_path):
     with open(expected_path, "rb") as file:
         header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
@@ -35,5 +52,7 @@ def compare(printed, expected_path):
 
 if sys.argv[1] == "make-x":
     make_x(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+elif sys.argv[1] == "make-weights":
+    make_weights(sys.argv[2], sys.argv[3:])
 else:
     compare(*sys.argv[2:])

@@ -1,0 +1,76 @@
+/*===- float_bits.h - bf16 and f16 to and from f32, in C -----------*- C -*-===*\
+|* Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+|* See LICENSE for license information.
+|* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+|*===----------------------------------------------------------------------===*|
+|*
+|* Round-to-nearest-even conversions that do not depend on what the compiler or
+|* the CPU offers. Inline and branch-light, so that loops over them vectorise.
+|* C, because the runtime packs weights, too; C++ has FloatConversions.h.
+|*
+\*===----------------------------------------------------------------------===*/
+
+#ifndef MOE_FLOAT_BITS_H
+#define MOE_FLOAT_BITS_H
+
+#include <stdint.h>
+#include <string.h>
+
+static inline uint32_t moe_float_bits(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+
+static inline float moe_bits_to_float(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+static inline float moe_bf16_to_f32(uint16_t value) {
+  return moe_bits_to_float((uint32_t)value << 16);
+}
+
+/** NaNs stay NaNs (quiet, with the sign and the upper payload bits kept). */
+static inline uint16_t moe_f32_to_bf16(float value) {
+  uint32_t bits = moe_float_bits(value);
+  uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  uint32_t quiet_nan = (bits >> 16) | 0x40u;
+  return (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? quiet_nan : rounded);
+}
+
+static inline float moe_f16_to_f32(uint16_t value) {
+  uint32_t sign = (uint32_t)(value & 0x8000u) << 16;
+  uint32_t magnitude = (uint32_t)(value & 0x7fffu) << 13;
+  /* Rebiasing by a multiplication, with 2^112, also normalises subnormals. */
+  float scaled =
+      moe_bits_to_float(magnitude) * moe_bits_to_float(0x77800000u);
+  uint32_t special = magnitude | 0x7f800000u;
+  uint32_t bits =
+      (value & 0x7c00u) == 0x7c00u ? special : moe_float_bits(scaled);
+  return moe_bits_to_float(bits | sign);
+}
+
+static inline uint16_t moe_f32_to_f16(float value) {
+  uint32_t bits = moe_float_bits(value);
+  uint32_t sign = (bits >> 16) & 0x8000u;
+  uint32_t magnitude = bits & 0x7fffffffu;
+  uint32_t result;
+  if (magnitude > 0x7f800000u) {
+    result = 0x7e00u | ((magnitude >> 13) & 0x3ffu);
+  } else if (magnitude >= 0x477ff000u) {
+    result = 0x7c00u; /* 65520 and above round to infinity. */
+  } else if (magnitude < 0x38800000u) {
+    /* Subnormal result: adding 0.5 aligns the last bit at 2^-24, and the FPU
+       rounds to nearest even. */
+    float shifted = moe_bits_to_float(magnitude) + 0.5f;
+    result = moe_float_bits(shifted) - 0x3f000000u;
+  } else {
+    uint32_t odd = (magnitude >> 13) & 1u;
+    result = (magnitude - 0x38000000u + 0xfffu + odd) >> 13;
+  }
+  return (uint16_t)(result | sign);
+}
+
+#endif /* MOE_FLOAT_BITS_H */
