@@ -51,13 +51,22 @@ static constexpr struct {
                      {"compress_bytes", Arch::X86_64, 16},
                      {"mmla_bf16", Arch::AArch64, 4}};
 
+static LogicalResult
+verifyPrefetchLevel(function_ref<InFlightDiagnostic()> emitError,
+                    int64_t level) {
+  if (level >= 1 && level <= 3)
+    return success();
+  return emitError() << "prefetch_level must be from 1 to 3, got " << level;
+}
+
 LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                  StringRef name, Arch arch, StringRef cpu,
                                  StringRef features, ArrayAttr needs,
                                  ArrayAttr instructions, int64_t lanes,
                                  int64_t registers, int64_t l1, int64_t l2,
                                  bool scalable, int64_t run, int64_t streamRows,
-                                 int64_t streamAhead, int64_t tileAhead) {
+                                 int64_t streamAhead, int64_t tileAhead,
+                                 int64_t prefetchLevel) {
   if (name.empty() || cpu.empty())
     return emitError() << "a CPU needs a name, and one that LLVM knows";
   if (lanes != 4 && lanes != 8 && lanes != 16)
@@ -74,6 +83,8 @@ LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   if (run < 1 || streamRows < 0 || streamAhead < 0 || tileAhead < 0)
     return emitError() << "run must be positive; prefetch rows and distances "
                           "cannot be negative";
+  if (failed(verifyPrefetchLevel(emitError, prefetchLevel)))
+    return failure();
   for (Attribute attr : needs)
     if (!isa<StringAttr>(attr))
       return emitError() << "needs holds names, got " << attr;
@@ -182,7 +193,7 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                    int64_t blockRows, int64_t chunk,
                                    int64_t run, int64_t streamRows,
                                    int64_t streamAhead, int64_t tileAhead,
-                                   bool scalable) {
+                                   bool scalable, int64_t prefetchLevel) {
   if (lanes != 4 && lanes != 8 && lanes != 16)
     return emitError() << "lanes must be 4, 8 or 16, got " << lanes;
   if (inner == Inner::DotBF16 && lanes != 16)
@@ -211,7 +222,7 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     return emitError() << "run must be positive, got " << run;
   if (streamRows < 0 || streamAhead < 0 || tileAhead < 0)
     return emitError() << "prefetch rows and distances cannot be negative";
-  return success();
+  return verifyPrefetchLevel(emitError, prefetchLevel);
 }
 
 int64_t ScheduleAttr::getMaxRows(Inner inner, int64_t lanes) {

@@ -78,6 +78,7 @@ def MoeCpu_TargetAttr : MoeCpu_Attr<"Target", "target", [
     | `run` | bytes | consecutive panel bytes that make one work item |
     | `stream_rows` | rows | up to here a kernel waits for memory, and prefetches `stream_ahead` |
     | `stream_ahead`, `tile_ahead` | bytes | prefetch distance of few and of more rows; 0 leaves it to the hardware |
+    | `prefetch_level` | | the cache that is prefetched into, 1 to 3 |
 
     ```mlir
     module attributes {moek.target = #moe_cpu.target<"x86-64-v4", arch = x86_64,
@@ -97,11 +98,12 @@ def MoeCpu_TargetAttr : MoeCpu_Attr<"Target", "target", [
                         DefaultValuedParameter<"int64_t", "2 << 20">:$run,
                         DefaultValuedParameter<"int64_t", "6">:$stream_rows,
                         DefaultValuedParameter<"int64_t", "0">:$stream_ahead,
-                        DefaultValuedParameter<"int64_t", "8192">:$tile_ahead);
+                        DefaultValuedParameter<"int64_t", "8192">:$tile_ahead,
+                        DefaultValuedParameter<"int64_t", "2">:$prefetch_level);
   let assemblyFormat = [{
     `<` $name `,` struct($arch, $cpu, $features, $needs, $instructions, $lanes,
                          $registers, $l1, $l2, $scalable, $run, $stream_rows,
-                         $stream_ahead, $tile_ahead) `>`
+                         $stream_ahead, $tile_ahead, $prefetch_level) `>`
   }];
   let builders = [
     // With the tuning that is assumed of a chip that nobody measured.
@@ -113,7 +115,8 @@ def MoeCpu_TargetAttr : MoeCpu_Attr<"Target", "target", [
                      "bool":$scalable), [{
       return $_get($_ctxt, name, arch, cpu, features, needs, instructions, lanes,
                    registers, l1, l2, scalable, /*run=*/2 << 20,
-                   /*stream_rows=*/6, /*stream_ahead=*/0, /*tile_ahead=*/8192);
+                   /*stream_rows=*/6, /*stream_ahead=*/0, /*tile_ahead=*/8192,
+                   /*prefetch_level=*/2);
     }]>
   ];
   let extraClassDeclaration = [{
@@ -164,16 +167,19 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
     | `stream_ahead` | bytes | 0 leaves it to the hardware prefetcher |
     | `tile_ahead` | bytes | prefetch distance of a single tile with more rows |
     | `scalable` | | SVE of any vector length instead of NEON |
+    | `prefetch_level` | | the cache that is prefetched into, 1 to 3: what is longer than the first would push out the rows and accumulators in it |
   }];
   let parameters = (ins EnumParameter<MoeCpu_Inner>:$inner, "int64_t":$lanes,
                         "int64_t":$rows, "int64_t":$block_rows,
                         "int64_t":$chunk, "int64_t":$run,
                         "int64_t":$stream_rows, "int64_t":$stream_ahead,
                         "int64_t":$tile_ahead,
-                        DefaultValuedParameter<"bool", "false">:$scalable);
+                        DefaultValuedParameter<"bool", "false">:$scalable,
+                        DefaultValuedParameter<"int64_t", "2">:$prefetch_level);
   let assemblyFormat = [{
     `<` $inner `,` struct($lanes, $rows, $block_rows, $chunk, $run, $stream_rows,
-                          $stream_ahead, $tile_ahead, $scalable) `>`
+                          $stream_ahead, $tile_ahead, $scalable,
+                          $prefetch_level) `>`
   }];
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{

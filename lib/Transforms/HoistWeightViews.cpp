@@ -115,58 +115,70 @@ static Value hoist(OpBuilder &b, Value value, Block &body, ValueRange weights,
   return view;
 }
 
-/// Hoists the views that the FFN of group `i` takes: all of them, or none.
-/// Fails with the reason if it takes something else.
+/// The argument of `body` that `value` is a view of, if it is a weight's.
+static BlockArgument getViewedWeight(Value value, Block &body) {
+  Operation *def = value.getDefiningOp();
+  if (!def || def->getBlock() != &body || !WeightUse::isView(def))
+    return {};
+  while (def && def->getBlock() == &body && WeightUse::isView(def)) {
+    value = def->getOperand(0);
+    def = value.getDefiningOp();
+  }
+  auto argument = dyn_cast<BlockArgument>(value);
+  return argument && argument.getOwner() == &body && argument.getArgNumber() > 0
+             ? argument
+             : BlockArgument();
+}
+
+/// Hoists the views of weights that the body of group `i` takes: all of them, or
+/// none. Fails with the reason if it takes something else.
 static LogicalResult hoistGroup(RewriterBase &b, ExpertOp op, unsigned i,
                                 SmallVectorImpl<Value> &weights,
                                 std::string &why) {
   Block &body = op.getGroupBody(i);
-  auto ffn = body.getTerminator()->getOperand(0).getDefiningOp<FFNOp>();
-  if (!ffn || ffn->getBlock() != &body || ffn.getX() != body.getArgument(0))
-    return success();
   b.setInsertionPoint(op);
   Operation *before = op->getPrevNode();
   DenseMap<Value, Value> hoisted;
   SmallVector<std::pair<OpOperand *, Value>> views;
-  const std::pair<StringRef, Value> matrices[] = {
-      {"gate", ffn.getGate()}, {"up", ffn.getUp()}, {"down", ffn.getDown()}};
   auto look = [&](OpOperand &operand) -> LogicalResult {
     Value value = operand.get();
-    if (value == ffn.getX() || value.getParentBlock() != &body ||
-        isa<BlockArgument>(value))
+    if (!getViewedWeight(value, body))
       return success();
     Value view = hoist(b, value, body, weights, hoisted, why);
-    const auto *matrix = llvm::find_if(
-        matrices, [&](const auto &named) { return named.second == value; });
+    auto type = cast<RankedTensorType>(value.getType());
     // What a kernel cannot take is better computed for the experts that have
     // rows.
-    bool isGood = view && (matrix == std::end(matrices) ||
-                           succeeded(WeightUse::get(view, why)));
-    if (!isGood) {
-      why = (matrix == std::end(matrices) ? "a bias"
-                                          : "'" + matrix->first.str() + "'") +
-            std::string(" of the moe.ffn is taken apart by each expert: ") + why;
+    if (!view ||
+        (type.getRank() > 1 && failed(WeightUse::get(view, why)))) {
+      why = "a weight is taken apart by each expert: " + why;
       return failure();
     }
     views.emplace_back(&operand, view);
     return success();
   };
-  for (OpOperand &operand : ffn->getOpOperands())
-    if (failed(look(operand))) {
-      while (op->getPrevNode() != before)
-        b.eraseOp(op->getPrevNode());
-      return failure();
-    }
+  for (Operation &inner : body) {
+    if (WeightUse::isView(&inner))
+      continue;
+    for (OpOperand &operand : inner.getOpOperands())
+      if (failed(look(operand))) {
+        while (op->getPrevNode() != before)
+          b.eraseOp(op->getPrevNode());
+        return failure();
+      }
+  }
   if (views.empty())
     return success();
   llvm::BitVector wasUsed(body.getNumArguments());
   for (BlockArgument argument : body.getArguments())
     wasUsed[argument.getArgNumber()] = !argument.use_empty();
+  DenseMap<Value, Value> arguments;
   for (auto [operand, view] : views) {
-    weights.push_back(view);
-    BlockArgument own =
-        body.addArgument(operand->get().getType(), operand->get().getLoc());
-    b.modifyOpInPlace(ffn, [&] { operand->set(own); });
+    Value &own = arguments[view];
+    if (!own) {
+      weights.push_back(view);
+      own = body.addArgument(operand->get().getType(), operand->get().getLoc());
+    }
+    b.modifyOpInPlace(operand->getOwner(), [&, use = operand] { use->set(own); });
   }
   for (Operation &inner : llvm::make_early_inc_range(llvm::reverse(body)))
     if (isOpTriviallyDead(&inner))

@@ -172,13 +172,13 @@ def FoldSharedExpert : Pass<"moe-fold-shared-expert"> {
 def HoistWeightViews : Pass<"moe-hoist-weight-views"> {
   let summary = "Take weights of experts apart outside of their bodies";
   let description = [{
-    Where the body of experts takes a weight apart for its `moe.ffn` - gate and
-    up of one tensor, halves of it or every other row, or a transposition - the
+    Where the body of experts takes a weight apart - gate and up of one tensor,
+    halves of it or every other row, or a transposition - the
     same view of the weights of all experts becomes a weight of the group. Such
     weights are packed ahead of time, and the body is one that becomes kernels.
 
-    A remark names what is left: an operand that is no view of one weight, or
-    one that cannot be packed ahead of time.
+    A remark names what is left: what is no view of one weight, or cannot be
+    packed ahead of time.
 
     Before:
     ```mlir
@@ -199,6 +199,32 @@ def HoistWeightViews : Pass<"moe-hoist-weight-views"> {
       %f = moe.ffn %t gate(%g1) up(%u1) down(%c) activation(#moe.silu) : ...
       moe.yield %f : ...
     }
+    ```
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
+def SplitProducts : Pass<"moe-split-products"> {
+  let summary = "Multiply for parts of a product's columns one by one";
+  let description = [{
+    Where nothing in the body of experts reads a product of rows and a weight but
+    slices of its columns, each becomes a product with those rows of the weight:
+    gate and up that a model multiplies at once are then two products of the same
+    rows, which one kernel computes with both values of an element in registers.
+
+    Before:
+    ```mlir
+    %gu = linalg.matmul indexing_maps = [...] ins(%t, %w : tensor<?x32xf32>, tensor<48x32xf32>) outs(%f : ...)
+    %g = tensor.extract_slice %gu[0, 0] [%n, 24] [1, 1] : tensor<?x48xf32> to tensor<?x24xf32>
+    %u = tensor.extract_slice %gu[0, 24] [%n, 24] [1, 1] : tensor<?x48xf32> to tensor<?x24xf32>
+    ```
+    After:
+    ```mlir
+    %wg = tensor.extract_slice %w[0, 0] [24, 32] [1, 1] : tensor<48x32xf32> to tensor<24x32xf32>
+    %g = linalg.matmul indexing_maps = [...] ins(%t, %wg : tensor<?x32xf32>, tensor<24x32xf32>) outs(...)
+    %wu = tensor.extract_slice %w[24, 0] [24, 32] [1, 1] : tensor<48x32xf32> to tensor<24x32xf32>
+    %u = linalg.matmul indexing_maps = [...] ins(%t, %wu : tensor<?x32xf32>, tensor<24x32xf32>) outs(...)
     ```
   }];
   let dependentDialects = ["::mlir::linalg::LinalgDialect",

@@ -14,6 +14,8 @@
 #include "Patterns.h"
 #include "Payload.h"
 
+#include "moe-mlir/Analysis/RowProduct.h"
+
 #include "mlir/Dialect/Vector/Utils/VectorUtils.h"
 
 using namespace mlir;
@@ -212,62 +214,13 @@ Value moe::buildFFN(
 // Weights
 //===----------------------------------------------------------------------===//
 
-/// The view `value` of an expert's weights, of all experts.
-static Value buildView(OpBuilder &b, Value value, ValueRange weights) {
-  if (auto argument = dyn_cast<BlockArgument>(value))
-    return weights[argument.getArgNumber() - 1];
-  Operation *op = value.getDefiningOp();
-  Location loc = op->getLoc();
-  Value source = buildView(b, op->getOperand(0), weights);
-  auto type = cast<RankedTensorType>(source.getType());
-  int64_t experts = type.getDimSize(0);
-  if (auto transpose = dyn_cast<linalg::TransposeOp>(op)) {
-    SmallVector<int64_t> permutation{0}, shape;
-    for (int64_t p : transpose.getPermutation())
-      permutation.push_back(p + 1);
-    for (int64_t p : permutation)
-      shape.push_back(type.getDimSize(p));
-    Value empty = tensor::EmptyOp::create(b, loc, shape, type.getElementType());
-    return linalg::TransposeOp::create(b, loc, source, empty, permutation)
-        ->getResult(0);
-  }
-  if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
-    SmallVector<OpFoldResult> offsets{b.getIndexAttr(0)};
-    SmallVector<OpFoldResult> sizes{b.getIndexAttr(experts)};
-    SmallVector<OpFoldResult> strides{b.getIndexAttr(1)};
-    llvm::append_range(offsets, slice.getMixedOffsets());
-    llvm::append_range(sizes, slice.getMixedSizes());
-    llvm::append_range(strides, slice.getMixedStrides());
-    SmallVector<int64_t> shape{experts};
-    llvm::append_range(shape, slice.getType().getShape());
-    return tensor::ExtractSliceOp::create(b, loc, type.clone(shape), source,
-                                          offsets, sizes, strides);
-  }
-  if (isa<tensor::CastOp>(op))
-    return source;
-  SmallVector<ReassociationIndices> groups{{0}};
-  auto shift = [&](ArrayRef<ReassociationIndices> old) {
-    for (const ReassociationIndices &group : old) {
-      groups.emplace_back();
-      for (int64_t d : group)
-        groups.back().push_back(d + 1);
-    }
-  };
-  if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op)) {
-    shift(collapse.getReassociationIndices());
-    return tensor::CollapseShapeOp::create(b, loc, source, groups);
-  }
-  auto expand = cast<tensor::ExpandShapeOp>(op);
-  shift(expand.getReassociationIndices());
-  SmallVector<int64_t> shape{experts};
-  llvm::append_range(shape, expand.getResultType().getShape());
-  return tensor::ExpandShapeOp::create(b, loc, type.clone(shape), source,
-                                       groups);
+Value ExpertBody::getWeight(Value argument, ValueRange weights) {
+  return weights[cast<BlockArgument>(argument).getArgNumber() - 1];
 }
 
 Value ExpertBody::buildMatrix(OpBuilder &b, const Matrix &matrix,
                               ValueRange weights) const {
-  Value all = buildView(b, matrix.value, weights);
+  Value all = getWeight(matrix.value, weights);
   auto type = cast<RankedTensorType>(all.getType());
   Location loc = matrix.value.getLoc();
   if (matrix.isTransposed) {
@@ -372,9 +325,9 @@ private:
       return true;
     }
     auto linalgOp = cast<linalg::LinalgOp>(op);
-    if (std::optional<BodyMatmul> matmul = matchBodyMatmul(linalgOp);
-        matmul && getKind(matmul->lhs) == Kind::Rows)
-      buildMatmul(linalgOp, *matmul);
+    if (std::optional<RowProduct> product = RowProduct::match(linalgOp);
+        product && getKind(op.getOperand(product->rows)) == Kind::Rows)
+      buildMatmul(linalgOp, *product);
     else
       buildRowOp(linalgOp);
     return true;
@@ -388,18 +341,19 @@ private:
     return all;
   }
 
-  void buildMatmul(linalg::LinalgOp op, const BodyMatmul &matmul) {
+  void buildMatmul(linalg::LinalgOp op, RowProduct matched) {
     Location loc = op.getLoc();
     Value product = kernels.buildMatmul(
-        loc, lifted.lookup(matmul.lhs),
-        buildWeights(matmul.matrix, matmul.isTransposed), "matmul");
-    Value result = op->getResult(0);
-    std::optional<TypedAttr> start = getSplat(matmul.init);
-    if (!start || !isZero(*start)) {
+        loc, lifted.lookup(op->getOperand(matched.rows)),
+        buildWeights(op->getOperand(matched.matrix), matched.isTransposed),
+        "matmul");
+    Value result = op->getResult(0), start = op.getDpsInits()[0];
+    std::optional<TypedAttr> splat = getSplat(start);
+    if (!splat || !isZero(*splat)) {
       RowMapRegion region(kernels, loc,
                           cast<RankedTensorType>(result.getType()).getDimSize(1));
       Value sum = region.addRows(product);
-      Value init = get(region, matmul.init);
+      Value init = get(region, start);
       sum = arith::AddFOp::create(
           region.b, loc, sum,
           widen(region, spreadOverRow(
@@ -471,8 +425,7 @@ private:
           region.b, loc, vector ? Type(vector.clone(want)) : want, row);
     }
     if (getKind(value) == Kind::Parameter) {
-      if (auto linalgOp = value.getDefiningOp<linalg::LinalgOp>();
-          linalgOp && !isa<linalg::TransposeOp>(linalgOp)) {
+      if (auto linalgOp = value.getDefiningOp<linalg::LinalgOp>()) {
         IRMapping mapping =
             mapPayload(region, linalgOp, /*withoutInits=*/false);
         Block &payload = *linalgOp.getBlock();
@@ -483,7 +436,7 @@ private:
       }
       SmallVector<Value> parts;
       for (ValueRange range : weights)
-        parts.push_back(buildView(b, value, range));
+        parts.push_back(ExpertBody::getWeight(value, range));
       return region.addParameter(squeeze(b, loc, joinExperts(b, loc, parts)));
     }
     if (std::optional<TypedAttr> splat = getSplat(value))

@@ -12,6 +12,7 @@
 
 #include "Payload.h"
 
+#include "moe-mlir/Analysis/RowProduct.h"
 #include "moe-mlir/Analysis/WeightUse.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -20,30 +21,6 @@
 
 using namespace mlir;
 using namespace moe;
-
-std::optional<BodyMatmul> moe::matchBodyMatmul(linalg::LinalgOp op) {
-  if (op.getNumLoops() != 3 || op.getNumReductionLoops() != 1 ||
-      op.getNumDpsInputs() != 2 || !linalg::isaContractionOpInterface(op))
-    return std::nullopt;
-  AffineMap out = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
-  if (out.getNumResults() != 2)
-    return std::nullopt;
-  AffineExpr m = out.getResult(0), n = out.getResult(1);
-  for (unsigned i = 0; i < 2; ++i) {
-    AffineMap lhs = op.getMatchingIndexingMap(op.getDpsInputOperand(i));
-    AffineMap rhs = op.getMatchingIndexingMap(op.getDpsInputOperand(1 - i));
-    if (lhs.getNumResults() != 2 || rhs.getNumResults() != 2 ||
-        lhs.getResult(0) != m || lhs.getResult(1) == n)
-      continue;
-    AffineExpr k = lhs.getResult(1);
-    bool isTransposed = rhs.getResult(0) == k && rhs.getResult(1) == n;
-    if (!isTransposed && (rhs.getResult(0) != n || rhs.getResult(1) != k))
-      continue;
-    return BodyMatmul{op.getDpsInputs()[i], op.getDpsInputs()[1 - i],
-                      op.getDpsInits()[0], isTransposed};
-  }
-  return std::nullopt;
-}
 
 std::optional<RowLoops> moe::matchRowLoops(linalg::LinalgOp op,
                                            std::string &why) {
@@ -181,7 +158,7 @@ private:
     if (auto ffn = dyn_cast<FFNOp>(op))
       return readFFN(ffn);
     if (isa<tensor::CastOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp,
-            tensor::ExtractSliceOp, linalg::TransposeOp>(op))
+            tensor::ExtractSliceOp>(op))
       return readView(op);
     if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op))
       return readLinalg(linalgOp);
@@ -195,16 +172,10 @@ private:
     std::optional<Kind> kind = getKind(matrix);
     if (!kind)
       return failure();
-    if (*kind != Kind::Parameter ||
-        (!isa<BlockArgument>(matrix) && !isView(matrix.getDefiningOp())))
+    if (*kind != Kind::Parameter || !isa<BlockArgument>(matrix))
       return fail(op, "multiplies by something else than a weight");
     body.matrices.push_back({matrix, isTransposed});
     return success();
-  }
-
-  static bool isView(Operation *op) {
-    return isa<tensor::CastOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp,
-               tensor::ExtractSliceOp, linalg::TransposeOp>(op);
   }
 
   LogicalResult readFFN(FFNOp ffn) {
@@ -242,14 +213,9 @@ private:
       return failure();
     if (*kind == Kind::Uniform)
       return fail(op, "reads a constant");
-    if (*kind == Kind::Parameter) {
-      auto slice = dyn_cast<tensor::ExtractSliceOp>(op);
-      if (!cast<RankedTensorType>(result.getType()).hasStaticShape() ||
-          (slice && (ShapedType::isDynamicShape(slice.getStaticOffsets()) ||
-                     ShapedType::isDynamicShape(slice.getStaticSizes()))))
-        return fail(op, "takes a part of a weight that is not known before");
-      return set(op, Kind::Parameter);
-    }
+    if (*kind == Kind::Parameter)
+      return fail(op, "takes a weight apart; moe-hoist-weight-views does that "
+                      "for all experts at once where it can");
     auto from = cast<RankedTensorType>(source.getType());
     auto to = cast<RankedTensorType>(result.getType());
     if (isa<tensor::CastOp>(op) && to.isDynamicDim(0) &&
@@ -293,12 +259,14 @@ private:
     }
     auto type = cast<RankedTensorType>(op->getResult(0).getType());
     hasRows |= type.getRank() && type.isDynamicDim(0);
-    if (std::optional<BodyMatmul> matmul = matchBodyMatmul(op);
-        matmul && getKind(matmul->lhs) == Kind::Rows) {
-      Type element = getElementTypeOrSelf(matmul->lhs.getType());
+    if (std::optional<RowProduct> product = RowProduct::match(op);
+        product && getKind(op->getOperand(product->rows)) == Kind::Rows) {
+      Type element =
+          getElementTypeOrSelf(op->getOperand(product->rows).getType());
       if (!isa<FloatType>(element) || !isa<FloatType>(type.getElementType()))
         return fail(*op, "multiplies integers");
-      if (failed(addMatrix(*op, matmul->matrix, matmul->isTransposed)))
+      if (failed(addMatrix(*op, op->getOperand(product->matrix),
+                           product->isTransposed)))
         return failure();
       return set(*op, Kind::Rows);
     }

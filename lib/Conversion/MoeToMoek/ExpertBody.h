@@ -46,14 +46,6 @@ mlir::Value
 buildFFN(KernelBuilder kernels, FFNOp ffn, mlir::Value rows,
          llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value)> weights);
 
-/// A linalg op that multiplies rows by a matrix, `[N, K]` or, if it is
-/// transposed, `[K, N]`.
-struct BodyMatmul {
-  mlir::Value lhs, matrix, init;
-  bool isTransposed;
-};
-std::optional<BodyMatmul> matchBodyMatmul(mlir::linalg::LinalgOp op);
-
 /// The loops of a linalg op that computes each row by itself. Loops of one
 /// iteration do not count.
 struct RowLoops {
@@ -102,13 +94,15 @@ private:
   };
   mlir::Block *body = nullptr;
   llvm::DenseMap<mlir::Value, Kind> kinds;
-  /// The right side of a matmul: a view of a weight.
+  /// The right side of a matmul: a weight, an argument of the body.
   struct Matrix {
     mlir::Value value;
     bool isTransposed;
   };
   llvm::SmallVector<Matrix> matrices;
 
+  /// That of all experts.
+  static mlir::Value getWeight(mlir::Value argument, mlir::ValueRange weights);
   /// `matrix` of all experts, `[E, N, K]`.
   mlir::Value buildMatrix(mlir::OpBuilder &b, const Matrix &matrix,
                           mlir::ValueRange weights) const;

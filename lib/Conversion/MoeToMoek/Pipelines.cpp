@@ -27,6 +27,7 @@ void moe::buildFusionPipeline(OpPassManager &pm, bool fuse) {
   if (fuse) {
     cleanUp();
     fpm.addPass(createNormalizeRouterScores());
+    fpm.addPass(createSplitProducts());
     fpm.addPass(createHoistWeightViews());
     fpm.addPass(createFoldSharedExpert());
     cleanUp();

@@ -120,6 +120,7 @@ TargetAttr moe::parseCpu(MLIRContext *context, const llvm::json::Object &chip,
   int64_t streamRows = reader.integer("stream_rows", 6);
   int64_t streamAhead = reader.integer("stream_ahead", 0);
   int64_t tileAhead = reader.integer("tile_ahead", 8192);
+  int64_t prefetchLevel = reader.integer("prefetch_level", 2);
   std::optional<moecpu::Arch> arch = moecpu::symbolizeArch(archName);
   if (!arch)
     reader.fail("unknown arch '" + archName + "'; known are x86_64, aarch64");
@@ -139,11 +140,12 @@ TargetAttr moe::parseCpu(MLIRContext *context, const llvm::json::Object &chip,
   if (failed(TargetAttr::verify(
           [&] { return emitError(UnknownLoc::get(context)); }, name, *arch, cpu,
           features, needNames, instructionNames, lanes, registers, l1, l2,
-          scalable, run, streamRows, streamAhead, tileAhead)))
+          scalable, run, streamRows, streamAhead, tileAhead, prefetchLevel)))
     return {};
   return TargetAttr::get(context, name, *arch, cpu, features, needNames,
                          instructionNames, lanes, registers, l1, l2, scalable,
-                         run, streamRows, streamAhead, tileAhead);
+                         run, streamRows, streamAhead, tileAhead,
+                         prefetchLevel);
 }
 
 llvm::json::Object moe::describeCpu(TargetAttr cpu) {
@@ -167,5 +169,6 @@ llvm::json::Object moe::describeCpu(TargetAttr cpu) {
                             {"run", cpu.getRun()},
                             {"stream_rows", cpu.getStreamRows()},
                             {"stream_ahead", cpu.getStreamAhead()},
-                            {"tile_ahead", cpu.getTileAhead()}};
+                            {"tile_ahead", cpu.getTileAhead()},
+                            {"prefetch_level", cpu.getPrefetchLevel()}};
 }

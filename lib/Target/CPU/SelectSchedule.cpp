@@ -49,7 +49,8 @@ static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner) {
   int64_t chunk = lanes == 16 ? cpu.getL2() / 32 * 3 : cpu.getL1() / 2;
   return ScheduleAttr::get(cpu.getContext(), inner, lanes, rows, blockRows,
                            toBlocks(chunk), cpu.getRun(), cpu.getStreamRows(),
-                           cpu.getStreamAhead(), cpu.getTileAhead(), scalable);
+                           cpu.getStreamAhead(), cpu.getTileAhead(), scalable,
+                           cpu.getPrefetchLevel());
 }
 
 /// Lists of a mask: compressing 64 bytes beats four times 16 words, both beat

@@ -5,6 +5,11 @@
 
 // -----
 
+// expected-error @+1 {{prefetch_level must be from 1 to 3, got 4}}
+#bad = #moe_cpu.schedule<fma, lanes = 8, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192, prefetch_level = 4>
+
+// -----
+
 // expected-error @+1 {{scalable needs 4 lanes, got 8}}
 #bad = #moe_cpu.schedule<fma, lanes = 8, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192, scalable = true>
 

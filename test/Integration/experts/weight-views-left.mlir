@@ -3,8 +3,8 @@
 // RUN: moe-run %s --entry=outside --tokens=9 --random=3 --verify --remarks-filter=convert-moe-to-moek 2>&1 | FileCheck %s
 // RUN: moe-run %s --entry=inside --tokens=9 --random=3 --verify
 // RUN: moe-run %s --entry=mixed --tokens=9 --random=3 --verify
-// CHECK-DAG: the 'gate' weight cannot be packed ahead of time: it is computed by tensor.extract_slice whose offsets, sizes or strides are no constants
-// CHECK-DAG: the 'up' weight cannot be packed ahead of time: it is made of constants and arguments
+// CHECK-DAG: a weight cannot be packed ahead of time: it is computed by tensor.extract_slice whose offsets, sizes or strides are no constants
+// CHECK-DAG: a weight cannot be packed ahead of time: it is made of constants and arguments
 // CHECK: PASS
 
 func.func private @layer(%x: tensor<?x64xf32>, %z: tensor<?x4xf32>, %g: tensor<4x24x64xf32>,

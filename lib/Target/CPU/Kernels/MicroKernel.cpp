@@ -78,7 +78,8 @@ void TileKernel::emitPassLoop(
 /// `lines` cache lines, if not null.
 static void emitPass(Emitter &e, TileKernel &kernel, Inner inner,
                      const TileKernel::Pass &pass, Value blocks, Value panel,
-                     Value lhs, Value acc, Value prefetch, Value lines) {
+                     Value lhs, Value acc, Value prefetch, Value lines,
+                     int64_t prefetchLevel) {
   SmallVector<Value> init = kernel.loadTile(pass, acc);
   size_t size = init.size();
   Value one = e.idx(1), zero = e.idx(0);
@@ -96,9 +97,9 @@ static void emitPass(Emitter &e, TileKernel &kernel, Inner inner,
     if (lines) {
       e.loop(lines, [&](Emitter &e, Value line) {
         Value address = e.displace(ahead, e.toI64(e.mul(line, 64)));
-        // Into the second level: what is prefetched is longer than the
-        // first, and would push out the rows and accumulators in it.
-        LLVM::Prefetch::create(e, address, /*rw=*/0, /*hint=*/2, /*cache=*/1);
+        LLVM::Prefetch::create(e, address, /*rw=*/0,
+                               /*hint=*/static_cast<int32_t>(4 - prefetchLevel),
+                               /*cache=*/1);
       });
       nextAhead = e.displace(ahead, e.toI64(lineBytes));
     }
@@ -135,6 +136,8 @@ func::FuncOp moe::getOrCreateMicroKernels(ModuleOp module,
       ("moek_" + kind + "_x" + Twine(schedule.getLanes()) + "_pitch" +
        Twine(pitch) + "_rows" + Twine(schedule.getRows()))
           .str();
+  if (schedule.getPrefetchLevel() != 2)
+    name += "_l" + std::to_string(schedule.getPrefetchLevel());
   if (auto existing = module.lookupSymbol<func::FuncOp>(name))
     return existing;
 
@@ -156,7 +159,8 @@ func::FuncOp moe::getOrCreateMicroKernels(ModuleOp module,
         [&](const TileKernel::Pass &pass, Value lines) {
           emitPass(e, *tile, inner, pass, body->getArgument(0),
                    body->getArgument(1), body->getArgument(2),
-                   body->getArgument(3), body->getArgument(4), lines);
+                   body->getArgument(3), body->getArgument(4), lines,
+                   schedule.getPrefetchLevel());
         });
     func::ReturnOp::create(e);
     kernels.push_back(kernel);

@@ -1,6 +1,6 @@
 """Writes layers whose experts are written out, for bodies.test.
 
-usage: bodies.py FOLDER [--width=H] [--run TOOL OPTION...]
+usage: bodies.py FOLDER [--width=H] [--inner=I] [--experts=E] [--run TOOL OPTION...]
 
 `--run` then gives each to a tool. One model for each body, FOLDER/<body>.mlir, and one that has them all as kinds
 of experts, FOLDER/mixed.mlir. A body is a function from a writer, which has the
@@ -12,8 +12,13 @@ import subprocess
 import sys
 
 folder = sys.argv[1]
-H = next((int(a[8:]) for a in sys.argv if a.startswith("--width=")), 72)
-I, EXPERTS = 40, 3
+
+
+def option(name, default):
+    return next((int(a.split("=")[1]) for a in sys.argv if a.startswith(f"--{name}=")), default)
+
+
+H, I, EXPERTS = option("width", 72), option("inner", 40), option("experts", 3)
 
 MAPS = """#id = affine_map<(d0, d1) -> (d0, d1)>
 #row = affine_map<(d0, d1) -> (d0)>
