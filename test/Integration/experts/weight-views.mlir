@@ -2,6 +2,7 @@
 // an expert each. All are packed ahead of time and verified like any other.
 // RUN: rm -rf %t && mkdir -p %t
 // RUN: moe-compile %s -o %t/m --remarks-filter='moek-.*|convert.*|moe-hoist.*' 2> %t/remarks
+// RUN: moe-compile %s --compile-to=planned --target=x86-64-v3 | FileCheck %s --check-prefix=SHARED
 // RUN: FileCheck %s --check-prefix=REMARK --implicit-check-not='[Missed]' < %t/remarks
 // REMARK: two matmuls and their activation are one kernel
 // RUN: FileCheck %s --check-prefix=MANIFEST < %t/m.json
@@ -14,6 +15,7 @@
 // RUN: moe-run %t/m.so --entry=stacked --model=%s --tokens=21 --random=3 --weights=%t/w.safetensors --verify
 // RUN: moe-run %t/m.so --entry=inserted --model=%s --tokens=21 --random=3 --weights=%t/w.safetensors --verify
 // RUN: moe-run %t/m.so --entry=dense --model=%s --tokens=21 --random=3 --weights=%t/w.safetensors --verify
+// RUN: moe-run %t/m.so --entry=shared --model=%s --tokens=21 --random=3 --weights=%t/w.safetensors --verify
 // RUN: moe-run %t/m.so --entry=constants --model=%s --tokens=21 --random=3 --weights=%t/w.safetensors --verify
 
 func.func private @layer(%x: tensor<?x64xf32>, %z: tensor<?x4xf32>, %g: tensor<4x24x64xf32>,
@@ -146,6 +148,31 @@ func.func @dense(%x: tensor<?x64xf32> {moe.name = "x", moe.dims = ["T"]}, %u: te
   %f = tensor.empty() : tensor<64x40xbf16>
   %down = linalg.transpose ins(%d : tensor<40x64xbf16>) outs(%f : tensor<64x40xbf16>) permutation = [1, 0]
   %y = moe.ffn %x up(%up) down(%down) activation(#moe.relu) : (tensor<?x64xf32>, tensor<40x64xf32>, tensor<64x40xbf16>) -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// A shared expert as large as two, transposed: it is two more experts, each a
+// slice of a transposition, beside halves of the routed ones.
+// SHARED-LABEL: func @shared(
+// SHARED-SAME: experts = 6 : i64
+// SHARED-SAME: first_expert = 5 : i64, name = "shared.up.kn", part = 1 : i64, shape = [64, 48], view = {offset = 24 : i64, sizes = [1, 24, 64], strides = [0, 1, 48]}
+func.func @shared(%x: tensor<?x64xf32> {moe.name = "x", moe.dims = ["T"]}, %z: tensor<?x4xf32> {moe.name = "z", moe.dims = ["T"]},
+    %gu: tensor<4x48x64xf32> {moe.name = "gate_up_proj"}, %d: tensor<4x64x24xf32> {moe.name = "down_proj"},
+    %sg: tensor<48x64xf32> {moe.name = "shared.gate"}, %su: tensor<64x48xf32> {moe.name = "shared.up.kn"}, %sd: tensor<64x48xf32> {moe.name = "shared.down"}) -> (tensor<?x64xf32> {moe.name = "y", moe.dims = ["T"]}) {
+  %r = moe.router #moe.top_k<2> select(%z) weigh(%z) weighing [#moe.softmax] : tensor<?x4xf32> -> !moe.routing<4 x 2>
+  %rows = moe.dispatch %x by %r : tensor<?x64xf32>, !moe.routing<4 x 2> -> tensor<?x64xf32>
+  %out = moe.expert %rows by %r : (tensor<?x64xf32>, !moe.routing<4 x 2>) -> tensor<?x64xf32>
+  experts 0 to 4 weights(%gu, %d : tensor<4x48x64xf32>, tensor<4x64x24xf32>) {
+  ^bb0(%t: tensor<?x64xf32>, %w: tensor<48x64xf32>, %c: tensor<64x24xf32>):
+    %g = tensor.extract_slice %w[0, 0] [24, 64] [1, 1] : tensor<48x64xf32> to tensor<24x64xf32>
+    %u = tensor.extract_slice %w[24, 0] [24, 64] [1, 1] : tensor<48x64xf32> to tensor<24x64xf32>
+    %f = moe.ffn %t gate(%g) up(%u) down(%c) activation(#moe.silu) : (tensor<?x64xf32>, tensor<24x64xf32>, tensor<24x64xf32>, tensor<64x24xf32>) -> tensor<?x64xf32>
+    moe.yield %f : tensor<?x64xf32>
+  }
+  %e = tensor.empty() : tensor<48x64xf32>
+  %sut = linalg.transpose ins(%su : tensor<64x48xf32>) outs(%e : tensor<48x64xf32>) permutation = [1, 0]
+  %s = moe.ffn %x gate(%sg) up(%sut) down(%sd) activation(#moe.silu) : (tensor<?x64xf32>, tensor<48x64xf32>, tensor<48x64xf32>, tensor<64x48xf32>) -> tensor<?x64xf32>
+  %y = moe.combine %out by %r init(%s : tensor<?x64xf32>) : tensor<?x64xf32>, !moe.routing<4 x 2> -> tensor<?x64xf32>
   return %y : tensor<?x64xf32>
 }
 

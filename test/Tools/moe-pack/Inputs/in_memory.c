@@ -90,6 +90,7 @@ int main(int argc, char **argv) {
   ALL(stacked, STACKED)
   ALL(inserted, INSERTED)
   ALL(dense, DENSE)
+  ALL(shared, SHARED)
   /* By its name, and not in any order. */
   printf("%s\n", stacked__plans[STACKED_DOWN_LEFT_PLAN].name);
   return failures;
