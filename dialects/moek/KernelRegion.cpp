@@ -24,9 +24,8 @@ bool moek::isRowBroadcast(Operation &op) {
 }
 
 std::string moek::whyNotOnElements(Operation &op) {
-  if (op.getNumRegions() == 0 &&
-      (op.hasTrait<OpTrait::ConstantLike>() ||
-       OpTrait::hasElementwiseMappableTraits(&op)))
+  if (op.getNumRegions() == 0 && (op.hasTrait<OpTrait::ConstantLike>() ||
+                                  OpTrait::hasElementwiseMappableTraits(&op)))
     return {};
   return "its body has a " + op.getName().getStringRef().str() +
          ", which is not elementwise";

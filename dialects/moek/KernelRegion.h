@@ -23,8 +23,8 @@ namespace moek {
 /// neither a constant nor elementwise. Empty if it can.
 std::string whyNotOnElements(mlir::Operation &op);
 
-/// The same of a region that works on whole rows, `vector<N x T>`, and on values
-/// of which a row has one: it may also be a reduction or a broadcast.
+/// The same of a region that works on whole rows, `vector<N x T>`, and on
+/// values of which a row has one: it may also be a reduction or a broadcast.
 std::string whyNotOnRows(mlir::Operation &op);
 
 bool isRowReduction(mlir::Operation &op);

@@ -55,10 +55,9 @@ static Value takeColumns(OpBuilder &b, tensor::ExtractSliceOp slice,
     return linalg::FillOp::create(b, loc, fill.getInputs(), ValueRange{empty})
         .getResult(0);
   }
-  return tensor::ExtractSliceOp::create(b, loc, own, value,
-                                        slice.getMixedOffsets(),
-                                        slice.getMixedSizes(),
-                                        slice.getMixedStrides());
+  return tensor::ExtractSliceOp::create(
+      b, loc, own, value, slice.getMixedOffsets(), slice.getMixedSizes(),
+      slice.getMixedStrides());
 }
 
 /// The columns that `slice` takes of `op`.
@@ -77,8 +76,8 @@ static Value splitProduct(OpBuilder &b, linalg::LinalgOp op, RowProduct product,
   offsets[n] = slice.getMixedOffsets()[1];
   sizes[n] = slice.getMixedSizes()[1];
   strides[n] = slice.getMixedStrides()[1];
-  matrix = tensor::ExtractSliceOp::create(b, loc, matrix, offsets, sizes,
-                                          strides);
+  matrix =
+      tensor::ExtractSliceOp::create(b, loc, matrix, offsets, sizes, strides);
   Value init = takeColumns(b, slice, operands.back());
   operands.back() = init;
   Operation *own = clone(b, op, init.getType(), operands);
@@ -91,8 +90,8 @@ struct SplitProducts : moe::impl::SplitProductsBase<SplitProducts> {
     OpBuilder b(&getContext());
     SmallVector<std::pair<linalg::LinalgOp, RowProduct>> products;
     getOperation()->walk([&](linalg::LinalgOp op) {
-      if (!op.hasPureTensorSemantics() || !op->getParentOfType<moe::ExpertOp>() ||
-          op->use_empty() ||
+      if (!op.hasPureTensorSemantics() ||
+          !op->getParentOfType<moe::ExpertOp>() || op->use_empty() ||
           !llvm::all_of(op->getUses(),
                         [](OpOperand &use) { return takesColumns(use); }))
         return;

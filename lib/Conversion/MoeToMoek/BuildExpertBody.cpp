@@ -73,9 +73,8 @@ public:
   /// The expert's row of `tensor`, or its one value.
   Value addParameter(Value tensor) {
     if (!parameters.insert(tensor))
-      return block->getArgument(rows.size() +
-                                (llvm::find(parameters, tensor) -
-                                 parameters.begin()));
+      return block->getArgument(
+          rows.size() + (llvm::find(parameters, tensor) - parameters.begin()));
     return block->addArgument(seen(tensor), loc);
   }
 
@@ -84,9 +83,9 @@ public:
     moek::YieldOp::create(b, loc, values);
     SmallVector<Value> outs;
     for (Value value : values)
-      outs.push_back(kernels.buildRows(
-          loc, isa<VectorType>(value.getType()) ? length : -1,
-          getElementTypeOrSelf(value.getType())));
+      outs.push_back(
+          kernels.buildRows(loc, isa<VectorType>(value.getType()) ? length : -1,
+                            getElementTypeOrSelf(value.getType())));
     auto op = moek::RowMapOp::create(
         kernels.b, loc, TypeRange(ValueRange(outs)), kernels.groups.offsets,
         /*tokens=*/Value(), /*gathered=*/ValueRange(), rows.getArrayRef(),
@@ -165,9 +164,8 @@ static Value buildActivation(OpBuilder &b, FFNOp ffn, ValueRange rows) {
   return spreadOverRow(b, ffn.getLoc(), h, length);
 }
 
-Value moe::buildFFN(
-    KernelBuilder kernels, FFNOp ffn, Value rows,
-    function_ref<SmallVector<Value>(Value)> weights) {
+Value moe::buildFFN(KernelBuilder kernels, FFNOp ffn, Value rows,
+                    function_ref<SmallVector<Value>(Value)> weights) {
   OpBuilder &b = kernels.b;
   Location loc = ffn.getLoc();
   Type f32 = b.getF32Type();
@@ -189,8 +187,7 @@ Value moe::buildFFN(
   if (ffn.isGated())
     matmuls.push_back(
         kernels.buildMatmul(loc, rows, weights(ffn.getGate()), "gate"));
-  matmuls.push_back(
-      kernels.buildMatmul(loc, rows, weights(ffn.getUp()), "up"));
+  matmuls.push_back(kernels.buildMatmul(loc, rows, weights(ffn.getUp()), "up"));
   SmallVector<Value> arguments;
   for (Value matmul : matmuls)
     arguments.push_back(activation.addRows(matmul));
@@ -201,8 +198,7 @@ Value moe::buildFFN(
   if (!h)
     return Value();
   Value active = activation.finish(h).getResult(0);
-  Value down =
-      kernels.buildMatmul(loc, active, weights(ffn.getDown()), "down");
+  Value down = kernels.buildMatmul(loc, active, weights(ffn.getDown()), "down");
   if (!ffn.getDownBias())
     return down;
   RowMapRegion biased(kernels, loc, ffn.getOutputHidden());
@@ -225,11 +221,11 @@ Value ExpertBody::buildMatrix(OpBuilder &b, const Matrix &matrix,
   Location loc = matrix.value.getLoc();
   if (matrix.isTransposed) {
     SmallVector<int64_t> permutation{0, 2, 1};
-    Value empty = tensor::EmptyOp::create(
-        b, loc,
-        ArrayRef<int64_t>{type.getDimSize(0), type.getDimSize(2),
-                          type.getDimSize(1)},
-        type.getElementType());
+    Value empty = tensor::EmptyOp::create(b, loc,
+                                          ArrayRef<int64_t>{type.getDimSize(0),
+                                                            type.getDimSize(2),
+                                                            type.getDimSize(1)},
+                                          type.getElementType());
     return linalg::TransposeOp::create(b, loc, all, empty, permutation)
         ->getResult(0);
   }
@@ -350,15 +346,15 @@ private:
     Value result = op->getResult(0), start = op.getDpsInits()[0];
     std::optional<TypedAttr> splat = getSplat(start);
     if (!splat || !isZero(*splat)) {
-      RowMapRegion region(kernels, loc,
-                          cast<RankedTensorType>(result.getType()).getDimSize(1));
+      RowMapRegion region(
+          kernels, loc, cast<RankedTensorType>(result.getType()).getDimSize(1));
       Value sum = region.addRows(product);
       Value init = get(region, start);
       sum = arith::AddFOp::create(
           region.b, loc, sum,
-          widen(region, spreadOverRow(
-                            region.b, loc, init,
-                            cast<VectorType>(sum.getType()).getDimSize(0))));
+          widen(region,
+                spreadOverRow(region.b, loc, init,
+                              cast<VectorType>(sum.getType()).getDimSize(0))));
       product = region.finish(sum).getResult(0);
     }
     lifted[result] = product;
@@ -388,10 +384,11 @@ private:
                                      loops.length)[0];
       // Sums of 16 bits are kept in f32.
       term = widen(region, spreadOverRow(region.b, loc, term, loops.length));
-      Value sum = vector::ReductionOp::create(region.b, loc, combiner.kind, term);
+      Value sum =
+          vector::ReductionOp::create(region.b, loc, combiner.kind, term);
       Value init = widen(region, get(region, op.getDpsInits()[i]));
-      results.push_back(vector::makeArithReduction(region.b, loc, combiner.kind,
-                                                   sum, init));
+      results.push_back(
+          vector::makeArithReduction(region.b, loc, combiner.kind, sum, init));
     }
     moek::RowMapOp map = region.finish(results);
     for (auto [from, to] : llvm::zip(op->getResults(), map.getResults()))
@@ -410,8 +407,8 @@ private:
     return mapping;
   }
 
-  /// `value` of the body in the region: a row or one value, of the type that the
-  /// body says.
+  /// `value` of the body in the region: a row or one value, of the type that
+  /// the body says.
   Value get(RowMapRegion &region, Value value) {
     Location loc = value.getLoc();
     if (isPerRow(value)) {
@@ -447,8 +444,8 @@ private:
       return arith::ConstantOp::create(
           region.b, loc,
           region.b.getZeroAttr(getElementTypeOrSelf(value.getType())));
-    auto type = VectorType::get({dense.getNumElements()},
-                                dense.getElementType());
+    auto type =
+        VectorType::get({dense.getNumElements()}, dense.getElementType());
     return arith::ConstantOp::create(region.b, loc, dense.reshape(type));
   }
 

@@ -15,9 +15,7 @@
 #include "moe-mlir/Analysis/RowProduct.h"
 #include "moe-mlir/Analysis/WeightUse.h"
 
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Interfaces/ControlFlowInterfaces.h"
-#include "mlir/Transforms/RegionUtils.h"
 
 using namespace mlir;
 using namespace moe;
@@ -74,8 +72,9 @@ RowLoops::Form RowLoops::getForm(OpOperand &operand) {
       perColumn = true;
     }
   }
-  return perRow ? perColumn ? Form::Rows : Form::RowValues
-                : perColumn ? Form::Columns : Form::Values;
+  return perRow      ? perColumn ? Form::Rows : Form::RowValues
+         : perColumn ? Form::Columns
+                     : Form::Values;
 }
 
 namespace moe {
@@ -301,8 +300,8 @@ private:
     for (OpOperand &operand : op->getOpOperands()) {
       Form form = loops->getForm(operand);
       bool isInit = op.isDpsInit(&operand);
-      Form result = loops->column && !loops->reduces ? Form::Rows
-                                                     : Form::RowValues;
+      Form result =
+          loops->column && !loops->reduces ? Form::Rows : Form::RowValues;
       if (isInit && form != result)
         return fail(*op, "transposes its result");
       if (!op.payloadUsesValueFromOperand(&operand))
@@ -326,8 +325,8 @@ private:
       if (!matchCombiner(op, i))
         return fail(*op, "reduces by something else than a sum, product, "
                          "maximum or minimum");
-    return set(*op, loops->column && !loops->reduces ? Kind::Rows
-                                                     : Kind::RowValues);
+    return set(*op,
+               loops->column && !loops->reduces ? Kind::Rows : Kind::RowValues);
   }
 };
 } // namespace moe

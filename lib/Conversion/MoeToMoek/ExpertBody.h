@@ -42,9 +42,9 @@ struct KernelBuilder {
 
 /// The FFN `ffn` on `rows`; `weights` gives the tensors of all experts for an
 /// operand of it, one for each range of experts.
-mlir::Value
-buildFFN(KernelBuilder kernels, FFNOp ffn, mlir::Value rows,
-         llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value)> weights);
+mlir::Value buildFFN(
+    KernelBuilder kernels, FFNOp ffn, mlir::Value rows,
+    llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value)> weights);
 
 /// The loops of a linalg op that computes each row by itself. Loops of one
 /// iteration do not count.
@@ -78,8 +78,9 @@ public:
 
   /// The kernels. `weights` has those of each range of experts that share the
   /// body. The result is f32, or what `others` is.
-  mlir::Value build(KernelBuilder kernels, mlir::Value rows,
-                    llvm::ArrayRef<llvm::SmallVector<mlir::Value>> weights) const;
+  mlir::Value
+  build(KernelBuilder kernels, mlir::Value rows,
+        llvm::ArrayRef<llvm::SmallVector<mlir::Value>> weights) const;
 
 private:
   friend class BodyReader;

@@ -4,8 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// An elementwise function of the rows of grouped matmuls becomes their epilogue.
-// The body is moved, never recognised: any activation fuses.
+// An elementwise function of the rows of grouped matmuls becomes their
+// epilogue. The body is moved, never recognised: any activation fuses.
 //
 //===----------------------------------------------------------------------===//
 
@@ -40,8 +40,8 @@ static SmallVector<GroupedMatmulOp> getMatmuls(RowMapOp op) {
   return matmuls;
 }
 
-/// Why the rows of `matmul` cannot be handed to `op` in registers; empty if they
-/// can.
+/// Why the rows of `matmul` cannot be handed to `op` in registers; empty if
+/// they can.
 static std::string whyNotEpilogue(RowMapOp op, GroupedMatmulOp matmul) {
   auto type = cast<RankedTensorType>(op.getResult(0).getType());
   if (matmul->getBlock() != op->getBlock())
@@ -142,8 +142,8 @@ static SmallVector<GroupedMatmulOp> chooseMatmuls(RowMapOp op,
 }
 
 namespace {
-/// The operands of a fused matmul beside its main ones, and the arguments of its
-/// epilogue for them.
+/// The operands of a fused matmul beside its main ones, and the arguments of
+/// its epilogue for them.
 struct EpilogueOperands {
   SmallVector<Value> gathered, rows, parameters;
   Value tokens;
@@ -160,8 +160,9 @@ struct EpilogueOperands {
   /// The argument of the epilogue for `operand`, after those of the sums.
   unsigned getArgument(Value operand, bool isGathered, bool isParameter,
                        unsigned parts) const {
-    const SmallVector<Value> &list =
-        isGathered ? gathered : isParameter ? parameters : rows;
+    const SmallVector<Value> &list = isGathered    ? gathered
+                                     : isParameter ? parameters
+                                                   : rows;
     unsigned before = isGathered    ? 0
                       : isParameter ? gathered.size() + rows.size()
                                     : gathered.size();
@@ -249,8 +250,8 @@ static void fuse(RewriterBase &b, RowMapOp op,
       first.getOffsets(), first.getActive(), first.getGather(),
       first.getGatherWeights(), operands.tokens, operands.gathered,
       operands.rows, operands.parameters, /*positions=*/Value(),
-      /*slot_weights=*/Value(), /*init=*/Value(), op.getOutputs(),
-      first.getN(), first.getK(), parts, phase, moek::ScheduleAttrInterface());
+      /*slot_weights=*/Value(), /*init=*/Value(), op.getOutputs(), first.getN(),
+      first.getK(), parts, phase, moek::ScheduleAttrInterface());
   {
     OpBuilder::InsertionGuard guard(b);
     SmallVector<Type> types(parts, b.getF32Type());
@@ -299,7 +300,8 @@ static void fuse(RewriterBase &b, RowMapOp op,
         mapping.map(body.getArgument(row), sums[rows]);
       ++row;
     }
-    moek::YieldOp::create(b, loc, ValueRange{cloneOnElements(b, body, mapping)});
+    moek::YieldOp::create(b, loc,
+                          ValueRange{cloneOnElements(b, body, mapping)});
   }
   b.replaceOp(op, fused.getResults());
   for (GroupedMatmulOp matmul : matmuls) {

@@ -27,8 +27,8 @@ using moek::RowMapOp;
 
 static constexpr llvm::StringLiteral kPassName = "moek-fuse-row-maps";
 
-/// Why `producer` cannot move into `consumer`, which reads its rows; empty if it
-/// can.
+/// Why `producer` cannot move into `consumer`, which reads its rows; empty if
+/// it can.
 static std::string whyNot(RowMapOp producer, RowMapOp consumer) {
   if (producer->getBlock() != consumer->getBlock())
     return "it is in another block";
@@ -181,9 +181,9 @@ struct FuseRowMaps : moe::impl::FuseRowMapsBase<FuseRowMaps> {
             << (std::to_string(taken + 1) +
                 " functions of a row are one pass over the rows");
       for (const std::string &why : missed)
-        remarkMissed(op, kPassName)
-            << ("rows that another function of them made are stored and read: " +
-                why);
+        remarkMissed(op, kPassName) << ("rows that another function of them "
+                                        "made are stored and read: " +
+                                        why);
     }
   }
 };

@@ -25,9 +25,10 @@ struct Combiner {
   mlir::Value term;
 };
 
-/// The reduction into init `i`; none if the body does anything else with it than
-/// one sum, product, maximum or minimum.
-std::optional<Combiner> matchCombiner(mlir::linalg::LinalgOp op, unsigned i = 0);
+/// The reduction into init `i`; none if the body does anything else with it
+/// than one sum, product, maximum or minimum.
+std::optional<Combiner> matchCombiner(mlir::linalg::LinalgOp op,
+                                      unsigned i = 0);
 
 /// `value` as a `vector<length x T>`.
 mlir::Value spreadOverRow(mlir::OpBuilder &b, mlir::Location loc,
@@ -37,10 +38,11 @@ mlir::Value spreadOverRow(mlir::OpBuilder &b, mlir::Location loc,
 /// rows, or the single values, for the block's arguments that they depend on.
 /// What is the same for a whole row stays a single value. Constants may come
 /// from outside of the body.
-llvm::SmallVector<mlir::Value>
-buildPayloadOnRow(mlir::OpBuilder &b, mlir::Block &body,
-                  mlir::IRMapping &mapping, mlir::ValueRange wanted,
-                  int64_t length);
+llvm::SmallVector<mlir::Value> buildPayloadOnRow(mlir::OpBuilder &b,
+                                                 mlir::Block &body,
+                                                 mlir::IRMapping &mapping,
+                                                 mlir::ValueRange wanted,
+                                                 int64_t length);
 
 } // namespace moe
 

@@ -17,8 +17,9 @@
 
 namespace moe {
 
-/// A region of rows is computed in loops over the entries of a row. The stage of
-/// a value is the number of loops that must have ended before it can be computed.
+/// A region of rows is computed in loops over the entries of a row. The stage
+/// of a value is the number of loops that must have ended before it can be
+/// computed.
 class RegionStages {
 public:
   explicit RegionStages(mlir::Block &body) {

@@ -181,16 +181,16 @@ private:
     auto table = memref::GlobalOp::create(
         global, constant.getLoc(), "row_constant",
         global.getStringAttr("private"), type,
-        dense.reshape(RankedTensorType::get(type.getShape(),
-                                            type.getElementType())),
+        dense.reshape(
+            RankedTensorType::get(type.getShape(), type.getElementType())),
         /*constant=*/true, global.getI64IntegerAttr(64));
     symbols.insert(table);
-    tables[constant] =
-        memref::GetGlobalOp::create(e, type, table.getSymName());
+    tables[constant] = memref::GetGlobalOp::create(e, type, table.getSymName());
   }
 
-  void emitStage(Emitter &e, unsigned stage,
-                 function_ref<void(Emitter &, unsigned, Columns, Value)> store) {
+  void
+  emitStage(Emitter &e, unsigned stage,
+            function_ref<void(Emitter &, unsigned, Columns, Value)> store) {
     IRMapping none;
     SmallVector<vector::ReductionOp> reductions;
     for (Operation &op : body.without_terminator()) {
@@ -233,19 +233,20 @@ private:
       sums.push_back(emitIdentity(e, reduction));
     int64_t whole = length / kRowLanes * kRowLanes;
     if (whole) {
-      auto loop = scf::ForOp::create(e, e.idx(0), e.idx(whole),
-                                     e.idx(kRowLanes), sums);
+      auto loop =
+          scf::ForOp::create(e, e.idx(0), e.idx(whole), e.idx(kRowLanes), sums);
       OpBuilder::InsertionGuard guard(e);
       e.setInsertionPointToStart(loop.getBody());
-      SmallVector<Value> next = step(e, {loop.getInductionVar(), Value()},
-                                     loop.getRegionIterArgs());
+      SmallVector<Value> next =
+          step(e, {loop.getInductionVar(), Value()}, loop.getRegionIterArgs());
       if (!sums.empty())
         scf::YieldOp::create(e, next);
       sums.assign(loop.getResults().begin(), loop.getResults().end());
     }
     if (whole < length) {
-      Value mask = vector::CreateMaskOp::create(
-          e, e.vec(kRowLanes, e.getI1Type()), ValueRange{e.idx(length - whole)});
+      Value mask =
+          vector::CreateMaskOp::create(e, e.vec(kRowLanes, e.getI1Type()),
+                                       ValueRange{e.idx(length - whole)});
       sums = step(e, {e.idx(whole), mask}, sums);
     }
     // The order within the last vector is the target's, the same for all rows.

@@ -31,7 +31,8 @@ using ColumnLoader = std::function<mlir::Value(Emitter &e, Columns columns)>;
 
 /// Emits `body` for a row of `length` columns, in one loop over them for what
 /// comes before each reduction. Calls `store(e, i, columns, value)` for all
-/// columns of each yielded row `i`, and once with no columns for a yielded value.
+/// columns of each yielded row `i`, and once with no columns for a yielded
+/// value.
 void emitRegionOnRow(
     Emitter &e, mlir::Block &body, int64_t length,
     llvm::ArrayRef<ColumnLoader> arguments,
@@ -45,7 +46,8 @@ llvm::SmallVector<mlir::Value>
 emitRegionOnElements(Emitter &e, mlir::Block &body, mlir::ValueRange arguments);
 
 /// The value that changes nothing when combined by `kind`.
-mlir::TypedAttr getIdentity(mlir::OpBuilder &b, mlir::vector::CombiningKind kind,
+mlir::TypedAttr getIdentity(mlir::OpBuilder &b,
+                            mlir::vector::CombiningKind kind,
                             mlir::Type element);
 
 /// Columns [column, column + 16) of row `row`, zero where `mask` says so.
