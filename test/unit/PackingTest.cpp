@@ -277,8 +277,7 @@ TEST(Packing, LogicalOrder) {
     for (int64_t part = 0; part < 2; ++part)
       for (int64_t n = 0; n < p.n; ++n)
         for (int64_t k = 0; k < p.k; ++k, ++element)
-          ASSERT_EQ(*element,
-                    expected(p, pool, expert, 0, k, part * 16 + n))
+          ASSERT_EQ(*element, expected(p, pool, expert, 0, k, part * 16 + n))
               << expert << " " << part << " " << n << " " << k;
   spec.parts = 3;
   EXPECT_FALSE(spec.verify(error));

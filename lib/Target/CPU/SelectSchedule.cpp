@@ -124,10 +124,11 @@ static void selectLayout(RewriterBase &rewriter, moek::PackOp pack,
       !llvm::all_of(pack->getUses(),
                     [](OpOperand &use) { return bool(getReader(use)); }))
     return;
-  bool byFour = !keepLayout && llvm::all_of(pack->getUses(), [](OpOperand &use) {
-    auto schedule = dyn_cast<ScheduleAttr>(Attribute(getReader(use)));
-    return schedule && schedule.getInner() == Inner::MmlaBF16;
-  });
+  bool byFour =
+      !keepLayout && llvm::all_of(pack->getUses(), [](OpOperand &use) {
+        auto schedule = dyn_cast<ScheduleAttr>(Attribute(getReader(use)));
+        return schedule && schedule.getInner() == Inner::MmlaBF16;
+      });
   auto layout = moecpu::PanelsAttr::get(rewriter.getContext(),
                                         logical.getElementType().isF32() ? 1
                                         : byFour                         ? 4
@@ -198,9 +199,8 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
       return signalPassFailure();
     for (moek::GroupedMatmulOp matmul : matmuls)
       padIntermediate(rewriter, matmul);
-    module.walk([&](moek::PackOp pack) {
-      selectLayout(rewriter, pack, keepLayout);
-    });
+    module.walk(
+        [&](moek::PackOp pack) { selectLayout(rewriter, pack, keepLayout); });
     for (moek::GroupedMatmulOp matmul : matmuls)
       if (failed(checkLayout(matmul, "rhs", moecpu::getPanels(matmul))))
         return signalPassFailure();
