@@ -8,12 +8,30 @@
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/Triple.h"
 
 using namespace mlir;
 using namespace moe;
 
 bool moe::operator==(const HostPlatform &a, const HostPlatform &b) {
   return a.triple == b.triple;
+}
+
+ArrayRef<HostPlatform> moe::getHostPlatforms() {
+  static const HostPlatform platforms[] = {
+      {"x86_64-unknown-linux-gnu", "x86-64", "x86_64-linux-gnu"},
+      {"aarch64-unknown-linux-gnu", "generic", "aarch64-linux-gnu"}};
+  return platforms;
+}
+
+const HostPlatform &moe::getHostPlatform() {
+  llvm::Triple host(llvm::sys::getProcessTriple());
+  ArrayRef<HostPlatform> platforms = getHostPlatforms();
+  auto *own = llvm::find_if(platforms, [&](const HostPlatform &platform) {
+    return llvm::Triple(platform.triple).getArch() == host.getArch();
+  });
+  return own == platforms.end() ? platforms.front() : *own;
 }
 
 Target::~Target() = default;
