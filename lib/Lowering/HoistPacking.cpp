@@ -119,7 +119,8 @@ NamedAttrList getPacking(moek::PackOp pack) {
   }
   integer("experts", logical.getDimSize(0));
   auto packed = cast<RankedTensorType>(pack.getPacked().getType());
-  packing.set("dtype", b.getStringAttr(getElementName(packed.getElementType())));
+  packing.set("dtype",
+              b.getStringAttr(getElementName(packed.getElementType())));
   return packing;
 }
 
@@ -285,9 +286,8 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
     for (moek::PackOp pack : packs) {
       auto result = cast<RankedTensorType>(pack.getPacked().getType());
       if (getElementName(result.getElementType()).empty())
-        return pack.emitOpError()
-               << "packs into " << result
-               << "; packed files hold f32, bf16 or f16";
+        return pack.emitOpError() << "packs into " << result
+                                  << "; packed files hold f32, bf16 or f16";
       int64_t parts = pack.getParts();
       SmallVector<Attribute> list;
       int64_t expert = 0;

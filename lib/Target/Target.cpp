@@ -29,6 +29,22 @@ bool moe::runsHere(StringRef gnuTriple, uint64_t needs) {
   return isHost(gnuTriple) && (needs & ~moe_rt_cpu_features()) == 0;
 }
 
+ArrayRef<HostPlatform> moe::getHostPlatforms() {
+  static const HostPlatform platforms[] = {
+      {"x86_64-unknown-linux-gnu", "x86-64", "x86_64-linux-gnu"},
+      {"aarch64-unknown-linux-gnu", "generic", "aarch64-linux-gnu"}};
+  return platforms;
+}
+
+const HostPlatform &moe::getHostPlatform() {
+  llvm::Triple host(llvm::sys::getProcessTriple());
+  ArrayRef<HostPlatform> platforms = getHostPlatforms();
+  auto *own = llvm::find_if(platforms, [&](const HostPlatform &platform) {
+    return llvm::Triple(platform.triple).getArch() == host.getArch();
+  });
+  return own == platforms.end() ? platforms.front() : *own;
+}
+
 Target::~Target() = default;
 
 bool Target::sharesLayout(moek::TargetAttrInterface,

@@ -267,7 +267,7 @@ TEST(Packing, LogicalOrder) {
   // Panels of one row, the parts of an expert one after the other.
   Problem p{3, 1, 5, 70, true, DType::BF16, DType::F32, DType::F32};
   TensorPool pool = makeSources(p);
-  PackSpec spec = makeSpec(p, true);
+  PackSpec spec = makeSpec(p);
   spec.columns = spec.kBlock = 1;
   spec.interleave = 0;
   spec.parts = 2;
@@ -283,8 +283,7 @@ TEST(Packing, LogicalOrder) {
     for (int64_t part = 0; part < 2; ++part)
       for (int64_t n = 0; n < p.n; ++n)
         for (int64_t k = 0; k < p.k; ++k, ++element)
-          ASSERT_EQ(*element,
-                    expected(p, pool, expert, 0, k, part * 16 + n))
+          ASSERT_EQ(*element, expected(p, pool, expert, 0, k, part * 16 + n))
               << expert << " " << part << " " << n << " " << k;
   spec.parts = 3;
   EXPECT_FALSE(spec.verify(error));

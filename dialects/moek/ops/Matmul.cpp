@@ -21,15 +21,16 @@ static int64_t getNumExperts(RankedTensorType weight) {
   return weight.getRank() == 3 ? weight.getDimSize(0) : 1;
 }
 
-/// What weights of valid types, `parts` for each group of experts, are together.
+/// What weights of valid types, `parts` for each group of experts, are
+/// together.
 static RankedTensorType getLogicalType(TypeRange weights, int64_t parts) {
   auto first = cast<RankedTensorType>(weights.front());
   int64_t experts = 0, rank = first.getRank();
   for (size_t i = 0; i < weights.size(); i += parts)
     experts += ::getNumExperts(cast<RankedTensorType>(weights[i]));
-  return RankedTensorType::get({experts, parts, first.getDimSize(rank - 2),
-                                first.getDimSize(rank - 1)},
-                               first.getElementType());
+  return RankedTensorType::get(
+      {experts, parts, first.getDimSize(rank - 2), first.getDimSize(rank - 1)},
+      first.getElementType());
 }
 
 void PackOp::build(OpBuilder &, OperationState &state, ValueRange weights,
@@ -62,9 +63,9 @@ LogicalResult PackOp::verify() {
              << i << " must be a static [E, N, K] or [N, K] tensor, got "
              << type;
     if (type.getElementType() != first.getElementType())
-      return emitOpError("weight ") << i << " is of " << type.getElementType()
-                                    << ", the first of "
-                                    << first.getElementType();
+      return emitOpError("weight ")
+             << i << " is of " << type.getElementType() << ", the first of "
+             << first.getElementType();
     int64_t n = first.getDimSize(firstRank - 2);
     int64_t k = first.getDimSize(firstRank - 1);
     if (n != type.getDimSize(rank - 2) || k != type.getDimSize(rank - 1))

@@ -45,6 +45,11 @@ inline bool operator!=(const HostPlatform &a, const HostPlatform &b) {
   return !(a == b);
 }
 
+/// Those that objects can be linked for: x86-64 and AArch64.
+llvm::ArrayRef<HostPlatform> getHostPlatforms();
+/// The one this program runs on; the first where that is none of them.
+const HostPlatform &getHostPlatform();
+
 /// A chip that a target knows by a name, which `--target` takes.
 struct ChipInfo {
   std::string name;

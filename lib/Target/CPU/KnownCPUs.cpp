@@ -20,12 +20,9 @@ using namespace mlir;
 using namespace moe;
 
 const Architecture &moe::getArchitecture(moecpu::Arch arch) {
-  static const Architecture x86{
-      {"x86_64-unknown-linux-gnu", "x86-64", "x86_64-linux-gnu"},
-      moecpu::Arch::X86_64};
-  static const Architecture arm{
-      {"aarch64-unknown-linux-gnu", "generic", "aarch64-linux-gnu"},
-      moecpu::Arch::AArch64};
+  ArrayRef<HostPlatform> platforms = getHostPlatforms();
+  static const Architecture x86{platforms[0], moecpu::Arch::X86_64};
+  static const Architecture arm{platforms[1], moecpu::Arch::AArch64};
   return arch == moecpu::Arch::X86_64 ? x86 : arm;
 }
 

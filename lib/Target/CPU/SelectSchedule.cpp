@@ -136,10 +136,11 @@ static void selectLayout(RewriterBase &rewriter, moek::PackOp pack,
       !llvm::all_of(pack->getUses(),
                     [](OpOperand &use) { return bool(getReader(use)); }))
     return;
-  bool byFour = !keepLayout && llvm::all_of(pack->getUses(), [](OpOperand &use) {
-    auto schedule = dyn_cast<ScheduleAttr>(Attribute(getReader(use)));
-    return schedule && schedule.getInner() == Inner::MmlaBF16;
-  });
+  bool byFour =
+      !keepLayout && llvm::all_of(pack->getUses(), [](OpOperand &use) {
+        auto schedule = dyn_cast<ScheduleAttr>(Attribute(getReader(use)));
+        return schedule && schedule.getInner() == Inner::MmlaBF16;
+      });
   auto layout = moecpu::PanelsAttr::get(rewriter.getContext(),
                                         logical.getElementType().isF32() ? 1
                                         : byFour                         ? 4

@@ -197,8 +197,7 @@ LogicalResult moe::verifyPanels(Operation *op, Value panels,
                                 moecpu::PanelsAttr layout, StringRef name) {
   if (!layout)
     return op->emitOpError("'")
-           << name
-           << "' must be packed panels, got weights in logical order, "
+           << name << "' must be packed panels, got weights in logical order, "
            << panels.getType() << "; run moek-select-schedule first";
   // Kernels walk them by address: a view into them would be ignored.
   if (cast<MemRefType>(panels.getType()).getLayout().isIdentity())

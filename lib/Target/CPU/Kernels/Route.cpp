@@ -143,8 +143,8 @@ LogicalResult moe::lowerRoute(Emitter &e, moek::RouteOp op) {
   moecpu::RouteScheduleAttr schedule = moecpu::getSchedule(op);
   if (op.getX() && !schedule)
     return op.emitOpError("has no schedule; run moek-select-schedule first");
-  if (op.getX() && failed(verifyPanels(op, op.getRouter(),
-                                       moecpu::getPanels(op), "router")))
+  if (op.getX() &&
+      failed(verifyPanels(op, op.getRouter(), moecpu::getPanels(op), "router")))
     return failure();
   restoreReductions(op.getScores().front());
   restoreReductions(op.getWeigh().front());
