@@ -44,7 +44,7 @@ static constexpr llvm::StringLiteral declared =
     "moe_rt moe_status moe_body_fn moe_trace_event moe_trace_kind "
     "moe_invoke_function moe_workspace_function moe_layer moe_cpu_feature "
     "moe_dtype moe_tensor moe_pack_source moe_pack_plan moe_pack "
-    "linux unix i386";
+    "moe_pack_panel linux unix i386";
 
 /// The functions and variables that glibc 2.36 exports under names that are not
 /// its own by the rules of C (libc, which has libpthread's, and libm).

@@ -32,3 +32,7 @@ func.func private @plain__invoke(%x: f32) -> f32 {
 func.func @step(%x: f32) -> f32 {
   return %x : f32
 }
+// CHECK: func.func @moe_moe_pack
+func.func @moe_pack(%x: f32) -> f32 {
+  return %x : f32
+}

@@ -18,6 +18,9 @@
 extern "C" {
 #endif
 
+/* It stays within what it is linked into: no program is to call it. */
+#pragma GCC visibility push(hidden)
+
 /** Packs panel `panel` of `expert` to `out`. There is a tensor for each of the
  *  plan's, in its order; only what the expert needs of it has to be there, and
  *  its data begins with its element `first_elements[i]` (of 0, if that is
@@ -25,6 +28,8 @@ extern "C" {
 void moe_pack_panel(const moe_pack_plan *plan, const moe_tensor *tensors,
                     const int64_t *first_elements, int64_t expert,
                     int64_t panel, void *out);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 } /* extern "C" */
