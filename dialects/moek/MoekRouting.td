@@ -10,8 +10,13 @@
 include "moek/MoekOpBase.td"
 include "moe/MoeInterfaces.td"
 include "moe/MoeOpAttrs.td"
+include "mlir/IR/OpAsmInterface.td"
 
-def Moek_RouteOp : Moek_DstOp<"route", [Moek_RoutingOpInterface, AttrSizedOperandSegments, IsolatedFromAbove,
+/// Its results have the names of the tensors of a routing in printed IR.
+def Moek_NamedResults
+    : DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>;
+
+def Moek_RouteOp : Moek_DstOp<"route", [Moek_RoutingOpInterface, Moek_NamedResults, AttrSizedOperandSegments, IsolatedFromAbove,
     SingleBlockImplicitTerminator<"YieldOp">]> {
   let summary = "Scores, selects, weighs, counts and packs in one pass over the tokens";
   let description = [{
@@ -84,7 +89,7 @@ def Moek_RouteOp : Moek_DstOp<"route", [Moek_RoutingOpInterface, AttrSizedOperan
   let hasVerifier = 1;
 }
 
-def Moek_IndexOp : Moek_DstOp<"index", [Moek_RoutingOpInterface]> {
+def Moek_IndexOp : Moek_DstOp<"index", [Moek_RoutingOpInterface, Moek_NamedResults]> {
   let summary = "Counts and packs a routing given by indices and weights";
   let description = [{
     Builds `offsets, active, tokens, positions, row_weights` from `indices` and
@@ -117,7 +122,7 @@ def Moek_IndexOp : Moek_DstOp<"index", [Moek_RoutingOpInterface]> {
   let hasVerifier = 1;
 }
 
-def Moek_ExpertChoiceOp : Moek_DstOp<"expert_choice"> {
+def Moek_ExpertChoiceOp : Moek_DstOp<"expert_choice", [Moek_NamedResults]> {
   let summary = "Every expert takes its best tokens";
   let description = [{
     Column `e` of `indices` is `e` for the `min(capacity, T)` tokens with the
@@ -146,7 +151,7 @@ def Moek_ExpertChoiceOp : Moek_DstOp<"expert_choice"> {
   let hasVerifier = 1;
 }
 
-def Moek_LimitOp : Moek_DstOp<"limit", [AttrSizedOperandSegments]> {
+def Moek_LimitOp : Moek_DstOp<"limit", [Moek_NamedResults, AttrSizedOperandSegments]> {
   let summary = "Drops the assignments that experts have no room for";
   let description = [{
     Writes `indices` and `weights` `[T, K]` to `outputs`, with -1 and 0 for what
@@ -188,7 +193,7 @@ def Moek_LimitOp : Moek_DstOp<"limit", [AttrSizedOperandSegments]> {
   let hasVerifier = 1;
 }
 
-def Moek_SinkhornOp : Moek_DstOp<"sinkhorn"> {
+def Moek_SinkhornOp : Moek_DstOp<"sinkhorn", [Moek_NamedResults]> {
   let summary = "A plan that spreads tokens evenly over experts";
   let description = [{
     With `c = exp(z)` of the logits z `[T, E]` and d1 = 1, repeats

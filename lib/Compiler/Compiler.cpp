@@ -303,11 +303,22 @@ std::string interfaceKey(ArrayAttr interfaces) {
 
 } // namespace
 
+/// Gives arguments the names that the model's author gave them, for who prints
+/// the module.
+static void nameArguments(ModuleOp module) {
+  for (auto function : module.getOps<func::FuncOp>())
+    for (BlockArgument argument : function.getArguments())
+      if (auto name = function.getArgAttrOfType<StringAttr>(
+              argument.getArgNumber(), kNameAttr))
+        argument.setLoc(NameLoc::get(name, argument.getLoc()));
+}
+
 OwningOpRef<ModuleOp> moe::compileToStage(ModuleOp module,
                                           const CompileOptions &options,
                                           moek::TargetAttrInterface chip,
                                           Stage stage) {
   OwningOpRef<ModuleOp> clone = module.clone();
+  nameArguments(*clone);
   PipelineOptions pipeline = getPipelineOptions(options, chip, stage);
   if (stage >= Stage::Planned)
     (*clone)->setAttr(moek::kTargetAttrName, chip);
@@ -316,6 +327,8 @@ OwningOpRef<ModuleOp> moe::compileToStage(ModuleOp module,
       failed(runPipeline(*clone, options, pipeline, timing, std::nullopt,
                          /*verify=*/true)))
     return {};
+  // Those that packing made.
+  nameArguments(*clone);
   return clone;
 }
 

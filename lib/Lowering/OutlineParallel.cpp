@@ -159,8 +159,8 @@ struct OutlineParallel : moe::impl::OutlineParallelPassBase<OutlineParallel> {
   /// The kernel a loop is part of, if its location names one: profiles and
   /// proofs then tell the bodies of one function apart.
   static std::string getPhase(Location loc) {
-    auto named = dyn_cast<NameLoc>(loc);
-    return named ? (named.getName().getValue() + "_").str() : "";
+    auto kernel = dyn_cast<FusedLocWith<StringAttr>>(loc);
+    return kernel ? (kernel.getMetadata().getValue() + "_").str() : "";
   }
 
   /// Stack slots of constant size belong into the entry block: in a loop, each

@@ -48,7 +48,7 @@ func.func @phases(%x: memref<?xf32>, %s: f32) {
   %n = memref.dim %x, %c0 : memref<?xf32>
   scf.parallel (%i) = (%c0) to (%n) step (%c1) {
     memref.store %s, %x[%i] : memref<?xf32>
-  } loc("route")
+  } loc(fused<"route">["kernel"])
   scf.parallel (%i) = (%c0) to (%n) step (%c1) {
     memref.store %s, %x[%i] : memref<?xf32>
   }

@@ -233,7 +233,7 @@ int main(int argc, char **argv) {
         moe::compileToStage(*model, options, target, *stage);
     if (!lowered)
       return 1;
-    lowered->print(out);
+    lowered->print(out, OpPrintingFlags().printNameLocAsPrefix());
     out << "\n";
   } else if (failed(moe::compileToText(*model, options, target, *text, out))) {
     return 1;

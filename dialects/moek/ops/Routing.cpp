@@ -13,6 +13,17 @@ using namespace moek;
 // RouteOp, IndexOp
 //===----------------------------------------------------------------------===//
 
+/// Names `results` as `parts`.
+static void nameParts(ResultRange results, ArrayRef<RoutingPart> parts,
+                      OpAsmSetValueNameFn setName) {
+  for (auto [result, part] : llvm::zip(results, parts))
+    setName(result, part.name);
+}
+
+void RouteOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  nameParts(getResults(), kRoutingParts, setName);
+}
+
 int64_t RouteOp::getSelectedSlots() {
   return getPolicy().getNumSlots(getExperts());
 }
@@ -150,6 +161,10 @@ LogicalResult RouteOp::verify() {
   return verifyResults(*this);
 }
 
+void IndexOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  nameParts(getResults(), getRoutingLists(), setName);
+}
+
 void IndexOp::getEffects(
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
         &effects) {
@@ -198,6 +213,10 @@ static LogicalResult verifyOfScores(OpTy op, StringRef output,
   return verifyResults(op);
 }
 
+void ExpertChoiceOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  nameParts(getResults(), kRoutingParts, setName);
+}
+
 LogicalResult ExpertChoiceOp::verify() {
   return verifyOfScores(*this, "indices", kI32);
 }
@@ -205,6 +224,10 @@ LogicalResult ExpertChoiceOp::verify() {
 //===----------------------------------------------------------------------===//
 // LimitOp, SinkhornOp
 //===----------------------------------------------------------------------===//
+
+void LimitOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  nameParts(getResults(), kRoutingParts, setName);
+}
 
 LogicalResult LimitOp::verify() {
   if (static_cast<int64_t>(getExperts()) < 1)
@@ -241,6 +264,11 @@ LogicalResult LimitOp::verify() {
       failed(verifyShape(*this, "priority", getPriority(), {-1}, kF32)))
     return failure();
   return verifyResults(*this);
+}
+
+void SinkhornOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  for (Value result : getResults())
+    setName(result, "plan");
 }
 
 LogicalResult SinkhornOp::verify() {

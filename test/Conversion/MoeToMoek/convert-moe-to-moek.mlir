@@ -6,24 +6,24 @@
 // CHECK-SAME: %[[S:[a-z0-9]+]]: tensor<?x8xf32>, %[[X:[a-z0-9]+]]: tensor<?x64xf32>
 // CHECK-DAG: %[[T:.*]] = tensor.dim %[[S]], %{{.*}}
 // CHECK-DAG: %[[A:.*]] = arith.muli %[[T]], %{{.*}} : index
-// CHECK: %[[R:.*]]:7 = moek.route #moe.top_k<2> experts(8) rows(%[[S]] : tensor<?x8xf32>)
+// CHECK: %indices, %weights, %offsets, %active, %tokens, %positions, %row_weights = moek.route #moe.top_k<2> experts(8) rows(%[[S]] : tensor<?x8xf32>)
 // CHECK-SAME: scores {
 // CHECK-NEXT: ^bb0(%[[V:.*]]: vector<8xf32>):
 // CHECK-NEXT: moek.yield %[[V]], %[[V]]
 // CHECK: weigh {
 // CHECK: math.exp
 // CHECK: moek.yield %{{.*}} : vector<2xf32>
-// CHECK: %[[ROWS:.*]] = moek.gather ins(%[[X]], %[[R]]#4, %[[R]]#2 :
+// CHECK: %[[ROWS:.*]] = moek.gather ins(%[[X]], %tokens, %offsets :
 // CHECK-NOT: row_weights
 // bf16 weights are packed in pairs of k.
 // CHECK: moek.pack %{{[^ ]*}} : tensor<8x48x64xbf16> -> tensor<8x1x48x64xbf16>
-// CHECK: %[[G:.*]] = moek.grouped_matmul n(48) k(64) lhs(%[[ROWS]] {{.*}} groups(%[[R]]#2, %[[R]]#3 :
+// CHECK: %[[G:.*]] = moek.grouped_matmul n(48) k(64) lhs(%[[ROWS]] {{.*}} groups(%offsets, %active :
 // CHECK: %[[U:.*]] = moek.grouped_matmul n(48) k(64) lhs(%[[ROWS]]
-// CHECK: %[[H:.*]] = moek.row_map groups(%[[R]]#2 : tensor<9xi32>) rows(%[[G]], %[[U]]
+// CHECK: %[[H:.*]] = moek.row_map groups(%offsets : tensor<9xi32>) rows(%[[G]], %[[U]]
 // K is padded: 48 to 48, in steps of 16.
 // CHECK: moek.pack {{.*}} : tensor<8x64x48xbf16> -> tensor<8x1x64x48xbf16>
 // CHECK: %[[O:.*]] = moek.grouped_matmul n(64) k(48) lhs(%[[H]]
-// CHECK: moek.combine ins(%[[O]], %[[R]]#5 : {{.*}}) slot_weights(%[[R]]#1 : tensor<?x2xf32>)
+// CHECK: moek.combine ins(%[[O]], %positions : {{.*}}) slot_weights(%weights : tensor<?x2xf32>)
 func.func @layer(%s: tensor<?x8xf32>, %x: tensor<?x64xf32>, %wg: tensor<8x48x64xbf16>, %wu: tensor<8x48x64xbf16>, %wd: tensor<8x64x48xbf16>) -> tensor<?x64xf32> {
   %r = moe.router #moe.top_k<2> select(%s) weigh(%s) weighing [#moe.softmax] : tensor<?x8xf32> -> !moe.routing<8 x 2>
   %rows = moe.dispatch %x by %r : tensor<?x64xf32>, !moe.routing<8 x 2> -> tensor<?x64xf32>
@@ -49,7 +49,7 @@ func.func @layer(%s: tensor<?x8xf32>, %x: tensor<?x64xf32>, %wg: tensor<8x48x64x
 // CHECK-NEXT: ^bb0(%[[V:.*]]: vector<1xf32>):
 // CHECK: arith.constant dense<2.0{{.*}}> : vector<1xf32>
 // CHECK: arith.mulf
-// CHECK: moek.gather {{.*}} row_weights(%{{.*}}#6 : tensor<?xf32>)
+// CHECK: moek.gather {{.*}} row_weights(%row_weights : tensor<?xf32>)
 // CHECK: moek.combine
 // CHECK-NOT: slot_weights
 // CHECK-SAME: init(
@@ -106,16 +106,16 @@ func.func @shared(%x: tensor<?x64xf32>, %i: tensor<?x3xi32>, %w: tensor<?x3xf32>
 // CHECK-LABEL: func @kinds(
 // CHECK-SAME: %[[SCALE:[a-z0-9]+]]: tensor<1x64xf32>
 // CHECK: %[[ROWS:.*]] = moek.gather
-// CHECK: %[[OFFSETS:.*]] = tensor.extract_slice %{{.*}}#2[0] [6] [1] : tensor<9xi32> to tensor<6xi32>
+// CHECK: %[[OFFSETS:.*]] = tensor.extract_slice %offsets[0] [6] [1] : tensor<9xi32> to tensor<6xi32>
 // CHECK: %[[LIST:.*]]:2 = scf.for
 // CHECK: %[[ACTIVE:.*]] = tensor.insert %{{.*}} into %[[LIST]]#0
 // CHECK: moek.grouped_matmul n(32) k(64) {{.*}} groups(%[[OFFSETS]], %[[ACTIVE]] : tensor<6xi32>, tensor<6xi32>)
 // CHECK: %[[FFN:.*]] = moek.grouped_matmul n(64) k(32)
-// CHECK: %[[S:.*]] = tensor.extract_slice %{{.*}}#2[6] [2] [1] : tensor<9xi32> to tensor<2xi32>
+// CHECK: %[[S:.*]] = tensor.extract_slice %offsets[6] [2] [1] : tensor<9xi32> to tensor<2xi32>
 // CHECK: %[[SCALED:.*]] = moek.row_map groups(%[[S]] : tensor<2xi32>) rows(%[[ROWS]] : tensor<?x64xf32>) parameters(%[[SCALE]] : tensor<1x64xf32>) outs(%[[FFN]] : tensor<?x64xf32>)
 // CHECK: arith.mulf
 // The identity experts copy.
-// CHECK: %[[I:.*]] = tensor.extract_slice %{{.*}}#2[7] [2] [1] : tensor<9xi32> to tensor<2xi32>
+// CHECK: %[[I:.*]] = tensor.extract_slice %offsets[7] [2] [1] : tensor<9xi32> to tensor<2xi32>
 // CHECK: %[[ID:.*]] = moek.row_map groups(%[[I]] : tensor<2xi32>) rows(%[[ROWS]] : tensor<?x64xf32>) outs(%[[SCALED]] : tensor<?x64xf32>)
 // CHECK-NEXT: ^bb0(%[[V:.*]]: vector<64xf32>):
 // CHECK-NEXT: moek.yield %[[V]]
@@ -205,9 +205,9 @@ func.func @dense(%x: tensor<?x64xf32>, %u: tensor<32x64xf32>, %d: tensor<64x32xf
 
 // Limits and appended experts are part of the router's kernel...
 // CHECK-LABEL: func @limit(
-// CHECK: %[[R:.*]]:7 = moek.route #moe.top_k<1> experts(8) {{.*}} capacity(64)
+// CHECK: %indices, %weights, %offsets, %active, %tokens, %positions, %row_weights = moek.route #moe.top_k<1> experts(8) {{.*}} capacity(64)
 // CHECK-NOT: moek.route
-// CHECK: return %[[R]]#0, %[[R]]#1, %[[R]]#2
+// CHECK: return %indices, %weights, %offsets
 func.func @limit(%s: tensor<?x8xf32>) -> (tensor<?x1xi32>, tensor<?x1xf32>, tensor<9xi32>) {
   %r = moe.router #moe.top_k<1> select(%s) weigh(%s) : tensor<?x8xf32> -> !moe.routing<8 x 1>
   %k = moe.routing.limit %r capacity 64 : !moe.routing<8 x 1>
@@ -220,11 +220,11 @@ func.func @limit(%s: tensor<?x8xf32>) -> (tensor<?x1xi32>, tensor<?x1xf32>, tens
 // -----
 
 // CHECK-LABEL: func @append(
-// CHECK: %[[R:.*]]:7 = moek.route #moe.top_k<2> experts(8) {{.*}} always(1) always_weights(%{{.*}} : tensor<?x1xf32>)
+// CHECK: %indices, %weights, %offsets, %active, %tokens, %positions, %row_weights = moek.route #moe.top_k<2> experts(8) {{.*}} always(1) always_weights(%{{.*}} : tensor<?x1xf32>)
 // CHECK-NOT: moek.route
-// CHECK: %[[LAST:.*]] = tensor.extract %[[R]]#2
+// CHECK: %[[LAST:.*]] = tensor.extract %offsets
 // CHECK: %[[SIZE:.*]] = arith.index_cast %[[LAST]]
-// CHECK: tensor.extract_slice %[[R]]#4[0] [%[[SIZE]]] [1]
+// CHECK: tensor.extract_slice %tokens[0] [%[[SIZE]]] [1]
 func.func @append(%s: tensor<?x8xf32>, %g: tensor<?x1xf32>) -> (tensor<?xi32>, index) {
   %r = moe.router #moe.top_k<2> select(%s) weigh(%s) : tensor<?x8xf32> -> !moe.routing<8 x 2>
   %a = moe.routing.append %r weights(%g : tensor<?x1xf32>) : !moe.routing<8 x 2> -> !moe.routing<9 x 3>

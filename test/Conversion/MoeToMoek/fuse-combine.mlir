@@ -4,8 +4,8 @@
 // The epilogue stays: it runs before the weighted sum.
 // CHECK-LABEL: func @fused(
 // CHECK-SAME: %[[W:[a-z0-9]+]]: tensor<?x2xf32>, %[[INIT:[a-z0-9]+]]: tensor<?x64xf32>
-// CHECK: %[[R:.*]]:5 = moek.index
-// CHECK: %[[Y:.*]] = moek.grouped_matmul n(64) k(32) {{.*}} parameters({{.*}} combine(%[[R]]#3 : tensor<?x2xi32>) slot_weights(%[[W]] : tensor<?x2xf32>) init(%[[INIT]] : tensor<?x64xf32>) outs(%
+// CHECK: %offsets, %active, %tokens, %positions, %row_weights = moek.index
+// CHECK: %[[Y:.*]] = moek.grouped_matmul n(64) k(32) {{.*}} parameters({{.*}} combine(%positions : tensor<?x2xi32>) slot_weights(%[[W]] : tensor<?x2xf32>) init(%[[INIT]] : tensor<?x64xf32>) outs(%
 // CHECK: math.tanh
 // CHECK-NOT: moek.combine
 // CHECK: return %[[Y]]

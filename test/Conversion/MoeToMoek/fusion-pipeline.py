@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 
-OPS = re.compile(r"^ *(?:%\S+ = )?((?:moe|moek|linalg|scf|tensor|func)\.[a-z_.]+)", re.M)
+OPS = re.compile(r"^ *(?:%[^=]+ = )?((?:moe|moek|linalg|scf|tensor|func)\.[a-z_.]+)", re.M)
 
 # A gate on the shared expert is a projection and a sigmoid of its own, and its
 # weight goes to each of the experts it is split into.

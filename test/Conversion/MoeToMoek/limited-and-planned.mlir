@@ -16,9 +16,9 @@ func.func @plain(%z: tensor<?x8xf32>) -> tensor<?x2xi32> {
 
 // CHECK-LABEL: @factor
 func.func @factor(%z: tensor<?x8xf32>, %p: tensor<?xf32>) -> tensor<?x2xi32> {
-  // CHECK: %[[R:.*]]:{{[0-9]+}} = moek.route
-  // CHECK: %[[L:.*]]:2 = moek.limit experts(8) drop({{ ?}}batch_priority) factor(1.250000e+00) rounding({{ ?}}nearest) minimum(4) group_size(16) ins(%[[R]]#0, %[[R]]#1 :
-  // CHECK: return %[[L]]#0
+  // CHECK: %indices, %weights, %offsets, %active, %tokens, %positions, %row_weights = moek.route
+  // CHECK: %[[LI:.*]], %[[LW:.*]] = moek.limit experts(8) drop({{ ?}}batch_priority) factor(1.250000e+00) rounding({{ ?}}nearest) minimum(4) group_size(16) ins(%indices, %weights :
+  // CHECK: return %[[LI]]
   %r = moe.router #moe.top_k<2> select(%z) weigh(%z) : tensor<?x8xf32> -> !moe.routing<8 x 2>
   %l = moe.routing.limit %r factor 1.25 rounding nearest minimum 4 group_size 16 by batch_priority (%p : tensor<?xf32>) : !moe.routing<8 x 2>
   %i = moe.routing.indices %l : !moe.routing<8 x 2> -> tensor<?x2xi32>
@@ -27,11 +27,11 @@ func.func @factor(%z: tensor<?x8xf32>, %p: tensor<?xf32>) -> tensor<?x2xi32> {
 
 // CHECK-LABEL: @reweigh
 func.func @reweigh(%z: tensor<?x8xf32>) -> tensor<?x2xf32> {
-  // CHECK: %[[L:.*]]:2 = moek.limit
+  // CHECK: %[[LI:.*]], %[[LW:.*]] = moek.limit
   // CHECK: scf.for
-  // CHECK: vector.transfer_read %[[L]]#0
+  // CHECK: vector.transfer_read %[[LI]]
   // CHECK: arith.cmpi sge
-  // CHECK: vector.transfer_read %[[L]]#1
+  // CHECK: vector.transfer_read %[[LW]]
   // CHECK: arith.select
   // CHECK: vector.transfer_write
   %r = moe.router #moe.gshard<second = all> select(%z) : tensor<?x8xf32> -> !moe.routing<8 x 2>

@@ -40,10 +40,12 @@ struct ConvertMoekToVector
         op->emitOpError("is still on tensors; bufferize before this pass");
         return signalPassFailure();
       }
-      // The kernel's name goes along with its loops.
+      // The kernel's name goes along with its loops; as a location's name, it
+      // would be that of their values in printed IR.
       StringAttr name =
           OpBuilder(op).getStringAttr(op->getName().stripDialect());
-      moe::Emitter e(NameLoc::get(name, op->getLoc()), OpBuilder(op));
+      moe::Emitter e(FusedLoc::get(op->getContext(), op->getLoc(), name),
+                     OpBuilder(op));
       LogicalResult result =
           TypeSwitch<Operation *, LogicalResult>(op)
               .Case([&](moek::RouteOp op) { return moe::lowerRoute(e, op); })
