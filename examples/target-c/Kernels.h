@@ -96,11 +96,8 @@ public:
     return mlir::memref::AllocOp::create(
         *this, mlir::MemRefType::get(shape, element), sizes);
   }
-  /// A small one of the current thread.
-  Value local(llvm::ArrayRef<int64_t> shape, Type element) {
-    return mlir::memref::AllocaOp::create(
-        *this, mlir::MemRefType::get(shape, element));
-  }
+  /// A small one of the current thread, for the whole of its item.
+  Value local(llvm::ArrayRef<int64_t> shape, Type element);
 
   void loop(Value from, Value to, Body body);
   void loop(Value to, Body body) { loop(idx(0), to, body); }
@@ -115,6 +112,11 @@ public:
   /// A value that is `otherwise` unless the condition holds.
   Value ifElse(Value condition, Value otherwise,
                llvm::function_ref<Value()> then);
+
+  /// The vector that begins at a place of a memref.
+  Value loadRow(Value from, ValueRange at, int64_t size);
+  /// A buffer of a vector.
+  Value keep(Value vector);
 
   void trace(llvm::StringRef kind, llvm::StringRef phase,
              ValueRange routing = {});

@@ -12,6 +12,7 @@
 
 #include "moe/Moe.h"
 
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 #include <limits>
@@ -44,6 +45,17 @@ void Loops::store(Value v, Value memref, ValueRange at) {
   if (isa<FloatType>(element))
     v = convert(v, element);
   memref::StoreOp::create(*this, v, memref, at);
+}
+
+Value Loops::local(ArrayRef<int64_t> shape, Type element) {
+  // Where large ones are found that do not fit the stack: in a loop, each round
+  // would have its own.
+  Block *block = getInsertionBlock();
+  while (!isa<scf::ParallelOp, FunctionOpInterface>(block->getParentOp()))
+    block = block->getParentOp()->getBlock();
+  InsertionGuard guard(*this);
+  setInsertionPointToStart(block);
+  return memref::AllocaOp::create(*this, MemRefType::get(shape, element));
 }
 
 void Loops::loop(Value from, Value to, Body body) {
@@ -81,6 +93,19 @@ Value Loops::ifElse(Value condition, Value otherwise,
   setInsertionPointToStart(op.elseBlock());
   scf::YieldOp::create(*this, otherwise);
   return op.getResult(0);
+}
+
+Value Loops::loadRow(Value from, ValueRange at, int64_t size) {
+  Type element = cast<MemRefType>(from.getType()).getElementType();
+  return vector::LoadOp::create(*this, VectorType::get({size}, element), from,
+                                at);
+}
+
+Value Loops::keep(Value vector) {
+  auto type = cast<VectorType>(vector.getType());
+  Value row = local(type.getShape(), type.getElementType());
+  vector::StoreOp::create(*this, vector, row, ValueRange{idx(0)});
+  return row;
 }
 
 void Loops::trace(StringRef kind, StringRef phase, ValueRange routing) {

@@ -61,36 +61,22 @@ private:
     return logits;
   }
 
-  /// The vector of a row.
-  Value loadRow(Value from, ValueRange at, int64_t size) {
-    Type element = cast<MemRefType>(from.getType()).getElementType();
-    return vector::LoadOp::create(b, VectorType::get({size}, element), from,
-                                  at);
-  }
-  /// A buffer of a vector.
-  Value keep(Value vector) {
-    auto type = cast<VectorType>(vector.getType());
-    Value row = b.local(type.getShape(), type.getElementType());
-    vector::StoreOp::create(b, vector, row, ValueRange{b.idx(0)});
-    return row;
-  }
-
   /// The scores region of a token.
   SmallVector<Value> emitScores(Value token, Value logits) {
     SmallVector<Value> arguments;
     if (logits)
-      arguments.push_back(loadRow(logits, {token, b.idx(0)}, experts));
+      arguments.push_back(b.loadRow(logits, {token, b.idx(0)}, experts));
     for (Value rows : op.getRows())
-      arguments.push_back(loadRow(rows, {token, b.idx(0)}, experts));
+      arguments.push_back(b.loadRow(rows, {token, b.idx(0)}, experts));
     for (Value columns : op.getColumns()) {
       Value row = b.local({experts}, b.getF32Type());
       b.loop(experts, [&](Value e) {
         b.store(b.load(columns, {e, token}), row, e);
       });
-      arguments.push_back(loadRow(row, b.idx(0), experts));
+      arguments.push_back(b.loadRow(row, b.idx(0), experts));
     }
     for (Value vector : op.getVectors())
-      arguments.push_back(loadRow(vector, b.idx(0), experts));
+      arguments.push_back(b.loadRow(vector, b.idx(0), experts));
     for (Value scalars : op.getScalars())
       arguments.push_back(b.load(scalars, token));
     return b.inlineBody(op.getScores().front(), arguments);
@@ -109,7 +95,7 @@ private:
     bool usesScores = policy.usesScores();
     Value values;
     if (scores.size() > (usesScores ? 1 : 0))
-      values = keep(scores.back());
+      values = b.keep(scores.back());
     auto value = [&](Value expert) {
       return values ? b.load(values, expert) : b.f32(1.0);
     };
@@ -124,9 +110,9 @@ private:
         return op.emitOpError() << "cannot be compiled: " << policy
                                 << " has neither buildSelect nor a form in "
                                    "lanes";
-      Value indices = keep(chosen.experts);
+      Value indices = b.keep(chosen.experts);
       emitWeights(token, indices,
-                  chosen.values ? keep(chosen.values)
+                  chosen.values ? b.keep(chosen.values)
                                 : gatherValues(indices, value));
       return success();
     }
@@ -135,7 +121,7 @@ private:
       l.operands.push_back(policy.isTokenOperand(i) ? toLane(operand)
                                                     : operand);
     if (usesScores) {
-      Value row = keep(scores[0]);
+      Value row = b.keep(scores[0]);
       l.scores = b.local({experts, 1}, b.getF32Type());
       b.loop(experts, [&](Value e) {
         b.store(b.load(row, e), l.scores, {e, b.idx(0)});
@@ -241,9 +227,9 @@ private:
       b.store(b.select(is, b.load(values, slot), b.f32(0.0)), values, slot);
     });
     Block &body = op.getWeigh().front();
-    SmallVector<Value> arguments{loadRow(values, b.idx(0), slots)};
+    SmallVector<Value> arguments{b.loadRow(values, b.idx(0), slots)};
     if (!op.getPolicy().fillsAllSlots(op.getExperts()))
-      arguments.push_back(loadRow(used, b.idx(0), slots));
+      arguments.push_back(b.loadRow(used, b.idx(0), slots));
     for (Value table : op.getPerExpert()) {
       Value own = b.local({slots}, b.getF32Type());
       b.loop(slots, [&](Value slot) {
@@ -252,9 +238,9 @@ private:
         b.store(b.select(is, b.load(table, b.toIndex(expert)), b.f32(0.0)), own,
                 slot);
       });
-      arguments.push_back(loadRow(own, b.idx(0), slots));
+      arguments.push_back(b.loadRow(own, b.idx(0), slots));
     }
-    Value weights = keep(b.inlineBody(body, arguments)[0]);
+    Value weights = b.keep(b.inlineBody(body, arguments)[0]);
     b.loop(slots, [&](Value slot) {
       b.store(b.load(indices, slot), routing.indices, {token, slot});
       b.store(b.select(b.load(used, slot), b.load(weights, slot), b.f32(0.0)),

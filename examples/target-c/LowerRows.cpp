@@ -11,8 +11,6 @@
 
 #include "Kernels.h"
 
-#include "mlir/Dialect/Vector/Utils/VectorUtils.h"
-
 using namespace mlir;
 using namespace acmec;
 
@@ -24,27 +22,15 @@ static Value emitElement(Loops &b, Value rows, Value tokens, Value weights,
   return weights ? b.mulf(value, b.load(weights, r)) : value;
 }
 
-/// An element of what a kernel reads beside its main operands: at `column` of
-/// `row`, or the one value of the row.
-static Value emitOperand(Loops &b, Value operand, Value row, Value column) {
-  if (cast<MemRefType>(operand.getType()).getRank() == 1)
-    return b.load(operand, row);
-  return b.load(operand, {row, column});
-}
-
-/// All of them, in the order of the region's arguments.
-template <typename OpTy>
-static SmallVector<Value> emitOperands(Loops &b, OpTy op, Value row,
-                                       Value expert, Value column) {
-  SmallVector<Value> all;
-  Value token = op.getTokens() ? b.loadIndex(op.getTokens(), row) : Value();
-  for (Value operand : op.getGathered())
-    all.push_back(emitOperand(b, operand, token, column));
-  for (Value operand : op.getRows())
-    all.push_back(emitOperand(b, operand, row, column));
-  for (Value operand : op.getParameters())
-    all.push_back(emitOperand(b, operand, expert, column));
-  return all;
+/// What a region gets of its operands for row `r` of an expert: `get` gives the
+/// entry or the row of a matrix, an operand of rank 1 has one number a row.
+static void addRowOperands(Loops &b, SmallVectorImpl<Value> &arguments,
+                           ValueRange operands, Value row,
+                           function_ref<Value(Value matrix, Value row)> get) {
+  for (Value operand : operands)
+    arguments.push_back(cast<MemRefType>(operand.getType()).getRank() == 1
+                            ? b.load(operand, row)
+                            : get(operand, row));
 }
 
 void acmec::lowerGroupedMatmul(Loops &b, moek::GroupedMatmulOp op) {
@@ -75,7 +61,13 @@ void acmec::lowerGroupedMatmul(Loops &b, moek::GroupedMatmulOp op) {
         });
         sums.push_back(sum);
       }
-      llvm::append_range(sums, emitOperands(b, op, r, expert, column));
+      auto entry = [&](Value matrix, Value row) {
+        return b.load(matrix, {row, column});
+      };
+      Value token = op.getTokens() ? b.loadIndex(op.getTokens(), r) : Value();
+      addRowOperands(b, sums, op.getGathered(), token, entry);
+      addRowOperands(b, sums, op.getRows(), r, entry);
+      addRowOperands(b, sums, op.getParameters(), expert, entry);
       b.store(b.inlineBody(op.getEpilogue().front(), sums)[0], rows,
               {r, column});
     });
@@ -87,6 +79,40 @@ void acmec::lowerGroupedMatmul(Loops &b, moek::GroupedMatmulOp op) {
   emitCombine(b, rows, op.getPositions(), op.getSlotWeights(), op.getInit(),
               out, n);
   b.trace("end", "combine");
+}
+
+void acmec::lowerRowMap(Loops &b, moek::RowMapOp op) {
+  int64_t experts =
+      cast<MemRefType>(op.getOffsets().getType()).getDimSize(0) - 1;
+  int64_t length = op.getRowLength();
+  b.trace("begin", "rows");
+  b.parallel(b.idx(experts), [&](Value expert) {
+    Value begin = b.loadIndex(op.getOffsets(), expert);
+    Value end = b.loadIndex(op.getOffsets(), b.add(expert, 1));
+    b.loop(begin, end, [&](Value r) {
+      auto whole = [&](Value matrix, Value row) {
+        return b.loadRow(matrix, {row, b.idx(0)}, length);
+      };
+      SmallVector<Value> arguments;
+      Value token = op.getTokens() ? b.loadIndex(op.getTokens(), r) : Value();
+      addRowOperands(b, arguments, op.getGathered(), token, whole);
+      addRowOperands(b, arguments, op.getRows(), r, whole);
+      addRowOperands(b, arguments, op.getParameters(), expert, whole);
+      for (auto [value, out] :
+           llvm::zip(b.inlineBody(op.getBody().front(), arguments),
+                     op.getOutputs())) {
+        if (!isa<VectorType>(value.getType())) {
+          b.store(value, out, r);
+          continue;
+        }
+        Value row = b.keep(value);
+        b.loop(length, [&](Value column) {
+          b.store(b.load(row, column), out, {r, column});
+        });
+      }
+    });
+  });
+  b.trace("end", "rows");
 }
 
 void acmec::lowerGather(Loops &b, moek::GatherOp op) {
@@ -131,112 +157,4 @@ void acmec::lowerCombine(Loops &b, moek::CombineOp op) {
   emitCombine(b, op.getRows(), op.getPositions(), op.getSlotWeights(),
               op.getInit(), out, cast<MemRefType>(out.getType()).getDimSize(1));
   b.trace("end", "combine");
-}
-
-namespace {
-/// The region of a moek.row_map for one row. Vectors are computed element by
-/// element, again wherever they are needed.
-class RowBody {
-public:
-  RowBody(Loops &b, moek::RowMapOp op, Value row, Value expert)
-      : b(b), op(op), body(op.getBody().front()), row(row), expert(expert) {}
-
-  void emit() {
-    for (auto [argument, value] :
-         llvm::zip(body.getArguments(),
-                   emitOperands(b, op, row, expert, b.idx(0))))
-      if (!isa<VectorType>(argument.getType()))
-        single[argument] = value;
-    for (Operation &inner : body.without_terminator()) {
-      Value result = inner.getResult(0);
-      if (isa<VectorType>(result.getType()))
-        continue;
-      auto reduction = dyn_cast<vector::ReductionOp>(inner);
-      if (!reduction) {
-        single[result] = element(result, Value());
-        continue;
-      }
-      Value vector = reduction.getVector();
-      single[result] =
-          b.fold(b.idx(1), b.idx(op.getRowLength()),
-                 element(vector, b.idx(0)), [&](Value i, Value sum) {
-                   return vector::makeArithReduction(
-                       b, b.getLoc(), reduction.getKind(), sum,
-                       element(vector, i));
-                 });
-    }
-    for (auto [value, out] :
-         llvm::zip(body.getTerminator()->getOperands(), op.getOutputs())) {
-      if (!isa<VectorType>(value.getType())) {
-        b.store(element(value, Value()), out, row);
-        continue;
-      }
-      b.loop(op.getRowLength(), [&, value = value, out = out](Value i) {
-        b.store(element(value, i), out, {row, i});
-      });
-    }
-  }
-
-private:
-  Loops &b;
-  moek::RowMapOp op;
-  Block &body;
-  Value row, expert;
-  /// What the row has one of.
-  DenseMap<Value, Value> single;
-
-  Value element(Value value, Value column) {
-    IRMapping known;
-    if (column)
-      known.map(body.getArguments(),
-                emitOperands(b, op, row, expert, column));
-    return element(value, column, known);
-  }
-
-  Value element(Value value, Value column, IRMapping &known) {
-    if (Value found = single.lookup(value))
-      return found;
-    if (Value found = known.lookupOrNull(value))
-      return found;
-    Operation *def = value.getDefiningOp();
-    Value result;
-    if (isa<vector::BroadcastOp>(def))
-      result = element(def->getOperand(0), column, known);
-    else if (auto constant = dyn_cast<arith::ConstantOp>(def))
-      result = emitConstant(constant, column);
-    else {
-      OperationState state(def->getLoc(), def->getName());
-      for (Value operand : def->getOperands())
-        state.operands.push_back(element(operand, column, known));
-      state.types.push_back(getElementTypeOrSelf(value.getType()));
-      state.addAttributes(def->getAttrs());
-      result = b.create(state)->getResult(0);
-    }
-    known.map(value, result);
-    return result;
-  }
-
-  Value emitConstant(arith::ConstantOp constant, Value column) {
-    auto dense = dyn_cast<DenseElementsAttr>(constant.getValue());
-    if (!dense)
-      return arith::ConstantOp::create(b, constant.getValue());
-    if (dense.isSplat())
-      return arith::ConstantOp::create(
-          b, cast<TypedAttr>(dense.getSplatValue<Attribute>()));
-    return vector::ExtractOp::create(
-        b, arith::ConstantOp::create(b, dense), column);
-  }
-};
-} // namespace
-
-void acmec::lowerRowMap(Loops &b, moek::RowMapOp op) {
-  Value offsets = op.getOffsets();
-  int64_t experts = cast<MemRefType>(offsets.getType()).getDimSize(0) - 1;
-  b.trace("begin", "rows");
-  b.parallel(b.idx(experts), [&](Value expert) {
-    b.loop(b.loadIndex(offsets, expert),
-           b.loadIndex(offsets, b.add(expert, 1)),
-           [&](Value row) { RowBody(b, op, row, expert).emit(); });
-  });
-  b.trace("end", "rows");
 }

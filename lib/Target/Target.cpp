@@ -37,10 +37,9 @@ ArrayRef<HostPlatform> moe::getHostPlatforms() {
 }
 
 const HostPlatform &moe::getHostPlatform() {
-  llvm::Triple host(llvm::sys::getProcessTriple());
   ArrayRef<HostPlatform> platforms = getHostPlatforms();
-  auto *own = llvm::find_if(platforms, [&](const HostPlatform &platform) {
-    return llvm::Triple(platform.triple).getArch() == host.getArch();
+  auto *own = llvm::find_if(platforms, [](const HostPlatform &platform) {
+    return isHost(platform.gnuTriple);
   });
   return own == platforms.end() ? platforms.front() : *own;
 }
