@@ -121,10 +121,15 @@ private:
       double value = exact.get(i), other = got.get(i);
       ++result.compared;
       double deviation = std::max(deviations[c], rowDeviation);
-      double bound =
-          allowed * deviation + rounding.unit * std::fabs(value) + kLeast;
+      double bound = allowed * deviation + kLeast;
+      if (std::isfinite(value))
+        bound += rounding.unit * std::fabs(value);
       double error = errorOf(i, value, other);
-      offer(i, error / bound, error, bound, rowSize);
+      // What may be of another kind by rounding may be anything.
+      double ratio = error == 0.0 || !std::isfinite(bound) ? 0.0
+                     : std::isfinite(error)                ? error / bound
+                                                           : kInfinity;
+      offer(i, ratio, error, bound, rowSize);
       if (!std::isfinite(error) || !std::isfinite(value) || deviation == 0.0)
         continue;
       square += error * error;
