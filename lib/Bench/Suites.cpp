@@ -190,3 +190,28 @@ bool bench::readSuite(const std::string &folder, const std::string &name,
   llvm::sys::path::append(path, name + ".json");
   return readFile(path.str().str(), suite, error);
 }
+
+std::vector<Suite> bench::readSuites(const std::string &folder) {
+  std::vector<Suite> suites;
+  for (const std::string &name : listSuites(folder)) {
+    std::string error;
+    if (Suite suite; readSuite(folder, name, suite, error))
+      suites.push_back(std::move(suite));
+  }
+  return suites;
+}
+
+void bench::printSuites(llvm::raw_ostream &os, const std::string &folder) {
+  for (const Suite &suite : readSuites(folder)) {
+    os << suite.name << ": " << suite.description << "\n  models:";
+    for (const BenchModel &model : suite.models)
+      os << " " << model.name;
+    os << "\n  formats: " << llvm::join(suite.formats, " ") << "\n  tokens:";
+    for (int64_t tokens : suite.tokens)
+      os << " " << tokens;
+    os << "\n";
+  }
+  os << "routing: selection and packing on their own, beside plain "
+        "C++\nrouting-smoke: a few of those, to show that they "
+        "work\n";
+}

@@ -6,9 +6,11 @@
 
 #include "moe-mlir/Reference/FunctionTensors.h"
 
-#include "moe-mlir/Support/RowMagnitude.h"
 #include "moe-mlir/Support/Random.h"
+#include "moe-mlir/Support/RowMagnitude.h"
 #include "moe-mlir/Support/TensorIO.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/raw_ostream.h"
 #include <cmath>
 
 using namespace mlir;
@@ -146,4 +148,72 @@ Difference reference::findDifference(const HostTensor &result,
       difference = {error, i};
   }
   return difference;
+}
+
+/// Compares one, in rows of `width`; says what differs, or nothing.
+static std::string compareResult(llvm::raw_ostream &os,
+                                 const HostTensor &result,
+                                 const HostTensor &expected, int64_t width,
+                                 double tolerance) {
+  if (result.shape != expected.shape)
+    return "'" + result.name + "' is " + result.describe() + ", expected " +
+           expected.describe();
+  Difference difference = reference::findDifference(result, expected, width);
+  bool good = difference.isWithin(tolerance, result.dtype);
+  os << result.name << ": max error "
+     << llvm::format("%.3g", difference.largest) << (good ? " ok" : " WRONG")
+     << "\n";
+  std::string message;
+  if (!good)
+    llvm::raw_string_ostream(message)
+        << "'" << result.name << "' differs at element " << difference.element
+        << ": "
+        << llvm::format("%.10g, expected %.10g", result.get(difference.element),
+                        expected.get(difference.element));
+  return message;
+}
+
+bool reference::compareResults(llvm::raw_ostream &os, func::FuncOp func,
+                               ArrayRef<HostTensor> results,
+                               const std::string &file, double tolerance,
+                               std::vector<std::string> &errors) {
+  TensorMap expected;
+  std::string error;
+  if (!readTensorFiles({file}, expected, error)) {
+    errors.push_back(error);
+    return false;
+  }
+  for (auto [i, result] : llvm::enumerate(results)) {
+    auto it = expected.find(result.name);
+    if (it == expected.end()) {
+      errors.push_back("'" + file + "' has no tensor '" + result.name + "'");
+      return false;
+    }
+    // A number for each token is a row of its own.
+    auto type = dyn_cast<RankedTensorType>(func.getResultTypes()[i]);
+    int64_t rank = result.shape.size();
+    bool isNumber = rank == 0 || (rank == 1 && !type.hasStaticShape());
+    error = compareResult(os, result, it->second,
+                          isNumber ? 1 : result.shape.back(), tolerance);
+    if (!error.empty())
+      errors.push_back(error);
+  }
+  return errors.empty();
+}
+
+void reference::printTensor(llvm::raw_ostream &os, const HostTensor &tensor) {
+  os << tensor.name << ": " << tensor.describe() << " [";
+  for (int64_t i = 0, e = tensor.numElements(); i < e; ++i) {
+    os << (i ? ", " : "");
+    double value = tensor.get(i);
+    if (tensor.dtype == DType::I64)
+      os << tensor.dataAs<int64_t>()[i];
+    else if (!isFloat(tensor.dtype))
+      os << static_cast<int64_t>(value);
+    else if (std::isnan(value))
+      os << "nan";
+    else
+      os << llvm::format("%.10g", value);
+  }
+  os << "]\n";
 }

@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <numeric>
 
 using namespace moe;
 using namespace moe::report;
@@ -25,6 +26,9 @@ namespace {
 
 /// Layers above which a chart for each would be too many.
 constexpr size_t mostBarCharts = 4;
+/// Layers above which what there is of each is folded, and how many of them
+/// are shown then.
+constexpr size_t mostOpenLayers = 16, numShownLayers = 8;
 
 /// What all sections need.
 struct Page {
@@ -45,6 +49,7 @@ struct Page {
   void tiles();
   void heatMap();
   void healthTable();
+  void healthRows(const std::string &id, const std::vector<size_t> &rows);
   void tokens();
   void help();
 };
@@ -314,14 +319,13 @@ void Page::heatMap() {
   out += "</tbody></table></div></details>\n</section>\n";
 }
 
-void Page::healthTable() {
+void Page::healthRows(const std::string &id, const std::vector<size_t> &rows) {
   RoutingRecord::Slots use = record(0).slotUse;
   for (const RoutingRecord &record : report.records)
     if (record.slotUse != use)
       use = RoutingRecord::Slots::Unknown;
-  out += "<section aria-labelledby=\"numbers\">\n<h2 id=\"numbers\">Health of "
-         "each layer</h2>\n<div class=\"scroll\">\n<table id=\"health\">\n"
-         "<thead><tr><th scope=\"col\">Layer</th>"
+  out += "<div class=\"scroll\">\n<table class=\"health\" id=\"" + id +
+         "\">\n<thead><tr><th scope=\"col\">Layer</th>"
          "<th scope=\"col\" class=\"words\">State</th>";
   const std::pair<const char *, const char *> columns[] = {
       {"Tokens", "tokens of the call"},
@@ -339,7 +343,7 @@ void Page::healthTable() {
   out += "<th scope=\"col\">" + emptySlotsName(use) +
          "</th></tr></thead>\n"
          "<tbody>\n";
-  for (size_t i = 0; i < layers(); ++i) {
+  for (size_t i : rows) {
     const RoutingHealth &h = health[i];
     out += "<tr><th scope=\"row\">" + escape(record(i).layer) +
            "</th><td class=\"words " + stateClass(h.collapse) + "\">" +
@@ -351,7 +355,31 @@ void Page::healthTable() {
            cell(std::to_string(h.emptyTokens)) +
            cell(std::to_string(h.emptySlots)) + "</tr>\n";
   }
-  out += "</tbody></table></div>\n</section>\n";
+  out += "</tbody></table></div>\n";
+}
+
+void Page::healthTable() {
+  std::vector<size_t> all(layers());
+  std::iota(all.begin(), all.end(), 0);
+  out += "<section aria-labelledby=\"numbers\">\n<h2 id=\"numbers\">Health of "
+         "each layer</h2>\n";
+  if (layers() <= mostOpenLayers) {
+    healthRows("health", all);
+  } else {
+    std::vector<size_t> shown = all;
+    std::stable_sort(shown.begin(), shown.end(), [&](size_t a, size_t b) {
+      return health[a].entropy < health[b].entropy;
+    });
+    shown.resize(numShownLayers);
+    out += "<p class=\"note\">The " + grouped(numShownLayers) +
+           " layers whose load is least even.</p>\n";
+    healthRows("least-even", shown);
+    out +=
+        "<details><summary>All " + counted(layers(), "layer") + "</summary>\n";
+    healthRows("health", all);
+    out += "</details>\n";
+  }
+  out += "</section>\n";
 }
 
 void Page::tokens() {
@@ -393,6 +421,9 @@ void Page::tokens() {
                          /*isLarge=*/!isFixed) +
            "</div>\n";
   if (!isFixed && layers() > 1) {
+    bool isFolded = layers() > mostOpenLayers;
+    if (isFolded)
+      out += "<details><summary>Each layer</summary>\n";
     out += "<div class=\"grid\">\n";
     for (size_t i = 0; i < layers(); ++i)
       out += "<figure><figcaption title=\"" + escape(record(i).layer) + "\">" +
@@ -401,7 +432,7 @@ void Page::tokens() {
              drawHistogram(record(i).tokensWith, all,
                            record(i).layer + ": experts of a token", false) +
              "</figure>\n";
-    out += "</div>\n";
+    out += isFolded ? "</div></details>\n" : "</div>\n";
   }
   out += "<details><summary>Tokens by number of experts, as a table</summary>"
          "<div class=\"scroll\">\n<table id=\"tokens-by-k\"><caption>Tokens "

@@ -60,7 +60,7 @@ border-radius:8px}
 .tile .more{color:var(--soft);font-size:12.5px}
 section{padding:18px 22px;margin:0 0 18px}
 .scroll{overflow-x:auto}
-svg.chart{display:block;font:11px system-ui,-apple-system,"Segoe UI",Roboto,
+svg.chart{display:block;max-width:100%;height:auto;font:11px system-ui,-apple-system,"Segoe UI",Roboto,
 sans-serif;font-variant-numeric:tabular-nums}
 svg text{fill:var(--ink)}
 svg .axis{fill:var(--soft)}
@@ -74,7 +74,7 @@ svg .rule,svg .tick{stroke:var(--soft);stroke-width:1}
 svg .even{stroke:var(--ink);stroke-width:1;stroke-dasharray:5 4}
 svg rect:hover{stroke:var(--ink);stroke-width:1.2}
 .legend{margin:10px 0 2px}
-table#health{width:100%}
+table.health{width:100%}
 table{border-collapse:collapse;font-size:13px;
 font-variant-numeric:tabular-nums}
 th,td{padding:5px 9px;text-align:right;border-bottom:1px solid var(--line);

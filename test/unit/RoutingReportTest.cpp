@@ -92,6 +92,60 @@ TEST(RoutingReport, Health) {
   EXPECT_EQ(all.collapse, 0);
 }
 
+/// How often `part` is in `text`.
+size_t countOf(const std::string &text, const std::string &part) {
+  size_t count = 0;
+  for (size_t at = 0; (at = text.find(part, at)) != std::string::npos; ++at)
+    ++count;
+  return count;
+}
+
+/// From `from` up to `to`, or nothing.
+std::string between(const std::string &text, const std::string &from,
+                    const std::string &to) {
+  size_t begin = text.find(from), end = text.find(to, begin);
+  if (begin == std::string::npos || end == std::string::npos)
+    return "";
+  return text.substr(begin, end - begin);
+}
+
+TEST(RoutingReport, FitsItsWidthAndFoldsManyLayers) {
+  for (size_t layers : {1, 16, 17, 48}) {
+    RoutingReport report;
+    for (size_t i = 0; i < layers; ++i) {
+      RoutingRecord record =
+          recordOf(std::vector<int64_t>(40, 100 + i), 2000, 2);
+      record.layer = "layer_" + std::to_string(i);
+      record.counts[3] += 40 * (layers - i);
+      record.tokensWith[1] = 7;
+      report.records.push_back(record);
+    }
+    std::string html = report.html();
+    // Charts shrink with the page instead of being cut.
+    EXPECT_NE(html.find("svg.chart{display:block;max-width:100%;height:auto"),
+              std::string::npos);
+    EXPECT_EQ(countOf(html, "<svg "), countOf(html, "viewBox="));
+    for (const char *tag : {"details", "section", "div", "table", "figure"})
+      EXPECT_EQ(countOf(html, std::string("<") + tag + ">") +
+                    countOf(html, std::string("<") + tag + " "),
+                countOf(html, std::string("</") + tag + ">"))
+          << tag;
+
+    bool isFolded = layers > 16;
+    std::string all = between(html, "id=\"health\"", "</table>");
+    EXPECT_EQ(countOf(all, "<th scope=\"row\">"), layers);
+    std::string least = between(html, "id=\"least-even\"", "</table>");
+    EXPECT_EQ(countOf(least, "<th scope=\"row\">"), isFolded ? 8u : 0u);
+    // The first ones have the most of expert 3.
+    EXPECT_EQ(least.find("layer_0<") != std::string::npos, isFolded);
+    EXPECT_EQ(least.find("layer_9<"), std::string::npos);
+    EXPECT_EQ(countOf(html, "<details>"), isFolded ? 4u : 2u);
+    EXPECT_EQ(
+        countOf(between(html, "<summary>Each layer", "</details>"), "<figure>"),
+        isFolded ? layers : 0);
+  }
+}
+
 TEST(RoutingReport, EscapesWhatItIsGiven) {
   RoutingReport report;
   report.title = "<script>alert('x')</script> & \"co\" \x01\xff";

@@ -22,13 +22,10 @@
 #include "moe-mlir/Tool/InputFile.h"
 #include "moe-mlir/Tool/ToolProcess.h"
 #include "moe/Moe.h"
-#include "llvm/Support/Format.h"
 #include "llvm/Support/WithColor.h"
-#include <cmath>
 
 using namespace llvm;
 using namespace mlir;
-using moe::DType;
 using moe::HostTensor;
 using moe::reference::TensorMap;
 
@@ -96,48 +93,6 @@ static LogicalResult fail(const Twine &message) {
   return failure();
 }
 
-static void printTensor(StringRef function, StringRef name,
-                        const HostTensor &tensor) {
-  outs() << function << " " << name << ": " << tensor.describe() << " [";
-  int64_t count = tensor.numElements();
-  bool isFloat = moe::isFloat(tensor.dtype);
-  for (int64_t i = 0; i < count; ++i) {
-    outs() << (i ? ", " : "");
-    double value = tensor.get(i);
-    if (tensor.dtype == DType::I64)
-      outs() << tensor.dataAs<int64_t>()[i];
-    else if (!isFloat)
-      outs() << static_cast<int64_t>(value);
-    else if (std::isnan(value))
-      outs() << "nan";
-    else
-      outs() << format("%.10g", value);
-  }
-  outs() << "]\n";
-}
-
-/// Compares and reports; integers have to be equal. Rows are of `width`.
-static LogicalResult compare(const HostTensor &result,
-                             const HostTensor &expected, int64_t width,
-                             double tolerance) {
-  if (result.shape != expected.shape)
-    return fail("'" + result.name + "' is " + result.describe() +
-                ", expected " + expected.describe());
-  moe::reference::Difference difference =
-      moe::reference::findDifference(result, expected, width);
-  bool good = difference.isWithin(tolerance, result.dtype);
-  outs() << result.name << ": max error " << format("%.3g", difference.largest)
-         << (good ? " ok" : " WRONG") << "\n";
-  if (good)
-    return success();
-  std::string values;
-  raw_string_ostream(values)
-      << format("%.10g, expected %.10g", result.get(difference.element),
-                expected.get(difference.element));
-  return fail("'" + result.name + "' differs at element " +
-              Twine(difference.element) + ": " + values);
-}
-
 static LogicalResult runFunction(const Given &given, func::FuncOp func,
                                  const TensorMap &tensors) {
   const Options &options = given.options;
@@ -156,8 +111,10 @@ static LogicalResult runFunction(const Given &given, func::FuncOp func,
     return failure();
   for (auto [i, result] : enumerate(*results)) {
     result.name = moe::reference::resultName(func, i);
-    if (options.print)
-      printTensor(func.getSymName(), result.name, result);
+    if (options.print) {
+      outs() << func.getSymName() << " ";
+      moe::reference::printTensor(outs(), result);
+    }
   }
   if (!options.output.empty()) {
     moe::OutputSet outputs;
@@ -168,24 +125,13 @@ static LogicalResult runFunction(const Given &given, func::FuncOp func,
   if (options.expect.empty())
     return success();
 
-  TensorMap expected;
-  if (!moe::reference::readTensorFiles({options.expect}, expected, error))
-    return fail(error);
-  bool good = true;
-  for (auto [i, result] : enumerate(*results)) {
-    auto it = expected.find(result.name);
-    if (it == expected.end())
-      return fail("'" + options.expect + "' has no tensor '" + result.name +
-                  "'");
-    // A number for each token is a row of its own.
-    auto type = dyn_cast<RankedTensorType>(func.getResultTypes()[i]);
-    int64_t rank = result.shape.size();
-    bool isNumber = rank == 0 || (rank == 1 && !type.hasStaticShape());
-    good &= succeeded(compare(result, it->second,
-                              isNumber ? 1 : result.shape.back(),
-                              options.tolerance));
-  }
-  return success(good);
+  std::vector<std::string> errors;
+  if (moe::reference::compareResults(outs(), func, *results, options.expect,
+                                     options.tolerance, errors))
+    return success();
+  for (const std::string &message : errors)
+    (void)fail(message);
+  return failure();
 }
 
 int main(int argc, char **argv) {

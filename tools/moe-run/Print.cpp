@@ -10,6 +10,7 @@
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/Format.h"
+#include "llvm/Support/Path.h"
 
 using namespace llvm;
 using namespace moe;
@@ -141,4 +142,30 @@ void TracePrinter::print(raw_ostream &os, const moe_trace_event &event) {
   }
   }
   os << "event " << event.kind << "\n";
+}
+
+/// Where the tensors come from, in words.
+static std::string describeInputs(const CommandLine &options,
+                                  size_t numFunctions) {
+  std::vector<std::string> from;
+  for (const std::string &file : options.inputFiles)
+    from.push_back(sys::path::filename(file).str());
+  if (!options.weightsFile.empty())
+    from.push_back(sys::path::filename(options.weightsFile).str());
+  if (options.random.seed.getNumOccurrences())
+    from.push_back("random, seed " + options.random.seed +
+                   (numFunctions > 1 ? " and following" : ""));
+  return llvm::join(from, ", ");
+}
+
+bool run::writeReport(const Given &given, RoutingReport &report,
+                      size_t numFunctions, moe::OutputSet &outputs,
+                      std::string &error) {
+  StringRef input = given.options.inputFile;
+  if (report.title.empty())
+    report.title = sys::path::stem(input).str();
+  report.facts = {{given.isModel ? "Model file" : "Artifact",
+                   sys::path::filename(input).str()},
+                  {"Tensors", describeInputs(given.options, numFunctions)}};
+  return outputs.write(given.options.routingReport, report.html(), error);
 }

@@ -7,6 +7,9 @@
 #ifndef MOE_TOOLS_MOERUN_PRINT_H
 #define MOE_TOOLS_MOERUN_PRINT_H
 
+#include "Options.h"
+
+#include "moe-mlir/Report/RoutingReport.h"
 #include "moe-mlir/Run/Bench.h"
 #include "moe-mlir/Run/Call.h"
 #include "moe-mlir/Run/Verify.h"
@@ -33,6 +36,10 @@ public:
 private:
   std::chrono::steady_clock::time_point phaseBegin;
 };
+
+/// A report of what `numFunctions` functions did.
+bool writeReport(const Given &given, RoutingReport &report, size_t numFunctions,
+                 OutputSet &outputs, std::string &error);
 
 } // namespace moe::run
 

@@ -9,15 +9,14 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Load.h"
 #include "Options.h"
 #include "Print.h"
 
 #include "moe-mlir/InitAll.h"
-#include "moe-mlir/Run/Compile.h"
 #include "moe-mlir/Run/Results.h"
 #include "moe-mlir/Run/RoutingCollector.h"
 #include "moe-mlir/Run/Targets.h"
-#include "moe-mlir/Support/TemporaryFolder.h"
 #include "moe-mlir/Tool/CommandLine.h"
 #include "moe-mlir/Tool/InputFile.h"
 #include "moe-mlir/Tool/ToolProcess.h"
@@ -28,28 +27,6 @@
 
 using namespace llvm;
 namespace run = moe::run;
-
-/// Compiles the model, after passes that the interpreter does not see.
-static bool compile(const run::Given &given, moe::CompileOptions compile,
-                    moe::tools::ModelFile &model, const std::string &base) {
-  run::CommandLine &options = given.options;
-  compile.targets.assign(options.targets.begin(), options.targets.end());
-  if (compile.targets.empty())
-    compile.targets.push_back(given.emulator.empty() ? "native" : "aarch64*");
-  compile.fuse = !options.noFuse;
-  compile.passPipeline = options.passes;
-  moe::Progress progress("compiling", "steps");
-  compile.progress = progress.function();
-  mlir::OwningOpRef<mlir::ModuleOp> module = (*model).clone();
-  if (!options.passes.empty() &&
-      failed(moe::tools::runPasses(*module, options.passes,
-                                   &options.compilation)))
-    return false;
-  bool isCompiled = succeeded(
-      run::compileToRun(*module, compile, base, !given.emulator.empty()));
-  model.flush();
-  return isCompiled;
-}
 
 /// Compares with the interpreter; an error means that it could not.
 static bool verify(const run::Given &given, const run::Artifact &artifact,
@@ -141,32 +118,6 @@ static bool runFunction(const run::Given &given, const run::Artifact &artifact,
   return true;
 }
 
-/// Where the tensors come from, in words.
-static std::string describeInputs(const run::CommandLine &options,
-                                  size_t numFunctions) {
-  std::vector<std::string> from;
-  for (const std::string &file : options.inputFiles)
-    from.push_back(sys::path::filename(file).str());
-  if (!options.weightsFile.empty())
-    from.push_back(sys::path::filename(options.weightsFile).str());
-  if (options.random.seed.getNumOccurrences())
-    from.push_back("random, seed " + options.random.seed +
-                   (numFunctions > 1 ? " and following" : ""));
-  return llvm::join(from, ", ");
-}
-
-static bool writeReport(const run::Given &given, moe::RoutingReport &report,
-                        size_t numFunctions, moe::OutputSet &outputs,
-                        std::string &error) {
-  StringRef input = given.options.inputFile;
-  if (report.title.empty())
-    report.title = sys::path::stem(input).str();
-  report.facts = {{given.isModel ? "Model file" : "Artifact",
-                   sys::path::filename(input).str()},
-                  {"Tensors", describeInputs(given.options, numFunctions)}};
-  return outputs.write(given.options.routingReport, report.html(), error);
-}
-
 int main(int argc, char **argv) {
   moe::ToolProcess process(argc, argv, "moe-run");
   mlir::registerAllPasses();
@@ -180,42 +131,11 @@ int main(int argc, char **argv) {
   if (!given.read(error))
     return fail(error);
 
-  // The folder outlives the library that is loaded from it.
-  moe::TemporaryFolder folder;
-  std::string path = options.inputFile;
-  mlir::DialectRegistry registry;
-  run::registerRunDialects(registry);
-  std::unique_ptr<mlir::MLIRContext> context;
-  std::unique_ptr<moe::tools::ModelFile> model;
-  bool asksModel = given.isVerified || given.hasReport || given.repeats;
-  if (given.isModel || (asksModel && !options.modelFile.empty())) {
-    if (!options.plugins.load(registry, error))
-      return fail(error);
-    context = std::make_unique<mlir::MLIRContext>(registry);
-    model = std::make_unique<moe::tools::ModelFile>(*context);
-    if (!model->parse(options.line,
-                      given.isModel ? options.inputFile : options.modelFile,
-                      options.bytecode.allow) ||
-        failed(moe::applyRoutingOptions(**model, given.routing)))
-      return 1;
-  }
-  if (given.isModel) {
-    if (!folder.create("moe-run", error))
-      return fail(error);
-    SmallString<128> base(folder.path());
-    sys::path::append(base, sys::path::stem(options.inputFile));
-    moe::CompileOptions how;
-    if (!options.compilation.apply(how, error))
-      return fail(error);
-    if (!compile(given, how, *model, base.str().str()))
-      return 1;
-    options.compilation.finish();
-    path = (base + ".so").str();
-  }
-  std::unique_ptr<run::Artifact> artifact =
-      run::Artifact::open(path, given.emulator, error);
-  if (!artifact)
-    return fail(error);
+  run::Loaded loaded;
+  if (!loaded.load(given, error))
+    return error.empty() ? 1 : fail(error);
+  const std::unique_ptr<run::Artifact> &artifact = loaded.artifact;
+  const std::unique_ptr<moe::tools::ModelFile> &model = loaded.model;
 
   // A report is about all layers unless one is named.
   const moe::Manifest &manifest = artifact->manifest();
@@ -238,7 +158,7 @@ int main(int argc, char **argv) {
     if (model) {
       const moe::FunctionDesc *desc = manifest.select(entry, error);
       if (!desc)
-        return fail(path + ": " + error);
+        return fail(artifact->path() + ": " + error);
       function = (*model)->lookupSymbol<mlir::func::FuncOp>(desc->name);
       if (!function && given.isVerified)
         return fail("the model has no function '" + desc->name + "'");
@@ -252,8 +172,8 @@ int main(int argc, char **argv) {
                      error))
       return fail(error);
   }
-  if (given.hasReport &&
-      !writeReport(given, collector.report, entries.size(), outputs, error))
+  if (given.hasReport && !run::writeReport(given, collector.report,
+                                           entries.size(), outputs, error))
     return fail(error);
   if (!outputs.commit(error))
     return fail(error);

@@ -52,6 +52,13 @@ struct Suite {
 /// The names of the suites in a folder, sorted.
 std::vector<std::string> listSuites(const std::string &folder);
 
+/// Those of a folder that can be read; the others say why when they are asked
+/// for.
+std::vector<Suite> readSuites(const std::string &folder);
+
+/// What they hold, for people; and the ones that no file describes.
+void printSuites(llvm::raw_ostream &os, const std::string &folder);
+
 /// Reads a suite of a folder by its name, or any by the path of its file.
 bool readSuite(const std::string &folder, const std::string &name, Suite &suite,
                std::string &error);

@@ -55,6 +55,15 @@ struct Difference {
 Difference findDifference(const HostTensor &result, const HostTensor &expected,
                           int64_t width);
 
+/// Compares the results of `func` with the tensors of `file` by their names:
+/// prints a line for each, and says in `errors` what differs or is missing.
+bool compareResults(llvm::raw_ostream &os, mlir::func::FuncOp func,
+                    llvm::ArrayRef<HostTensor> results, const std::string &file,
+                    double tolerance, std::vector<std::string> &errors);
+
+/// A line: its name, type and elements.
+void printTensor(llvm::raw_ostream &os, const HostTensor &tensor);
+
 } // namespace moe::reference
 
 #endif // MOE_MLIR_REFERENCE_FUNCTIONTENSORS_H

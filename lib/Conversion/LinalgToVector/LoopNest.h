@@ -40,6 +40,11 @@ struct NestPlan {
   llvm::SmallVector<int64_t> blocks;
 };
 
+/// The op that combines partial results of output `i`, if there is one.
+mlir::Operation *getCombiner(mlir::linalg::LinalgOp op, unsigned i);
+/// What lanes of a reduction with that op start from.
+mlir::TypedAttr getIdentity(mlir::Operation *combiner);
+
 /// Writes `op` over `spans` at the insertion point. `initials` holds, for each
 /// output, the scalar a reduction starts from, or null to start from what the
 /// output holds.
