@@ -54,6 +54,29 @@ def Moe_SelectionPolicyAttrInterface
                            << ::mlir::Attribute($_attr) << " takes none, but has " << operands.size();
       }]>,
     InterfaceMethod<[{
+        Checks the operands that are constants: `constants[i]` has the elements
+        of operand `i`, null if it is none.
+      }], "::llvm::LogicalResult", "verifyConstants",
+      (ins "::llvm::function_ref<::mlir::InFlightDiagnostic()>":$emitError,
+           "::mlir::TypeRange":$operands,
+           "::llvm::ArrayRef<::mlir::DenseElementsAttr>":$constants,
+           "int64_t":$numExperts),
+      /*methodBody=*/"", /*defaultImplementation=*/[{
+        return ::mlir::success();
+      }]>,
+    InterfaceMethod<[{
+        Builds what has to hold of the operands, tensors of any number of tokens,
+        when the router runs: calls `check` with an i1 and one sentence of what is
+        wrong where it is false. The call then ends with a status before anything
+        is routed; what the other builders do with such operands is of no
+        consequence, but must not read or write outside of them. Emits `arith`,
+        `tensor` and `scf` ops.
+      }], "void", "buildChecks",
+      (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+           "::mlir::ValueRange":$operands, "int64_t":$numExperts,
+           "::llvm::function_ref<void(::mlir::Value, ::llvm::StringRef)>":$check),
+      /*methodBody=*/"", /*defaultImplementation=*/"return;">,
+    InterfaceMethod<[{
         Whether operand `i` holds one value a token. Builders then see the value
         of their token, or the vector of those of their tokens; other operands
         reach them as memrefs.

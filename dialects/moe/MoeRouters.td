@@ -321,7 +321,8 @@ def Moe_HashKind : I32EnumAttr<"HashKind", "how a token id becomes experts",
 }
 
 def Moe_HashAttr : Moe_Policy<"Hash", "hash",
-                              ["verifyOperands", "buildSelectLanes"]> {
+                              ["verifyOperands", "verifyConstants",
+                               "buildChecks", "buildSelectLanes"]> {
   let summary = "experts by token id";
   let description = [{
     `table`: the experts of a token are the row of its id in a table (hash

@@ -64,49 +64,6 @@ TypedValue<RankedTensorType> RouterOp::getTokensOperand() {
   return cast_or_null<TypedValue<RankedTensorType>>(from);
 }
 
-/// Checks ids and the table of a hash router where they are constants; at run
-/// time a call fails with them.
-static LogicalResult verifyHashConstants(RouterOp op, HashAttr hash,
-                                         int64_t experts) {
-  bool hasTable = hash.getKind() == HashKind::Table;
-  ValueRange operands = op.getPolicyOperands();
-  DenseIntElementsAttr values;
-  if (matchPattern(operands[0], m_Constant(&values))) {
-    int64_t end =
-        hasTable ? cast<RankedTensorType>(operands[1].getType()).getDimSize(0)
-                 : std::numeric_limits<int64_t>::max();
-    for (auto [i, value] : llvm::enumerate(values.getValues<APInt>())) {
-      int64_t id = value.getSExtValue();
-      if (id >= 0 && id < end)
-        continue;
-      InFlightDiagnostic diag = op.emitOpError() << "expects ids ";
-      if (hasTable)
-        diag << "from 0 to " << end - 1;
-      else
-        diag << "of at least 0";
-      return diag << " for " << hash << ", but ids[" << i << "] is " << id;
-    }
-  }
-  if (!hasTable || !matchPattern(operands[1], m_Constant(&values)))
-    return success();
-  llvm::SmallSet<int64_t, 16> seen;
-  for (auto [i, value] : llvm::enumerate(values.getValues<APInt>())) {
-    int64_t expert = value.getSExtValue();
-    int64_t id = i / hash.getK(), slot = i % hash.getK();
-    if (slot == 0)
-      seen.clear();
-    if (expert < 0 || expert >= experts)
-      return op.emitOpError() << "expects experts from 0 to " << experts - 1
-                              << " in the table of " << hash << ", but table["
-                              << id << ", " << slot << "] is " << expert;
-    if (!seen.insert(expert).second)
-      return op.emitOpError()
-             << "expects different experts in each row of the table of " << hash
-             << ", but table[" << id << ", " << slot << "] repeats " << expert;
-  }
-  return success();
-}
-
 LogicalResult RouterOp::verify() {
   SelectionPolicyAttrInterface policy = getPolicy();
   RoutingType type = getRouting().getType();
@@ -162,8 +119,11 @@ LogicalResult RouterOp::verify() {
                          << " x " << slots << ">', as " << policy << " of "
                          << experts << " experts gives, but got " << type;
 
-  if (auto hash = dyn_cast<HashAttr>(Attribute(policy));
-      hash && failed(verifyHashConstants(*this, hash, experts)))
+  SmallVector<DenseElementsAttr> constants(getPolicyOperands().size());
+  for (auto [operand, constant] : llvm::zip(getPolicyOperands(), constants))
+    matchPattern(operand, m_Constant(&constant));
+  if (failed(policy.verifyConstants(
+          emitError, getPolicyOperands().getTypes(), constants, experts)))
     return failure();
 
   if (!getWeighing())

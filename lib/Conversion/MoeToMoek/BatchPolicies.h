@@ -54,10 +54,6 @@ void populateSinkhornPatterns(const mlir::TypeConverter &converter,
 void populateReweighPatterns(const mlir::TypeConverter &converter,
                              mlir::RewritePatternSet &patterns);
 
-/// Ends the call with a status where ids or rows of the table are invalid.
-void buildHashChecks(mlir::OpBuilder &b, mlir::Location loc, HashAttr policy,
-                     mlir::ValueRange operands, int64_t experts);
-
 } // namespace moe
 
 #endif // MOE_MLIR_LIB_CONVERSION_MOETOMOEK_BATCHPOLICIES_H

@@ -13,6 +13,7 @@
 #include "BatchPolicies.h"
 
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
+#include "moe_rt/MoeRt.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 
@@ -82,8 +83,11 @@ struct ConvertRouter : MoePattern<RouterOp> {
       operands.push_back(policy.isTokenOperand(i)
                              ? withDynamicRows(b, loc, operand.front())
                              : operand.front());
-    if (auto hash = dyn_cast<HashAttr>(Attribute(policy)))
-      buildHashChecks(b, loc, hash, operands, type.getExperts());
+    policy.buildChecks(b, loc, operands, type.getExperts(),
+                       [&](Value holds, StringRef message) {
+                         moert::CheckOp::create(
+                             b, loc, holds, moert::Status::BadValue, message);
+                       });
     Value tokens = getDim(b, loc, op.getTokensOperand(), 0);
     SmallVector<Value> outputs =
         buildRoutingOutputs(b, loc, tokens, type, moek::kRoutingParts,
