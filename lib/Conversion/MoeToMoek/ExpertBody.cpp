@@ -120,8 +120,15 @@ private:
   std::optional<Kind> getKind(Value value) {
     if (auto it = body.kinds.find(value); it != body.kinds.end())
       return it->second;
-    if (matchPattern(value, m_Constant()))
-      return Kind::Uniform;
+    if (matchPattern(value, m_Constant())) {
+      // Of a resource the elements are not here.
+      DenseElementsAttr dense;
+      if (!isa<ShapedType>(value.getType()) ||
+          matchPattern(value, m_Constant(&dense)))
+        return Kind::Uniform;
+      (void)fail("has a constant of another kind than `dense`");
+      return std::nullopt;
+    }
     (void)fail("uses a value from outside of it that is not a constant");
     return std::nullopt;
   }
@@ -142,7 +149,9 @@ private:
   }
 
   LogicalResult readOp(Operation &op) {
-    if (op.hasTrait<OpTrait::ConstantLike>() || isa<tensor::EmptyOp>(op))
+    if (op.hasTrait<OpTrait::ConstantLike>())
+      return success(getKind(op.getResult(0)).has_value());
+    if (isa<tensor::EmptyOp>(op))
       return set(op, Kind::Uniform);
     if (isa<tensor::DimOp>(op) ||
         (op.getNumResults() && op.getNumRegions() == 0 &&
