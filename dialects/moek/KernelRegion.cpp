@@ -13,6 +13,13 @@
 
 using namespace mlir;
 
+Type moek::getRowType(Value operand, int64_t length) {
+  auto type = cast<ShapedType>(operand.getType());
+  if (type.getRank() == 1)
+    return type.getElementType();
+  return VectorType::get({std::max<int64_t>(1, length)}, type.getElementType());
+}
+
 bool moek::isRowReduction(Operation &op) {
   auto reduction = dyn_cast<vector::ReductionOp>(op);
   return reduction && !reduction.getAcc();

@@ -14,6 +14,7 @@
 #define MOEK_KERNELREGION_H
 
 #include "mlir/IR/Block.h"
+#include "mlir/IR/Value.h"
 
 #include <string>
 
@@ -26,6 +27,10 @@ std::string whyNotOnElements(mlir::Operation &op);
 /// The same of a region that works on whole rows, `vector<N x T>`, and on
 /// values of which a row has one: it may also be a reduction or a broadcast.
 std::string whyNotOnRows(mlir::Operation &op);
+
+/// What a region on rows sees of `operand`: a `vector<length x T>`, or a `T` of
+/// what has rank 1.
+mlir::Type getRowType(mlir::Value operand, int64_t length);
 
 bool isRowReduction(mlir::Operation &op);
 bool isRowBroadcast(mlir::Operation &op);

@@ -83,18 +83,10 @@ LogicalResult RowMapOp::verify() {
                                length)))
     return failure();
 
-  // What the region sees of a tensor.
-  auto seen = [&](Value operand) -> Type {
-    auto type = cast<ShapedType>(operand.getType());
-    return type.getRank() == 1
-               ? type.getElementType()
-               : VectorType::get({std::max<int64_t>(1, length)},
-                                 type.getElementType());
-  };
   SmallVector<Type> arguments;
   for (OperandRange operands : {getGathered(), getRows(), getParameters()})
     for (Value operand : operands)
-      arguments.push_back(seen(operand));
+      arguments.push_back(getRowType(operand, length));
   Block &body = getBody().front();
   if (body.getArgumentTypes() != ArrayRef<Type>(arguments))
     return emitOpError("the body must take one row of each of 'gathered', "
@@ -116,7 +108,7 @@ LogicalResult RowMapOp::verify() {
         (shaped.getRank() == 2 && shaped.getDimSize(1) < length))
       return emitOpError("'outs' must be [rows] or [rows, N] with N at least ")
              << length << ", got " << shaped;
-    Type want = seen(output);
+    Type want = getRowType(output, length);
     bool rounds = getElementTypeOrSelf(type).isF32() &&
                   isa<FloatType>(shaped.getElementType()) &&
                   shaped.getElementTypeBitWidth() < 32;

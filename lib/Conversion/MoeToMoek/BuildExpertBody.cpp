@@ -15,6 +15,7 @@
 #include "Payload.h"
 
 #include "moe-mlir/Analysis/RowProduct.h"
+#include "moek/KernelRegion.h"
 
 #include "mlir/Dialect/Vector/Utils/VectorUtils.h"
 
@@ -68,14 +69,14 @@ public:
   Value addRows(Value tensor) {
     if (!rows.insert(tensor))
       return block->getArgument(llvm::find(rows, tensor) - rows.begin());
-    return block->insertArgument(rows.size() - 1, seen(tensor), loc);
+    return block->insertArgument(rows.size() - 1, moek::getRowType(tensor, length), loc);
   }
   /// The expert's row of `tensor`, or its one value.
   Value addParameter(Value tensor) {
     if (!parameters.insert(tensor))
       return block->getArgument(
           rows.size() + (llvm::find(parameters, tensor) - parameters.begin()));
-    return block->addArgument(seen(tensor), loc);
+    return block->addArgument(moek::getRowType(tensor, length), loc);
   }
 
   /// The op that yields `values`, each a row or one value of a row.
@@ -101,13 +102,6 @@ private:
   Region region;
   Block *block;
   SetVector<Value> rows, parameters;
-
-  Type seen(Value tensor) {
-    auto type = cast<RankedTensorType>(tensor.getType());
-    if (type.getRank() == 1)
-      return type.getElementType();
-    return VectorType::get({length}, type.getElementType());
-  }
 };
 } // namespace
 
@@ -296,17 +290,15 @@ private:
   bool buildOp(Operation &op) {
     Value &result = lifted[op.getResult(0)];
     if (auto ffn = dyn_cast<FFNOp>(op)) {
-      Value built =
+      result =
           buildFFN(kernels, ffn, lifted.lookup(ffn.getX()), [&](Value weight) {
             return buildWeights(weight, /*isTransposed=*/false);
           });
-      lifted[op.getResult(0)] = built;
-      return bool(built);
+      return bool(result);
     }
     if (isa<tensor::CastOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp>(
             op)) {
-      Value source = lifted.lookup(op.getOperand(0));
-      lifted[op.getResult(0)] = source;
+      result = lifted.lookup(op.getOperand(0));
       return true;
     }
     if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
@@ -329,7 +321,7 @@ private:
     return true;
   }
 
-  /// A weight, or a view of one, of each range of experts.
+  /// A weight of each range of experts.
   SmallVector<Value> buildWeights(Value weight, bool isTransposed) {
     SmallVector<Value> all;
     for (ValueRange range : weights)
@@ -452,21 +444,6 @@ private:
   static int64_t getLength(Value value) {
     auto type = cast<RankedTensorType>(value.getType());
     return type.getNumElements();
-  }
-
-  /// The element that `value`, which is Uniform, is made of.
-  static std::optional<TypedAttr> getSplat(Value value) {
-    if (auto fill = value.getDefiningOp<linalg::FillOp>())
-      value = fill.getInputs()[0];
-    Attribute attr;
-    if (!matchPattern(value, m_Constant(&attr)))
-      return std::nullopt;
-    if (auto dense = dyn_cast<DenseElementsAttr>(attr)) {
-      if (!dense.isSplat())
-        return std::nullopt;
-      attr = dense.getSplatValue<Attribute>();
-    }
-    return dyn_cast<TypedAttr>(attr);
   }
 
   static bool isZero(TypedAttr attr) {

@@ -10,11 +10,13 @@
 //===----------------------------------------------------------------------===//
 
 #include "Common.h"
+#include "RowOperands.h"
 
 #include "moe-mlir/Analysis/WeightUse.h"
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
 #include "moek/KernelRegion.h"
 
+#include "mlir/Dialect/Utils/StructuredOpsUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/PatternMatch.h"
 
@@ -141,43 +143,6 @@ static SmallVector<GroupedMatmulOp> chooseMatmuls(RowMapOp op,
   return {last};
 }
 
-namespace {
-/// The operands of a fused matmul beside its main ones, and the arguments of
-/// its epilogue for them.
-struct EpilogueOperands {
-  SmallVector<Value> gathered, rows, parameters;
-  Value tokens;
-
-  void add(Value tokensOfOp, ValueRange gatheredOfOp, ValueRange rowsOfOp,
-           ValueRange parametersOfOp) {
-    if (tokensOfOp)
-      tokens = tokensOfOp;
-    addTo(gathered, gatheredOfOp);
-    addTo(rows, rowsOfOp);
-    addTo(parameters, parametersOfOp);
-  }
-
-  /// The argument of the epilogue for `operand`, after those of the sums.
-  unsigned getArgument(Value operand, bool isGathered, bool isParameter,
-                       unsigned parts) const {
-    const SmallVector<Value> &list = isGathered    ? gathered
-                                     : isParameter ? parameters
-                                                   : rows;
-    unsigned before = isGathered    ? 0
-                      : isParameter ? gathered.size() + rows.size()
-                                    : gathered.size();
-    return parts + before + (llvm::find(list, operand) - list.begin());
-  }
-
-private:
-  static void addTo(SmallVector<Value> &list, ValueRange values) {
-    for (Value value : values)
-      if (!llvm::is_contained(list, value))
-        list.push_back(value);
-  }
-};
-} // namespace
-
 /// The body of `op`, of rows, on the elements that `mapping` has.
 static Value cloneOnElements(OpBuilder &b, Block &body, IRMapping &mapping) {
   for (Operation &inner : body.without_terminator()) {
@@ -193,13 +158,12 @@ static Value cloneOnElements(OpBuilder &b, Block &body, IRMapping &mapping) {
                   arith::ConstantOp::create(b, inner.getLoc(), value));
       continue;
     }
-    OperationState state(inner.getLoc(), inner.getName());
+    SmallVector<Value> operands;
     for (Value operand : inner.getOperands())
-      state.operands.push_back(mapping.lookup(operand));
-    for (Type type : inner.getResultTypes())
-      state.types.push_back(getElementTypeOrSelf(type));
-    state.addAttributes(inner.getAttrs());
-    mapping.map(inner.getResults(), b.create(state)->getResults());
+      operands.push_back(mapping.lookup(operand));
+    Type type = getElementTypeOrSelf(inner.getResult(0).getType());
+    mapping.map(inner.getResults(),
+                clone(b, &inner, type, operands)->getResults());
   }
   Value result = mapping.lookup(body.getTerminator()->getOperand(0));
   // Epilogues hand over f32.
@@ -234,50 +198,27 @@ static void fuse(RewriterBase &b, RowMapOp op,
     auto matmul = rows.getDefiningOp<GroupedMatmulOp>();
     return matmul && llvm::is_contained(matmuls, matmul);
   };
-  SmallVector<Value> others;
-  for (Value rows : op.getRows())
-    if (!isOwn(rows))
-      others.push_back(rows);
-  EpilogueOperands operands;
-  for (GroupedMatmulOp matmul : SmallVector<GroupedMatmulOp>(matmuls))
-    operands.add(matmul.getTokens(), matmul.getGathered(), matmul.getRows(),
-                 matmul.getParameters());
-  operands.add(op.getTokens(), op.getGathered(), others, op.getParameters());
+  RowOperands operands;
+  for (GroupedMatmulOp matmul : matmuls)
+    operands.add(matmul, [](Value) { return false; });
+  operands.add(op, isOwn);
 
   auto parts = static_cast<unsigned>(pair ? 2 : first.getParts());
   auto fused = GroupedMatmulOp::create(
       b, loc, TypeRange{op.getOutputs()[0].getType()}, first.getLhs(), rhs,
       first.getOffsets(), first.getActive(), first.getGather(),
-      first.getGatherWeights(), operands.tokens, operands.gathered,
-      operands.rows, operands.parameters, /*positions=*/Value(),
+      first.getGatherWeights(), operands.getTokens(), operands.getGathered(),
+      operands.getRows(), operands.getParameters(), /*positions=*/Value(),
       /*slot_weights=*/Value(), /*init=*/Value(), op.getOutputs(), first.getN(),
       first.getK(), parts, phase, moek::ScheduleAttrInterface());
   {
     OpBuilder::InsertionGuard guard(b);
     SmallVector<Type> types(parts, b.getF32Type());
-    for (const SmallVector<Value> *list :
-         {&operands.gathered, &operands.rows, &operands.parameters})
-      for (Value operand : *list)
-        types.push_back(getElementTypeOrSelf(operand.getType()));
     Block *block = b.createBlock(&fused.getEpilogue(), {}, types,
                                  SmallVector<Location>(types.size(), loc));
-    auto argument = [&](Value operand, bool isGathered, bool isParameter) {
-      return block->getArgument(
-          operands.getArgument(operand, isGathered, isParameter, parts));
-    };
-    auto mapOperands = [&](IRMapping &mapping, Block &body, unsigned from,
-                           ValueRange gathered, ValueRange rows,
-                           ValueRange parameters) {
-      for (Value operand : gathered)
-        mapping.map(body.getArgument(from++), argument(operand, true, false));
-      for (Value operand : rows) {
-        if (!isOwn(operand))
-          mapping.map(body.getArgument(from), argument(operand, false, false));
-        ++from;
-      }
-      for (Value operand : parameters)
-        mapping.map(body.getArgument(from++), argument(operand, false, true));
-    };
+    operands.addArguments(*block, loc, [](Value operand) {
+      return getElementTypeOrSelf(operand.getType());
+    });
     // Each matmul's own epilogue comes first.
     DenseMap<Value, Value> sums;
     unsigned part = 0;
@@ -286,20 +227,12 @@ static void fuse(RewriterBase &b, RowMapOp op,
       Block &own = matmul.getEpilogue().front();
       for (unsigned i = 0; i < matmul.getParts(); ++i)
         mapping.map(own.getArgument(i), block->getArgument(part++));
-      mapOperands(mapping, own, matmul.getParts(), matmul.getGathered(),
-                  matmul.getRows(), matmul.getParameters());
+      operands.map(mapping, own, matmul.getParts(), matmul, {});
       sums[matmul.getResult(0)] = cloneScalarBody(b, own, mapping);
     }
     IRMapping mapping;
     Block &body = op.getBody().front();
-    mapOperands(mapping, body, 0, op.getGathered(), op.getRows(),
-                op.getParameters());
-    unsigned row = op.getGathered().size();
-    for (Value rows : op.getRows()) {
-      if (isOwn(rows))
-        mapping.map(body.getArgument(row), sums[rows]);
-      ++row;
-    }
+    operands.map(mapping, body, 0, op, sums);
     moek::YieldOp::create(b, loc,
                           ValueRange{cloneOnElements(b, body, mapping)});
   }

@@ -37,22 +37,14 @@ static constexpr llvm::StringLiteral kPassName = "moek-fuse-router-scores";
 // What can be absorbed
 //===----------------------------------------------------------------------===//
 
-/// The float that every element of `value` is, if it is a constant, a splat, or
-/// filled with a constant.
-static std::optional<APFloat> getSplat(Value value) {
-  if (auto fill = value.getDefiningOp<linalg::FillOp>())
-    value = fill.getInputs()[0];
-  Attribute attr;
-  if (!matchPattern(value, m_Constant(&attr)))
+/// The number that all elements of `value` are, if it is one of f32, as scores
+/// are: a constant of another type would need its cast too.
+static std::optional<APFloat> getFloatSplat(Value value) {
+  std::optional<TypedAttr> splat = getSplat(value);
+  auto number = splat ? dyn_cast<FloatAttr>(*splat) : FloatAttr();
+  if (!number || !number.getType().isF32())
     return std::nullopt;
-  // Scores are f32: a constant of another type would need its cast too.
-  if (auto scalar = dyn_cast<FloatAttr>(attr);
-      scalar && scalar.getType().isF32())
-    return scalar.getValue();
-  auto dense = dyn_cast<DenseFPElementsAttr>(attr);
-  if (dense && dense.isSplat() && dense.getElementType().isF32())
-    return dense.getSplatValue<APFloat>();
-  return std::nullopt;
+  return number.getValue();
 }
 
 static bool isRows(Value value, int64_t experts) {
@@ -205,7 +197,7 @@ std::string Scores::whyNotElementwise(linalg::LinalgOp op,
   AffineMap out = op.getMatchingIndexingMap(init);
   if (reduces ? out != getTokenMap(ctx) : !out.isIdentity())
     return "it transposes its result";
-  if (reduces && !getSplat(init->get()))
+  if (reduces && !getFloatSplat(init->get()))
     return "its reduction does not start from a constant";
   if (reduces && !matchCombiner(op))
     return "it reduces by something else than a sum, product, maximum or "
@@ -213,7 +205,7 @@ std::string Scores::whyNotElementwise(linalg::LinalgOp op,
   SmallVector<Value> newColumns;
   for (OpOperand &operand : op->getOpOperands()) {
     Value value = operand.get();
-    if (!op.payloadUsesValueFromOperand(&operand) || getSplat(value) ||
+    if (!op.payloadUsesValueFromOperand(&operand) || getFloatSplat(value) ||
         (reduces && &operand == init))
       continue;
     AffineMap map = op.getMatchingIndexingMap(&operand);
@@ -274,7 +266,7 @@ std::string Scores::whyNotAbsorb(Operation *op, SmallVectorImpl<Value> &needs,
     std::string why;
     if (failed(WeightUse::get(weight, why)))
       return "its weight cannot be packed ahead of time: " + why;
-    std::optional<APFloat> start = getSplat(linalgOp.getDpsInits()[0]);
+    std::optional<APFloat> start = getFloatSplat(linalgOp.getDpsInits()[0]);
     if (!start || !start->isZero())
       return "it does not start from zeros";
     return {};
@@ -345,7 +337,7 @@ Value Scores::buildValue(OpBuilder &b, linalg::LinalgOp op, Value value) {
     if (!op.payloadUsesValueFromOperand(&operand) ||
         (isRowReduction(op) && op.isDpsInit(&operand)))
       continue;
-    std::optional<APFloat> constant = getSplat(operand.get());
+    std::optional<APFloat> constant = getFloatSplat(operand.get());
     mapping.map(op.getMatchingBlockArgument(&operand),
                 constant ? arith::ConstantOp::create(
                                b, op.getLoc(),
@@ -365,7 +357,7 @@ Value Scores::buildLinalg(OpBuilder &b, linalg::LinalgOp op) {
   Location loc = op.getLoc();
   Value terms = buildValue(b, op, combiner.term);
   Value result = vector::ReductionOp::create(b, loc, combiner.kind, terms);
-  APFloat start = *getSplat(op.getDpsInitOperand(0)->get());
+  APFloat start = *getFloatSplat(op.getDpsInitOperand(0)->get());
   return vector::makeArithReduction(
       b, loc, combiner.kind, result,
       arith::ConstantOp::create(b, loc, b.getFloatAttr(b.getF32Type(), start)));

@@ -10,8 +10,10 @@
 //===----------------------------------------------------------------------===//
 
 #include "Common.h"
+#include "RowOperands.h"
 
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
+#include "moek/KernelRegion.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/PatternMatch.h"
@@ -50,29 +52,14 @@ static std::string whyNot(RowMapOp producer, RowMapOp consumer) {
   return {};
 }
 
-namespace {
-/// The operands of a kernel, each once.
-struct Operands {
-  SetVector<Value> gathered, rows, parameters;
-
-  void add(RowMapOp op, RowMapOp without) {
-    gathered.insert(op.getGathered().begin(), op.getGathered().end());
-    for (Value value : op.getRows())
-      if (!without || value.getDefiningOp() != without)
-        rows.insert(value);
-    parameters.insert(op.getParameters().begin(), op.getParameters().end());
-  }
-};
-} // namespace
-
 static RowMapOp fuse(RewriterBase &b, RowMapOp producer, RowMapOp consumer) {
   Location loc = consumer.getLoc();
   b.setInsertionPoint(consumer);
-  Operands operands;
-  operands.add(producer, RowMapOp());
-  operands.add(consumer, producer);
-  Value tokens =
-      producer.getTokens() ? producer.getTokens() : consumer.getTokens();
+  RowOperands operands;
+  operands.add(producer, [](Value) { return false; });
+  operands.add(consumer, [&](Value rows) {
+    return rows.getDefiningOp() == producer;
+  });
   // What is read elsewhere is stored as before.
   SmallVector<Value> outs(consumer.getOutputs());
   SmallVector<OpResult> kept;
@@ -83,35 +70,20 @@ static RowMapOp fuse(RewriterBase &b, RowMapOp producer, RowMapOp consumer) {
       outs.push_back(producer.getOutputs()[result.getResultNumber()]);
     }
   auto fused = RowMapOp::create(
-      b, loc, TypeRange(ValueRange(outs)), consumer.getOffsets(), tokens,
-      operands.gathered.getArrayRef(), operands.rows.getArrayRef(),
-      operands.parameters.getArrayRef(), outs);
+      b, loc, TypeRange(ValueRange(outs)), consumer.getOffsets(),
+      operands.getTokens(), operands.getGathered(), operands.getRows(),
+      operands.getParameters(), outs);
 
   OpBuilder::InsertionGuard guard(b);
   Block *block = b.createBlock(&fused.getBody());
   int64_t length = std::max(producer.getRowLength(), consumer.getRowLength());
-  DenseMap<Value, Value> gathered, own;
-  for (const SetVector<Value> *set :
-       {&operands.gathered, &operands.rows, &operands.parameters})
-    for (Value operand : *set) {
-      auto type = cast<RankedTensorType>(operand.getType());
-      Type seen = type.getElementType();
-      if (type.getRank() == 2)
-        seen = VectorType::get({length}, seen);
-      (set == &operands.gathered ? gathered : own)[operand] =
-          block->addArgument(seen, loc);
-    }
+  operands.addArguments(*block, loc, [&](Value operand) {
+    return moek::getRowType(operand, length);
+  });
   auto clone = [&](RowMapOp op, const DenseMap<Value, Value> &made) {
     Block &body = op.getBody().front();
     IRMapping mapping;
-    unsigned i = 0;
-    for (Value operand : op.getGathered())
-      mapping.map(body.getArgument(i++), gathered.lookup(operand));
-    for (OperandRange range : {op.getRows(), op.getParameters()})
-      for (Value operand : range) {
-        Value known = made.lookup(operand);
-        mapping.map(body.getArgument(i++), known ? known : own.lookup(operand));
-      }
+    operands.map(mapping, body, 0, op, made);
     for (Operation &inner : body.without_terminator())
       b.clone(inner, mapping);
     SmallVector<Value> yielded;

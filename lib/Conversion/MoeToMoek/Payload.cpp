@@ -7,9 +7,11 @@
 #include "Payload.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Utils/StructuredOpsUtils.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
+using namespace moe;
 
 std::optional<moe::Combiner> moe::matchCombiner(linalg::LinalgOp op,
                                                 unsigned i) {
@@ -38,6 +40,19 @@ std::optional<moe::Combiner> moe::matchCombiner(linalg::LinalgOp op,
   if (!kind)
     return std::nullopt;
   return Combiner{*kind, term};
+}
+
+std::optional<TypedAttr> moe::getSplat(Value value) {
+  if (auto fill = value.getDefiningOp<linalg::FillOp>())
+    value = fill.getInputs()[0];
+  Attribute attr;
+  if (!matchPattern(value, m_Constant(&attr)))
+    return std::nullopt;
+  if (auto dense = dyn_cast<DenseElementsAttr>(attr); dense && dense.isSplat())
+    attr = dense.getSplatValue<Attribute>();
+  if (!isa<FloatAttr, IntegerAttr>(attr))
+    return std::nullopt;
+  return cast<TypedAttr>(attr);
 }
 
 Value moe::spreadOverRow(OpBuilder &b, Location loc, Value value,
@@ -82,19 +97,18 @@ private:
   int64_t length;
 
   Value buildOp(Operation &op) {
-    OperationState state(op.getLoc(), op.getName());
+    SmallVector<Value> operands;
     for (Value operand : op.getOperands())
-      state.operands.push_back(build(operand));
-    bool isRow = llvm::any_of(state.operands, [](Value operand) {
-      return isa<VectorType>(operand.getType());
-    });
-    for (Value &operand : state.operands)
-      if (isRow)
-        operand = moe::spreadOverRow(b, op.getLoc(), operand, length);
+      operands.push_back(build(operand));
     Type type = op.getResult(0).getType();
-    state.types.push_back(isRow ? VectorType::get({length}, type) : type);
-    state.addAttributes(op.getAttrs());
-    return b.create(state)->getResult(0);
+    if (llvm::any_of(operands, [](Value operand) {
+          return isa<VectorType>(operand.getType());
+        })) {
+      for (Value &operand : operands)
+        operand = spreadOverRow(b, op.getLoc(), operand, length);
+      type = VectorType::get({length}, type);
+    }
+    return clone(b, &op, type, operands)->getResult(0);
   }
 };
 } // namespace

@@ -30,6 +30,10 @@ struct Combiner {
 std::optional<Combiner> matchCombiner(mlir::linalg::LinalgOp op,
                                       unsigned i = 0);
 
+/// The number that `value` is, or that all of its elements are, if it is a
+/// constant or filled with one.
+std::optional<mlir::TypedAttr> getSplat(mlir::Value value);
+
 /// `value` as a `vector<length x T>`.
 mlir::Value spreadOverRow(mlir::OpBuilder &b, mlir::Location loc,
                           mlir::Value value, int64_t length);

@@ -15,6 +15,7 @@
 #include "RegionStages.h"
 #include "RowRegion.h"
 
+#include "mlir/Dialect/Utils/StructuredOpsUtils.h"
 #include "mlir/Dialect/Vector/Utils/VectorUtils.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -91,13 +92,11 @@ private:
   Value emitOp(Emitter &e, Operation &op, Value row, IRMapping &local) {
     if (moek::isRowBroadcast(op))
       return read(e, op.getOperand(0), row, local);
-    OperationState state(op.getLoc(), op.getName());
+    SmallVector<Value> operands;
     for (Value operand : op.getOperands())
-      state.operands.push_back(read(e, operand, row, local));
-    for (Type type : op.getResultTypes())
-      state.types.push_back(laneType(type));
-    state.addAttributes(op.getAttrs());
-    return e.create(state)->getResult(0);
+      operands.push_back(read(e, operand, row, local));
+    return clone(e, &op, laneType(op.getResult(0).getType()), operands)
+        ->getResult(0);
   }
 
   void emitStage(Emitter &e, unsigned stage,

@@ -14,6 +14,7 @@
 
 #include "RegionStages.h"
 
+#include "mlir/Dialect/Utils/StructuredOpsUtils.h"
 #include "mlir/Dialect/Vector/Utils/VectorUtils.h"
 #include "mlir/IR/SymbolTable.h"
 
@@ -71,16 +72,13 @@ Value moe::emitLoadColumns(Emitter &e, Value matrix, Value row,
 static Value emitOp(Emitter &e, Operation &op, ValueRange operands) {
   bool anyVector = llvm::any_of(
       operands, [](Value v) { return isa<VectorType>(v.getType()); });
-  OperationState state(op.getLoc(), op.getName());
-  for (Value operand : operands)
-    state.operands.push_back(
-        anyVector && !isa<VectorType>(operand.getType())
-            ? e.splat(operand, e.vec(kRowLanes, operand.getType()))
-            : operand);
+  SmallVector<Value> own(operands);
+  for (Value &operand : own)
+    if (anyVector && !isa<VectorType>(operand.getType()))
+      operand = e.splat(operand, e.vec(kRowLanes, operand.getType()));
   Type element = getElementTypeOrSelf(op.getResult(0).getType());
-  state.types.push_back(anyVector ? e.vec(kRowLanes, element) : element);
-  state.addAttributes(op.getAttrs());
-  return e.create(state)->getResult(0);
+  Type type = anyVector ? e.vec(kRowLanes, element) : element;
+  return clone(e, &op, type, own)->getResult(0);
 }
 
 SmallVector<Value> moe::emitRegionOnElements(Emitter &e, Block &body,
