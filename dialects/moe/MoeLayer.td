@@ -242,8 +242,9 @@ def Moe_ExpertOp : Moe_Op<"expert", [
 def Moe_CombineOp : Moe_Op<"combine", [Pure, Moe_ReifyShape]> {
   let summary = "sums the rows of each token, weighted";
   let description = [{
-    Row `t` of the result is the sum, over the assignments of token `t` in
-    ascending slot order, of the assignment's weight times its row. The sum is
+    Row `t` of the result is the sum, over the assignments of token `t` in the
+    order of their experts (the canonical order, whatever that of the slots is),
+    of the assignment's weight times its row. The sum is
     formed in f32 (f64 for f64 rows) and rounded once. `init`, if given, is
     added after the sum: a residual or the output of a shared expert. A token
     without assignments gets its row of `init`, or zeros.

@@ -193,7 +193,8 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                    int64_t blockRows, int64_t chunk,
                                    int64_t run, int64_t streamRows,
                                    int64_t streamAhead, int64_t tileAhead,
-                                   bool scalable, int64_t prefetchLevel) {
+                                   bool scalable, int64_t prefetchLevel,
+                                   int64_t window) {
   if (lanes != 4 && lanes != 8 && lanes != 16)
     return emitError() << "lanes must be 4, 8 or 16, got " << lanes;
   if (inner == Inner::DotBF16 && lanes != 16)
@@ -222,8 +223,12 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     return emitError() << "run must be positive, got " << run;
   if (streamRows < 0 || streamAhead < 0 || tileAhead < 0)
     return emitError() << "prefetch rows and distances cannot be negative";
+  if (window < 0)
+    return emitError() << "window cannot be negative, got " << window;
   return verifyPrefetchLevel(emitError, prefetchLevel);
 }
+
+int64_t ScheduleAttr::getWindowRows() const { return getWindow(); }
 
 int64_t ScheduleAttr::getMaxRows(Inner inner, int64_t lanes) {
   // What was found not to spill; see docs/performance.md.

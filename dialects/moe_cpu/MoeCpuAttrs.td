@@ -152,7 +152,7 @@ def MoeCpu_PanelsAttr : MoeCpu_Attr<"Panels", "panels", [
 }
 
 def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
-    DeclareAttrInterfaceMethods<Moek_ScheduleAttrInterface>]> {
+    DeclareAttrInterfaceMethods<Moek_ScheduleAttrInterface, ["getWindowRows"]>]> {
   let summary = "How a grouped matmul runs on a CPU";
   let description = [{
     | parameter | unit | meaning |
@@ -168,6 +168,7 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
     | `tile_ahead` | bytes | prefetch distance of a single tile with more rows |
     | `scalable` | | SVE of any vector length instead of NEON |
     | `prefetch_level` | | the cache that is prefetched into, 1 to 3: what is longer than the first would push out the rows and accumulators in it |
+    | `window` | rows | how many of a layer are worked on at a time at most, which bounds the workspace; 0 for all |
   }];
   let parameters = (ins EnumParameter<MoeCpu_Inner>:$inner, "int64_t":$lanes,
                         "int64_t":$rows, "int64_t":$block_rows,
@@ -175,11 +176,12 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
                         "int64_t":$stream_rows, "int64_t":$stream_ahead,
                         "int64_t":$tile_ahead,
                         DefaultValuedParameter<"bool", "false">:$scalable,
-                        DefaultValuedParameter<"int64_t", "2">:$prefetch_level);
+                        DefaultValuedParameter<"int64_t", "2">:$prefetch_level,
+                        DefaultValuedParameter<"int64_t", "0">:$window);
   let assemblyFormat = [{
     `<` $inner `,` struct($lanes, $rows, $block_rows, $chunk, $run, $stream_rows,
                           $stream_ahead, $tile_ahead, $scalable,
-                          $prefetch_level) `>`
+                          $prefetch_level, $window) `>`
   }];
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{

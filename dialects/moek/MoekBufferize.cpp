@@ -49,10 +49,13 @@ struct DstModel : public DstBufferizableOpInterfaceExternalModel<DstModel<OpTy>,
                                                                  OpTy> {
   bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
                               const AnalysisState &) const {
-    // A kernel of some of the experts leaves the rows of the others as they are;
-    // all else is written whole (unwritten rows are undefined).
+    // A kernel of some of the experts leaves the rows of the others as they are,
+    // a sum of some of the rows goes on; all else is written whole (unwritten
+    // rows are undefined).
+    auto combine = dyn_cast<CombineOp>(op);
     return cast<DestinationStyleOpInterface>(op).isDpsInput(&operand) ||
-           (isa<GroupedMatmulOp, RowMapOp>(op) &&
+           ((isa<GroupedMatmulOp, RowMapOp>(op) ||
+             (combine && combine.getFirstRow())) &&
             !operand.get().getDefiningOp<tensor::EmptyOp>());
   }
 
@@ -151,6 +154,7 @@ void moek::registerBufferizableModels(DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, MoekDialect *) {
     RouteOp::attachInterface<DstModel<RouteOp>>(*context);
     IndexOp::attachInterface<DstModel<IndexOp>>(*context);
+    WindowOp::attachInterface<DstModel<WindowOp>>(*context);
     LimitOp::attachInterface<DstModel<LimitOp>>(*context);
     SinkhornOp::attachInterface<DstModel<SinkhornOp>>(*context);
     ExpertChoiceOp::attachInterface<DstModel<ExpertChoiceOp>>(*context);

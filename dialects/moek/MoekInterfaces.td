@@ -50,7 +50,11 @@ def Moek_ScheduleAttrInterface : AttrInterface<"ScheduleAttrInterface"> {
         Checks that the op that has this schedule is one that it is for, with
         operands that it can take. Called by the verifier of the op.
       }], "::llvm::LogicalResult", "verifySchedule",
-      (ins "::mlir::Operation *":$op)>
+      (ins "::mlir::Operation *":$op)>,
+    InterfaceMethod<[{
+        How many rows of a layer are worked on at a time (`moek-window-rows`),
+        which bounds the workspace; 0 for all of them.
+      }], "int64_t", "getWindowRows", (ins), [{}], [{ return 0; }]>
   ];
 }
 

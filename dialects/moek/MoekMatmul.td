@@ -60,15 +60,14 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
         c_i = a . packed part i of expert e,           i = 0 (, 1)
         v   = epilogue(c_0 (, c_1), g[tokens[r]]..., x[r]..., p[e]...)   elementwise, n columns
         out[r] = v                                             without `positions`
-        out[t] = init[t] + sum over slots s, ascending, of weights[t, s] * v[positions[t, s]]
+        out[t] = sum of slot_weights[t, s] * v[positions[t, s]] + init[t]   with `positions`
 
     `parts` is 1 or 2 (gate and up). `n` and `k` are the logical sizes; `lhs` and
     `out` may have longer rows (padding). `rhs` is `[E, parts, n, k]` until the
     target gives the op a schedule and the weights the layout that it reads.
     The sum over k has one fixed order, whatever the number of rows, so results
     do not depend on how many tokens share an expert, or on threads. With
-    `positions` the weighted combine is part of the kernel: its sum runs in
-    slot order and is as deterministic. Without `slot_weights` weights are 1.
+    `positions` the weighted combine, `moek.combine`, is part of the kernel.
 
     The epilogue region takes one f32 per part, and then one element of each of
     `gathered` (`[T, n]` or `[T]`, by `tokens`), `rows` (`[R, n]` or `[R]`) and
@@ -96,8 +95,9 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
     Optional<Moek_Shaped>:$tokens,
     Variadic<Moek_Shaped>:$gathered, Variadic<Moek_Shaped>:$rows,
     Variadic<Moek_Shaped>:$parameters,
-    Optional<Moek_Shaped>:$positions, Optional<Moek_Shaped>:$slot_weights,
-    Optional<Moek_Shaped>:$init,
+    Optional<Moek_Shaped>:$positions, Optional<Index>:$first_row,
+    Optional<Index>:$num_rows,
+    Optional<Moek_Shaped>:$slot_weights, Optional<Moek_Shaped>:$init,
     Variadic<Moek_Shaped>:$outputs,
     I64Attr:$n, I64Attr:$k, DefaultValuedAttr<I64Attr, "1">:$parts,
     OptionalAttr<StrAttr>:$phase, OptionalAttr<Moek_ScheduleAttrInterface>:$schedule);
@@ -114,6 +114,7 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
     (`rows` `(` $rows^ `:` type($rows) `)`)?
     (`parameters` `(` $parameters^ `:` type($parameters) `)`)?
     (`combine` `(` $positions^ `:` type($positions) `)`)?
+    (`from` `(` $first_row^ `of` $num_rows `)`)?
     (`slot_weights` `(` $slot_weights^ `:` type($slot_weights) `)`)?
     (`init` `(` $init^ `:` type($init) `)`)?
     (`phase` `(` $phase^ `)`)? (`schedule` `(` $schedule^ `)`)?

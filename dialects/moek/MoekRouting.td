@@ -224,6 +224,39 @@ def Moek_SinkhornOp : Moek_DstOp<"sinkhorn", [Moek_NamedResults]> {
   let hasVerifier = 1;
 }
 
+def Moek_WindowOp : Moek_DstOp<"window", [Moek_NamedResults, AttrSizedOperandSegments]> {
+  let summary = "Some consecutive rows of a routing, as a routing of their own";
+  let description = [{
+    The rows `[b, b + R)`, of which some may not exist, of the routing of
+    `offsets`, `active` `[E + 1]`, `tokens` and `row_weights`: b is `from`, and R
+    the size of the `tokens` of `outs`. Kernels then compute these rows alone and
+    store R of them, whatever the number of tokens is; a combine takes them with
+    `from(%b of %n)`.
+
+        offsets'[e] = clamp(offsets[e] - b, 0, R)
+        active'     = the experts with rows in the window, and their number
+        tokens'[r]  = tokens[b + r],   row_weights'[r] = row_weights[b + r]
+
+    ```mlir
+    %w:3 = moek.window from(%b) ins(%o, %a, %t : tensor<9xi32>, tensor<9xi32>, tensor<?xi32>)
+        outs(%p, %q, %s : tensor<9xi32>, tensor<9xi32>, tensor<?xi32>)
+        -> tensor<9xi32>, tensor<9xi32>, tensor<?xi32>
+    ```
+  }];
+  let arguments = (ins Index:$first_row, Moek_Shaped:$offsets,
+                       Moek_Shaped:$active, Moek_Shaped:$tokens,
+                       Optional<Moek_Shaped>:$row_weights,
+                       Variadic<Moek_Shaped>:$outputs);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `from` `(` $first_row `)` `ins` `(` $offsets `,` $active `,` $tokens `:`
+    type($offsets) `,` type($active) `,` type($tokens) `)`
+    (`row_weights` `(` $row_weights^ `:` type($row_weights) `)`)?
+    `outs` `(` $outputs `:` type($outputs) `)` attr-dict (`->` type($results)^)?
+  }];
+  let hasVerifier = 1;
+}
+
 def Moek_VerifyRoutingOp : Moek_Op<"verify_routing", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let summary = "Whether indices make a routing";
   let description = [{

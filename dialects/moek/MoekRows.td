@@ -29,19 +29,28 @@ def Moek_GatherOp : Moek_DstOp<"gather", [AttrSizedOperandSegments]> {
 }
 
 def Moek_CombineOp : Moek_DstOp<"combine", [AttrSizedOperandSegments]> {
-  let summary = "Weighted sum of a token's rows in slot order";
+  let summary = "Weighted sum of the rows of each token";
   let description = [{
-    `out[t] = init[t] + sum over s of slot_weights[t, s] * rows[positions[t, s]]`
-    in ascending `s`, in f32; the unfused form of the `combine` operand of
-    `moek.grouped_matmul`. Without `slot_weights` the weights are 1.
+    `out[t] = sum over s of slot_weights[t, s] * rows[positions[t, s]] + init[t]`
+    in the order of the rows, whatever that of the slots is, in f32; the unfused
+    form of the `combine` operand of `moek.grouped_matmul`. Without
+    `slot_weights` the weights are 1; slots with a negative position are left
+    out.
+
+    With `from(%b of %n)`, `rows` holds R of n rows, those from row b on
+    (`moek.window`): slots of others are left out, unless b is 0 the sums go on
+    from what `outs` has, and `init` is added with the last of the n rows. Window
+    after window, in order, makes the same bits as all rows at once.
   }];
   let arguments = (ins Moek_Shaped:$rows, Moek_Shaped:$positions,
+                       Optional<Index>:$first_row, Optional<Index>:$num_rows,
                        Optional<Moek_Shaped>:$slot_weights,
                        Optional<Moek_Shaped>:$init,
                        Variadic<Moek_Shaped>:$outputs);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{
     `ins` `(` $rows `,` $positions `:` type($rows) `,` type($positions) `)`
+    (`from` `(` $first_row^ `of` $num_rows `)`)?
     (`slot_weights` `(` $slot_weights^ `:` type($slot_weights) `)`)?
     (`init` `(` $init^ `:` type($init) `)`)?
     `outs` `(` $outputs `:` type($outputs) `)` attr-dict (`->` type($results)^)?

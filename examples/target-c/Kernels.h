@@ -109,6 +109,7 @@ public:
   }
   /// Independent items for the threads of the runtime.
   void parallel(Value items, Body body);
+  void ifThen(Value condition, llvm::function_ref<void()> then);
   /// A value that is `otherwise` unless the condition holds.
   Value ifElse(Value condition, Value otherwise,
                llvm::function_ref<Value()> then);
@@ -131,10 +132,17 @@ void lowerGroupedMatmul(Loops &b, moek::GroupedMatmulOp op);
 void lowerGather(Loops &b, moek::GatherOp op);
 void lowerCombine(Loops &b, moek::CombineOp op);
 void lowerRowMap(Loops &b, moek::RowMapOp op);
+void lowerWindow(Loops &b, moek::WindowOp op);
 
-/// out[t] = init[t] + the weighted sum of the rows of a token.
-void emitCombine(Loops &b, Value rows, Value positions, Value weights,
-                 Value init, Value out, int64_t columns);
+/// What a combine reads and writes; `firstRow` and `numRows` where `rows` are a
+/// window of all.
+struct RowSums {
+  Value rows, positions, weights, init, firstRow, numRows, out;
+  int64_t columns;
+};
+
+/// out[t] = the weighted sum of the rows of a token, in their order, + init[t].
+void emitCombine(Loops &b, const RowSums &sums);
 
 /// Everything of a routing but its indices and weights, of those.
 void emitLists(Loops &b, const moek::RoutingParts &routing, int64_t experts,

@@ -82,6 +82,13 @@ void Loops::parallel(Value items, Body body) {
   body(op.getInductionVars()[0]);
 }
 
+void Loops::ifThen(Value condition, function_ref<void()> then) {
+  auto op = scf::IfOp::create(*this, condition, /*withElseRegion=*/false);
+  InsertionGuard guard(*this);
+  setInsertionPointToStart(op.thenBlock());
+  then();
+}
+
 Value Loops::ifElse(Value condition, Value otherwise,
                     function_ref<Value()> then) {
   auto op = scf::IfOp::create(*this, TypeRange{otherwise.getType()}, condition,
@@ -500,6 +507,10 @@ struct LowerKernels : acmec::impl::LowerKernelsBase<LowerKernels> {
               })
               .Case<moek::RowMapOp>([&](auto op) {
                 lowerRowMap(b, op);
+                return success();
+              })
+              .Case<moek::WindowOp>([&](auto op) {
+                lowerWindow(b, op);
                 return success();
               })
               .Case<moek::IndexOp>([&](auto op) {

@@ -76,8 +76,8 @@ void acmec::lowerGroupedMatmul(Loops &b, moek::GroupedMatmulOp op) {
   if (!op.getPositions())
     return;
   b.trace("begin", "combine");
-  emitCombine(b, rows, op.getPositions(), op.getSlotWeights(), op.getInit(),
-              out, n);
+  emitCombine(b, {rows, op.getPositions(), op.getSlotWeights(), op.getInit(),
+                  op.getFirstRow(), op.getNumRows(), out, n});
   b.trace("end", "combine");
 }
 
@@ -115,6 +115,34 @@ void acmec::lowerRowMap(Loops &b, moek::RowMapOp op) {
   b.trace("end", "rows");
 }
 
+void acmec::lowerWindow(Loops &b, moek::WindowOp op) {
+  Value first = op.getFirstRow(), offsets = op.getOutputs()[0],
+        active = op.getOutputs()[1];
+  Value experts = b.idx(
+      cast<MemRefType>(op.getOffsets().getType()).getDimSize(0) - 1);
+  Value all = b.loadIndex(op.getOffsets(), experts);
+  Value end = b.least(b.add(first, b.dim(op.getOutputs()[2], 0)), all);
+  auto place = [&](Value expert) {
+    Value row = b.least(b.loadIndex(op.getOffsets(), expert), end);
+    return b.sub(b.op<arith::MaxUIOp>(row, first), first);
+  };
+  Value count = b.fold(experts, b.idx(0), [&](Value expert, Value count) {
+    Value begin = place(expert), behind = place(b.add(expert, 1));
+    b.store(b.toI32(begin), offsets, expert);
+    b.store(b.toI32(expert), active, count);
+    Value has = b.cmp(Loops::Predicate::ult, begin, behind);
+    return b.select(has, b.add(count, 1), count);
+  });
+  b.store(b.toI32(place(experts)), offsets, experts);
+  b.store(b.toI32(count), active, experts);
+  b.loop(place(experts), [&](Value row) {
+    Value from = b.add(first, row);
+    b.store(b.load(op.getTokens(), from), op.getOutputs()[2], row);
+    if (op.getRowWeights())
+      b.store(b.load(op.getRowWeights(), from), op.getOutputs()[3], row);
+  });
+}
+
 void acmec::lowerGather(Loops &b, moek::GatherOp op) {
   int64_t last = cast<MemRefType>(op.getOffsets().getType()).getDimSize(0) - 1;
   int64_t columns = cast<MemRefType>(op.getX().getType()).getDimSize(1);
@@ -129,24 +157,56 @@ void acmec::lowerGather(Loops &b, moek::GatherOp op) {
   b.trace("end", "gather");
 }
 
-void acmec::emitCombine(Loops &b, Value rows, Value positions, Value weights,
-                        Value init, Value out, int64_t columns) {
-  int64_t slots = cast<MemRefType>(positions.getType()).getDimSize(1);
-  b.parallel(b.dim(out, 0), [&](Value token) {
+void acmec::emitCombine(Loops &b, const RowSums &sums) {
+  int64_t slots = cast<MemRefType>(sums.positions.getType()).getDimSize(1);
+  Value columns = b.idx(sums.columns), out = sums.out;
+  Value first = sums.firstRow ? b.toI32(sums.firstRow) : b.i32(0);
+  Value end = b.add(first, b.toI32(b.dim(sums.rows, 0)));
+  auto update = [&](Value token, llvm::function_ref<Value(Value)> next) {
     b.loop(columns, [&](Value column) {
-      Value sum = b.fold(b.idx(slots), b.f32(0.0), [&](Value slot, Value sum) {
-        Value row = b.load(positions, {token, slot});
-        Value used = b.cmp(Loops::Predicate::sge, row, b.i32(0));
-        return b.ifElse(used, sum, [&] {
-          Value value = b.loadF32(rows, {b.toIndex(row), column});
-          if (weights)
-            value = b.mulf(b.load(weights, {token, slot}), value);
-          return b.addf(sum, value);
-        });
+      b.store(next(column), out, {token, column});
+    });
+  };
+  b.parallel(b.dim(out, 0), [&](Value token) {
+    auto sum = [&](Value column) { return b.load(out, {token, column}); };
+    b.ifThen(b.cmp(Loops::Predicate::eq, first, b.i32(0)), [&] {
+      update(token, [&](Value) { return b.f32(0.0); });
+    });
+    // One after another, each the next behind those that are done.
+    b.fold(b.idx(slots), first, [&](Value, Value done) {
+      Value slot = b.fold(b.idx(slots), b.idx(slots), [&](Value s, Value best) {
+        auto row = [&](Value s) {
+          return b.load(sums.positions, {token, b.least(s, b.idx(slots - 1))});
+        };
+        Value is = b.cmp(Loops::Predicate::sge, row(s), done);
+        Value none = b.cmp(Loops::Predicate::eq, best, b.idx(slots));
+        Value before = b.cmp(Loops::Predicate::slt, row(s), row(best));
+        return b.select(b.both(is, b.either(none, before)), s, best);
       });
-      if (init)
-        sum = b.addf(sum, b.loadF32(init, {token, column}));
-      b.store(sum, out, {token, column});
+      Value exists = b.cmp(Loops::Predicate::ult, slot, b.idx(slots));
+      return b.ifElse(exists, end, [&] {
+        Value row = b.load(sums.positions, {token, slot});
+        b.ifThen(b.cmp(Loops::Predicate::slt, row, end), [&] {
+          update(token, [&](Value column) {
+            Value value = b.loadF32(
+                sums.rows, {b.toIndex(b.op<arith::SubIOp>(row, first)), column});
+            if (sums.weights)
+              value = b.mulf(b.load(sums.weights, {token, slot}), value);
+            return b.addf(sum(column), value);
+          });
+        });
+        return b.add(row, b.i32(1));
+      });
+    });
+    if (!sums.init)
+      return;
+    Value isLast = sums.numRows ? b.cmp(Loops::Predicate::sge, b.toIndex(end),
+                                        sums.numRows)
+                                : b.bit(true);
+    b.ifThen(isLast, [&] {
+      update(token, [&](Value column) {
+        return b.addf(sum(column), b.loadF32(sums.init, {token, column}));
+      });
     });
   });
 }
@@ -154,7 +214,8 @@ void acmec::emitCombine(Loops &b, Value rows, Value positions, Value weights,
 void acmec::lowerCombine(Loops &b, moek::CombineOp op) {
   Value out = op.getOutputs()[0];
   b.trace("begin", "combine");
-  emitCombine(b, op.getRows(), op.getPositions(), op.getSlotWeights(),
-              op.getInit(), out, cast<MemRefType>(out.getType()).getDimSize(1));
+  emitCombine(b, {op.getRows(), op.getPositions(), op.getSlotWeights(),
+                  op.getInit(), op.getFirstRow(), op.getNumRows(), out,
+                  cast<MemRefType>(out.getType()).getDimSize(1)});
   b.trace("end", "combine");
 }

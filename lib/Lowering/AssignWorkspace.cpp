@@ -4,10 +4,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Buffers are placed first-fit into slots by their lifetimes in the top-level
-// block. A slot is as large as its largest occupant, computed at run time, so
-// that sharing is right whatever the sizes are; which buffers share is only a
-// matter of waste.
+// Buffers are placed into slots, large ones first, by their lifetimes in the order
+// of the code: one made before a loop lives as long as the loop, one made in it for
+// an iteration at most. A slot is as large as its largest occupant, computed at
+// run time, so that sharing is right whatever the sizes are; which buffers share
+// is only a matter of waste, for which sizes are guessed.
 //
 //===----------------------------------------------------------------------===//
 
@@ -216,13 +217,27 @@ struct Buffer {
   /// Set when the size follows from a bound instead of from named sizes.
   std::optional<int64_t> bound;
   Value bytes;
+  /// Bytes if every dynamic size were kNominalSize.
+  int64_t nominal = 0;
   unsigned slot = 0;
 };
 
 struct Slot {
   SmallVector<unsigned> occupants;
-  unsigned end = 0;
 };
+
+constexpr int64_t kNominalSize = 512;
+
+int64_t getNominalBytes(MemRefType type, int64_t elementBytes) {
+  int64_t bytes = elementBytes;
+  for (int64_t extent : type.getShape())
+    bytes = llvm::MulOverflow(
+                bytes, ShapedType::isDynamic(extent) ? kNominalSize : extent,
+                bytes)
+                ? moe::kMaxBytes
+                : bytes;
+  return bytes;
+}
 
 struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
   using AssignWorkspacePassBase::AssignWorkspacePassBase;
@@ -268,9 +283,15 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
     if (!allocs.empty() && !llvm::hasSingleElement(function.getBody()))
       return function.emitOpError("allocates in unstructured control flow; use "
                                   "scf (--lift-cf-to-scf makes it)");
-    llvm::DenseMap<Operation *, unsigned> position;
-    for (auto [i, op] : llvm::enumerate(body))
-      position[&op] = i;
+    // Where each op and all that is in it begin and end.
+    llvm::DenseMap<Operation *, std::pair<unsigned, unsigned>> span;
+    unsigned now = 0;
+    function.walk([&](Operation *op, const WalkStage &stage) {
+      if (stage.isBeforeAllRegions())
+        span[op].first = now++;
+      if (stage.isAfterAllRegions())
+        span[op].second = now++;
+    });
 
     // What the sizes are, at the top of the function.
     Location loc = function.getLoc();
@@ -313,6 +334,7 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
                                  "moek-bound-frames first)");
       Buffer buffer;
       buffer.alloc = alloc;
+      buffer.nominal = getNominalBytes(type, elementBytes);
       buffer.bytes = cloner.cloneBytes(alloc, elementBytes);
       if (!buffer.bytes) {
         auto elements = moe::boundElements(alloc);
@@ -334,9 +356,14 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
             isa<LoopLikeOpInterface>(user->getParentOp()) &&
             user->getParentOp()->isProperAncestor(alloc))
           escapes = failure();
-        unsigned at = position.lookup(body.findAncestorOpInBlock(*user));
-        buffer.begin = std::min(buffer.begin, at);
-        buffer.end = std::max(buffer.end, at);
+        // Outside of the allocation's block if that yields it.
+        Block *block = alloc->getBlock();
+        Operation *at;
+        while (!(at = block->findAncestorOpInBlock(*user)))
+          block = block->getParentOp()->getBlock();
+        auto [begin, end] = span.lookup(at);
+        buffer.begin = std::min(buffer.begin, begin);
+        buffer.end = std::max(buffer.end, end);
       });
       if (failed(escapes))
         return alloc.emitError(
@@ -349,26 +376,25 @@ struct AssignWorkspace : moe::impl::AssignWorkspacePassBase<AssignWorkspace> {
     SmallVector<unsigned> order = llvm::to_vector(
         llvm::seq<unsigned>(0, static_cast<unsigned>(buffers.size())));
     llvm::stable_sort(order, [&](unsigned x, unsigned y) {
-      return buffers[x].begin < buffers[y].begin;
+      return buffers[x].nominal > buffers[y].nominal;
     });
     SmallVector<Slot> slots;
     for (unsigned i : order) {
       Buffer &buffer = buffers[i];
-      Slot *chosen = nullptr;
-      for (Slot &slot : slots) {
-        if (!reuse || slot.end >= buffer.begin)
-          continue;
-        bool same = buffers[slot.occupants.front()].bytes == buffer.bytes;
-        if (!chosen || same)
-          chosen = &slot;
-        if (same)
-          break;
+      // The smallest that nothing else uses meanwhile; all are large enough.
+      auto isFree = [&](const Slot &slot) {
+        return reuse && llvm::none_of(slot.occupants, [&](unsigned other) {
+                 return buffers[other].begin <= buffer.end &&
+                        buffer.begin <= buffers[other].end;
+               });
+      };
+      auto chosen = llvm::find_if(llvm::reverse(slots), isFree);
+      if (chosen == slots.rend()) {
+        slots.emplace_back();
+        chosen = slots.rbegin();
       }
-      if (!chosen)
-        chosen = &slots.emplace_back();
       chosen->occupants.push_back(i);
-      chosen->end = buffer.end;
-      buffer.slot = chosen - slots.begin();
+      buffer.slot = &*chosen - slots.data();
     }
 
     // The same sum twice: offsets in the function, the total in its own.

@@ -175,7 +175,7 @@ private:
 
   ArrayAttr describeWorkspace() {
     SmallVector<Attribute> table;
-    for (int64_t n : {1, 4, 16, 64, 512, 4096}) {
+    for (int64_t n : {1, 4, 16, 64, 512, 4096, 32768, 65536}) {
       std::optional<int64_t> bytes = evaluateWorkspace(n);
       if (!bytes)
         break;

@@ -13,6 +13,8 @@
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe_rt/MoeRt.h"
 
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
 namespace moe {
 #define GEN_PASS_DEF_RESULTSTOARGUMENTSPASS
 #include "moe-mlir/Lowering/Passes.h.inc"
@@ -31,13 +33,30 @@ Operation *findLastCheck(Block &body) {
   return nullptr;
 }
 
+/// What `value` is a name of: casts, and loops that hand a buffer on as it is.
+Value findBuffer(Value value) {
+  while (Operation *op = value.getDefiningOp()) {
+    if (auto cast = dyn_cast<memref::CastOp>(op)) {
+      value = cast.getSource();
+      continue;
+    }
+    auto loop = dyn_cast<scf::ForOp>(op);
+    if (!loop)
+      break;
+    auto result = cast<OpResult>(value);
+    BlockArgument carried = loop.getTiedLoopRegionIterArg(result);
+    if (loop.getTiedLoopYieldedValue(carried)->get() != carried)
+      break;
+    value = loop.getTiedLoopInit(result)->get();
+  }
+  return value;
+}
+
 /// The allocation behind `value` when it can become an argument, which nothing
 /// may touch up to `lastCheck`.
 memref::AllocOp findAllocation(Value value, Block &body,
                                Operation *lastCheck) {
-  while (auto cast = value.getDefiningOp<memref::CastOp>())
-    value = cast.getSource();
-  auto alloc = value.getDefiningOp<memref::AllocOp>();
+  auto alloc = findBuffer(value).getDefiningOp<memref::AllocOp>();
   if (!alloc || alloc->getBlock() != &body ||
       !alloc.getType().getLayout().isIdentity())
     return {};

@@ -132,6 +132,7 @@ void moe::buildPlannedPipeline(OpPassManager &pm,
   target.chip = options.target;
   pm.addPass(createSetTargetPass(target));
   runTarget(pm, "plan", options.keepLayout);
+  pm.addPass(createWindowRows());
   pm.addPass(createHoistPackingPass());
   finish(pm, Stage::Planned, options);
 }

@@ -6,11 +6,11 @@ func.func private @use(memref<?x8xf32>)
 // Disjoint lifetimes share one place; %c lives with both, and before them.
 // CHECK-LABEL: func.func @reuse(
 // CHECK-SAME: %[[W:[^:]*]]: memref<?xi8> {moe.role = "workspace"})
-// CHECK-DAG: %[[C64:.*]] = arith.constant 64 : index
 // CHECK-DAG: %[[ZERO:.*]] = arith.constant 0 : index
-// CHECK: memref.view %[[W]][%[[C64]]][%{{.*}}] : memref<?xi8> to memref<?x8xf32>
-// CHECK: memref.view %[[W]][%[[ZERO]]][] : memref<?xi8> to memref<3xf32>
-// CHECK: memref.view %[[W]][%[[C64]]][%{{.*}}] : memref<?xi8> to memref<?x8xf32>
+// CHECK: %[[BEHIND:.*]] = arith.andi
+// CHECK: memref.view %[[W]][%[[ZERO]]][%{{.*}}] : memref<?xi8> to memref<?x8xf32>
+// CHECK: memref.view %[[W]][%[[BEHIND]]][] : memref<?xi8> to memref<3xf32>
+// CHECK: memref.view %[[W]][%[[ZERO]]][%{{.*}}] : memref<?xi8> to memref<?x8xf32>
 // CHECK-NOT: memref.dealloc
 
 // 32 T rounded up to 64, and 64 for the static one.
@@ -48,6 +48,33 @@ func.func @reuse(%x: memref<?x8xf32> {moe.name = "x", moe.dims = ["T"]}) {
   call @use(%b) : (memref<?x8xf32>) -> ()
   %v = memref.load %c[%c0] : memref<3xf32>
   memref.store %v, %x[%c0, %c0] : memref<?x8xf32>
+  return
+}
+
+// In a loop too, where the one of before lives through all iterations; a small
+// buffer does not get the place of a large one.
+// CHECK-LABEL: func.func @iterated(
+// CHECK-SAME: %[[W:[^:]*]]: memref<?xi8> {moe.role = "workspace"})
+// CHECK-DAG: %[[ZERO:.*]] = arith.constant 0 : index
+// CHECK: memref.view %[[W]][%[[BEFORE:.*]]][] : memref<?xi8> to memref<1xf32>
+// CHECK: scf.for
+// CHECK: memref.view %[[W]][%[[ZERO]]][%{{.*}}] : memref<?xi8> to memref<?x8xf32>
+// CHECK: memref.view %[[W]][%[[ZERO]]][%{{.*}}] : memref<?xi8> to memref<?x8xf32>
+func.func @iterated(%x: memref<?x8xf32> {moe.name = "x", moe.dims = ["T"]}) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %f = arith.constant 0.0 : f32
+  %n = memref.dim %x, %c0 : memref<?x8xf32>
+  %before = memref.alloc() : memref<1xf32>
+  memref.store %f, %before[%c0] : memref<1xf32>
+  scf.for %i = %c0 to %n step %c1 {
+    %v = memref.load %before[%c0] : memref<1xf32>
+    memref.store %v, %x[%i, %c0] : memref<?x8xf32>
+    %a = memref.alloc(%n) : memref<?x8xf32>
+    func.call @use(%a) : (memref<?x8xf32>) -> ()
+    %b = memref.alloc(%n) : memref<?x8xf32>
+    func.call @use(%b) : (memref<?x8xf32>) -> ()
+  }
   return
 }
 

@@ -191,9 +191,11 @@ LogicalResult GroupedMatmulOp::verify() {
             {-1, cast<ShapedType>(getPositions().getType()).getDimSize(1)},
             kF32)))
       return failure();
-  } else if (getInit() || getSlotWeights()) {
-    return emitOpError("'init' and 'slot_weights' need 'combine'");
+  } else if (getInit() || getSlotWeights() || getFirstRow()) {
+    return emitOpError("'init', 'slot_weights' and 'from' need 'combine'");
   }
+  if (!getFirstRow() != !getNumRows())
+    return emitOpError("needs both operands of 'from' or none");
   if (getSchedule() && failed(getSchedule()->verifySchedule(*this)))
     return failure();
   return verifyResults(*this);

@@ -280,6 +280,44 @@ LogicalResult SinkhornOp::verify() {
 }
 
 //===----------------------------------------------------------------------===//
+// WindowOp
+//===----------------------------------------------------------------------===//
+
+void WindowOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  static constexpr StringLiteral names[] = {"offsets", "active", "tokens",
+                                            "row_weights"};
+  for (auto [result, name] : llvm::zip(getResults(), names))
+    setName(result, name);
+}
+
+LogicalResult WindowOp::verify() {
+  if (failed(verifyShape(*this, "offsets", getOffsets(), {-1}, kI32)))
+    return failure();
+  auto offsets = cast<ShapedType>(getOffsets().getType());
+  int64_t length = offsets.getDimSize(0);
+  if (offsets.isDynamicDim(0) || length < 2)
+    return emitOpError("'offsets' must be one more than the experts, static, "
+                       "got ")
+           << offsets;
+  if (failed(verifyShape(*this, "active", getActive(), {length}, kI32)) ||
+      failed(verifyShape(*this, "tokens", getTokens(), {-1}, kI32)) ||
+      (getRowWeights() &&
+       failed(verifyShape(*this, "row_weights", getRowWeights(), {-1}, kF32))))
+    return failure();
+  unsigned parts = getRowWeights() ? 4 : 3;
+  if (getOutputs().size() != parts)
+    return emitOpError("expects an output for each of its ")
+           << parts << " inputs, got " << getOutputs().size();
+  if (failed(verifyShape(*this, "outs", getOutputs()[0], {length}, kI32)) ||
+      failed(verifyShape(*this, "outs", getOutputs()[1], {length}, kI32)) ||
+      failed(verifyShape(*this, "outs", getOutputs()[2], {-1}, kI32)) ||
+      (getRowWeights() &&
+       failed(verifyShape(*this, "outs", getOutputs()[3], {-1}, kF32))))
+    return failure();
+  return verifyResults(*this);
+}
+
+//===----------------------------------------------------------------------===//
 // VerifyRoutingOp
 //===----------------------------------------------------------------------===//
 

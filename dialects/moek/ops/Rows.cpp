@@ -47,6 +47,8 @@ LogicalResult CombineOp::verify() {
     return failure();
   if (getInit() && failed(verifyShape(*this, "init", getInit(), {-1, n}, kF32)))
     return failure();
+  if (!getFirstRow() != !getNumRows())
+    return emitOpError("needs both operands of 'from' or none");
   if (getOutputs().size() != 1)
     return emitOpError("expects one output, got ") << getOutputs().size();
   if (failed(verifyShape(*this, "outs", getOutputs()[0], {-1, n}, kF32)))

@@ -43,7 +43,7 @@ Value KernelBuilder::buildMatmul(Location loc, Value lhs, ValueRange matrices,
       groups.active, /*gather=*/Value(), /*gather_weights=*/Value(),
       /*tokens=*/Value(), /*gathered=*/ValueRange(), /*rows=*/ValueRange(),
       /*parameters=*/ValueRange(), /*positions=*/Value(),
-      /*slot_weights=*/Value(), /*init=*/Value(), ValueRange{out},
+      /*first_row=*/Value(), /*num_rows=*/Value(), /*slot_weights=*/Value(), /*init=*/Value(), ValueRange{out},
       static_cast<uint64_t>(n), static_cast<uint64_t>(k), uint64_t(1),
       b.getStringAttr(phase), moek::ScheduleAttrInterface());
   OpBuilder::InsertionGuard guard(b);

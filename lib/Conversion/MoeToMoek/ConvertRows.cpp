@@ -251,6 +251,7 @@ struct ConvertCombine : MoePattern<CombineOp> {
     Value out = buildEmptyRows(b, loc, tokens, type.getDimSize(1), f32);
     Value sum = moek::CombineOp::create(
                     b, loc, TypeRange{out.getType()}, rows, routing.positions,
+                    /*first_row=*/Value(), /*num_rows=*/Value(),
                     op.getUnweighted() ? Value() : routing.weights, init,
                     ValueRange{out})
                     .getResult(0);

@@ -37,7 +37,16 @@ static Inner selectInner(TargetAttr cpu, moek::GroupedMatmulOp matmul) {
                                 : Inner::Widen;
 }
 
-static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner) {
+/// Rows of `length` f32, with all that is stored of them, that are worked on at a
+/// time: enough that the weights which two windows share are few among those of
+/// a window.
+static int64_t selectWindow(int64_t length) {
+  constexpr int64_t bytes = int64_t(64) << 20, least = 2048;
+  return std::max(least, bytes / (length * 4) / 64 * 64);
+}
+
+static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner,
+                                   int64_t window = 0) {
   int64_t lanes = cpu.getLanes();
   bool scalable = cpu.getScalable() && inner != Inner::MmlaBF16;
   int64_t rows = ScheduleAttr::getMaxRows(inner, lanes);
@@ -50,7 +59,7 @@ static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner) {
   return ScheduleAttr::get(cpu.getContext(), inner, lanes, rows, blockRows,
                            toBlocks(chunk), cpu.getRun(), cpu.getStreamRows(),
                            cpu.getStreamAhead(), cpu.getTileAhead(), scalable,
-                           cpu.getPrefetchLevel());
+                           cpu.getPrefetchLevel(), window);
 }
 
 /// Lists of a mask: compressing 64 bytes beats four times 16 words, both beat
@@ -67,7 +76,11 @@ static moecpu::RouteScheduleAttr selectRouteSchedule(TargetAttr cpu,
       cpu.getContext(), cpu.getLanes(),
       route.getPolicy().selectsByMask() ? selectPackBy(cpu)
                                         : moecpu::PackBy::Table,
-      route.getX() ? selectSchedule(cpu, Inner::Fma) : ScheduleAttr());
+      route.getX()
+          ? selectSchedule(cpu, Inner::Fma,
+                           selectWindow(cast<ShapedType>(route.getX().getType())
+                                            .getDimSize(1)))
+          : ScheduleAttr());
 }
 
 /// Gives rows of `n` elements that a kernel hands to a grouped matmul the length
@@ -184,7 +197,8 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
         return WalkResult::advance();
       if (!matmul.getSchedule())
         matmul.setScheduleAttr(
-            selectSchedule(target, selectInner(target, matmul)));
+            selectSchedule(target, selectInner(target, matmul),
+                           selectWindow(matmul.getN() + matmul.getK())));
       if (!isFor<ScheduleAttr>(matmul) || failed(check(matmul, target)))
         return WalkResult::interrupt();
       matmuls.push_back(matmul);

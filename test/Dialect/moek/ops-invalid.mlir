@@ -143,7 +143,7 @@ func.func @epilogue_body(%x: memref<?x64xf32>, %w: memref<8x1x48x64xbf16>, %o: m
 // -----
 
 func.func @init(%x: memref<?x64xf32>, %w: memref<8x1x48x64xbf16>, %o: memref<9xi32>, %y: memref<?x48xf32>) {
-  // expected-error @+1 {{'init' and 'slot_weights' need 'combine'}}
+  // expected-error @+1 {{'init', 'slot_weights' and 'from' need 'combine'}}
   moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x1x48x64xbf16>)
     groups(%o, %o : memref<9xi32>, memref<9xi32>) init(%y : memref<?x48xf32>) outs(%y : memref<?x48xf32>) epilogue {
     ^bb0(%a: f32):
@@ -353,5 +353,24 @@ func.func @route_weigh_arguments(%z: memref<?x8xf32>, %s: memref<8xf32>, %o: mem
   ^bb0(%v: vector<2xf32>):
     moek.yield %v : vector<2xf32>
   }
+  return
+}
+
+// -----
+
+func.func @window_offsets(%i: index, %o: tensor<?xi32>, %t: tensor<?xi32>) {
+  // expected-error @+1 {{'offsets' must be one more than the experts, static, got 'tensor<?xi32>'}}
+  %0:3 = moek.window from(%i) ins(%o, %o, %t : tensor<?xi32>, tensor<?xi32>, tensor<?xi32>)
+    outs(%o, %o, %t : tensor<?xi32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?xi32>, tensor<?xi32>, tensor<?xi32>
+  return
+}
+
+// -----
+
+func.func @window_outputs(%i: index, %o: tensor<9xi32>, %t: tensor<?xi32>, %w: tensor<?xf32>) {
+  // expected-error @+1 {{expects an output for each of its 4 inputs, got 3}}
+  %0:3 = moek.window from(%i) ins(%o, %o, %t : tensor<9xi32>, tensor<9xi32>, tensor<?xi32>)
+    row_weights(%w : tensor<?xf32>)
+    outs(%o, %o, %t : tensor<9xi32>, tensor<9xi32>, tensor<?xi32>) -> tensor<9xi32>, tensor<9xi32>, tensor<?xi32>
   return
 }

@@ -184,7 +184,7 @@ def FuseCombine : Pass<"moek-fuse-combine"> {
   let summary = "Sum rows per token inside the matmul that makes them";
   let description = [{
     Turns a `moek.combine` of a grouped matmul's result, its only use, into the
-    matmul's `combine` operands. The sum still runs in slot order.
+    matmul's `combine` operands.
 
     Before:
     ```mlir
@@ -199,6 +199,43 @@ def FuseCombine : Pass<"moek-fuse-combine"> {
     ```
   }];
   let dependentDialects = ["::moek::MoekDialect"];
+}
+
+def WindowRows : Pass<"moek-window-rows"> {
+  let summary = "Compute a layer on some of its rows at a time";
+  let description = [{
+    The rows between a routing and the sum of each token's rows need a workspace
+    that grows with the number of tokens. A loop over windows of `rows` rows
+    (`moek.window`) bounds it, with the same bits: the sum runs in the order of
+    the rows. Rows are in the order of the experts, so that every weight is still
+    read once, but for those of experts that two windows share. Up to `rows`
+    assignments there is one window.
+
+    Without `rows` the schedules say how many, those of a layer the least; a
+    layer whose schedules want none stays as it is, and one of which a part is no
+    kernel (a loop over experts) is a missed remark.
+
+    Before:
+    ```mlir
+    %h = moek.grouped_matmul ... groups(%offsets, %active : ...) gather(%tokens : ...) outs(%e : ...) ...
+    %y = moek.grouped_matmul ... lhs(%h : ...) combine(%positions : ...) outs(%f : ...) ...
+    ```
+    After:
+    ```mlir
+    %y = scf.for %b = %c0 to %n step %c4096 iter_args(%sum = %f) -> (tensor<?x64xf32>) {
+      %o, %a, %t = moek.window from(%b) ins(%offsets, %active, %tokens : ...) outs(...)
+      %h = moek.grouped_matmul ... groups(%o, %a : ...) gather(%t : ...) outs(%e : ...) ...
+      %s = moek.grouped_matmul ... lhs(%h : ...) combine(%positions : ...) from(%b of %n) outs(%sum : ...) ...
+      scf.yield %s : tensor<?x64xf32>
+    }
+    ```
+  }];
+  let options = [
+    Option<"rows", "rows", "int64_t", "0",
+           "Rows of a window, whatever the schedules say">
+  ];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::tensor::TensorDialect", "::moek::MoekDialect"];
 }
 
 #endif // MOE_MLIR_CONVERSION_MOETOMOEK_PASSES

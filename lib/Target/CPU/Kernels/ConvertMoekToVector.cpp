@@ -50,6 +50,7 @@ struct ConvertMoekToVector
           TypeSwitch<Operation *, LogicalResult>(op)
               .Case([&](moek::RouteOp op) { return moe::lowerRoute(e, op); })
               .Case([&](moek::IndexOp op) { return moe::lowerIndex(e, op); })
+              .Case([&](moek::WindowOp op) { return moe::lowerWindow(e, op); })
               .Case([&](moek::LimitOp op) { return moe::lowerLimit(e, op); })
               .Case([&](moek::SinkhornOp op) {
                 return moe::lowerSinkhorn(e, op);

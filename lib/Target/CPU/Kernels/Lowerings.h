@@ -16,6 +16,7 @@ namespace moe {
 mlir::LogicalResult lowerRoute(Emitter &e, moek::RouteOp op);
 mlir::LogicalResult lowerVerifyRouting(Emitter &e, moek::VerifyRoutingOp op);
 mlir::LogicalResult lowerIndex(Emitter &e, moek::IndexOp op);
+mlir::LogicalResult lowerWindow(Emitter &e, moek::WindowOp op);
 mlir::LogicalResult lowerLimit(Emitter &e, moek::LimitOp op);
 mlir::LogicalResult lowerSinkhorn(Emitter &e, moek::SinkhornOp op);
 mlir::LogicalResult lowerExpertChoice(Emitter &e, moek::ExpertChoiceOp op);
@@ -58,10 +59,15 @@ void emitGatherRows(Emitter &e, mlir::Value src, mlir::Value tokens,
                     mlir::Value weights, mlir::Value begin, mlir::Value end,
                     int64_t k, mlir::Value dst);
 
-/// The weighted sum over slots of moek.combine. In parallel.
-void emitCombineRows(Emitter &e, mlir::Value rows, mlir::Value positions,
-                     mlir::Value slotWeights, mlir::Value init,
-                     mlir::Value out, int64_t n);
+/// What a combine reads and writes; `firstRow` and `numRows` where `rows` are a
+/// window of all.
+struct RowSums {
+  mlir::Value rows, positions, slotWeights, init, firstRow, numRows, out;
+  int64_t n; ///< Columns.
+};
+
+/// The weighted sum of moek.combine. In parallel.
+void emitCombineRows(Emitter &e, const RowSums &sums);
 
 /// Items of `minimum` or more units of work each, about four per thread.
 mlir::Value emitItemSize(Emitter &e, mlir::Value units, int64_t minimum);

@@ -28,12 +28,13 @@ static Value emitLogits(Emitter &e, moek::RouteOp op, ScheduleAttr s) {
   Type f32 = e.getF32Type();
   Value tokens = e.dim(op.getX(), 0);
 
+  // The rows of a window of tokens as kernels read them.
+  Value window = s.getWindow() ? e.idx(s.getWindow()) : tokens;
   Value padded = emitScratch(
       e,
       MemRefType::get(
           {ShapedType::kDynamic, moecpu::getPaddedRowLength(k, f32)}, f32),
-      tokens);
-  emitGatherRows(e, op.getX(), Value(), Value(), e.idx(0), tokens, k, padded);
+      e.min(tokens, window));
   Value logits = emitScratch(
       e, MemRefType::get({ShapedType::kDynamic, panels * kPanelColumns}, f32),
       tokens);
@@ -47,26 +48,41 @@ static Value emitLogits(Emitter &e, moek::RouteOp op, ScheduleAttr s) {
   product.rhs = e.address(op.getRouter());
   product.panels = panels;
   product.steps = panelType.getDimSize(2);
-  Value blocks = e.ceilDiv(tokens, kRouterRows);
-  e.parallel(e.mul(blocks, panels), [&](Emitter &e, Value item) {
-    Value panel = e.rem(item, e.idx(panels)), block = e.div(item, panels);
-    Value row = e.mul(block, kRouterRows);
-    Value rows = e.min(e.sub(tokens, row), e.idx(kRouterRows));
-    Value next = e.add(product.rhs, e.mul(panel, product.panelBytes()));
-    emitPanelRun(
-        e, product, e.idx(0), panel, e.add(panel, 1), row, rows, next,
-        [&](Emitter &e, Value panel, Value row, Value rows, Value acc) {
-          Value column = e.mul(panel, kPanelColumns);
-          e.loop(rows, [&](Emitter &e, Value r) {
-            for (int64_t c = 0; c < kPanelColumns; c += 16) {
-              Value v = vector::LoadOp::create(e, e.vecF32(), acc,
-                                               ValueRange{r, e.idx(c)});
-              vector::StoreOp::create(
-                  e, v, logits, ValueRange{e.add(row, r), e.add(column, c)});
-            }
+  auto compute = [&](Emitter &e, Value first, Value count) {
+    Value x = memref::SubViewOp::create(
+        e, op.getX(), ArrayRef<OpFoldResult>{first, e.getIndexAttr(0)},
+        ArrayRef<OpFoldResult>{count, e.getIndexAttr(k)},
+        ArrayRef<OpFoldResult>{e.getIndexAttr(1), e.getIndexAttr(1)});
+    emitGatherRows(e, x, Value(), Value(), e.idx(0), count, k, padded);
+    Value blocks = e.ceilDiv(count, kRouterRows);
+    e.parallel(e.mul(blocks, panels), [&](Emitter &e, Value item) {
+      Value panel = e.rem(item, e.idx(panels)), block = e.div(item, panels);
+      Value row = e.mul(block, kRouterRows);
+      Value rows = e.min(e.sub(count, row), e.idx(kRouterRows));
+      Value next = e.add(product.rhs, e.mul(panel, product.panelBytes()));
+      emitPanelRun(
+          e, product, e.idx(0), panel, e.add(panel, 1), row, rows, next,
+          [&](Emitter &e, Value panel, Value row, Value rows, Value acc) {
+            Value token = e.add(first, row);
+            Value column = e.mul(panel, kPanelColumns);
+            e.loop(rows, [&](Emitter &e, Value r) {
+              for (int64_t c = 0; c < kPanelColumns; c += 16) {
+                Value v = vector::LoadOp::create(e, e.vecF32(), acc,
+                                                 ValueRange{r, e.idx(c)});
+                vector::StoreOp::create(
+                    e, v, logits,
+                    ValueRange{e.add(token, r), e.add(column, c)});
+              }
+            });
           });
-        });
-  });
+    });
+  };
+  if (s.getWindow())
+    e.loop(e.idx(0), tokens, s.getWindow(), [&](Emitter &e, Value first) {
+      compute(e, first, e.min(e.sub(tokens, first), window));
+    });
+  else
+    compute(e, e.idx(0), tokens);
   return logits;
 }
 

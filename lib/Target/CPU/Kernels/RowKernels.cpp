@@ -110,10 +110,83 @@ void moe::emitGatherRows(Emitter &e, Value src, Value tokens, Value weights,
   });
 }
 
-void moe::emitCombineRows(Emitter &e, Value rows, Value positions,
-                          Value slotWeights, Value init, Value out,
-                          int64_t n) {
-  int64_t slots = cast<MemRefType>(positions.getType()).getDimSize(1);
+//===----------------------------------------------------------------------===//
+// Combine
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// The rows of one token that a combine adds up, in order, with their weights.
+struct SlotList {
+  Value rows, weights; ///< On the stack, `[K]`; what is behind `count` is undefined.
+  Value count;
+};
+} // namespace
+
+/// Reads the slots of `token` into `list`: those with one of the `here` rows from
+/// `first` on (0 if null), sorted by row. No branch depends on which they are.
+static void emitSlotList(Emitter &e, const RowSums &sums, Value token,
+                         Value first, Value here, Value unsorted,
+                         Value unsortedWeights, SlotList &list) {
+  int64_t slots =
+      cast<MemRefType>(sums.positions.getType()).getDimSize(1);
+  VectorType type = e.vec(16, e.getI32Type());
+  // As unsigned numbers, what is not here is above all that is.
+  Value beyond = e.splat(e.i32(-1), type);
+  e.loop(e.idx(0), e.idx(slots), 16, [&](Emitter &e, Value slot) {
+    vector::StoreOp::create(e, beyond, unsorted, ValueRange{slot});
+  });
+  auto gather =
+      scf::ForOp::create(e, e.idx(0), e.idx(slots), e.idx(1), e.idx(0));
+  {
+    OpBuilder::InsertionGuard guard(e);
+    e.setInsertionPointToStart(gather.getBody());
+    Value slot = gather.getInductionVar(), count = gather.getRegionIterArg(0);
+    Value row = e.load(sums.positions, ValueRange{token, slot});
+    if (first)
+      row = e.sub(row, first);
+    Value used = e.lt(row, here);
+    e.store(e.select(used, row, e.i32(-1)), unsorted, ValueRange{count});
+    if (sums.slotWeights)
+      e.store(e.load(sums.slotWeights, ValueRange{token, slot}),
+              unsortedWeights, ValueRange{count});
+    scf::YieldOp::create(
+        e, ValueRange{e.select(used, e.add(count, 1), count)});
+  }
+  list.count = gather.getResult(0);
+  if (slots == 1) {
+    list.rows = unsorted;
+    list.weights = unsortedWeights;
+    return;
+  }
+  Value vectors = e.mul(e.ceilDiv(list.count, 16), 16);
+  Value zeros = e.zeros(type), ones = e.splat(e.i32(1), type);
+  e.loop(list.count, [&](Emitter &e, Value i) {
+    Value row = e.load(unsorted, ValueRange{i});
+    Value splat = e.splat(row, type);
+    auto below =
+        scf::ForOp::create(e, e.idx(0), vectors, e.idx(16), zeros);
+    {
+      OpBuilder::InsertionGuard guard(e);
+      e.setInsertionPointToStart(below.getBody());
+      Value others = vector::LoadOp::create(
+          e, type, unsorted, ValueRange{below.getInductionVar()});
+      Value sum = e.add(below.getRegionIterArg(0),
+                        e.select(e.lt(others, splat), ones, zeros));
+      scf::YieldOp::create(e, sum);
+    }
+    Value rank = e.toIndex(vector::ReductionOp::create(
+        e, vector::CombiningKind::ADD, below.getResult(0)));
+    e.store(row, list.rows, ValueRange{rank});
+    if (sums.slotWeights)
+      e.store(e.load(unsortedWeights, ValueRange{i}), list.weights,
+              ValueRange{rank});
+  });
+}
+
+void moe::emitCombineRows(Emitter &e, const RowSums &sums) {
+  int64_t n = sums.n;
+  Value out = sums.out;
+  int64_t slots = cast<MemRefType>(sums.positions.getType()).getDimSize(1);
   Value tokens = e.dim(out, 0);
   // Few tokens are shared out by columns, many by tokens.
   constexpr int64_t columnsPerItem = 1024;
@@ -128,6 +201,13 @@ void moe::emitCombineRows(Emitter &e, Value rows, Value positions,
       e.max(e.idx(1), e.ceilDiv(e.idx(kItemBytes), e.idx(unitBytes))),
       emitItemSize(e, tokens, unitsOfItem(n * 4 * (slots + 1))));
   Value tokenItems = e.ceilDiv(tokens, size);
+  Value here = e.toI32(e.dim(sums.rows, 0)), first, isFirst, isLast;
+  if (sums.firstRow) {
+    first = e.toI32(sums.firstRow);
+    isFirst = e.eq(sums.firstRow, e.idx(0));
+    Value end = e.add(sums.firstRow, e.dim(sums.rows, 0));
+    isLast = e.cmp(arith::CmpIPredicate::uge, end, sums.numRows);
+  }
   e.parallel(e.mul(tokenItems, parts), [&](Emitter &e, Value item) {
     Value part = e.rem(item, parts), block = e.div(item, parts);
     Value firstToken = e.mul(block, size);
@@ -137,6 +217,16 @@ void moe::emitCombineRows(Emitter &e, Value rows, Value positions,
     Value firstColumn = e.mul(e.div(e.mul(part, groups), parts), 16);
     Value lastColumn =
         e.mul(e.div(e.mul(e.add(part, 1), groups), parts), 16);
+    auto allocate = [&](Type element) -> Value {
+      auto type = MemRefType::get({(slots + 15) / 16 * 16}, element);
+      return memref::AllocaOp::create(e, type, e.getI64IntegerAttr(64));
+    };
+    Value unsorted = allocate(e.getI32Type()), unsortedWeights;
+    SlotList list{allocate(e.getI32Type()), Value(), Value()};
+    if (sums.slotWeights) {
+      unsortedWeights = allocate(e.getF32Type());
+      list.weights = allocate(e.getF32Type());
+    }
     // The sums of `width` groups of 16 columns stay in registers over the slots.
     auto sum = [&](Emitter &e, Value token, Value column, int64_t width,
                    Value mask) {
@@ -152,42 +242,58 @@ void moe::emitCombineRows(Emitter &e, Value rows, Value positions,
         return vector::LoadOp::create(e, type, memref,
                                       ValueRange{row, column});
       };
+      // `values`, or what `make` says if `condition` holds.
+      auto unless = [&](Value condition, ArrayRef<Value> values,
+                        function_ref<Value(Value, Value)> make) {
+        SmallVector<Type> types(width, type);
+        auto choice = scf::IfOp::create(e, types, condition, true);
+        OpBuilder::InsertionGuard guard(e);
+        e.setInsertionPointToStart(choice.thenBlock());
+        scf::YieldOp::create(e, values);
+        e.setInsertionPointToStart(choice.elseBlock());
+        SmallVector<Value> made;
+        for (auto [value, column] : llvm::zip(values, columns))
+          made.push_back(make(value, column));
+        scf::YieldOp::create(e, made);
+        return SmallVector<Value>(choice.getResults());
+      };
+      SmallVector<Value> start(width, zeros);
+      if (isFirst)
+        start = unless(isFirst, start, [&](Value, Value column) {
+          return read(out, token, column);
+        });
       auto overSlots =
-          scf::ForOp::create(e, e.idx(0), e.idx(slots), e.idx(1),
-                             SmallVector<Value>(width, zeros));
+          scf::ForOp::create(e, e.idx(0), list.count, e.idx(1), start);
       {
         OpBuilder::InsertionGuard guard(e);
         e.setInsertionPointToStart(overSlots.getBody());
         Value slot = overSlots.getInductionVar();
-        Value position = e.load(positions, ValueRange{token, slot});
-        Value used = e.cmp(arith::CmpIPredicate::sge, position, e.i32(0));
-        auto add = scf::IfOp::create(e, SmallVector<Type>(width, type), used,
-                                     true);
-        {
-          OpBuilder::InsertionGuard guard(e);
-          e.setInsertionPointToStart(add.thenBlock());
-          Value row = e.toIndex(position);
-          Value weight =
-              e.splat(slotWeights
-                          ? e.load(slotWeights, ValueRange{token, slot})
-                          : e.f32(1.0),
-                      type);
-          SmallVector<Value> next;
-          for (auto [acc, column] :
-               llvm::zip(overSlots.getRegionIterArgs(), columns))
-            next.push_back(vector::FMAOp::create(
-                e, weight, read(rows, row, column), acc));
-          scf::YieldOp::create(e, next);
-          e.setInsertionPointToStart(add.elseBlock());
-          scf::YieldOp::create(e, overSlots.getRegionIterArgs());
-        }
-        scf::YieldOp::create(e, add.getResults());
+        Value row = e.loadIndex(list.rows, ValueRange{slot});
+        Value weight = e.splat(list.weights
+                                   ? e.load(list.weights, ValueRange{slot})
+                                   : e.f32(1.0),
+                               type);
+        SmallVector<Value> next;
+        for (auto [acc, column] :
+             llvm::zip(overSlots.getRegionIterArgs(), columns))
+          next.push_back(vector::FMAOp::create(
+              e, weight, read(sums.rows, row, column), acc));
+        scf::YieldOp::create(e, next);
       }
-      for (auto [result, column] :
-           llvm::zip(overSlots.getResults(), columns)) {
-        Value value = result;
-        if (init)
-          value = arith::AddFOp::create(e, value, read(init, token, column));
+      SmallVector<Value> results(overSlots.getResults());
+      auto addInit = [&](Value value, Value column) -> Value {
+        return arith::AddFOp::create(e, value,
+                                     read(sums.init, token, column));
+      };
+      if (sums.init && isLast) {
+        Value isEarly = arith::XOrIOp::create(
+            e, isLast, arith::ConstantIntOp::create(e, 1, 1));
+        results = unless(isEarly, results, addInit);
+      } else if (sums.init) {
+        for (auto [value, column] : llvm::zip(results, columns))
+          value = addInit(value, column);
+      }
+      for (auto [value, column] : llvm::zip(results, columns)) {
         if (mask)
           vector::MaskedStoreOp::create(e, out, ValueRange{token, column},
                                         mask, value);
@@ -195,12 +301,12 @@ void moe::emitCombineRows(Emitter &e, Value rows, Value positions,
           vector::StoreOp::create(e, value, out, ValueRange{token, column});
       }
     };
-    constexpr int64_t wide = 4;
-    Value wideEnd =
-        e.add(firstColumn,
-              e.mul(e.div(e.sub(lastColumn, firstColumn), 16 * wide),
-                    16 * wide));
-    e.loop(firstToken, lastToken, 1, [&](Emitter &e, Value token) {
+    auto sumToken = [&](Emitter &e, Value token) {
+      constexpr int64_t wide = 4;
+      Value wideEnd =
+          e.add(firstColumn,
+                e.mul(e.div(e.sub(lastColumn, firstColumn), 16 * wide),
+                      16 * wide));
       e.loop(firstColumn, wideEnd, 16 * wide, [&](Emitter &e, Value column) {
         sum(e, token, column, wide, Value());
       });
@@ -213,6 +319,17 @@ void moe::emitCombineRows(Emitter &e, Value rows, Value positions,
               e, e.vec(16, e.getI1Type()), ValueRange{e.idx(n % 16)});
           sum(e, token, e.idx(n / 16 * 16), 1, mask);
         });
+    };
+    e.loop(firstToken, lastToken, 1, [&](Emitter &e, Value token) {
+      emitSlotList(e, sums, token, first, here, unsorted, unsortedWeights,
+                   list);
+      if (!isFirst)
+        return sumToken(e, token);
+      // Between the first and the last window only those with rows change.
+      Value changes = arith::OrIOp::create(
+          e, arith::OrIOp::create(e, isFirst, isLast),
+          e.cmp(arith::CmpIPredicate::ne, list.count, e.idx(0)));
+      e.ifThen(changes, [&](Emitter &e) { sumToken(e, token); });
     });
   });
 }
@@ -231,9 +348,10 @@ LogicalResult moe::lowerGather(Emitter &e, moek::GatherOp op) {
 
 LogicalResult moe::lowerCombine(Emitter &e, moek::CombineOp op) {
   emitTrace(e, "begin", "combine");
-  emitCombineRows(e, op.getRows(), op.getPositions(), op.getSlotWeights(),
-                  op.getInit(), op.getOutputs()[0],
-                  cast<MemRefType>(op.getOutputs()[0].getType()).getDimSize(1));
+  Value out = op.getOutputs()[0];
+  emitCombineRows(e, {op.getRows(), op.getPositions(), op.getSlotWeights(),
+                      op.getInit(), op.getFirstRow(), op.getNumRows(), out,
+                      cast<MemRefType>(out.getType()).getDimSize(1)});
   emitTrace(e, "end", "combine");
   return success();
 }

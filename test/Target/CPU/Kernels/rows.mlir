@@ -23,25 +23,81 @@ func.func @gather(%x: memref<?x64xf32>, %tokens: memref<?xi32>, %offsets: memref
   return
 }
 
-// Slots in ascending order, one accumulator a vector of columns; `init` is added
-// to their sum.
+// The slots of a token in the order of their rows: those used, and then each at
+// the place that the number of smaller ones tells. One accumulator a vector of
+// columns; `init` is added to their sum.
 
 // CHECK-LABEL: @combine
-// CHECK-SAME: (%{{.*}}: memref<?x64xf32>, %[[POSITIONS:[a-z0-9]*]]: memref<?x2xi32>, %{{.*}}: memref<?x2xf32>, %[[X:[a-z0-9]*]]: memref<?x64xf32>, %[[Y:[a-z0-9]*]]: memref<?x64xf32>)
+// CHECK-SAME: (%{{.*}}: memref<?x64xf32>, %[[POSITIONS:[a-z0-9]*]]: memref<?x2xi32>, %[[WEIGHTS:[a-z0-9]*]]: memref<?x2xf32>, %[[X:[a-z0-9]*]]: memref<?x64xf32>, %[[Y:[a-z0-9]*]]: memref<?x64xf32>)
+// CHECK: scf.parallel
+// CHECK: scf.for %[[T:.*]] =
+// CHECK: %[[COUNT:.*]] = scf.for %[[SLOT:.*]] = %c0 to %c2 step %c1 iter_args(%[[N:.*]] = %c0)
+// CHECK: %[[P:.*]] = memref.load %[[POSITIONS]][%[[T]], %[[SLOT]]]
+// CHECK: %[[USED:.*]] = arith.cmpi ult, %[[P]]
+// CHECK: memref.store %{{.*}}, %[[FOUND:.*]][%[[N]]]
+// CHECK: scf.for %{{.*}} = %c0 to %[[COUNT]]
+// CHECK: vector.load %[[FOUND]]
+// CHECK: arith.cmpi ult
+// CHECK: vector.reduction <add>
+// CHECK: memref.store %{{.*}}, %[[SORTED:.*]][%[[RANK:.*]]]
+// CHECK: %[[SUM:.*]]:4 = scf.for %[[I:.*]] = %c0 to %[[COUNT]] step %c1
+// CHECK: memref.load %[[SORTED]][%[[I]]]
+// CHECK-COUNT-4: vector.fma
+// CHECK: %[[V:.*]] = vector.load %[[X]][%[[T]], %c0]
+// CHECK: %[[R:.*]] = arith.addf %[[SUM]]#0, %[[V]]
+// CHECK: vector.store %[[R]], %[[Y]][%[[T]], %c0]
 func.func @combine(%rows: memref<?x64xf32>, %positions: memref<?x2xi32>, %w: memref<?x2xf32>,
                    %x: memref<?x64xf32>, %y: memref<?x64xf32>) {
-  // CHECK: scf.parallel
-  // CHECK: scf.for %[[T:.*]] =
-  // CHECK: %[[SUM:.*]]:4 = scf.for %[[SLOT:.*]] = %c0 to %c2 step %c1
-  // CHECK: %[[P:.*]] = memref.load %[[POSITIONS]][%[[T]], %[[SLOT]]]
-  // CHECK: %[[USED:.*]] = arith.cmpi sge, %[[P]], %c0_i32
-  // CHECK: scf.if %[[USED]]
-  // CHECK-COUNT-4: vector.fma
-  // CHECK: %[[I:.*]] = vector.load %[[X]][%[[T]], %c0]
-  // CHECK: %[[R:.*]] = arith.addf %[[SUM]]#0, %[[I]]
-  // CHECK: vector.store %[[R]], %[[Y]][%[[T]], %c0]
   moek.combine ins(%rows, %positions : memref<?x64xf32>, memref<?x2xi32>)
     slot_weights(%w : memref<?x2xf32>) init(%x : memref<?x64xf32>) outs(%y : memref<?x64xf32>)
+  return
+}
+
+// Of a window: sums go on behind the first, and `init` comes with the last.
+
+// CHECK-LABEL: @combine_window
+// CHECK-SAME: %[[FROM:[a-z0-9]*]]: index, %[[ALL:[a-z0-9]*]]: index)
+// CHECK: %[[FIRST:.*]] = arith.cmpi eq, %[[FROM]], %c0
+// CHECK: %[[END:.*]] = arith.addi %[[FROM]]
+// CHECK: %[[LAST:.*]] = arith.cmpi uge, %[[END]], %[[ALL]]
+// CHECK: scf.parallel
+// CHECK: arith.subi
+// CHECK: arith.cmpi ult
+// CHECK: arith.ori %[[FIRST]], %[[LAST]]
+// CHECK: scf.if
+// CHECK: scf.if %[[FIRST]]
+// CHECK: vector.load
+// CHECK: vector.fma
+// CHECK: scf.if
+// CHECK: arith.addf
+func.func @combine_window(%rows: memref<?x64xf32>, %positions: memref<?x2xi32>, %x: memref<?x64xf32>,
+                          %y: memref<?x64xf32>, %from: index, %all: index) {
+  moek.combine ins(%rows, %positions : memref<?x64xf32>, memref<?x2xi32>) from(%from of %all)
+    init(%x : memref<?x64xf32>) outs(%y : memref<?x64xf32>)
+  return
+}
+
+// A window of all rows is a copy; of others, each expert's rows are cut to it.
+
+// CHECK-LABEL: @window
+// CHECK-SAME: (%[[FROM:[a-z0-9]*]]: index, %[[OFFSETS:[a-z0-9]*]]: memref<9xi32>, %[[ACTIVE:[a-z0-9]*]]: memref<9xi32>, %[[TOKENS:[a-z0-9]*]]: memref<?xi32>, %[[O:[a-z0-9]*]]: memref<9xi32>, %[[A:[a-z0-9]*]]: memref<9xi32>, %[[T:[a-z0-9]*]]: memref<?xi32>)
+// CHECK: memref.load %[[OFFSETS]][%c8]
+// CHECK: scf.if
+// CHECK: memref.load %[[OFFSETS]]
+// CHECK: memref.load %[[ACTIVE]]
+// CHECK: else
+// CHECK: scf.for %[[E:.*]] = %c0 to %c8 step %c1 iter_args(%{{.*}}, %[[N:.*]] = %c0)
+// CHECK: arith.maxui %{{.*}}, %[[FROM]]
+// CHECK: arith.minui
+// CHECK: memref.store %{{.*}}, %[[O]][%[[E]]]
+// CHECK: memref.store %{{.*}}, %[[A]][%[[N]]]
+// CHECK: memref.store %{{.*}}, %[[A]][%c8]
+// CHECK: memref.load %[[TOKENS]]
+// CHECK: memref.store %{{.*}}, %[[T]]
+func.func @window(%from: index, %offsets: memref<9xi32>, %active: memref<9xi32>, %tokens: memref<?xi32>,
+                  %o: memref<9xi32>, %a: memref<9xi32>, %t: memref<?xi32>) {
+  moek.window from(%from) ins(%offsets, %active, %tokens : memref<9xi32>, memref<9xi32>, memref<?xi32>)
+    outs(%o, %a, %t : memref<9xi32>, memref<9xi32>, memref<?xi32>)
   return
 }
 
