@@ -11,7 +11,8 @@ function(moe_doc_page page td)
   foreach(dir ${MLIR_INCLUDE_DIRS})
     list(APPEND includes -I "${dir}")
   endforeach()
-  file(GLOB all_td CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/dialects/*/*.td")
+  get_filename_component(folder "${td}" DIRECTORY)
+  file(GLOB all_td CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/dialects/*/*.td" "${folder}/*.td")
   add_custom_command(
     OUTPUT "${docs_dir}/${page}.md"
     COMMAND "${CMAKE_COMMAND}" -E make_directory "${docs_dir}"
@@ -59,3 +60,10 @@ moe_doc_page("interfaces-work"
   -gen-op-interface-docs)
 
 add_custom_target(moe-docs ALL DEPENDS ${pages})
+
+# Pages of what is gone.
+file(GLOB old_pages "${docs_dir}/*.md")
+list(REMOVE_ITEM old_pages "" ${pages})
+if(old_pages)
+  file(REMOVE ${old_pages})
+endif()

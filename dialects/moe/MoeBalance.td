@@ -316,11 +316,16 @@ def Moe_BalanceOp : Moe_Op<"balance", [Pure]> {
     `moe-expand-balance` writes the op out as ordinary IR.
 
     ```mlir
-    %counts, %loss, %z, %state = moe.balance %r
-        [#moe.expert_counts, #moe.switch_loss, #moe.z_loss, #moe.collapse]
-        scores(%p : tensor<?x64xf32>) logits(%l : tensor<?x64xf32>)
-        : !moe.routing<64 x 8>
-        -> tensor<64xi32>, tensor<f32>, tensor<f32>, tensor<i32>
+    func.func @health(%r: !moe.routing<64 x 8>, %p: tensor<?x64xf32>,
+        %l: tensor<?x64xf32>) -> (tensor<64xi32>, tensor<f32>, tensor<f32>, tensor<i32>) {
+      %counts, %loss, %z, %state = moe.balance %r
+          [#moe.expert_counts, #moe.switch_loss, #moe.z_loss, #moe.collapse]
+          scores(%p : tensor<?x64xf32>) logits(%l : tensor<?x64xf32>)
+          : !moe.routing<64 x 8>
+          -> tensor<64xi32>, tensor<f32>, tensor<f32>, tensor<i32>
+      return %counts, %loss, %z, %state
+          : tensor<64xi32>, tensor<f32>, tensor<f32>, tensor<i32>
+    }
     ```
   }];
   let arguments = (ins

@@ -39,26 +39,29 @@ def Moe_Dialect : Dialect {
     Whole layer of Qwen3-MoE, given its scores:
 
     ```mlir
-    %r = moe.router #moe.top_k<8> select(%s) weigh(%s)
-           weighing [#moe.normalize<sum, eps = 0.0>]
-         : tensor<?x128xf32> -> !moe.routing<128 x 8>
-    %rows = moe.dispatch %x by %r
-         : tensor<?x2048xf32>, !moe.routing<128 x 8> -> tensor<?x2048xf32>
-    %out = moe.expert %rows by %r
-         : (tensor<?x2048xf32>, !moe.routing<128 x 8>) -> tensor<?x2048xf32>
-    experts 0 to 128 weights(%wg, %wu, %wd
-        : tensor<128x768x2048xbf16>, tensor<128x768x2048xbf16>,
-          tensor<128x2048x768xbf16>) {
-    ^bb0(%t: tensor<?x2048xf32>, %g: tensor<768x2048xbf16>,
-         %u: tensor<768x2048xbf16>, %d: tensor<2048x768xbf16>):
-      %f = moe.ffn %t gate(%g) up(%u) down(%d) activation(#moe.silu)
-           : (tensor<?x2048xf32>, tensor<768x2048xbf16>,
-              tensor<768x2048xbf16>, tensor<2048x768xbf16>)
-           -> tensor<?x2048xf32>
-      moe.yield %f : tensor<?x2048xf32>
+    func.func @qwen3(%x: tensor<?x2048xf32>, %s: tensor<?x128xf32>,
+        %wg: tensor<128x768x2048xbf16>, %wu: tensor<128x768x2048xbf16>,
+        %wd: tensor<128x2048x768xbf16>) -> tensor<?x2048xf32> {
+      %r = moe.router #moe.top_k<8> select(%s) weigh(%s)
+          weighing [#moe.normalize<sum, eps = 0.0>]
+          : tensor<?x128xf32> -> !moe.routing<128 x 8>
+      %rows = moe.dispatch %x by %r
+          : tensor<?x2048xf32>, !moe.routing<128 x 8> -> tensor<?x2048xf32>
+      %out = moe.expert %rows by %r
+          : (tensor<?x2048xf32>, !moe.routing<128 x 8>) -> tensor<?x2048xf32>
+      experts 0 to 128 weights(%wg, %wu, %wd : tensor<128x768x2048xbf16>,
+          tensor<128x768x2048xbf16>, tensor<128x2048x768xbf16>) {
+      ^bb0(%t: tensor<?x2048xf32>, %g: tensor<768x2048xbf16>,
+           %u: tensor<768x2048xbf16>, %d: tensor<2048x768xbf16>):
+        %f = moe.ffn %t gate(%g) up(%u) down(%d) activation(#moe.silu)
+            : (tensor<?x2048xf32>, tensor<768x2048xbf16>, tensor<768x2048xbf16>,
+               tensor<2048x768xbf16>) -> tensor<?x2048xf32>
+        moe.yield %f : tensor<?x2048xf32>
+      }
+      %y = moe.combine %out by %r
+          : tensor<?x2048xf32>, !moe.routing<128 x 8> -> tensor<?x2048xf32>
+      return %y : tensor<?x2048xf32>
     }
-    %y = moe.combine %out by %r
-         : tensor<?x2048xf32>, !moe.routing<128 x 8> -> tensor<?x2048xf32>
     ```
 
     Letters used throughout: T tokens, H hidden size, I intermediate size of an

@@ -47,27 +47,40 @@ def Moe_RouterOp : Moe_InferOp<"router", [
 
     ```mlir
     // Mixtral: softmax over the two chosen logits.
-    %mixtral = moe.router #moe.top_k<2> select(%z) weigh(%z)
-        weighing [#moe.softmax] : tensor<?x8xf32> -> !moe.routing<8 x 2>
+    func.func @mixtral(%z: tensor<?x8xf32>) -> !moe.routing<8 x 2> {
+      %r = moe.router #moe.top_k<2> select(%z) weigh(%z)
+          weighing [#moe.softmax] : tensor<?x8xf32> -> !moe.routing<8 x 2>
+      return %r : !moe.routing<8 x 2>
+    }
 
     // DeepSeek-V3: %c is the sigmoid %s of the logits plus a correction bias.
-    %deepseek = moe.router
-        #moe.group_top_k<8, groups = 8, keep = 4, reduce = top2>
-        select(%c) weigh(%s)
-        weighing [#moe.normalize<sum, eps = 1.0e-20>, #moe.scale<2.5>]
-        : tensor<?x256xf32> -> !moe.routing<256 x 8>
+    func.func @deepseek(%c: tensor<?x256xf32>, %s: tensor<?x256xf32>)
+        -> !moe.routing<256 x 8> {
+      %r = moe.router #moe.group_top_k<8, groups = 8, keep = 4, reduce = top2>
+          select(%c) weigh(%s)
+          weighing [#moe.normalize<sum, eps = 1.0e-20>, #moe.scale<2.5>]
+          : tensor<?x256xf32> -> !moe.routing<256 x 8>
+      return %r : !moe.routing<256 x 8>
+    }
 
     // DynMoE: as many experts as have a score above their threshold.
-    %any = moe.router #moe.top_any<min_k = 1> select(%s)
-        using(%thresholds : tensor<16xf32>)
-        : tensor<?x16xf32> -> !moe.routing<16 x 16>
+    func.func @dynmoe(%s: tensor<?x16xf32>, %thresholds: tensor<16xf32>)
+        -> !moe.routing<16 x 16> {
+      %r = moe.router #moe.top_any<min_k = 1> select(%s)
+          using(%thresholds : tensor<16xf32>)
+          : tensor<?x16xf32> -> !moe.routing<16 x 16>
+      return %r : !moe.routing<16 x 16>
+    }
 
     // Weights as a region.
-    %squared = moe.router #moe.top_k<2> select(%z) weigh(%z)
-        : tensor<?x8xf32> -> !moe.routing<8 x 2> weights {
-    ^bb0(%v: vector<2xf32>):
-      %u = arith.mulf %v, %v : vector<2xf32>
-      moe.yield %u : vector<2xf32>
+    func.func @squared(%z: tensor<?x8xf32>) -> !moe.routing<8 x 2> {
+      %r = moe.router #moe.top_k<2> select(%z) weigh(%z)
+          : tensor<?x8xf32> -> !moe.routing<8 x 2> weights {
+      ^bb0(%v: vector<2xf32>):
+        %u = arith.mulf %v, %v : vector<2xf32>
+        moe.yield %u : vector<2xf32>
+      }
+      return %r : !moe.routing<8 x 2>
     }
     ```
   }];
@@ -136,10 +149,14 @@ def Moe_DispatchOp : Moe_InferOp<"dispatch", [Pure, Moe_ReifyShape]> {
     of another number of tokens than `x` has is an error at run time.
 
     ```mlir
-    %rows = moe.dispatch %x by %r
-        : tensor<?x2048xf32>, !moe.routing<128 x 8> -> tensor<?x2048xf32>
-    %scaled = moe.dispatch %x by %r weighted
-        : tensor<?x2048xf32>, !moe.routing<128 x 8> -> tensor<?x2048xf32>
+    func.func @rows(%x: tensor<?x64xf32>, %r: !moe.routing<8 x 2>)
+        -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+      %rows = moe.dispatch %x by %r
+          : tensor<?x64xf32>, !moe.routing<8 x 2> -> tensor<?x64xf32>
+      %scaled = moe.dispatch %x by %r weighted
+          : tensor<?x64xf32>, !moe.routing<8 x 2> -> tensor<?x64xf32>
+      return %rows, %scaled : tensor<?x64xf32>, tensor<?x64xf32>
+    }
     ```
   }];
   let arguments = (ins
@@ -184,23 +201,29 @@ def Moe_ExpertOp : Moe_Op<"expert", [
 
     ```mlir
     // 256 routed experts and one shared expert that every token visits.
-    %out = moe.expert %rows by %r
-        : (tensor<?x64xf32>, !moe.routing<257 x 9>) -> tensor<?x64xf32>
-    experts 0 to 256 weights(%wg, %wu, %wd : tensor<256x32x64xbf16>,
-        tensor<256x32x64xbf16>, tensor<256x64x32xbf16>) {
-    ^bb0(%t: tensor<?x64xf32>, %g: tensor<32x64xbf16>, %u: tensor<32x64xbf16>,
-         %d: tensor<64x32xbf16>):
-      %f = moe.ffn %t gate(%g) up(%u) down(%d) activation(#moe.silu)
-          : (tensor<?x64xf32>, tensor<32x64xbf16>, tensor<32x64xbf16>,
-             tensor<64x32xbf16>) -> tensor<?x64xf32>
-      moe.yield %f : tensor<?x64xf32>
-    } experts 256 to 257 weights(%su, %sd : tensor<1x16x64xf32>,
-        tensor<1x64x16xf32>) {
-    ^bb0(%t: tensor<?x64xf32>, %u: tensor<16x64xf32>, %d: tensor<64x16xf32>):
-      %f = moe.ffn %t up(%u) down(%d) activation(#moe.relu)
-          : (tensor<?x64xf32>, tensor<16x64xf32>, tensor<64x16xf32>)
-          -> tensor<?x64xf32>
-      moe.yield %f : tensor<?x64xf32>
+    func.func @experts(%rows: tensor<?x64xf32>, %r: !moe.routing<257 x 9>,
+        %wg: tensor<256x32x64xbf16>, %wu: tensor<256x32x64xbf16>,
+        %wd: tensor<256x64x32xbf16>, %su: tensor<1x16x64xf32>,
+        %sd: tensor<1x64x16xf32>) -> tensor<?x64xf32> {
+      %out = moe.expert %rows by %r
+          : (tensor<?x64xf32>, !moe.routing<257 x 9>) -> tensor<?x64xf32>
+      experts 0 to 256 weights(%wg, %wu, %wd : tensor<256x32x64xbf16>,
+          tensor<256x32x64xbf16>, tensor<256x64x32xbf16>) {
+      ^bb0(%t: tensor<?x64xf32>, %g: tensor<32x64xbf16>, %u: tensor<32x64xbf16>,
+           %d: tensor<64x32xbf16>):
+        %f = moe.ffn %t gate(%g) up(%u) down(%d) activation(#moe.silu)
+            : (tensor<?x64xf32>, tensor<32x64xbf16>, tensor<32x64xbf16>,
+               tensor<64x32xbf16>) -> tensor<?x64xf32>
+        moe.yield %f : tensor<?x64xf32>
+      } experts 256 to 257 weights(%su, %sd : tensor<1x16x64xf32>,
+          tensor<1x64x16xf32>) {
+      ^bb0(%t: tensor<?x64xf32>, %u: tensor<16x64xf32>, %d: tensor<64x16xf32>):
+        %f = moe.ffn %t up(%u) down(%d) activation(#moe.relu)
+            : (tensor<?x64xf32>, tensor<16x64xf32>, tensor<64x16xf32>)
+            -> tensor<?x64xf32>
+        moe.yield %f : tensor<?x64xf32>
+      }
+      return %out : tensor<?x64xf32>
     }
     ```
   }];
@@ -261,8 +284,12 @@ def Moe_CombineOp : Moe_Op<"combine", [Pure, Moe_ReifyShape]> {
     number of threads.
 
     ```mlir
-    %y = moe.combine %out by %r init(%i : tensor<?x2048xf32>)
-        : tensor<?x2048xf32>, !moe.routing<128 x 8> -> tensor<?x2048xf32>
+    func.func @sum(%out: tensor<?x64xf32>, %r: !moe.routing<8 x 2>,
+                   %shared: tensor<?x64xf32>) -> tensor<?x64xf32> {
+      %y = moe.combine %out by %r init(%shared : tensor<?x64xf32>)
+          : tensor<?x64xf32>, !moe.routing<8 x 2> -> tensor<?x64xf32>
+      return %y : tensor<?x64xf32>
+    }
     ```
   }];
   let arguments = (ins
@@ -310,19 +337,26 @@ def Moe_FFNOp : Moe_InferOp<"ffn", [
     The op generalises to `linalg` by `FFNOp::generalize`.
 
     ```mlir
-    // SwiGLU.
-    %f = moe.ffn %t gate(%g) up(%u) down(%d) activation(#moe.silu)
-        : (tensor<?x64xf32>, tensor<32x64xbf16>, tensor<32x64xbf16>,
-           tensor<64x32xbf16>) -> tensor<?x64xf32>
+    func.func @swiglu(%x: tensor<?x64xf32>, %gate: tensor<32x64xbf16>,
+        %up: tensor<32x64xbf16>, %down: tensor<64x32xbf16>) -> tensor<?x64xf32> {
+      %f = moe.ffn %x gate(%gate) up(%up) down(%down) activation(#moe.silu)
+          : (tensor<?x64xf32>, tensor<32x64xbf16>, tensor<32x64xbf16>,
+             tensor<64x32xbf16>) -> tensor<?x64xf32>
+      return %f : tensor<?x64xf32>
+    }
 
     // An activation that nobody has named yet.
-    %h = moe.ffn %t up(%u) down(%d) up_bias(%b)
-        : (tensor<?x64xf32>, tensor<32x64xbf16>, tensor<64x32xbf16>,
-           tensor<32xf32>) -> tensor<?x64xf32> body {
-    ^bb0(%v: f32):
-      %s = math.sin %v : f32
-      %a = arith.addf %v, %s : f32
-      moe.yield %a : f32
+    func.func @snake(%x: tensor<?x64xf32>, %up: tensor<32x64xbf16>,
+        %down: tensor<64x32xbf16>, %bias: tensor<32xf32>) -> tensor<?x64xf32> {
+      %f = moe.ffn %x up(%up) down(%down) up_bias(%bias)
+          : (tensor<?x64xf32>, tensor<32x64xbf16>, tensor<64x32xbf16>,
+             tensor<32xf32>) -> tensor<?x64xf32> body {
+      ^bb0(%v: f32):
+        %s = math.sin %v : f32
+        %a = arith.addf %v, %s : f32
+        moe.yield %a : f32
+      }
+      return %f : tensor<?x64xf32>
     }
     ```
   }];
@@ -403,8 +437,12 @@ def Moe_SimilarityOp : Moe_InferOp<"similarity", [Pure, Moe_ReifyShape]> {
     | result | `tensor<TxExf32>` |
 
     ```mlir
-    %s = moe.similarity %x, %c metric(cosine)
-        : tensor<?x384xf32>, tensor<16x384xf32> -> tensor<?x16xf32>
+    func.func @scores(%x: tensor<?x64xf32>, %c: tensor<16x64xf32>)
+        -> tensor<?x16xf32> {
+      %s = moe.similarity %x, %c metric(cosine)
+          : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+      return %s : tensor<?x16xf32>
+    }
     ```
   }];
   let arguments = (ins Moe_Rows:$x, Moe_Matrix:$centroids,
@@ -427,7 +465,15 @@ def Moe_YieldOp : Op<Moe_Dialect, "yield", [Pure, Terminator, ReturnLike]> {
     Ends the regions of `moe.router`, `moe.expert` and `moe.ffn`.
 
     ```mlir
-    moe.yield %f : tensor<?x2048xf32>
+    func.func @squared(%z: tensor<?x8xf32>) -> !moe.routing<8 x 2> {
+      %r = moe.router #moe.top_k<2> select(%z) weigh(%z)
+          : tensor<?x8xf32> -> !moe.routing<8 x 2> weights {
+      ^bb0(%v: vector<2xf32>):
+        %u = arith.mulf %v, %v : vector<2xf32>
+        moe.yield %u : vector<2xf32>
+      }
+      return %r : !moe.routing<8 x 2>
+    }
     ```
   }];
   let arguments = (ins Variadic<AnyType>:$operands);

@@ -38,7 +38,7 @@ parseScoreTypes(OpAsmParser &parser,
 static void printScoreTypes(OpAsmPrinter &printer, Operation *, Value select,
                             Value weigh, Type selectType, Type weighType) {
   if (select || weigh)
-    printer << (select ? selectType : weighType) << " -> ";
+    printer << (select ? selectType : weighType) << " ->";
 }
 
 #define GET_OP_CLASSES

@@ -33,10 +33,14 @@ def Moe_RoutingMakeOp : Moe_Op<"routing.make", [Pure]> {
     results are then undefined, but no memory is touched that should not be.
 
     ```mlir
-    %r = moe.routing.make %idx, %w
-        : tensor<?x8xi32>, tensor<?x8xf32> -> !moe.routing<128 x 8>
-    %s = moe.routing.make %idx, %w trusted
-        : tensor<?x8xi32>, tensor<?x8xf32> -> !moe.routing<128 x 8>
+    func.func @given(%i: tensor<?x2xi32>, %w: tensor<?x2xf32>)
+        -> (!moe.routing<8 x 2>, !moe.routing<8 x 2>) {
+      %r = moe.routing.make %i, %w
+          : tensor<?x2xi32>, tensor<?x2xf32> -> !moe.routing<8 x 2>
+      %s = moe.routing.make %i, %w trusted
+          : tensor<?x2xi32>, tensor<?x2xf32> -> !moe.routing<8 x 2>
+      return %r, %s : !moe.routing<8 x 2>, !moe.routing<8 x 2>
+    }
     ```
   }];
   let arguments = (ins Moe_Indices:$indices, Moe_Weights:$weights,
@@ -65,7 +69,10 @@ def Moe_RoutingIndicesOp : Moe_RoutingViewOp<"indices"> {
     The `tensor<TxKxi32>` of experts, best first; -1 marks an unused slot.
 
     ```mlir
-    %i = moe.routing.indices %r : !moe.routing<128 x 8> -> tensor<?x8xi32>
+    func.func @indices(%r: !moe.routing<8 x 2>) -> tensor<?x2xi32> {
+      %i = moe.routing.indices %r : !moe.routing<8 x 2> -> tensor<?x2xi32>
+      return %i : tensor<?x2xi32>
+    }
     ```
   }];
   let results = (outs Moe_Indices:$result);
@@ -77,7 +84,10 @@ def Moe_RoutingWeightsOp : Moe_Op<"routing.weights", [Pure, Moe_ReifyShape]> {
     The `tensor<TxKxF>` of weights in f32 or f64; 0 in unused slots.
 
     ```mlir
-    %w = moe.routing.weights %r : !moe.routing<128 x 8> -> tensor<?x8xf32>
+    func.func @weights(%r: !moe.routing<8 x 2>) -> tensor<?x2xf32> {
+      %w = moe.routing.weights %r : !moe.routing<8 x 2> -> tensor<?x2xf32>
+      return %w : tensor<?x2xf32>
+    }
     ```
   }];
   let arguments = (ins Moe_RoutingType:$routing);
@@ -95,7 +105,10 @@ def Moe_RoutingOffsetsOp : Moe_RoutingViewOp<"offsets"> {
     before those of expert `e`; the last is A.
 
     ```mlir
-    %o = moe.routing.offsets %r : !moe.routing<128 x 8> -> tensor<129xi32>
+    func.func @offsets(%r: !moe.routing<8 x 2>) -> tensor<9xi32> {
+      %o = moe.routing.offsets %r : !moe.routing<8 x 2> -> tensor<9xi32>
+      return %o : tensor<9xi32>
+    }
     ```
   }];
   let results = (outs 1DTensorOf<[I32]>:$result);
@@ -107,7 +120,10 @@ def Moe_RoutingTokensOp : Moe_RoutingViewOp<"tokens"> {
     The `tensor<Axi32>` of tokens.
 
     ```mlir
-    %t = moe.routing.tokens %r : !moe.routing<128 x 8> -> tensor<?xi32>
+    func.func @tokens(%r: !moe.routing<8 x 2>) -> tensor<?xi32> {
+      %t = moe.routing.tokens %r : !moe.routing<8 x 2> -> tensor<?xi32>
+      return %t : tensor<?xi32>
+    }
     ```
   }];
   let results = (outs 1DTensorOf<[I32]>:$result);
@@ -119,7 +135,10 @@ def Moe_RoutingNumTokensOp : Moe_Op<"routing.num_tokens", [Pure]> {
     T: the tokens without an assignment are counted too.
 
     ```mlir
-    %n = moe.routing.num_tokens %r : !moe.routing<128 x 8>
+    func.func @num_tokens(%r: !moe.routing<8 x 2>) -> index {
+      %n = moe.routing.num_tokens %r : !moe.routing<8 x 2>
+      return %n : index
+    }
     ```
   }];
   let arguments = (ins Moe_RoutingType:$routing);
@@ -145,8 +164,12 @@ def Moe_RoutingAppendOp : Moe_Op<"routing.append", [Pure]> {
     | result | `!moe.routing<E+N x K+N>` |
 
     ```mlir
-    %r2 = moe.routing.append %r weights(%g : tensor<?x1xf32>)
-        : !moe.routing<256 x 8> -> !moe.routing<257 x 9>
+    func.func @shared(%r: !moe.routing<8 x 2>, %gate: tensor<?x1xf32>)
+        -> !moe.routing<9 x 3> {
+      %s = moe.routing.append %r weights(%gate : tensor<?x1xf32>)
+          : !moe.routing<8 x 2> -> !moe.routing<9 x 3>
+      return %s : !moe.routing<9 x 3>
+    }
     ```
   }];
   let arguments = (ins Moe_RoutingType:$routing, Optional<Moe_Weights>:$weights);
@@ -202,19 +225,20 @@ def Moe_RoutingLimitOp : Moe_Op<"routing.limit", [
     drops nothing has no such op.
 
     ```mlir
-    // Switch Transformer: 1.25 in training, 2.0 in evaluation.
-    %switch = moe.routing.limit %r factor 1.25 : !moe.routing<8 x 1>
-    // GShard with groups of 1024 tokens: C = ceil(1024 * 2 * 1.0 / E).
-    %gshard = moe.routing.limit %r factor 1.0 group_size 1024
-        : !moe.routing<2048 x 2>
-    // Vision MoE: batch-prioritized routing.
-    %vmoe = moe.routing.limit %r factor 0.5 rounding nearest minimum 4
-        by batch_priority (%p : tensor<?xf32>) : !moe.routing<32 x 2>
-    // Megatron-LM, --moe-token-drop-policy probs.
-    %probs = moe.routing.limit %r factor 1.0 by probability
-        : !moe.routing<64 x 6>
-    // A number of its own.
-    %r2 = moe.routing.limit %r capacity 64 : !moe.routing<8 x 1>
+    func.func @limits(%r: !moe.routing<32 x 2>, %p: tensor<?xf32>) {
+      // A number of its own.
+      %fixed = moe.routing.limit %r capacity 64 : !moe.routing<32 x 2>
+      // Switch Transformer: 1.25 in training, 2.0 in evaluation.
+      %switch = moe.routing.limit %r factor 1.25 : !moe.routing<32 x 2>
+      // GShard with groups of 1024 tokens: C = ceil(1024 * 2 * 1.0 / E).
+      %gshard = moe.routing.limit %r factor 1.0 group_size 1024 : !moe.routing<32 x 2>
+      // Vision MoE: batch-prioritized routing.
+      %vmoe = moe.routing.limit %r factor 0.5 rounding nearest minimum 4
+          by batch_priority (%p : tensor<?xf32>) : !moe.routing<32 x 2>
+      // Megatron-LM, --moe-token-drop-policy probs.
+      %probs = moe.routing.limit %r factor 1.0 by probability : !moe.routing<32 x 2>
+      return
+    }
     ```
   }];
   let arguments = (ins Moe_RoutingType:$routing,
@@ -264,14 +288,21 @@ def Moe_RoutingReweighOp : Moe_Op<"routing.reweigh", [
     | `scales` | `tensor<ExF>`, F a float type |
 
     ```mlir
-    %r = moe.router #moe.gshard<second = all> select(%p)
-        : tensor<?x8xf32> -> !moe.routing<8 x 2>
-    %kept = moe.routing.limit %r factor 1.0 : !moe.routing<8 x 2>
-    %r2 = moe.routing.reweigh %kept
-        weighing [#moe.normalize<clamp, min = 1.1920928955078125e-07>]
-        : !moe.routing<8 x 2>
-    %gemma = moe.routing.reweigh %r scales(%s : tensor<8xf32>)
-        : !moe.routing<8 x 2>
+    func.func @gshard(%p: tensor<?x8xf32>) -> !moe.routing<8 x 2> {
+      %r = moe.router #moe.gshard<second = all> select(%p)
+          : tensor<?x8xf32> -> !moe.routing<8 x 2>
+      %kept = moe.routing.limit %r factor 1.0 : !moe.routing<8 x 2>
+      %new = moe.routing.reweigh %kept
+          weighing [#moe.normalize<clamp, min = 1.1920928955078125e-07>]
+          : !moe.routing<8 x 2>
+      return %new : !moe.routing<8 x 2>
+    }
+
+    func.func @gemma4(%r: !moe.routing<8 x 2>, %s: tensor<8xf32>)
+        -> !moe.routing<8 x 2> {
+      %new = moe.routing.reweigh %r scales(%s : tensor<8xf32>) : !moe.routing<8 x 2>
+      return %new : !moe.routing<8 x 2>
+    }
     ```
   }];
   let arguments = (ins Moe_RoutingType:$routing, Optional<Moe_Vector>:$scales,

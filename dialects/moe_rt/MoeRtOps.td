@@ -41,6 +41,17 @@ class MoeRt_Op<string mnemonic, list<Trait> traits = []>
 
 def MoeRt_NumThreadsOp : MoeRt_Op<"num_threads", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let summary = "Threads of the runtime the entry point was called with";
+  let description = [{
+    The number that `moe_rt` gives, by which kernels choose how many items a
+    parallel loop has. Results do not depend on it.
+
+    ```mlir
+    func.func @threads() -> index {
+      %n = moe_rt.num_threads
+      return %n : index
+    }
+    ```
+  }];
   let results = (outs Index:$threads);
   let assemblyFormat = "attr-dict";
 }
@@ -50,6 +61,17 @@ def MoeRt_TraceOp : MoeRt_Op<"trace", [DeclareOpInterfaceMethods<MemoryEffectsOp
   let description = [{
     `kind` is `begin`, `end` or `routing`; the last takes `offsets`, `indices`
     and `weights`. Costs one test of a pointer when no hook is set.
+
+    ```mlir
+    func.func @traced(%offsets: memref<9xi32>, %indices: memref<?x2xi32>,
+                      %weights: memref<?x2xf32>) {
+      moe_rt.trace "begin" "route"
+      moe_rt.trace "routing" "route" (%offsets, %indices, %weights
+          : memref<9xi32>, memref<?x2xi32>, memref<?x2xf32>)
+      moe_rt.trace "end" "route"
+      return
+    }
+    ```
   }];
   let arguments = (ins StrAttr:$kind, StrAttr:$phase,
                        Variadic<AnyStridedMemRef>:$routing);
@@ -70,7 +92,10 @@ def MoeRt_CheckOp : MoeRt_Op<"check", [DeclareOpInterfaceMethods<MemoryEffectsOp
     `moek-lower-runtime-ops`.
 
     ```mlir
-    moe_rt.check %ok, bad_value, "argument 'token_ids' holds an id out of range"
+    func.func @layer(%ok: i1) {
+      moe_rt.check %ok, bad_value, "argument 'token_ids' holds an id out of range"
+      return
+    }
     ```
   }];
   let arguments = (ins I1:$ok, MoeRt_StatusAttr:$status, StrAttr:$message,

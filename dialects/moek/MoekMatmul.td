@@ -22,13 +22,18 @@ def Moek_PackOp : Moek_Op<"pack", [Pure]> {
     (`moek-hoist-packing`); nothing is packed at run time.
 
     ```mlir
-    %p = moek.pack %wg, %wu parts(2)
-        : tensor<128x768x2048xbf16>, tensor<128x768x2048xbf16>
-          -> tensor<128x2x768x2048xbf16>
-    // for a CPU becomes
-    %p = moek.pack %wg, %wu parts(2) layout(#moe_cpu.panels<k_block = 2>)
-        : tensor<128x768x2048xbf16>, tensor<128x768x2048xbf16>
-          -> tensor<128x48x1024x32x2xbf16>
+    func.func @gate_and_up(%wg: tensor<128x768x2048xbf16>,
+        %wu: tensor<128x768x2048xbf16>)
+        -> (tensor<128x2x768x2048xbf16>, tensor<128x48x1024x32x2xbf16>) {
+      %p = moek.pack %wg, %wu parts(2)
+          : tensor<128x768x2048xbf16>, tensor<128x768x2048xbf16>
+            -> tensor<128x2x768x2048xbf16>
+      // The same for a CPU.
+      %q = moek.pack %wg, %wu parts(2) layout(#moe_cpu.panels<k_block = 2>)
+          : tensor<128x768x2048xbf16>, tensor<128x768x2048xbf16>
+            -> tensor<128x48x1024x32x2xbf16>
+      return %p, %q : tensor<128x2x768x2048xbf16>, tensor<128x48x1024x32x2xbf16>
+    }
     ```
   }];
   let arguments = (ins Variadic<AnyRankedTensor>:$weights,
@@ -79,13 +84,19 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
     `phase` names the matmul in traces: `gate_up`, `down`.
 
     ```mlir
-    %h = moek.grouped_matmul n(768) k(2048) parts(2) lhs(%x : tensor<?x2048xf32>)
-        rhs(%w : tensor<128x2x768x2048xf32>) groups(%offsets, %active : tensor<129xi32>, tensor<129xi32>)
-        gather(%tokens : tensor<?xi32>) outs(%init : tensor<?x784xf32>) epilogue {
+    func.func @gate_and_up(%x: tensor<?x64xf32>, %w: tensor<8x2x32x64xf32>,
+        %offsets: tensor<9xi32>, %active: tensor<9xi32>, %tokens: tensor<?xi32>,
+        %init: tensor<?x32xf32>) -> tensor<?x32xf32> {
+      %h = moek.grouped_matmul n(32) k(64) parts(2) lhs(%x : tensor<?x64xf32>)
+          rhs(%w : tensor<8x2x32x64xf32>)
+          groups(%offsets, %active : tensor<9xi32>, tensor<9xi32>)
+          gather(%tokens : tensor<?xi32>) outs(%init : tensor<?x32xf32>) epilogue {
       ^bb0(%g: f32, %u: f32):
-        ...
+        %v = arith.mulf %g, %u : f32
         moek.yield %v : f32
-      } -> tensor<?x784xf32>
+      } -> tensor<?x32xf32>
+      return %h : tensor<?x32xf32>
+    }
     ```
   }];
   let arguments = (ins

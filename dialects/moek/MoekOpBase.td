@@ -38,7 +38,22 @@ class Moek_DstOp<string mnemonic, list<Trait> traits = []>
 def Moek_Shaped : AnyTypeOf<[AnyRankedTensor, AnyStridedMemRef]>;
 
 def Moek_YieldOp : Moek_Op<"yield", [Pure, Terminator, ReturnLike]> {
-  let summary = "Ends a score, weight or epilogue region";
+  let summary = "Ends a region of a kernel and gives its results";
+  let description = [{
+    Ends the regions of `moek.route`, `moek.grouped_matmul` and `moek.row_map`.
+
+    ```mlir
+    func.func @double(%offsets: memref<9xi32>, %x: memref<?x64xf32>) {
+      moek.row_map groups(%offsets : memref<9xi32>) rows(%x : memref<?x64xf32>)
+          outs(%x : memref<?x64xf32>) body {
+      ^bb0(%row: vector<64xf32>):
+        %v = arith.addf %row, %row : vector<64xf32>
+        moek.yield %v : vector<64xf32>
+      }
+      return
+    }
+    ```
+  }];
   let arguments = (ins Variadic<AnyType>:$values);
   let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
   let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];

@@ -47,6 +47,32 @@ def Moek_RouteOp : Moek_DstOp<"route", [Moek_RoutingOpInterface, Moek_NamedResul
     machine, number of tokens or thread it is on. An output that nothing reads is
     not written. Where a policy
     selects by a mask, `tokens` needs room for 64 entries beyond T * K.
+
+    ```mlir
+    // Two of eight experts by a token's logits, weighed by their softmax.
+    func.func @route(%x: memref<?x64xf32>, %router: memref<1x1x8x64xf32>,
+        %i: memref<?x2xi32>, %w: memref<?x2xf32>, %offsets: memref<9xi32>,
+        %active: memref<9xi32>, %tokens: memref<?xi32>, %positions: memref<?x2xi32>,
+        %row_weights: memref<?xf32>) {
+      moek.route #moe.top_k<2> experts(8)
+          logits(%x, %router : memref<?x64xf32>, memref<1x1x8x64xf32>)
+          outs(%i, %w, %offsets, %active, %tokens, %positions, %row_weights
+              : memref<?x2xi32>, memref<?x2xf32>, memref<9xi32>, memref<9xi32>,
+                memref<?xi32>, memref<?x2xi32>, memref<?xf32>)
+      scores {
+      ^bb0(%z: vector<8xf32>):
+        moek.yield %z, %z : vector<8xf32>, vector<8xf32>
+      } weigh {
+      ^bb0(%v: vector<2xf32>):
+        %e = math.exp %v : vector<2xf32>
+        %s = vector.reduction <add>, %e : vector<2xf32> into f32
+        %b = vector.broadcast %s : f32 to vector<2xf32>
+        %p = arith.divf %e, %b : vector<2xf32>
+        moek.yield %p : vector<2xf32>
+      }
+      return
+    }
+    ```
   }];
   let arguments = (ins
     Optional<Moek_Shaped>:$x, Optional<Moek_Shaped>:$router,
@@ -96,6 +122,17 @@ def Moek_IndexOp : Moek_DstOp<"index", [Moek_RoutingOpInterface, Moek_NamedResul
     `weights` `[T, K]`. An index outside `[0, E)` is an unused slot. `traced`
     tells the trace hook about the routing, like `moek.route` does: for routers
     whose kernel knows the indices alone.
+
+    ```mlir
+    func.func @index(%i: memref<?x2xi32>, %w: memref<?x2xf32>, %offsets: memref<9xi32>,
+        %active: memref<9xi32>, %tokens: memref<?xi32>, %positions: memref<?x2xi32>,
+        %row_weights: memref<?xf32>) {
+      moek.index experts(8) ins(%i, %w : memref<?x2xi32>, memref<?x2xf32>)
+          outs(%offsets, %active, %tokens, %positions, %row_weights : memref<9xi32>,
+               memref<9xi32>, memref<?xi32>, memref<?x2xi32>, memref<?xf32>)
+      return
+    }
+    ```
   }];
   let arguments = (ins Moek_Shaped:$indices, Moek_Shaped:$weights,
                        Variadic<Moek_Shaped>:$outputs, I64Attr:$experts,
@@ -137,8 +174,12 @@ def Moek_ExpertChoiceOp : Moek_DstOp<"expert_choice", [Moek_NamedResults]> {
     for any number of threads.
 
     ```mlir
-    %i = moek.expert_choice capacity(%c) ins(%p : tensor<?x8xf32>)
-           outs(%e : tensor<?x8xi32>) -> tensor<?x8xi32>
+    func.func @choose(%c: index, %p: tensor<?x8xf32>, %e: tensor<?x8xi32>)
+        -> tensor<?x8xi32> {
+      %i = moek.expert_choice capacity(%c) ins(%p : tensor<?x8xf32>)
+          outs(%e : tensor<?x8xi32>) -> tensor<?x8xi32>
+      return %i : tensor<?x8xi32>
+    }
     ```
   }];
   let arguments = (ins Index:$capacity, Moek_Shaped:$scores,
@@ -166,10 +207,14 @@ def Moek_LimitOp : Moek_DstOp<"limit", [Moek_NamedResults, AttrSizedOperandSegme
     the data of a group decides what is kept in it.
 
     ```mlir
-    %r:2 = moek.limit experts(8) drop(position) factor(1.25) group_size(512)
-        ins(%i, %w : tensor<?x2xi32>, tensor<?x2xf32>)
-        outs(%a, %b : tensor<?x2xi32>, tensor<?x2xf32>)
-        -> tensor<?x2xi32>, tensor<?x2xf32>
+    func.func @limit(%i: tensor<?x2xi32>, %w: tensor<?x2xf32>, %a: tensor<?x2xi32>,
+        %b: tensor<?x2xf32>) -> (tensor<?x2xi32>, tensor<?x2xf32>) {
+      %r:2 = moek.limit experts(8) drop(position) factor(1.25) group_size(512)
+          ins(%i, %w : tensor<?x2xi32>, tensor<?x2xf32>)
+          outs(%a, %b : tensor<?x2xi32>, tensor<?x2xf32>)
+          -> tensor<?x2xi32>, tensor<?x2xf32>
+      return %r#0, %r#1 : tensor<?x2xi32>, tensor<?x2xf32>
+    }
     ```
   }];
   let arguments = (ins
@@ -209,8 +254,11 @@ def Moek_SinkhornOp : Moek_DstOp<"sinkhorn", [Moek_NamedResults]> {
     for any number of threads. Iterations end at a NaN.
 
     ```mlir
-    %plan = moek.sinkhorn iterations(1000) tolerance(1.0e-4)
-        ins(%z : tensor<?x64xf32>) outs(%e : tensor<?x64xf32>) -> tensor<?x64xf32>
+    func.func @plan(%z: tensor<?x64xf32>, %e: tensor<?x64xf32>) -> tensor<?x64xf32> {
+      %plan = moek.sinkhorn iterations(1000) tolerance(1.0e-4)
+          ins(%z : tensor<?x64xf32>) outs(%e : tensor<?x64xf32>) -> tensor<?x64xf32>
+      return %plan : tensor<?x64xf32>
+    }
     ```
   }];
   let arguments = (ins Moek_Shaped:$scores, Variadic<Moek_Shaped>:$outputs,
@@ -238,9 +286,15 @@ def Moek_WindowOp : Moek_DstOp<"window", [Moek_NamedResults, AttrSizedOperandSeg
         tokens'[r]  = tokens[b + r],   row_weights'[r] = row_weights[b + r]
 
     ```mlir
-    %w:3 = moek.window from(%b) ins(%o, %a, %t : tensor<9xi32>, tensor<9xi32>, tensor<?xi32>)
-        outs(%p, %q, %s : tensor<9xi32>, tensor<9xi32>, tensor<?xi32>)
-        -> tensor<9xi32>, tensor<9xi32>, tensor<?xi32>
+    func.func @window(%b: index, %o: tensor<9xi32>, %a: tensor<9xi32>, %t: tensor<?xi32>,
+        %p: tensor<9xi32>, %q: tensor<9xi32>, %s: tensor<64xi32>)
+        -> (tensor<9xi32>, tensor<9xi32>, tensor<64xi32>) {
+      %w:3 = moek.window from(%b)
+          ins(%o, %a, %t : tensor<9xi32>, tensor<9xi32>, tensor<?xi32>)
+          outs(%p, %q, %s : tensor<9xi32>, tensor<9xi32>, tensor<64xi32>)
+          -> tensor<9xi32>, tensor<9xi32>, tensor<64xi32>
+      return %w#0, %w#1, %w#2 : tensor<9xi32>, tensor<9xi32>, tensor<64xi32>
+    }
     ```
   }];
   let arguments = (ins Index:$first_row, Moek_Shaped:$offsets,
@@ -264,7 +318,10 @@ def Moek_VerifyRoutingOp : Moek_Op<"verify_routing", [DeclareOpInterfaceMethods<
     none of these appears twice in a row.
 
     ```mlir
-    %ok = moek.verify_routing %indices experts(128) : tensor<?x8xi32>
+    func.func @check(%i: tensor<?x8xi32>) -> i1 {
+      %ok = moek.verify_routing %i experts(128) : tensor<?x8xi32>
+      return %ok : i1
+    }
     ```
   }];
   let arguments = (ins Moek_Shaped:$indices, I64Attr:$experts);

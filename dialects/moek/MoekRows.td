@@ -15,6 +15,16 @@ def Moek_GatherOp : Moek_DstOp<"gather", [AttrSizedOperandSegments]> {
     `out[r] = x[tokens[r]] * (row_weights ? row_weights[r] : 1)` for every row
     `r < offsets[E]`; the other rows are undefined. The unfused form of
     the `gather` operand of `moek.grouped_matmul`.
+
+    ```mlir
+    func.func @rows(%x: tensor<?x64xf32>, %tokens: tensor<?xi32>,
+        %offsets: tensor<9xi32>, %e: tensor<?x64xf32>) -> tensor<?x64xf32> {
+      %rows = moek.gather ins(%x, %tokens, %offsets
+          : tensor<?x64xf32>, tensor<?xi32>, tensor<9xi32>)
+          outs(%e : tensor<?x64xf32>) -> tensor<?x64xf32>
+      return %rows : tensor<?x64xf32>
+    }
+    ```
   }];
   let arguments = (ins Moek_Shaped:$x, Moek_Shaped:$tokens, Moek_Shaped:$offsets,
                        Optional<Moek_Shaped>:$row_weights,
@@ -41,6 +51,16 @@ def Moek_CombineOp : Moek_DstOp<"combine", [AttrSizedOperandSegments]> {
     (`moek.window`): slots of others are left out, unless b is 0 the sums go on
     from what `outs` has, and `init` is added with the last of the n rows. Window
     after window, in order, makes the same bits as all rows at once.
+
+    ```mlir
+    func.func @sum(%rows: tensor<?x64xf32>, %positions: tensor<?x2xi32>,
+        %w: tensor<?x2xf32>, %e: tensor<?x64xf32>) -> tensor<?x64xf32> {
+      %y = moek.combine ins(%rows, %positions : tensor<?x64xf32>, tensor<?x2xi32>)
+          slot_weights(%w : tensor<?x2xf32>)
+          outs(%e : tensor<?x64xf32>) -> tensor<?x64xf32>
+      return %y : tensor<?x64xf32>
+    }
+    ```
   }];
   let arguments = (ins Moek_Shaped:$rows, Moek_Shaped:$positions,
                        Optional<Index>:$first_row, Optional<Index>:$num_rows,
@@ -83,13 +103,18 @@ def Moek_RowMapOp : Moek_DstOp<"row_map", [AttrSizedOperandSegments, IsolatedFro
     depend on how many tokens share an expert, or on threads.
 
     ```mlir
-    %h = moek.row_map groups(%offsets : tensor<9xi32>) tokens(%tokens : tensor<?xi32>)
-        gathered(%x : tensor<?x64xf32>) parameters(%g : tensor<8x64xf32>)
-        outs(%init : tensor<?x64xf32>) body {
+    func.func @scale(%offsets: tensor<9xi32>, %tokens: tensor<?xi32>,
+        %x: tensor<?x64xf32>, %scales: tensor<8x64xf32>, %init: tensor<?x64xf32>)
+        -> tensor<?x64xf32> {
+      %h = moek.row_map groups(%offsets : tensor<9xi32>) tokens(%tokens : tensor<?xi32>)
+          gathered(%x : tensor<?x64xf32>) parameters(%scales : tensor<8x64xf32>)
+          outs(%init : tensor<?x64xf32>) body {
       ^bb0(%row: vector<64xf32>, %scale: vector<64xf32>):
         %v = arith.mulf %row, %scale : vector<64xf32>
         moek.yield %v : vector<64xf32>
       } -> tensor<?x64xf32>
+      return %h : tensor<?x64xf32>
+    }
     ```
   }];
   let arguments = (ins

@@ -21,9 +21,11 @@ def SetTargetPass : Pass<"moe-set-target", "::mlir::ModuleOp"> {
     ```mlir
     module {}
     ```
-    After, for `x86-64-v3`:
+    After, with `chip=x86-64-v3`:
     ```mlir
-    module attributes {moek.target = #moe_cpu.target<"x86-64-v3", ...>} {}
+    module attributes {moek.target = #moe_cpu.target<"x86-64-v3", arch = x86_64,
+        cpu = "x86-64-v3", features = "", needs = ["x86_v3"], instructions = [],
+        lanes = 8, registers = 16, l1 = 32768, l2 = 524288>} {}
     ```
   }];
   let options = [
@@ -43,6 +45,33 @@ def TargetStagePass : Pass<"moe-target-stage", "::mlir::ModuleOp"> {
     ```sh
     moe-opt --pass-pipeline='builtin.module(moe-set-target{chip=x86-64-v4},
                                             moe-target-stage{stage=plan})'
+    ```
+
+    Before:
+    ```mlir
+    module attributes {moek.target = #moe_cpu.target<"x86-64-v3", arch = x86_64,
+        cpu = "x86-64-v3", features = "", needs = ["x86_v3"], instructions = [],
+        lanes = 8, registers = 16, l1 = 32768, l2 = 524288>} {
+      func.func @up(%x: tensor<4x8xf32>, %o: tensor<3xi32>, %a: tensor<3xi32>,
+          %w: tensor<2x32x8xf32>, %e: tensor<4x32xf32>) -> tensor<4x32xf32> {
+        %p = moek.pack %w : tensor<2x32x8xf32> -> tensor<2x1x32x8xf32>
+        %h = moek.grouped_matmul n(32) k(8) lhs(%x : tensor<4x8xf32>)
+            rhs(%p : tensor<2x1x32x8xf32>) groups(%o, %a : tensor<3xi32>, tensor<3xi32>)
+            outs(%e : tensor<4x32xf32>) epilogue {
+        ^bb0(%c: f32):
+          moek.yield %c : f32
+        } -> tensor<4x32xf32>
+        return %h : tensor<4x32xf32>
+      }
+    }
+    ```
+    After, with `stage=plan`:
+    ```mlir
+    // ...
+        %p = moek.pack %w layout(#moe_cpu.panels<k_block = 1>)
+            : tensor<2x32x8xf32> -> tensor<2x1x8x32x1xf32>
+        %h = moek.grouped_matmul ... schedule(#moe_cpu.schedule<fma, ...>) ... epilogue {
+    // ...
     ```
   }];
   let options = [

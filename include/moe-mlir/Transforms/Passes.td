@@ -22,16 +22,27 @@ def ExpandActivations : Pass<"moe-expand-activations"> {
 
     Before:
     ```mlir
-    %f = moe.ffn %t up(%u) down(%d) activation(#moe.relu2) : ...
+    func.func @body(%x: tensor<4x8xf32>, %up: tensor<16x8xf32>,
+                    %down: tensor<8x16xf32>) -> tensor<4x8xf32> {
+      %f = moe.ffn %x up(%up) down(%down) activation(#moe.relu2)
+          : (tensor<4x8xf32>, tensor<16x8xf32>, tensor<8x16xf32>) -> tensor<4x8xf32>
+      return %f : tensor<4x8xf32>
+    }
     ```
     After:
     ```mlir
-    %f = moe.ffn %t up(%u) down(%d) : ... body {
-    ^bb0(%v: f32):
-      %zero = arith.constant 0.000000e+00 : f32
-      %m = arith.maximumf %v, %zero : f32
-      %s = arith.mulf %m, %m : f32
-      moe.yield %s : f32
+    func.func @body(%x: tensor<4x8xf32>, %up: tensor<16x8xf32>,
+                    %down: tensor<8x16xf32>) -> tensor<4x8xf32> {
+      %f = moe.ffn %x up(%up) down(%down)
+          : (tensor<4x8xf32>, tensor<16x8xf32>, tensor<8x16xf32>) -> tensor<4x8xf32>
+      body {
+      ^bb0(%v: f32):
+        %zero = arith.constant 0.0 : f32
+        %m = arith.maximumf %v, %zero : f32
+        %s = arith.mulf %m, %m : f32
+        moe.yield %s : f32
+      }
+      return %f : tensor<4x8xf32>
     }
     ```
   }];
@@ -51,18 +62,34 @@ def ExpandBalance : Pass<"moe-expand-balance"> {
 
     Before:
     ```mlir
-    %n = moe.balance %r [#moe.dead_experts] : !moe.routing<64 x 8> -> tensor<i32>
+    func.func @dead(%r: !moe.routing<4 x 2>) -> tensor<i32> {
+      %n = moe.balance %r [#moe.dead_experts] : !moe.routing<4 x 2> -> tensor<i32>
+      return %n : tensor<i32>
+    }
     ```
     After:
     ```mlir
-    %o = moe.routing.offsets %r : !moe.routing<64 x 8> -> tensor<65xi32>
-    %last = tensor.extract_slice %o[1] [64] [1] : tensor<65xi32> to tensor<64xi32>
-    %first = tensor.extract_slice %o[0] [64] [1] : ...
-    %counts = linalg.generic ... ins(%last, %first) outs(%e) { subi }
-    %dead = linalg.generic {iterator_types = ["reduction"]}
-              ins(%counts) outs(%zero) { addi (extui (cmpi eq, 0)) }
-    %s = tensor.extract %dead[] : tensor<i32>
-    %n = tensor.from_elements %s : tensor<i32>
+    // ...
+    func.func @dead(%r: !moe.routing<4 x 2>) -> tensor<i32> {
+      %o = moe.routing.offsets %r : !moe.routing<4 x 2> -> tensor<5xi32>
+      %last = tensor.extract_slice %o[1] [4] [1] : tensor<5xi32> to tensor<4xi32>
+      %first = tensor.extract_slice %o[0] [4] [1] : tensor<5xi32> to tensor<4xi32>
+      // ...
+      ^bb0(%x: i32, %y: i32, %out: i32):
+        %count = arith.subi %x, %y : i32
+        linalg.yield %count : i32
+      } -> tensor<4xi32>
+      // ...
+        %c0 = arith.constant 0 : i32
+        %isDead = arith.cmpi eq, %in, %c0 : i32
+        %one = arith.extui %isDead : i1 to i32
+        %sum = arith.addi %acc, %one : i32
+        linalg.yield %sum : i32
+      } -> tensor<i32>
+      %s = tensor.extract %dead[] : tensor<i32>
+      %n = tensor.from_elements %s : tensor<i32>
+      return %n : tensor<i32>
+    }
     ```
   }];
   let dependentDialects = [
@@ -81,15 +108,26 @@ def ExpandSimilarity : Pass<"moe-expand-similarity"> {
 
     Before:
     ```mlir
-    %s = moe.similarity %x, %c metric(cosine)
-        : tensor<?x64xf32>, tensor<8x64xf32> -> tensor<?x8xf32>
+    func.func @scores(%x: tensor<4x8xf32>, %c: tensor<2x8xf32>) -> tensor<4x2xf32> {
+      %s = moe.similarity %x, %c metric(dot)
+          : tensor<4x8xf32>, tensor<2x8xf32> -> tensor<4x2xf32>
+      return %s : tensor<4x2xf32>
+    }
     ```
     After:
     ```mlir
-    %z = linalg.matmul ... ins(%x, %c) outs(%zeros)
-    %rx = ... // 1 / max(|x|, 1e-12), tensor<?xf32>
-    %rc = ... // 1 / max(|c|, 1e-12), tensor<8xf32>
-    %s = linalg.generic ... ins(%z, %rx, %rc) { mulf, mulf }
+    #x = affine_map<(t, e, h) -> (t, h)>
+    #c = affine_map<(t, e, h) -> (e, h)>
+    #s = affine_map<(t, e, h) -> (t, e)>
+    func.func @scores(%x: tensor<4x8xf32>, %c: tensor<2x8xf32>) -> tensor<4x2xf32> {
+      %zero = arith.constant 0.0 : f32
+      %e = tensor.empty() : tensor<4x2xf32>
+      %f = linalg.fill ins(%zero : f32) outs(%e : tensor<4x2xf32>) -> tensor<4x2xf32>
+      %s = linalg.matmul indexing_maps = [#x, #c, #s]
+          ins(%x, %c : tensor<4x8xf32>, tensor<2x8xf32>)
+          outs(%f : tensor<4x2xf32>) -> tensor<4x2xf32>
+      return %s : tensor<4x2xf32>
+    }
     ```
   }];
   let dependentDialects = [
@@ -121,16 +159,37 @@ def NormalizeRouterScores : Pass<"moe-normalize-router-scores"> {
 
     Before:
     ```mlir
-    %s = linalg.softmax dimension(1) ins(%z) outs(%e) -> tensor<?x128xf32>
-    %r = moe.router #moe.top_k<8> select(%s) weigh(%s)
-           weighing [#moe.normalize<sum, eps = 0.0>]
-         : tensor<?x128xf32> -> !moe.routing<128 x 8>
+    func.func @route(%z: tensor<4x8xf32>, %e: tensor<4x8xf32>) -> !moe.routing<8 x 2> {
+      %s = linalg.softmax dimension(1) ins(%z : tensor<4x8xf32>)
+          outs(%e : tensor<4x8xf32>) -> tensor<4x8xf32>
+      %r = moe.router #moe.top_k<2> select(%s) weigh(%s)
+          weighing [#moe.normalize<sum, eps = 0.0>]
+          : tensor<4x8xf32> -> !moe.routing<8 x 2>
+      return %r : !moe.routing<8 x 2>
+    }
     ```
     After:
     ```mlir
-    %y = ... // z, or NaN
-    %r = moe.router #moe.top_k<8> select(%y) weigh(%y) weighing [#moe.softmax]
-         : tensor<?x128xf32> -> !moe.routing<128 x 8>
+    // ...
+      ^bb0(%in: f32, %out: f32):
+        %isNumber = arith.cmpf olt, %in, %infinity : f32
+        %p = arith.select %isNumber, %zero, %nan : f32
+        %sum = arith.addf %out, %p : f32
+        linalg.yield %sum : f32
+      } -> tensor<4xf32>
+      // ...
+      %y = linalg.generic {indexing_maps = [#map, #map1, #map],
+                           iterator_types = ["parallel", "parallel"]}
+          ins(%z, %rows : tensor<4x8xf32>, tensor<4xf32>) outs(%e : tensor<4x8xf32>) {
+      ^bb0(%in: f32, %p: f32, %out: f32):
+        %sum = arith.addf %in, %p : f32
+        linalg.yield %sum : f32
+      } -> tensor<4x8xf32>
+      // ...
+      %r = moe.router #moe.top_k<2> select(%y) weigh(%y) weighing [#moe.softmax]
+          : tensor<4x8xf32> -> !moe.routing<8 x 2>
+      return %r : !moe.routing<8 x 2>
+    }
     ```
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect",
@@ -151,18 +210,47 @@ def FoldSharedExpert : Pass<"moe-fold-shared-expert"> {
 
     Before:
     ```mlir
-    %rows = moe.dispatch %x by %r : ...
-    %out = moe.expert %rows by %r ... experts 0 to 256 weights(...) {...}
-    %s = moe.ffn %x gate(%sg) up(%su) down(%sd) activation(#moe.silu) : ...
-    %y = moe.combine %out by %r init(%s : tensor<?x64xf32>) : ...
+    func.func @layer(%x: tensor<4x8xf32>, %r: !moe.routing<2 x 1>,
+        %up: tensor<2x16x8xf32>, %down: tensor<2x8x16xf32>,
+        %su: tensor<16x8xf32>, %sd: tensor<8x16xf32>) -> tensor<4x8xf32> {
+      %rows = moe.dispatch %x by %r
+          : tensor<4x8xf32>, !moe.routing<2 x 1> -> tensor<?x8xf32>
+      %out = moe.expert %rows by %r
+          : (tensor<?x8xf32>, !moe.routing<2 x 1>) -> tensor<?x8xf32>
+      experts 0 to 2 weights(%up, %down : tensor<2x16x8xf32>, tensor<2x8x16xf32>) {
+      ^bb0(%t: tensor<?x8xf32>, %u: tensor<16x8xf32>, %d: tensor<8x16xf32>):
+        %f = moe.ffn %t up(%u) down(%d) activation(#moe.relu)
+            : (tensor<?x8xf32>, tensor<16x8xf32>, tensor<8x16xf32>) -> tensor<?x8xf32>
+        moe.yield %f : tensor<?x8xf32>
+      }
+      %s = moe.ffn %x up(%su) down(%sd) activation(#moe.relu)
+          : (tensor<4x8xf32>, tensor<16x8xf32>, tensor<8x16xf32>) -> tensor<4x8xf32>
+      %y = moe.combine %out by %r init(%s : tensor<4x8xf32>)
+          : tensor<?x8xf32>, !moe.routing<2 x 1> -> tensor<4x8xf32>
+      return %y : tensor<4x8xf32>
+    }
     ```
     After:
     ```mlir
-    %r2 = moe.routing.append %r : !moe.routing<256 x 8> -> !moe.routing<257 x 9>
-    %rows = moe.dispatch %x by %r2 : ...
-    %out = moe.expert %rows by %r2 ... experts 0 to 256 weights(...) {...}
-             experts 256 to 257 weights(%sg1, %su1, %sd1 : ...) {...}
-    %y = moe.combine %out by %r2 : ...
+    // ...
+      %r2 = moe.routing.append %r : !moe.routing<2 x 1> -> !moe.routing<3 x 2>
+      %rows = moe.dispatch %x by %r2
+          : tensor<4x8xf32>, !moe.routing<3 x 2> -> tensor<?x8xf32>
+      %su1 = tensor.expand_shape %su [[0, 1], [2]] output_shape [1, 16, 8]
+          : tensor<16x8xf32> into tensor<1x16x8xf32>
+      %sd1 = tensor.expand_shape %sd [[0, 1], [2]] output_shape [1, 8, 16]
+          : tensor<8x16xf32> into tensor<1x8x16xf32>
+      %out = moe.expert %rows by %r2
+          : (tensor<?x8xf32>, !moe.routing<3 x 2>) -> tensor<?x8xf32>
+      experts 0 to 2 weights(%up, %down : tensor<2x16x8xf32>, tensor<2x8x16xf32>) {
+        // ...
+      } experts 2 to 3 weights(%su1, %sd1 : tensor<1x16x8xf32>, tensor<1x8x16xf32>) {
+        // ...
+      }
+      %y = moe.combine %out by %r2
+          : tensor<?x8xf32>, !moe.routing<3 x 2> -> tensor<4x8xf32>
+      return %y : tensor<4x8xf32>
+    }
     ```
   }];
   let dependentDialects = ["::mlir::linalg::LinalgDialect",
@@ -182,22 +270,44 @@ def HoistWeightViews : Pass<"moe-hoist-weight-views"> {
 
     Before:
     ```mlir
-    %out = moe.expert %rows by %r ... experts 0 to 8 weights(%gu, %d : tensor<8x64x32xf32>, ...) {
-    ^bb0(%t: tensor<?x32xf32>, %w: tensor<64x32xf32>, %c: ...):
-      %g = tensor.extract_slice %w[0, 0] [32, 32] [2, 1] : ...
-      %u = tensor.extract_slice %w[1, 0] [32, 32] [2, 1] : ...
-      %f = moe.ffn %t gate(%g) up(%u) down(%c) activation(#moe.silu) : ...
-      moe.yield %f : ...
+    func.func @experts(%rows: tensor<?x8xf32>, %r: !moe.routing<2 x 1>,
+        %gu: tensor<2x32x8xf32>, %down: tensor<2x8x16xf32>) -> tensor<?x8xf32> {
+      %out = moe.expert %rows by %r
+          : (tensor<?x8xf32>, !moe.routing<2 x 1>) -> tensor<?x8xf32>
+      experts 0 to 2 weights(%gu, %down : tensor<2x32x8xf32>, tensor<2x8x16xf32>) {
+      ^bb0(%t: tensor<?x8xf32>, %w: tensor<32x8xf32>, %d: tensor<8x16xf32>):
+        %g = tensor.extract_slice %w[0, 0] [16, 8] [2, 1]
+            : tensor<32x8xf32> to tensor<16x8xf32>
+        %u = tensor.extract_slice %w[1, 0] [16, 8] [2, 1]
+            : tensor<32x8xf32> to tensor<16x8xf32>
+        %f = moe.ffn %t gate(%g) up(%u) down(%d) activation(#moe.silu)
+            : (tensor<?x8xf32>, tensor<16x8xf32>, tensor<16x8xf32>, tensor<8x16xf32>)
+            -> tensor<?x8xf32>
+        moe.yield %f : tensor<?x8xf32>
+      }
+      return %out : tensor<?x8xf32>
     }
     ```
     After:
     ```mlir
-    %g = tensor.extract_slice %gu[0, 0, 0] [8, 32, 32] [1, 2, 1] : ...
-    %u = tensor.extract_slice %gu[0, 1, 0] [8, 32, 32] [1, 2, 1] : ...
-    %out = moe.expert %rows by %r ... experts 0 to 8 weights(%d, %g, %u : ...) {
-    ^bb0(%t: tensor<?x32xf32>, %c: ..., %g1: tensor<32x32xf32>, %u1: ...):
-      %f = moe.ffn %t gate(%g1) up(%u1) down(%c) activation(#moe.silu) : ...
-      moe.yield %f : ...
+    func.func @experts(%rows: tensor<?x8xf32>, %r: !moe.routing<2 x 1>,
+        %gu: tensor<2x32x8xf32>, %down: tensor<2x8x16xf32>) -> tensor<?x8xf32> {
+      %gate = tensor.extract_slice %gu[0, 0, 0] [2, 16, 8] [1, 2, 1]
+          : tensor<2x32x8xf32> to tensor<2x16x8xf32>
+      %up = tensor.extract_slice %gu[0, 1, 0] [2, 16, 8] [1, 2, 1]
+          : tensor<2x32x8xf32> to tensor<2x16x8xf32>
+      %out = moe.expert %rows by %r
+          : (tensor<?x8xf32>, !moe.routing<2 x 1>) -> tensor<?x8xf32>
+      experts 0 to 2 weights(%down, %gate, %up
+          : tensor<2x8x16xf32>, tensor<2x16x8xf32>, tensor<2x16x8xf32>) {
+      ^bb0(%t: tensor<?x8xf32>, %d: tensor<8x16xf32>, %g: tensor<16x8xf32>,
+           %u: tensor<16x8xf32>):
+        %f = moe.ffn %t gate(%g) up(%u) down(%d) activation(#moe.silu)
+            : (tensor<?x8xf32>, tensor<16x8xf32>, tensor<16x8xf32>, tensor<8x16xf32>)
+            -> tensor<?x8xf32>
+        moe.yield %f : tensor<?x8xf32>
+      }
+      return %out : tensor<?x8xf32>
     }
     ```
   }];
@@ -215,16 +325,44 @@ def SplitProducts : Pass<"moe-split-products"> {
 
     Before:
     ```mlir
-    %gu = linalg.matmul indexing_maps = [...] ins(%t, %w : tensor<?x32xf32>, tensor<48x32xf32>) outs(%f : ...)
-    %g = tensor.extract_slice %gu[0, 0] [%n, 24] [1, 1] : tensor<?x48xf32> to tensor<?x24xf32>
-    %u = tensor.extract_slice %gu[0, 24] [%n, 24] [1, 1] : tensor<?x48xf32> to tensor<?x24xf32>
+    func.func @experts(%rows: tensor<?x8xf32>, %r: !moe.routing<2 x 1>,
+                       %gu: tensor<2x8x32xf32>) -> tensor<?x16xf32> {
+      %out = moe.expert %rows by %r
+          : (tensor<?x8xf32>, !moe.routing<2 x 1>) -> tensor<?x16xf32>
+      experts 0 to 2 weights(%gu : tensor<2x8x32xf32>) {
+      ^bb0(%t: tensor<?x8xf32>, %w: tensor<8x32xf32>):
+        %c0 = arith.constant 0 : index
+        %zero = arith.constant 0.0 : f32
+        %n = tensor.dim %t, %c0 : tensor<?x8xf32>
+        %e = tensor.empty(%n) : tensor<?x32xf32>
+        %z = linalg.fill ins(%zero : f32) outs(%e : tensor<?x32xf32>) -> tensor<?x32xf32>
+        %p = linalg.matmul ins(%t, %w : tensor<?x8xf32>, tensor<8x32xf32>)
+            outs(%z : tensor<?x32xf32>) -> tensor<?x32xf32>
+        %g = tensor.extract_slice %p[0, 0] [%n, 16] [1, 1]
+            : tensor<?x32xf32> to tensor<?x16xf32>
+        %u = tensor.extract_slice %p[0, 16] [%n, 16] [1, 1]
+            : tensor<?x32xf32> to tensor<?x16xf32>
+        %h = arith.mulf %g, %u : tensor<?x16xf32>
+        moe.yield %h : tensor<?x16xf32>
+      }
+      return %out : tensor<?x16xf32>
+    }
     ```
     After:
     ```mlir
-    %wg = tensor.extract_slice %w[0, 0] [24, 32] [1, 1] : tensor<48x32xf32> to tensor<24x32xf32>
-    %g = linalg.matmul indexing_maps = [...] ins(%t, %wg : tensor<?x32xf32>, tensor<24x32xf32>) outs(...)
-    %wu = tensor.extract_slice %w[24, 0] [24, 32] [1, 1] : tensor<48x32xf32> to tensor<24x32xf32>
-    %u = linalg.matmul indexing_maps = [...] ins(%t, %wu : tensor<?x32xf32>, tensor<24x32xf32>) outs(...)
+    // ...
+        %wg = tensor.extract_slice %w[0, 0] [8, 16] [1, 1]
+            : tensor<8x32xf32> to tensor<8x16xf32>
+        // ...
+        %g = linalg.matmul ins(%t, %wg : tensor<?x8xf32>, tensor<8x16xf32>)
+            outs(%zg : tensor<?x16xf32>) -> tensor<?x16xf32>
+        %wu = tensor.extract_slice %w[0, 16] [8, 16] [1, 1]
+            : tensor<8x32xf32> to tensor<8x16xf32>
+        // ...
+        %u = linalg.matmul ins(%t, %wu : tensor<?x8xf32>, tensor<8x16xf32>)
+            outs(%zu : tensor<?x16xf32>) -> tensor<?x16xf32>
+        %h = arith.mulf %g, %u : tensor<?x16xf32>
+    // ...
     ```
   }];
   let dependentDialects = ["::mlir::linalg::LinalgDialect",
@@ -248,6 +386,37 @@ def RecordRouting : Pass<"moe-record-routing", "::mlir::ModuleOp"> {
     recorded.
 
     Nothing else changes, and `moe-replay-routing` takes what this returns.
+
+    Before:
+    ```mlir
+    func.func @route(%s: tensor<?x8xf32> {moe.name = "s", moe.dims = ["T"]})
+        -> (!moe.routing<8 x 2> {moe.name = "r"}) {
+      %r = moe.router #moe.top_k<2> select(%s) weigh(%s)
+          : tensor<?x8xf32> -> !moe.routing<8 x 2>
+      return %r : !moe.routing<8 x 2>
+    }
+    ```
+    After:
+    ```mlir
+    func.func @route(%s: tensor<?x8xf32> {moe.name = "s", moe.dims = ["T"]})
+        -> (!moe.routing<8 x 2> {moe.name = "r"},
+            tensor<?x2xi32> {moe.name = "routing.indices", moe.dims = ["T"]},
+            tensor<?x2xf32> {moe.name = "routing.weights", moe.dims = ["T"]},
+            tensor<8xi32> {moe.name = "routing.counts"}) {
+      %r = moe.router #moe.top_k<2> select(%s) weigh(%s)
+          : tensor<?x8xf32> -> !moe.routing<8 x 2>
+      %o = moe.routing.offsets %r : !moe.routing<8 x 2> -> tensor<9xi32>
+      %last = tensor.extract_slice %o[1] [8] [1] : tensor<9xi32> to tensor<8xi32>
+      %first = tensor.extract_slice %o[0] [8] [1] : tensor<9xi32> to tensor<8xi32>
+      %e = tensor.empty() : tensor<8xi32>
+      %n = linalg.sub ins(%last, %first : tensor<8xi32>, tensor<8xi32>)
+          outs(%e : tensor<8xi32>) -> tensor<8xi32>
+      %i = moe.routing.indices %r : !moe.routing<8 x 2> -> tensor<?x2xi32>
+      %w = moe.routing.weights %r : !moe.routing<8 x 2> -> tensor<?x2xf32>
+      return %r, %i, %w, %n
+          : !moe.routing<8 x 2>, tensor<?x2xi32>, tensor<?x2xf32>, tensor<8xi32>
+    }
+    ```
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect",
                            "::mlir::linalg::LinalgDialect",
@@ -265,6 +434,27 @@ def ReplayRouting : Pass<"moe-replay-routing", "::mlir::ModuleOp"> {
 
     Arguments that only the router used (its weight) stay, so that the inputs of
     a recorded run fit as they are; `drop-arguments` removes them.
+
+    Before:
+    ```mlir
+    func.func @route(%s: tensor<?x8xf32> {moe.name = "s", moe.dims = ["T"]})
+        -> (!moe.routing<8 x 2> {moe.name = "r"}) {
+      %r = moe.router #moe.top_k<2> select(%s) weigh(%s)
+          : tensor<?x8xf32> -> !moe.routing<8 x 2>
+      return %r : !moe.routing<8 x 2>
+    }
+    ```
+    After:
+    ```mlir
+    func.func @route(%s: tensor<?x8xf32> {moe.name = "s", moe.dims = ["T"]},
+        %i: tensor<?x2xi32> {moe.name = "routing.indices", moe.dims = ["T"]},
+        %w: tensor<?x2xf32> {moe.name = "routing.weights", moe.dims = ["T"]})
+        -> (!moe.routing<8 x 2> {moe.name = "r"}) {
+      %r = moe.routing.make %i, %w
+          : tensor<?x2xi32>, tensor<?x2xf32> -> !moe.routing<8 x 2>
+      return %r : !moe.routing<8 x 2>
+    }
+    ```
   }];
   let options = [
     Option<"dropArguments", "drop-arguments", "bool", /*default=*/"false",

@@ -1,4 +1,4 @@
-//===- SelectSchedule.cpp - Give every moek op the schedule of a CPU -*- C++ -*-===//
+//===- SelectSchedule.cpp - Give kernels the schedules of a CPU -*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

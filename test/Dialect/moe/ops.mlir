@@ -1,6 +1,7 @@
 // RUN: moe-opt %s --verify-roundtrip | FileCheck %s
 // RUN: moe-opt %s --mlir-print-op-generic | moe-opt | FileCheck %s
 // RUN: moe-opt %s --emit-bytecode | moe-opt --allow-bytecode | FileCheck %s
+// RUN: moe-opt %s | not grep -- "->  "
 
 //===----------------------------------------------------------------------===//
 // Types and attributes

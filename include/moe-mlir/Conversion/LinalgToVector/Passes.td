@@ -15,17 +15,37 @@ def FuseElementwise : Pass<"moe-fuse-elementwise", "::mlir::func::FuncOp"> {
     Upstream's elementwise fusion with a cost rule: a producer moves into its
     only user when each of its elements is read once, so into elementwise ops
     and into reductions over what it makes, but not into a matmul, which would
-    compute it again for every column.
+    compute it again for every column. For this, named ops become
+    `linalg.generic`, except for fills, copies and contractions, and what
+    `tensor.concat` joins is inserted where it belongs.
 
     Before:
     ```mlir
-    %sq = linalg.generic {...} ins(%x) outs(%e) { x * x }
-    %ss = linalg.reduce ins(%sq) outs(%zeros) dimensions = [1] { add }
+    func.func @sum_exp(%x: tensor<4x8xf32>, %e: tensor<4x8xf32>, %z: tensor<4xf32>)
+        -> tensor<4xf32> {
+      %y = linalg.exp ins(%x : tensor<4x8xf32>) outs(%e : tensor<4x8xf32>)
+          -> tensor<4x8xf32>
+      %s = linalg.reduce { arith.addf } ins(%y : tensor<4x8xf32>)
+          outs(%z : tensor<4xf32>) dimensions = [1]
+      return %s : tensor<4xf32>
+    }
     ```
     After:
     ```mlir
-    %ss = linalg.generic {iterator_types = ["parallel", "reduction"]}
-            ins(%x) outs(%zeros) { acc + x * x }
+    #x = affine_map<(i, j) -> (i, j)>
+    #s = affine_map<(i, j) -> (i)>
+    func.func @sum_exp(%x: tensor<4x8xf32>, %e: tensor<4x8xf32>, %z: tensor<4xf32>)
+        -> tensor<4xf32> {
+      %s = linalg.generic {indexing_maps = [#x, #s],
+                           iterator_types = ["parallel", "reduction"]}
+          ins(%x : tensor<4x8xf32>) outs(%z : tensor<4xf32>) {
+      ^bb0(%in: f32, %out: f32):
+        %y = math.exp %in : f32
+        %sum = arith.addf %out, %y : f32
+        linalg.yield %sum : f32
+      } -> tensor<4xf32>
+      return %s : tensor<4xf32>
+    }
     ```
   }];
   let dependentDialects = ["::mlir::affine::AffineDialect",
@@ -37,20 +57,37 @@ def UnshareFills : Pass<"moe-unshare-fills", "::mlir::func::FuncOp"> {
   let summary = "Give every user of a filled tensor a fill of its own";
   let description = [{
     CSE makes one fill of all that are equal; bufferization would then copy the
-    filled buffer for each of its users. The pass undoes that just before.
+    filled buffer for each op that writes into it. The pass undoes that just
+    before, for fills of a `tensor.empty`.
 
     Before:
     ```mlir
-    %z = linalg.fill ins(%zero : f32) outs(%e : tensor<?x64xf32>)
-    %a = linalg.matmul ins(%x, %w : ...) outs(%z : tensor<?x64xf32>)
-    %b = linalg.matmul ins(%x, %v : ...) outs(%z : tensor<?x64xf32>)
+    func.func @two(%x: tensor<4x8xf32>, %w: tensor<8x2xf32>, %v: tensor<8x2xf32>)
+        -> (tensor<4x2xf32>, tensor<4x2xf32>) {
+      %zero = arith.constant 0.0 : f32
+      %e = tensor.empty() : tensor<4x2xf32>
+      %z = linalg.fill ins(%zero : f32) outs(%e : tensor<4x2xf32>) -> tensor<4x2xf32>
+      %a = linalg.matmul ins(%x, %w : tensor<4x8xf32>, tensor<8x2xf32>)
+          outs(%z : tensor<4x2xf32>) -> tensor<4x2xf32>
+      %b = linalg.matmul ins(%x, %v : tensor<4x8xf32>, tensor<8x2xf32>)
+          outs(%z : tensor<4x2xf32>) -> tensor<4x2xf32>
+      return %a, %b : tensor<4x2xf32>, tensor<4x2xf32>
+    }
     ```
     After:
     ```mlir
-    %z0 = linalg.fill ins(%zero : f32) outs(%e : tensor<?x64xf32>)
-    %a = linalg.matmul ins(%x, %w : ...) outs(%z0 : tensor<?x64xf32>)
-    %z1 = linalg.fill ins(%zero : f32) outs(%e : tensor<?x64xf32>)
-    %b = linalg.matmul ins(%x, %v : ...) outs(%z1 : tensor<?x64xf32>)
+    func.func @two(%x: tensor<4x8xf32>, %w: tensor<8x2xf32>, %v: tensor<8x2xf32>)
+        -> (tensor<4x2xf32>, tensor<4x2xf32>) {
+      %zero = arith.constant 0.0 : f32
+      %e = tensor.empty() : tensor<4x2xf32>
+      %za = linalg.fill ins(%zero : f32) outs(%e : tensor<4x2xf32>) -> tensor<4x2xf32>
+      %a = linalg.matmul ins(%x, %w : tensor<4x8xf32>, tensor<8x2xf32>)
+          outs(%za : tensor<4x2xf32>) -> tensor<4x2xf32>
+      %zb = linalg.fill ins(%zero : f32) outs(%e : tensor<4x2xf32>) -> tensor<4x2xf32>
+      %b = linalg.matmul ins(%x, %v : tensor<4x8xf32>, tensor<8x2xf32>)
+          outs(%zb : tensor<4x2xf32>) -> tensor<4x2xf32>
+      return %a, %b : tensor<4x2xf32>, tensor<4x2xf32>
+    }
     ```
   }];
 }
@@ -79,22 +116,28 @@ def ConvertLinalgToVector : Pass<"convert-linalg-to-vector",
 
     Before:
     ```mlir
-    linalg.generic {indexing_maps = [(t, n, k) -> (t, k), (t, n, k) -> (n, k),
-                                     (t, n, k) -> (t, n)]}
-      ins(%x, %w : memref<?x256xf32>, memref<512x256xf32>)
-      outs(%y : memref<?x512xf32>) { acc + x * w }
+    func.func @exp(%x: memref<?x16xf32>, %y: memref<?x16xf32>) {
+      linalg.exp ins(%x : memref<?x16xf32>) outs(%y : memref<?x16xf32>)
+      return
+    }
     ```
     After:
     ```mlir
-    scf.parallel (%t, %n) = (%c0, %c0) to (%T, %c512) step (%c32, %c128) {
-      scf.for ... {                      // blocks of 4 tokens
-        scf.for ... {                    // blocks of 4 columns
-          %acc:16 = scf.for %k = ... step %c16 iter_args(...) {
-            %a = vector.load %x[%t0, %k] : memref<?x256xf32>, vector<16xf32>
-            ...
-            %s = vector.fma %a, %b, %acc0 : vector<16xf32>
-          }
-          %sum = vector.reduction <add>, %acc#0 fastmath<reassoc>
+    // ...
+      scf.parallel (%tile) = (%c0) to (%rows) step (%c512) {
+        %left = arith.subi %rows, %tile : index
+        %size = arith.minui %left, %c512 : index
+        %c1 = arith.constant 1 : index
+        %end = arith.addi %tile, %size : index
+        scf.for %i = %tile to %end step %c1 {
+          %v = vector.load %x[%i, %c0] : memref<?x16xf32>, vector<16xf32>
+          %e = math.exp %v : vector<16xf32>
+          vector.store %e, %y[%i, %c0] : memref<?x16xf32>, vector<16xf32>
+        }
+        scf.reduce
+      }
+      return
+    }
     ```
   }];
   let options = [

@@ -29,15 +29,23 @@ def CheckRoutings : Pass<"moe-check-routings"> {
 
     Before:
     ```mlir
-    %r = moe.routing.make %i, %w
-        : tensor<?x2xi32>, tensor<?x2xf32> -> !moe.routing<8 x 2>
+    func.func @route(%i: tensor<4x2xi32> {moe.name = "indices"}, %w: tensor<4x2xf32>)
+        -> !moe.routing<8 x 2> {
+      %r = moe.routing.make %i, %w
+          : tensor<4x2xi32>, tensor<4x2xf32> -> !moe.routing<8 x 2>
+      return %r : !moe.routing<8 x 2>
+    }
     ```
     After:
     ```mlir
-    %ok = moek.verify_routing %i experts(8) : tensor<?x2xi32>
-    moe_rt.check %ok, bad_routing, "argument 'routing.indices' ..."
-    %r = moe.routing.make %i, %w trusted
-        : tensor<?x2xi32>, tensor<?x2xf32> -> !moe.routing<8 x 2>
+    func.func @route(%i: tensor<4x2xi32> {moe.name = "indices"}, %w: tensor<4x2xf32>)
+        -> !moe.routing<8 x 2> {
+      %ok = moek.verify_routing %i experts(8) : tensor<4x2xi32>
+      moe_rt.check %ok, bad_routing, "argument 'indices' sends a token to an expert outside of [-1, 8), or twice to one"
+      %r = moe.routing.make %i, %w trusted
+          : tensor<4x2xi32>, tensor<4x2xf32> -> !moe.routing<8 x 2>
+      return %r : !moe.routing<8 x 2>
+    }
     ```
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect",
@@ -68,14 +76,29 @@ def ConvertMoeToMoek : Pass<"convert-moe-to-moek"> {
 
     Before:
     ```mlir
-    %rows = moe.dispatch %x by %r
-          : tensor<?x64xf32>, !moe.routing<8 x 2> -> tensor<?x64xf32>
+    func.func @rows(%x: tensor<?x8xf32>, %i: tensor<?x2xi32>, %w: tensor<?x2xf32>)
+        -> tensor<?x8xf32> {
+      %r = moe.routing.make %i, %w trusted
+          : tensor<?x2xi32>, tensor<?x2xf32> -> !moe.routing<4 x 2>
+      %rows = moe.dispatch %x by %r
+          : tensor<?x8xf32>, !moe.routing<4 x 2> -> tensor<?x8xf32>
+      return %rows : tensor<?x8xf32>
+    }
     ```
     After:
     ```mlir
-    %rows = moek.gather ins(%x, %tokens, %offsets
-              : tensor<?x64xf32>, tensor<?xi32>, tensor<9xi32>)
-            outs(%empty : tensor<?x64xf32>) -> tensor<?x64xf32>
+    // ...
+      %offsets, %active, %tokens, %positions, %row_weights = moek.index experts(4)
+          ins(%i, %w : tensor<?x2xi32>, tensor<?x2xf32>)
+          outs(%e0, %e1, %e2, %e3, %e4 : tensor<5xi32>, tensor<5xi32>, tensor<?xi32>,
+               tensor<?x2xi32>, tensor<?xf32>)
+          -> tensor<5xi32>, tensor<5xi32>, tensor<?xi32>, tensor<?x2xi32>, tensor<?xf32>
+      // ...
+      %rows = moek.gather
+          ins(%x, %tokens, %offsets : tensor<?x8xf32>, tensor<?xi32>, tensor<5xi32>)
+          outs(%e : tensor<?x8xf32>) -> tensor<?x8xf32>
+      return %rows : tensor<?x8xf32>
+    }
     ```
   }];
   let dependentDialects = [
@@ -97,16 +120,51 @@ def FuseRouterScores : Pass<"moek-fuse-router-scores"> {
 
     Before:
     ```mlir
-    %z = linalg.matmul indexing_maps = [...] ins(%x, %wr) outs(%zeros)
-    %s = linalg.softmax dimension(1) ins(%z) outs(%e)
-    %r:7 = moek.route #moe.top_k<2> experts(8) rows(%s : tensor<?x8xf32>) ...
-      scores { ^bb0(%s: vector<8xf32>): moek.yield %s, %s } ...
+    #x = affine_map<(t, e, h) -> (t, h)>
+    #w = affine_map<(t, e, h) -> (e, h)>
+    #z = affine_map<(t, e, h) -> (t, e)>
+    func.func @route(%x: tensor<4x8xf32>, %wr: tensor<2x8xf32>, %a: tensor<4x1xi32>,
+        %b: tensor<4x1xf32>, %c: tensor<3xi32>, %d: tensor<4xi32>, %f: tensor<4xf32>)
+        -> tensor<4x1xi32> {
+      %zero = arith.constant 0.0 : f32
+      %e = tensor.empty() : tensor<4x2xf32>
+      %zeros = linalg.fill ins(%zero : f32) outs(%e : tensor<4x2xf32>) -> tensor<4x2xf32>
+      %z = linalg.matmul indexing_maps = [#x, #w, #z]
+          ins(%x, %wr : tensor<4x8xf32>, tensor<2x8xf32>)
+          outs(%zeros : tensor<4x2xf32>) -> tensor<4x2xf32>
+      %s = linalg.tanh ins(%z : tensor<4x2xf32>) outs(%e : tensor<4x2xf32>)
+          -> tensor<4x2xf32>
+      %r:7 = moek.route #moe.top_k<1> experts(2) rows(%s : tensor<4x2xf32>)
+          outs(%a, %b, %c, %c, %d, %a, %f : tensor<4x1xi32>, tensor<4x1xf32>,
+               tensor<3xi32>, tensor<3xi32>, tensor<4xi32>, tensor<4x1xi32>, tensor<4xf32>)
+      scores {
+      ^bb0(%v: vector<2xf32>):
+        moek.yield %v, %v : vector<2xf32>, vector<2xf32>
+      } weigh {
+      ^bb0(%v: vector<1xf32>):
+        moek.yield %v : vector<1xf32>
+      } -> tensor<4x1xi32>, tensor<4x1xf32>, tensor<3xi32>, tensor<3xi32>, tensor<4xi32>,
+           tensor<4x1xi32>, tensor<4xf32>
+      return %r#0 : tensor<4x1xi32>
+    }
     ```
     After:
     ```mlir
-    %p = moek.pack %wr : tensor<8x2048xf32> -> tensor<1x1x8x2048xf32>
-    %r:7 = moek.route #moe.top_k<2> experts(8) logits(%x, %p : ...) ...
-      scores { ^bb0(%z: vector<8xf32>): ... max, exp, sum, divide ... } ...
+    // ...
+      %p = moek.pack %wr : tensor<2x8xf32> -> tensor<1x1x2x8xf32>
+      %indices, %weights, %offsets, %active, %tokens, %positions, %row_weights =
+          moek.route #moe.top_k<1> experts(2)
+          logits(%x, %p : tensor<4x8xf32>, tensor<1x1x2x8xf32>)
+          outs(%a, %b, %c, %c, %d, %a, %f : tensor<4x1xi32>, tensor<4x1xf32>,
+               tensor<3xi32>, tensor<3xi32>, tensor<4xi32>, tensor<4x1xi32>, tensor<4xf32>)
+      scores {
+      ^bb0(%z: vector<2xf32>):
+        %s = math.tanh %z : vector<2xf32>
+        moek.yield %s, %s : vector<2xf32>, vector<2xf32>
+      } weigh {
+      // ...
+      return %indices : tensor<4x1xi32>
+    }
     ```
   }];
   let dependentDialects = [
@@ -126,15 +184,49 @@ def FuseGateUpActivation : Pass<"moek-fuse-gate-up-activation"> {
 
     Before:
     ```mlir
-    %g = moek.grouped_matmul n(768) k(2048) lhs(%rows) rhs(%pg) ...
-    %u = moek.grouped_matmul n(768) k(2048) lhs(%rows) rhs(%pu) ...
-    %h = moek.row_map ... rows(%g, %u) outs(%e) body { silu(gate) * up }
+    func.func @up(%x: tensor<4x8xf32>, %o: tensor<3xi32>, %a: tensor<3xi32>,
+        %wg: tensor<2x16x8xf32>, %wu: tensor<2x16x8xf32>) -> tensor<4x16xf32> {
+      %e = tensor.empty() : tensor<4x16xf32>
+      %pg = moek.pack %wg : tensor<2x16x8xf32> -> tensor<2x1x16x8xf32>
+      %g = moek.grouped_matmul n(16) k(8) lhs(%x : tensor<4x8xf32>)
+          rhs(%pg : tensor<2x1x16x8xf32>) groups(%o, %a : tensor<3xi32>, tensor<3xi32>)
+          outs(%e : tensor<4x16xf32>) epilogue {
+      ^bb0(%c: f32):
+        moek.yield %c : f32
+      } -> tensor<4x16xf32>
+      %pu = moek.pack %wu : tensor<2x16x8xf32> -> tensor<2x1x16x8xf32>
+      %u = moek.grouped_matmul n(16) k(8) lhs(%x : tensor<4x8xf32>)
+          rhs(%pu : tensor<2x1x16x8xf32>) groups(%o, %a : tensor<3xi32>, tensor<3xi32>)
+          outs(%e : tensor<4x16xf32>) epilogue {
+      ^bb0(%c: f32):
+        moek.yield %c : f32
+      } -> tensor<4x16xf32>
+      %h = moek.row_map groups(%o : tensor<3xi32>)
+          rows(%g, %u : tensor<4x16xf32>, tensor<4x16xf32>)
+          outs(%e : tensor<4x16xf32>) body {
+      ^bb0(%v: vector<16xf32>, %w: vector<16xf32>):
+        %m = arith.mulf %v, %w : vector<16xf32>
+        moek.yield %m : vector<16xf32>
+      } -> tensor<4x16xf32>
+      return %h : tensor<4x16xf32>
+    }
     ```
     After:
     ```mlir
-    %p = moek.pack %wg, %wu parts(2) : ...
-    %h = moek.grouped_matmul n(768) k(2048) parts(2) lhs(%rows) rhs(%p) ...
-         epilogue { ^bb0(%g: f32, %u: f32): silu(gate) * up }
+    func.func @up(%x: tensor<4x8xf32>, %o: tensor<3xi32>, %a: tensor<3xi32>,
+        %wg: tensor<2x16x8xf32>, %wu: tensor<2x16x8xf32>) -> tensor<4x16xf32> {
+      %e = tensor.empty() : tensor<4x16xf32>
+      %p = moek.pack %wg, %wu parts(2)
+          : tensor<2x16x8xf32>, tensor<2x16x8xf32> -> tensor<2x2x16x8xf32>
+      %h = moek.grouped_matmul n(16) k(8) parts(2) lhs(%x : tensor<4x8xf32>)
+          rhs(%p : tensor<2x2x16x8xf32>) groups(%o, %a : tensor<3xi32>, tensor<3xi32>)
+          outs(%e : tensor<4x16xf32>) epilogue {
+      ^bb0(%g: f32, %u: f32):
+        %m = arith.mulf %g, %u : f32
+        moek.yield %m : f32
+      } -> tensor<4x16xf32>
+      return %h : tensor<4x16xf32>
+    }
     ```
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::moek::MoekDialect"];
@@ -149,12 +241,41 @@ def FuseRowMaps : Pass<"moek-fuse-row-maps"> {
 
     Before:
     ```mlir
-    %s = moek.row_map ... rows(%x) outs(%e : tensor<?xf32>) body { sum of squares }
-    %n = moek.row_map ... rows(%x, %s) outs(%f : tensor<?x64xf32>) body { x * rsqrt(s) }
+    func.func @divide(%x: tensor<4x8xf32>, %o: tensor<3xi32>) -> tensor<4x8xf32> {
+      %e0 = tensor.empty() : tensor<4xf32>
+      %sum = moek.row_map groups(%o : tensor<3xi32>) rows(%x : tensor<4x8xf32>)
+          outs(%e0 : tensor<4xf32>) body {
+      ^bb0(%v: vector<8xf32>):
+        %s = vector.reduction <add>, %v : vector<8xf32> into f32
+        moek.yield %s : f32
+      } -> tensor<4xf32>
+      %e1 = tensor.empty() : tensor<4x8xf32>
+      %y = moek.row_map groups(%o : tensor<3xi32>)
+          rows(%x, %sum : tensor<4x8xf32>, tensor<4xf32>)
+          outs(%e1 : tensor<4x8xf32>) body {
+      ^bb0(%v: vector<8xf32>, %s: f32):
+        %b = vector.broadcast %s : f32 to vector<8xf32>
+        %d = arith.divf %v, %b : vector<8xf32>
+        moek.yield %d : vector<8xf32>
+      } -> tensor<4x8xf32>
+      return %y : tensor<4x8xf32>
+    }
     ```
     After:
     ```mlir
-    %n = moek.row_map ... rows(%x) outs(%f : tensor<?x64xf32>) body { both }
+    func.func @divide(%x: tensor<4x8xf32>, %o: tensor<3xi32>) -> tensor<4x8xf32> {
+      %e0 = tensor.empty() : tensor<4xf32>
+      %e1 = tensor.empty() : tensor<4x8xf32>
+      %y = moek.row_map groups(%o : tensor<3xi32>) rows(%x : tensor<4x8xf32>)
+          outs(%e1 : tensor<4x8xf32>) body {
+      ^bb0(%v: vector<8xf32>):
+        %s = vector.reduction <add>, %v : vector<8xf32> into f32
+        %b = vector.broadcast %s : f32 to vector<8xf32>
+        %d = arith.divf %v, %b : vector<8xf32>
+        moek.yield %d : vector<8xf32>
+      } -> tensor<4x8xf32>
+      return %y : tensor<4x8xf32>
+    }
     ```
   }];
   let dependentDialects = ["::moek::MoekDialect"];
@@ -169,12 +290,33 @@ def FuseGather : Pass<"moek-fuse-gather"> {
 
     Before:
     ```mlir
-    %rows = moek.gather ins(%x, %tokens, %offsets : ...) outs(%e : ...)
-    %h = moek.grouped_matmul ... lhs(%rows : ...) ...
+    func.func @up(%x: tensor<4x8xf32>, %t: tensor<4xi32>, %o: tensor<3xi32>,
+        %a: tensor<3xi32>, %p: tensor<2x1x16x8xf32>, %e: tensor<4x8xf32>,
+        %f: tensor<4x16xf32>) -> tensor<4x16xf32> {
+      %rows = moek.gather ins(%x, %t, %o : tensor<4x8xf32>, tensor<4xi32>, tensor<3xi32>)
+          outs(%e : tensor<4x8xf32>) -> tensor<4x8xf32>
+      %h = moek.grouped_matmul n(16) k(8) lhs(%rows : tensor<4x8xf32>)
+          rhs(%p : tensor<2x1x16x8xf32>) groups(%o, %a : tensor<3xi32>, tensor<3xi32>)
+          outs(%f : tensor<4x16xf32>) epilogue {
+      ^bb0(%c: f32):
+        moek.yield %c : f32
+      } -> tensor<4x16xf32>
+      return %h : tensor<4x16xf32>
+    }
     ```
     After:
     ```mlir
-    %h = moek.grouped_matmul ... lhs(%x : ...) ... gather(%tokens : ...) ...
+    func.func @up(%x: tensor<4x8xf32>, %t: tensor<4xi32>, %o: tensor<3xi32>,
+        %a: tensor<3xi32>, %p: tensor<2x1x16x8xf32>, %e: tensor<4x8xf32>,
+        %f: tensor<4x16xf32>) -> tensor<4x16xf32> {
+      %h = moek.grouped_matmul n(16) k(8) lhs(%x : tensor<4x8xf32>)
+          rhs(%p : tensor<2x1x16x8xf32>) groups(%o, %a : tensor<3xi32>, tensor<3xi32>)
+          gather(%t : tensor<4xi32>) outs(%f : tensor<4x16xf32>) epilogue {
+      ^bb0(%c: f32):
+        moek.yield %c : f32
+      } -> tensor<4x16xf32>
+      return %h : tensor<4x16xf32>
+    }
     ```
   }];
   let dependentDialects = ["::moek::MoekDialect", "::mlir::vector::VectorDialect"];
@@ -184,18 +326,42 @@ def FuseCombine : Pass<"moek-fuse-combine"> {
   let summary = "Sum rows per token inside the matmul that makes them";
   let description = [{
     Turns a `moek.combine` of a grouped matmul's result, its only use, into the
-    matmul's `combine` operands.
+    matmul's `combine` operands, where the matmul's groups and the positions are
+    of one routing.
 
     Before:
     ```mlir
-    %o = moek.grouped_matmul ... outs(%e : tensor<?x64xf32>) ...
-    %y = moek.combine ins(%o, %positions : ...) slot_weights(%w : ...)
-           outs(%f : tensor<?x64xf32>) -> tensor<?x64xf32>
+    func.func @down(%h: tensor<?x16xf32>, %p: tensor<4x1x8x16xf32>, %i: tensor<?x2xi32>,
+        %w: tensor<?x2xf32>, %a: tensor<5xi32>, %b: tensor<?xi32>, %c: tensor<?x2xi32>,
+        %d: tensor<?xf32>, %y: tensor<?x8xf32>, %n: index) -> tensor<?x8xf32> {
+      %r:5 = moek.index experts(4) ins(%i, %w : tensor<?x2xi32>, tensor<?x2xf32>)
+          outs(%a, %a, %b, %c, %d : tensor<5xi32>, tensor<5xi32>, tensor<?xi32>,
+               tensor<?x2xi32>, tensor<?xf32>)
+          -> tensor<5xi32>, tensor<5xi32>, tensor<?xi32>, tensor<?x2xi32>, tensor<?xf32>
+      %e = tensor.empty(%n) : tensor<?x8xf32>
+      %rows = moek.grouped_matmul n(8) k(16) lhs(%h : tensor<?x16xf32>)
+          rhs(%p : tensor<4x1x8x16xf32>) groups(%r#0, %r#1 : tensor<5xi32>, tensor<5xi32>)
+          outs(%e : tensor<?x8xf32>) epilogue {
+      ^bb0(%v: f32):
+        moek.yield %v : f32
+      } -> tensor<?x8xf32>
+      %s = moek.combine ins(%rows, %r#3 : tensor<?x8xf32>, tensor<?x2xi32>)
+          slot_weights(%w : tensor<?x2xf32>) outs(%y : tensor<?x8xf32>) -> tensor<?x8xf32>
+      return %s : tensor<?x8xf32>
+    }
     ```
     After:
     ```mlir
-    %y = moek.grouped_matmul ... combine(%positions : ...) slot_weights(%w : ...)
-           outs(%f : tensor<?x64xf32>) ...
+    // ...
+      %s = moek.grouped_matmul n(8) k(16) lhs(%h : tensor<?x16xf32>)
+          rhs(%p : tensor<4x1x8x16xf32>) groups(%o, %act : tensor<5xi32>, tensor<5xi32>)
+          combine(%pos : tensor<?x2xi32>) slot_weights(%w : tensor<?x2xf32>)
+          outs(%y : tensor<?x8xf32>) epilogue {
+      ^bb0(%v: f32):
+        moek.yield %v : f32
+      } -> tensor<?x8xf32>
+      return %s : tensor<?x8xf32>
+    }
     ```
   }];
   let dependentDialects = ["::moek::MoekDialect"];
@@ -217,16 +383,55 @@ def WindowRows : Pass<"moek-window-rows"> {
 
     Before:
     ```mlir
-    %h = moek.grouped_matmul ... groups(%offsets, %active : ...) gather(%tokens : ...) outs(%e : ...) ...
-    %y = moek.grouped_matmul ... lhs(%h : ...) combine(%positions : ...) outs(%f : ...) ...
+    func.func @layer(%x: tensor<?x8xf32>, %i: tensor<?x2xi32>, %w: tensor<?x2xf32>,
+        %p: tensor<4x1x8x8xf32>, %a: tensor<5xi32>, %b: tensor<?xi32>, %c: tensor<?x2xi32>,
+        %d: tensor<?xf32>, %n: index, %m: index) -> tensor<?x8xf32> {
+      %r:5 = moek.index experts(4) ins(%i, %w : tensor<?x2xi32>, tensor<?x2xf32>)
+          outs(%a, %a, %b, %c, %d : tensor<5xi32>, tensor<5xi32>, tensor<?xi32>,
+               tensor<?x2xi32>, tensor<?xf32>)
+          -> tensor<5xi32>, tensor<5xi32>, tensor<?xi32>, tensor<?x2xi32>, tensor<?xf32>
+      %e = tensor.empty(%m) : tensor<?x8xf32>
+      %h = moek.grouped_matmul n(8) k(8) lhs(%x : tensor<?x8xf32>)
+          rhs(%p : tensor<4x1x8x8xf32>) groups(%r#0, %r#1 : tensor<5xi32>, tensor<5xi32>)
+          gather(%r#2 : tensor<?xi32>) outs(%e : tensor<?x8xf32>) epilogue {
+      ^bb0(%v: f32):
+        moek.yield %v : f32
+      } -> tensor<?x8xf32>
+      %f = tensor.empty(%n) : tensor<?x8xf32>
+      %y = moek.grouped_matmul n(8) k(8) lhs(%h : tensor<?x8xf32>)
+          rhs(%p : tensor<4x1x8x8xf32>) groups(%r#0, %r#1 : tensor<5xi32>, tensor<5xi32>)
+          combine(%r#3 : tensor<?x2xi32>) slot_weights(%w : tensor<?x2xf32>)
+          outs(%f : tensor<?x8xf32>) epilogue {
+      ^bb0(%v: f32):
+        moek.yield %v : f32
+      } -> tensor<?x8xf32>
+      return %y : tensor<?x8xf32>
+    }
     ```
-    After:
+    After, with `rows=64`:
     ```mlir
-    %y = scf.for %b = %c0 to %n step %c4096 iter_args(%sum = %f) -> (tensor<?x64xf32>) {
-      %o, %a, %t = moek.window from(%b) ins(%offsets, %active, %tokens : ...) outs(...)
-      %h = moek.grouped_matmul ... groups(%o, %a : ...) gather(%t : ...) outs(%e : ...) ...
-      %s = moek.grouped_matmul ... lhs(%h : ...) combine(%positions : ...) from(%b of %n) outs(%sum : ...) ...
-      scf.yield %s : tensor<?x64xf32>
+    // ...
+      %y = scf.for %b = %c0 to %n step %c64 iter_args(%sum = %f) -> (tensor<?x8xf32>) {
+        // ...
+        %o, %a, %t = moek.window from(%b)
+            ins(%offsets, %active, %tokens : tensor<5xi32>, tensor<5xi32>, tensor<?xi32>)
+            outs(%e0, %e1, %e2 : tensor<5xi32>, tensor<5xi32>, tensor<?xi32>)
+            -> tensor<5xi32>, tensor<5xi32>, tensor<?xi32>
+        %e = tensor.empty(%rows) : tensor<?x8xf32>
+        %h = moek.grouped_matmul n(8) k(8) lhs(%x : tensor<?x8xf32>)
+            rhs(%p : tensor<4x1x8x8xf32>) groups(%o, %a : tensor<5xi32>, tensor<5xi32>)
+            gather(%t : tensor<?xi32>) outs(%e : tensor<?x8xf32>) epilogue {
+        // ...
+        } -> tensor<?x8xf32>
+        %s = moek.grouped_matmul n(8) k(8) lhs(%h : tensor<?x8xf32>)
+            rhs(%p : tensor<4x1x8x8xf32>) groups(%o, %a : tensor<5xi32>, tensor<5xi32>)
+            combine(%positions : tensor<?x2xi32>) from(%b of %all)
+            slot_weights(%w : tensor<?x2xf32>) outs(%sum : tensor<?x8xf32>) epilogue {
+        // ...
+        } -> tensor<?x8xf32>
+        scf.yield %s : tensor<?x8xf32>
+      }
+      return %y : tensor<?x8xf32>
     }
     ```
   }];
