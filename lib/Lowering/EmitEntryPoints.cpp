@@ -107,6 +107,10 @@ public:
             "shape", b.getI64ArrayAttr(type.getNumElements() *
                                        type.getElementTypeBitWidth() / 8)));
         attrs.push_back(b.getNamedAttr("packed", parameter.packed));
+        if (StringRef role =
+                moe::getArgumentRole(function, parameter.argument);
+            !role.empty())
+          attrs.push_back(b.getNamedAttr("role", b.getStringAttr(role)));
       } else {
         attrs.push_back(b.getNamedAttr(
             "dtype",

@@ -171,6 +171,31 @@ moe::HostTensor getElements(ElementsAttr elements, StringRef name) {
   return tensor;
 }
 
+/// What the kernels that read `pack` do with its weights; null if nobody says or
+/// they differ.
+StringAttr getRole(moek::PackOp pack) {
+  StringAttr role;
+  for (OpOperand &use : pack->getUses()) {
+    StringAttr here;
+    if (auto matmul = dyn_cast<moek::GroupedMatmulOp>(use.getOwner()))
+      here = matmul.getPhaseAttr();
+    else if (isa<moek::RouteOp>(use.getOwner()))
+      here = StringAttr::get(pack.getContext(), moe::kRouterRole);
+    if (!here || (role && role != here))
+      return {};
+    role = here;
+  }
+  return role;
+}
+
+/// The name of weights that are made of several: `first`, with their role instead
+/// of that of the first, "experts.gate_up" of "experts.w1".
+std::string joinName(StringRef first, StringAttr role) {
+  auto [group, own] = first.rsplit('.');
+  return role && !own.empty() ? (group + "." + role.getValue()).str()
+                              : first.str();
+}
+
 int64_t getNumExperts(Value part) {
   auto type = cast<RankedTensorType>(part.getType());
   return type.getRank() == 3 ? type.getDimSize(0) : 1;
@@ -279,6 +304,7 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
       moek::PackOp pack;
       unsigned position;
       DictionaryAttr description;
+      StringAttr role;
       std::string name;
     };
     SmallVector<Hoisted> hoisted;
@@ -327,13 +353,13 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
         if (static_cast<int64_t>(i % parts) == parts - 1)
           expert += getNumExperts(part);
       }
+      StringAttr role = getRole(pack);
       if (parts == 2)
-        if (size_t at = name.rfind(".gate_proj"); at != std::string::npos)
-          name = name.substr(0, at) + ".gate_up";
+        name = joinName(name, role);
       NamedAttrList packing = getPacking(pack);
       packing.set("sources", b.getArrayAttr(list));
       hoisted.push_back(
-          {pack, position, packing.getDictionary(&getContext()), name});
+          {pack, position, packing.getDictionary(&getContext()), role, name});
     }
 
     // Arguments that stay keep their names.
@@ -374,9 +400,12 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
         unique = entry.name + ".packed" + (n > 1 ? std::to_string(n) : "");
       positions.push_back(entry.position);
       types.push_back(entry.pack.getPacked().getType());
-      attrs.push_back(b.getDictionaryAttr(
-          {b.getNamedAttr(moe::kNameAttr, b.getStringAttr(unique)),
-           b.getNamedAttr(moe::kPackedAttr, entry.description)}));
+      NamedAttrList own;
+      own.set(moe::kNameAttr, b.getStringAttr(unique));
+      own.set(moe::kPackedAttr, entry.description);
+      if (entry.role)
+        own.set(moe::kRoleAttr, entry.role);
+      attrs.push_back(own.getDictionary(&getContext()));
       locs.push_back(entry.pack.getLoc());
     }
     if (failed(function.insertArguments(positions, types, attrs, locs)))

@@ -22,8 +22,9 @@ namespace moe {
 inline constexpr llvm::StringLiteral kNameAttr = "moe.name";
 inline constexpr llvm::StringLiteral kDimsAttr = "moe.dims";
 inline constexpr llvm::StringLiteral kPackedAttr = "moe.packed";
-/// What an argument that no user wrote is for: "runtime", "size", "result",
-/// "workspace".
+/// What an argument is for. Of those that no user wrote: "runtime", "size",
+/// "result", "workspace". Of packed weights: "router", or the phase of the kernels
+/// that read them, such as "gate_up" and "down".
 inline constexpr llvm::StringLiteral kRoleAttr = "moe.role";
 // Attributes of functions and of the module.
 /// The name of an entry function in the model, where its name in C differs.
@@ -41,6 +42,7 @@ inline constexpr llvm::StringLiteral kRuntimeRole = "runtime";
 inline constexpr llvm::StringLiteral kSizeRole = "size";
 inline constexpr llvm::StringLiteral kResultRole = "result";
 inline constexpr llvm::StringLiteral kWorkspaceRole = "workspace";
+inline constexpr llvm::StringLiteral kRouterRole = "router";
 
 /// Alignment of the workspace, of its parts, and of packed weights.
 inline constexpr int64_t kBufferAlignment = 64;
@@ -62,7 +64,7 @@ bool isEntryFunction(mlir::func::FuncOp function);
 /// Its name in the model.
 mlir::StringAttr getEntryName(mlir::func::FuncOp function);
 
-/// The role of argument `index`, empty for one of the model.
+/// The role of argument `index`, empty for one that the model has as it is.
 llvm::StringRef getArgumentRole(mlir::func::FuncOp function, unsigned index);
 
 /// The named size that argument `index` is, empty if it is none.
