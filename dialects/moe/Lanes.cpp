@@ -26,25 +26,25 @@ static constexpr int64_t kRegisterSlots = 16;
 
 static constexpr int64_t kBlank = std::numeric_limits<int32_t>::min();
 
-Value LaneSelection::index(int64_t v) {
+Value LaneBuilder::index(int64_t v) {
   return arith::ConstantIndexOp::create(b, v);
 }
 
-Value LaneSelection::f32(double v) {
+Value LaneBuilder::f32(double v) {
   return buildFloatConstant(b, b.getLoc(), f32Type(), v);
 }
 
-Value LaneSelection::i32(int64_t v) {
+Value LaneBuilder::i32(int64_t v) {
   return arith::ConstantOp::create(
       b, SplatElementsAttr::get(i32Type(), b.getI32IntegerAttr(v)));
 }
 
-Value LaneSelection::splat(Value scalar) {
+Value LaneBuilder::splat(Value scalar) {
   return vector::BroadcastOp::create(
       b, VectorType::get({lanes}, scalar.getType()), scalar);
 }
 
-Value LaneSelection::splatIndex(Value index) {
+Value LaneBuilder::splatIndex(Value index) {
   return splat(arith::IndexCastOp::create(b, b.getI32Type(), index));
 }
 
@@ -64,9 +64,9 @@ Value LaneSelection::scratch(int64_t rows, Type element) {
                                   b.getI64IntegerAttr(64));
 }
 
-SmallVector<Value> LaneSelection::loop(int64_t from, int64_t to,
-                                       ValueRange state, LoopBody body) {
-  auto op = scf::ForOp::create(b, index(from), index(to), index(1), state);
+SmallVector<Value> LaneBuilder::loop(int64_t from, int64_t to, ValueRange state,
+                                     LoopBody body, int64_t step) {
+  auto op = scf::ForOp::create(b, index(from), index(to), index(step), state);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(op.getBody());
   SmallVector<Value> next = body(op.getInductionVar(), op.getRegionIterArgs());
@@ -75,7 +75,7 @@ SmallVector<Value> LaneSelection::loop(int64_t from, int64_t to,
   return llvm::to_vector_of<Value>(op.getResults());
 }
 
-Value LaneSelection::buildKeys(Value scores) {
+Value LaneBuilder::buildKeys(Value scores) {
   // -0 + 0 is +0; everything else stays as it is.
   Value sum = arith::AddFOp::create(b, scores, f32(0.0));
   Value bits = arith::BitcastOp::create(b, i32Type(), sum);
@@ -88,9 +88,9 @@ Value LaneSelection::buildKeys(Value scores) {
   return arith::SelectOp::create(b, isNaN, i32(kBlank + 1), keys);
 }
 
-Value LaneSelection::blankKey() { return i32(kBlank); }
+Value LaneBuilder::blankKey() { return i32(kBlank); }
 
-Value LaneSelection::buildScores(Value keys) {
+Value LaneBuilder::buildScores(Value keys) {
   Value sign = arith::ShRSIOp::create(b, keys, i32(31));
   Value flip = arith::ShRUIOp::create(b, sign, i32(1));
   return arith::BitcastOp::create(b, f32Type(),

@@ -34,22 +34,12 @@ struct SelectedExperts {
   mlir::Value values;  ///< `vector<KxT>` if the policy provides values.
 };
 
-/// The scores of W tokens and where their choice goes. Tokens beyond the last
-/// one repeat it; what is written for them is ignored.
-struct LaneSelection {
+/// What forms in lanes are built with: vectors of W lanes.
+struct LaneBuilder {
   mlir::ImplicitLocOpBuilder b;
   int64_t experts; ///< E
   int64_t slots;   ///< K
   int64_t lanes;   ///< W
-  /// `memref<E x W x f32>`: row e holds the scores of expert e. Null if the
-  /// policy does not use scores.
-  mlir::Value scores;
-  /// One value a token: `vector<W x T>`. Others: memrefs as they are.
-  llvm::SmallVector<mlir::Value> operands;
-  /// `memref<K x W x i32>` to be written: the expert in each slot, or -1.
-  mlir::Value indices;
-  /// `memref<K x W x f32>` to be written by policies that provide values.
-  mlir::Value values;
 
   mlir::VectorType f32Type() {
     return mlir::VectorType::get({lanes}, b.getF32Type());
@@ -69,18 +59,13 @@ struct LaneSelection {
   /// An index in every lane, as i32.
   mlir::Value splatIndex(mlir::Value index);
 
-  /// Row `row` (an index) of a `memref<N x W x T>`.
-  mlir::Value load(mlir::Value memref, mlir::Value row);
-  void store(mlir::Value vector, mlir::Value memref, mlir::Value row);
-  /// A buffer of `rows` rows of W lanes in the first-level cache.
-  mlir::Value scratch(int64_t rows, mlir::Type element);
-
-  /// for (i = from; i < to; ++i) with `state` carried from round to round;
-  /// `body` returns the next state. Returns the last one.
+  /// for (i = from; i < to; i += step) with `state` carried from round to
+  /// round; `body` returns the next state. Returns the last one.
   using LoopBody = llvm::function_ref<llvm::SmallVector<mlir::Value>(
       mlir::Value i, mlir::ValueRange state)>;
   llvm::SmallVector<mlir::Value> loop(int64_t from, int64_t to,
-                                      mlir::ValueRange state, LoopBody body);
+                                      mlir::ValueRange state, LoopBody body,
+                                      int64_t step = 1);
 
   /// Scores as i32 in the order of all policies: larger first, -0 equal to +0,
   /// NaN below -infinity. Every key is above `blankKey()`.
@@ -88,6 +73,26 @@ struct LaneSelection {
   mlir::Value blankKey();
   /// The score of a key; NaN if it was one.
   mlir::Value buildScores(mlir::Value keys);
+};
+
+/// The scores of W tokens and where their choice goes. Tokens beyond the last
+/// one repeat it; what is written for them is ignored.
+struct LaneSelection : LaneBuilder {
+  /// `memref<E x W x f32>`: row e holds the scores of expert e. Null if the
+  /// policy does not use scores.
+  mlir::Value scores;
+  /// One value a token: `vector<W x T>`. Others: memrefs as they are.
+  llvm::SmallVector<mlir::Value> operands;
+  /// `memref<K x W x i32>` to be written: the expert in each slot, or -1.
+  mlir::Value indices;
+  /// `memref<K x W x f32>` to be written by policies that provide values.
+  mlir::Value values;
+
+  /// Row `row` (an index) of a `memref<N x W x T>`.
+  mlir::Value load(mlir::Value memref, mlir::Value row);
+  void store(mlir::Value vector, mlir::Value memref, mlir::Value row);
+  /// A buffer of `rows` rows of W lanes in the first-level cache.
+  mlir::Value scratch(int64_t rows, mlir::Type element);
 
   /// Writes the `k` first experts in the order of all policies to the rows of
   /// `indices`, and their keys to those of `keys` if it is there. `key(e)`

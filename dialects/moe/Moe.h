@@ -30,7 +30,7 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
 #include "moe/BalanceInput.h"
-#include "moe/Lanes.h"
+#include "moe/Rows.h"
 
 #include "moe/MoeDialect.h.inc"
 #include "moe/MoeEnums.h.inc"

@@ -132,6 +132,20 @@ def Moe_SelectionPolicyAttrInterface
         llvm_unreachable("the policy has no lanes form");
       }]>,
     InterfaceMethod<[{
+        Whether the policy has `buildSelectRow` beside `buildSelectLanes`.
+      }], "bool", "supportsRow", (ins), /*methodBody=*/"",
+      /*defaultImplementation=*/"return false;">,
+    InterfaceMethod<[{
+        Builds the selection for one token, with its experts in lanes, for
+        batches that fill no vector of tokens: writes `row.indices`, and
+        `row.values` if the policy provides them. The choice and the bits of the
+        values are those of `buildSelectLanes`. No branch may depend on data. See
+        moe/Rows.h.
+      }], "void", "buildSelectRow", (ins "::moe::RowSelection &":$row),
+      /*methodBody=*/"", /*defaultImplementation=*/[{
+        llvm_unreachable("the policy has no row form");
+      }]>,
+    InterfaceMethod<[{
         For policies that select by a mask: what `buildMaskLanes` needs besides
         the score, one vector of lanes each, computed once from all scores.
       }], "::llvm::SmallVector<::mlir::Value>", "buildMaskState",

@@ -19,7 +19,7 @@ class Moe_Policy<string cppName, string attrMnemonic, list<string> methods = []>
         [DeclareAttrInterfaceMethods<Moe_SelectionPolicyAttrInterface, methods>]>;
 
 def Moe_TopKAttr : Moe_Policy<"TopK", "top_k",
-                             ["buildSelect", "buildSelectLanes"]> {
+    ["buildSelect", "buildSelectLanes", "buildSelectRow"]> {
   let summary = "the K experts with the largest scores";
   let description = [{
     Every token goes to the `k` experts with the largest scores, best first;
@@ -37,6 +37,7 @@ def Moe_TopKAttr : Moe_Policy<"TopK", "top_k",
     bool selectsByOrder() const { return true; }
     bool fillsAllSlots(int64_t) const { return true; }
     bool supportsLanes() const { return true; }
+    bool supportsRow() const { return true; }
   }];
 }
 
@@ -49,7 +50,7 @@ def Moe_GroupReduce : I32EnumAttr<"GroupReduce", "score of a group of experts",
 }
 
 def Moe_GroupTopKAttr : Moe_Policy<"GroupTopK", "group_top_k",
-                                  ["buildSelect", "buildSelectLanes"]> {
+    ["buildSelect", "buildSelectLanes", "buildSelectRow"]> {
   let summary = "the K best experts of the best groups of experts";
   let description = [{
     The E experts form `groups` contiguous groups of E / groups. A group's score
@@ -79,6 +80,7 @@ def Moe_GroupTopKAttr : Moe_Policy<"GroupTopK", "group_top_k",
   let extraClassDeclaration = [{
     bool fillsAllSlots(int64_t) const { return true; }
     bool supportsLanes() const { return true; }
+    bool supportsRow() const { return true; }
   }];
 }
 

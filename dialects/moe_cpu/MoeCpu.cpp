@@ -262,7 +262,8 @@ LogicalResult ScheduleAttr::verifySchedule(Operation *op) const {
 
 LogicalResult
 RouteScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                          int64_t lanes, PackBy packBy, ScheduleAttr logits) {
+                          int64_t lanes, PackBy packBy, ScheduleAttr logits,
+                          int64_t single) {
   if (lanes != 4 && lanes != 8 && lanes != 16)
     return emitError() << "lanes must be 4, 8 or 16, got " << lanes;
   if (packBy != PackBy::Table && lanes != 16)
@@ -271,6 +272,9 @@ RouteScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   if (logits && logits.getInner() != Inner::Fma)
     return emitError()
            << "router weights are f32 and want an fma schedule, got " << logits;
+  if (single < 0 || single > lanes)
+    return emitError() << "single must be from 0 to the " << lanes
+                       << " lanes, got " << single;
   return success();
 }
 
@@ -279,6 +283,10 @@ LogicalResult RouteScheduleAttr::verifySchedule(Operation *op) const {
   if (!route)
     return op->emitOpError("cannot have schedule ")
            << *this << ", which is for moek.route";
+  if (getSingle() != 0 && !route.getPolicy().supportsRow())
+    return op->emitOpError("selects up to ")
+           << getSingle() << " tokens one after another by schedule " << *this
+           << ", for which " << route.getPolicy() << " has no form";
   if (!route.getX())
     return success();
   if (!getLogits())

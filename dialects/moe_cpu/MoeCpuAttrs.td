@@ -199,11 +199,13 @@ def MoeCpu_RouteScheduleAttr : MoeCpu_Attr<"RouteSchedule", "route_schedule", [
     | `lanes` | tokens that are selected for at once, a vector of f32 |
     | `pack_by` | how the tokens of a mask become lists |
     | `logits` | the schedule of the product with the router's weights, if the kernel forms it |
+    | `single` | how many tokens at the end of a batch, if they are no whole vector, are selected for one after another, the experts of each in lanes; with more they are a vector that is not full. 0: none, `lanes`: all tokens of a batch |
   }];
   let parameters = (ins "int64_t":$lanes,
                         DefaultValuedParameter<"::moecpu::PackBy",
                             "::moecpu::PackBy::Table">:$pack_by,
-                        OptionalParameter<"::moecpu::ScheduleAttr">:$logits);
+                        OptionalParameter<"::moecpu::ScheduleAttr">:$logits,
+                        DefaultValuedParameter<"int64_t", "0">:$single);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }

@@ -8,7 +8,7 @@
 // CHECK-SAME: moe.packed = {columns = 32 : i64, dtype = "f32", experts = 1 : i64, interleave = 0 : i64, k_block = 1 : i64, k_padded = 64 : i64, layout = "panels", n_padded = 32 : i64,
 // CHECK-SAME: sources = [{dtype = "f32", first_expert = 0 : i64, name = "router.weight", part = 0 : i64, shape = [8, 64]}]}
 // CHECK-SAME: tensor<8x64xf32> {moe.name = "router.weight"}
-// CHECK-SAME: %[[P:[^:]*]]: tensor<9x2x32x32x2xbf16> {moe.name = "experts.gate_up"
+// CHECK-SAME: %[[P:[^:]*]]: tensor<9x2x32x32x2xbf16> {moe.name = "experts.gate_proj"
 // CHECK-SAME: experts = 9 : i64, interleave = 16 : i64, k_block = 2 : i64, k_padded = 64 : i64, layout = "panels", n_padded = 64 : i64,
 // CHECK-SAME: {{{.*}}first_expert = 0 : i64, name = "experts.gate_proj", part = 0 : i64
 // CHECK-SAME: {{{.*}}first_expert = 0 : i64, name = "experts.up_proj", part = 1 : i64
@@ -32,6 +32,29 @@ func.func @layer(%x: tensor<?x64xf32> {moe.name = "x", moe.dims = ["T"]},
       : tensor<8x32x64xbf16>, tensor<8x32x64xbf16>, tensor<1x32x64xbf16>, tensor<1x32x64xbf16>
         -> tensor<9x2x32x32x2xbf16>
   return %r, %p, %wr : tensor<1x1x64x32x1xf32>, tensor<9x2x32x32x2xbf16>, tensor<8x64xf32>
+}
+
+// What the kernels that read weights do with them is their role, and names what
+// is made of several, however the model calls those.
+// CHECK-LABEL: func.func @roles(
+// CHECK-SAME: tensor<2x2x8x16xf32> {moe.name = "experts.gate_up", moe.packed = {{{.*}}name = "experts.w1"{{.*}}name = "experts.w3"{{.*}}}, moe.role = "gate_up"}
+// CHECK-SAME: tensor<2x1x16x8xf32> {moe.name = "experts.w2", moe.packed = {{{.*}}}, moe.role = "down"}
+func.func @roles(%x: tensor<?x16xf32> {moe.name = "x", moe.dims = ["R"]}, %a: tensor<2x8x16xf32> {moe.name = "experts.w1"},
+    %b: tensor<2x16x8xf32> {moe.name = "experts.w2"}, %c: tensor<2x8x16xf32> {moe.name = "experts.w3"},
+    %o: tensor<3xi32> {moe.name = "o"}, %h: tensor<?x8xf32> {moe.name = "h", moe.dims = ["R"]}) -> tensor<?x16xf32> {
+  %p = moek.pack %a, %c parts(2) : tensor<2x8x16xf32>, tensor<2x8x16xf32> -> tensor<2x2x8x16xf32>
+  %q = moek.pack %b : tensor<2x16x8xf32> -> tensor<2x1x16x8xf32>
+  %g = moek.grouped_matmul n(8) k(16) parts(2) lhs(%x : tensor<?x16xf32>) rhs(%p : tensor<2x2x8x16xf32>)
+    groups(%o, %o : tensor<3xi32>, tensor<3xi32>) phase("gate_up") outs(%h : tensor<?x8xf32>) epilogue {
+    ^bb0(%v: f32, %w: f32):
+      moek.yield %v : f32
+    } -> tensor<?x8xf32>
+  %y = moek.grouped_matmul n(16) k(8) lhs(%g : tensor<?x8xf32>) rhs(%q : tensor<2x1x16x8xf32>)
+    groups(%o, %o : tensor<3xi32>, tensor<3xi32>) phase("down") outs(%x : tensor<?x16xf32>) epilogue {
+    ^bb0(%v: f32):
+      moek.yield %v : f32
+    } -> tensor<?x16xf32>
+  return %y : tensor<?x16xf32>
 }
 
 // A shared expert as large as two is cut up: rows of gate, columns of down.

@@ -194,3 +194,108 @@ void GroupTopKAttr::buildSelectLanes(LaneSelection &lanes) const {
       },
       lanes.indices);
 }
+
+void GroupTopKAttr::buildSelectRow(RowSelection &row) const {
+  auto keysAt = [&](Value first) {
+    return row.buildKeys(row.load(row.scores, first));
+  };
+  int64_t groups = getGroups(), size = row.experts / groups;
+  if (getKeep() == groups)
+    return row.buildTopK(getK(), keysAt, row.indices);
+  ImplicitLocOpBuilder &b = row.b;
+  auto is = [&](arith::CmpIPredicate predicate, Value x, Value y) -> Value {
+    return arith::CmpIOp::create(b, predicate, x, y);
+  };
+  auto select = [&](Value c, Value x, Value y) -> Value {
+    return arith::SelectOp::create(b, c, x, y);
+  };
+  auto max = [&](Value x, Value y) -> Value {
+    return arith::MaxSIOp::create(b, x, y);
+  };
+  // The two best, where the loser of the first place plays for the second.
+  using Best = std::pair<Value, Value>;
+  auto better = [&](Best x, Best y) -> Best {
+    Value loser = arith::MinSIOp::create(b, x.first, y.first);
+    return {max(x.first, y.first), max(max(x.second, y.second), loser)};
+  };
+  auto keyOfGroup = [&](Value base) -> Value {
+    Value blank = row.blankKey();
+    // A NaN makes the score of its group NaN: the largest of keys, here.
+    Value nan =
+        row.buildKeys(row.f32(std::numeric_limits<double>::quiet_NaN()));
+    Value largest = row.i32(std::numeric_limits<int32_t>::max());
+    SmallVector<Value> best = row.loopVectors(
+        size, ValueRange{blank, blank},
+        [&](Value first, Value mask, ValueRange best) -> SmallVector<Value> {
+          Value keys = keysAt(arith::AddIOp::create(b, base, first));
+          keys = select(is(arith::CmpIPredicate::eq, keys, nan), largest, keys);
+          if (mask)
+            keys = select(mask, keys, blank);
+          auto [one, two] = better({best[0], best[1]}, {keys, blank});
+          return {one, two};
+        });
+    Best all(best[0], best[1]);
+    for (int64_t distance = row.lanes / 2; distance >= 1; distance /= 2)
+      all = better(all, {row.exchange(all.first, distance),
+                         row.exchange(all.second, distance)});
+    Value score = row.buildScores(all.first);
+    if (getReduce() == GroupReduce::Top2)
+      score = arith::AddFOp::create(b, score, row.buildScores(all.second));
+    return vector::ExtractOp::create(b, row.buildKeys(score), 0);
+  };
+  auto firstOf = [&](Value group) -> Value {
+    return arith::MulIOp::create(b, group, row.index(size));
+  };
+  Value groupKeys = row.scratch(groups, b.getI32Type());
+  row.loop(0, groups, {}, [&](Value g, ValueRange) -> SmallVector<Value> {
+    memref::StoreOp::create(b, keyOfGroup(firstOf(g)), groupKeys,
+                            ValueRange{g});
+    return {};
+  });
+  // A group stays if fewer than `keep` groups come before it.
+  Value kept = row.scratch(groups, b.getI32Type());
+  row.loopVectors(groups, {}, [&](Value first, Value, ValueRange) {
+    Value keys = row.load(groupKeys, first);
+    Value ids = arith::AddIOp::create(b, row.iota(), row.splatIndex(first));
+    Value rank = row.loop(
+        0, groups, ValueRange{row.i32(0)},
+        [&](Value other, ValueRange rank) -> SmallVector<Value> {
+          Value key = row.splat(
+              memref::LoadOp::create(b, groupKeys, ValueRange{other}));
+          Value lower =
+              is(arith::CmpIPredicate::slt, row.splatIndex(other), ids);
+          Value above = is(arith::CmpIPredicate::sgt, key, keys);
+          Value equal = is(arith::CmpIPredicate::eq, key, keys);
+          Value before = arith::OrIOp::create(
+              b, above, arith::AndIOp::create(b, equal, lower));
+          return {arith::AddIOp::create(
+              b, rank[0], arith::ExtUIOp::create(b, row.i32Type(), before))};
+        })[0];
+    Value stays = is(arith::CmpIPredicate::slt, rank, row.i32(getKeep()));
+    row.store(arith::ExtSIOp::create(b, row.i32Type(), stays), kept, first);
+    return SmallVector<Value>();
+  });
+  // The same for each expert: what is written beyond a group, the next one
+  // overwrites.
+  Value keptExperts = row.scratch(row.experts, b.getI32Type());
+  row.loop(0, groups, {}, [&](Value g, ValueRange) -> SmallVector<Value> {
+    Value base = firstOf(g);
+    Value stays = row.splat(memref::LoadOp::create(b, kept, ValueRange{g}));
+    row.loopVectors(size, {}, [&](Value first, Value, ValueRange) {
+      row.store(stays, keptExperts, arith::AddIOp::create(b, base, first));
+      return SmallVector<Value>();
+    });
+    return {};
+  });
+  // Experts of other groups count as -infinity.
+  Value lowest =
+      row.buildKeys(row.f32(-std::numeric_limits<double>::infinity()));
+  row.buildTopK(
+      getK(),
+      [&](Value first) -> Value {
+        Value stays = is(arith::CmpIPredicate::slt,
+                         row.load(keptExperts, first), row.i32(0));
+        return select(stays, keysAt(first), lowest);
+      },
+      row.indices);
+}

@@ -141,3 +141,10 @@ void TopKAttr::buildSelectLanes(LaneSelection &lanes) const {
       },
       lanes.indices);
 }
+
+void TopKAttr::buildSelectRow(RowSelection &row) const {
+  row.buildTopK(
+      getK(),
+      [&](Value first) { return row.buildKeys(row.load(row.scores, first)); },
+      row.indices);
+}

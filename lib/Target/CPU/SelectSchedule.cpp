@@ -70,6 +70,19 @@ static moecpu::PackBy selectPackBy(TargetAttr cpu) {
                                    : moecpu::PackBy::Table;
 }
 
+/// Tokens up to which one after another is faster than a vector of them. That
+/// inserts every expert into K slots, which is slower when they do not fit into
+/// registers; a token alone costs something for each slot and each vector of
+/// experts, in the same unit.
+static int64_t selectSingle(TargetAttr cpu, moek::RouteOp route) {
+  if (!route.getPolicy().supportsRow())
+    return 0;
+  int64_t experts = route.getExperts(), slots = route.getSelectedSlots();
+  int64_t ofVector = experts * slots * (slots > 16 ? 2 : 1);
+  int64_t ofToken = 32 + 20 * slots + experts * 3 / 2;
+  return std::min(ofVector / ofToken, cpu.getLanes());
+}
+
 static moecpu::RouteScheduleAttr selectRouteSchedule(TargetAttr cpu,
                                                      moek::RouteOp route) {
   return moecpu::RouteScheduleAttr::get(
@@ -80,7 +93,8 @@ static moecpu::RouteScheduleAttr selectRouteSchedule(TargetAttr cpu,
           ? selectSchedule(cpu, Inner::Fma,
                            selectWindow(cast<ShapedType>(route.getX().getType())
                                             .getDimSize(1)))
-          : ScheduleAttr());
+          : ScheduleAttr(),
+      selectSingle(cpu, route));
 }
 
 /// Gives rows of `n` elements that a kernel hands to a grouped matmul the length

@@ -103,6 +103,28 @@ func.func @schedule(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memr
 
 // -----
 
+// expected-error @+1 {{single must be from 0 to the 8 lanes, got 9}}
+#bad = #moe_cpu.route_schedule<lanes = 8, single = 9>
+
+// -----
+
+func.func @no_row_form(%i: memref<?x2xi32>, %w: memref<?x2xf32>, %o: memref<9xi32>,
+                       %t: memref<?xi32>, %p: memref<?x2xi32>, %r: memref<?xf32>, %s: memref<?x8xf32>) {
+  // expected-error @+1 {{selects up to 3 tokens one after another by schedule #moe_cpu.route_schedule<lanes = 16, single = 3>, for which #moe.sparse_mixer<eps = 0.01> has no form}}
+  moek.route #moe.sparse_mixer<eps = 0.01> experts(8) rows(%s : memref<?x8xf32>)
+    schedule(#moe_cpu.route_schedule<lanes = 16, single = 3>)
+    outs(%i, %w, %o, %o, %t, %p, %r : memref<?x2xi32>, memref<?x2xf32>, memref<9xi32>, memref<9xi32>, memref<?xi32>, memref<?x2xi32>, memref<?xf32>) scores {
+    ^bb0(%a: vector<8xf32>):
+      moek.yield %a : vector<8xf32>
+    } weigh {
+    ^bb0(%a: vector<2xf32>):
+      moek.yield %a : vector<2xf32>
+    }
+  return
+}
+
+// -----
+
 func.func @other_kernel(%i: memref<?x2xi32>, %w: memref<?x2xf32>, %o: memref<9xi32>,
                         %t: memref<?xi32>, %p: memref<?x2xi32>, %r: memref<?xf32>, %s: memref<?x8xf32>) {
   // expected-error @+1 {{which is for moek.grouped_matmul}}

@@ -35,26 +35,32 @@ POLICIES = [
     ("capacity", "top_k<2>", 2, [], "select(%s) weigh(%s)", ""),
     ("centroid", "nearest_centroid<2, temperature = 0.1>", 2, [], "select(%s)", ""),
 ]
+# With more experts than one vector has chunks of, for one token after another.
+LARGE = [
+    ("top_22", "top_k<22>", 22, [], "select(%s) weigh(%s)", "#moe.softmax"),
+    ("grouped_large", "group_top_k<8, groups = 8, keep = 4, reduce = top2>", 8, [],
+     "select(%s) weigh(%s)", "#moe.normalize<sum, eps = 1.0e-20>"),
+]
 
 
-def write(name, policy, slots, operands, scores, weighing):
+def write(name, policy, slots, operands, scores, weighing, experts=E):
     types = [{**TOKENS, **OTHERS}[o] for o in operands]
-    arguments = ["%%s: tensor<?x%dxf32> {moe.name = \"scores\", moe.dims = [\"T\"]}" % E]
+    arguments = ["%%s: tensor<?x%dxf32> {moe.name = \"scores\", moe.dims = [\"T\"]}" % experts]
     for operand, type in zip(operands, types):
         dims = ", moe.dims = [\"T\"]" if operand in TOKENS else ""
         arguments.append("%%%s: %s {moe.name = \"%s\"%s}" % (operand, type, operand, dims))
     using = ""
     if operands:
         using = " using(%s : %s)" % (", ".join("%" + o for o in operands), ", ".join(types))
-    routing = "!moe.routing<%d x %d>" % (E, slots)
+    routing = "!moe.routing<%d x %d>" % (experts, slots)
     indices, weights = "tensor<?x%dxi32>" % slots, "tensor<?x%dxf32>" % slots
-    offsets = "tensor<%dxi32>" % (E + 1)
+    offsets = "tensor<%dxi32>" % (experts + 1)
     print("func.func @%s(%s) -> (%s {moe.name = \"experts\", moe.dims = [\"T\"]}, "
           "%s {moe.name = \"weights\", moe.dims = [\"T\"]}, %s {moe.name = \"offsets\"}) {"
           % (name, ", ".join(arguments), indices, weights, offsets))
     limited = name == "capacity"
     print("  %%%s = moe.router #moe.%s %s%s%s : tensor<?x%dxf32> -> %s"
-          % ("all" if limited else "r", policy, scores, using, " weighing [%s]" % weighing if weighing else "", E, routing))
+          % ("all" if limited else "r", policy, scores, using, " weighing [%s]" % weighing if weighing else "", experts, routing))
     if limited:
         print("  %%r = moe.routing.limit %%all capacity 8 : %s" % routing)
     print("  %%i = moe.routing.indices %%r : %s -> %s" % (routing, indices))
@@ -66,3 +72,6 @@ def write(name, policy, slots, operands, scores, weighing):
 for entry in POLICIES:
     if len(sys.argv) < 2 or entry[0] in sys.argv[1:]:
         write(*entry)
+for entry in LARGE:
+    if len(sys.argv) < 2 or entry[0] in sys.argv[1:]:
+        write(*entry, experts=512)

@@ -69,6 +69,19 @@ void moe::emitCapacity(Emitter &e, const moek::RoutingParts &out, int64_t expert
   });
 }
 
+void moe::emitAlways(Emitter &e, moek::RouteOp op, Value token) {
+  int64_t experts = op.getExperts(), slots = op.getSelectedSlots();
+  for (int64_t j = 0, n = op.getAlways(); j < n; ++j) {
+    Value slot = e.idx(slots + j);
+    e.store(e.i32(experts + j), op.getRouting().indices,
+            ValueRange{token, slot});
+    Value weight = op.getAlwaysWeights() ? e.load(op.getAlwaysWeights(),
+                                                  ValueRange{token, e.idx(j)})
+                                         : e.f32(1.0);
+    e.store(weight, op.getRouting().weights, ValueRange{token, slot});
+  }
+}
+
 /// Writes offsets and active. `endOf` gives the end of an expert's rows from
 /// their begin.
 static void

@@ -42,6 +42,17 @@ void emitPackBits(Emitter &e, const moek::RoutingParts &out, mlir::Value bits,
 void emitPositions(Emitter &e, const moek::RoutingParts &out, int64_t experts,
                    int64_t slots);
 
+/// The assignments that every token has, of `token`.
+void emitAlways(Emitter &e, moek::RouteOp op, mlir::Value token);
+
+/// Whether moek.route, all of whose regions have a form in lanes, can route
+/// tokens one after another.
+bool canRouteRows(moek::RouteOp op);
+/// Scores, selects and weighs one token, its experts in lanes; `logits` may be
+/// null.
+void emitRouteRow(Emitter &e, moek::RouteOp op, mlir::Value logits,
+                  mlir::Value token);
+
 /// moek.route for policies without a form in lanes.
 mlir::LogicalResult emitRouteTokens(Emitter &e, moek::RouteOp op,
                                     mlir::Value logits);

@@ -6,8 +6,9 @@
 //
 // Tokens in lanes, experts in the loop (RouteLanes.h): policies that choose a
 // list, best first, are here, those that choose by a mask in RouteMask.cpp,
-// those without a form in lanes in RouteTokens.cpp. Counting and packing are in
-// PackRouting.cpp.
+// those without a form in lanes in RouteTokens.cpp. Tokens that are too few for
+// a vector have their experts in lanes (RouteRow.cpp). Counting and packing are
+// in PackRouting.cpp.
 //
 //===----------------------------------------------------------------------===//
 
@@ -93,7 +94,7 @@ public:
   using RouteLanes::RouteLanes;
 
   void emit(Emitter &e) {
-    forBlocks(e, [&](Emitter &e, Value index) {
+    auto emitBlock = [&](Emitter &e, Value index) {
       Block block = beginBlock(e, e.mul(index, lanes));
       LaneSelection &l = block.selection;
       LaneLoader scores;
@@ -107,7 +108,14 @@ public:
       storeTokens(e, block, l.indices, routing.indices);
       storeTokens(e, block, weights, routing.weights);
       storeAlways(e, block);
-    });
+    };
+    auto emitSingle = [&](Emitter &e, Value token) {
+      emitRouteRow(e, op, logits, token);
+    };
+    if (schedule && schedule.getSingle() != 0 && canRouteRows(op))
+      forBlocks(e, emitBlock, emitSingle);
+    else
+      forBlocks(e, emitBlock);
     std::optional<int64_t> capacity;
     if (op.getCapacity())
       capacity = std::min<int64_t>(*op.getCapacity(), INT32_MAX);

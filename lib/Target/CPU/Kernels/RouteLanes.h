@@ -323,30 +323,36 @@ protected:
   }
 
   void storeAlways(Emitter &e, const Block &block) {
-    int64_t always = op.getAlways();
-    if (always == 0)
+    if (op.getAlways() == 0)
       return;
     e.loop(block.count, [&](Emitter &e, Value lane) {
-      Value token = e.add(block.first, lane);
-      for (int64_t j = 0; j < always; ++j) {
-        Value slot = e.idx(slots + j);
-        e.store(e.i32(experts + j), routing.indices, ValueRange{token, slot});
-        Value weight =
-            op.getAlwaysWeights()
-                ? e.load(op.getAlwaysWeights(), ValueRange{token, e.idx(j)})
-                : e.f32(1.0);
-        e.store(weight, routing.weights, ValueRange{token, slot});
-      }
+      emitAlways(e, op, e.add(block.first, lane));
     });
   }
 
-  void forBlocks(Emitter &e, function_ref<void(Emitter &, Value)> body) {
-    Value blocks = e.ceilDiv(tokens, lanes);
+  /// Calls `body` for the number of each block of tokens, and `single`, if it
+  /// is there, for each of the tokens that the schedule takes out of blocks.
+  void forBlocks(Emitter &e, function_ref<void(Emitter &, Value)> body,
+                 function_ref<void(Emitter &, Value)> single = {}) {
+    Value units = e.ceilDiv(tokens, lanes), blocks = units;
+    bool all = single && schedule.getSingle() == lanes;
+    if (single && !all) {
+      Value left = e.rem(tokens, e.idx(lanes));
+      // Where none is left, the difference is no small number.
+      Value few = e.lt(e.sub(left, e.idx(1)), e.idx(schedule.getSingle()));
+      blocks = e.sub(units, e.select(few, e.idx(1), e.idx(0)));
+    }
     int64_t least = std::max<int64_t>(1, kSelectScores / (experts * lanes));
-    Value size = emitItemSize(e, blocks, least);
-    e.parallel(e.ceilDiv(blocks, size), [&](Emitter &e, Value item) {
+    Value size = emitItemSize(e, units, least);
+    e.parallel(e.ceilDiv(units, size), [&](Emitter &e, Value item) {
       Value begin = e.mul(item, size);
-      e.loop(begin, e.min(e.add(begin, size), blocks), 1, body);
+      Value end = e.add(begin, size);
+      if (!all)
+        e.loop(begin, e.min(end, blocks), 1, body);
+      if (!single)
+        return;
+      Value first = all ? begin : e.max(begin, blocks);
+      e.loop(e.mul(first, lanes), e.min(e.mul(end, lanes), tokens), 1, single);
     });
   }
 

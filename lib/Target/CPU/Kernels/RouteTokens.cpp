@@ -109,14 +109,7 @@ static LogicalResult emitToken(Emitter &e, moek::RouteOp op, Value logits,
                           ValueRange{token, c0});
   vector::StoreOp::create(e, weights, op.getRouting().weights,
                           ValueRange{token, c0});
-  for (int64_t j = 0, n = op.getAlways(); j < n; ++j) {
-    Value slot = e.idx(slots + j);
-    e.store(e.i32(experts + j), op.getRouting().indices, ValueRange{token, slot});
-    Value weight = op.getAlwaysWeights() ? e.load(op.getAlwaysWeights(),
-                                                  ValueRange{token, e.idx(j)})
-                                         : e.f32(1.0);
-    e.store(weight, op.getRouting().weights, ValueRange{token, slot});
-  }
+  emitAlways(e, op, token);
   return success();
 }
 

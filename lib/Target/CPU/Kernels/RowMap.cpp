@@ -31,11 +31,7 @@ static void emitStore(Emitter &e, Value value, Value out, Value row,
   }
   if (rounds)
     value = arith::TruncFOp::create(e, e.vec(kRowLanes, element), value);
-  ValueRange at{row, columns.first};
-  if (mask)
-    vector::MaskedStoreOp::create(e, out, at, mask, value);
-  else
-    vector::StoreOp::create(e, value, out, at);
+  emitStoreMasked(e, value, out, row, {columns.first, mask});
 }
 
 LogicalResult moe::lowerRowMap(Emitter &e, moek::RowMapOp op) {

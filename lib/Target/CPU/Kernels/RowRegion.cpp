@@ -6,7 +6,8 @@
 //
 // What a reduction gives is there only after all columns were seen once, so its
 // users run in a later loop. What both loops need is computed in both: a row is
-// in the first-level cache, and its values need no buffer then.
+// in the first-level cache, and its values need no buffer then. Only what has
+// to be summed in the order of columns is in one, where later loops find it.
 //
 //===----------------------------------------------------------------------===//
 
@@ -14,9 +15,13 @@
 
 #include "RegionStages.h"
 
+#include "moe/Rows.h"
+
 #include "mlir/Dialect/Utils/StructuredOpsUtils.h"
 #include "mlir/Dialect/Vector/Utils/VectorUtils.h"
+#include "mlir/IR/Matchers.h"
 #include "mlir/IR/SymbolTable.h"
+#include "llvm/ADT/MapVector.h"
 
 #include <limits>
 
@@ -57,15 +62,43 @@ TypedAttr moe::getIdentity(OpBuilder &b, vector::CombiningKind kind,
   return IntegerAttr::get(element, value);
 }
 
-Value moe::emitLoadColumns(Emitter &e, Value matrix, Value row,
+Value moe::emitLoadColumns(Emitter &e, Value matrix, ValueRange row,
                            Columns columns) {
   VectorType type =
       e.vec(kRowLanes, cast<MemRefType>(matrix.getType()).getElementType());
-  ValueRange at{row, columns.first};
+  SmallVector<Value> at(row);
+  at.push_back(columns.first);
   if (!columns.mask)
     return vector::LoadOp::create(e, type, matrix, at);
   return vector::MaskedLoadOp::create(e, type, matrix, at, columns.mask,
                                       e.zeros(type));
+}
+
+void moe::emitStoreMasked(Emitter &e, Value value, Value matrix, ValueRange row,
+                          Columns columns) {
+  SmallVector<Value> at(row);
+  at.push_back(columns.first);
+  if (columns.mask)
+    vector::MaskedStoreOp::create(e, matrix, at, columns.mask, value);
+  else
+    vector::StoreOp::create(e, value, matrix, at);
+}
+
+/// Whether `reduction` gives the same bits in whatever order: all but sums and
+/// products of floats, unless each term is zero or one same NaN.
+static bool isOrderFree(vector::ReductionOp reduction) {
+  using Kind = vector::CombiningKind;
+  if (!isa<FloatType>(reduction.getType()) ||
+      (reduction.getKind() != Kind::ADD && reduction.getKind() != Kind::MUL))
+    return true;
+  auto choice = reduction.getVector().getDefiningOp<arith::SelectOp>();
+  auto isZeroOrNaN = [](Value value) {
+    return matchPattern(value, m_PosZeroFloat()) ||
+           matchPattern(value, m_NaNFloat());
+  };
+  return choice && reduction.getKind() == Kind::ADD &&
+         isZeroOrNaN(choice.getTrueValue()) &&
+         isZeroOrNaN(choice.getFalseValue());
 }
 
 /// One op of a region, on values of the row and on vectors of its columns.
@@ -108,8 +141,10 @@ SmallVector<Value> moe::emitRegionOnElements(Emitter &e, Block &body,
 namespace {
 class RowEmitter {
 public:
-  RowEmitter(Block &body, int64_t length, ArrayRef<ColumnLoader> arguments)
-      : body(body), stages(body), length(length), arguments(arguments) {}
+  RowEmitter(Block &body, int64_t length, ArrayRef<ColumnLoader> arguments,
+             bool inOrder)
+      : body(body), stages(body), length(length), arguments(arguments),
+        inOrder(inOrder) {}
 
   void emit(Emitter &e,
             function_ref<void(Emitter &, unsigned, Columns, Value)> store) {
@@ -127,8 +162,10 @@ private:
   RegionStages stages;
   int64_t length;
   ArrayRef<ColumnLoader> arguments;
-  /// The values of which a row has one, and the tables of constant rows.
-  DenseMap<Value, Value> uniform, tables;
+  bool inOrder;
+  /// The values of which a row has one, the tables of constant rows, and the
+  /// buffers of what was summed in order.
+  DenseMap<Value, Value> uniform, tables, summed;
 
   /// `value` at `columns`. `local` has what is known of these already.
   Value read(Emitter &e, Value value, Columns columns, IRMapping &local) {
@@ -137,12 +174,15 @@ private:
     if (Value known = local.lookupOrNull(value))
       return known;
     Value result;
-    if (auto argument = dyn_cast<BlockArgument>(value)) {
+    if (Value buffer = summed.lookup(value)) {
+      result = emitLoadColumns(e, buffer, {}, {columns.first, Value()});
+    } else if (auto argument = dyn_cast<BlockArgument>(value)) {
       result = arguments[argument.getArgNumber()](e, columns);
     } else if (Operation *op = value.getDefiningOp();
                moek::isRowBroadcast(*op)) {
       Value scalar = read(e, op->getOperand(0), columns, local);
-      result = e.splat(scalar, e.vec(kRowLanes, scalar.getType()));
+      result = inOrder ? scalar
+                       : e.splat(scalar, e.vec(kRowLanes, scalar.getType()));
     } else if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
       result = emitConstant(e, constant, columns);
     } else {
@@ -157,8 +197,11 @@ private:
 
   Value emitConstant(Emitter &e, arith::ConstantOp constant, Columns columns) {
     auto dense = dyn_cast<DenseElementsAttr>(constant.getValue());
-    if (!dense)
-      return arith::ConstantOp::create(e, constant.getValue());
+    if (!dense) {
+      Value scalar = arith::ConstantOp::create(e, constant.getValue());
+      return inOrder ? e.splat(scalar, e.vec(kRowLanes, scalar.getType()))
+                     : scalar;
+    }
     VectorType type = e.vec(kRowLanes, dense.getElementType());
     if (dense.isSplat())
       return arith::ConstantOp::create(
@@ -190,15 +233,17 @@ private:
   emitStage(Emitter &e, unsigned stage,
             function_ref<void(Emitter &, unsigned, Columns, Value)> store) {
     IRMapping none;
-    SmallVector<vector::ReductionOp> reductions;
+    SmallVector<vector::ReductionOp> reductions, ordered;
     for (Operation &op : body.without_terminator()) {
       Value result = op.getResult(0);
       if (auto constant = dyn_cast<arith::ConstantOp>(op);
           constant && stage == 0)
         emitTable(e, constant);
       if (moek::isRowReduction(op)) {
+        auto reduction = cast<vector::ReductionOp>(op);
         if (stages.get(result) == stage + 1)
-          reductions.push_back(cast<vector::ReductionOp>(op));
+          (inOrder && !isOrderFree(reduction) ? ordered : reductions)
+              .push_back(reduction);
         continue;
       }
       if (!isa<VectorType>(result.getType()) && stages.get(result) == stage)
@@ -208,13 +253,28 @@ private:
     for (auto [i, value] : llvm::enumerate(body.getTerminator()->getOperands()))
       if (isa<VectorType>(value.getType()) && stages.get(value) == stage)
         yields.emplace_back(i, value);
-    if (reductions.empty() && yields.empty())
+    if (reductions.empty() && ordered.empty() && yields.empty())
       return;
+    // Filled by this stage, and read by later ones.
+    llvm::MapVector<Value, Value> buffers;
+    for (vector::ReductionOp reduction : ordered) {
+      Value &buffer = buffers[reduction.getVector()];
+      if (!buffer)
+        buffer = memref::AllocaOp::create(
+            e,
+            MemRefType::get(
+                {static_cast<int64_t>(llvm::alignTo(length, kRowLanes))},
+                reduction.getType()),
+            e.getI64IntegerAttr(64));
+    }
 
     auto step = [&](Emitter &e, Columns columns, ValueRange sums) {
       IRMapping local;
       for (auto [i, value] : yields)
         store(e, i, columns, read(e, value, columns, local));
+      for (auto [value, buffer] : buffers)
+        emitStoreMasked(e, read(e, value, columns, local), buffer, {},
+                        {columns.first, Value()});
       SmallVector<Value> next;
       for (auto [reduction, sum] : llvm::zip(reductions, sums)) {
         Value value = read(e, reduction.getVector(), columns, local);
@@ -247,10 +307,51 @@ private:
                                        ValueRange{e.idx(length - whole)});
       sums = step(e, {e.idx(whole), mask}, sums);
     }
-    // The order within the last vector is the target's, the same for all rows.
-    for (auto [reduction, sum] : llvm::zip(reductions, sums))
-      uniform[reduction.getResult()] = vector::ReductionOp::create(
-          e, reduction.getKind(), sum, arith::FastMathFlags::reassoc);
+    for (auto [reduction, sum] : llvm::zip(reductions, sums)) {
+      vector::CombiningKind kind = reduction.getKind();
+      // The order within the last vector is the target's, the same for all
+      // rows.
+      if (!inOrder) {
+        uniform[reduction.getResult()] = vector::ReductionOp::create(
+            e, kind, sum, arith::FastMathFlags::reassoc);
+        continue;
+      }
+      uniform[reduction.getResult()] =
+          buildAcrossLanes(e, e.getLoc(), sum, [&](Value x, Value y) {
+            return vector::makeArithReduction(e, e.getLoc(), kind, x, y);
+          });
+    }
+    for (auto [value, buffer] : buffers)
+      summed[value] = buffer;
+    for (vector::ReductionOp reduction : ordered)
+      uniform[reduction.getResult()] = emitSumInOrder(e, reduction);
+  }
+
+  /// The sum of a buffer, one column after another, in every lane.
+  Value emitSumInOrder(Emitter &e, vector::ReductionOp reduction) {
+    Value buffer = summed.lookup(reduction.getVector());
+    Type element = reduction.getType();
+    auto add = [&](Value sum, Value first, int64_t columns) {
+      for (int64_t i = 0; i < columns; ++i)
+        sum = vector::makeArithReduction(
+            e, e.getLoc(), reduction.getKind(), sum,
+            e.load(buffer, ValueRange{e.add(first, i)}));
+      return sum;
+    };
+    Value sum = arith::ConstantOp::create(
+        e, getIdentity(e, reduction.getKind(), element));
+    int64_t whole = length / kRowLanes * kRowLanes;
+    if (whole) {
+      auto loop =
+          scf::ForOp::create(e, e.idx(0), e.idx(whole), e.idx(kRowLanes), sum);
+      OpBuilder::InsertionGuard guard(e);
+      e.setInsertionPointToStart(loop.getBody());
+      scf::YieldOp::create(
+          e, add(loop.getRegionIterArg(0), loop.getInductionVar(), kRowLanes));
+      sum = loop.getResult(0);
+    }
+    sum = add(sum, e.idx(whole), length - whole);
+    return e.splat(sum, e.vec(kRowLanes, element));
   }
 
   Value emitIdentity(Emitter &e, vector::ReductionOp reduction) {
@@ -266,5 +367,11 @@ private:
 void moe::emitRegionOnRow(
     Emitter &e, Block &body, int64_t length, ArrayRef<ColumnLoader> arguments,
     function_ref<void(Emitter &, unsigned, Columns, Value)> store) {
-  RowEmitter(body, length, arguments).emit(e, store);
+  RowEmitter(body, length, arguments, /*inOrder=*/false).emit(e, store);
+}
+
+void moe::emitRegionInOrder(
+    Emitter &e, Block &body, int64_t length, ArrayRef<ColumnLoader> arguments,
+    function_ref<void(Emitter &, unsigned, Columns, Value)> store) {
+  RowEmitter(body, length, arguments, /*inOrder=*/true).emit(e, store);
 }

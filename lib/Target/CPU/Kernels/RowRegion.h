@@ -40,6 +40,16 @@ void emitRegionOnRow(
                             mlir::Value value)>
         store);
 
+/// The same with the bits of `emitRegionInLanes`: floats are summed in the
+/// order of columns. What a row has one of is a vector with that value in every
+/// lane, in `arguments` too; all that is yielded are rows.
+void emitRegionInOrder(
+    Emitter &e, mlir::Block &body, int64_t length,
+    llvm::ArrayRef<ColumnLoader> arguments,
+    llvm::function_ref<void(Emitter &e, unsigned i, Columns columns,
+                            mlir::Value value)>
+        store);
+
 /// Emits the elementwise `body` of scalars on vectors of `kRowLanes`; arguments
 /// may be vectors or scalars. Returns what it yields.
 llvm::SmallVector<mlir::Value>
@@ -50,9 +60,13 @@ mlir::TypedAttr getIdentity(mlir::OpBuilder &b,
                             mlir::vector::CombiningKind kind,
                             mlir::Type element);
 
-/// Columns [column, column + 16) of row `row`, zero where `mask` says so.
-mlir::Value emitLoadColumns(Emitter &e, mlir::Value matrix, mlir::Value row,
-                            Columns columns);
+/// Columns [column, column + 16) of row `row`, zero where `mask` says so. A
+/// memref of one dimension is a row, and wants no `row`.
+mlir::Value emitLoadColumns(Emitter &e, mlir::Value matrix,
+                            mlir::ValueRange row, Columns columns);
+/// Stores them, but those that `mask` leaves out.
+void emitStoreMasked(Emitter &e, mlir::Value value, mlir::Value matrix,
+                     mlir::ValueRange row, Columns columns);
 
 } // namespace moe
 
