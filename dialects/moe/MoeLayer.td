@@ -393,11 +393,8 @@ def Moe_FFNOp : Moe_InferOp<"ffn", [
     /// if x is f64, else f32.
     ::mlir::FloatType getAccumulatorType();
 
-    /// Builds the activation of `args`, (gate, up) or (up), whether this op
-    /// holds an attribute or a region. `args` are scalars of the accumulator
-    /// type, or vectors of it: the region's scalar ops are then cloned onto the
-    /// vector type. Emits an error and returns null if the region holds an op
-    /// that is not elementwise.
+    /// Builds the activation of `args`, (gate, up) or (up) as scalars of the
+    /// accumulator type, whether this op holds an attribute or a region.
     ::mlir::Value buildActivationBody(::mlir::OpBuilder &builder,
                                       ::mlir::Location loc,
                                       ::mlir::ValueRange args);

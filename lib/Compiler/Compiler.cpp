@@ -296,7 +296,7 @@ std::string interfaceKey(ArrayAttr interfaces) {
   llvm::raw_string_ostream os(key);
   for (Attribute attr : interfaces)
     for (NamedAttribute entry : cast<DictionaryAttr>(attr))
-      if (entry.getName() != "workspace")
+      if (!entry.getName().strref().starts_with("workspace"))
         os << entry.getName().getValue() << entry.getValue() << "\n";
   return key;
 }

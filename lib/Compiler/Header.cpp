@@ -371,17 +371,10 @@ private:
       for (Attribute row : table)
         os << (row == table[0] ? "" : " | ") << column(row, 1);
       os << "\n";
-      // What a size adds once it is large, if that is the same everywhere.
-      if (sizes.size() != 1 || table.size() < 3)
-        continue;
-      auto slope = [&](size_t i) {
-        return llvm::divideCeil(column(table[i], 1) - column(table[i - 1], 1),
-                                column(table[i], 0) - column(table[i - 1], 0));
-      };
-      if (slope(table.size() - 1) == slope(table.size() - 2))
-        os << " *   " << llvm::left_justify("", 16) << " then "
-           << slope(table.size() - 1) << " for each of " << sizes[0]
-           << " more\n";
+      if (auto growth = cast<DictionaryAttr>(variant.interfaces[index])
+                            .getAs<IntegerAttr>("workspace_growth"))
+        os << " *   " << llvm::left_justify("", 16) << " then at most "
+           << growth.getInt() << " for each of " << sizes[0] << " more\n";
     }
     if (sizes.empty())
       os << "\n";

@@ -44,12 +44,16 @@ json::Object compiler::buildManifest(const ArtifactInfo &info) {
   for (auto [i, attr] : llvm::enumerate(info.interfaces)) {
     json::Object function = *toJSON(attr).getAsObject();
     // Variants differ in what they need beside their arguments.
-    json::Object workspace;
-    for (const Variant &variant : info.variants)
-      workspace[variant.target] =
-          toJSON(mlir::cast<mlir::DictionaryAttr>(variant.interfaces[i])
-                     .get("workspace"));
-    function["workspace"] = std::move(workspace);
+    for (const char *key : {"workspace", "workspace_growth"}) {
+      json::Object byTarget;
+      for (const Variant &variant : info.variants)
+        if (mlir::Attribute value =
+                mlir::cast<mlir::DictionaryAttr>(variant.interfaces[i])
+                    .get(key))
+          byTarget[variant.target] = toJSON(value);
+      if (!byTarget.empty())
+        function[key] = std::move(byTarget);
+    }
     std::string symbol = function.getString("name")->str();
     function["symbol"] = symbol;
     function["name"] = function.getString("entry")->str();

@@ -132,6 +132,9 @@ public:
         b.getNamedAttr("arguments", b.getArrayAttr(arguments)),
         b.getNamedAttr("results", b.getArrayAttr(results)),
         b.getNamedAttr("workspace", describeWorkspace())};
+    if (std::optional<int64_t> growth = getWorkspaceGrowth())
+      attrs.push_back(b.getNamedAttr("workspace_growth",
+                                     b.getI64IntegerAttr(*growth)));
     if (Attribute layer = body->getAttr(moe::kLayerAttr))
       attrs.push_back(b.getNamedAttr("layer", layer));
     if (Attribute model = body->getAttr(moe::kModelAttr))
@@ -179,7 +182,7 @@ private:
 
   ArrayAttr describeWorkspace() {
     SmallVector<Attribute> table;
-    for (int64_t n : {1, 4, 16, 64, 512, 4096, 32768, 65536}) {
+    for (int64_t n : {1, 4, 16, 64, 512, 4096, 65536}) {
       std::optional<int64_t> bytes = evaluateWorkspace(n);
       if (!bytes)
         break;
@@ -190,6 +193,19 @@ private:
         break;
     }
     return b.getArrayAttr(table);
+  }
+
+  /// Bytes for each more of the only size, once it is large: sums of the largest
+  /// of some buffers grow fastest then.
+  std::optional<int64_t> getWorkspaceGrowth() {
+    constexpr int64_t n = int64_t(1) << 24;
+    if (sizes.names().size() != 1)
+      return std::nullopt;
+    std::optional<int64_t> less = evaluateWorkspace(n),
+                           more = evaluateWorkspace(2 * n);
+    if (!less || !more || *less < 0 || *more < *less)
+      return std::nullopt;
+    return llvm::divideCeil(*more - *less, n);
   }
 
   //===--------------------------------------------------------------------===//

@@ -318,6 +318,7 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
       SmallVector<Attribute> list;
       int64_t expert = 0;
       unsigned position = function.getNumArguments();
+      llvm::SmallDenseSet<unsigned> roots;
       std::string name;
       for (auto [i, part] : llvm::enumerate(pack.getWeights())) {
         std::string why;
@@ -338,6 +339,7 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
           unsigned number = cast<BlockArgument>(piece.root).getArgNumber();
           position = std::min(position, number);
           sources.insert(number);
+          roots.insert(number);
           auto source =
               function.getArgAttrOfType<StringAttr>(number, moe::kNameAttr);
           if (!source)
@@ -354,7 +356,7 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
           expert += getNumExperts(part);
       }
       StringAttr role = getRole(pack);
-      if (parts == 2)
+      if (parts == 2 && roots.size() > 1)
         name = joinName(name, role);
       NamedAttrList packing = getPacking(pack);
       packing.set("sources", b.getArrayAttr(list));

@@ -6,7 +6,7 @@
 // CHECK-SAME: name = "layer"
 // CHECK-SAME: results = [{dtype = "f32", name = "y", shape = ["T", 8]}]
 // CHECK-SAME: sizes = ["T"]
-// CHECK-SAME: workspace = {{\[\[}}1, 64], [4, 128], [16, 512], [64, 2048], [512, 16384], [4096, 131072], [32768, 1048576], [65536, 2097152]]
+// CHECK-SAME: workspace = {{\[\[}}1, 64], [4, 128], [16, 512], [64, 2048], [512, 16384], [4096, 131072], [65536, 2097152]], workspace_growth = 32
 
 // CHECK: llvm.func internal @moe_report(
 // CHECK: llvm.func @moe_rt_default() -> !llvm.ptr

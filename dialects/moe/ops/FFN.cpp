@@ -154,57 +154,7 @@ Value FFNOp::buildActivationBody(OpBuilder &builder, Location loc,
   if (getBody().empty())
     return getActivation()->buildActivation(builder, loc, args);
 
-  Block &body = getBody().front();
-  auto vector = dyn_cast<VectorType>(args.front().getType());
-  if (!vector)
-    return cloneBody(builder, body, args);
-
-  // Clone each scalar op onto vectors; a scalar from outside is splat.
-  IRMapping map;
-  map.map(body.getArguments(), args);
-  auto lookup = [&](Value value) -> Value {
-    if (Value mapped = map.lookupOrNull(value))
-      return mapped;
-    Value splat = vector::BroadcastOp::create(
-        builder, loc, vector.clone(value.getType()), value);
-    map.map(value, splat);
-    return splat;
-  };
-  for (Operation &op : body.without_terminator()) {
-    if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
-      Type type = constant.getType();
-      if (!type.isIntOrIndexOrFloat()) {
-        constant.emitError() << "expects a scalar constant in the body of "
-                                "moe.ffn, but got "
-                             << type;
-        return {};
-      }
-      auto splat = SplatElementsAttr::get(vector.clone(type),
-                                          Attribute(constant.getValue()));
-      map.map(constant.getResult(),
-              arith::ConstantOp::create(builder, loc, splat).getResult());
-      continue;
-    }
-    auto isScalar = [](Type type) { return type.isIntOrIndexOrFloat(); };
-    if (!OpTrait::hasElementwiseMappableTraits(&op) ||
-        !llvm::all_of(op.getOperandTypes(), isScalar) ||
-        !llvm::all_of(op.getResultTypes(), isScalar)) {
-      op.emitError() << "'" << op.getName()
-                     << "' in the body of moe.ffn is not an elementwise op on "
-                        "scalars, so the body has no vector form; write it "
-                        "with arith and math ops";
-      return {};
-    }
-    SmallVector<Value> operands = llvm::map_to_vector(op.getOperands(), lookup);
-    SmallVector<Type> types;
-    for (Type type : op.getResultTypes())
-      types.push_back(vector.clone(type));
-    OperationState state(loc, op.getName().getStringRef(), operands, types,
-                         op.getAttrs());
-    Operation *clone = builder.create(state);
-    map.map(op.getResults(), clone->getResults());
-  }
-  return lookup(body.getTerminator()->getOperand(0));
+  return cloneBody(builder, getBody().front(), args);
 }
 
 LogicalResult FFNOp::expandActivation(RewriterBase &rewriter) {

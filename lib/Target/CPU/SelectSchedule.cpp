@@ -37,12 +37,12 @@ static Inner selectInner(TargetAttr cpu, moek::GroupedMatmulOp matmul) {
                                 : Inner::Widen;
 }
 
-/// Rows of `length` f32, with all that is stored of them, that are worked on at a
-/// time: enough that the weights which two windows share are few among those of
-/// a window.
+/// Rows of `length` f32, all that is stored of them, that are worked on at a time:
+/// enough that the weights which two windows share are few among those of a
+/// window, and never more than what workspace figures are stated for.
 static int64_t selectWindow(int64_t length) {
-  constexpr int64_t bytes = int64_t(64) << 20, least = 2048;
-  return std::max(least, bytes / (length * 4) / 64 * 64);
+  constexpr int64_t bytes = int64_t(64) << 20, least = 2048, most = 65536;
+  return std::clamp(bytes / (length * 4) / 64 * 64, least, most);
 }
 
 static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner,

@@ -8,7 +8,7 @@
 
 // Without schedules there is nothing to bound.
 // NONE-NOT: moek.window
-// CHOSEN: scf.for {{.*}} step %c174720
+// CHOSEN: scf.for {{.*}} step %c65536
 // CHOSEN: moek.window
 
 // CHECK-LABEL: @kinds

@@ -4,12 +4,8 @@
 // RUN: moe-opt %t/run.mlir --test-moe-expand --test-moe-generalize-ffn \
 // RUN:   | %run_mlir | FileCheck %t/run.mlir
 // RUN: moe-opt %t/form.mlir --test-moe-expand | FileCheck %t/form.mlir
-// RUN: moe-opt %t/form.mlir --test-moe-vectorize-activation \
-// RUN:   | FileCheck %t/form.mlir --check-prefix=VECTOR
 // RUN: moe-opt %t/form.mlir --test-moe-generalize-ffn \
 // RUN:   | FileCheck %t/form.mlir --check-prefix=LINALG
-// RUN: moe-opt %t/invalid.mlir --test-moe-vectorize-activation \
-// RUN:   --split-input-file --verify-diagnostics
 
 // Every named activation: its numbers, and the forms it takes.
 
@@ -205,15 +201,6 @@ func.func @main() {
 //--- form.mlir
 
 // CHECK-LABEL: @named
-// VECTOR-LABEL: @named_activation
-// VECTOR-SAME: (%[[G:.*]]: vector<16xf32>, %[[U:.*]]: vector<16xf32>) -> vector<16xf32>
-// VECTOR: %[[ONE:.*]] = arith.constant dense<1.000000e+00> : vector<16xf32>
-// VECTOR: %[[N:.*]] = arith.negf %[[G]]
-// VECTOR: %[[E:.*]] = math.exp %[[N]]
-// VECTOR: %[[D:.*]] = arith.addf %[[ONE]], %[[E]]
-// VECTOR: %[[S:.*]] = arith.divf %[[G]], %[[D]]
-// VECTOR: %[[H:.*]] = arith.mulf %[[S]], %[[U]]
-// VECTOR: return %[[H]]
 // LINALG-LABEL: @named
 // LINALG-SAME: (%[[X:.*]]: tensor<?x4xbf16>, %[[W:.*]]: tensor<8x4xbf16>, %[[DOWN:.*]]: tensor<4x8xbf16>, %[[B:.*]]: tensor<8xbf16>)
 // LINALG: %[[T:.*]] = tensor.dim %[[X]]
@@ -237,29 +224,6 @@ func.func @named(%x: tensor<?x4xbf16>, %w: tensor<8x4xbf16>, %d: tensor<4x8xbf16
   return %0 : tensor<?x4xbf16>
 }
 
-// A body that uses a scalar from outside, an integer and a comparison.
-// VECTOR-LABEL: @region_activation
-// VECTOR-SAME: (%[[V:.*]]: vector<16xf32>) -> vector<16xf32>
-// VECTOR: %[[C:.*]] = arith.constant dense<2> : vector<16xi32>
-// VECTOR: %[[F:.*]] = arith.sitofp %[[C]] : vector<16xi32> to vector<16xf32>
-// VECTOR: %[[M:.*]] = arith.cmpf ogt, %[[V]], %[[F]] : vector<16xf32>
-// VECTOR: %[[S:.*]] = arith.select %[[M]], %[[V]], %[[F]] : vector<16xi1>, vector<16xf32>
-// VECTOR: return %[[S]]
-func.func @region(%x: tensor<?x4xf32>, %w: tensor<8x4xf32>, %d: tensor<4x8xf32>)
-    -> tensor<?x4xf32> {
-  %0 = moe.ffn %x up(%w) down(%d)
-      : (tensor<?x4xf32>, tensor<8x4xf32>, tensor<4x8xf32>) -> tensor<?x4xf32>
-      body {
-  ^bb0(%v: f32):
-    %c = arith.constant 2 : i32
-    %f = arith.sitofp %c : i32 to f32
-    %m = arith.cmpf ogt, %v, %f : f32
-    %s = arith.select %m, %v, %f : f32
-    moe.yield %s : f32
-  }
-  return %0 : tensor<?x4xf32>
-}
-
 // Lists of weighings become regions too.
 // CHECK-LABEL: @weighing
 func.func @weighing(%s: tensor<?x8xf32>) -> !moe.routing<8 x 2> {
@@ -272,21 +236,4 @@ func.func @weighing(%s: tensor<?x8xf32>) -> !moe.routing<8 x 2> {
       weighing [#moe.softmax, #moe.scale<2.5>]
       : tensor<?x8xf32> -> !moe.routing<8 x 2>
   return %r : !moe.routing<8 x 2>
-}
-
-//--- invalid.mlir
-
-func.func private @table(f32) -> f32
-
-func.func @not_elementwise(%x: tensor<?x4xf32>, %w: tensor<8x4xf32>,
-                           %d: tensor<4x8xf32>) -> tensor<?x4xf32> {
-  %0 = moe.ffn %x up(%w) down(%d)
-      : (tensor<?x4xf32>, tensor<8x4xf32>, tensor<4x8xf32>) -> tensor<?x4xf32>
-      body {
-  ^bb0(%v: f32):
-    // expected-error @+1 {{'func.call' in the body of moe.ffn is not an elementwise op on scalars, so the body has no vector form; write it with arith and math ops}}
-    %h = func.call @table(%v) : (f32) -> f32
-    moe.yield %h : f32
-  }
-  return %0 : tensor<?x4xf32>
 }

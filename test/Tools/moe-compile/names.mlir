@@ -14,7 +14,7 @@
 // PLANNED: func.func @second(%x: tensor<?x16xf32>
 // PLANNED-SAME: %up.proj: tensor<4x1x16x32x1xf32>
 // PLANNED: %indices, %weights, %offsets, %active, %tokens, %positions, %row_weights = moek.route
-// PLANNED: moek.grouped_matmul {{.*}}groups(%offsets, %active : tensor<5xi32>, tensor<5xi32>)
+// PLANNED: moek.grouped_matmul {{.*}}groups(%offsets{{[_0-9]*}}, %active{{[_0-9]*}} : tensor<5xi32>, tensor<5xi32>)
 
 // VECTOR: func.func @second(%x: memref<?x16xf32>
 // VECTOR: %c{{[0-9]+}} = arith.constant

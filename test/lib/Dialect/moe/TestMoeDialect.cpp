@@ -62,43 +62,6 @@ struct TestGeneralize : PassWrapper<TestGeneralize, OperationPass<>> {
   }
 };
 
-/// The vector form of each activation, in a function @NAME(vector, ...).
-struct TestVectorizeActivation
-    : PassWrapper<TestVectorizeActivation, OperationPass<ModuleOp>> {
-  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(TestVectorizeActivation)
-  StringRef getArgument() const final {
-    return "test-moe-vectorize-activation";
-  }
-  StringRef getDescription() const final {
-    return "Builds the activation of each moe.ffn on vectors, as a function";
-  }
-  void getDependentDialects(DialectRegistry &registry) const final {
-    registry.insert<moe::MoeDialect>();
-  }
-  void runOnOperation() final {
-    OpBuilder b(&getContext());
-    SmallVector<moe::FFNOp> ops;
-    getOperation()->walk([&](moe::FFNOp op) { ops.push_back(op); });
-    for (moe::FFNOp op : ops) {
-      Type type = VectorType::get(16, op.getAccumulatorType());
-      SmallVector<Type> types(op.isGated() ? 2 : 1, type);
-      auto name = op->getParentOfType<func::FuncOp>().getName();
-      b.setInsertionPointToEnd(getOperation().getBody());
-      auto func =
-          func::FuncOp::create(b, op.getLoc(), (name + "_activation").str(),
-                               b.getFunctionType(types, type));
-      Block *block = func.addEntryBlock();
-      b.setInsertionPointToStart(block);
-      Value h = op.buildActivationBody(b, op.getLoc(), block->getArguments());
-      if (!h) {
-        func.erase();
-        return signalPassFailure();
-      }
-      func::ReturnOp::create(b, op.getLoc(), h);
-    }
-  }
-};
-
 /// A router of statically many tokens becomes select and weights in a loop
 /// over the tokens, and a moe.routing.make.
 struct TestRoute : PassWrapper<TestRoute, OperationPass<>> {
@@ -178,7 +141,6 @@ namespace moe::test {
 void registerTestMoeDialect() {
   PassRegistration<TestExpand>();
   PassRegistration<TestGeneralize>();
-  PassRegistration<TestVectorizeActivation>();
   PassRegistration<TestRoute>();
 }
 } // namespace moe::test
