@@ -363,8 +363,7 @@ bool Runner::measureRow(int64_t tokens, int threads, Row &row,
   row.repeats = repeats;
   row.copies = copies;
 
-  run::PeakMeter &meter =
-      row.format == "bf16" && bf16Peak.valid() ? bf16Peak : f32Peak;
+  run::PeakMeter &meter = row.format == "bf16" ? bf16Peak : f32Peak;
   const double expectedPeak = report.machine.peak(row.format, threads);
   const double expectedDram = report.machine.find(threads)->dram;
   std::vector<double> times, readings, peaks;

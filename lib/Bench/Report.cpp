@@ -32,14 +32,14 @@ double Machine::peak(llvm::StringRef format, int threads) const {
   const Limits *limit = find(threads);
   if (!limit)
     return 0;
-  return format == "bf16" && limit->bf16 > 0 ? limit->bf16 : limit->f32;
+  return format == "bf16" ? limit->bf16 : limit->f32;
 }
 
 void Machine::raisePeak(llvm::StringRef format, int threads, double reading) {
   for (Limits &limit : limits) {
     if (limit.threads != threads)
       continue;
-    double &peak = format == "bf16" && limit.bf16 > 0 ? limit.bf16 : limit.f32;
+    double &peak = format == "bf16" ? limit.bf16 : limit.f32;
     peak = std::max(peak, reading);
   }
 }
@@ -52,13 +52,10 @@ void bench::printMachine(llvm::raw_ostream &os, const Machine &machine) {
   os << machine.cpu << ", " << machine.cpus << " CPUs, " << machine.isa
      << ", last-level cache " << (machine.cacheBytes >> 20) << " MiB\n";
   for (const Limits &limit : machine.limits) {
-    os << format("%3d thread%s f32 %7.1f GFLOP/s   bf16 ", limit.threads,
-                 limit.threads == 1 ? ": " : "s:", limit.f32);
-    if (limit.bf16 > 0)
-      os << format("%7.1f GFLOP/s", limit.bf16);
-    else
-      os << "      -        ";
-    os << format("   DRAM %6.1f GB/s\n", limit.dram);
+    os << format("%3d thread%s f32 %7.1f GFLOP/s   bf16 %7.1f GFLOP/s   "
+                 "DRAM %6.1f GB/s\n",
+                 limit.threads, limit.threads == 1 ? ": " : "s:", limit.f32,
+                 limit.bf16, limit.dram);
   }
 }
 
@@ -144,10 +141,7 @@ void Writer::write(const Machine &machine) {
       json.object([&] {
         json.attribute("threads", limit.threads);
         number("f32_gflops", limit.f32);
-        if (limit.bf16 > 0)
-          number("bf16_gflops", limit.bf16);
-        else
-          json.attribute("bf16_gflops", nullptr);
+        number("bf16_gflops", limit.bf16);
         number("dram_gbytes_per_s", limit.dram);
       });
     }

@@ -142,18 +142,20 @@ double bench::readCoreClock() {
   double best = 0;
   // The best of many short readings: others' load only slows them down.
   for (int round = 0; round < 40; ++round) {
-    const int64_t steps = 1'000'000;
+    const int64_t steps = 1 << 20;
     uint64_t x = 1;
     double begin = now();
-    for (int64_t i = 0; i < steps; i += 10) {
-      // One addition waits for the other: a cycle each.
-      for (int j = 0; j < 10; ++j) {
-        x += 3;
+    // One addition waits for the other: a cycle each. Sixteen are written out,
+    // since some cores take two cycles for every branch that is taken.
+    auto step = [&x] {
+      x += 3;
 #ifdef __GNUC__
-        asm volatile("" : "+r"(x));
+      asm volatile("" : "+r"(x));
 #endif
-      }
-    }
+    };
+    auto four = [&] { step(), step(), step(), step(); };
+    for (int64_t i = 0; i < steps; i += 16)
+      four(), four(), four(), four();
     best = std::max(best, steps / (now() - begin));
   }
   return best;

@@ -409,8 +409,7 @@ bool bench::runRoutingSuite(mlir::MLIRContext &context, bool quick,
   }
 
   int threads = maxThreads();
-  PeakMeter peak(PeakMeter(PeakMeter::BF16).valid() ? PeakMeter::BF16
-                                                    : PeakMeter::F32);
+  PeakMeter peak(PeakMeter::BF16);
   DramReader dram(quick ? int64_t(64) << 20 : int64_t(1) << 30,
                   quick ? int64_t(16) << 20 : int64_t(384) << 20);
   double gflops = peak.best(threads, quick ? 1 : 15);

@@ -102,9 +102,7 @@ bool run::bench(const Artifact &artifact, Call &call, mlir::func::FuncOp model,
     return false;
   }
   bool isBF16 = result.work && formatOf(*result.work) == "bf16";
-  PeakMeter meter(isBF16 && PeakMeter(PeakMeter::BF16).valid()
-                      ? PeakMeter::BF16
-                      : PeakMeter::F32);
+  PeakMeter meter(isBF16 ? PeakMeter::BF16 : PeakMeter::F32);
   result.peak = meter.best(result.threads, 5) * 1e9;
   std::vector<double> readings;
   for (int64_t i = 0; i < repeats; ++i) {

@@ -21,6 +21,7 @@
 #include <fstream>
 #include <sstream>
 #include <unistd.h>
+#include <vector>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -175,30 +176,43 @@ Isa detectIsa() {
 
 } // namespace
 
-PeakMeter::PeakMeter(Kind kind) {
-  if (kind == F32)
-    loop = fmaPlain;
+/// All that multiplies numbers of `kind` on this CPU. bf16 widened to f32 is a
+/// way to do so: where the dot product is slow, it is the faster one.
+static std::vector<double (*)(int64_t, float &)>
+getLoops(PeakMeter::Kind kind) {
 #ifdef MOE_BENCH_X86
   Isa isa = detectIsa();
-  if (kind == BF16)
-    loop = isa == Isa::Avx512BF16 ? dotAvx512 : nullptr;
-  else if (isa >= Isa::Avx512)
-    loop = fmaAvx512;
-  else if (isa == Isa::Avx2)
-    loop = fmaAvx2;
+  if (isa == Isa::Avx512BF16 && kind == PeakMeter::BF16)
+    return {dotAvx512, fmaAvx512};
+  if (isa >= Isa::Avx512)
+    return {fmaAvx512};
+  if (isa == Isa::Avx2)
+    return {fmaAvx2};
 #endif
-  if (!loop)
-    return;
-  // Long against the start of a parallel region, short against a row.
-  rounds = 1 << 12;
-  for (double seconds = 0; seconds < 2e-3; rounds *= 2) {
-    float sink = 0;
-    double start = now();
-    loop(rounds, sink);
-    seconds = now() - start;
-    asm volatile("" ::"m"(sink));
+  return {fmaPlain};
+}
+
+PeakMeter::PeakMeter(Kind kind) {
+  double best = 0;
+  for (auto candidate : getLoops(kind)) {
+    // Long against the start of a parallel region, short against a row. The last
+    // reading, of a clock that is up, is the one that counts.
+    int64_t n = 1 << 12;
+    double rate = 0;
+    for (double seconds = 0; seconds < 4e-3; n *= 2) {
+      float sink = 0;
+      double start = now();
+      double operations = candidate(n, sink);
+      seconds = now() - start;
+      rate = operations / seconds;
+      asm volatile("" ::"m"(sink));
+    }
+    if (rate > best) {
+      best = rate;
+      loop = candidate;
+      rounds = n;
+    }
   }
-  rounds *= 2;
 }
 
 double PeakMeter::read(int threads) {
@@ -214,8 +228,6 @@ double PeakMeter::read(int threads) {
 }
 
 double PeakMeter::best(int threads, int repeats) {
-  if (!loop)
-    return 0;
   read(threads);
   double best = 0;
   for (int r = 0; r < repeats; ++r)

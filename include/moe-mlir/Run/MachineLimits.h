@@ -22,14 +22,12 @@ namespace moe::run {
 
 double now(); ///< Seconds on a monotonic clock.
 
-/// Multiply-adds from registers, two operations each.
+/// Multiply-adds from registers, two operations each, in the fastest way there is:
+/// bf16 by a dot instruction, or widened.
 class PeakMeter {
 public:
   enum Kind { F32, BF16 };
-  /// bf16 means a dot instruction of that type.
   explicit PeakMeter(Kind kind);
-  /// False on a CPU without such an instruction.
-  bool valid() const { return loop != nullptr; }
   /// One reading of about 10 ms on `threads` threads at once, in GFLOP/s.
   double read(int threads);
   /// The best of `repeats` readings, after one that wakes threads and clock.

@@ -75,8 +75,8 @@ static std::string collect(Layer &layer) {
   Block *block = layer.combine->getBlock();
   const moek::RoutingParts &routing = layer.routing;
   // Which values depend on the order of rows, from the top of the block.
-  llvm::DenseSet<Value> ordered{routing.offsets, routing.active,
-                                routing.tokens, routing.rowWeights};
+  llvm::DenseSet<Value> ordered{routing.offsets, routing.active, routing.tokens,
+                                routing.rowWeights};
   llvm::SetVector<Operation *> dependent;
   for (Operation &op : *block) {
     if (&op == layer.combine)
@@ -105,16 +105,20 @@ static std::string collect(Layer &layer) {
     for (Operation *user : op->getUsers()) {
       Operation *at = block->findAncestorOpInBlock(*user);
       if (at != layer.combine && !layer.ops.contains(at))
-        return ("'" + op->getName().getStringRef() + "' has a result with another use").str();
+        return ("'" + op->getName().getStringRef() +
+                "' has a result with another use")
+            .str();
     }
     if (!isRowKernel(op)) {
       // Something about the experts: which of a range have rows, say.
       if (!isMemoryEffectFree(op))
-        return ("'" + op->getName().getStringRef() + "' has side effects").str();
+        return ("'" + op->getName().getStringRef() + "' has side effects")
+            .str();
       for (Value input : getInputs(op))
         if (hasRows(layer, input))
           return ("'" + op->getName().getStringRef() +
-                 "' computes rows, and is no kernel").str();
+                  "' computes rows, and is no kernel")
+              .str();
       continue;
     }
     if (auto matmul = dyn_cast<moek::GroupedMatmulOp>(op))
@@ -183,8 +187,8 @@ static void buildWindows(RewriterBase &b, const Layer &layer, int64_t window) {
       tensor::ExtractOp::create(b, loc, routing.offsets, last));
   // At least one, which writes the sums of tokens without rows.
   Value end = arith::MaxSIOp::create(b, loc, all, one);
-  auto loop = scf::ForOp::create(b, loc, zero, end, most,
-                                 combineDst.getDpsInits());
+  auto loop =
+      scf::ForOp::create(b, loc, zero, end, most, combineDst.getDpsInits());
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
   Value first = loop.getInductionVar();
@@ -233,8 +237,10 @@ static void buildWindows(RewriterBase &b, const Layer &layer, int64_t window) {
     }
     Operation *clone = b.clone(*op, mapping);
     for (OpResult result : clone->getResults())
-      result.setType(
-          cast<DestinationStyleOpInterface>(clone).getTiedOpOperand(result)->get().getType());
+      result.setType(cast<DestinationStyleOpInterface>(clone)
+                         .getTiedOpOperand(result)
+                         ->get()
+                         .getType());
   }
 
   for (auto [init, carried] :

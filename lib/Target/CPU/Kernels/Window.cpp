@@ -21,8 +21,7 @@ static void emitCopy(Emitter &e, Value from, Value first, Value count,
   Value whole = e.mul(e.div(count, 16), 16);
   e.loop(e.idx(0), whole, 16, [&](Emitter &e, Value i) {
     vector::StoreOp::create(
-        e,
-        vector::LoadOp::create(e, type, from, ValueRange{e.add(first, i)}),
+        e, vector::LoadOp::create(e, type, from, ValueRange{e.add(first, i)}),
         to, ValueRange{i});
   });
   e.loop(whole, count, 1, [&](Emitter &e, Value i) {
@@ -53,8 +52,8 @@ LogicalResult moe::lowerWindow(Emitter &e, moek::WindowOp op) {
       Value offset = e.loadIndex(offsets, ValueRange{expert});
       return e.sub(e.min(e.max(offset, first), end), first);
     };
-    auto loop = scf::ForOp::create(e, c0, e.idx(experts), e.idx(1),
-                                   ValueRange{c0, c0});
+    auto loop =
+        scf::ForOp::create(e, c0, e.idx(experts), e.idx(1), ValueRange{c0, c0});
     {
       OpBuilder::InsertionGuard guard(e);
       e.setInsertionPointToStart(loop.getBody());
@@ -63,8 +62,7 @@ LogicalResult moe::lowerWindow(Emitter &e, moek::WindowOp op) {
       Value behind = place(e, e.add(expert, 1));
       e.store(e.toI32(begin), ownOffsets, ValueRange{expert});
       e.store(e.toI32(expert), ownActive, ValueRange{next});
-      Value after =
-          e.select(e.lt(begin, behind), e.add(next, 1), next);
+      Value after = e.select(e.lt(begin, behind), e.add(next, 1), next);
       scf::YieldOp::create(e, ValueRange{behind, after});
     }
     Value last = e.idx(experts);

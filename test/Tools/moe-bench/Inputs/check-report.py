@@ -22,7 +22,7 @@ assert machine["cpus"] >= 1 and machine["last_level_cache_bytes"] > 0
 limits = {}
 for limit in machine["limits"]:
     assert limit["f32_gflops"] > 0 and limit["dram_gbytes_per_s"] > 0, limit
-    assert limit["bf16_gflops"] is None or limit["bf16_gflops"] > 0, limit
+    assert limit["bf16_gflops"] > 0.5 * limit["f32_gflops"], limit
     limits[limit["threads"]] = limit
 assert 1 in limits and machine["cpus"] in limits
 
@@ -46,9 +46,7 @@ for row in rows:
     if row["bound"] == "memory":
         expected = row["gbytes_per_s"] / row["dram_gbytes_per_s"]
     else:
-        limit = limits[row["threads"]]
-        peak = limit["bf16_gflops"] if row["format"] == "bf16" else None
-        expected = row["gflops"] / (peak or limit["f32_gflops"])
+        expected = row["gflops"] / limits[row["threads"]][row["format"] + "_gflops"]
     assert math.isclose(row["roofline_fraction"], expected, rel_tol=1e-3), row
 
     expected = set()
