@@ -49,9 +49,9 @@ struct DstModel : public DstBufferizableOpInterfaceExternalModel<DstModel<OpTy>,
                                                                  OpTy> {
   bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
                               const AnalysisState &) const {
-    // A kernel of some of the experts leaves the rows of the others as they are,
-    // a sum of some of the rows goes on; all else is written whole (unwritten
-    // rows are undefined).
+    // A kernel of some of the experts leaves the rows of the others as they
+    // are, a sum of some of the rows goes on; all else is written whole
+    // (unwritten rows are undefined).
     auto combine = dyn_cast<CombineOp>(op);
     return cast<DestinationStyleOpInterface>(op).isDpsInput(&operand) ||
            ((isa<GroupedMatmulOp, RowMapOp>(op) ||

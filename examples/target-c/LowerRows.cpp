@@ -118,8 +118,8 @@ void acmec::lowerRowMap(Loops &b, moek::RowMapOp op) {
 void acmec::lowerWindow(Loops &b, moek::WindowOp op) {
   Value first = op.getFirstRow(), offsets = op.getOutputs()[0],
         active = op.getOutputs()[1];
-  Value experts = b.idx(
-      cast<MemRefType>(op.getOffsets().getType()).getDimSize(0) - 1);
+  Value experts =
+      b.idx(cast<MemRefType>(op.getOffsets().getType()).getDimSize(0) - 1);
   Value all = b.loadIndex(op.getOffsets(), experts);
   Value end = b.least(b.add(first, b.dim(op.getOutputs()[2], 0)), all);
   auto place = [&](Value expert) {
@@ -169,9 +169,8 @@ void acmec::emitCombine(Loops &b, const RowSums &sums) {
   };
   b.parallel(b.dim(out, 0), [&](Value token) {
     auto sum = [&](Value column) { return b.load(out, {token, column}); };
-    b.ifThen(b.cmp(Loops::Predicate::eq, first, b.i32(0)), [&] {
-      update(token, [&](Value) { return b.f32(0.0); });
-    });
+    b.ifThen(b.cmp(Loops::Predicate::eq, first, b.i32(0)),
+             [&] { update(token, [&](Value) { return b.f32(0.0); }); });
     // One after another, each the next behind those that are done.
     b.fold(b.idx(slots), first, [&](Value, Value done) {
       Value slot = b.fold(b.idx(slots), b.idx(slots), [&](Value s, Value best) {
@@ -188,8 +187,9 @@ void acmec::emitCombine(Loops &b, const RowSums &sums) {
         Value row = b.load(sums.positions, {token, slot});
         b.ifThen(b.cmp(Loops::Predicate::slt, row, end), [&] {
           update(token, [&](Value column) {
-            Value value = b.loadF32(
-                sums.rows, {b.toIndex(b.op<arith::SubIOp>(row, first)), column});
+            Value value =
+                b.loadF32(sums.rows,
+                          {b.toIndex(b.op<arith::SubIOp>(row, first)), column});
             if (sums.weights)
               value = b.mulf(b.load(sums.weights, {token, slot}), value);
             return b.addf(sum(column), value);

@@ -4,11 +4,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Buffers are placed into slots, large ones first, by their lifetimes in the order
-// of the code: one made before a loop lives as long as the loop, one made in it for
-// an iteration at most. A slot is as large as its largest occupant, computed at
-// run time, so that sharing is right whatever the sizes are; which buffers share
-// is only a matter of waste, for which sizes are guessed.
+// Buffers are placed into slots, large ones first, by their lifetimes in the
+// order of the code: one made before a loop lives as long as the loop, one made
+// in it for an iteration at most. A slot is as large as its largest occupant,
+// computed at run time, so that sharing is right whatever the sizes are; which
+// buffers share is only a matter of waste, for which sizes are guessed.
 //
 //===----------------------------------------------------------------------===//
 
@@ -231,11 +231,11 @@ constexpr int64_t kNominalSize = 512;
 int64_t getNominalBytes(MemRefType type, int64_t elementBytes) {
   int64_t bytes = elementBytes;
   for (int64_t extent : type.getShape())
-    bytes = llvm::MulOverflow(
-                bytes, ShapedType::isDynamic(extent) ? kNominalSize : extent,
-                bytes)
-                ? moe::kMaxBytes
-                : bytes;
+    bytes =
+        llvm::MulOverflow(
+            bytes, ShapedType::isDynamic(extent) ? kNominalSize : extent, bytes)
+            ? moe::kMaxBytes
+            : bytes;
   return bytes;
 }
 

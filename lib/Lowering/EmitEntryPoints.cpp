@@ -107,8 +107,7 @@ public:
             "shape", b.getI64ArrayAttr(type.getNumElements() *
                                        type.getElementTypeBitWidth() / 8)));
         attrs.push_back(b.getNamedAttr("packed", parameter.packed));
-        if (StringRef role =
-                moe::getArgumentRole(function, parameter.argument);
+        if (StringRef role = moe::getArgumentRole(function, parameter.argument);
             !role.empty())
           attrs.push_back(b.getNamedAttr("role", b.getStringAttr(role)));
       } else {
@@ -133,8 +132,8 @@ public:
         b.getNamedAttr("results", b.getArrayAttr(results)),
         b.getNamedAttr("workspace", describeWorkspace())};
     if (std::optional<int64_t> growth = getWorkspaceGrowth())
-      attrs.push_back(b.getNamedAttr("workspace_growth",
-                                     b.getI64IntegerAttr(*growth)));
+      attrs.push_back(
+          b.getNamedAttr("workspace_growth", b.getI64IntegerAttr(*growth)));
     if (Attribute layer = body->getAttr(moe::kLayerAttr))
       attrs.push_back(b.getNamedAttr("layer", layer));
     if (Attribute model = body->getAttr(moe::kModelAttr))
@@ -195,8 +194,8 @@ private:
     return b.getArrayAttr(table);
   }
 
-  /// Bytes for each more of the only size, once it is large: sums of the largest
-  /// of some buffers grow fastest then.
+  /// Bytes for each more of the only size, once it is large: sums of the
+  /// largest of some buffers grow fastest then.
   std::optional<int64_t> getWorkspaceGrowth() {
     constexpr int64_t n = int64_t(1) << 24;
     if (sizes.names().size() != 1)

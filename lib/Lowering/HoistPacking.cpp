@@ -171,8 +171,8 @@ moe::HostTensor getElements(ElementsAttr elements, StringRef name) {
   return tensor;
 }
 
-/// What the kernels that read `pack` do with its weights; null if nobody says or
-/// they differ.
+/// What the kernels that read `pack` do with its weights; null if nobody says
+/// or they differ.
 StringAttr getRole(moek::PackOp pack) {
   StringAttr role;
   for (OpOperand &use : pack->getUses()) {
@@ -188,8 +188,8 @@ StringAttr getRole(moek::PackOp pack) {
   return role;
 }
 
-/// The name of weights that are made of several: `first`, with their role instead
-/// of that of the first, "experts.gate_up" of "experts.w1".
+/// The name of weights that are made of several: `first`, with their role
+/// instead of that of the first, "experts.gate_up" of "experts.w1".
 std::string joinName(StringRef first, StringAttr role) {
   auto [group, own] = first.rsplit('.');
   return role && !own.empty() ? (group + "." + role.getValue()).str()

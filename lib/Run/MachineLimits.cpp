@@ -195,8 +195,8 @@ getLoops(PeakMeter::Kind kind) {
 PeakMeter::PeakMeter(Kind kind) {
   double best = 0;
   for (auto candidate : getLoops(kind)) {
-    // Long against the start of a parallel region, short against a row. The last
-    // reading, of a clock that is up, is the one that counts.
+    // Long against the start of a parallel region, short against a row. The
+    // last reading, of a clock that is up, is the one that counts.
     int64_t n = 1 << 12;
     double rate = 0;
     for (double seconds = 0; seconds < 4e-3; n *= 2) {

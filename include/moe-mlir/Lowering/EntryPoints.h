@@ -23,8 +23,8 @@ inline constexpr llvm::StringLiteral kNameAttr = "moe.name";
 inline constexpr llvm::StringLiteral kDimsAttr = "moe.dims";
 inline constexpr llvm::StringLiteral kPackedAttr = "moe.packed";
 /// What an argument is for. Of those that no user wrote: "runtime", "size",
-/// "result", "workspace". Of packed weights: "router", or the phase of the kernels
-/// that read them, such as "gate_up" and "down".
+/// "result", "workspace". Of packed weights: "router", or the phase of the
+/// kernels that read them, such as "gate_up" and "down".
 inline constexpr llvm::StringLiteral kRoleAttr = "moe.role";
 // Attributes of functions and of the module.
 /// The name of an entry function in the model, where its name in C differs.

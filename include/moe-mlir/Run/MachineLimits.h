@@ -22,8 +22,8 @@ namespace moe::run {
 
 double now(); ///< Seconds on a monotonic clock.
 
-/// Multiply-adds from registers, two operations each, in the fastest way there is:
-/// bf16 by a dot instruction, or widened.
+/// Multiply-adds from registers, two operations each, in the fastest way there
+/// is: bf16 by a dot instruction, or widened.
 class PeakMeter {
 public:
   enum Kind { F32, BF16 };

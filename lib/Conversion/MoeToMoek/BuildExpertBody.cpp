@@ -43,9 +43,10 @@ Value KernelBuilder::buildMatmul(Location loc, Value lhs, ValueRange matrices,
       groups.active, /*gather=*/Value(), /*gather_weights=*/Value(),
       /*tokens=*/Value(), /*gathered=*/ValueRange(), /*rows=*/ValueRange(),
       /*parameters=*/ValueRange(), /*positions=*/Value(),
-      /*first_row=*/Value(), /*num_rows=*/Value(), /*slot_weights=*/Value(), /*init=*/Value(), ValueRange{out},
-      static_cast<uint64_t>(n), static_cast<uint64_t>(k), uint64_t(1),
-      b.getStringAttr(phase), moek::ScheduleAttrInterface());
+      /*first_row=*/Value(), /*num_rows=*/Value(), /*slot_weights=*/Value(),
+      /*init=*/Value(), ValueRange{out}, static_cast<uint64_t>(n),
+      static_cast<uint64_t>(k), uint64_t(1), b.getStringAttr(phase),
+      moek::ScheduleAttrInterface());
   OpBuilder::InsertionGuard guard(b);
   Block *block = b.createBlock(&op.getEpilogue(), {}, {f32}, {loc});
   moek::YieldOp::create(b, loc, ValueRange{block->getArgument(0)});

@@ -80,9 +80,8 @@ static void fuse(RewriterBase &b, moek::CombineOp op) {
       matmul.getGather(), matmul.getGatherWeights(), matmul.getTokens(),
       matmul.getGathered(), matmul.getRows(), matmul.getParameters(),
       op.getPositions(), op.getFirstRow(), op.getNumRows(), op.getSlotWeights(),
-      op.getInit(), op.getOutputs(),
-      matmul.getN(), matmul.getK(), matmul.getParts(), matmul.getPhaseAttr(),
-      moek::ScheduleAttrInterface());
+      op.getInit(), op.getOutputs(), matmul.getN(), matmul.getK(),
+      matmul.getParts(), matmul.getPhaseAttr(), moek::ScheduleAttrInterface());
   b.inlineRegionBefore(matmul.getEpilogue(), fused.getEpilogue(),
                        fused.getEpilogue().end());
   b.replaceOp(op, fused.getResults());

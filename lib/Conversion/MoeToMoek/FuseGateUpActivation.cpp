@@ -209,8 +209,9 @@ static void fuse(RewriterBase &b, RowMapOp op,
       first.getOffsets(), first.getActive(), first.getGather(),
       first.getGatherWeights(), operands.getTokens(), operands.getGathered(),
       operands.getRows(), operands.getParameters(), /*positions=*/Value(),
-      /*first_row=*/Value(), /*num_rows=*/Value(), /*slot_weights=*/Value(), /*init=*/Value(), op.getOutputs(), first.getN(),
-      first.getK(), parts, phase, moek::ScheduleAttrInterface());
+      /*first_row=*/Value(), /*num_rows=*/Value(), /*slot_weights=*/Value(),
+      /*init=*/Value(), op.getOutputs(), first.getN(), first.getK(), parts,
+      phase, moek::ScheduleAttrInterface());
   {
     OpBuilder::InsertionGuard guard(b);
     SmallVector<Type> types(parts, b.getF32Type());

@@ -37,9 +37,9 @@ static Inner selectInner(TargetAttr cpu, moek::GroupedMatmulOp matmul) {
                                 : Inner::Widen;
 }
 
-/// Rows of `length` f32, all that is stored of them, that are worked on at a time:
-/// enough that the weights which two windows share are few among those of a
-/// window, and never more than what workspace figures are stated for.
+/// Rows of `length` f32, all that is stored of them, that are worked on at a
+/// time: enough that the weights which two windows share are few among those of
+/// a window, and never more than what workspace figures are stated for.
 static int64_t selectWindow(int64_t length) {
   constexpr int64_t bytes = int64_t(64) << 20, least = 2048, most = 65536;
   return std::clamp(bytes / (length * 4) / 64 * 64, least, most);
@@ -90,9 +90,10 @@ static moecpu::RouteScheduleAttr selectRouteSchedule(TargetAttr cpu,
       route.getPolicy().selectsByMask() ? selectPackBy(cpu)
                                         : moecpu::PackBy::Table,
       route.getX()
-          ? selectSchedule(cpu, Inner::Fma,
-                           selectWindow(cast<ShapedType>(route.getX().getType())
-                                            .getDimSize(1)))
+          ? selectSchedule(
+                cpu, Inner::Fma,
+                selectWindow(
+                    cast<ShapedType>(route.getX().getType()).getDimSize(1)))
           : ScheduleAttr(),
       selectSingle(cpu, route));
 }

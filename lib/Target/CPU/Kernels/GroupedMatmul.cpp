@@ -349,9 +349,9 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
 
   if (op.getPositions()) {
     emitTrace(e, "begin", "combine");
-    emitCombineRows(e, {rowsOut, op.getPositions(), op.getSlotWeights(),
-                        op.getInit(), op.getFirstRow(), op.getNumRows(), out,
-                        n});
+    emitCombineRows(e,
+                    {rowsOut, op.getPositions(), op.getSlotWeights(),
+                     op.getInit(), op.getFirstRow(), op.getNumRows(), out, n});
     emitTrace(e, "end", "combine");
   }
   return success();

@@ -117,18 +117,19 @@ void moe::emitGatherRows(Emitter &e, Value src, Value tokens, Value weights,
 namespace {
 /// The rows of one token that a combine adds up, in order, with their weights.
 struct SlotList {
-  Value rows, weights; ///< On the stack, `[K]`; what is behind `count` is undefined.
+  Value rows,
+      weights; ///< On the stack, `[K]`; what is behind `count` is undefined.
   Value count;
 };
 } // namespace
 
-/// Reads the slots of `token` into `list`: those with one of the `here` rows from
-/// `first` on (0 if null), sorted by row. No branch depends on which they are.
+/// Reads the slots of `token` into `list`: those with one of the `here` rows
+/// from `first` on (0 if null), sorted by row. No branch depends on which they
+/// are.
 static void emitSlotList(Emitter &e, const RowSums &sums, Value token,
                          Value first, Value here, Value unsorted,
                          Value unsortedWeights, SlotList &list) {
-  int64_t slots =
-      cast<MemRefType>(sums.positions.getType()).getDimSize(1);
+  int64_t slots = cast<MemRefType>(sums.positions.getType()).getDimSize(1);
   VectorType type = e.vec(16, e.getI32Type());
   // As unsigned numbers, what is not here is above all that is.
   Value beyond = e.splat(e.i32(-1), type);
@@ -149,8 +150,7 @@ static void emitSlotList(Emitter &e, const RowSums &sums, Value token,
     if (sums.slotWeights)
       e.store(e.load(sums.slotWeights, ValueRange{token, slot}),
               unsortedWeights, ValueRange{count});
-    scf::YieldOp::create(
-        e, ValueRange{e.select(used, e.add(count, 1), count)});
+    scf::YieldOp::create(e, ValueRange{e.select(used, e.add(count, 1), count)});
   }
   list.count = gather.getResult(0);
   if (slots == 1) {
@@ -163,8 +163,7 @@ static void emitSlotList(Emitter &e, const RowSums &sums, Value token,
   e.loop(list.count, [&](Emitter &e, Value i) {
     Value row = e.load(unsorted, ValueRange{i});
     Value splat = e.splat(row, type);
-    auto below =
-        scf::ForOp::create(e, e.idx(0), vectors, e.idx(16), zeros);
+    auto below = scf::ForOp::create(e, e.idx(0), vectors, e.idx(16), zeros);
     {
       OpBuilder::InsertionGuard guard(e);
       e.setInsertionPointToStart(below.getBody());
@@ -269,10 +268,9 @@ void moe::emitCombineRows(Emitter &e, const RowSums &sums) {
         e.setInsertionPointToStart(overSlots.getBody());
         Value slot = overSlots.getInductionVar();
         Value row = e.loadIndex(list.rows, ValueRange{slot});
-        Value weight = e.splat(list.weights
-                                   ? e.load(list.weights, ValueRange{slot})
-                                   : e.f32(1.0),
-                               type);
+        Value weight = e.splat(
+            list.weights ? e.load(list.weights, ValueRange{slot}) : e.f32(1.0),
+            type);
         SmallVector<Value> next;
         for (auto [acc, column] :
              llvm::zip(overSlots.getRegionIterArgs(), columns))
@@ -282,8 +280,7 @@ void moe::emitCombineRows(Emitter &e, const RowSums &sums) {
       }
       SmallVector<Value> results(overSlots.getResults());
       auto addInit = [&](Value value, Value column) -> Value {
-        return arith::AddFOp::create(e, value,
-                                     read(sums.init, token, column));
+        return arith::AddFOp::create(e, value, read(sums.init, token, column));
       };
       if (sums.init && isLast) {
         Value isEarly = arith::XOrIOp::create(
@@ -303,10 +300,9 @@ void moe::emitCombineRows(Emitter &e, const RowSums &sums) {
     };
     auto sumToken = [&](Emitter &e, Value token) {
       constexpr int64_t wide = 4;
-      Value wideEnd =
-          e.add(firstColumn,
-                e.mul(e.div(e.sub(lastColumn, firstColumn), 16 * wide),
-                      16 * wide));
+      Value wideEnd = e.add(
+          firstColumn,
+          e.mul(e.div(e.sub(lastColumn, firstColumn), 16 * wide), 16 * wide));
       e.loop(firstColumn, wideEnd, 16 * wide, [&](Emitter &e, Value column) {
         sum(e, token, column, wide, Value());
       });
