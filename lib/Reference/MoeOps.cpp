@@ -437,12 +437,7 @@ static LogicalResult executeCombine(Machine &machine, CombineOp op) {
     return machine.rounding.round(value, format);
   };
   std::vector<double> row(hidden);
-  // In the order of the rows.
-  std::vector<int64_t> slotOf(rows->shape[0]);
-  for (int64_t i = 0; i < routing->tokens * routing->slots; ++i)
-    if (routing->rowOf[i] >= 0)
-      slotOf[routing->rowOf[i]] = i;
-  for (auto [r, i] : llvm::enumerate(slotOf)) {
+  for (auto [r, i] : llvm::enumerate(routing->assignmentAt)) {
     loadFloats(*rows, r * hidden, hidden, row.data());
     double weight = op.getUnweighted() ? 1.0 : routing->weightOf[i];
     double *sums = y + i / routing->slots * hidden;

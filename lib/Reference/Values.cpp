@@ -27,15 +27,10 @@ void Routing::finish() {
   for (int64_t count : counts)
     offsets.push_back(offsets.back() + count);
   assignmentAt.assign(offsets.back(), 0);
-  rowOf.assign(expertOf.size(), -1);
   std::vector<int64_t> next(offsets.begin(), offsets.end() - 1);
-  for (size_t i = 0; i < expertOf.size(); ++i) {
-    if (expertOf[i] < 0)
-      continue;
-    int64_t row = next[expertOf[i]]++;
-    assignmentAt[row] = i;
-    rowOf[i] = row;
-  }
+  for (size_t i = 0; i < expertOf.size(); ++i)
+    if (expertOf[i] >= 0)
+      assignmentAt[next[expertOf[i]]++] = i;
 }
 
 Scalar loadElement(const HostTensor &array, int64_t index) {

@@ -51,7 +51,6 @@ struct Routing {
   // Derived by finish():
   std::vector<int64_t> offsets;      // [experts + 1]
   std::vector<int64_t> assignmentAt; // [assignments] -> token * slots + slot
-  std::vector<int64_t> rowOf;        // [tokens * slots] -> assignment or -1
 
   void finish();
   int64_t numAssignments() const { return offsets.back(); }
