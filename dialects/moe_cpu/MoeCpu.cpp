@@ -17,6 +17,38 @@ using namespace moecpu;
 #include "moe_cpu/MoeCpuDialect.cpp.inc"
 #include "moe_cpu/MoeCpuEnums.cpp.inc"
 
+/// `[1, 2]`
+static ParseResult parseIntegers(AsmParser &parser,
+                                 SmallVector<int64_t> &integers) {
+  return parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, [&] {
+    return parser.parseInteger(integers.emplace_back());
+  });
+}
+
+static void printIntegers(AsmPrinter &printer, ArrayRef<int64_t> integers) {
+  printer << '[';
+  llvm::interleaveComma(integers, printer.getStream());
+  printer << ']';
+}
+
+/// `[<rows = 6>, <rows = 14, ...>]`
+static ParseResult parsePrefetchRules(AsmParser &parser,
+                                      SmallVector<PrefetchAttr> &rules) {
+  return parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, [&] {
+    rules.push_back(
+        dyn_cast_or_null<PrefetchAttr>(PrefetchAttr::parse(parser, {})));
+    return success(bool(rules.back()));
+  });
+}
+
+static void printPrefetchRules(AsmPrinter &printer,
+                               ArrayRef<PrefetchAttr> rules) {
+  printer << '[';
+  llvm::interleaveComma(rules, printer.getStream(),
+                        [&](PrefetchAttr rule) { rule.print(printer); });
+  printer << ']';
+}
+
 #define GET_ATTRDEF_CLASSES
 #include "moe_cpu/MoeCpuAttrs.cpp.inc"
 
@@ -56,7 +88,40 @@ verifyPrefetchLevel(function_ref<InFlightDiagnostic()> emitError,
                     int64_t level) {
   if (level >= 1 && level <= 3)
     return success();
-  return emitError() << "prefetch_level must be from 1 to 3, got " << level;
+  return emitError() << "a prefetch level must be from 1 to 3, got " << level;
+}
+
+LogicalResult
+PrefetchAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows,
+                     ArrayRef<int64_t> ahead, ArrayRef<int64_t> levels) {
+  if (rows < 1)
+    return emitError() << "a prefetch rule is for at least one row, got "
+                       << rows;
+  if (ahead.size() != levels.size())
+    return emitError() << "a prefetch rule needs a level for each distance, "
+                          "got "
+                       << ahead.size() << " distances and " << levels.size()
+                       << " levels";
+  for (int64_t distance : ahead)
+    if (distance < 64 || distance % 64 != 0)
+      return emitError() << "a prefetch distance must be a positive multiple "
+                            "of 64 bytes, got "
+                         << distance;
+  for (int64_t level : levels)
+    if (failed(verifyPrefetchLevel(emitError, level)))
+      return failure();
+  return success();
+}
+
+static LogicalResult
+verifyPrefetchRules(function_ref<InFlightDiagnostic()> emitError,
+                    ArrayRef<PrefetchAttr> rules) {
+  for (size_t i = 1; i < rules.size(); ++i)
+    if (rules[i].getRows() <= rules[i - 1].getRows())
+      return emitError() << "prefetch rules must be of ascending rows, got "
+                         << rules[i - 1].getRows() << " before "
+                         << rules[i].getRows();
+  return success();
 }
 
 LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError,
@@ -64,8 +129,8 @@ LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                  StringRef features, ArrayAttr needs,
                                  ArrayAttr instructions, int64_t lanes,
                                  int64_t registers, int64_t l1, int64_t l2,
-                                 bool scalable, int64_t run, int64_t streamRows,
-                                 int64_t streamAhead, int64_t tileAhead,
+                                 bool scalable, int64_t run,
+                                 ArrayRef<PrefetchAttr> prefetch,
                                  int64_t prefetchLevel) {
   if (name.empty() || cpu.empty())
     return emitError() << "a CPU needs a name, and one that LLVM knows";
@@ -80,10 +145,10 @@ LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                        << " lanes, got " << lanes;
   if (scalable && arch != Arch::AArch64)
     return emitError() << "scalable needs aarch64, got " << stringifyArch(arch);
-  if (run < 1 || streamRows < 0 || streamAhead < 0 || tileAhead < 0)
-    return emitError() << "run must be positive; prefetch rows and distances "
-                          "cannot be negative";
-  if (failed(verifyPrefetchLevel(emitError, prefetchLevel)))
+  if (run < 1)
+    return emitError() << "run must be positive, got " << run;
+  if (failed(verifyPrefetchRules(emitError, prefetch)) ||
+      failed(verifyPrefetchLevel(emitError, prefetchLevel)))
     return failure();
   for (Attribute attr : needs)
     if (!isa<StringAttr>(attr))
@@ -191,8 +256,7 @@ static LogicalResult verifyWeights(Operation *op, StringRef name, Value weights,
 LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                    Inner inner, int64_t lanes, int64_t rows,
                                    int64_t blockRows, int64_t chunk,
-                                   int64_t run, int64_t streamRows,
-                                   int64_t streamAhead, int64_t tileAhead,
+                                   int64_t run, ArrayRef<PrefetchAttr> prefetch,
                                    bool scalable, int64_t prefetchLevel,
                                    int64_t window) {
   if (lanes != 4 && lanes != 8 && lanes != 16)
@@ -221,14 +285,21 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                        << chunk;
   if (run < 1)
     return emitError() << "run must be positive, got " << run;
-  if (streamRows < 0 || streamAhead < 0 || tileAhead < 0)
-    return emitError() << "prefetch rows and distances cannot be negative";
+  if (failed(verifyPrefetchRules(emitError, prefetch)))
+    return failure();
   if (window < 0)
     return emitError() << "window cannot be negative, got " << window;
   return verifyPrefetchLevel(emitError, prefetchLevel);
 }
 
 int64_t ScheduleAttr::getWindowRows() const { return getWindow(); }
+
+PrefetchAttr ScheduleAttr::getPrefetchOf(int64_t rows) const {
+  for (PrefetchAttr rule : getPrefetch())
+    if (rows <= rule.getRows())
+      return rule;
+  return {};
+}
 
 int64_t ScheduleAttr::getMaxRows(Inner inner, int64_t lanes) {
   // What was found not to spill; see docs/performance.md.

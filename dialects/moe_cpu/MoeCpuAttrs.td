@@ -57,6 +57,33 @@ def MoeCpu_PackBy : I32EnumAttr<"PackBy", "how the tokens of a mask become lists
   let genSpecializedAttr = 0;
 }
 
+def MoeCpu_PrefetchAttr : MoeCpu_Attr<"Prefetch", "prefetch"> {
+  let summary = "How far ahead of itself a micro-kernel prefetches its panel";
+  let description = [{
+    | parameter | unit | meaning |
+    |---|---|---|
+    | `rows` | rows | for kernels of up to so many, from the rule before on |
+    | `ahead` | bytes | distances, each a multiple of 64; none leaves it to the hardware |
+    | `levels` | | the cache that each distance prefetches into, 1 to 3 |
+
+    Rules stand in a list of ascending `rows`; beyond the last one nothing is
+    prefetched. A kernel asks for the two cache lines of a step of k in that
+    step, spread over its multiplications.
+
+    ```mlir
+    #few_rows_by_hardware = [<rows = 6>, <rows = 14, ahead = [8192], levels = [2]>]
+    #twice = [<rows = 14, ahead = [12288, 4096], levels = [2, 1]>]
+    ```
+  }];
+  let parameters = (ins "int64_t":$rows,
+                        OptionalArrayRefParameter<"int64_t">:$ahead,
+                        OptionalArrayRefParameter<"int64_t">:$levels);
+  let assemblyFormat = [{
+    `<` struct($rows, custom<Integers>($ahead), custom<Integers>($levels)) `>`
+  }];
+  let genVerifyDecl = 1;
+}
+
 def MoeCpu_TargetAttr : MoeCpu_Attr<"Target", "target", [
     DeclareAttrInterfaceMethods<Moek_TargetAttrInterface>]> {
   let summary = "A CPU as the choice of schedules sees it";
@@ -76,9 +103,8 @@ def MoeCpu_TargetAttr : MoeCpu_Attr<"Target", "target", [
     | `scalable` | | SVE exists; `lanes` still counts those of a NEON register |
     | `l1`, `l2` | bytes | data caches of a core |
     | `run` | bytes | consecutive panel bytes that make one work item |
-    | `stream_rows` | rows | up to here a kernel waits for memory, and prefetches `stream_ahead` |
-    | `stream_ahead`, `tile_ahead` | bytes | prefetch distance of few and of more rows; 0 leaves it to the hardware |
-    | `prefetch_level` | | the cache that is prefetched into, 1 to 3 |
+    | `prefetch` | | rules of `#moe_cpu.prefetch` for kernels that read their panel alone |
+    | `prefetch_level` | | the cache that several tiles fetch their next chunk into, 1 to 3 |
 
     ```mlir
     module attributes {moek.target = #moe_cpu.target<"x86-64-v4", arch = x86_64,
@@ -96,14 +122,12 @@ def MoeCpu_TargetAttr : MoeCpu_Attr<"Target", "target", [
                         "int64_t":$l1, "int64_t":$l2,
                         DefaultValuedParameter<"bool", "false">:$scalable,
                         DefaultValuedParameter<"int64_t", "2 << 20">:$run,
-                        DefaultValuedParameter<"int64_t", "6">:$stream_rows,
-                        DefaultValuedParameter<"int64_t", "0">:$stream_ahead,
-                        DefaultValuedParameter<"int64_t", "8192">:$tile_ahead,
+                        OptionalArrayRefParameter<"::moecpu::PrefetchAttr">:$prefetch,
                         DefaultValuedParameter<"int64_t", "2">:$prefetch_level);
   let assemblyFormat = [{
     `<` $name `,` struct($arch, $cpu, $features, $needs, $instructions, $lanes,
-                         $registers, $l1, $l2, $scalable, $run, $stream_rows,
-                         $stream_ahead, $tile_ahead, $prefetch_level) `>`
+                         $registers, $l1, $l2, $scalable, $run,
+                         custom<PrefetchRules>($prefetch), $prefetch_level) `>`
   }];
   let builders = [
     // With the tuning that is assumed of a chip that nobody measured.
@@ -115,8 +139,7 @@ def MoeCpu_TargetAttr : MoeCpu_Attr<"Target", "target", [
                      "bool":$scalable), [{
       return $_get($_ctxt, name, arch, cpu, features, needs, instructions, lanes,
                    registers, l1, l2, scalable, /*run=*/2 << 20,
-                   /*stream_rows=*/6, /*stream_ahead=*/0, /*tile_ahead=*/8192,
-                   /*prefetch_level=*/2);
+                   /*prefetch=*/::llvm::ArrayRef<PrefetchAttr>(), /*prefetch_level=*/2);
     }]>
   ];
   let extraClassDeclaration = [{
@@ -163,30 +186,29 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
     | `block_rows` | rows | rows whose accumulators are parked between chunks of k |
     | `chunk` | bytes | panel bytes per chunk of k when several tiles share it |
     | `run` | bytes | consecutive panel bytes that make one work item |
-    | `stream_rows` | rows | up to here the panel is prefetched `stream_ahead` bytes ahead |
-    | `stream_ahead` | bytes | 0 leaves it to the hardware prefetcher |
-    | `tile_ahead` | bytes | prefetch distance of a single tile with more rows |
+    | `prefetch` | | rules of `#moe_cpu.prefetch` for a single tile |
     | `scalable` | | SVE of any vector length instead of NEON |
-    | `prefetch_level` | | the cache that is prefetched into, 1 to 3: what is longer than the first would push out the rows and accumulators in it |
+    | `prefetch_level` | | the cache that several tiles fetch their next chunk into, 1 to 3: what is longer than the first would push out the rows and accumulators in it |
     | `window` | rows | how many of a layer are worked on at a time at most, which bounds the workspace; 0 for all |
   }];
   let parameters = (ins EnumParameter<MoeCpu_Inner>:$inner, "int64_t":$lanes,
                         "int64_t":$rows, "int64_t":$block_rows,
                         "int64_t":$chunk, "int64_t":$run,
-                        "int64_t":$stream_rows, "int64_t":$stream_ahead,
-                        "int64_t":$tile_ahead,
+                        OptionalArrayRefParameter<"::moecpu::PrefetchAttr">:$prefetch,
                         DefaultValuedParameter<"bool", "false">:$scalable,
                         DefaultValuedParameter<"int64_t", "2">:$prefetch_level,
                         DefaultValuedParameter<"int64_t", "0">:$window);
   let assemblyFormat = [{
-    `<` $inner `,` struct($lanes, $rows, $block_rows, $chunk, $run, $stream_rows,
-                          $stream_ahead, $tile_ahead, $scalable,
+    `<` $inner `,` struct($lanes, $rows, $block_rows, $chunk, $run,
+                          custom<PrefetchRules>($prefetch), $scalable,
                           $prefetch_level, $window) `>`
   }];
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
     /// The most rows of a register tile that does not spill.
     static int64_t getMaxRows(::moecpu::Inner inner, int64_t lanes);
+    /// The rule for a single tile of `rows` rows; null if there is none.
+    ::moecpu::PrefetchAttr getPrefetchOf(int64_t rows) const;
   }];
 }
 

@@ -53,20 +53,24 @@ public:
   }
 
   SmallVector<std::string> texts(StringRef key) {
-    SmallVector<std::string> texts;
-    llvm::json::Value *value = take(key, /*isRequired=*/false);
-    if (!value)
-      return texts;
-    llvm::json::Array *array = value->getAsArray();
-    for (const llvm::json::Value &entry :
-         array ? *array : llvm::json::Array{nullptr}) {
+    return list<std::string>(key, "strings", [](const llvm::json::Value &entry) {
       std::optional<StringRef> text = entry.getAsString();
-      if (!text)
-        fail("'" + key + "' is no list of strings");
-      else
-        texts.push_back(text->str());
-    }
-    return texts;
+      return text ? std::optional(text->str()) : std::nullopt;
+    });
+  }
+
+  SmallVector<int64_t> integers(StringRef key) {
+    return list<int64_t>(key, "integers", [](const llvm::json::Value &entry) {
+      return entry.getAsInteger();
+    });
+  }
+
+  SmallVector<llvm::json::Object> objects(StringRef key) {
+    return list<llvm::json::Object>(
+        key, "objects", [](const llvm::json::Value &entry) {
+          const llvm::json::Object *object = entry.getAsObject();
+          return object ? std::optional(*object) : std::nullopt;
+        });
   }
 
   void fail(const Twine &message) {
@@ -84,6 +88,24 @@ public:
   }
 
 private:
+  /// Nothing if the key is not there.
+  template <typename T, typename Convert>
+  SmallVector<T> list(StringRef key, StringRef what, Convert convert) {
+    SmallVector<T> entries;
+    llvm::json::Value *value = take(key, /*isRequired=*/false);
+    if (!value)
+      return entries;
+    llvm::json::Array *array = value->getAsArray();
+    for (const llvm::json::Value &entry :
+         array ? *array : llvm::json::Array{nullptr}) {
+      if (std::optional<T> converted = convert(entry))
+        entries.push_back(std::move(*converted));
+      else
+        fail("'" + key + "' is no list of " + what);
+    }
+    return entries;
+  }
+
   llvm::json::Value *take(StringRef key, bool isRequired) {
     known.push_back(key);
     llvm::json::Value *value = object.get(key);
@@ -97,6 +119,21 @@ private:
   std::string &error;
 };
 } // namespace
+
+/// Null, with an error, if what is there is no rule.
+static moecpu::PrefetchAttr parseRule(MLIRContext *context,
+                                      const llvm::json::Object &object,
+                                      std::string &error) {
+  Reader reader(object, error);
+  int64_t rows = reader.integer("rows");
+  SmallVector<int64_t> ahead = reader.integers("ahead");
+  SmallVector<int64_t> levels = reader.integers("levels");
+  if (!reader.finish())
+    return {};
+  return moecpu::PrefetchAttr::getChecked(
+      [&] { return emitError(UnknownLoc::get(context)); }, context, rows,
+      ArrayRef<int64_t>(ahead), ArrayRef<int64_t>(levels));
+}
 
 TargetAttr moe::parseCpu(MLIRContext *context, const llvm::json::Object &chip,
                          std::string &error) {
@@ -117,9 +154,7 @@ TargetAttr moe::parseCpu(MLIRContext *context, const llvm::json::Object &chip,
   int64_t l1 = reader.integer("l1"), l2 = reader.integer("l2");
   bool scalable = reader.boolean("scalable", false);
   int64_t run = reader.integer("run", 2 << 20);
-  int64_t streamRows = reader.integer("stream_rows", 6);
-  int64_t streamAhead = reader.integer("stream_ahead", 0);
-  int64_t tileAhead = reader.integer("tile_ahead", 8192);
+  SmallVector<llvm::json::Object> rules = reader.objects("prefetch");
   int64_t prefetchLevel = reader.integer("prefetch_level", 2);
   std::optional<moecpu::Arch> arch = moecpu::symbolizeArch(archName);
   if (!arch)
@@ -136,16 +171,17 @@ TargetAttr moe::parseCpu(MLIRContext *context, const llvm::json::Object &chip,
     reader.fail(diagnostic.str());
     return success();
   });
-  ArrayAttr needNames = list(needs), instructionNames = list(instructions);
-  if (failed(TargetAttr::verify(
-          [&] { return emitError(UnknownLoc::get(context)); }, name, *arch, cpu,
-          features, needNames, instructionNames, lanes, registers, l1, l2,
-          scalable, run, streamRows, streamAhead, tileAhead, prefetchLevel)))
-    return {};
-  return TargetAttr::get(context, name, *arch, cpu, features, needNames,
-                         instructionNames, lanes, registers, l1, l2, scalable,
-                         run, streamRows, streamAhead, tileAhead,
-                         prefetchLevel);
+  SmallVector<moecpu::PrefetchAttr> prefetch;
+  for (const llvm::json::Object &rule : rules) {
+    prefetch.push_back(parseRule(context, rule, error));
+    if (!prefetch.back())
+      return {};
+  }
+  return TargetAttr::getChecked(
+      [&] { return emitError(UnknownLoc::get(context)); }, context,
+      StringRef(name), *arch, StringRef(cpu), StringRef(features), list(needs),
+      list(instructions), lanes, registers, l1, l2, scalable, run,
+      ArrayRef<moecpu::PrefetchAttr>(prefetch), prefetchLevel);
 }
 
 llvm::json::Object moe::describeCpu(TargetAttr cpu) {
@@ -155,6 +191,12 @@ llvm::json::Object moe::describeCpu(TargetAttr cpu) {
       array.push_back(name.getValue());
     return array;
   };
+  llvm::json::Array rules;
+  for (moecpu::PrefetchAttr rule : cpu.getPrefetch())
+    rules.push_back(llvm::json::Object{
+        {"rows", rule.getRows()},
+        {"ahead", llvm::json::Array(rule.getAhead())},
+        {"levels", llvm::json::Array(rule.getLevels())}});
   return llvm::json::Object{{"name", cpu.getName()},
                             {"arch", moecpu::stringifyArch(cpu.getArch())},
                             {"cpu", cpu.getCpu()},
@@ -167,8 +209,6 @@ llvm::json::Object moe::describeCpu(TargetAttr cpu) {
                             {"l2", cpu.getL2()},
                             {"scalable", cpu.getScalable()},
                             {"run", cpu.getRun()},
-                            {"stream_rows", cpu.getStreamRows()},
-                            {"stream_ahead", cpu.getStreamAhead()},
-                            {"tile_ahead", cpu.getTileAhead()},
+                            {"prefetch", std::move(rules)},
                             {"prefetch_level", cpu.getPrefetchLevel()}};
 }

@@ -21,6 +21,7 @@ namespace moe {
 
 using namespace mlir;
 using moecpu::Inner;
+using moecpu::PrefetchAttr;
 using moecpu::ScheduleAttr;
 using moecpu::TargetAttr;
 
@@ -45,6 +46,20 @@ static int64_t selectWindow(int64_t length) {
   return std::clamp(bytes / (length * 4) / 64 * 64, least, most);
 }
 
+/// What the chip says, or what suits most: few rows wait for memory, and the
+/// hardware prefetches for them; more ask for each line twice, since memory
+/// that is busy drops requests, and what waits in the second level is still
+/// some cycles away.
+static SmallVector<PrefetchAttr> selectPrefetch(TargetAttr cpu, int64_t rows) {
+  if (!cpu.getPrefetch().empty())
+    return SmallVector<PrefetchAttr>(cpu.getPrefetch());
+  MLIRContext *context = cpu.getContext();
+  int64_t few = cpu.getLanes() == 8 ? 2 : 6;
+  return {PrefetchAttr::get(context, few, {}, {}),
+          PrefetchAttr::get(context, std::max(rows, few + 1), {12288, 4096},
+                            {2, 1})};
+}
+
 static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner,
                                    int64_t window = 0) {
   int64_t lanes = cpu.getLanes();
@@ -57,8 +72,7 @@ static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner,
   // level.
   int64_t chunk = lanes == 16 ? cpu.getL2() / 32 * 3 : cpu.getL1() / 2;
   return ScheduleAttr::get(cpu.getContext(), inner, lanes, rows, blockRows,
-                           toBlocks(chunk), cpu.getRun(), cpu.getStreamRows(),
-                           cpu.getStreamAhead(), cpu.getTileAhead(), scalable,
+                           toBlocks(chunk), cpu.getRun(), selectPrefetch(cpu, rows), scalable,
                            cpu.getPrefetchLevel(), window);
 }
 

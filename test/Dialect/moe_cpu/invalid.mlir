@@ -1,42 +1,42 @@
 // RUN: moe-opt %s --split-input-file --verify-diagnostics
 
 // expected-error @+1 {{mmla_bf16 needs 4 lanes and is not scalable}}
-#bad = #moe_cpu.schedule<mmla_bf16, lanes = 4, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192, scalable = true>
+#bad = #moe_cpu.schedule<mmla_bf16, lanes = 4, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, prefetch = [<rows = 4, ahead = [131072], levels = [2]>, <rows = 16, ahead = [8192], levels = [2]>], scalable = true>
 
 // -----
 
-// expected-error @+1 {{prefetch_level must be from 1 to 3, got 4}}
-#bad = #moe_cpu.schedule<fma, lanes = 8, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192, prefetch_level = 4>
+// expected-error @+1 {{a prefetch level must be from 1 to 3, got 4}}
+#bad = #moe_cpu.schedule<fma, lanes = 8, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, prefetch = [<rows = 4, ahead = [131072], levels = [2]>, <rows = 16, ahead = [8192], levels = [2]>], prefetch_level = 4>
 
 // -----
 
 // expected-error @+1 {{scalable needs 4 lanes, got 8}}
-#bad = #moe_cpu.schedule<fma, lanes = 8, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192, scalable = true>
+#bad = #moe_cpu.schedule<fma, lanes = 8, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, prefetch = [<rows = 4, ahead = [131072], levels = [2]>, <rows = 16, ahead = [8192], levels = [2]>], scalable = true>
 
 // -----
 
 // expected-error @+1 {{a tile of 7 rows does not fit the registers; rows must be from 1 to 6}}
-#bad = #moe_cpu.schedule<mmla_bf16, lanes = 4, rows = 7, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192>
+#bad = #moe_cpu.schedule<mmla_bf16, lanes = 4, rows = 7, block_rows = 256, chunk = 131072, run = 2097152, prefetch = [<rows = 4, ahead = [131072], levels = [2]>, <rows = 16, ahead = [8192], levels = [2]>]>
 
 // -----
 
 // expected-error @+1 {{a tile of 15 rows does not fit the registers; rows must be from 1 to 14}}
-#bad = #moe_cpu.schedule<fma, lanes = 16, rows = 15, block_rows = 256, chunk = 131072, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+#bad = #moe_cpu.schedule<fma, lanes = 16, rows = 15, block_rows = 256, chunk = 131072, run = 1024, prefetch = [<rows = 4>, <rows = 16, ahead = [8192], levels = [2]>]>
 
 // -----
 
 // expected-error @+1 {{dot_bf16 needs 16 lanes, got 8}}
-#bad = #moe_cpu.schedule<dot_bf16, lanes = 8, rows = 4, block_rows = 256, chunk = 131072, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+#bad = #moe_cpu.schedule<dot_bf16, lanes = 8, rows = 4, block_rows = 256, chunk = 131072, run = 1024, prefetch = [<rows = 4>, <rows = 16, ahead = [8192], levels = [2]>]>
 
 // -----
 
 // expected-error @+1 {{chunk must be a positive multiple of 1024 bytes (8 steps of k), got 1000}}
-#bad = #moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 256, chunk = 1000, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+#bad = #moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 256, chunk = 1000, run = 1024, prefetch = [<rows = 4>, <rows = 16, ahead = [8192], levels = [2]>]>
 
 // -----
 
 // expected-error @+1 {{block_rows (8) must be at least rows (14)}}
-#bad = #moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 8, chunk = 1024, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+#bad = #moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 8, chunk = 1024, run = 1024, prefetch = [<rows = 4>, <rows = 16, ahead = [8192], levels = [2]>]>
 
 // -----
 
@@ -49,7 +49,7 @@ func.func @fours(%x: memref<?x64xf32>, %w: memref<8x2x16x32x4xbf16>, %o: memref<
   // expected-error @+1 {{does not fit panels with k_block = 4; use mmla_bf16}}
   moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x16x32x4xbf16>)
     groups(%o, %o : memref<9xi32>, memref<9xi32>) gather(%t : memref<?xi32>)
-    schedule(#moe_cpu.schedule<widen, lanes = 4, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192>)
+    schedule(#moe_cpu.schedule<widen, lanes = 4, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, prefetch = [<rows = 4, ahead = [131072], levels = [2]>, <rows = 16, ahead = [8192], levels = [2]>]>)
     outs(%y : memref<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32
@@ -63,7 +63,7 @@ func.func @schedule(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memr
   // expected-error @+1 {{fma is for f32, widen, dot_bf16 and mmla_bf16 for bf16}}
   moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x32x32x2xbf16>)
     groups(%o, %o : memref<9xi32>, memref<9xi32>)
-    schedule(#moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>)
+    schedule(#moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 256, chunk = 131072, run = 2097152, prefetch = [<rows = 4>, <rows = 16, ahead = [8192], levels = [2]>]>)
     outs(%y : memref<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32
@@ -74,7 +74,7 @@ func.func @schedule(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memr
 // -----
 
 // expected-error @+1 {{block_rows must be at most 1024, got 2048}}
-#bad = #moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 2048, chunk = 1024, run = 1024, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+#bad = #moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 2048, chunk = 1024, run = 1024, prefetch = [<rows = 4>, <rows = 16, ahead = [8192], levels = [2]>]>
 
 // -----
 
@@ -129,7 +129,7 @@ func.func @other_kernel(%i: memref<?x2xi32>, %w: memref<?x2xf32>, %o: memref<9xi
                         %t: memref<?xi32>, %p: memref<?x2xi32>, %r: memref<?xf32>, %s: memref<?x8xf32>) {
   // expected-error @+1 {{which is for moek.grouped_matmul}}
   moek.route #moe.top_k<2> experts(8) rows(%s : memref<?x8xf32>)
-    schedule(#moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>)
+    schedule(#moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 256, chunk = 131072, run = 2097152, prefetch = [<rows = 4>, <rows = 16, ahead = [8192], levels = [2]>]>)
     outs(%i, %w, %o, %o, %t, %p, %r : memref<?x2xi32>, memref<?x2xf32>, memref<9xi32>, memref<9xi32>, memref<?xi32>, memref<?x2xi32>, memref<?xf32>) scores {
     ^bb0(%a: vector<8xf32>):
       moek.yield %a, %a : vector<8xf32>, vector<8xf32>
@@ -159,7 +159,7 @@ func.func @rhs(%x: memref<?x64xf32>, %w: memref<8x3x32x32x2xbf16>, %o: memref<9x
   // expected-error @+1 {{'rhs' must be 'tensor<8x2x32x32x2xbf16>', panels of 'tensor<8x1x48x64xbf16>', got 'memref<8x3x32x32x2xbf16>'}}
   moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x3x32x32x2xbf16>)
     groups(%o, %o : memref<9xi32>, memref<9xi32>)
-    schedule(#moe_cpu.schedule<widen, lanes = 16, rows = 12, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>)
+    schedule(#moe_cpu.schedule<widen, lanes = 16, rows = 12, block_rows = 256, chunk = 131072, run = 2097152, prefetch = [<rows = 4>, <rows = 16, ahead = [8192], levels = [2]>]>)
     outs(%y : memref<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32
@@ -169,7 +169,7 @@ func.func @rhs(%x: memref<?x64xf32>, %w: memref<8x3x32x32x2xbf16>, %o: memref<9x
 
 // -----
 
-#fma = #moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 256, chunk = 131072, run = 2097152, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+#fma = #moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 256, chunk = 131072, run = 2097152, prefetch = [<rows = 4>, <rows = 16, ahead = [8192], levels = [2]>]>
 func.func @router(%x: memref<?x64xf32>, %wr: memref<1x1x128x32x1xf32>, %i: memref<?x2xi32>, %w: memref<?x2xf32>, %o: memref<9xi32>,
                   %t: memref<?xi32>, %p: memref<?x2xi32>, %r: memref<?xf32>) {
   // expected-error @+1 {{'router' must be 'tensor<1x1x64x32x1xf32>', panels of 'tensor<1x1x8x64xf32>', got 'memref<1x1x128x32x1xf32>'}}
@@ -184,3 +184,28 @@ func.func @router(%x: memref<?x64xf32>, %wr: memref<1x1x128x32x1xf32>, %i: memre
     }
   return
 }
+
+// -----
+
+// expected-error @+1 {{prefetch rules must be of ascending rows, got 6 before 6}}
+#bad = #moe_cpu.schedule<fma, lanes = 8, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, prefetch = [<rows = 6>, <rows = 6, ahead = [64], levels = [1]>]>
+
+// -----
+
+// expected-error @+1 {{a prefetch rule needs a level for each distance, got 2 distances and 1 levels}}
+#bad = #moe_cpu.prefetch<rows = 6, ahead = [64, 128], levels = [1]>
+
+// -----
+
+// expected-error @+1 {{a prefetch distance must be a positive multiple of 64 bytes, got 100}}
+#bad = #moe_cpu.prefetch<rows = 6, ahead = [100], levels = [1]>
+
+// -----
+
+// expected-error @+1 {{a prefetch level must be from 1 to 3, got 4}}
+#bad = #moe_cpu.prefetch<rows = 6, ahead = [64], levels = [4]>
+
+// -----
+
+// expected-error @+1 {{a prefetch rule is for at least one row, got 0}}
+#bad = #moe_cpu.prefetch<rows = 0>

@@ -58,7 +58,7 @@ func.func @layer(%x: tensor<?x64xf32>, %wr: tensor<8x64xf32>, %bias: tensor<8xf3
       groups(%r#2, %r#3 : tensor<9xi32>, tensor<9xi32>)
       combine(%r#5 : tensor<?x2xi32>) slot_weights(%r#1 : tensor<?x2xf32>)
       schedule(#moe_cpu.schedule<dot_bf16, lanes = 16, rows = 14, block_rows = 256, chunk = 131072,
-                run = 2097152, stream_rows = 4, stream_ahead = 131072, tile_ahead = 8192>)
+                run = 2097152, prefetch = [<rows = 4, ahead = [131072], levels = [2]>, <rows = 16, ahead = [8192], levels = [2]>]>)
       outs(%y : tensor<?x64xf32>) epilogue {
       ^bb0(%g: f32):
         moek.yield %g : f32

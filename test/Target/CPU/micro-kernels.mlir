@@ -33,14 +33,20 @@
 // RUN: %python %S/Inputs/check_no_spills.py %t/dot.s | FileCheck %s --check-prefix=N14
 // RUN: FileCheck %s --check-prefix=DOT < %t/dot.s
 
-// N14: 14 kernels checked, 0 with spills
-// N12: 12 kernels checked, 0 with spills
-// N6: 6 kernels checked, 0 with spills
-// WIDEN256: 5 kernels checked, 0 with spills
+// N14: 28 kernels checked, 0 with spills
+// N12: 24 kernels checked, 0 with spills
+// N6: 12 kernels checked, 0 with spills
+// WIDEN256: 10 kernels checked, 0 with spills
 
 // FMA512: moek_fma_x16_pitch320_rows14_m14:
-// FMA512: prefetcht1
+// FMA512: prefetcht1 12288(
 // FMA512: vfmadd{{.*}}%zmm
+// FMA512: prefetcht0 4096(
+// FMA512: vfmadd{{.*}}%zmm
+// FMA512: prefetcht1 12352(
+// FMA512: vfmadd{{.*}}%zmm
+// FMA512: moek_fma_x16_pitch320_rows14_next_m14:
+// FMA512: prefetcht1 (
 // FMA256: moek_fma_x8_pitch320_rows6_m6:
 // FMA256-NOT: zmm
 // FMA256: vfmadd{{.*}}%ymm

@@ -97,7 +97,7 @@ func.func @overridden(%x: tensor<?x64xf32>, %m: tensor<8x48x64xf32>, %o: tensor<
   %w = moek.pack %m : tensor<8x48x64xf32> -> tensor<8x1x48x64xf32>
   %0 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x1x48x64xf32>)
     groups(%o, %o : tensor<9xi32>, tensor<9xi32>)
-    schedule(#moe_cpu.schedule<fma, lanes = 8, rows = 3, block_rows = 32, chunk = 8192, run = 65536, stream_rows = 2, stream_ahead = 0, tile_ahead = 4096>)
+    schedule(#moe_cpu.schedule<fma, lanes = 8, rows = 3, block_rows = 32, chunk = 8192, run = 65536, prefetch = [<rows = 2>, <rows = 16, ahead = [4096], levels = [2]>]>)
     outs(%y : tensor<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32

@@ -87,8 +87,7 @@ def ConvertMoekToVector : Pass<"convert-moek-to-vector", "::mlir::ModuleOp"> {
           rhs(%p : memref<2x1x8x32x1xf32>)
           groups(%o, %a : memref<3xi32>, memref<3xi32>)
           schedule(#moe_cpu.schedule<fma, lanes = 8, rows = 1, block_rows = 1,
-                   chunk = 16384, run = 2097152, stream_rows = 6,
-                   stream_ahead = 0, tile_ahead = 8192>)
+                   chunk = 16384, run = 2097152, prefetch = [<rows = 6>, <rows = 16, ahead = [8192], levels = [2]>]>)
           outs(%y : memref<4x32xf32>) epilogue {
       ^bb0(%c: f32):
         moek.yield %c : f32

@@ -17,76 +17,78 @@ using namespace mlir;
 using namespace moe;
 using moecpu::ScheduleAttr;
 
-/// Cache lines in a block of k, and how many each tile prefetches so that the
-/// tiles together cover the next chunk.
-static constexpr int64_t kBlockLines = kBlockBytes / 64;
-
-static Value emitPrefetchShare(Emitter &e, Value tiles) {
-  Value share = e.idx(kBlockLines / 4);
-  share = e.select(e.eq(tiles, e.idx(3)), e.idx(6), share);
-  share = e.select(e.eq(tiles, e.idx(2)), e.idx(kBlockLines / 2), share);
-  return e.select(e.eq(tiles, e.idx(1)), e.idx(kBlockLines), share);
+/// Blocks of k in which a panel is walked.
+static int64_t getChunks(const PanelProduct &p) {
+  int64_t chunk = p.schedule.getChunk();
+  return std::clamp<int64_t>(llvm::divideCeil(p.panelBytes(), chunk), 1,
+                             p.blocks());
 }
 
-static void callKernels(Emitter &e, const PanelProduct &p, Value rows,
-                        Value blocks, Value panel, Value lhs, Value acc,
-                        Value prefetch, Value lines) {
-  func::CallOp::create(e, p.kernels,
-                       ValueRange{e.toI64(rows), e.toI64(blocks),
-                                  e.toPtr(panel), e.toPtr(lhs), e.toPtr(acc),
-                                  e.toPtr(prefetch), e.toI64(lines)});
+/// Chunk `c` of even length: a short last one would stall on its prefetches.
+struct Chunk {
+  Value first, last, blocks, panel, lhs;
+};
+
+static Chunk emitChunk(Emitter &e, const PanelProduct &p, Value c, Value chunks,
+                       Value panel, Value lhs) {
+  int64_t lhsBlock = kBlockSteps * getLhsStepBytes(p.schedule.getInner());
+  Value first = e.div(e.mul(c, p.blocks()), chunks);
+  Value last = e.div(e.mul(e.add(c, 1), p.blocks()), chunks);
+  return {first, last, e.sub(last, first),
+          e.add(panel, e.mul(first, kBlockBytes)),
+          e.add(lhs, e.mul(first, lhsBlock))};
 }
 
-/// A single tile: one call over all of k, prefetching at a fixed distance.
+static void call(Emitter &e, func::FuncOp kernels, Value rows, Value blocks,
+                 Value panel, Value lhs, Value acc, ValueRange ahead = {}) {
+  SmallVector<Value> arguments{e.toI64(rows), e.toI64(blocks), e.toPtr(panel),
+                               e.toPtr(lhs), e.toPtr(acc)};
+  llvm::append_range(arguments, ahead);
+  func::CallOp::create(e, kernels, arguments);
+}
+
+/// A tile that is alone prefetches on its own. One that reads its panel twice
+/// wants it in chunks even so.
 static void emitSingleTile(Emitter &e, const PanelProduct &p, Value rows,
-                           Value panel, Value nextPanel, Value lhs,
-                           Value acc) {
-  ScheduleAttr s = p.schedule;
-  Value streams =
-      e.lt(rows, e.idx(s.getStreamRows() + 1));
-  // A distance beyond the panel follows the stream to wherever it goes next.
-  Value streamAhead = s.getStreamAhead() >= p.panelBytes()
-                          ? nextPanel
-                          : e.add(panel, s.getStreamAhead());
-  Value prefetch = e.select(streams, streamAhead,
-                            e.add(panel, s.getTileAhead()));
-  Value lines =
-      e.select(streams, e.idx(s.getStreamAhead() ? kBlockLines : 0),
-               e.idx(s.getTileAhead() ? kBlockLines : 0));
-  callKernels(e, p, rows, e.idx(p.blocks()), panel, lhs, acc, prefetch, lines);
+                           Value panel, Value lhs, Value acc) {
+  int64_t wholeRows = 0;
+  while (wholeRows < p.schedule.getRows() &&
+         !hasTwoPasses(p.schedule, wholeRows + 1))
+    ++wholeRows;
+  if (wholeRows == p.schedule.getRows() || getChunks(p) == 1)
+    return call(e, p.kernels.alone, rows, e.idx(p.blocks()), panel, lhs, acc);
+  Value chunks = e.select(e.lt(e.idx(wholeRows), rows), e.idx(getChunks(p)),
+                          e.idx(1));
+  e.loop(chunks, [&](Emitter &e, Value c) {
+    Chunk chunk = emitChunk(e, p, c, chunks, panel, lhs);
+    call(e, p.kernels.alone, rows, chunk.blocks, chunk.panel, chunk.lhs, acc);
+  });
 }
 
-/// Several tiles: all of them on one chunk of k after another, so that the
-/// chunk is read from memory once; each prefetches its share of the next one.
+/// All tiles on one chunk of k after another, so that the chunk is read from
+/// memory once; each prefetches its share of the next one.
 static void emitTiles(Emitter &e, const PanelProduct &p, Value rows,
                       Value tiles, Value panel, Value nextPanel, Value lhs,
                       Value acc, Value streaming) {
-  int64_t chunks = std::max<int64_t>(
-      1, (p.panelBytes() + p.schedule.getChunk() - 1) / p.schedule.getChunk());
-  chunks = std::min(chunks, p.blocks());
   Value least = e.div(rows, tiles), longer = e.rem(rows, tiles);
-  Value share = e.select(streaming, emitPrefetchShare(e, tiles), e.idx(0));
-  int64_t lhsBlock = kBlockSteps * getLhsStepBytes(p.schedule.getInner());
-  e.loop(e.idx(chunks), [&](Emitter &e, Value c) {
-    // Chunks of even length: a short last one would stall on its prefetches.
-    Value first = e.div(e.mul(c, p.blocks()), chunks);
-    Value last = e.div(e.mul(e.add(c, 1), p.blocks()), chunks);
-    Value blocks = e.sub(last, first);
-    Value chunk = e.add(panel, e.mul(first, kBlockBytes));
-    Value next = e.select(e.lt(last, e.idx(p.blocks())),
-                          e.add(panel, e.mul(last, kBlockBytes)), nextPanel);
-    Value chunkLhs = e.add(lhs, e.mul(first, lhsBlock));
-    Value shareBytes = e.mul(e.mul(share, 64), blocks);
+  // Rounded up, so that no line is left out; nothing where the panel is in the
+  // cache already.
+  Value stride = e.select(streaming, e.ceilDiv(e.idx(kStepBytes), tiles),
+                          e.idx(0));
+  Value chunks = e.idx(getChunks(p));
+  e.loop(chunks, [&](Emitter &e, Value c) {
+    Chunk chunk = emitChunk(e, p, c, chunks, panel, lhs);
+    Value next = e.select(e.lt(chunk.last, e.idx(p.blocks())),
+                          e.add(panel, e.mul(chunk.last, kBlockBytes)),
+                          nextPanel);
+    Value share = e.mul(e.mul(stride, kBlockSteps), chunk.blocks);
     e.loop(tiles, [&](Emitter &e, Value t) {
       Value row = e.add(e.mul(t, least), e.min(t, longer));
       Value tileRows = e.select(e.lt(t, longer), e.add(least, 1), least);
-      Value covered = e.mul(t, share);
-      Value lines =
-          e.select(e.lt(covered, e.idx(kBlockLines)), share, e.idx(0));
-      callKernels(e, p, tileRows, blocks, chunk,
-                  e.add(chunkLhs, e.mul(row, p.pitch)),
-                  e.add(acc, e.mul(row, kStepBytes)),
-                  e.add(next, e.mul(t, shareBytes)), lines);
+      call(e, p.kernels.shared, tileRows, chunk.blocks, chunk.panel,
+           e.add(chunk.lhs, e.mul(row, p.pitch)),
+           e.add(acc, e.mul(row, kStepBytes)),
+           {e.toPtr(e.add(next, e.mul(t, share))), e.toI64(stride)});
     });
   });
 }
@@ -120,16 +122,12 @@ void moe::emitPanelRun(Emitter &e, const PanelProduct &p, Value expert,
         vector::StoreOp::create(e, zeros, acc, ValueRange{r, c0});
         vector::StoreOp::create(e, zeros, acc, ValueRange{r, c16});
       });
-      // A kernel that reads its panel twice wants it in chunks even alone.
-      int64_t wholeRows = 0;
-      while (wholeRows < s.getRows() && !hasTwoPasses(s, wholeRows + 1))
-        ++wholeRows;
-      Value single = e.lt(count, e.idx(wholeRows + 1));
-      auto branch = scf::IfOp::create(e, single, /*withElse=*/true);
+      auto branch = scf::IfOp::create(e, e.lt(count, e.idx(s.getRows() + 1)),
+                                      /*withElse=*/true);
       {
         OpBuilder::InsertionGuard guard(e);
         e.setInsertionPointToStart(branch.thenBlock());
-        emitSingleTile(e, p, count, panel, nextPanel, lhs, accAddress);
+        emitSingleTile(e, p, count, panel, lhs, accAddress);
         e.setInsertionPointToStart(branch.elseBlock());
         emitTiles(e, p, count, tiles, panel, nextPanel, lhs, accAddress,
                   e.eq(block, c0));

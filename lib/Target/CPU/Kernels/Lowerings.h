@@ -28,7 +28,7 @@ mlir::LogicalResult lowerRowMap(Emitter &e, moek::RowMapOp op);
 /// The product of rows with packed panels, for any number of experts.
 struct PanelProduct {
   moecpu::ScheduleAttr schedule;
-  mlir::func::FuncOp kernels;
+  MicroKernels kernels;
   mlir::Value lhs; ///< Address of row 0.
   int64_t pitch;   ///< Bytes between rows.
   mlir::Value rhs; ///< Address of panel 0 of expert 0.

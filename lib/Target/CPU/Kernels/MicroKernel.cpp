@@ -64,68 +64,116 @@ Value moe::emitWidenedHalf(Emitter &e, Value pairs, int64_t half,
 }
 
 void TileKernel::emitPassLoop(
-    Value columns, Value lines,
-    llvm::function_ref<void(Value column, Value lines)> body) {
+    Value columns, llvm::function_ref<void(Pass &pass, Value column)> body) {
   auto loop =
       scf::ForOp::create(e, e.idx(0), e.idx(kPanelColumns), columns);
   OpBuilder::InsertionGuard guard(e);
   e.setInsertionPointToStart(loop.getBody());
   Value column = loop.getInductionVar();
-  body(column, e.select(e.eq(column, e.idx(0)), lines, e.idx(0)));
+  Pass pass;
+  pass.isFirst = e.eq(column, e.idx(0));
+  body(pass, column);
 }
 
-/// One pass: all of k over its columns, in blocks between which it prefetches
-/// `lines` cache lines, if not null.
+static void emitPrefetch(Emitter &e, Value address, int64_t level) {
+  LLVM::Prefetch::create(e, address, /*rw=*/0,
+                         /*hint=*/static_cast<int32_t>(4 - level), /*cache=*/1);
+}
+
+/// Puts what `emit` makes for each of `count` between the multiplications
+/// behind `begin`, evenly: several requests at once would fill the queue to
+/// memory, and loads would wait behind them.
+static void spread(Emitter &e, Block::iterator begin, int64_t count,
+                   llvm::function_ref<void(int64_t)> emit) {
+  SmallVector<Operation *> places;
+  for (Operation &op : llvm::make_range(begin, e.getBlock()->end()))
+    if (isa<vector::FMAOp, LLVM::CallIntrinsicOp>(op))
+      places.push_back(&op);
+  OpBuilder::InsertionGuard guard(e);
+  for (int64_t i = 0; i < count; ++i) {
+    if (!places.empty())
+      e.setInsertionPoint(places[i * places.size() / count]);
+    emit(i);
+  }
+}
+
+/// What a kernel asks for while it multiplies: its own panel, by a rule that
+/// may be null, or what follows, from an address on by so many bytes a step.
+struct Ahead {
+  moecpu::PrefetchAttr own;
+  Value address, stride;
+  int64_t level = 2;
+};
+
+/// One pass: all of k over its columns.
 static void emitPass(Emitter &e, TileKernel &kernel, Inner inner,
                      const TileKernel::Pass &pass, Value blocks, Value panel,
-                     Value lhs, Value acc, Value prefetch, Value lines,
-                     int64_t prefetchLevel) {
+                     Value lhs, Value acc, Ahead ahead) {
   SmallVector<Value> init = kernel.loadTile(pass, acc);
   size_t size = init.size();
   Value one = e.idx(1), zero = e.idx(0);
-  Value lineBytes = lines ? e.mul(lines, 64) : Value();
   if (pass.panelOffset)
     panel = e.displace(panel, pass.panelOffset);
-  init.append({panel, lhs, prefetch});
-  auto outer = scf::ForOp::create(e, zero, e.toIndex(blocks), one, init);
+  init.append({panel, lhs});
+  // The first pass fetches for all; others of a loop stay where they are.
+  if (pass.index > 0)
+    ahead.address = Value();
+  if (ahead.address && pass.isFirst)
+    ahead.stride = e.select(
+        pass.isFirst, ahead.stride,
+        LLVM::ConstantOp::create(e, e.getI64Type(), e.getI64IntegerAttr(0)));
+  if (ahead.address)
+    init.push_back(ahead.address);
+  int64_t stride = kernel.getSteps();
+  auto steps = scf::ForOp::create(
+      e, zero, e.mul(e.toIndex(blocks), kBlockSteps / stride), one, init);
   {
     OpBuilder::InsertionGuard guard(e);
-    e.setInsertionPointToStart(outer.getBody());
-    ValueRange args = outer.getRegionIterArgs();
-    Value ahead = args.back();
-    Value nextAhead = ahead;
-    if (lines) {
-      e.loop(lines, [&](Emitter &e, Value line) {
-        Value address = e.displace(ahead, e.toI64(e.mul(line, 64)));
-        LLVM::Prefetch::create(e, address, /*rw=*/0,
-                               /*hint=*/static_cast<int32_t>(4 - prefetchLevel),
-                               /*cache=*/1);
+    e.setInsertionPointToStart(steps.getBody());
+    SmallVector<Value> next(steps.getRegionIterArgs());
+    Value p = next[size], x = next[size + 1];
+    kernel.multiply(pass, p, x, MutableArrayRef(next).take_front(size));
+    Block::iterator begin = steps.getBody()->begin();
+    if (ahead.own) {
+      SmallVector<std::pair<int64_t, int64_t>> lines;
+      for (int64_t step = 0; step < stride; ++step)
+        for (int64_t line : kernel.getOwnLines(pass))
+          for (auto [distance, level] :
+               llvm::zip(ahead.own.getAhead(), ahead.own.getLevels()))
+            lines.push_back({step * kStepBytes + line + distance, level});
+      spread(e, begin, lines.size(), [&](int64_t i) {
+        emitPrefetch(e, e.displace(p, lines[i].first), lines[i].second);
       });
-      nextAhead = e.displace(ahead, e.toI64(lineBytes));
     }
-    int64_t stride = kernel.getSteps();
-    auto steps = scf::ForOp::create(e, zero, e.idx(kBlockSteps / stride), one,
-                                    args.drop_back());
-    {
-      OpBuilder::InsertionGuard guard(e);
-      e.setInsertionPointToStart(steps.getBody());
-      SmallVector<Value> next(steps.getRegionIterArgs());
-      Value p = next[size], x = next[size + 1];
-      kernel.multiply(pass, p, x, MutableArrayRef(next).take_front(size));
-      next[size] = e.displace(p, stride * kStepBytes);
-      next[size + 1] = e.displace(x, stride * getLhsStepBytes(inner));
-      scf::YieldOp::create(e, next);
+    if (ahead.address) {
+      Value &address = next[size + 2];
+      spread(e, begin, stride, [&](int64_t) {
+        emitPrefetch(e, address, ahead.level);
+        address = e.displace(address, ahead.stride);
+      });
     }
-    SmallVector<Value> next(steps.getResults());
-    next.push_back(nextAhead);
+    next[size] = e.displace(p, stride * kStepBytes);
+    next[size + 1] = e.displace(x, stride * getLhsStepBytes(inner));
     scf::YieldOp::create(e, next);
   }
-  kernel.storeTile(pass, acc, outer.getResults().take_front(size));
+  kernel.storeTile(pass, acc, steps.getResults().take_front(size));
 }
 
-func::FuncOp moe::getOrCreateMicroKernels(ModuleOp module,
-                                          ScheduleAttr schedule,
-                                          int64_t pitch, int64_t kBlock) {
+/// What of a schedule is in the code of its kernels.
+static ScheduleAttr getKernelSchedule(ScheduleAttr schedule, bool fetchesNext) {
+  ArrayRef<moecpu::PrefetchAttr> rules = schedule.getPrefetch();
+  return ScheduleAttr::get(
+      schedule.getContext(), schedule.getInner(), schedule.getLanes(),
+      schedule.getRows(), /*block_rows=*/schedule.getRows(), /*chunk=*/1024,
+      /*run=*/1, fetchesNext ? ArrayRef<moecpu::PrefetchAttr>() : rules,
+      schedule.getScalable(),
+      fetchesNext ? schedule.getPrefetchLevel() : int64_t(2), /*window=*/0);
+}
+
+/// One kernel per number of rows, and the function that chooses.
+static func::FuncOp getOrCreateKernels(ModuleOp module, ScheduleAttr schedule,
+                                       int64_t pitch, int64_t kBlock,
+                                       bool fetchesNext) {
   Inner inner = schedule.getInner();
   std::string kind = moecpu::stringifyInner(inner).str();
   if (inner == Inner::MmlaBF16)
@@ -136,14 +184,26 @@ func::FuncOp moe::getOrCreateMicroKernels(ModuleOp module,
       ("moek_" + kind + "_x" + Twine(schedule.getLanes()) + "_pitch" +
        Twine(pitch) + "_rows" + Twine(schedule.getRows()))
           .str();
-  if (schedule.getPrefetchLevel() != 2)
-    name += "_l" + std::to_string(schedule.getPrefetchLevel());
-  if (auto existing = module.lookupSymbol<func::FuncOp>(name))
-    return existing;
+  if (fetchesNext)
+    name += "_next";
+  // Other rules of prefetching have kernels of their own.
+  constexpr StringLiteral scheduleName = "moe_cpu.kernels";
+  ScheduleAttr own = getKernelSchedule(schedule, fetchesNext);
+  std::string stem = name;
+  for (int64_t i = 1;; ++i) {
+    auto existing = module.lookupSymbol<func::FuncOp>(name);
+    if (!existing)
+      break;
+    if (existing->getAttr(scheduleName) == own)
+      return existing;
+    name = stem + "_" + std::to_string(i);
+  }
 
   Emitter e(module.getLoc(), OpBuilder::atBlockEnd(module.getBody()));
   Type i64 = e.getI64Type(), ptr = e.ptrType();
-  SmallVector<Type> kernelArgs{i64, ptr, ptr, ptr, ptr, i64};
+  SmallVector<Type> kernelArgs{i64, ptr, ptr, ptr};
+  if (fetchesNext)
+    kernelArgs.append({ptr, i64});
   SmallVector<func::FuncOp> kernels;
   for (int64_t rows = 1; rows <= schedule.getRows(); ++rows) {
     OpBuilder::InsertionGuard guard(e);
@@ -154,14 +214,17 @@ func::FuncOp moe::getOrCreateMicroKernels(ModuleOp module,
     e.setInsertionPointToStart(body);
     std::unique_ptr<TileKernel> tile =
         createTileKernel(e, schedule, kBlock, rows, pitch);
-    tile->forEachPass(
-        e.toIndex(body->getArgument(5)),
-        [&](const TileKernel::Pass &pass, Value lines) {
-          emitPass(e, *tile, inner, pass, body->getArgument(0),
-                   body->getArgument(1), body->getArgument(2),
-                   body->getArgument(3), body->getArgument(4), lines,
-                   schedule.getPrefetchLevel());
-        });
+    Ahead ahead;
+    if (fetchesNext)
+      ahead = {{}, body->getArgument(4), body->getArgument(5),
+               schedule.getPrefetchLevel()};
+    else
+      ahead.own = schedule.getPrefetchOf(rows);
+    tile->forEachPass([&](const TileKernel::Pass &pass) {
+      emitPass(e, *tile, inner, pass, body->getArgument(0),
+               body->getArgument(1), body->getArgument(2), body->getArgument(3),
+               ahead);
+    });
     func::ReturnOp::create(e);
     kernels.push_back(kernel);
   }
@@ -170,6 +233,7 @@ func::FuncOp moe::getOrCreateMicroKernels(ModuleOp module,
   llvm::append_range(args, kernelArgs);
   auto dispatch = func::FuncOp::create(e, name, e.getFunctionType(args, {}));
   dispatch.setPrivate();
+  dispatch->setAttr(scheduleName, own);
   Block *body = dispatch.addEntryBlock();
   e.setInsertionPointToStart(body);
   SmallVector<int64_t> cases;
@@ -189,4 +253,11 @@ func::FuncOp moe::getOrCreateMicroKernels(ModuleOp module,
   fill(choice.getDefaultRegion(), kernels.back());
   func::ReturnOp::create(e);
   return dispatch;
+}
+
+MicroKernels moe::getOrCreateMicroKernels(ModuleOp module,
+                                          ScheduleAttr schedule, int64_t pitch,
+                                          int64_t kBlock) {
+  return {getOrCreateKernels(module, schedule, pitch, kBlock, false),
+          getOrCreateKernels(module, schedule, pitch, kBlock, true)};
 }

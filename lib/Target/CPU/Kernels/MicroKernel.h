@@ -18,8 +18,7 @@ namespace moe {
 /// pairs of bf16; two steps are 32 fours of bf16).
 inline constexpr int64_t kPanelColumns = moecpu::PanelsAttr::kColumns;
 inline constexpr int64_t kStepBytes = 128;
-/// Steps of k a micro-kernel runs between two bursts of prefetches; packed
-/// panels are padded to whole blocks.
+/// Steps of k in a block; packed panels are padded to whole blocks.
 inline constexpr int64_t kBlockSteps = 8;
 inline constexpr int64_t kBlockBytes = kStepBytes * kBlockSteps;
 
@@ -28,19 +27,27 @@ int64_t getLhsStepBytes(moecpu::Inner inner);
 /// The element type the left operand's rows must have.
 mlir::Type getLhsElementType(mlir::MLIRContext *context, moecpu::Inner inner);
 
-/// The function
+/// Functions
 ///
 ///     acc[0:rows][0:32] += lhs[0:rows] . panel
 ///
 /// over `blocks` blocks of 8 steps, for any number of rows from 1 to the
 /// schedule's tile; rows of the left operand are `pitch` bytes apart. One
-/// accumulator per output, k ascending: all row counts give the same bits.
-/// Signature: (rows, blocks: i64, panel, lhs, acc, prefetch: ptr, lines: i64);
-/// every block prefetches `lines` further cache lines from `prefetch` on.
+/// accumulator per output, k ascending: all row counts, and both functions, give
+/// the same bits.
+struct MicroKernels {
+  /// (rows, blocks: i64, panel, lhs, acc: ptr). Prefetches its own panel by the
+  /// rules of the schedule.
+  mlir::func::FuncOp alone;
+  /// (rows, blocks: i64, panel, lhs, acc, next: ptr, stride: i64). Prefetches a
+  /// line at `next`, which moves on by `stride` bytes, in every step.
+  mlir::func::FuncOp shared;
+};
+
 /// `kBlock` is the panels' number of k side by side.
-mlir::func::FuncOp getOrCreateMicroKernels(mlir::ModuleOp module,
-                                           moecpu::ScheduleAttr schedule,
-                                           int64_t pitch, int64_t kBlock = 1);
+MicroKernels getOrCreateMicroKernels(mlir::ModuleOp module,
+                                     moecpu::ScheduleAttr schedule,
+                                     int64_t pitch, int64_t kBlock = 1);
 
 /// Whether a tile of `rows` rows reads its panel more than once (two passes of
 /// 16 columns), so that a chunk of it should stay in the first-level cache.

@@ -37,6 +37,12 @@ int64_t moe::getNeonPasses(ScheduleAttr schedule, int64_t rows) {
   return kPanelColumns / (getVectors(schedule, rows) * kLanes);
 }
 
+/// Passes of 16 columns or less are within a line.
+static SmallVector<int64_t> getNeonLines(int64_t vectors) {
+  return vectors * kVectorBytes > 64 ? SmallVector<int64_t>{0, 64}
+                                     : SmallVector<int64_t>{0};
+}
+
 namespace {
 /// f32 multiply-adds.
 class NeonFmaKernel : public LaneKernel {
@@ -45,13 +51,14 @@ public:
       : LaneKernel(e, schedule, rows, pitch, getVectors(schedule, rows),
                    e.vecF32(kLanes)) {}
 
-  void forEachPass(Value lines, PassBody body) override {
-    emitPassLoop(e.idx(vectors * kLanes), lines,
-                 [&](Value column, Value lines) {
-                   Pass pass;
-                   pass.offset = pass.panelOffset = e.toI64(e.mul(column, 4));
-                   body(pass, lines);
-                 });
+  void forEachPass(PassBody body) override {
+    emitPassLoop(e.idx(vectors * kLanes), [&](Pass &pass, Value column) {
+      pass.offset = pass.panelOffset = e.toI64(e.mul(column, 4));
+      body(pass);
+    });
+  }
+  SmallVector<int64_t> getOwnLines(const Pass &) const override {
+    return getNeonLines(vectors);
   }
 
 protected:
@@ -83,14 +90,15 @@ public:
         vectors(kBlock < 4 && rows > 4 ? 2 : getVectors(schedule, rows)),
         vecType(e.vecF32(kLanes)) {}
 
-  void forEachPass(Value lines, PassBody body) override {
-    emitPassLoop(e.idx(vectors * kLanes), lines,
-                 [&](Value column, Value lines) {
-                   Pass pass;
-                   pass.offset = e.toI64(e.mul(column, 4));
-                   pass.panelOffset = e.toI64(e.mul(column, kBlock * 2));
-                   body(pass, lines);
-                 });
+  void forEachPass(PassBody body) override {
+    emitPassLoop(e.idx(vectors * kLanes), [&](Pass &pass, Value column) {
+      pass.offset = e.toI64(e.mul(column, 4));
+      pass.panelOffset = e.toI64(e.mul(column, kBlock * 2));
+      body(pass);
+    });
+  }
+  SmallVector<int64_t> getOwnLines(const Pass &) const override {
+    return getNeonLines(vectors);
   }
 
   SmallVector<Value> loadTile(const Pass &pass, Value acc) override {

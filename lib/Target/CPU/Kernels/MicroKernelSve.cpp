@@ -33,16 +33,15 @@ public:
                    VectorType::get({kLanes}, e.getF32Type(), {true})),
         maskType(vecType.clone(e.getI1Type())) {}
 
-  void forEachPass(Value lines, PassBody body) override {
+  void forEachPass(PassBody body) override {
     Value lanes = e.mul(vector::VectorScaleOp::create(e), kLanes);
-    emitPassLoop(e.mul(lanes, vectors), lines, [&](Value column, Value lines) {
-      Pass pass;
+    emitPassLoop(e.mul(lanes, vectors), [&](Pass &pass, Value column) {
       pass.offset = pass.panelOffset = e.toI64(e.mul(column, 4));
       for (int64_t v = 0; v < vectors; ++v)
         pass.masks.push_back(call("llvm.aarch64.sve.whilelo", maskType,
                                   {e.toI64(e.add(column, e.mul(lanes, v))),
                                    e.toI64(e.idx(kPanelColumns))}));
-      body(pass, lines);
+      body(pass);
     });
   }
 

@@ -37,9 +37,9 @@ public:
         vectors(getVectors(schedule, rows)),
         passes(getX86Passes(schedule, rows)), vecType(e.vecF32(lanes)) {}
 
-  void forEachPass(Value lines, PassBody body) override {
+  void forEachPass(PassBody body) override {
     for (int64_t pass = 0; pass < passes; ++pass)
-      body(Pass{pass}, pass == 0 ? lines : Value());
+      body(Pass{pass});
   }
 
   SmallVector<Value> loadTile(const Pass &pass, Value acc) override {

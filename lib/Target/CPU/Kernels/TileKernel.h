@@ -33,16 +33,21 @@ public:
   struct Pass {
     int64_t index = 0;
     /// Where a loop walks the passes: the byte of the first column in a row of
-    /// 32 f32 and in a step of the panel.
-    Value offset = {}, panelOffset = {};
+    /// 32 f32 and in a step of the panel, and whether this is the first.
+    Value offset = {}, panelOffset = {}, isFirst = {};
     /// Which lanes of the vectors are columns, where not all are.
     llvm::SmallVector<Value> masks = {};
   };
-  using PassBody = llvm::function_ref<void(const Pass &, Value lines)>;
+  using PassBody = llvm::function_ref<void(const Pass &)>;
 
-  /// Calls `body` where the code of each pass goes. The first pass prefetches
-  /// `lines` cache lines a block; null is none.
-  virtual void forEachPass(Value lines, PassBody body) = 0;
+  /// Calls `body` where the code of each pass goes.
+  virtual void forEachPass(PassBody body) = 0;
+  /// Where the cache lines begin, in a step of the panel, that a pass prefetches
+  /// for itself, if that is not done by the first one for all.
+  virtual llvm::SmallVector<int64_t> getOwnLines(const Pass &pass) const {
+    return pass.index == 0 ? llvm::SmallVector<int64_t>{0, 64}
+                           : llvm::SmallVector<int64_t>{};
+  }
   /// The accumulators of a pass, from and to their parked form of rows of 32
   /// f32.
   virtual llvm::SmallVector<Value> loadTile(const Pass &pass, Value acc) = 0;
@@ -59,9 +64,10 @@ protected:
   moecpu::Inner inner;
   int64_t rows, pitch;
 
-  /// Passes as a loop, `columns` a pass; a function that makes one body.
-  void emitPassLoop(Value columns, Value lines,
-                    llvm::function_ref<void(Value column, Value lines)> body);
+  /// Passes as a loop, `columns` a pass; a function that makes one body and is
+  /// given the column that the pass begins with.
+  void emitPassLoop(Value columns,
+                    llvm::function_ref<void(Pass &pass, Value column)> body);
 
   Value at(Value base, int64_t bytes) { return e.displace(base, bytes); }
   Value load(mlir::Type type, Value pointer, unsigned alignment) {

@@ -9,8 +9,8 @@
 // RUN: moe-opt %s --moe-set-target=chip=aarch64+sve2 --moek-select-schedule=keep-layout | FileCheck %s --check-prefixes=KEPT
 
 // CHECK-LABEL: @f32
-// NEON: schedule(#moe_cpu.schedule<fma, lanes = 4, rows = 10, {{.*}} tile_ahead = 8192, window = {{[0-9]+}}>)
-// NEONF32: schedule(#moe_cpu.schedule<fma, lanes = 4, rows = 10, {{.*}} tile_ahead = 8192, window = {{[0-9]+}}>)
+// NEON: schedule(#moe_cpu.schedule<fma, lanes = 4, rows = 10, {{.*}} prefetch = [<rows = 6>{{.*}}], window = {{[0-9]+}}>)
+// NEONF32: schedule(#moe_cpu.schedule<fma, lanes = 4, rows = 10, {{.*}} prefetch = [<rows = 6>{{.*}}], window = {{[0-9]+}}>)
 // SVE: schedule(#moe_cpu.schedule<fma, lanes = 4, rows = 10, {{.*}} scalable = true, window = {{[0-9]+}}>)
 // SVEF32: schedule(#moe_cpu.schedule<fma, lanes = 4, rows = 10, {{.*}} scalable = true, window = {{[0-9]+}}>)
 func.func @f32(%x: tensor<?x64xf32>, %m: tensor<8x48x64xf32>, %o: tensor<9xi32>, %y: tensor<?x48xf32>) -> tensor<?x48xf32> {
@@ -25,11 +25,11 @@ func.func @f32(%x: tensor<?x64xf32>, %m: tensor<8x48x64xf32>, %o: tensor<9xi32>,
 
 // CHECK-LABEL: @packed
 // NEON: moek.pack %{{.*}} layout(#moe_cpu.panels<k_block = 2>) {{.*}} -> tensor<8x2x32x32x2xbf16>
-// NEON: schedule(#moe_cpu.schedule<widen, lanes = 4, rows = 10, {{.*}} tile_ahead = 8192, window = {{[0-9]+}}>)
+// NEON: schedule(#moe_cpu.schedule<widen, lanes = 4, rows = 10, {{.*}} prefetch = [<rows = 6>{{.*}}], window = {{[0-9]+}}>)
 // SVE: moek.pack %{{.*}} layout(#moe_cpu.panels<k_block = 2>) {{.*}} -> tensor<8x2x32x32x2xbf16>
 // SVE: schedule(#moe_cpu.schedule<widen, lanes = 4, rows = 10, {{.*}} scalable = true, window = {{[0-9]+}}>)
 // MMLA: moek.pack %{{.*}} layout(#moe_cpu.panels<k_block = 4>) {{.*}} -> tensor<8x2x16x32x4xbf16>
-// MMLA: rhs(%{{.*}} : tensor<8x2x16x32x4xbf16>) {{.*}} schedule(#moe_cpu.schedule<mmla_bf16, lanes = 4, rows = 6, {{.*}} tile_ahead = 8192, window = {{[0-9]+}}>)
+// MMLA: rhs(%{{.*}} : tensor<8x2x16x32x4xbf16>) {{.*}} schedule(#moe_cpu.schedule<mmla_bf16, lanes = 4, rows = 6, {{.*}} prefetch = [<rows = 6>{{.*}}], window = {{[0-9]+}}>)
 // KEPT: moek.pack %{{.*}} layout(#moe_cpu.panels<k_block = 2>)
 // KEPT: schedule(#moe_cpu.schedule<mmla_bf16, lanes = 4, rows = 6,
 func.func @packed(%x: tensor<?x64xf32>, %m: tensor<8x48x64xbf16>, %o: tensor<9xi32>, %y: tensor<?x48xf32>) -> tensor<?x48xf32> {
@@ -54,7 +54,7 @@ func.func @shared(%x: tensor<?x64xf32>, %m: tensor<8x48x64xbf16>, %o: tensor<9xi
     } -> tensor<?x48xf32>
   %1 = moek.grouped_matmul n(48) k(64) lhs(%x : tensor<?x64xf32>) rhs(%w : tensor<8x1x48x64xbf16>)
     groups(%o, %o : tensor<9xi32>, tensor<9xi32>)
-    schedule(#moe_cpu.schedule<widen, lanes = 4, rows = 3, block_rows = 32, chunk = 8192, run = 65536, stream_rows = 2, stream_ahead = 0, tile_ahead = 4096>)
+    schedule(#moe_cpu.schedule<widen, lanes = 4, rows = 3, block_rows = 32, chunk = 8192, run = 65536, prefetch = [<rows = 2>, <rows = 16, ahead = [4096], levels = [2]>]>)
     outs(%z : tensor<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32

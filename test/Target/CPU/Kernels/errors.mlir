@@ -16,7 +16,7 @@ func.func @no_layout(%x: memref<?x64xf32>, %w: memref<8x1x48x64xf32>, %o: memref
   // expected-error @+1 {{'rhs' must be packed panels, got weights in logical order, 'memref<8x1x48x64xf32>'; run moek-select-schedule first}}
   moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x1x48x64xf32>)
     groups(%o, %o : memref<9xi32>, memref<9xi32>)
-    schedule(#moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 64, chunk = 4096, run = 65536, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>)
+    schedule(#moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 64, chunk = 4096, run = 65536, prefetch = [<rows = 4>, <rows = 16, ahead = [8192], levels = [2]>]>)
     outs(%y : memref<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32
@@ -39,7 +39,7 @@ func.func @view(%x: memref<?x64xf32>, %w: memref<8x2x64x32x1xf32, strided<[4096,
   // expected-error @+1 {{'rhs' must be whole packed panels, got the view}}
   moek.grouped_matmul n(48) k(64) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x2x64x32x1xf32, strided<[4096, 2048, 32, 1, 1], offset: 4096>>)
     groups(%o, %o : memref<9xi32>, memref<9xi32>)
-    schedule(#moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 64, chunk = 4096, run = 65536, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>)
+    schedule(#moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 64, chunk = 4096, run = 65536, prefetch = [<rows = 4>, <rows = 16, ahead = [8192], levels = [2]>]>)
     outs(%y : memref<?x48xf32>) epilogue {
     ^bb0(%a: f32):
       moek.yield %a : f32

@@ -29,7 +29,7 @@ func.func @gate_up(%offsets: memref<9xi32>, %active: memref<9xi32>, %tokens: mem
                    %w: memref<8x3x64x32x1xf32>, %h: memref<?x48xf32>) {
   moek.grouped_matmul n(48) k(64) parts(2) lhs(%x : memref<?x64xf32>) rhs(%w : memref<8x3x64x32x1xf32>)
     groups(%offsets, %active : memref<9xi32>, memref<9xi32>) gather(%tokens : memref<?xi32>)
-    phase("gate_up") schedule(#moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 64, chunk = 4096, run = 65536, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>)
+    phase("gate_up") schedule(#moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 64, chunk = 4096, run = 65536, prefetch = [<rows = 4>, <rows = 16, ahead = [8192], levels = [2]>]>)
     outs(%h : memref<?x48xf32>) epilogue {
     ^bb0(%g: f32, %u: f32):
       %e = math.exp %g : f32

@@ -1,6 +1,6 @@
 // RUN: moe-opt %s --convert-moek-to-vector --canonicalize --cse | FileCheck %s
 
-#fma = #moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 64, chunk = 4096, run = 65536, stream_rows = 4, stream_ahead = 0, tile_ahead = 8192>
+#fma = #moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 64, chunk = 4096, run = 65536, prefetch = [<rows = 4>, <rows = 16, ahead = [8192], levels = [2]>]>
 
 // The product with the router's weights, the choice for 16 tokens at once, counts
 // by blocks of tokens, a prefix sum, and the lists. The trace comes last.

@@ -19,8 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define JOIN(a, b) a##b
+#define NEXT_OF(kernel) JOIN(kernel, _next)
 void KERNEL(int64_t rows, int64_t blocks, const void *panel, const void *lhs,
-            float *acc, const void *prefetch, int64_t lines);
+            float *acc);
+void NEXT_OF(KERNEL)(int64_t rows, int64_t blocks, const void *panel,
+                     const void *lhs, float *acc, const void *next,
+                     int64_t stride);
 
 enum { Columns = 32, MaxBlocks = 7 };
 #ifdef FMA
@@ -65,12 +70,15 @@ int main(void) {
   int failures = 0;
   for (int64_t rows = 1; rows <= ROWS; ++rows)
     for (int64_t blocks = 1; blocks <= MaxBlocks; blocks += 3)
-      for (int64_t lines = 0; lines <= 16; lines += 16) {
+      for (int64_t stride = -64; stride <= 64; stride += 64) {
         randomize(panel, sizeof(panel) / sizeof(Weight), sizeof(Weight));
         randomize(lhs, sizeof(lhs) / sizeof(Left), sizeof(Left));
         randomize(acc, sizeof(acc) / 4, 4);
         memcpy(before, acc, sizeof(acc));
-        KERNEL(rows, blocks, panel, lhs, acc, panel, lines);
+        if (stride < 0)
+          KERNEL(rows, blocks, panel, lhs, acc);
+        else
+          NEXT_OF(KERNEL)(rows, blocks, panel, lhs, acc, panel, stride);
         for (int64_t r = 0; r <= ROWS; ++r)
           for (int64_t c = 0; c < Columns; ++c) {
             float want = before[r * Columns + c], got = acc[r * Columns + c];
