@@ -91,9 +91,9 @@ verifyPrefetchLevel(function_ref<InFlightDiagnostic()> emitError,
   return emitError() << "a prefetch level must be from 1 to 3, got " << level;
 }
 
-LogicalResult
-PrefetchAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows,
-                     ArrayRef<int64_t> ahead, ArrayRef<int64_t> levels) {
+LogicalResult PrefetchAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                   int64_t rows, ArrayRef<int64_t> ahead,
+                                   ArrayRef<int64_t> levels) {
   if (rows < 1)
     return emitError() << "a prefetch rule is for at least one row, got "
                        << rows;
@@ -124,14 +124,11 @@ verifyPrefetchRules(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
-LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                                 StringRef name, Arch arch, StringRef cpu,
-                                 StringRef features, ArrayAttr needs,
-                                 ArrayAttr instructions, int64_t lanes,
-                                 int64_t registers, int64_t l1, int64_t l2,
-                                 bool scalable, int64_t run,
-                                 ArrayRef<PrefetchAttr> prefetch,
-                                 int64_t prefetchLevel) {
+LogicalResult TargetAttr::verify(
+    function_ref<InFlightDiagnostic()> emitError, StringRef name, Arch arch,
+    StringRef cpu, StringRef features, ArrayAttr needs, ArrayAttr instructions,
+    int64_t lanes, int64_t registers, int64_t l1, int64_t l2, bool scalable,
+    int64_t run, ArrayRef<PrefetchAttr> prefetch, int64_t prefetchLevel) {
   if (name.empty() || cpu.empty())
     return emitError() << "a CPU needs a name, and one that LLVM knows";
   if (lanes != 4 && lanes != 8 && lanes != 16)

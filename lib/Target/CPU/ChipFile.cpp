@@ -53,10 +53,11 @@ public:
   }
 
   SmallVector<std::string> texts(StringRef key) {
-    return list<std::string>(key, "strings", [](const llvm::json::Value &entry) {
-      std::optional<StringRef> text = entry.getAsString();
-      return text ? std::optional(text->str()) : std::nullopt;
-    });
+    return list<std::string>(
+        key, "strings", [](const llvm::json::Value &entry) {
+          std::optional<StringRef> text = entry.getAsString();
+          return text ? std::optional(text->str()) : std::nullopt;
+        });
   }
 
   SmallVector<int64_t> integers(StringRef key) {
@@ -193,10 +194,10 @@ llvm::json::Object moe::describeCpu(TargetAttr cpu) {
   };
   llvm::json::Array rules;
   for (moecpu::PrefetchAttr rule : cpu.getPrefetch())
-    rules.push_back(llvm::json::Object{
-        {"rows", rule.getRows()},
-        {"ahead", llvm::json::Array(rule.getAhead())},
-        {"levels", llvm::json::Array(rule.getLevels())}});
+    rules.push_back(
+        llvm::json::Object{{"rows", rule.getRows()},
+                           {"ahead", llvm::json::Array(rule.getAhead())},
+                           {"levels", llvm::json::Array(rule.getLevels())}});
   return llvm::json::Object{{"name", cpu.getName()},
                             {"arch", moecpu::stringifyArch(cpu.getArch())},
                             {"cpu", cpu.getCpu()},

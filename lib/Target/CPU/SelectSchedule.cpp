@@ -72,7 +72,8 @@ static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner,
   // level.
   int64_t chunk = lanes == 16 ? cpu.getL2() / 32 * 3 : cpu.getL1() / 2;
   return ScheduleAttr::get(cpu.getContext(), inner, lanes, rows, blockRows,
-                           toBlocks(chunk), cpu.getRun(), selectPrefetch(cpu, rows), scalable,
+                           toBlocks(chunk), cpu.getRun(),
+                           selectPrefetch(cpu, rows), scalable,
                            cpu.getPrefetchLevel(), window);
 }
 

@@ -57,8 +57,8 @@ static void emitSingleTile(Emitter &e, const PanelProduct &p, Value rows,
     ++wholeRows;
   if (wholeRows == p.schedule.getRows() || getChunks(p) == 1)
     return call(e, p.kernels.alone, rows, e.idx(p.blocks()), panel, lhs, acc);
-  Value chunks = e.select(e.lt(e.idx(wholeRows), rows), e.idx(getChunks(p)),
-                          e.idx(1));
+  Value chunks =
+      e.select(e.lt(e.idx(wholeRows), rows), e.idx(getChunks(p)), e.idx(1));
   e.loop(chunks, [&](Emitter &e, Value c) {
     Chunk chunk = emitChunk(e, p, c, chunks, panel, lhs);
     call(e, p.kernels.alone, rows, chunk.blocks, chunk.panel, chunk.lhs, acc);
@@ -73,14 +73,14 @@ static void emitTiles(Emitter &e, const PanelProduct &p, Value rows,
   Value least = e.div(rows, tiles), longer = e.rem(rows, tiles);
   // Rounded up, so that no line is left out; nothing where the panel is in the
   // cache already.
-  Value stride = e.select(streaming, e.ceilDiv(e.idx(kStepBytes), tiles),
-                          e.idx(0));
+  Value stride =
+      e.select(streaming, e.ceilDiv(e.idx(kStepBytes), tiles), e.idx(0));
   Value chunks = e.idx(getChunks(p));
   e.loop(chunks, [&](Emitter &e, Value c) {
     Chunk chunk = emitChunk(e, p, c, chunks, panel, lhs);
-    Value next = e.select(e.lt(chunk.last, e.idx(p.blocks())),
-                          e.add(panel, e.mul(chunk.last, kBlockBytes)),
-                          nextPanel);
+    Value next =
+        e.select(e.lt(chunk.last, e.idx(p.blocks())),
+                 e.add(panel, e.mul(chunk.last, kBlockBytes)), nextPanel);
     Value share = e.mul(e.mul(stride, kBlockSteps), chunk.blocks);
     e.loop(tiles, [&](Emitter &e, Value t) {
       Value row = e.add(e.mul(t, least), e.min(t, longer));

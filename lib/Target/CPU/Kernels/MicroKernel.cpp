@@ -81,14 +81,15 @@ static void emitPrefetch(Emitter &e, Value address, int64_t level) {
 }
 
 /// Puts what `emit` makes for each of `count` between the multiplications
-/// behind `begin`, evenly: several requests at once would fill the queue to
+/// of the block, evenly: several requests at once would fill the queue to
 /// memory, and loads would wait behind them.
-static void spread(Emitter &e, Block::iterator begin, int64_t count,
+static void spread(Emitter &e, const TileKernel &kernel, int64_t count,
                    llvm::function_ref<void(int64_t)> emit) {
   SmallVector<Operation *> places;
-  for (Operation &op : llvm::make_range(begin, e.getBlock()->end()))
-    if (isa<vector::FMAOp, LLVM::CallIntrinsicOp>(op))
-      places.push_back(&op);
+  if (kernel.isOrdered())
+    for (Operation &op : *e.getBlock())
+      if (isa<vector::FMAOp, LLVM::CallIntrinsicOp>(op))
+        places.push_back(&op);
   OpBuilder::InsertionGuard guard(e);
   for (int64_t i = 0; i < count; ++i) {
     if (!places.empty())
@@ -133,7 +134,6 @@ static void emitPass(Emitter &e, TileKernel &kernel, Inner inner,
     SmallVector<Value> next(steps.getRegionIterArgs());
     Value p = next[size], x = next[size + 1];
     kernel.multiply(pass, p, x, MutableArrayRef(next).take_front(size));
-    Block::iterator begin = steps.getBody()->begin();
     if (ahead.own) {
       SmallVector<std::pair<int64_t, int64_t>> lines;
       for (int64_t step = 0; step < stride; ++step)
@@ -141,13 +141,13 @@ static void emitPass(Emitter &e, TileKernel &kernel, Inner inner,
           for (auto [distance, level] :
                llvm::zip(ahead.own.getAhead(), ahead.own.getLevels()))
             lines.push_back({step * kStepBytes + line + distance, level});
-      spread(e, begin, lines.size(), [&](int64_t i) {
+      spread(e, kernel, lines.size(), [&](int64_t i) {
         emitPrefetch(e, e.displace(p, lines[i].first), lines[i].second);
       });
     }
     if (ahead.address) {
       Value &address = next[size + 2];
-      spread(e, begin, stride, [&](int64_t) {
+      spread(e, kernel, stride, [&](int64_t) {
         emitPrefetch(e, address, ahead.level);
         address = e.displace(address, ahead.stride);
       });
@@ -216,7 +216,9 @@ static func::FuncOp getOrCreateKernels(ModuleOp module, ScheduleAttr schedule,
         createTileKernel(e, schedule, kBlock, rows, pitch);
     Ahead ahead;
     if (fetchesNext)
-      ahead = {{}, body->getArgument(4), body->getArgument(5),
+      ahead = {{},
+               body->getArgument(4),
+               body->getArgument(5),
                schedule.getPrefetchLevel()};
     else
       ahead.own = schedule.getPrefetchOf(rows);

@@ -33,8 +33,8 @@ mlir::Type getLhsElementType(mlir::MLIRContext *context, moecpu::Inner inner);
 ///
 /// over `blocks` blocks of 8 steps, for any number of rows from 1 to the
 /// schedule's tile; rows of the left operand are `pitch` bytes apart. One
-/// accumulator per output, k ascending: all row counts, and both functions, give
-/// the same bits.
+/// accumulator per output, k ascending: all row counts, and both functions,
+/// give the same bits.
 struct MicroKernels {
   /// (rows, blocks: i64, panel, lhs, acc: ptr). Prefetches its own panel by the
   /// rules of the schedule.

@@ -61,6 +61,7 @@ public:
   }
 
   int64_t getSteps() const override { return 1; }
+  bool isOrdered() const override { return true; }
 
   void multiply(const Pass &pass, Value panel, Value lhs,
                 MutableArrayRef<Value> tile) override {

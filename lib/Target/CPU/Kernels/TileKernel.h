@@ -42,8 +42,8 @@ public:
 
   /// Calls `body` where the code of each pass goes.
   virtual void forEachPass(PassBody body) = 0;
-  /// Where the cache lines begin, in a step of the panel, that a pass prefetches
-  /// for itself, if that is not done by the first one for all.
+  /// Where the cache lines begin, in a step of the panel, that a pass
+  /// prefetches for itself, if that is not done by the first one for all.
   virtual llvm::SmallVector<int64_t> getOwnLines(const Pass &pass) const {
     return pass.index == 0 ? llvm::SmallVector<int64_t>{0, 64}
                            : llvm::SmallVector<int64_t>{};
@@ -55,6 +55,9 @@ public:
                          mlir::ValueRange tile) = 0;
   /// Steps of k that one call of `multiply` takes; a divisor of kBlockSteps.
   virtual int64_t getSteps() const = 0;
+  /// Whether prefetches may stand between its multiplications, in whose order
+  /// they hold them; otherwise they come behind.
+  virtual bool isOrdered() const { return false; }
   /// Adds the products of these steps.
   virtual void multiply(const Pass &pass, Value panel, Value lhs,
                         llvm::MutableArrayRef<Value> tile) = 0;
