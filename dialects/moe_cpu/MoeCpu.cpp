@@ -27,7 +27,7 @@ static ParseResult parseIntegers(AsmParser &parser,
 
 static void printIntegers(AsmPrinter &printer, ArrayRef<int64_t> integers) {
   printer << '[';
-  llvm::interleaveComma(integers, printer.getStream());
+  llvm::interleaveComma(integers, printer);
   printer << ']';
 }
 
@@ -44,9 +44,54 @@ static ParseResult parsePrefetchRules(AsmParser &parser,
 static void printPrefetchRules(AsmPrinter &printer,
                                ArrayRef<PrefetchAttr> rules) {
   printer << '[';
-  llvm::interleaveComma(rules, printer.getStream(),
+  llvm::interleaveComma(rules, printer,
                         [&](PrefetchAttr rule) { rule.print(printer); });
   printer << ']';
+}
+
+/// `["amd 25 16-31"]`
+static ParseResult parseNames(AsmParser &parser,
+                              SmallVector<StringAttr> &names) {
+  return parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, [&] {
+    return parser.parseAttribute(names.emplace_back());
+  });
+}
+
+static void printNames(AsmPrinter &printer, ArrayRef<StringAttr> names) {
+  printer << '[';
+  llvm::interleaveComma(names, printer);
+  printer << ']';
+}
+
+/// `{clock = 2750, fma = 64}`
+static ParseResult parseRates(AsmParser &parser, DictionaryAttr &rates) {
+  NamedAttrList list;
+  if (parser.parseCommaSeparatedList(AsmParser::Delimiter::Braces, [&] {
+        std::string name;
+        int64_t value;
+        SMLoc loc = parser.getCurrentLocation();
+        if (parser.parseKeywordOrString(&name) || parser.parseEqual() ||
+            parser.parseInteger(value))
+          return failure();
+        if (list.get(name)) {
+          parser.emitError(loc) << name << " is there twice";
+          return failure();
+        }
+        list.append(name, parser.getBuilder().getI64IntegerAttr(value));
+        return success();
+      }))
+    return failure();
+  rates = list.getDictionary(parser.getContext());
+  return success();
+}
+
+static void printRates(AsmPrinter &printer, DictionaryAttr rates) {
+  printer << '{';
+  llvm::interleaveComma(rates, printer, [&](NamedAttribute rate) {
+    printer << rate.getName().getValue() << " = "
+            << cast<IntegerAttr>(rate.getValue()).getInt();
+  });
+  printer << '}';
 }
 
 #define GET_ATTRDEF_CLASSES
@@ -63,6 +108,23 @@ void MoeCpuDialect::initialize() {
 // TargetAttr
 //===----------------------------------------------------------------------===//
 
+std::optional<ModelRange> ModelRange::parse(StringRef text) {
+  constexpr StringLiteral vendors[] = {"intel", "amd", "arm"};
+  SmallVector<StringRef, 3> parts;
+  text.split(parts, ' ');
+  if (parts.size() != 3)
+    return std::nullopt;
+  auto *vendor = llvm::find(vendors, parts[0]);
+  auto [first, last] = parts[2].split('-');
+  uint16_t family = 0, low = 0, high = 0;
+  if (vendor == std::end(vendors) || parts[1].getAsInteger(0, family) ||
+      first.getAsInteger(0, low) ||
+      (last.empty() ? first : last).getAsInteger(0, high) || low > high)
+    return std::nullopt;
+  uint64_t stem = uint64_t(vendor - vendors + 1) << 32 | uint64_t(family) << 16;
+  return ModelRange{stem | low, stem | high};
+}
+
 StringRef TargetAttr::getTargetName() const { return "cpu"; }
 
 StringRef TargetAttr::getChipName() const { return getName(); }
@@ -70,6 +132,21 @@ StringRef TargetAttr::getChipName() const { return getName(); }
 bool TargetAttr::has(StringRef instruction) const {
   return llvm::any_of(getInstructions().getAsRange<StringAttr>(),
                       [&](StringAttr known) { return known == instruction; });
+}
+
+std::optional<int64_t> TargetAttr::getRate(StringRef name) const {
+  auto rate = getRates() ? getRates().getAs<IntegerAttr>(name) : IntegerAttr();
+  return rate ? std::optional(rate.getInt()) : std::nullopt;
+}
+
+ArrayRef<StringLiteral> TargetAttr::getRateNames() {
+  static constexpr StringLiteral names[] = {
+      "clock",        "fma",         "dot_bf16",    "mmla_bf16",  "dot_int8",
+      "mmla_int8",    "fma_latency", "dot_latency", "widen",      "load_l1",
+      "load_l2",      "load_l3",     "l3",          "latency_l2", "latency_l3",
+      "latency_dram", "dram_core",   "dram",        "cores",      "page",
+      "huge_page"};
+  return names;
 }
 
 /// What kernels know to use, on which architecture, and how wide its vectors
@@ -89,6 +166,15 @@ verifyPrefetchLevel(function_ref<InFlightDiagnostic()> emitError,
   if (level >= 1 && level <= 3)
     return success();
   return emitError() << "a prefetch level must be from 1 to 3, got " << level;
+}
+
+static LogicalResult verifyChunk(function_ref<InFlightDiagnostic()> emitError,
+                                 int64_t chunk) {
+  if (chunk >= 1024 && chunk % 1024 == 0)
+    return success();
+  return emitError() << "chunk must be a positive multiple of 1024 bytes "
+                        "(8 steps of k), got "
+                     << chunk;
 }
 
 LogicalResult PrefetchAttr::verify(function_ref<InFlightDiagnostic()> emitError,
@@ -128,7 +214,8 @@ LogicalResult TargetAttr::verify(
     function_ref<InFlightDiagnostic()> emitError, StringRef name, Arch arch,
     StringRef cpu, StringRef features, ArrayAttr needs, ArrayAttr instructions,
     int64_t lanes, int64_t registers, int64_t l1, int64_t l2, bool scalable,
-    int64_t run, ArrayRef<PrefetchAttr> prefetch, int64_t prefetchLevel) {
+    ArrayRef<StringAttr> models, DictionaryAttr rates, int64_t run,
+    int64_t chunk, ArrayRef<PrefetchAttr> prefetch, int64_t prefetchLevel) {
   if (name.empty() || cpu.empty())
     return emitError() << "a CPU needs a name, and one that LLVM knows";
   if (lanes != 4 && lanes != 8 && lanes != 16)
@@ -142,11 +229,33 @@ LogicalResult TargetAttr::verify(
                        << " lanes, got " << lanes;
   if (scalable && arch != Arch::AArch64)
     return emitError() << "scalable needs aarch64, got " << stringifyArch(arch);
-  if (run < 1)
-    return emitError() << "run must be positive, got " << run;
-  if (failed(verifyPrefetchRules(emitError, prefetch)) ||
-      failed(verifyPrefetchLevel(emitError, prefetchLevel)))
+  if (run < 0)
+    return emitError() << "run cannot be negative, got " << run;
+  if (chunk != 0 && failed(verifyChunk(emitError, chunk)))
     return failure();
+  if (failed(verifyPrefetchRules(emitError, prefetch)) ||
+      (prefetchLevel != 0 &&
+       failed(verifyPrefetchLevel(emitError, prefetchLevel))))
+    return failure();
+  for (StringAttr text : models)
+    if (!ModelRange::parse(text))
+      return emitError() << text
+                         << " is no model of CPUs; write vendor, family and "
+                            "models, such as \"amd 25 16-31\"";
+  for (NamedAttribute rate :
+       rates ? rates.getValue() : ArrayRef<NamedAttribute>()) {
+    auto value = dyn_cast<IntegerAttr>(rate.getValue());
+    if (!llvm::is_contained(getRateNames(), rate.getName().getValue())) {
+      InFlightDiagnostic diag = emitError() << "unknown rate " << rate.getName()
+                                            << "; known are ";
+      llvm::interleaveComma(getRateNames(), diag);
+      return diag;
+    }
+    if (!value || !value.getType().isInteger(64) || value.getInt() < 1)
+      return emitError() << "rate " << rate.getName()
+                         << " must be a positive integer, got "
+                         << rate.getValue();
+  }
   for (Attribute attr : needs)
     if (!isa<StringAttr>(attr))
       return emitError() << "needs holds names, got " << attr;
@@ -276,10 +385,8 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   // Each thread keeps its parked accumulators on its stack.
   if (blockRows > 1024)
     return emitError() << "block_rows must be at most 1024, got " << blockRows;
-  if (chunk < 1024 || chunk % 1024 != 0)
-    return emitError() << "chunk must be a positive multiple of 1024 bytes "
-                          "(8 steps of k), got "
-                       << chunk;
+  if (failed(verifyChunk(emitError, chunk)))
+    return failure();
   if (run < 1)
     return emitError() << "run must be positive, got " << run;
   if (failed(verifyPrefetchRules(emitError, prefetch)))

@@ -22,6 +22,14 @@
 
 namespace moecpu {
 
+/// CPUs as `moe_rt_cpu_model()` numbers them, from the first to the last.
+struct ModelRange {
+  uint64_t first, last;
+
+  /// Nothing if `text` is not as `models` of a target has them.
+  static std::optional<ModelRange> parse(llvm::StringRef text);
+};
+
 /// Elements of a row of `k` elements padded for the kernels: whole cache lines,
 /// an odd number of them, so that the rows of a tile fall into different sets
 /// of the first-level cache.

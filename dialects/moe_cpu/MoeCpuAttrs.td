@@ -102,9 +102,31 @@ def MoeCpu_TargetAttr : MoeCpu_Attr<"Target", "target", [
     | `registers` | | vector registers |
     | `scalable` | | SVE exists; `lanes` still counts those of a NEON register |
     | `l1`, `l2` | bytes | data caches of a core |
+    | `models` | | the CPUs that this describes, as `moe_rt_cpu_model()` has them: vendor, family and models, such as `amd 25 16-31`, or `arm`, implementer and part, such as `arm 0x41 0xd0c` |
+    | `rates` | | what it does how fast, see below; what is not there is not known, and decided without |
     | `run` | bytes | consecutive panel bytes that make one work item |
+    | `chunk` | bytes | panel bytes that several tiles share at a time |
     | `prefetch` | | rules of `#moe_cpu.prefetch` for kernels that read their panel alone |
     | `prefetch_level` | | the cache that several tiles fetch their next chunk into, 1 to 3 |
+
+    `run`, `chunk`, `prefetch` and `prefetch_level` are tuning: what is not there
+    is chosen for each kernel.
+
+    | rate | unit | meaning |
+    |---|---|---|
+    | `clock` | MHz | while multiplying with full vectors |
+    | `fma` | operations a cycle | f32 multiply-adds, two operations each, of a core; so the next four |
+    | `dot_bf16`, `mmla_bf16` | operations a cycle | by the instructions of these names |
+    | `dot_int8`, `mmla_int8` | operations a cycle | by dot products and matrix products of bytes |
+    | `fma_latency`, `dot_latency` | cycles | from one multiply-add, or bf16 dot product, to the next that needs it |
+    | `widen` | values a cycle | bf16 that become f32, multiply-adds aside |
+    | `load_l1`, `load_l2`, `load_l3` | bytes a cycle | read from these caches by a core |
+    | `l3` | bytes | the cache that cores share |
+    | `latency_l2`, `latency_l3` | cycles | of a load from there |
+    | `latency_dram` | ns | the same |
+    | `dram_core`, `dram` | MB/s | read by one core, and by all |
+    | `cores` | | that `dram` is of |
+    | `page`, `huge_page` | bytes | of virtual memory |
 
     ```mlir
     module attributes {moek.target = #moe_cpu.target<"x86-64-v4", arch = x86_64,
@@ -121,30 +143,26 @@ def MoeCpu_TargetAttr : MoeCpu_Attr<"Target", "target", [
                         "int64_t":$lanes, "int64_t":$registers,
                         "int64_t":$l1, "int64_t":$l2,
                         DefaultValuedParameter<"bool", "false">:$scalable,
-                        DefaultValuedParameter<"int64_t", "2 << 20">:$run,
+                        OptionalArrayRefParameter<"::mlir::StringAttr">:$models,
+                        OptionalParameter<"::mlir::DictionaryAttr">:$rates,
+                        DefaultValuedParameter<"int64_t", "0">:$run,
+                        DefaultValuedParameter<"int64_t", "0">:$chunk,
                         OptionalArrayRefParameter<"::moecpu::PrefetchAttr">:$prefetch,
-                        DefaultValuedParameter<"int64_t", "2">:$prefetch_level);
+                        DefaultValuedParameter<"int64_t", "0">:$prefetch_level);
   let assemblyFormat = [{
     `<` $name `,` struct($arch, $cpu, $features, $needs, $instructions, $lanes,
-                         $registers, $l1, $l2, $scalable, $run,
-                         custom<PrefetchRules>($prefetch), $prefetch_level) `>`
+                         $registers, $l1, $l2, $scalable,
+                         custom<Names>($models), custom<Rates>($rates), $run,
+                         $chunk, custom<PrefetchRules>($prefetch),
+                         $prefetch_level) `>`
   }];
-  let builders = [
-    // With the tuning that is assumed of a chip that nobody measured.
-    AttrBuilder<(ins "::llvm::StringRef":$name, "::moecpu::Arch":$arch,
-                     "::llvm::StringRef":$cpu, "::llvm::StringRef":$features,
-                     "::mlir::ArrayAttr":$needs,
-                     "::mlir::ArrayAttr":$instructions, "int64_t":$lanes,
-                     "int64_t":$registers, "int64_t":$l1, "int64_t":$l2,
-                     "bool":$scalable), [{
-      return $_get($_ctxt, name, arch, cpu, features, needs, instructions, lanes,
-                   registers, l1, l2, scalable, /*run=*/2 << 20,
-                   /*prefetch=*/::llvm::ArrayRef<PrefetchAttr>(), /*prefetch_level=*/2);
-    }]>
-  ];
   let extraClassDeclaration = [{
     /// Whether kernels may use `instruction`.
     bool has(::llvm::StringRef instruction) const;
+    /// Nothing if it is not known.
+    std::optional<int64_t> getRate(::llvm::StringRef name) const;
+    /// Of all rates that there are.
+    static ::llvm::ArrayRef<::llvm::StringLiteral> getRateNames();
   }];
   let genVerifyDecl = 1;
 }

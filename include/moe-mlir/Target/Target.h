@@ -67,6 +67,8 @@ struct ChipCode {
   std::string suffix;
   /// What `moe_rt_cpu_features()` must have to run it.
   uint64_t needs = 0;
+  /// The CPUs that it is best for, first and last `moe_rt_cpu_model()`.
+  std::vector<std::pair<uint64_t, uint64_t>> models = {};
   /// Whether its kernels round rows to bf16 where they multiply with bf16.
   bool narrowsRows = false;
 };

@@ -68,12 +68,13 @@ public:
   std::vector<ChipInfo> getChips() const override {
     std::vector<ChipInfo> chips;
     for (const KnownCpu *cpu : getKnownCpus())
-      chips.push_back({cpu->name,
-                       (moecpu::stringifyArch(cpu->arch) + ", vectors of " +
-                        Twine(cpu->lanes) + " f32")
-                           .str(),
-                       isNative(*cpu),
-                       cpu->arch == getHostArchitecture().arch});
+      chips.push_back(
+          {cpu->name,
+           (moecpu::stringifyArch(cpu->arch) + ", vectors of " +
+            Twine(cpu->lanes) + " f32")
+               .str(),
+           isNative(*cpu),
+           cpu->isDefault && cpu->arch == getHostArchitecture().arch});
     return chips;
   }
 
@@ -113,6 +114,10 @@ public:
       for (const CpuFeature &feature : getCpuFeatures())
         if (cast<StringAttr>(need) == feature.name)
           code.needs |= feature.bit;
+    for (StringAttr text : cpu.getModels()) {
+      std::optional<moecpu::ModelRange> range = moecpu::ModelRange::parse(text);
+      code.models.push_back({range->first, range->last});
+    }
     code.narrowsRows = cpu.has("dot_bf16") || cpu.has("mmla_bf16");
     return code;
   }

@@ -66,6 +66,25 @@ public:
     });
   }
 
+  /// The integers of an object by their names; null if there are none.
+  DictionaryAttr rates(StringRef key, MLIRContext *context) {
+    llvm::json::Value *value = take(key, /*isRequired=*/false);
+    if (!value)
+      return {};
+    llvm::json::Object *rates = value->getAsObject();
+    NamedAttrList list;
+    for (const auto &[name, rate] : rates ? *rates : llvm::json::Object()) {
+      std::optional<int64_t> integer = rate.getAsInteger();
+      if (!integer)
+        fail("'" + StringRef(name) + "' of '" + key + "' is no integer");
+      list.append(StringRef(name),
+                  Builder(context).getI64IntegerAttr(integer.value_or(1)));
+    }
+    if (!rates)
+      fail("'" + key + "' is no object");
+    return list.empty() ? DictionaryAttr() : list.getDictionary(context);
+  }
+
   SmallVector<llvm::json::Object> objects(StringRef key) {
     return list<llvm::json::Object>(
         key, "objects", [](const llvm::json::Value &entry) {
@@ -154,9 +173,11 @@ TargetAttr moe::parseCpu(MLIRContext *context, const llvm::json::Object &chip,
   int64_t registers = reader.integer("registers");
   int64_t l1 = reader.integer("l1"), l2 = reader.integer("l2");
   bool scalable = reader.boolean("scalable", false);
-  int64_t run = reader.integer("run", 2 << 20);
+  SmallVector<std::string> models = reader.texts("models");
+  DictionaryAttr rates = reader.rates("rates", context);
+  int64_t run = reader.integer("run", 0), chunk = reader.integer("chunk", 0);
   SmallVector<llvm::json::Object> rules = reader.objects("prefetch");
-  int64_t prefetchLevel = reader.integer("prefetch_level", 2);
+  int64_t prefetchLevel = reader.integer("prefetch_level", 0);
   std::optional<moecpu::Arch> arch = moecpu::symbolizeArch(archName);
   if (!arch)
     reader.fail("unknown arch '" + archName + "'; known are x86_64, aarch64");
@@ -178,10 +199,14 @@ TargetAttr moe::parseCpu(MLIRContext *context, const llvm::json::Object &chip,
     if (!prefetch.back())
       return {};
   }
+  SmallVector<StringAttr> modelNames;
+  for (const std::string &model : models)
+    modelNames.push_back(b.getStringAttr(model));
   return TargetAttr::getChecked(
       [&] { return emitError(UnknownLoc::get(context)); }, context,
       StringRef(name), *arch, StringRef(cpu), StringRef(features), list(needs),
-      list(instructions), lanes, registers, l1, l2, scalable, run,
+      list(instructions), lanes, registers, l1, l2, scalable,
+      ArrayRef<StringAttr>(modelNames), rates, run, chunk,
       ArrayRef<moecpu::PrefetchAttr>(prefetch), prefetchLevel);
 }
 
@@ -198,18 +223,35 @@ llvm::json::Object moe::describeCpu(TargetAttr cpu) {
         llvm::json::Object{{"rows", rule.getRows()},
                            {"ahead", llvm::json::Array(rule.getAhead())},
                            {"levels", llvm::json::Array(rule.getLevels())}});
-  return llvm::json::Object{{"name", cpu.getName()},
-                            {"arch", moecpu::stringifyArch(cpu.getArch())},
-                            {"cpu", cpu.getCpu()},
-                            {"features", cpu.getFeatures()},
-                            {"needs", list(cpu.getNeeds())},
-                            {"instructions", list(cpu.getInstructions())},
-                            {"lanes", cpu.getLanes()},
-                            {"registers", cpu.getRegisters()},
-                            {"l1", cpu.getL1()},
-                            {"l2", cpu.getL2()},
-                            {"scalable", cpu.getScalable()},
-                            {"run", cpu.getRun()},
-                            {"prefetch", std::move(rules)},
-                            {"prefetch_level", cpu.getPrefetchLevel()}};
+  llvm::json::Array models;
+  for (StringAttr model : cpu.getModels())
+    models.push_back(model.getValue());
+  llvm::json::Object rates;
+  if (cpu.getRates())
+    for (NamedAttribute rate : cpu.getRates())
+      rates[rate.getName().getValue()] =
+          cast<IntegerAttr>(rate.getValue()).getInt();
+  llvm::json::Object chip{{"name", cpu.getName()},
+                          {"arch", moecpu::stringifyArch(cpu.getArch())},
+                          {"cpu", cpu.getCpu()},
+                          {"features", cpu.getFeatures()},
+                          {"needs", list(cpu.getNeeds())},
+                          {"instructions", list(cpu.getInstructions())},
+                          {"lanes", cpu.getLanes()},
+                          {"registers", cpu.getRegisters()},
+                          {"l1", cpu.getL1()},
+                          {"l2", cpu.getL2()},
+                          {"scalable", cpu.getScalable()},
+                          {"models", std::move(models)},
+                          {"rates", std::move(rates)}};
+  // Tuning that is not there is chosen for each kernel.
+  if (cpu.getRun())
+    chip["run"] = cpu.getRun();
+  if (cpu.getChunk())
+    chip["chunk"] = cpu.getChunk();
+  if (!rules.empty())
+    chip["prefetch"] = std::move(rules);
+  if (cpu.getPrefetchLevel())
+    chip["prefetch_level"] = cpu.getPrefetchLevel();
+  return chip;
 }

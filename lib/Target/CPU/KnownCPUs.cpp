@@ -97,9 +97,20 @@ moecpu::TargetAttr moe::getTargetAttr(MLIRContext *context,
       needs.push_back(feature.name);
   SmallVector<StringRef> instructions(cpu.instructions.begin(),
                                       cpu.instructions.end());
-  // The tuning that a row does not give is that of the attribute.
-  return moecpu::TargetAttr::get(context, cpu.name, cpu.arch, cpu.cpu,
-                                 cpu.features, b.getStrArrayAttr(needs),
-                                 b.getStrArrayAttr(instructions), cpu.lanes,
-                                 cpu.registers, cpu.l1, cpu.l2, cpu.scalable);
+  SmallVector<StringAttr> models;
+  for (const std::string &model : cpu.models)
+    models.push_back(b.getStringAttr(model));
+  SmallVector<NamedAttribute> rates;
+  for (const auto &[rate, value] : cpu.rates)
+    rates.push_back(b.getNamedAttr(rate, b.getI64IntegerAttr(value)));
+  SmallVector<moecpu::PrefetchAttr> prefetch;
+  for (const KnownCpu::Prefetch &rule : cpu.prefetch)
+    prefetch.push_back(
+        moecpu::PrefetchAttr::get(context, rule.rows, rule.ahead, rule.levels));
+  return moecpu::TargetAttr::get(
+      context, cpu.name, cpu.arch, cpu.cpu, cpu.features,
+      b.getStrArrayAttr(needs), b.getStrArrayAttr(instructions), cpu.lanes,
+      cpu.registers, cpu.l1, cpu.l2, cpu.scalable, models,
+      rates.empty() ? DictionaryAttr() : b.getDictionaryAttr(rates),
+      /*run=*/0, /*chunk=*/0, prefetch, /*prefetch_level=*/0);
 }

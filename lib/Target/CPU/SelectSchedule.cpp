@@ -70,11 +70,13 @@ static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner,
   // With 16 lanes a chunk is read once per tile and may live in the second
   // level; with fewer each tile reads it more than once, so half of the first
   // level.
-  int64_t chunk = lanes == 16 ? cpu.getL2() / 32 * 3 : cpu.getL1() / 2;
-  return ScheduleAttr::get(cpu.getContext(), inner, lanes, rows, blockRows,
-                           toBlocks(chunk), cpu.getRun(),
-                           selectPrefetch(cpu, rows), scalable,
-                           cpu.getPrefetchLevel(), window);
+  int64_t chunk = cpu.getChunk() ? cpu.getChunk()
+                  : lanes == 16  ? cpu.getL2() / 32 * 3
+                                 : cpu.getL1() / 2;
+  return ScheduleAttr::get(
+      cpu.getContext(), inner, lanes, rows, blockRows, toBlocks(chunk),
+      cpu.getRun() ? cpu.getRun() : int64_t(2) << 20, selectPrefetch(cpu, rows),
+      scalable, cpu.getPrefetchLevel() ? cpu.getPrefetchLevel() : 2, window);
 }
 
 /// Lists of a mask: compressing 64 bytes beats four times 16 words, both beat

@@ -209,3 +209,23 @@ func.func @router(%x: memref<?x64xf32>, %wr: memref<1x1x128x32x1xf32>, %i: memre
 
 // expected-error @+1 {{a prefetch rule is for at least one row, got 0}}
 #bad = #moe_cpu.prefetch<rows = 0>
+
+// -----
+
+// expected-error @+1 {{"amd 25" is no model of CPUs; write vendor, family and models, such as "amd 25 16-31"}}
+#bad = #moe_cpu.target<"x", arch = x86_64, cpu = "y", features = "", needs = [], instructions = [], lanes = 8, registers = 32, l1 = 32768, l2 = 1048576, models = ["amd 25"]>
+
+// -----
+
+// expected-error @+1 {{unknown rate "speed"; known are clock, fma,}}
+#bad = #moe_cpu.target<"x", arch = x86_64, cpu = "y", features = "", needs = [], instructions = [], lanes = 8, registers = 32, l1 = 32768, l2 = 1048576, rates = {speed = 1}>
+
+// -----
+
+// expected-error @+1 {{rate "fma" must be a positive integer, got 0}}
+#bad = #moe_cpu.target<"x", arch = x86_64, cpu = "y", features = "", needs = [], instructions = [], lanes = 8, registers = 32, l1 = 32768, l2 = 1048576, rates = {fma = 0}>
+
+// -----
+
+// expected-error @+1 {{fma is there twice}}
+#bad = #moe_cpu.target<"x", arch = x86_64, cpu = "y", features = "", needs = [], instructions = [], lanes = 8, registers = 32, l1 = 32768, l2 = 1048576, rates = {fma = 1, fma = 2}>

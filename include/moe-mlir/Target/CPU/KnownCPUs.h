@@ -31,6 +31,17 @@ struct KnownCpu {
   std::vector<std::string> instructions;
   int64_t lanes, registers, l1, l2;
   bool scalable = false;
+  std::vector<std::string> models = {};
+  std::vector<std::pair<std::string, int64_t>> rates = {};
+  /// As #moe_cpu.prefetch has it.
+  struct Prefetch {
+    int64_t rows;
+    std::vector<int64_t> ahead, levels;
+  };
+  std::vector<Prefetch> prefetch = {};
+  /// Whether artifacts have a variant for it where nobody says whom they are
+  /// for.
+  bool isDefault = true;
 
   bool has(llvm::StringRef instruction) const {
     return llvm::is_contained(instructions, instruction);
