@@ -96,9 +96,11 @@ const ExpertLoad *WorkContext::load(Value routing) const {
 namespace moe {
 class WorkCounter {
 public:
+  using Observer = llvm::function_ref<void(Operation *, const WorkContext &)>;
+
   WorkCounter(const std::map<std::string, int64_t> &sizes,
-              ArrayRef<SeenRouting> seen)
-      : sizes(sizes), seen(seen) {}
+              ArrayRef<SeenRouting> seen, Observer observer = {})
+      : sizes(sizes), seen(seen), observer(observer) {}
 
   Work run(func::FuncOp function) {
     callers.push_back(function);
@@ -128,6 +130,7 @@ private:
 
   const std::map<std::string, int64_t> &sizes;
   ArrayRef<SeenRouting> seen;
+  Observer observer;
   size_t nextSeen = 0;
   WorkContext context;
   Work work;
@@ -385,6 +388,8 @@ void WorkCounter::visit(Operation *op) {
     return visitCall(call);
   findLoads(op);
   findShapes(op);
+  if (observer)
+    observer(op, context);
   std::optional<double> own = multiplyAdds(op);
   if (own)
     work.multiplyAdds += times * *own;
@@ -415,9 +420,11 @@ void WorkCounter::visitLoop(LoopLikeOpInterface loop) {
     }
   std::optional<llvm::APInt> count = loop.getStaticTripCount();
   if (!count)
-    return miss(loop, "how often its body runs is not known");
+    miss(loop, "how often its body runs is not known");
+  if (!count && !observer)
+    return;
   double outside = times;
-  times *= count->getZExtValue();
+  times *= count ? count->getZExtValue() : 1;
   for (Region *region : loop.getLoopRegions())
     for (Block &block : *region)
       visit(block);
@@ -507,4 +514,10 @@ Work moe::computeWork(func::FuncOp function,
                       const std::map<std::string, int64_t> &sizes,
                       ArrayRef<SeenRouting> seen) {
   return WorkCounter(sizes, seen).run(function);
+}
+
+void moe::walkWithSizes(
+    func::FuncOp function, const std::map<std::string, int64_t> &sizes,
+    llvm::function_ref<void(Operation *, const WorkContext &)> visit) {
+  (void)WorkCounter(sizes, {}, visit).run(function);
 }

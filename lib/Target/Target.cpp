@@ -6,6 +6,8 @@
 
 #include "moe-mlir/Target/Target.h"
 
+#include "moe-mlir/Target/Cost.h"
+
 #include "moe-mlir/Runtime/moe_rt.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -49,6 +51,12 @@ Target::~Target() = default;
 bool Target::sharesLayout(moek::TargetAttrInterface,
                           moek::TargetAttrInterface) const {
   return true;
+}
+
+std::optional<KernelCost> Target::estimate(Operation *,
+                                           moek::TargetAttrInterface,
+                                           const CostContext &) const {
+  return std::nullopt;
 }
 
 TargetRegistry &TargetRegistry::get() {

@@ -89,6 +89,12 @@ Work computeWork(mlir::func::FuncOp function,
                  const std::map<std::string, int64_t> &sizes,
                  llvm::ArrayRef<SeenRouting> seen = {});
 
+/// Calls `visit` with every op of `function`, in order and those of loops once,
+/// and with what is known of the sizes of its operands and results.
+void walkWithSizes(
+    mlir::func::FuncOp function, const std::map<std::string, int64_t> &sizes,
+    llvm::function_ref<void(mlir::Operation *, const WorkContext &)> visit);
+
 /// Attaches what is known of the ops of `moe`.
 void registerWorkModels(mlir::DialectRegistry &registry);
 

@@ -87,6 +87,9 @@ struct CodeOptions {
 
 enum class CodeKind { Object, Assembly, LLVMIR };
 
+class CostContext;
+struct KernelCost;
+
 class Target {
 public:
   virtual ~Target();
@@ -147,6 +150,12 @@ public:
   /// that `emit` takes.
   virtual void buildCodePipeline(mlir::OpPassManager &pm,
                                  moek::TargetAttrInterface chip) const = 0;
+
+  /// What a kernel that has its schedule is expected to take; nothing for what
+  /// takes no time of its own, or where the target has no model of the chip.
+  virtual std::optional<KernelCost> estimate(mlir::Operation *kernel,
+                                             moek::TargetAttrInterface chip,
+                                             const CostContext &context) const;
 
   /// The code of what `buildCodePipeline` left. A false result comes with
   /// `error`.

@@ -32,6 +32,7 @@
 #include "mlir/Transforms/Passes.h"
 
 #include "ChipFile.h"
+#include "CostModel.h"
 
 using namespace mlir;
 using namespace moe;
@@ -189,6 +190,12 @@ public:
     pm.addPass(createReconcileUnrealizedCastsPass());
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createCSEPass());
+  }
+
+  std::optional<KernelCost> estimate(Operation *kernel,
+                                     moek::TargetAttrInterface chip,
+                                     const CostContext &context) const override {
+    return CpuCostModel(cast<TargetAttr>(chip)).estimate(kernel, context);
   }
 
   bool emit(ModuleOp module, moek::TargetAttrInterface chip,

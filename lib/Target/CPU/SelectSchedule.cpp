@@ -4,11 +4,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// The figures behind the choices are in docs/performance.md.
+// What is chosen by time, CostModel.h chooses. The figures behind the rest are
+// in docs/performance.md.
 //
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Target/CPU/Passes.h"
+
+#include "CostModel.h"
 
 #include "mlir/IR/Builders.h"
 
@@ -20,22 +23,15 @@ namespace moe {
 } // namespace moe
 
 using namespace mlir;
+using moe::CpuCostModel;
 using moecpu::Inner;
-using moecpu::PrefetchAttr;
 using moecpu::ScheduleAttr;
 using moecpu::TargetAttr;
 
-/// Rounds down to whole blocks of k, at least one.
-static int64_t toBlocks(int64_t bytes) {
-  return std::max<int64_t>(1024, bytes / 1024 * 1024);
-}
-
 static Inner selectInner(TargetAttr cpu, moek::GroupedMatmulOp matmul) {
-  if (getElementTypeOrSelf(matmul.getRhs().getType()).isF32())
-    return Inner::Fma;
-  return cpu.has("dot_bf16")    ? Inner::DotBF16
-         : cpu.has("mmla_bf16") ? Inner::MmlaBF16
-                                : Inner::Widen;
+  return getElementTypeOrSelf(matmul.getRhs().getType()).isF32()
+             ? Inner::Fma
+             : CpuCostModel(cpu).selectBF16();
 }
 
 /// Rows of `length` f32, all that is stored of them, that are worked on at a
@@ -46,37 +42,19 @@ static int64_t selectWindow(int64_t length) {
   return std::clamp(bytes / (length * 4) / 64 * 64, least, most);
 }
 
-/// What the chip says, or what suits most: few rows wait for memory, and the
-/// hardware prefetches for them; more ask for each line twice, since memory
-/// that is busy drops requests, and what waits in the second level is still
-/// some cycles away.
-static SmallVector<PrefetchAttr> selectPrefetch(TargetAttr cpu, int64_t rows) {
-  if (!cpu.getPrefetch().empty())
-    return SmallVector<PrefetchAttr>(cpu.getPrefetch());
-  MLIRContext *context = cpu.getContext();
-  int64_t few = cpu.getLanes() == 8 ? 2 : 6;
-  return {PrefetchAttr::get(context, few, {}, {}),
-          PrefetchAttr::get(context, std::max(rows, few + 1), {12288, 4096},
-                            {2, 1})};
-}
-
 static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner,
                                    int64_t window = 0) {
-  int64_t lanes = cpu.getLanes();
-  bool scalable = cpu.getScalable() && inner != Inner::MmlaBF16;
-  int64_t rows = ScheduleAttr::getMaxRows(inner, lanes);
-  // Parked accumulators take a 32nd of the second-level cache.
-  int64_t blockRows = std::clamp<int64_t>(cpu.getL2() / 32 / 128, rows, 512);
-  // With 16 lanes a chunk is read once per tile and may live in the second
-  // level; with fewer each tile reads it more than once, so half of the first
-  // level.
-  int64_t chunk = cpu.getChunk() ? cpu.getChunk()
-                  : lanes == 16  ? cpu.getL2() / 32 * 3
-                                 : cpu.getL1() / 2;
+  CpuCostModel model(cpu);
+  int64_t rows = ScheduleAttr::getMaxRows(inner, cpu.getLanes());
+  // A work item is long for the memory's sake; kernels make them shorter where
+  // threads would have too few.
+  int64_t run = cpu.getRun() ? cpu.getRun() : int64_t(2) << 20;
+  int64_t level = cpu.getPrefetchLevel() ? cpu.getPrefetchLevel() : 2;
   return ScheduleAttr::get(
-      cpu.getContext(), inner, lanes, rows, blockRows, toBlocks(chunk),
-      cpu.getRun() ? cpu.getRun() : int64_t(2) << 20, selectPrefetch(cpu, rows),
-      scalable, cpu.getPrefetchLevel() ? cpu.getPrefetchLevel() : 2, window);
+      cpu.getContext(), inner, cpu.getLanes(), rows,
+      model.selectBlockRows(rows), model.selectChunk(), run,
+      model.selectPrefetch(rows),
+      cpu.getScalable() && inner != Inner::MmlaBF16, level, window);
 }
 
 /// Lists of a mask: compressing 64 bytes beats four times 16 words, both beat

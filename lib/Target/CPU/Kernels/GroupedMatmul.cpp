@@ -53,7 +53,7 @@ static void emitSingleTile(Emitter &e, const PanelProduct &p, Value rows,
                            Value panel, Value lhs, Value acc) {
   int64_t wholeRows = 0;
   while (wholeRows < p.schedule.getRows() &&
-         !hasTwoPasses(p.schedule, wholeRows + 1))
+         getNumPasses(p.schedule, wholeRows + 1) == 1)
     ++wholeRows;
   if (wholeRows == p.schedule.getRows() || getChunks(p) == 1)
     return call(e, p.kernels.alone, rows, e.idx(p.blocks()), panel, lhs, acc);

@@ -29,14 +29,14 @@ Type moe::getLhsElementType(MLIRContext *context, Inner inner) {
   return Float32Type::get(context);
 }
 
-/// The family of instructions that a schedule is for.
-static int64_t getPasses(ScheduleAttr schedule, int64_t rows) {
+int64_t moe::getNumPasses(ScheduleAttr schedule, int64_t rows) {
   if (schedule.getLanes() != 4)
     return getX86Passes(schedule, rows);
   return schedule.getScalable() ? getSvePasses(schedule, rows)
                                 : getNeonPasses(schedule, rows);
 }
 
+/// The family of instructions that a schedule is for.
 static std::unique_ptr<TileKernel>
 createTileKernel(Emitter &e, ScheduleAttr schedule, int64_t kBlock,
                  int64_t rows, int64_t pitch) {
@@ -45,10 +45,6 @@ createTileKernel(Emitter &e, ScheduleAttr schedule, int64_t kBlock,
   if (schedule.getScalable())
     return createSveKernel(e, schedule, rows, pitch);
   return createNeonKernel(e, schedule, kBlock, rows, pitch);
-}
-
-bool moe::hasTwoPasses(ScheduleAttr schedule, int64_t rows) {
-  return getPasses(schedule, rows) > 1;
 }
 
 Value moe::emitWidenedHalf(Emitter &e, Value pairs, int64_t half,

@@ -49,9 +49,10 @@ MicroKernels getOrCreateMicroKernels(mlir::ModuleOp module,
                                      moecpu::ScheduleAttr schedule,
                                      int64_t pitch, int64_t kBlock = 1);
 
-/// Whether a tile of `rows` rows reads its panel more than once (two passes of
-/// 16 columns), so that a chunk of it should stay in the first-level cache.
-bool hasTwoPasses(moecpu::ScheduleAttr schedule, int64_t rows);
+/// How often a tile of `rows` rows walks the k of its panel, some columns at a
+/// time, so that a chunk of it should stay in the first-level cache; with
+/// scalable vectors, of 128 bits.
+int64_t getNumPasses(moecpu::ScheduleAttr schedule, int64_t rows);
 
 } // namespace moe
 
