@@ -46,11 +46,19 @@ bool CommandLine::read(moe::CompileOptions &options, Outputs &outputs,
   }
   if (!compileTo.empty())
     outputs.stage = moe::parseStage(compileTo);
+  if (report.getNumOccurrences())
+    outputs.report = report.empty() ? "text" : report.getValue();
+  if (!outputs.report.empty() && outputs.report != "text" &&
+      outputs.report != "html")
+    return fail("--report: unknown value '" + report +
+                "'; known are text and html");
+  if (reportThreads < 0 || reportThreads > 4096)
+    return fail("--report-threads is 1 to 4096");
   routing = {recordRouting, replayRouting, dropRouterArguments};
   if (routing.dropArguments && !routing.replay)
     return fail("--drop-router-arguments goes with --replay-routing");
   std::string &base = outputs.base = output;
-  if (!outputs.stage && !outputs.text && !printTarget) {
+  if (outputs.isArtifact() && !printTarget) {
     if (base.empty()) {
       if (input == "-")
         return fail("name the files to write with -o");

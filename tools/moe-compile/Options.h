@@ -22,7 +22,11 @@ namespace cl = llvm::cl;
 struct Outputs {
   std::optional<Stage> stage;
   std::optional<CodeKind> text;
+  /// What a report is written as: "text" or "html".
+  std::string report;
   std::string base;
+
+  bool isArtifact() const { return !stage && !text && report.empty(); }
 };
 
 struct CommandLine {
@@ -35,6 +39,8 @@ struct CommandLine {
          "moe-compile layer.mlir -o out/layer"},
         {"The IR after fusion, for one target",
          "moe-compile layer.mlir --target=x86-64-v4 --compile-to=fused"},
+        {"What is expected of it",
+         "moe-compile layer.mlir --target=native --report"},
         {"The machine code", "moe-compile layer.mlir --target=native "
                              "--emit=asm -o layer.s"}},
        "Without a file, or with -, the model is read from standard input.",
@@ -94,6 +100,14 @@ struct CommandLine {
   cl::opt<std::string> compileTo{
       "compile-to", cl::value_desc("stage"), cl::cat(out),
       cl::desc("Print the IR after a stage instead")};
+  cl::opt<std::string> report{
+      "report", cl::ValueOptional, cl::value_desc("text|html"), cl::cat(out),
+      cl::desc("Print what was decided, and what calls are expected to take, "
+               "instead: as text, or as a page")};
+  cl::opt<int> reportThreads{
+      "report-threads", cl::init(0), cl::value_desc("n"), cl::cat(out),
+      cl::desc("Threads of the calls in the report (default: the cores that the "
+               "target says it has, or 1)")};
   cl::opt<bool> printTarget{
       "print-target", cl::cat(out),
       cl::desc("Write the description of the target as JSON, without a model")};

@@ -75,7 +75,7 @@ int main(int argc, char **argv) {
     return 1;
   if (failed(moe::applyRoutingOptions(*model, routing)))
     return 1;
-  if (!outputs.stage && !outputs.text) {
+  if (outputs.isArtifact()) {
     moe::Progress progress("compiling", "steps");
     options.progress = progress.function();
     LogicalResult compiled =
@@ -91,7 +91,14 @@ int main(int argc, char **argv) {
   moek::TargetAttrInterface target = targets->back();
   std::string result;
   llvm::raw_string_ostream out(result);
-  if (outputs.stage) {
+  if (!outputs.report.empty()) {
+    FailureOr<moe::CompileReport> report = moe::describeCompilation(
+        *model, options, target, given.reportThreads);
+    if (failed(report))
+      return 1;
+    out << (outputs.report == "html" ? printHtml(*report)
+                                     : printText(*report));
+  } else if (outputs.stage) {
     OwningOpRef<ModuleOp> lowered =
         moe::compileToStage(*model, options, target, *outputs.stage);
     if (!lowered)

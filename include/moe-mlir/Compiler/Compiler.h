@@ -14,6 +14,7 @@
 
 #include "moe-mlir/Artifact/Manifest.h"
 #include "moe-mlir/Pipelines/Pipelines.h"
+#include "moe-mlir/Report/CompileReport.h"
 #include "moe-mlir/Support/Progress.h"
 #include "moe-mlir/Target/Target.h"
 
@@ -92,6 +93,13 @@ llvm::LogicalResult compileToArtifact(mlir::ModuleOp module,
 mlir::OwningOpRef<mlir::ModuleOp>
 compileToStage(mlir::ModuleOp module, const CompileOptions &options,
                moek::TargetAttrInterface chip, Stage stage);
+
+/// What `module` becomes for `chip`, and what calls with `threads` threads are
+/// expected to take; 0: those of its cores, or one. All sizes of a function are
+/// the number of tokens.
+mlir::FailureOr<CompileReport>
+describeCompilation(mlir::ModuleOp module, const CompileOptions &options,
+                    moek::TargetAttrInterface chip, int threads);
 
 /// The code of one chip as text.
 llvm::LogicalResult compileToText(mlir::ModuleOp module,

@@ -1,0 +1,76 @@
+//===- CompileReport.h - What a compilation decided, and expects -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Per layer and number of tokens: operations, bytes, what bounds them and how
+// long they are expected to take; workspace and packed weights; and what was
+// fused, or why not. As text and as a page.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_REPORT_COMPILEREPORT_H
+#define MOE_MLIR_REPORT_COMPILEREPORT_H
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace moe {
+
+struct CompileReport {
+  /// A kernel of a call; negative seconds are not known.
+  struct Kernel {
+    std::string phase, bound;
+    double operations = 0, bytes = 0, seconds = -1;
+  };
+  /// A call of a layer with some number of tokens.
+  struct Call {
+    int64_t tokens = 0;
+    /// What has to be done at least, whoever does it: see docs/performance.md.
+    double operations = 0, bytes = 0;
+    /// What is expected; negative if it is not known.
+    double seconds = -1;
+    std::string bound;
+    /// Bytes; negative if it is not known.
+    int64_t workspace = -1;
+    std::vector<Kernel> kernels;
+  };
+  struct Weight {
+    std::string name, role;
+    int64_t bytes = 0;
+  };
+  struct Layer {
+    std::string name;
+    /// Layers with the same code.
+    std::vector<std::string> same;
+    /// How kernels run, by their phase.
+    std::vector<std::pair<std::string, std::string>> schedules;
+    std::vector<Call> calls;
+    std::vector<Weight> weights;
+    /// What is not in the figures.
+    std::vector<std::string> unknown;
+  };
+  /// A remark, and how often it was made.
+  struct Decision {
+    std::string kind, category, message, place;
+    int64_t count = 1;
+  };
+
+  std::string model, chip;
+  int threads = 1;
+  /// What the chip says of itself.
+  std::vector<std::pair<std::string, int64_t>> rates;
+  std::vector<Layer> layers;
+  std::vector<Decision> decisions;
+};
+
+std::string printText(const CompileReport &report);
+/// A page that needs nothing else.
+std::string printHtml(const CompileReport &report);
+
+} // namespace moe
+
+#endif // MOE_MLIR_REPORT_COMPILEREPORT_H

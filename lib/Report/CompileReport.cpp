@@ -1,0 +1,296 @@
+//===- CompileReport.cpp - What a compilation decided, and expects -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Report/CompileReport.h"
+
+#include "Html.h"
+#include "Style.h"
+
+#include <algorithm>
+
+using namespace moe;
+using namespace moe::report;
+using Call = CompileReport::Call;
+using Layer = CompileReport::Layer;
+
+namespace {
+/// A table, as text or in a page; the first column is what rows are called.
+struct Table {
+  std::vector<std::string> header;
+  std::vector<std::vector<std::string>> rows;
+};
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Figures
+//===----------------------------------------------------------------------===//
+
+static std::string milliseconds(double seconds) {
+  if (seconds < 0)
+    return "unknown";
+  double ms = seconds * 1e3;
+  return fixed(ms, ms < 1 ? 3 : ms < 100 ? 2 : 1) + " ms";
+}
+
+/// "12.6 M", "201 G".
+static std::string scaled(double value, const std::string &unit) {
+  static const char *const prefixes[] = {"", "k", "M", "G", "T"};
+  size_t i = 0;
+  for (; value >= 1000 && i + 1 < std::size(prefixes); ++i)
+    value /= 1000;
+  int digits = i == 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return fixed(value, digits) + " " + prefixes[i] + unit;
+}
+
+/// All phases of a layer's calls, in the order of the kernels.
+static std::vector<std::string> phasesOf(const Layer &layer) {
+  std::vector<std::string> phases;
+  for (const Call &call : layer.calls)
+    for (const CompileReport::Kernel &kernel : call.kernels)
+      if (std::find(phases.begin(), phases.end(), kernel.phase) ==
+          phases.end())
+        phases.push_back(kernel.phase);
+  return phases;
+}
+
+static Table callTable(const Layer &layer) {
+  Table table;
+  table.header = {"tokens", "operations", "bytes", "expected", "bound",
+                  "workspace"};
+  std::vector<std::string> phases = phasesOf(layer);
+  table.header.insert(table.header.end(), phases.begin(), phases.end());
+  for (const Call &call : layer.calls) {
+    std::vector<std::string> row = {
+        std::to_string(call.tokens), scaled(call.operations, ""),
+        scaled(call.bytes, "B"), milliseconds(call.seconds),
+        call.bound.empty() ? "-" : call.bound,
+        call.workspace < 0 ? "unknown" : scaled(call.workspace, "B")};
+    for (const std::string &phase : phases) {
+      // Several kernels may be of one phase.
+      double seconds = -1;
+      for (const CompileReport::Kernel &kernel : call.kernels)
+        if (kernel.phase == phase && kernel.seconds >= 0)
+          seconds = std::max(seconds, 0.0) + kernel.seconds;
+      row.push_back(milliseconds(seconds));
+    }
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+static Table weightTable(const Layer &layer) {
+  Table table{{"weights", "role", "packed"}, {}};
+  double all = 0;
+  for (const CompileReport::Weight &weight : layer.weights) {
+    all += weight.bytes;
+    table.rows.push_back({weight.name, weight.role.empty() ? "-" : weight.role,
+                          scaled(weight.bytes, "B")});
+  }
+  table.rows.push_back({"in all", "", scaled(all, "B")});
+  return table;
+}
+
+static std::string sameText(const Layer &layer) {
+  if (layer.same.empty())
+    return "";
+  return "the same code: " + counted(layer.same.size(), "more layer") + ", " +
+         layer.same.front() +
+         (layer.same.size() > 1 ? " to " + layer.same.back() : "");
+}
+
+static std::string decisionText(const CompileReport::Decision &decision) {
+  return decision.message +
+         (decision.count > 1 ? " (" + counted(decision.count, "time") + ")"
+                             : "");
+}
+
+/// "fused", "not fused": whether all went well, in two words.
+static bool isMissed(const CompileReport::Decision &decision) {
+  return decision.kind == "Missed" || decision.kind == "Failure";
+}
+
+//===----------------------------------------------------------------------===//
+// Text
+//===----------------------------------------------------------------------===//
+
+static std::string printTable(const Table &table) {
+  std::vector<size_t> widths;
+  for (const std::string &name : table.header)
+    widths.push_back(name.size());
+  for (const auto &row : table.rows)
+    for (size_t i = 0; i < row.size(); ++i)
+      widths[i] = std::max(widths[i], row[i].size());
+  std::string out;
+  auto print = [&](const std::vector<std::string> &row) {
+    std::string line = " ";
+    for (size_t i = 0; i < row.size(); ++i) {
+      std::string gap(widths[i] - row[i].size(), ' ');
+      line += " " + (i == 0 ? row[i] + gap : gap + row[i]) + " ";
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    out += line + "\n";
+  };
+  print(table.header);
+  for (const auto &row : table.rows)
+    print(row);
+  return out;
+}
+
+std::string moe::printText(const CompileReport &report) {
+  std::string out = (report.model.empty() ? "module" : report.model) + " for " +
+                    report.chip + ", " + counted(report.threads, "thread") +
+                    "\n";
+  if (report.rates.empty())
+    out += "times are unknown: " + report.chip +
+           " says no rates; moe-describe-cpu measures those of a machine\n";
+  for (const Layer &layer : report.layers) {
+    out += "\n" + layer.name + "\n";
+    if (!layer.same.empty())
+      out += "  " + sameText(layer) + "\n";
+    out += printTable(callTable(layer));
+    out += "\n" + printTable(weightTable(layer));
+    for (const auto &[phase, schedule] : layer.schedules)
+      out += "  " + phase + ": " + schedule + "\n";
+    for (const std::string &what : layer.unknown)
+      out += "  not counted: " + what + "\n";
+  }
+  if (!report.decisions.empty())
+    out += "\ndecisions\n";
+  for (const CompileReport::Decision &decision : report.decisions)
+    out += std::string("  ") + (isMissed(decision) ? "missed  " : "        ") +
+           decision.category + ": " + decisionText(decision) + "\n";
+  return out;
+}
+
+//===----------------------------------------------------------------------===//
+// A page
+//===----------------------------------------------------------------------===//
+
+static std::string printHtmlTable(const Table &table) {
+  std::string out = "<div class=\"scroll\"><table class=\"health\">\n<thead><tr>";
+  for (const std::string &name : table.header)
+    out += "<th scope=\"col\">" + escape(name) + "</th>";
+  out += "</tr></thead>\n<tbody>\n";
+  for (const auto &row : table.rows) {
+    out += "<tr><th scope=\"row\">" + escape(row.front()) + "</th>";
+    for (size_t i = 1; i < row.size(); ++i)
+      out += "<td>" + escape(row[i]) + "</td>";
+    out += "</tr>\n";
+  }
+  return out + "</tbody></table></div>\n";
+}
+
+static std::string printFacts(const CompileReport &report) {
+  std::string out = "<dl class=\"facts\">\n";
+  auto fact = [&](const std::string &name, const std::string &value) {
+    out += "<div><dt>" + escape(name) + "</dt><dd>" + escape(value) +
+           "</dd></div>\n";
+  };
+  fact("chip", report.chip);
+  fact("threads", std::to_string(report.threads));
+  for (const auto &[name, value] : report.rates)
+    fact(name, grouped(value));
+  return out + "</dl>\n";
+}
+
+/// A bar for each number of tokens: how the expected time is shared.
+static std::string drawShares(const Layer &layer) {
+  std::vector<std::string> phases = phasesOf(layer);
+  static const char *const colours[] = {"#31688e", "#35b779", "#8a6fb0",
+                                        "#d98f2b", "#7f8b96"};
+  constexpr double left = 74, width = 640, height = 18, gap = 6;
+  std::string bars;
+  double y = 4;
+  for (const Call &call : layer.calls) {
+    if (call.seconds <= 0)
+      continue;
+    bars += "<text class=\"end\" x=\"" + coordinate(left - 8) + "\" y=\"" +
+            coordinate(y + 13) + "\">T = " + std::to_string(call.tokens) +
+            "</text>";
+    double x = left;
+    for (size_t p = 0; p < phases.size(); ++p) {
+      double seconds = 0;
+      for (const CompileReport::Kernel &kernel : call.kernels)
+        if (kernel.phase == phases[p])
+          seconds += std::max(kernel.seconds, 0.0);
+      double length = width * seconds / call.seconds;
+      bars += "<rect x=\"" + coordinate(x) + "\" y=\"" + coordinate(y) +
+              "\" width=\"" + coordinate(length) + "\" height=\"" +
+              coordinate(height) + "\" fill=\"" +
+              colours[p % std::size(colours)] + "\"><title>" +
+              escape(phases[p]) + ": " + milliseconds(seconds) + ", " +
+              percent(seconds / call.seconds) + "</title></rect>";
+      x += length;
+    }
+    bars += "<text x=\"" + coordinate(left + width + 8) + "\" y=\"" +
+            coordinate(y + 13) + "\">" + milliseconds(call.seconds) +
+            "</text>\n";
+    y += height + gap;
+  }
+  if (bars.empty())
+    return "";
+  std::string legend;
+  double x = left;
+  for (size_t p = 0; p < phases.size(); ++p) {
+    legend += "<rect x=\"" + coordinate(x) + "\" y=\"" + coordinate(y + 4) +
+              "\" width=\"11\" height=\"11\" fill=\"" +
+              colours[p % std::size(colours)] + "\"/><text x=\"" +
+              coordinate(x + 16) + "\" y=\"" + coordinate(y + 14) + "\">" +
+              escape(phases[p]) + "</text>";
+    x += 34 + 7.0 * phases[p].size();
+  }
+  return "<svg class=\"chart\" role=\"img\" aria-label=\"How the expected time "
+         "is shared\" viewBox=\"0 0 820 " +
+         coordinate(y + 22) + "\">\n" + bars + legend + "</svg>\n";
+}
+
+static std::string printLayer(const Layer &layer) {
+  std::string out = "<section><h2>" + escape(layer.name) + "</h2>\n";
+  if (!layer.same.empty())
+    out += "<p class=\"note\">" + escape(sameText(layer)) + "</p>\n";
+  out += printHtmlTable(callTable(layer)) + drawShares(layer) +
+         "<h3>Weights</h3>\n" + printHtmlTable(weightTable(layer));
+  if (!layer.schedules.empty())
+    out += "<h3>Schedules</h3>\n<dl class=\"help\">\n";
+  for (const auto &[phase, schedule] : layer.schedules)
+    out += "<dt>" + escape(phase) + "</dt><dd><code>" + escape(schedule) +
+           "</code></dd>\n";
+  if (!layer.schedules.empty())
+    out += "</dl>\n";
+  for (const std::string &what : layer.unknown)
+    out += "<p class=\"note\">Not counted: " + escape(what) + "</p>\n";
+  return out + "</section>\n";
+}
+
+std::string moe::printHtml(const CompileReport &report) {
+  std::string title = report.model.empty() ? "module" : report.model;
+  std::string out =
+      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width\">\n<title>" +
+      escape(title) + " for " + escape(report.chip) + "</title>\n<style>" +
+      pageStyle + "</style>\n</head>\n<body>\n<header><p class=\"kicker\">" +
+      "Compilation report</p><h1>" + escape(title) + "</h1>\n" +
+      printFacts(report) + "</header>\n<main>\n";
+  if (report.rates.empty())
+    out += "<div class=\"verdict unsure\"><strong>Times are unknown</strong><p>"
+           "This chip says no rates; <code>moe-describe-cpu</code> measures "
+           "those of a machine.</p></div>\n";
+  for (const Layer &layer : report.layers)
+    out += printLayer(layer);
+  if (!report.decisions.empty()) {
+    out += "<section><h2>Decisions</h2>\n<div class=\"scroll\"><table "
+           "class=\"health\">\n<thead><tr><th></th><th class=\"words\">by</th>"
+           "<th class=\"words\">what</th></tr></thead>\n<tbody>\n";
+    for (const CompileReport::Decision &decision : report.decisions)
+      out += std::string("<tr><th scope=\"row\" class=\"") +
+             (isMissed(decision) ? "unsure\">missed" : "good\">done") +
+             "</th><td class=\"words\"><code>" + escape(decision.category) +
+             "</code></td><td class=\"words\">" +
+             escape(decisionText(decision)) + "</td></tr>\n";
+    out += "</tbody></table></div></section>\n";
+  }
+  return out + "</main>\n</body>\n</html>\n";
+}
