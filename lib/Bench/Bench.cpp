@@ -13,6 +13,7 @@
 #include "moe-mlir/Bench/Bench.h"
 
 #include "Contender.h"
+#include "Expectation.h"
 
 #include "moe-mlir/Run/Bench.h"
 #include "moe-mlir/Run/MachineLimits.h"
@@ -105,6 +106,7 @@ private:
   int copies = 1;
   std::unique_ptr<CompiledLayer> ours;
   std::vector<std::unique_ptr<Contender>> contenders;
+  std::optional<Expectation> expectation;
 };
 
 } // namespace
@@ -236,6 +238,10 @@ bool Runner::load(const BenchModel &model, const std::string &wanted,
                              error);
   if (!ours)
     return false;
+  expectation.reset();
+  if (options.expectations)
+    expectation = Expectation::create(*module, function.getName(),
+                                      ours->variant(), options.compile);
   for (const std::string &each : options.baselines)
     if (!addContender(each, described, base, error))
       return false;
@@ -413,6 +419,11 @@ bool Runner::measureRow(int64_t tokens, int threads, Row &row,
       row.dramGBytesPerS * 1e9, time);
   row.isMemoryBound = roofline.isMemoryBound;
   row.rooflineFraction = roofline.fraction;
+  if (expectation) {
+    double expected = expectation->getSeconds(tokens, threads, report.machine,
+                                              row.dramGBytesPerS);
+    row.expectedMs = expected < 0 ? -1 : expected * 1e3;
+  }
   for (Timed &each : timed) {
     double theirTime = median(each.times);
     row.baselines.emplace_back(each.contender->name, theirTime / time);

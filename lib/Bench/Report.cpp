@@ -10,6 +10,8 @@
 
 #include "moe-mlir/Bench/Report.h"
 
+#include "moe-mlir/Run/Statistics.h"
+
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/JSON.h"
@@ -89,12 +91,32 @@ void bench::printRow(llvm::raw_ostream &os, const Row &row,
       os << format(" %8.2fx", found->second);
   }
   os << "\n";
+  if (row.expectedMs > 0)
+    os << format("    expected %.3f ms, %+.1f%%\n", row.expectedMs,
+                 100 * (row.expectedMs / row.medianMs - 1));
   if (!row.phases.empty()) {
     os << "    ";
     for (const auto &[name, share] : row.phases)
       os << name << format(" %.1f%%  ", 100 * share);
     os << "\n";
   }
+}
+
+void bench::printExpectations(llvm::raw_ostream &os, const Report &report) {
+  std::vector<double> errors;
+  for (const Row &row : report.rows)
+    if (row.expectedMs > 0)
+      errors.push_back(std::fabs(row.expectedMs / row.medianMs - 1));
+    else if (row.expectedMs < 0)
+      os << "nothing was expected of " << row.model << ", " << row.tokens
+         << " tokens: " << row.variant
+         << " does not say enough of its rates; moe-describe-cpu does\n";
+  if (errors.empty())
+    return;
+  os << format("expectations: median error %.1f%%, largest %.1f%%, %zu rows\n",
+               100 * run::median(errors),
+               100 * *std::max_element(errors.begin(), errors.end()),
+               errors.size());
 }
 
 //===----------------------------------------------------------------------===//
@@ -168,6 +190,8 @@ void Writer::write(const Row &row) {
   json.attribute("copies", row.copies);
   if (row.peakBeside > 0)
     number("peak_gflops_beside", row.peakBeside);
+  if (row.expectedMs != 0)
+    number("expected_ms", row.expectedMs);
   if (!row.phases.empty())
     numbers("phases", row.phases);
 }

@@ -34,7 +34,11 @@ public:
     CompileReport::Decision own;
     own.kind = remark.getRemarkTypeString().str();
     own.category = remark.getCombinedCategoryName().str();
-    own.message = remark.getMsg();
+    for (const remarks::detail::Remark::Arg &argument : remark.getArgs())
+      own.message +=
+          argument.key == "Remark"
+              ? argument.val
+              : " (" + argument.key + ": " + argument.val + ")";
     llvm::raw_string_ostream(own.place) << remark.getLocation();
     for (CompileReport::Decision &known : decisions)
       if (known.kind == own.kind && known.category == own.category &&
@@ -152,7 +156,7 @@ moe::describeCompilation(ModuleOp module, const CompileOptions &options,
   // Those of the stages to `planned`, once.
   MLIRContext *context = module.getContext();
   remarks::RemarkCategories all;
-  all.all = ".*";
+  all.all = all.passed = all.missed = all.failed = all.analysis = ".*";
   if (!context->getRemarkEngine() &&
       failed(remarks::enableOptimizationRemarks(
           *context, std::make_unique<Collector>(report.decisions),

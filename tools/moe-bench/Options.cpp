@@ -117,6 +117,9 @@ bool CommandLine::read(Options &options, std::string &error) const {
     options.baselines = splitNames(baselines);
   options.repeats = repeats;
   options.phases = phases;
+  options.expectations = checkReport;
+  options.compile.targetDescriptions.assign(targetDescriptions.begin(),
+                                            targetDescriptions.end());
   options.artifactDir = artifactDir;
   options.reuseArtifacts = reuse;
   options.modelsDir = modelsDir.empty() ? findModels() : modelsDir.getValue();

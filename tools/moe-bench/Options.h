@@ -66,6 +66,10 @@ struct CommandLine {
       "models-dir", cl::value_desc("folder"), cl::cat(what),
       cl::desc("Where the models' configurations are")};
 
+  cl::list<std::string> targetDescriptions{
+      "target-description", cl::value_desc("file"), cl::cat(running),
+      cl::desc("The chip to compile for, as moe-describe-cpu writes it "
+               "(default: the native target)")};
   cl::opt<std::string> threads{
       "threads", cl::value_desc("1,all"), cl::cat(running),
       cl::desc("Numbers of threads, or all (default)")};
@@ -81,6 +85,10 @@ struct CommandLine {
 
   cl::opt<bool> phases{"phases", cl::cat(out),
                        cl::desc("Also print the share of each phase")};
+  cl::opt<bool> checkReport{
+      "check-report", cl::cat(out),
+      cl::desc("Also print what moe-compile --report expects of each row on "
+               "the machine as it is, and how far off that is")};
   cl::opt<std::string> json{"json", cl::value_desc("file"), cl::cat(out),
                             cl::desc("Also write what was measured there")};
 

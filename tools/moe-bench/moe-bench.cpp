@@ -111,5 +111,6 @@ int main(int argc, char **argv) {
         writeJson();
       },
       report, error);
+  printExpectations(llvm::outs(), report);
   return ok && writeJson() ? 0 : fail(error);
 }

@@ -39,6 +39,8 @@ struct Options {
   std::vector<std::string> baselines;
   /// Also time the phases of a layer, in repeats of their own.
   bool phases = false;
+  /// Also say what a row was expected to take (`moe-compile --report`).
+  bool expectations = false;
   /// Where compiled layers are kept; empty: a folder that is removed again.
   std::string artifactDir;
   /// Takes compiled layers from `artifactDir` where it has them.

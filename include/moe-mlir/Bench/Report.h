@@ -58,6 +58,9 @@ struct Row {
   Named differences; ///< largest difference from ours, by a token's largest
   Named phases;      ///< share of the time
   int repeats = 0, copies = 1;
+  /// What the model of the target expected; 0 if nobody asked, negative if the
+  /// target does not say enough of its rates.
+  double expectedMs = 0;
   /// The format's peak, read between the repeats, in GFLOP/s.
   double peakBeside = 0;
 };
@@ -74,6 +77,8 @@ void printHeader(llvm::raw_ostream &os,
                  const std::vector<std::string> &baselines);
 void printRow(llvm::raw_ostream &os, const Row &row,
               const std::vector<std::string> &baselines);
+/// How far off the expectations were, if there are any.
+void printExpectations(llvm::raw_ostream &os, const Report &report);
 void printJson(llvm::raw_ostream &os, const Report &report);
 
 } // namespace moe::bench
