@@ -34,15 +34,19 @@ void Call::setTrace(std::function<void(const moe_trace_event &)> hook) {
 std::unique_ptr<Call> Call::prepare(const Artifact &artifact,
                                     const std::string &name,
                                     const FunctionInputs &inputs,
-                                    unsigned threads, std::string &error) {
+                                    unsigned threads, std::string &error,
+                                    const Call *sharing) {
   std::unique_ptr<Call> call(new Call);
   if (!artifact.lookup(name, call->entry, error))
     return nullptr;
   const FunctionDesc &desc = call->function();
   if (!inputs.bindSizes(desc, call->sizeValues, error) ||
-      !inputs.check(artifact.manifest(), desc, &call->sizeValues, error) ||
-      !inputs.makeArguments(desc, call->sizeValues, call->argumentValues,
-                            error))
+      !inputs.check(artifact.manifest(), desc, &call->sizeValues, error))
+    return nullptr;
+  if (sharing)
+    call->argumentValues = sharing->argumentValues;
+  else if (!inputs.makeArguments(desc, call->sizeValues, call->argumentValues,
+                                 error))
     return nullptr;
   if (artifact.isEmulated()) {
     call->emulated = EmulatedFunction::link(
@@ -79,6 +83,12 @@ bool Call::setSizes(const FunctionInputs &inputs, std::string &error) {
     tensor = *made;
     tensor.name = argument.name;
   }
+  return allocate(error);
+}
+
+bool Call::setSizes(const Call &sharing, std::string &error) {
+  sizeValues = sharing.sizeValues;
+  argumentValues = sharing.argumentValues;
   return allocate(error);
 }
 

@@ -53,6 +53,11 @@ bool Target::sharesLayout(moek::TargetAttrInterface,
   return true;
 }
 
+Target::Variations
+Target::getVariations(moek::TargetAttrInterface) const {
+  return {};
+}
+
 std::optional<KernelCost> Target::estimate(Operation *,
                                            moek::TargetAttrInterface,
                                            const CostContext &) const {

@@ -28,17 +28,21 @@ class Call {
 public:
   /// Of the function `entry`, the only one if that is empty, on `threads`
   /// threads, 0 for one for each CPU. Whatever does not fit is an error before
-  /// anything is made. Valid as long as the artifact.
+  /// anything is made. Valid as long as the artifact. With the arguments of
+  /// `sharing`, a call of the same interface, if that is not null.
   static std::unique_ptr<Call> prepare(const Artifact &artifact,
                                        const std::string &entry,
                                        const FunctionInputs &inputs,
-                                       unsigned threads, std::string &error);
+                                       unsigned threads, std::string &error,
+                                       const Call *sharing = nullptr);
   ~Call();
   Call(const Call &) = delete;
 
   /// Makes arguments, results and workspace anew for other sizes; what has a
   /// static shape stays.
   bool setSizes(const FunctionInputs &inputs, std::string &error);
+  /// The same with the arguments of a call that has these sizes.
+  bool setSizes(const Call &sharing, std::string &error);
   void setThreads(unsigned threads) { rt.num_threads = threads; }
 
   /// What is told of calls from now on; in an emulator, of routings alone.

@@ -151,6 +151,14 @@ public:
   virtual void buildCodePipeline(mlir::OpPassManager &pm,
                                  moek::TargetAttrInterface chip) const = 0;
 
+  /// What may be tried in place of a chip's own choices: the same chip with
+  /// tuning that changes times and never a bit of a result. Each entry is one
+  /// thing that is varied, by its name.
+  using Variations =
+      std::vector<std::pair<std::string,
+                            std::vector<moek::TargetAttrInterface>>>;
+  virtual Variations getVariations(moek::TargetAttrInterface chip) const;
+
   /// What a kernel that has its schedule is expected to take; nothing for what
   /// takes no time of its own, or where the target has no model of the chip.
   virtual std::optional<KernelCost> estimate(mlir::Operation *kernel,

@@ -33,6 +33,7 @@
 
 #include "ChipFile.h"
 #include "CostModel.h"
+#include "Variations.h"
 
 using namespace mlir;
 using namespace moe;
@@ -190,6 +191,10 @@ public:
     pm.addPass(createReconcileUnrealizedCastsPass());
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createCSEPass());
+  }
+
+  Variations getVariations(moek::TargetAttrInterface chip) const override {
+    return getCpuVariations(cast<TargetAttr>(chip));
   }
 
   std::optional<KernelCost> estimate(Operation *kernel,
