@@ -73,7 +73,8 @@ public:
       chips.push_back(
           {cpu->name,
            (moecpu::stringifyArch(cpu->arch) + ", vectors of " +
-            Twine(cpu->lanes) + " f32")
+            Twine(cpu->lanes) + " f32" +
+            (cpu->summary.empty() ? "" : "; " + cpu->summary))
                .str(),
            isNative(*cpu),
            cpu->isDefault && cpu->arch == getHostArchitecture().arch});

@@ -35,6 +35,22 @@ const Architecture &moe::getArchitectureOf(const KnownCpu &cpu) {
   return getArchitecture(cpu.arch);
 }
 
+KnownCpu moe::derive(KnownCpu set, StringRef name, StringRef summary,
+                     int64_t l1, int64_t l2, std::vector<std::string> models,
+                     std::vector<std::pair<std::string, int64_t>> rates) {
+  KnownCpu chip = std::move(set);
+  chip.name = name.str();
+  chip.suffix = name.str();
+  std::replace(chip.suffix.begin(), chip.suffix.end(), '-', '_');
+  chip.summary = summary.str();
+  chip.l1 = l1;
+  chip.l2 = l2;
+  chip.models = std::move(models);
+  chip.rates = std::move(rates);
+  chip.isDefault = false;
+  return chip;
+}
+
 /// Rows stay where they are when others are added.
 static std::deque<KnownCpu> &getTable() {
   static std::deque<KnownCpu> table = [] {

@@ -19,7 +19,8 @@
 
 namespace moe {
 
-/// A name of `--target`; the fields are those of #moe_cpu.target.
+/// A name of `--target`; the fields are those of #moe_cpu.target. A row is an
+/// instruction set, or a chip that has one, and is described by more than that.
 struct KnownCpu {
   std::string name;
   /// Of the symbols of its variant, such as "v4_bf16".
@@ -42,6 +43,9 @@ struct KnownCpu {
   /// Whether artifacts have a variant for it where nobody says whom they are
   /// for.
   bool isDefault = true;
+  /// Which machines have it, for `--list-targets`; nothing for an instruction
+  /// set.
+  std::string summary = {};
 
   bool has(llvm::StringRef instruction) const {
     return llvm::is_contained(instructions, instruction);
@@ -57,8 +61,8 @@ const Architecture &getArchitecture(moecpu::Arch arch);
 const Architecture &getHostArchitecture();
 const Architecture &getArchitectureOf(const KnownCpu &cpu);
 
-/// All rows of all tables, by architecture, better ones last. Pointers stay
-/// valid.
+/// All rows of all tables, by architecture: chips, then instruction sets, the
+/// better ones last. Pointers stay valid.
 std::vector<const KnownCpu *> getKnownCpus();
 /// A null result means that `name` is not known.
 const KnownCpu *findKnownCpu(llvm::StringRef name);
