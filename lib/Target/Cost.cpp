@@ -6,7 +6,8 @@
 
 #include "moe-mlir/Target/Cost.h"
 
-#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Interfaces/DestinationStyleOpInterface.h"
 
 #include <algorithm>
 #include <cmath>
@@ -165,12 +166,17 @@ void CostCounter::findRows(Operation *op, CostContext &context) {
 
 void CostCounter::visit(Operation *op, CostContext &context) {
   findRows(op, context);
-  if (op->getDialect() != op->getContext()->getLoadedDialect("moek") ||
-      !target)
+  if (auto structured = dyn_cast<linalg::LinalgOp>(op);
+      structured && structured.getNumReductionLoops() > 0)
+    return miss(op, "ordinary IR has no model");
+  bool isKernel = isa<DestinationStyleOpInterface>(op) &&
+                  isa_and_nonnull<moek::MoekDialect>(op->getDialect());
+  // Windows copy a list or two.
+  if (!isKernel || isa<moek::WindowOp>(op) || !target)
     return;
   std::optional<KernelCost> own = target->estimate(op, chip, context);
   if (!own)
-    return;
+    return miss(op, "has no model");
   if (own->seconds < 0)
     miss(op, own->bound);
   cost.kernels.push_back(std::move(*own));
