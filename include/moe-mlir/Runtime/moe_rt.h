@@ -62,7 +62,7 @@ enum moe_status {
   MOE_ERR_WORKSPACE = 3,
   /** A pointer is less aligned than it has to be. */
   MOE_ERR_ALIGNMENT = 4,
-  /** The function has no variant for this CPU. */
+  /** The function has no variant for this CPU, or MOE_VARIANT names none. */
   MOE_ERR_UNSUPPORTED_CPU = 5,
   /** A routing given as an argument names an expert out of range, or one twice
    *  for a token. */
@@ -192,19 +192,60 @@ enum moe_cpu_feature {
   MOE_CPU_ARM_SVE2 = 1 << 14
 };
 
-/** What this CPU and its operating system can run: a set of moe_cpu_feature. A
- *  compiled function takes its best variant of which every bit is there. The
- *  environment variable MOE_X86_LEVEL takes bits of x86-64 away (see
- *  moe_rt_x86_level). */
+/** What this CPU and its operating system can run: a set of moe_cpu_feature.
+ *  Only variants of which every bit is there run. */
 uint64_t moe_rt_cpu_features(void);
 
-/** The same as one number:
+/** Which CPU this is: vendor << 32 | family << 16 | model, or 0 if that is not
+ *  known. Vendors are 1 (Intel) and 2 (AMD), with family and model as the
+ *  vendors count them, extended parts included, and 3 (Arm), with the
+ *  implementer and the part number of MIDR_EL1. Where the CPUs of a machine
+ *  differ, it is the first one's. */
+uint64_t moe_rt_cpu_model(void);
+
+/* Which variant. The functions of an artifact have one of its variants run: all
+ * the same, chosen at the first call of any of them (NAME_workspace_bytes is
+ * one, too) and never again. docs/abi.md says how. Environment variables:
+ *
+ *   MOE_VARIANT    a name of `targets` in the manifest, or several with commas
+ *                  between: the first that the artifact has and the CPU runs;
+ *                  where there is none, calls fail with MOE_ERR_UNSUPPORTED_CPU.
+ *                  `*` among the names stands for the usual choice.
+ *   MOE_CALIBRATE  1: measures at that first call, where that would decide and
+ *                  nobody has called moe_rt_set_calibration().
+ *   MOE_X86_LEVEL  see moe_rt_x86_level(). */
+
+/** How fast this CPU multiplies, in one thread. For CPUs that no variant of an
+ *  artifact is made for. */
+typedef struct moe_calibration {
+  /** sizeof(moe_calibration), set by whoever owns the memory; fields come at
+   *  the end. */
+  size_t size;
+  uint64_t model; /**< moe_rt_cpu_model() of where it was measured. */
+  /** Millions of operations a second: f32 multiply-adds in the widest vectors
+   *  there are, and dot or matrix products of bf16, 0 where there are no
+   *  instructions for them. */
+  int64_t fma, bf16;
+} moe_calibration;
+
+/** Measures, in less than 50 ms of this thread, and changes nothing else. Keep
+ *  the result: two may differ where they are near the line, and results of
+ *  variants that do not agree bit for bit with them. MOE_ERR_BAD_SIZE if `size`
+ *  is less than that of the fields above. */
+int moe_rt_calibrate(moe_calibration *calibration);
+
+/** What choices from now on go by; null: nothing, as in the beginning. Call it
+ *  before the functions of an artifact. MOE_ERR_BAD_VALUE, and nothing changes,
+ *  if it is of another model of CPU than this, or no calibration. */
+int moe_rt_set_calibration(const moe_calibration *calibration);
+
+/** The x86-64 bits of moe_rt_cpu_features() as one number:
  *  0  less than the next, or not an x86-64 CPU
  *  3  MOE_CPU_X86_V3
  *  4  also MOE_CPU_X86_V4
  *  5  also MOE_CPU_X86_AVX512_BF16
- *  The environment variable MOE_X86_LEVEL lowers it (read once): that is how
- *  the variants for older CPUs are tested on a newer one. */
+ *  The environment variable MOE_X86_LEVEL takes the bits above it away (read
+ *  once). Both are from before there was MOE_VARIANT. */
 int moe_rt_x86_level(void);
 
 #ifdef __cplusplus

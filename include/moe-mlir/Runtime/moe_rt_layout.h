@@ -15,10 +15,14 @@
 
 #include "moe-mlir/Runtime/moe_pack.h"
 #include "moe-mlir/Runtime/moe_rt.h"
+#include "moe-mlir/Runtime/moe_variant.h"
 
 /** sizeof(moe_rt) when this MOE_RT_ABI began: no caller has less. Code that
  *  reads a field from here on has to look at `size` first. */
 #define MOE_RT_LEAST_SIZE 48
+
+/** The same of moe_calibration. */
+#define MOE_CALIBRATION_LEAST_SIZE 32
 
 #ifdef __cplusplus
 #define MOE_LAYOUT_ASSERT static_assert
@@ -84,6 +88,29 @@ MOE_FIELD(moe_pack_plan, num_tensors, 104);
 MOE_FIELD(moe_pack_plan, tensors, 112);
 MOE_FIELD(moe_pack_plan, num_sources, 120);
 MOE_FIELD(moe_pack_plan, sources, 128);
+
+MOE_FIELD(moe_calibration, size, 0);
+MOE_FIELD(moe_calibration, model, 8);
+MOE_FIELD(moe_calibration, fma, 16);
+MOE_FIELD(moe_calibration, bf16, 24);
+MOE_LAYOUT_ASSERT(sizeof(moe_calibration) >= MOE_CALIBRATION_LEAST_SIZE,
+                  "moe_calibration never shrinks");
+
+MOE_FIELD(moe_cpu_models, first, 0);
+MOE_FIELD(moe_cpu_models, last, 8);
+MOE_LAYOUT_ASSERT(sizeof(moe_cpu_models) == 16,
+                  "arrays of moe_cpu_models stay");
+
+MOE_FIELD(moe_variant, name, 0);
+MOE_FIELD(moe_variant, needs, 8);
+MOE_FIELD(moe_variant, traits, 16);
+MOE_FIELD(moe_variant, num_models, 24);
+MOE_FIELD(moe_variant, models, 32);
+MOE_LAYOUT_ASSERT(sizeof(moe_variant) == 40, "arrays of moe_variant stay");
+
+MOE_FIELD(moe_variants, size, 0);
+MOE_FIELD(moe_variants, count, 8);
+MOE_FIELD(moe_variants, variants, 16);
 
 #undef MOE_FIELD
 #undef MOE_LAYOUT_ASSERT
