@@ -12,6 +12,7 @@
 #include "moe-mlir/Run/MachineLimits.h"
 
 #include "moe-mlir/Run/OpenMP.h"
+#include "moe-mlir/Runtime/moe_rates.h"
 
 #include "moe-mlir/Run/Statistics.h"
 
@@ -42,67 +43,9 @@ double run::now() {
 
 namespace {
 
-/// Independent accumulators: enough to cover the latency of two pipes with a
-/// latency of five cycles, few enough for sixteen registers.
-constexpr int numChains = 12;
-
-// A rate loop does `rounds` times numChains instructions and returns the
-// operations done; `sink` keeps the result alive.
-
 using ReadLoop = void (*)(const char *data, int64_t bytes);
 
 #ifdef MOE_BENCH_X86
-__attribute__((target("avx512f"))) double fmaAvx512(int64_t rounds,
-                                                    float &sink) {
-  __m512 chains[numChains];
-  for (__m512 &chain : chains)
-    chain = _mm512_setzero_ps();
-  __m512 a = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(0.25f);
-  for (int64_t i = 0; i < rounds; ++i) {
-#pragma GCC unroll 12
-    for (int c = 0; c < numChains; ++c)
-      chains[c] = _mm512_fmadd_ps(a, chains[c], b);
-  }
-  for (int c = 1; c < numChains; ++c)
-    chains[0] = _mm512_add_ps(chains[0], chains[c]);
-  sink = _mm512_cvtss_f32(chains[0]);
-  return 2.0 * 16 * numChains * rounds;
-}
-
-__attribute__((target("avx512f,avx512bf16"))) double dotAvx512(int64_t rounds,
-                                                               float &sink) {
-  __m512 chains[numChains];
-  for (__m512 &chain : chains)
-    chain = _mm512_setzero_ps();
-  __m512i ones = _mm512_set1_epi16(0x3f80);
-  for (int64_t i = 0; i < rounds; ++i) {
-#pragma GCC unroll 12
-    for (int c = 0; c < numChains; ++c)
-      chains[c] = _mm512_dpbf16_ps(chains[c], (__m512bh)ones, (__m512bh)ones);
-  }
-  for (int c = 1; c < numChains; ++c)
-    chains[0] = _mm512_add_ps(chains[0], chains[c]);
-  sink = _mm512_cvtss_f32(chains[0]);
-  return 2.0 * 32 * numChains * rounds;
-}
-
-__attribute__((target("avx2,fma"))) double fmaAvx2(int64_t rounds,
-                                                   float &sink) {
-  __m256 chains[numChains];
-  for (__m256 &chain : chains)
-    chain = _mm256_setzero_ps();
-  __m256 a = _mm256_set1_ps(0.5f), b = _mm256_set1_ps(0.25f);
-  for (int64_t i = 0; i < rounds; ++i) {
-#pragma GCC unroll 12
-    for (int c = 0; c < numChains; ++c)
-      chains[c] = _mm256_fmadd_ps(a, chains[c], b);
-  }
-  for (int c = 1; c < numChains; ++c)
-    chains[0] = _mm256_add_ps(chains[0], chains[c]);
-  sink = _mm256_cvtss_f32(chains[0]);
-  return 2.0 * 8 * numChains * rounds;
-}
-
 // One stream a thread and no software prefetch: adding either was no faster
 // or up to a fifth slower on the machines tried.
 __attribute__((target("avx512f"))) void readAvx512(const char *data,
@@ -136,19 +79,6 @@ __attribute__((target("avx2"))) void readAvx2(const char *data, int64_t bytes) {
 }
 #endif // MOE_BENCH_X86
 
-/// For CPUs with none of the above: honest about what plain code reaches.
-double fmaPlain(int64_t rounds, float &sink) {
-  float chains[numChains] = {};
-  float a = 0.5f, b = 0.25f;
-  for (int64_t i = 0; i < rounds; ++i)
-    for (float &chain : chains)
-      chain = a * chain + b;
-  for (int c = 1; c < numChains; ++c)
-    chains[0] += chains[c];
-  sink = chains[0];
-  return 2.0 * numChains * rounds;
-}
-
 void readPlain(const char *data, int64_t bytes) {
   uint64_t sum[4] = {};
   for (int64_t i = 0; i + 32 <= bytes; i += 32) {
@@ -178,23 +108,16 @@ Isa detectIsa() {
 
 /// All that multiplies numbers of `kind` on this CPU. bf16 widened to f32 is a
 /// way to do so: where the dot product is slow, it is the faster one.
-static std::vector<double (*)(int64_t, float &)>
-getLoops(PeakMeter::Kind kind) {
-#ifdef MOE_BENCH_X86
-  Isa isa = detectIsa();
-  if (isa == Isa::Avx512BF16 && kind == PeakMeter::BF16)
-    return {dotAvx512, fmaAvx512};
-  if (isa >= Isa::Avx512)
-    return {fmaAvx512};
-  if (isa == Isa::Avx2)
-    return {fmaAvx2};
-#endif
-  return {fmaPlain};
+static std::vector<moe_rate_loop *> getLoops(PeakMeter::Kind kind) {
+  std::vector<moe_rate_loop *> loops = {moe_rt_fma_loop()};
+  if (kind == PeakMeter::BF16 && moe_rt_bf16_loop())
+    loops.push_back(moe_rt_bf16_loop());
+  return loops;
 }
 
 PeakMeter::PeakMeter(Kind kind) {
   double best = 0;
-  for (auto candidate : getLoops(kind)) {
+  for (moe_rate_loop *candidate : getLoops(kind)) {
     // Long against the start of a parallel region, short against a row. The
     // last reading, of a clock that is up, is the one that counts.
     int64_t n = 1 << 12;
@@ -202,7 +125,7 @@ PeakMeter::PeakMeter(Kind kind) {
     for (double seconds = 0; seconds < 4e-3; n *= 2) {
       float sink = 0;
       double start = now();
-      double operations = candidate(n, sink);
+      double operations = candidate(n, &sink);
       seconds = now() - start;
       rate = operations / seconds;
       asm volatile("" ::"m"(sink));
@@ -221,7 +144,7 @@ double PeakMeter::read(int threads) {
 #pragma omp parallel num_threads(threads) reduction(+ : operations)
   {
     float sink = 0;
-    operations += loop(rounds, sink);
+    operations += loop(rounds, &sink);
     asm volatile("" ::"m"(sink));
   }
   return operations / (now() - start) * 1e-9;

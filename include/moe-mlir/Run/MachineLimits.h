@@ -35,7 +35,7 @@ public:
 
 private:
   /// Does a number of rounds and returns the operations done.
-  double (*loop)(int64_t rounds, float &sink) = nullptr;
+  double (*loop)(int64_t rounds, float *sink) = nullptr;
   int64_t rounds = 0;
 };
 
