@@ -95,5 +95,8 @@ bool ArtifactLibrary::lookup(const std::string &name,
   function.desc = desc;
   function.invoke = reinterpret_cast<moe_invoke_function *>(invoke);
   function.workspaceBytes = reinterpret_cast<moe_workspace_function *>(bytes);
+  if (!desc->variant.empty())
+    function.variant = reinterpret_cast<const char *(*)()>(
+        dlsym(handle, desc->variant.c_str()));
   return true;
 }

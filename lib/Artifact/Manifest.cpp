@@ -355,7 +355,8 @@ bool parseFunction(Reader &reader, const json::Value &value,
       !reader.identifier(*object, path, "symbol", function.symbol, false) ||
       !reader.string(*object, path, "model", function.model, false) ||
       !reader.identifier(*object, path, "alias_of", function.aliasOf, false) ||
-      !reader.identifier(*object, path, "invoke", function.invoke, false))
+      !reader.identifier(*object, path, "invoke", function.invoke, false) ||
+      !reader.identifier(*object, path, "variant", function.variant, false))
     return false;
   if (function.symbol.empty())
     function.symbol = function.name;
@@ -403,7 +404,17 @@ bool parseTarget(Reader &reader, const json::Value &value,
       !reader.boolean(*object, path, "narrows_rows", target.narrowsRows))
     return false;
   target.needs = needs;
-  return true;
+  auto parseModels = [&](const json::Value &pair, const std::string &pairPath) {
+    const json::Array *ends = pair.getAsArray();
+    auto first = ends && ends->size() == 2 ? (*ends)[0].getAsUINT64() : std::nullopt;
+    auto last = first ? (*ends)[1].getAsUINT64() : std::nullopt;
+    if (!last || *last < *first)
+      return reader.fail(pairPath, "expected the first and the last of models");
+    target.models.push_back({*first, *last});
+    return true;
+  };
+  return reader.array(*object, path, "models", parseModels,
+                      /*isRequired=*/false);
 }
 
 /// What an alias does not say is what the function behind it says.
@@ -422,6 +433,8 @@ bool resolveAlias(Reader &reader, Manifest &manifest, FunctionDesc &function,
     }
     if (function.invoke.empty())
       function.invoke = target->invoke;
+    if (function.variant.empty())
+      function.variant = target->variant;
   }
   if (function.invoke.empty())
     function.invoke = function.symbol + "__invoke";

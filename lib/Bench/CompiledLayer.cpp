@@ -7,7 +7,6 @@
 #include "CompiledLayer.h"
 
 #include "moe-mlir/Run/MachineLimits.h"
-#include "moe-mlir/Run/Targets.h"
 #include "moe-mlir/Support/Random.h"
 
 #include <map>
@@ -92,8 +91,7 @@ void CompiledLayer::refill(int copy, uint64_t seed) {
 }
 
 std::string CompiledLayer::variant() const {
-  std::string variant = run::findVariant(artifact->manifest());
-  return variant.empty() ? "unknown" : variant;
+  return calls.front()->variant();
 }
 
 bool CompiledLayer::tracePhases(int copy, Named &phases, std::string &error) {

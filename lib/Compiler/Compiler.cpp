@@ -13,6 +13,7 @@
 
 #include "Internal.h"
 #include "moe-mlir/Artifact/ContentId.h"
+#include "moe-mlir/Lowering/CNames.h"
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Runtime/moe_rt.h"
 #include "moe-mlir/Support/OutputSet.h"
@@ -24,6 +25,7 @@
 #include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassInstrumentation.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -259,6 +261,7 @@ bool compileVariant(llvm::MemoryBufferRef bytecode,
     return false;
   (*module)->setAttr(moek::kTargetAttrName, chip);
   PipelineOptions pipeline = getPipelineOptions(options, chip, Stage::Runtime);
+  pipeline.suffix = variant.code.suffix;
   pipeline.keepLayout = variant.keepLayout;
   if (failed(runPipeline(*module, options, pipeline, timing, Stage::Fused,
                          /*verify=*/false)))
@@ -384,10 +387,18 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
     return chip.getTargetName() != first.getTargetName() ||
            !TargetRegistry::get().find(chip)->sharesLayout(first, chip);
   });
+  // What the names of functions end in already.
+  llvm::StringSet<> suffixes;
+  for (StringRef ending : getCNameEndings())
+    suffixes.insert(ending);
   for (auto [variant, chip] : llvm::zip_equal(variants, *targets)) {
     variant.target = chip.getChipName().str();
     llvm::raw_string_ostream(variant.chip) << chip;
     variant.code = TargetRegistry::get().find(chip)->getCode(chip);
+    // Names that differ may be the same as identifiers.
+    std::string stem = variant.code.suffix;
+    for (int i = 2; !suffixes.insert(variant.code.suffix).second; ++i)
+      variant.code.suffix = stem + "_" + std::to_string(i);
     variant.keepLayout = keepLayout;
     contexts.push_back(std::make_unique<MLIRContext>(
         registry, MLIRContext::Threading::DISABLED));

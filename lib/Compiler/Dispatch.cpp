@@ -5,8 +5,8 @@
 //===----------------------------------------------------------------------===//
 //
 // Built for the least CPU of the architecture: the public functions of an
-// artifact and their uniform twins. Each asks the runtime what the CPU can do
-// and jumps to the best variant.
+// artifact and their uniform twins. The first call of any has the runtime choose
+// from the table of variants (moe_variant.h); all jump to that one.
 //
 //===----------------------------------------------------------------------===//
 
@@ -17,8 +17,6 @@
 
 #include "mlir/IR/BuiltinAttributes.h"
 #include "llvm/IR/IRBuilder.h"
-
-#include <cstddef>
 
 using namespace moe;
 using namespace llvm;
@@ -33,9 +31,8 @@ public:
         i64(b.getInt64Ty()) {}
 
   std::unique_ptr<Module> run() {
-    features = Function::Create(FunctionType::get(i64, false),
-                                Function::ExternalLinkage,
-                                "moe_rt_cpu_features", *module);
+    table = buildTable();
+    choice = hold(b.getInt32(MOE_VARIANT_NOT_CHOSEN), /*isConstant=*/false);
     for (mlir::Attribute attr : info.interfaces)
       emit(mlir::cast<mlir::DictionaryAttr>(attr));
     for (const FunctionDesc &function : info.manifest.functions)
@@ -58,88 +55,103 @@ private:
     return entry.getAs<mlir::ArrayAttr>(key).size();
   }
 
-  Function *create(const Twine &name, FunctionType *type) {
-    Function *function =
-        Function::Create(type, Function::ExternalLinkage, name, *module);
+  GlobalVariable *hold(Constant *value, bool isConstant = true) {
+    return new GlobalVariable(*module, value->getType(), isConstant,
+                              GlobalValue::PrivateLinkage, value);
+  }
+
+  Constant *text(StringRef value) {
+    return hold(ConstantDataArray::getString(b.getContext(), value));
+  }
+
+  /// The fields in the order and with the types of moe_rt_layout.h.
+  Constant *buildTable() {
+    SmallVector<Constant *> variants;
+    for (const compiler::Variant &variant : info.variants) {
+      SmallVector<uint64_t> models;
+      for (const moe_cpu_models &range : variant.code.models)
+        models.append({range.first, range.last});
+      uint64_t traits = variant.code.narrowsRows ? MOE_VARIANT_NARROWS_ROWS : 0;
+      variants.push_back(ConstantStruct::getAnon(
+          {text(variant.target), b.getInt64(variant.code.needs),
+           b.getInt64(traits), b.getInt64(variant.code.models.size()),
+           models.empty()
+               ? Constant::getNullValue(ptr)
+               : hold(ConstantDataArray::get(b.getContext(), models))}));
+    }
+    Constant *all = ConstantArray::get(
+        ArrayType::get(variants.front()->getType(), variants.size()), variants);
+    return hold(ConstantStruct::getAnon(
+        {b.getInt64(sizeof(moe_variants)), b.getInt64(variants.size()),
+         hold(all)}));
+  }
+
+  Function *create(const Twine &name, FunctionType *type,
+                   GlobalValue::LinkageTypes linkage =
+                       GlobalValue::ExternalLinkage) {
+    Function *function = Function::Create(type, linkage, name, *module);
     function->addFnAttr(Attribute::NoUnwind);
     b.SetInsertPoint(BasicBlock::Create(b.getContext(), "", function));
     return function;
+  }
+
+  void jump(Function *target, Function *from) {
+    SmallVector<Value *> arguments;
+    for (Argument &argument : from->args())
+      arguments.push_back(&argument);
+    CallInst *call = b.CreateCall(target, arguments);
+    call->setTailCallKind(CallInst::TCK_MustTail);
+    b.CreateRet(call);
+  }
+
+  CallInst *callRuntime(StringRef name, Type *result,
+                        ArrayRef<Value *> arguments) {
+    SmallVector<Type *> types;
+    for (Value *argument : arguments)
+      types.push_back(argument->getType());
+    return b.CreateCall(
+        module->getOrInsertFunction(name,
+                                    FunctionType::get(result, types, false)),
+        arguments);
   }
 
   /// Forwards to the variant; `fallback` builds what happens without one.
   Function *emitDispatch(const std::string &name, FunctionType *type,
                          function_ref<void(Function *)> fallback) {
     Function *function = create(name, type);
-    Value *lacks = b.CreateNot(b.CreateCall(features));
-    SmallVector<Value *> arguments;
-    for (Argument &argument : function->args())
-      arguments.push_back(&argument);
-    // Best last in the list of variants.
-    for (const compiler::Variant &variant : llvm::reverse(info.variants)) {
+    auto addBlock = [&] {
+      return BasicBlock::Create(b.getContext(), "", function);
+    };
+    // Calls at once that read what was before choose again, and get the same.
+    LoadInst *chosen = b.CreateLoad(i32, choice);
+    chosen->setAtomic(AtomicOrdering::Monotonic);
+    BasicBlock *none = addBlock();
+    SwitchInst *select =
+        b.CreateSwitch(chosen, none, info.variants.size() + 1);
+    auto addCase = [&](int number) {
+      BasicBlock *block = addBlock();
+      select->addCase(b.getInt32(number), block);
+      b.SetInsertPoint(block);
+    };
+    for (auto [i, variant] : enumerate(info.variants)) {
       Function *target = Function::Create(type, Function::ExternalLinkage,
                                           name + variant.code.suffix, *module);
       target->setVisibility(GlobalValue::HiddenVisibility);
-      auto *yes = BasicBlock::Create(b.getContext(), "", function);
-      auto *no = BasicBlock::Create(b.getContext(), "", function);
-      b.CreateCondBr(
-          b.CreateIsNull(b.CreateAnd(lacks, b.getInt64(variant.code.needs))), yes,
-          no);
-      b.SetInsertPoint(yes);
-      CallInst *call = b.CreateCall(target, arguments);
-      call->setTailCallKind(CallInst::TCK_MustTail);
-      b.CreateRet(call);
-      b.SetInsertPoint(no);
+      addCase(i);
+      jump(target, function);
     }
+    // Apart, so that the frame of this call is no other's.
+    Function *choose =
+        create(name + ".choose", type, GlobalValue::InternalLinkage);
+    choose->addFnAttr(Attribute::NoInline);
+    choose->addFnAttr(Attribute::Cold);
+    callRuntime("moe_rt_choose_variant", i32, {table, choice});
+    jump(function, choose);
+    addCase(MOE_VARIANT_NOT_CHOSEN);
+    jump(choose, function);
+    b.SetInsertPoint(none);
     fallback(function);
     return function;
-  }
-
-  void reportUnsupported(Function *function, const std::string &name) {
-    // rt ? rt : moe_rt_default()
-    Value *rt = function->getArg(0);
-    BasicBlock *from = b.GetInsertBlock();
-    auto *missing = BasicBlock::Create(b.getContext(), "", function);
-    auto *next = BasicBlock::Create(b.getContext(), "", function);
-    auto *foreign = BasicBlock::Create(b.getContext(), "", function);
-    auto *known = BasicBlock::Create(b.getContext(), "", function);
-    auto *call = BasicBlock::Create(b.getContext(), "", function);
-    auto *done = BasicBlock::Create(b.getContext(), "", function);
-    b.CreateCondBr(b.CreateIsNull(rt), missing, next);
-    b.SetInsertPoint(missing);
-    Value *standard = b.CreateCall(module->getOrInsertFunction(
-        "moe_rt_default", FunctionType::get(ptr, false)));
-    b.CreateBr(next);
-    b.SetInsertPoint(next);
-    PHINode *phi = b.CreatePHI(ptr, 2);
-    phi->addIncoming(rt, from);
-    phi->addIncoming(standard, missing);
-    // The variants check the same, but none is called.
-    auto field = [&](Type *type, size_t offset) {
-      return b.CreateLoad(type, b.CreatePtrAdd(phi, b.getInt64(offset)));
-    };
-    Value *otherAbi = b.CreateICmpNE(field(i32, offsetof(moe_rt, abi)),
-                                     b.getInt32(MOE_RT_ABI));
-    Value *tooSmall = b.CreateICmpULT(field(i64, offsetof(moe_rt, size)),
-                                      b.getInt64(MOE_RT_LEAST_SIZE));
-    b.CreateCondBr(b.CreateOr(otherAbi, tooSmall), foreign, known);
-    b.SetInsertPoint(foreign);
-    b.CreateRet(b.getInt32(MOE_ERR_BAD_ABI));
-    b.SetInsertPoint(known);
-    Value *hook = field(ptr, offsetof(moe_rt, error));
-    b.CreateCondBr(b.CreateIsNull(hook), done, call);
-    b.SetInsertPoint(call);
-    std::string message =
-        name + ": this CPU runs none of the compiled targets (";
-    for (const compiler::Variant &variant : info.variants)
-      message +=
-          (&variant == info.variants.begin() ? "" : ", ") + variant.target;
-    message += ")";
-    Value *text = b.CreateGlobalString(message);
-    b.CreateCall(FunctionType::get(b.getVoidTy(), {ptr, i32, ptr}, false), hook,
-                 {phi, b.getInt32(MOE_ERR_UNSUPPORTED_CPU), text});
-    b.CreateBr(done);
-    b.SetInsertPoint(done);
-    b.CreateRet(b.getInt32(MOE_ERR_UNSUPPORTED_CPU));
   }
 
   void emit(mlir::DictionaryAttr entry) {
@@ -157,7 +169,11 @@ private:
     inputs.append({ptr, i64});
     Function *main =
         emitDispatch(name, FunctionType::get(i32, inputs, false),
-                     [&](Function *f) { reportUnsupported(f, name); });
+                     [&](Function *function) {
+                       b.CreateRet(callRuntime(
+                           "moe_rt_no_variant", i32,
+                           {function->getArg(0), table, text(name)}));
+                     });
     Function *workspace = emitDispatch(
         name + "_workspace_bytes",
         FunctionType::get(i64, SmallVector<Type *>(sizes, i64), false),
@@ -184,13 +200,18 @@ private:
     for (size_t i = 0; i < sizes; ++i)
       arguments.push_back(load(i64, invokeWorkspace->getArg(0), i));
     b.CreateRet(b.CreateCall(workspace, arguments));
+
+    create(name + "__variant", FunctionType::get(ptr, false));
+    b.CreateRet(callRuntime("moe_rt_variant_name", ptr, {table, choice}));
   }
 
   const compiler::ArtifactInfo &info;
   std::unique_ptr<Module> module;
   IRBuilder<> b;
   Type *ptr, *i32, *i64;
-  Function *features = nullptr;
+  /// Both of the whole artifact.
+  Constant *table = nullptr;
+  GlobalVariable *choice = nullptr;
 };
 
 } // namespace

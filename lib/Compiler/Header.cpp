@@ -133,7 +133,8 @@ public:
           " *\n"
           " * Compiled for";
     for (const compiler::Variant &variant : info.variants)
-      os << (&variant == info.variants.begin() ? " " : ", ") << variant.target;
+      os << (&variant == info.variants.begin() ? " " : ", ")
+         << comment(variant.target);
     os << "; the best one for the CPU is chosen at\n"
           " * run time (MOE_ERR_UNSUPPORTED_CPU if there is none).\n"
           " * Link with -lmoe_rt -lm.\n"
@@ -357,7 +358,7 @@ private:
       };
       if (sizes.empty()) {
         os << (first ? ": " : ", ") << (table.empty() ? 0 : column(table[0], 1))
-           << " bytes (" << variant.target << ")";
+           << " bytes (" << comment(variant.target) << ")";
         first = false;
         continue;
       }
@@ -367,7 +368,7 @@ private:
         os << "\n";
         first = false;
       }
-      os << " *   " << llvm::left_justify(variant.target, 16) << " ";
+      os << " *   " << llvm::left_justify(comment(variant.target), 16) << " ";
       for (Attribute row : table)
         os << (row == table[0] ? "" : " | ") << column(row, 1);
       os << "\n";
@@ -451,7 +452,9 @@ private:
        << ");\nsize_t " << name << "_workspace_bytes(" << sizeParameters
        << ");\n/* The same with arrays: sizes; arguments, then results. */\n"
        << "moe_invoke_function " << name << "__invoke;\n"
-       << "moe_workspace_function " << name << "__invoke_workspace;\n";
+       << "moe_workspace_function " << name << "__invoke_workspace;\n"
+       << "/* The target whose code runs; null if there is none. */\n"
+       << "const char *" << name << "__variant(void);\n";
     defineSizes(entry, index, arguments);
     emitLayers(entry, llvm::join(declarations, ",\n    "), sizeParameters);
     emitPlans(entry, arguments);

@@ -57,6 +57,7 @@ json::Object compiler::buildManifest(const ArtifactInfo &info) {
     std::string symbol = function.getString("name")->str();
     function["symbol"] = symbol;
     function["name"] = function.getString("entry")->str();
+    function["variant"] = symbol + "__variant";
     function.erase("entry");
     byName[symbol] = function;
     functions.push_back(std::move(function));
@@ -67,6 +68,7 @@ json::Object compiler::buildManifest(const ArtifactInfo &info) {
     function["name"] = alias.entry;
     function["symbol"] = alias.name;
     function["invoke"] = alias.name + "__invoke";
+    function["variant"] = alias.name + "__variant";
     if (alias.layer)
       function["layer"] = *alias.layer;
     else
@@ -74,12 +76,18 @@ json::Object compiler::buildManifest(const ArtifactInfo &info) {
     functions.push_back(std::move(function));
   }
   json::Array targets;
-  for (const Variant &variant : info.variants)
-    targets.push_back(
-        json::Object{{"name", variant.target},
-                     {"platform", variant.code.platform.gnuTriple},
-                     {"needs", static_cast<int64_t>(variant.code.needs)},
-                     {"narrows_rows", variant.code.narrowsRows}});
+  for (const Variant &variant : info.variants) {
+    json::Object target{{"name", variant.target},
+                        {"platform", variant.code.platform.gnuTriple},
+                        {"needs", static_cast<int64_t>(variant.code.needs)},
+                        {"narrows_rows", variant.code.narrowsRows}};
+    json::Array models;
+    for (const moe_cpu_models &range : variant.code.models)
+      models.push_back(json::Array{range.first, range.last});
+    if (!models.empty())
+      target["models"] = std::move(models);
+    targets.push_back(std::move(target));
+  }
   std::string code;
   for (const Variant &variant : info.variants)
     code += variant.target + "=" +

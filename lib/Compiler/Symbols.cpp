@@ -20,8 +20,8 @@ using namespace llvm;
 
 /// docs/abi.md has the same lists.
 static bool isProvided(StringRef name) {
-  static const StringSet<> names = {"moe_rt_default", "moe_rt_cpu_features",
-                                    "memcpy", "memmove", "memset"};
+  static const StringSet<> names = {"moe_rt_default", "memcpy", "memmove",
+                                    "memset"};
   // Each with and without the f of f32.
   static const StringSet<> math = {
       "acos",      "acosh", "asin",   "asinh", "atan", "atan2", "atanh", "cbrt",

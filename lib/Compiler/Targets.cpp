@@ -22,13 +22,24 @@ std::vector<std::string> moe::knownTargets() {
   return names;
 }
 
-/// The best one for this machine; null if it runs none of them.
+/// The one that an artifact with all of them would choose on this machine; null
+/// if it runs none of them.
 static const ChipInfo *findNative(ArrayRef<ChipInfo> chips) {
-  // Better ones are last.
-  for (const ChipInfo &chip : llvm::reverse(chips))
-    if (chip.isNative)
-      return &chip;
-  return nullptr;
+  SmallVector<const ChipInfo *> native;
+  SmallVector<moe_variant> variants;
+  for (const ChipInfo &chip : chips)
+    if (chip.isNative) {
+      native.push_back(&chip);
+      variants.push_back({chip.name.c_str(), /*needs=*/0, /*traits=*/0,
+                          static_cast<int64_t>(chip.models.size()),
+                          chip.models.data()});
+    }
+  moe_variants all{sizeof(all), static_cast<int64_t>(variants.size()),
+                   variants.data()};
+  moe_cpu cpu{moe_rt_cpu_features(), moe_rt_cpu_model(), MOE_BF16_UNKNOWN,
+              /*wanted=*/nullptr};
+  int32_t best = moe_rt_choose_variant_for(&all, &cpu);
+  return best < 0 ? nullptr : native[best];
 }
 
 std::vector<std::string> moe::describeTargets() {

@@ -8,7 +8,6 @@
 
 #include "moe-mlir/Run/MachineLimits.h"
 #include "moe-mlir/Run/Statistics.h"
-#include "moe-mlir/Run/Targets.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/JSON.h"
@@ -77,15 +76,15 @@ Roofline BenchResult::roofline() const {
   return Roofline::get(work->operations(), work->bytes(), peak, dram, median());
 }
 
-bool run::bench(const Artifact &artifact, Call &call, mlir::func::FuncOp model,
-                const RoutingTrace &trace, int64_t repeats, BenchResult &result,
-                std::string &error, const ProgressFn &progress) {
+bool run::bench(Call &call, mlir::func::FuncOp model, const RoutingTrace &trace,
+                int64_t repeats, BenchResult &result, std::string &error,
+                const ProgressFn &progress) {
   if (call.threads() < 1) {
     error = "a call without threads cannot be timed";
     return false;
   }
   result.function = call.function().name;
-  result.variant = findVariant(artifact.manifest());
+  result.variant = call.variant();
   result.threads = static_cast<int>(call.threads());
   for (auto [name, size] : llvm::zip_equal(call.function().sizes, call.sizes()))
     result.sizes.emplace_back(name, size);

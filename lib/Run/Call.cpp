@@ -54,6 +54,8 @@ std::unique_ptr<Call> Call::prepare(const Artifact &artifact,
         artifact.manifest().id, artifact.emulator(), error);
     if (!call->emulated)
       return nullptr;
+  } else {
+    call->variantName = findVariant(artifact.manifest(), call->entry);
   }
   if (!call->allocate(error))
     return nullptr;
@@ -134,7 +136,8 @@ bool Call::invoke(std::string &error) {
   int status = MOE_OK;
   if (emulated) {
     std::optional<int> returned = emulated->invoke(
-        rt, sizeValues, argumentValues, resultValues, workspaceSize, error);
+        rt, sizeValues, argumentValues, resultValues, workspaceSize,
+        variantName, error);
     if (!returned)
       return false;
     status = *returned;

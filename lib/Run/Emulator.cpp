@@ -74,12 +74,15 @@ EmulatedFunction::link(StringRef artifact, const FunctionDesc &desc,
   std::string workspace =
       "-Wl,--defsym=moe_runner_workspace=" + desc.invoke + "_workspace";
   std::string idSymbol = "-Wl,--defsym=moe_runner_id=" + desc.idSymbol();
+  // Older artifacts have none.
+  std::string variant = "-Wl,--defsym=moe_runner_variant=" +
+                        (desc.variant.empty() ? "0" : desc.variant);
   std::string undefined = "-Wl,-u," + desc.invoke;
   std::string program = result->file("program");
   std::string libraries = ("-L" + sys::path::parent_path(runner)).str();
   if (!runDriver(platform, "running in an emulator",
                  {"-static", "-o", program, undefined, invoke, workspace,
-                  idSymbol, runner, code, libraries, "-lmoe_rt", "-fopenmp",
+                  variant, idSymbol, runner, code, libraries, "-lmoe_rt", "-fopenmp",
                   "-pthread", "-lm"},
                  error))
     return nullptr;
@@ -209,7 +212,7 @@ static void replayRouting(const moe_rt &rt, Reader record) {
 
 std::optional<int> EmulatedFunction::readResponse(
     const moe_rt &rt, std::vector<HostTensor> &results, size_t &workspaceBytes,
-    std::string &error) const {
+    std::string &variant, std::string &error) const {
   auto buffer = MemoryBuffer::getFile(file("response"));
   if (!buffer) {
     error = file("response") + ": " + buffer.getError().message();
@@ -225,6 +228,9 @@ std::optional<int> EmulatedFunction::readResponse(
     switch (kind) {
     case MOE_RUNNER_MESSAGE:
       message = bytes.str();
+      break;
+    case MOE_RUNNER_VARIANT:
+      variant = bytes.str();
       break;
     case MOE_RUNNER_ROUTING:
       replayRouting(rt, record);
@@ -252,8 +258,9 @@ std::optional<int>
 EmulatedFunction::invoke(const moe_rt &rt, const std::vector<int64_t> &sizes,
                          const std::vector<HostTensor> &arguments,
                          std::vector<HostTensor> &results,
-                         size_t &workspaceBytes, std::string &error) {
+                         size_t &workspaceBytes, std::string &variant,
+                         std::string &error) {
   if (!writeRequest(rt, sizes, arguments, results, error) || !execute(error))
     return std::nullopt;
-  return readResponse(rt, results, workspaceBytes, error);
+  return readResponse(rt, results, workspaceBytes, variant, error);
 }

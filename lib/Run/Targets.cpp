@@ -15,24 +15,21 @@ std::string run::getPlatform(const Manifest &manifest) {
   return manifest.targets.empty() ? "" : manifest.targets.front().platform;
 }
 
-/// Null if there is none.
-static const TargetDesc *findNative(const Manifest &manifest) {
+std::string run::findVariant(const Manifest &manifest,
+                             const ArtifactFunction &function) {
+  if (function.variant) {
+    const char *name = function.variant();
+    return name ? name : "";
+  }
+  // Those that cannot be asked take the last one.
   for (const TargetDesc &target : llvm::reverse(manifest.targets))
     if (runsHere(target.platform, target.needs))
-      return &target;
-  return nullptr;
+      return target.name;
+  return "";
 }
 
-std::string run::findVariant(const Manifest &manifest) {
-  const TargetDesc *target = findNative(manifest);
-  return target ? target->name : "";
-}
-
-bool run::narrowsRows(const Manifest &manifest, bool isEmulated) {
-  auto narrows = [](const TargetDesc &target) { return target.narrowsRows; };
-  // What the emulated CPU has is not known.
-  if (isEmulated)
-    return llvm::any_of(manifest.targets, narrows);
-  const TargetDesc *target = findNative(manifest);
-  return target && narrows(*target);
+bool run::narrowsRows(const Manifest &manifest, const std::string &variant) {
+  return llvm::any_of(manifest.targets, [&](const TargetDesc &target) {
+    return target.narrowsRows && (variant.empty() || target.name == variant);
+  });
 }

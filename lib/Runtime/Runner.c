@@ -41,6 +41,8 @@ extern int moe_runner_invoke(const moe_rt *rt, const int64_t *sizes,
                              size_t workspace_bytes);
 extern size_t moe_runner_workspace(const int64_t *sizes);
 extern const char moe_runner_id[];
+/* Null for artifacts from before there was one. */
+extern const char *moe_runner_variant(void) __attribute__((weak));
 
 typedef struct {
   size_t bytes;
@@ -245,6 +247,11 @@ int main(int argc, char **argv) {
   for (size_t i = num_arguments; status == MOE_OK && i + 1 < num_buffers; ++i) {
     begin_record(MOE_RUNNER_RESULT, buffers[i].bytes);
     put(buffers[i].data, buffers[i].bytes);
+  }
+  const char *variant = moe_runner_variant ? moe_runner_variant() : NULL;
+  if (variant) {
+    begin_record(MOE_RUNNER_VARIANT, strlen(variant));
+    put(variant, strlen(variant));
   }
   begin_record(MOE_RUNNER_END, 3 * sizeof(int64_t));
   put_number(status);

@@ -32,7 +32,8 @@ void run::print(raw_ostream &os, const Call &call) {
   for (auto [name, size] : zip_equal(call.function().sizes, call.sizes()))
     os << " " << name << " = " << size << ",";
   os << " threads = " << call.threads()
-     << ", workspace = " << call.workspaceBytes() << " bytes\n";
+     << ", workspace = " << call.workspaceBytes()
+     << " bytes, variant = " << call.variant() << "\n";
   for (const HostTensor &result : call.results())
     printSummary(os, result);
 }

@@ -38,7 +38,7 @@ static bool verify(const run::Given &given, const run::Artifact &artifact,
   options.tokens = given.options.verifyTokens;
   options.threads = given.options.threads;
   options.narrowsRows =
-      run::narrowsRows(artifact.manifest(), artifact.isEmulated());
+      run::narrowsRows(artifact.manifest(), call.variant());
   moe::Progress progress("verifying", "experts");
   if (moe::Progress::isShown())
     options.progress = progress.function();
@@ -97,8 +97,8 @@ static bool runFunction(const run::Given &given, const run::Artifact &artifact,
   if (given.repeats) {
     run::BenchResult result;
     moe::Progress progress("measuring", "repeats");
-    if (!run::bench(artifact, *call, model, routings, given.repeats, result,
-                    error, progress.function()))
+    if (!run::bench(*call, model, routings, given.repeats, result, error,
+                    progress.function()))
       return false;
     progress.hide();
     run::print(outs(), result);

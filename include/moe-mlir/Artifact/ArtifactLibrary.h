@@ -23,6 +23,8 @@ struct ArtifactFunction {
   const FunctionDesc *desc = nullptr;
   moe_invoke_function *invoke = nullptr;
   moe_workspace_function *workspaceBytes = nullptr;
+  /// Names the target whose code runs, null for none; not in older artifacts.
+  const char *(*variant)() = nullptr;
 };
 
 class ArtifactLibrary {

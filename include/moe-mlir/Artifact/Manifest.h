@@ -14,7 +14,7 @@
 #define MOE_MLIR_ARTIFACT_MANIFEST_H
 
 #include "moe-mlir/Artifact/Packing.h"
-#include "moe-mlir/Runtime/moe_rt.h"
+#include "moe-mlir/Runtime/moe_variant.h"
 
 #include <optional>
 #include <string>
@@ -57,6 +57,9 @@ struct FunctionDesc {
   std::string aliasOf;
   /// Symbol of the uniform entry; `<invoke>_workspace` gives its workspace.
   std::string invoke;
+  /// Symbol of the function that names the variant which runs; empty in files
+  /// from before there was one.
+  std::string variant;
   /// Symbol of the artifact's id.
   std::string idSymbol() const { return symbol + "__id"; }
 
@@ -74,6 +77,8 @@ struct TargetDesc {
   uint64_t needs = 0;
   /// Whether its kernels round rows to bf16 where they multiply with bf16.
   bool narrowsRows = false;
+  /// The CPUs that it is made for; none if it is for all that can run it.
+  std::vector<moe_cpu_models> models;
 };
 
 struct Manifest {

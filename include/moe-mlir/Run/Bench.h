@@ -66,9 +66,9 @@ struct BenchResult {
 /// Times `repeats` calls, each after a reading of main memory that leaves
 /// nothing of the last one in the caches. `model` is what the function was
 /// compiled from, null if that is not known; `trace` the routings of a call.
-bool bench(const Artifact &artifact, Call &call, mlir::func::FuncOp model,
-           const RoutingTrace &trace, int64_t repeats, BenchResult &result,
-           std::string &error, const ProgressFn &progress = {});
+bool bench(Call &call, mlir::func::FuncOp model, const RoutingTrace &trace,
+           int64_t repeats, BenchResult &result, std::string &error,
+           const ProgressFn &progress = {});
 
 /// The fields of a row of moe-bench, and what is known beside.
 void writeJson(llvm::raw_ostream &os, const BenchResult &result);

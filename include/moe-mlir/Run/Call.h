@@ -60,6 +60,8 @@ public:
   const std::vector<HostTensor> &results() const { return resultValues; }
   /// In an emulator known after a call.
   size_t workspaceBytes() const { return workspaceSize; }
+  /// The target whose code runs; in an emulator known after a call.
+  const std::string &variant() const { return variantName; }
   unsigned threads() const { return rt.num_threads; }
 
 private:
@@ -73,6 +75,7 @@ private:
   std::vector<HostTensor> argumentValues, resultValues;
   HostTensor workspace;
   size_t workspaceSize = 0;
+  std::string variantName;
   moe_rt rt;
   std::string message;
   std::function<void(const moe_trace_event &)> trace;

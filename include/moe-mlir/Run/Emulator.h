@@ -39,11 +39,12 @@ public:
   /// Calls the function with the hooks of `rt`: errors, and the routing part
   /// of traces. Returns its status; nothing and a message when the emulated
   /// process gave none. The workspace is the process's own, its size goes to
-  /// `workspaceBytes`.
+  /// `workspaceBytes`, and the name of the target whose code ran to `variant`.
   std::optional<int> invoke(const moe_rt &rt, const std::vector<int64_t> &sizes,
                             const std::vector<HostTensor> &arguments,
                             std::vector<HostTensor> &results,
-                            size_t &workspaceBytes, std::string &error);
+                            size_t &workspaceBytes, std::string &variant,
+                            std::string &error);
 
 private:
   EmulatedFunction(const FunctionDesc &desc, const std::string &id,
@@ -58,7 +59,7 @@ private:
   bool execute(std::string &error) const;
   std::optional<int> readResponse(const moe_rt &rt,
                                   std::vector<HostTensor> &results,
-                                  size_t &workspaceBytes,
+                                  size_t &workspaceBytes, std::string &variant,
                                   std::string &error) const;
 
   const FunctionDesc &desc;

@@ -11,7 +11,7 @@
 #ifndef MOE_MLIR_RUN_TARGETS_H
 #define MOE_MLIR_RUN_TARGETS_H
 
-#include "moe-mlir/Artifact/Manifest.h"
+#include "moe-mlir/Artifact/ArtifactLibrary.h"
 
 #include <string>
 
@@ -21,13 +21,13 @@ namespace moe::run {
 /// names no target.
 std::string getPlatform(const Manifest &manifest);
 
-/// The best of the targets that this CPU has, whose code it runs; empty if
-/// there is none.
-std::string findVariant(const Manifest &manifest);
+/// The name of the target whose code `function` runs; empty if there is none.
+std::string findVariant(const Manifest &manifest,
+                        const ArtifactFunction &function);
 
-/// Whether the code that runs rounds rows to bf16 where it multiplies with
-/// bf16; in an emulator, whether code for any target does.
-bool narrowsRows(const Manifest &manifest, bool isEmulated);
+/// Whether the code for the target `variant` rounds rows to bf16 where it
+/// multiplies with bf16; if it is empty, whether code for any target does.
+bool narrowsRows(const Manifest &manifest, const std::string &variant);
 
 } // namespace moe::run
 

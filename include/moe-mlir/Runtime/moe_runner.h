@@ -14,7 +14,7 @@
 
 #define MOE_RUNNER_MAGIC "MOERUN02"
 
-/** Kinds of records, in the order they come. */
+/** Kinds of records. The last two come last. */
 enum moe_runner_record {
   /** What the function told the error hook: text. */
   MOE_RUNNER_MESSAGE = 1,
@@ -23,6 +23,8 @@ enum moe_runner_record {
   MOE_RUNNER_ROUTING = 2,
   /** The bytes of a result, one record each; only if the call succeeded. */
   MOE_RUNNER_RESULT = 3,
+  /** The name of the target whose code ran, if there was one: text. */
+  MOE_RUNNER_VARIANT = 5,
   /** Status, bytes of the workspace, threads. Without it the runner died. */
   MOE_RUNNER_END = 4
 };

@@ -14,6 +14,8 @@
 #ifndef MOE_MLIR_TARGET_TARGET_H
 #define MOE_MLIR_TARGET_TARGET_H
 
+#include "moe-mlir/Runtime/moe_variant.h"
+
 #include "moek/Moek.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -58,6 +60,8 @@ struct ChipInfo {
   /// Whether this machine runs its code, and is the kind of machine that
   /// `--target` without names means.
   bool isNative = false, isDefault = false;
+  /// As in its code.
+  std::vector<moe_cpu_models> models = {};
 };
 
 /// What an artifact has to know of the code of one chip.
@@ -67,8 +71,8 @@ struct ChipCode {
   std::string suffix;
   /// What `moe_rt_cpu_features()` must have to run it.
   uint64_t needs = 0;
-  /// The CPUs that it is best for, first and last `moe_rt_cpu_model()`.
-  std::vector<std::pair<uint64_t, uint64_t>> models = {};
+  /// The CPUs that it is made for; none if it is for all that can run it.
+  std::vector<moe_cpu_models> models = {};
   /// Whether its kernels round rows to bf16 where they multiply with bf16.
   bool narrowsRows = false;
 };

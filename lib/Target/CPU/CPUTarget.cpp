@@ -39,6 +39,17 @@ using namespace mlir;
 using namespace moe;
 using moecpu::TargetAttr;
 
+/// Without those that are none: the attribute of their row is not valid.
+template <typename Texts>
+static std::vector<moe_cpu_models> parseModels(const Texts &texts) {
+  std::vector<moe_cpu_models> models;
+  for (StringRef text : texts)
+    if (std::optional<moecpu::ModelRange> range =
+            moecpu::ModelRange::parse(text))
+      models.push_back({range->first, range->last});
+  return models;
+}
+
 namespace {
 class CPUTarget : public Target {
 public:
@@ -77,7 +88,8 @@ public:
             (cpu->summary.empty() ? "" : "; " + cpu->summary))
                .str(),
            isNative(*cpu),
-           cpu->isDefault && cpu->arch == getHostArchitecture().arch});
+           cpu->isDefault && cpu->arch == getHostArchitecture().arch,
+           parseModels(cpu->models)});
     return chips;
   }
 
@@ -117,10 +129,7 @@ public:
       for (const CpuFeature &feature : getCpuFeatures())
         if (cast<StringAttr>(need) == feature.name)
           code.needs |= feature.bit;
-    for (StringAttr text : cpu.getModels()) {
-      std::optional<moecpu::ModelRange> range = moecpu::ModelRange::parse(text);
-      code.models.push_back({range->first, range->last});
-    }
+    code.models = parseModels(cpu.getModels());
     code.narrowsRows = cpu.has("dot_bf16") || cpu.has("mmla_bf16");
     return code;
   }

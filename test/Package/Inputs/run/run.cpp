@@ -58,7 +58,7 @@ int main(int, char **argv) {
   auto function =
       module->lookupSymbol<mlir::func::FuncOp>(call->function().name);
   run::VerifyOptions how;
-  how.narrowsRows = run::narrowsRows(artifact->manifest(), false);
+  how.narrowsRows = run::narrowsRows(artifact->manifest(), call->variant());
   run::Verification verification;
   if (!run::verify(function, call->function(), call->sizes(), inputs,
                    call->results(), trace, how, verification, error))
@@ -68,8 +68,7 @@ int main(int, char **argv) {
                << verification.results.front().rows << " tokens\n";
 
   run::BenchResult result;
-  if (!run::bench(*artifact, *call, function, trace, /*repeats=*/3, result,
-                  error))
+  if (!run::bench(*call, function, trace, /*repeats=*/3, result, error))
     return fail(error);
   llvm::outs() << result.seconds.size() << " times "
                << result.work->operations() << " operations\n";
