@@ -17,11 +17,13 @@ using namespace mlir;
 using namespace moe;
 using moecpu::ScheduleAttr;
 
-/// Blocks of k in which a panel is walked.
-static int64_t getChunks(const PanelProduct &p) {
-  int64_t chunk = p.schedule.getChunk();
-  return std::clamp<int64_t>(llvm::divideCeil(p.panelBytes(), chunk), 1,
+/// Blocks of k in which a panel is walked, `bytes` at a time at most.
+static int64_t getChunks(const PanelProduct &p, int64_t bytes) {
+  return std::clamp<int64_t>(llvm::divideCeil(p.panelBytes(), bytes), 1,
                              p.blocks());
+}
+static int64_t getChunks(const PanelProduct &p) {
+  return getChunks(p, p.schedule.getChunk());
 }
 
 /// Chunk `c` of even length: a short last one would stall on its prefetches.
@@ -38,6 +40,12 @@ static Chunk emitChunk(Emitter &e, const PanelProduct &p, Value c, Value chunks,
           e.add(panel, e.mul(first, kBlockBytes)),
           e.add(lhs, e.mul(first, lhsBlock))};
 }
+
+/// What is widened at a time, in f32: some of the second-level cache, and little
+/// enough for a thread's stack.
+static constexpr int64_t kWidenedBytes = 64 << 10;
+/// Fewer tiles widen each for itself.
+static constexpr int64_t kWidenedTiles = 3;
 
 static void call(Emitter &e, func::FuncOp kernels, Value rows, Value blocks,
                  Value panel, Value lhs, Value acc, ValueRange ahead = {}) {
@@ -65,32 +73,77 @@ static void emitSingleTile(Emitter &e, const PanelProduct &p, Value rows,
   });
 }
 
+/// The tiles that share a panel: where their rows are, and where the chunk that
+/// they fetch together lies.
+struct Tiles {
+  Value rows, count, panel, nextPanel, lhs, acc, streaming;
+
+  /// Calls `body` for each chunk, of `chunks`, with the first address and the
+  /// bytes a step that tile `t` fetches.
+  void forEachChunk(Emitter &e, const PanelProduct &p, int64_t chunks,
+                    llvm::function_ref<void(Emitter &, const Chunk &,
+                                            Value next, Value stride)>
+                        body) const {
+    // Rounded up, so that no line is left out; nothing where the panel is in the
+    // cache already.
+    Value stride = e.select(streaming, e.ceilDiv(e.idx(kStepBytes), count),
+                            e.idx(0));
+    e.loop(e.idx(chunks), [&](Emitter &e, Value c) {
+      Chunk chunk = emitChunk(e, p, c, e.idx(chunks), panel, lhs);
+      Value next = e.select(e.lt(chunk.last, e.idx(p.blocks())),
+                            e.add(panel, e.mul(chunk.last, kBlockBytes)),
+                            nextPanel);
+      body(e, chunk, next, stride);
+    });
+  }
+
+  /// Calls `kernels` for tile `t`.
+  void callTile(Emitter &e, const PanelProduct &p, func::FuncOp kernels,
+                Value t, const Chunk &chunk, Value blocks, Value panel,
+                Value next, Value stride, ValueRange more = {}) const {
+    Value least = e.div(rows, count), longer = e.rem(rows, count);
+    Value row = e.add(e.mul(t, least), e.min(t, longer));
+    Value tileRows = e.select(e.lt(t, longer), e.add(least, 1), least);
+    SmallVector<Value> ahead{e.toPtr(next), e.toI64(stride)};
+    llvm::append_range(ahead, more);
+    call(e, kernels, tileRows, blocks, panel,
+         e.add(chunk.lhs, e.mul(row, p.pitch)),
+         e.add(acc, e.mul(row, kStepBytes)), ahead);
+  }
+};
+
 /// All tiles on one chunk of k after another, so that the chunk is read from
 /// memory once; each prefetches its share of the next one.
-static void emitTiles(Emitter &e, const PanelProduct &p, Value rows,
-                      Value tiles, Value panel, Value nextPanel, Value lhs,
-                      Value acc, Value streaming) {
-  Value least = e.div(rows, tiles), longer = e.rem(rows, tiles);
-  // Rounded up, so that no line is left out; nothing where the panel is in the
-  // cache already.
-  Value stride =
-      e.select(streaming, e.ceilDiv(e.idx(kStepBytes), tiles), e.idx(0));
-  Value chunks = e.idx(getChunks(p));
-  e.loop(chunks, [&](Emitter &e, Value c) {
-    Chunk chunk = emitChunk(e, p, c, chunks, panel, lhs);
-    Value next =
-        e.select(e.lt(chunk.last, e.idx(p.blocks())),
-                 e.add(panel, e.mul(chunk.last, kBlockBytes)), nextPanel);
-    Value share = e.mul(e.mul(stride, kBlockSteps), chunk.blocks);
-    e.loop(tiles, [&](Emitter &e, Value t) {
-      Value row = e.add(e.mul(t, least), e.min(t, longer));
-      Value tileRows = e.select(e.lt(t, longer), e.add(least, 1), least);
-      call(e, p.kernels.shared, tileRows, chunk.blocks, chunk.panel,
-           e.add(chunk.lhs, e.mul(row, p.pitch)),
-           e.add(acc, e.mul(row, kStepBytes)),
-           {e.toPtr(e.add(next, e.mul(t, share))), e.toI64(stride)});
-    });
-  });
+static void emitTiles(Emitter &e, const PanelProduct &p, const Tiles &tiles) {
+  tiles.forEachChunk(
+      e, p, getChunks(p),
+      [&](Emitter &e, const Chunk &chunk, Value next, Value stride) {
+        Value share = e.mul(e.mul(stride, kBlockSteps), chunk.blocks);
+        e.loop(tiles.count, [&](Emitter &e, Value t) {
+          tiles.callTile(e, p, p.kernels.shared, t, chunk, chunk.blocks,
+                         chunk.panel, e.add(next, e.mul(t, share)), stride);
+        });
+      });
+}
+
+/// The same of bf16 that is widened: the first tile leaves its f32 in `buffer`,
+/// which the others read, so that each value is widened once.
+static void emitWidenedTiles(Emitter &e, const PanelProduct &p,
+                             const Tiles &tiles, Value buffer) {
+  tiles.forEachChunk(
+      e, p, getChunks(p, kWidenedBytes / 2),
+      [&](Emitter &e, const Chunk &chunk, Value next, Value stride) {
+        Value share = e.mul(e.mul(stride, kBlockSteps), chunk.blocks);
+        tiles.callTile(e, p, p.kernels.widening, e.idx(0), chunk, chunk.blocks,
+                       chunk.panel, next, stride, e.toPtr(buffer));
+        // They have two steps where the first one has one.
+        Value half = e.ceilDiv(stride, 2);
+        Value blocks = e.mul(chunk.blocks, 2);
+        e.loop(e.idx(1), tiles.count, 1, [&](Emitter &e, Value t) {
+          tiles.callTile(e, p, p.kernels.widened, t, chunk, blocks, buffer,
+                         e.add(next, e.mul(t, share)), half);
+        });
+      });
 }
 
 void moe::emitPanelRun(Emitter &e, const PanelProduct &p, Value expert,
@@ -101,6 +154,13 @@ void moe::emitPanelRun(Emitter &e, const PanelProduct &p, Value expert,
       MemRefType::get({s.getBlockRows(), kPanelColumns}, e.getF32Type());
   Value acc = memref::AllocaOp::create(e, accType, e.getI64IntegerAttr(64));
   Value accAddress = e.address(acc);
+  Value buffer;
+  if (p.kernels.widening) {
+    int64_t bytes = std::min(kWidenedBytes, 2 * p.panelBytes());
+    buffer = e.address(memref::AllocaOp::create(
+        e, MemRefType::get({bytes / 4}, e.getF32Type()),
+        e.getI64IntegerAttr(64)));
+  }
   Value expertBase = e.add(p.rhs, e.mul(expert, p.expertBytes()));
   Value rowBlocks = e.ceilDiv(rows, s.getBlockRows());
   VectorType vecType = e.vecF32();
@@ -129,8 +189,18 @@ void moe::emitPanelRun(Emitter &e, const PanelProduct &p, Value expert,
         e.setInsertionPointToStart(branch.thenBlock());
         emitSingleTile(e, p, count, panel, lhs, accAddress);
         e.setInsertionPointToStart(branch.elseBlock());
-        emitTiles(e, p, count, tiles, panel, nextPanel, lhs, accAddress,
-                  e.eq(block, c0));
+        Tiles all{count, tiles,      panel,           nextPanel,
+                  lhs,   accAddress, e.eq(block, c0)};
+        if (!buffer) {
+          emitTiles(e, p, all);
+        } else {
+          auto many = scf::IfOp::create(
+              e, e.lt(e.idx(kWidenedTiles - 1), tiles), /*withElse=*/true);
+          e.setInsertionPointToStart(many.thenBlock());
+          emitWidenedTiles(e, p, all, buffer);
+          e.setInsertionPointToStart(many.elseBlock());
+          emitTiles(e, p, all);
+        }
       }
       epilogue(e, panelIndex, firstRow, count, acc);
     });

@@ -92,7 +92,10 @@ SmallVector<Value> LaneKernel::loadWeights(const Pass &pass, Value panel,
       raw.push_back(loadColumns(vecType.clone(e.getI32Type()), pass,
                                 at(panel, u / 2 * kStepBytes), v));
   }
-  for (int64_t v = 0; v < vectors; ++v)
+  for (int64_t v = 0; v < vectors; ++v) {
     weights.push_back(emitWidenedHalf(e, raw[v], u % 2, vecType));
+    if (widened)
+      storeColumns(weights.back(), pass, at(widened, u * kStepBytes), v);
+  }
   return weights;
 }

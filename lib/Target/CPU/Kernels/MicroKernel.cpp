@@ -102,15 +102,18 @@ struct Ahead {
   int64_t level = 2;
 };
 
-/// One pass: all of k over its columns.
+/// One pass: all of k over its columns. What is widened goes to `widened`, if
+/// that is not null.
 static void emitPass(Emitter &e, TileKernel &kernel, Inner inner,
                      const TileKernel::Pass &pass, Value blocks, Value panel,
-                     Value lhs, Value acc, Ahead ahead) {
+                     Value lhs, Value acc, Ahead ahead, Value widened) {
   SmallVector<Value> init = kernel.loadTile(pass, acc);
   size_t size = init.size();
   Value one = e.idx(1), zero = e.idx(0);
   if (pass.panelOffset)
     panel = e.displace(panel, pass.panelOffset);
+  if (pass.panelOffset && widened)
+    widened = e.displace(widened, pass.panelOffset);
   init.append({panel, lhs});
   // The first pass fetches for all; others of a loop stay where they are.
   if (pass.index > 0)
@@ -121,6 +124,8 @@ static void emitPass(Emitter &e, TileKernel &kernel, Inner inner,
         LLVM::ConstantOp::create(e, e.getI64Type(), e.getI64IntegerAttr(0)));
   if (ahead.address)
     init.push_back(ahead.address);
+  if (widened)
+    init.push_back(widened);
   int64_t stride = kernel.getSteps();
   auto steps = scf::ForOp::create(
       e, zero, e.mul(e.toIndex(blocks), kBlockSteps / stride), one, init);
@@ -129,6 +134,11 @@ static void emitPass(Emitter &e, TileKernel &kernel, Inner inner,
     e.setInsertionPointToStart(steps.getBody());
     SmallVector<Value> next(steps.getRegionIterArgs());
     Value p = next[size], x = next[size + 1];
+    if (widened) {
+      kernel.setWidened(next.back());
+      // A step is two k, of 32 f32 each.
+      next.back() = e.displace(next.back(), stride * 2 * kStepBytes);
+    }
     kernel.multiply(pass, p, x, MutableArrayRef(next).take_front(size));
     if (ahead.own) {
       SmallVector<std::pair<int64_t, int64_t>> lines;
@@ -155,8 +165,14 @@ static void emitPass(Emitter &e, TileKernel &kernel, Inner inner,
   kernel.storeTile(pass, acc, steps.getResults().take_front(size));
 }
 
+namespace {
+/// What kernels do beside multiplying; see MicroKernels.
+enum class Role { Alone, Shared, Widening };
+} // namespace
+
 /// What of a schedule is in the code of its kernels.
-static ScheduleAttr getKernelSchedule(ScheduleAttr schedule, bool fetchesNext) {
+static ScheduleAttr getKernelSchedule(ScheduleAttr schedule, Role role) {
+  bool fetchesNext = role != Role::Alone;
   ArrayRef<moecpu::PrefetchAttr> rules = schedule.getPrefetch();
   return ScheduleAttr::get(
       schedule.getContext(), schedule.getInner(), schedule.getLanes(),
@@ -166,10 +182,19 @@ static ScheduleAttr getKernelSchedule(ScheduleAttr schedule, bool fetchesNext) {
       fetchesNext ? schedule.getPrefetchLevel() : int64_t(2), /*window=*/0);
 }
 
+/// How what `schedule` widened is multiplied: f32 by f32.
+static ScheduleAttr getWidenedSchedule(ScheduleAttr schedule) {
+  return ScheduleAttr::get(
+      schedule.getContext(), Inner::Fma, schedule.getLanes(),
+      schedule.getRows(), schedule.getBlockRows(), schedule.getChunk(),
+      schedule.getRun(), schedule.getPrefetch(), schedule.getScalable(),
+      schedule.getPrefetchLevel(), schedule.getWindow());
+}
+
 /// One kernel per number of rows, and the function that chooses.
 static func::FuncOp getOrCreateKernels(ModuleOp module, ScheduleAttr schedule,
                                        int64_t pitch, int64_t kBlock,
-                                       bool fetchesNext) {
+                                       Role role) {
   Inner inner = schedule.getInner();
   std::string kind = moecpu::stringifyInner(inner).str();
   if (inner == Inner::MmlaBF16)
@@ -180,11 +205,12 @@ static func::FuncOp getOrCreateKernels(ModuleOp module, ScheduleAttr schedule,
       ("moek_" + kind + "_x" + Twine(schedule.getLanes()) + "_pitch" +
        Twine(pitch) + "_rows" + Twine(schedule.getRows()))
           .str();
+  bool fetchesNext = role != Role::Alone, widens = role == Role::Widening;
   if (fetchesNext)
-    name += "_next";
+    name += widens ? "_widening" : "_next";
   // Other rules of prefetching have kernels of their own.
   constexpr StringLiteral scheduleName = "moe_cpu.kernels";
-  ScheduleAttr own = getKernelSchedule(schedule, fetchesNext);
+  ScheduleAttr own = getKernelSchedule(schedule, role);
   std::string stem = name;
   for (int64_t i = 1;; ++i) {
     auto existing = module.lookupSymbol<func::FuncOp>(name);
@@ -200,6 +226,8 @@ static func::FuncOp getOrCreateKernels(ModuleOp module, ScheduleAttr schedule,
   SmallVector<Type> kernelArgs{i64, ptr, ptr, ptr};
   if (fetchesNext)
     kernelArgs.append({ptr, i64});
+  if (widens)
+    kernelArgs.push_back(ptr);
   SmallVector<func::FuncOp> kernels;
   for (int64_t rows = 1; rows <= schedule.getRows(); ++rows) {
     OpBuilder::InsertionGuard guard(e);
@@ -221,7 +249,7 @@ static func::FuncOp getOrCreateKernels(ModuleOp module, ScheduleAttr schedule,
     tile->forEachPass([&](const TileKernel::Pass &pass) {
       emitPass(e, *tile, inner, pass, body->getArgument(0),
                body->getArgument(1), body->getArgument(2), body->getArgument(3),
-               ahead);
+               ahead, widens ? body->getArgument(6) : Value());
     });
     func::ReturnOp::create(e);
     kernels.push_back(kernel);
@@ -256,6 +284,17 @@ static func::FuncOp getOrCreateKernels(ModuleOp module, ScheduleAttr schedule,
 MicroKernels moe::getOrCreateMicroKernels(ModuleOp module,
                                           ScheduleAttr schedule, int64_t pitch,
                                           int64_t kBlock) {
-  return {getOrCreateKernels(module, schedule, pitch, kBlock, false),
-          getOrCreateKernels(module, schedule, pitch, kBlock, true)};
+  MicroKernels kernels;
+  kernels.alone =
+      getOrCreateKernels(module, schedule, pitch, kBlock, Role::Alone);
+  kernels.shared =
+      getOrCreateKernels(module, schedule, pitch, kBlock, Role::Shared);
+  if (schedule.getInner() != Inner::Widen)
+    return kernels;
+  kernels.widening =
+      getOrCreateKernels(module, schedule, pitch, kBlock, Role::Widening);
+  kernels.widened =
+      getOrCreateKernels(module, getWidenedSchedule(schedule), pitch,
+                         /*kBlock=*/1, Role::Shared);
+  return kernels;
 }

@@ -42,6 +42,11 @@ struct MicroKernels {
   /// (rows, blocks: i64, panel, lhs, acc, next: ptr, stride: i64). Prefetches a
   /// line at `next`, which moves on by `stride` bytes, in every step.
   mlir::func::FuncOp shared;
+  /// Of schedules that widen, else null: `shared` with an argument more, the
+  /// address to which it writes what it widens, rows of 32 f32; and `shared` of
+  /// such rows, with two steps for each that were widened. The same multiply-adds
+  /// in the same order.
+  mlir::func::FuncOp widening, widened;
 };
 
 /// `kBlock` is the panels' number of k side by side.

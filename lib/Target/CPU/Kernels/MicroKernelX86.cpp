@@ -114,8 +114,13 @@ private:
       raw.push_back(load(intType, at(panel, columnBytes(pass, v)), 4));
     for (int64_t half = 0; half < 2; ++half) {
       SmallVector<Value> w;
-      for (int64_t v = 0; v < vectors; ++v)
+      for (int64_t v = 0; v < vectors; ++v) {
         w.push_back(emitWidenedHalf(e, raw[v], half, vecType));
+        if (widened)
+          LLVM::StoreOp::create(
+              e, w.back(),
+              at(widened, half * kStepBytes + columnBytes(pass, v)), 4);
+      }
       for (int64_t r = 0; r < rows; ++r) {
         Value scalar = load(e.getF32Type(), at(lhs, r * pitch + 4 * half), 4);
         Value b = e.splat(scalar, vecType);

@@ -58,6 +58,9 @@ public:
   /// Whether prefetches may stand between its multiplications, in whose order
   /// they hold them; otherwise they come behind.
   virtual bool isOrdered() const { return false; }
+  /// Where `multiply` leaves what it widens of the panel, as rows of 32 f32, if
+  /// not null.
+  void setWidened(Value address) { widened = address; }
   /// Adds the products of these steps.
   virtual void multiply(const Pass &pass, Value panel, Value lhs,
                         llvm::MutableArrayRef<Value> tile) = 0;
@@ -66,6 +69,7 @@ protected:
   Emitter &e;
   moecpu::Inner inner;
   int64_t rows, pitch;
+  Value widened;
 
   /// Passes as a loop, `columns` a pass; a function that makes one body and is
   /// given the column that the pass begins with.
