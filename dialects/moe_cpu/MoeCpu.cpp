@@ -168,6 +168,16 @@ verifyPrefetchLevel(function_ref<InFlightDiagnostic()> emitError,
   return emitError() << "a prefetch level must be from 1 to 3, got " << level;
 }
 
+/// Of a thread's stack.
+static LogicalResult
+verifyWidened(function_ref<InFlightDiagnostic()> emitError, int64_t widened) {
+  if (widened >= 0 && widened % 2048 == 0 && widened <= 128 << 10)
+    return success();
+  return emitError() << "widened must be a multiple of 2048 bytes (8 steps of k) "
+                        "of at most 131072, got "
+                     << widened;
+}
+
 static LogicalResult verifyChunk(function_ref<InFlightDiagnostic()> emitError,
                                  int64_t chunk) {
   if (chunk >= 1024 && chunk % 1024 == 0)
@@ -215,7 +225,8 @@ LogicalResult TargetAttr::verify(
     StringRef cpu, StringRef features, ArrayAttr needs, ArrayAttr instructions,
     int64_t lanes, int64_t registers, int64_t l1, int64_t l2, bool scalable,
     ArrayRef<StringAttr> models, DictionaryAttr rates, int64_t run,
-    int64_t chunk, ArrayRef<PrefetchAttr> prefetch, int64_t prefetchLevel) {
+    int64_t chunk, ArrayRef<PrefetchAttr> prefetch, int64_t prefetchLevel,
+    int64_t widened) {
   if (name.empty() || cpu.empty())
     return emitError() << "a CPU needs a name, and one that LLVM knows";
   if (lanes != 4 && lanes != 8 && lanes != 16)
@@ -236,6 +247,8 @@ LogicalResult TargetAttr::verify(
   if (failed(verifyPrefetchRules(emitError, prefetch)) ||
       (prefetchLevel != 0 &&
        failed(verifyPrefetchLevel(emitError, prefetchLevel))))
+    return failure();
+  if (failed(verifyWidened(emitError, widened)))
     return failure();
   for (StringAttr text : models)
     if (!ModelRange::parse(text))
@@ -364,7 +377,7 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                    int64_t blockRows, int64_t chunk,
                                    int64_t run, ArrayRef<PrefetchAttr> prefetch,
                                    bool scalable, int64_t prefetchLevel,
-                                   int64_t window) {
+                                   int64_t window, int64_t widened) {
   if (lanes != 4 && lanes != 8 && lanes != 16)
     return emitError() << "lanes must be 4, 8 or 16, got " << lanes;
   if (inner == Inner::DotBF16 && lanes != 16)
@@ -393,6 +406,10 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     return failure();
   if (window < 0)
     return emitError() << "window cannot be negative, got " << window;
+  if (widened != 0 && inner != Inner::Widen)
+    return emitError() << "only widen has widened values";
+  if (failed(verifyWidened(emitError, widened)))
+    return failure();
   return verifyPrefetchLevel(emitError, prefetchLevel);
 }
 

@@ -108,9 +108,10 @@ def MoeCpu_TargetAttr : MoeCpu_Attr<"Target", "target", [
     | `chunk` | bytes | panel bytes that several tiles share at a time |
     | `prefetch` | | rules of `#moe_cpu.prefetch` for kernels that read their panel alone |
     | `prefetch_level` | | the cache that several tiles fetch their next chunk into, 1 to 3 |
+    | `widened` | bytes | see `#moe_cpu.schedule`; for CPUs that multiply with the units that widen |
 
-    `run`, `chunk`, `prefetch` and `prefetch_level` are tuning: what is not there
-    is chosen for each kernel.
+    `run`, `chunk`, `prefetch`, `prefetch_level` and `widened` are tuning: what is
+    not there is chosen for each kernel.
 
     | rate | unit | meaning |
     |---|---|---|
@@ -148,13 +149,14 @@ def MoeCpu_TargetAttr : MoeCpu_Attr<"Target", "target", [
                         DefaultValuedParameter<"int64_t", "0">:$run,
                         DefaultValuedParameter<"int64_t", "0">:$chunk,
                         OptionalArrayRefParameter<"::moecpu::PrefetchAttr">:$prefetch,
-                        DefaultValuedParameter<"int64_t", "0">:$prefetch_level);
+                        DefaultValuedParameter<"int64_t", "0">:$prefetch_level,
+                        DefaultValuedParameter<"int64_t", "0">:$widened);
   let assemblyFormat = [{
     `<` $name `,` struct($arch, $cpu, $features, $needs, $instructions, $lanes,
                          $registers, $l1, $l2, $scalable,
                          custom<Names>($models), custom<Rates>($rates), $run,
                          $chunk, custom<PrefetchRules>($prefetch),
-                         $prefetch_level) `>`
+                         $prefetch_level, $widened) `>`
   }];
   let extraClassDeclaration = [{
     /// Whether kernels may use `instruction`.
@@ -207,6 +209,7 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
     | `prefetch` | | rules of `#moe_cpu.prefetch` for a single tile |
     | `scalable` | | SVE of any vector length instead of NEON |
     | `prefetch_level` | | the cache that several tiles fetch their next chunk into, 1 to 3: what is longer than the first would push out the rows and accumulators in it |
+    | `widened` | bytes | with `widen`, from three tiles on: the first one leaves the f32 of so much of a panel in memory for the others, so that each value is widened once; 0: every tile widens for itself |
     | `window` | rows | how many of a layer are worked on at a time at most, which bounds the workspace; 0 for all |
   }];
   let parameters = (ins EnumParameter<MoeCpu_Inner>:$inner, "int64_t":$lanes,
@@ -215,11 +218,12 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
                         OptionalArrayRefParameter<"::moecpu::PrefetchAttr">:$prefetch,
                         DefaultValuedParameter<"bool", "false">:$scalable,
                         DefaultValuedParameter<"int64_t", "2">:$prefetch_level,
-                        DefaultValuedParameter<"int64_t", "0">:$window);
+                        DefaultValuedParameter<"int64_t", "0">:$window,
+                        DefaultValuedParameter<"int64_t", "0">:$widened);
   let assemblyFormat = [{
     `<` $inner `,` struct($lanes, $rows, $block_rows, $chunk, $run,
                           custom<PrefetchRules>($prefetch), $scalable,
-                          $prefetch_level, $window) `>`
+                          $prefetch_level, $window, $widened) `>`
   }];
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{

@@ -178,6 +178,7 @@ TargetAttr moe::parseCpu(MLIRContext *context, const llvm::json::Object &chip,
   int64_t run = reader.integer("run", 0), chunk = reader.integer("chunk", 0);
   SmallVector<llvm::json::Object> rules = reader.objects("prefetch");
   int64_t prefetchLevel = reader.integer("prefetch_level", 0);
+  int64_t widened = reader.integer("widened", 0);
   std::optional<moecpu::Arch> arch = moecpu::symbolizeArch(archName);
   if (!arch)
     reader.fail("unknown arch '" + archName + "'; known are x86_64, aarch64");
@@ -207,7 +208,7 @@ TargetAttr moe::parseCpu(MLIRContext *context, const llvm::json::Object &chip,
       StringRef(name), *arch, StringRef(cpu), StringRef(features), list(needs),
       list(instructions), lanes, registers, l1, l2, scalable,
       ArrayRef<StringAttr>(modelNames), rates, run, chunk,
-      ArrayRef<moecpu::PrefetchAttr>(prefetch), prefetchLevel);
+      ArrayRef<moecpu::PrefetchAttr>(prefetch), prefetchLevel, widened);
 }
 
 llvm::json::Object moe::describeCpu(TargetAttr cpu) {
@@ -253,5 +254,7 @@ llvm::json::Object moe::describeCpu(TargetAttr cpu) {
     chip["prefetch"] = std::move(rules);
   if (cpu.getPrefetchLevel())
     chip["prefetch_level"] = cpu.getPrefetchLevel();
+  if (cpu.getWidened())
+    chip["widened"] = cpu.getWidened();
   return chip;
 }

@@ -113,12 +113,16 @@ static std::optional<double> getComputeSeconds(const CpuCostModel &model,
                                                int64_t rows) {
   int64_t tiles = llvm::divideCeil(rows, schedule.getRows());
   double cycles = 0;
+  // What the first tile widened, the others do not.
+  bool once = schedule.getWidened() && tiles >= kWidenedTiles;
   for (int64_t tile = 0; tile < tiles; ++tile) {
     int64_t own = rows / tiles + (tile < rows % tiles);
-    std::optional<double> step = model.getStepCycles(schedule, own);
+    bool isF32 = once && tile > 0;
+    std::optional<double> step = model.getStepCycles(
+        isF32 ? getWidenedSchedule(schedule) : schedule, own);
     if (!step)
       return std::nullopt;
-    cycles += *step * steps;
+    cycles += *step * steps * (isF32 ? 2 : 1);
   }
   return cycles / hertz;
 }
@@ -296,7 +300,7 @@ Inner CpuCostModel::selectBF16() const {
         cpu.getContext(), inner, cpu.getLanes(), rows, /*block_rows=*/rows,
         /*chunk=*/kBlockBytes, /*run=*/1, ArrayRef<PrefetchAttr>(),
         cpu.getScalable() && inner != Inner::MmlaBF16, /*prefetch_level=*/2,
-        /*window=*/0);
+        /*window=*/0, /*widened=*/0);
     std::optional<double> cycles = getStepCycles(schedule, rows);
     return cycles ? std::optional(*cycles / rows) : std::nullopt;
   };

@@ -128,5 +128,5 @@ moecpu::TargetAttr moe::getTargetAttr(MLIRContext *context,
       b.getStrArrayAttr(needs), b.getStrArrayAttr(instructions), cpu.lanes,
       cpu.registers, cpu.l1, cpu.l2, cpu.scalable, models,
       rates.empty() ? DictionaryAttr() : b.getDictionaryAttr(rates),
-      /*run=*/0, /*chunk=*/0, prefetch, /*prefetch_level=*/0);
+      /*run=*/0, /*chunk=*/0, prefetch, /*prefetch_level=*/0, cpu.widened);
 }

@@ -22,7 +22,8 @@ namespace {
 struct Tuning {
   explicit Tuning(TargetAttr cpu)
       : cpu(cpu), run(cpu.getRun()), chunk(cpu.getChunk()),
-        prefetch(cpu.getPrefetch()), level(cpu.getPrefetchLevel()) {}
+        prefetch(cpu.getPrefetch()), level(cpu.getPrefetchLevel()),
+        widened(cpu.getWidened()) {}
 
   moek::TargetAttrInterface get() const {
     return TargetAttr::get(
@@ -30,13 +31,13 @@ struct Tuning {
         cpu.getFeatures(), cpu.getNeeds(), cpu.getInstructions(),
         cpu.getLanes(), cpu.getRegisters(), cpu.getL1(), cpu.getL2(),
         cpu.getScalable(), cpu.getModels(), cpu.getRates(), run, chunk,
-        prefetch, level);
+        prefetch, level, widened);
   }
 
   TargetAttr cpu;
   int64_t run, chunk;
   SmallVector<PrefetchAttr> prefetch;
-  int64_t level;
+  int64_t level, widened;
 };
 } // namespace
 
@@ -93,5 +94,8 @@ Target::Variations moe::getCpuVariations(TargetAttr cpu) {
        [&](Tuning &tuning, int64_t kib) { tuning.run = kib << 10; });
   vary("level of the next chunk", std::vector<int64_t>{1, 2, 3},
        [&](Tuning &tuning, int64_t level) { tuning.level = level; });
+  if (model.selectBF16() == moecpu::Inner::Widen)
+    vary("widened once", std::vector<int64_t>{0, 16, 32, 64},
+         [&](Tuning &tuning, int64_t kib) { tuning.widened = kib << 10; });
   return variations;
 }

@@ -229,3 +229,13 @@ func.func @router(%x: memref<?x64xf32>, %wr: memref<1x1x128x32x1xf32>, %i: memre
 
 // expected-error @+1 {{fma is there twice}}
 #bad = #moe_cpu.target<"x", arch = x86_64, cpu = "y", features = "", needs = [], instructions = [], lanes = 8, registers = 32, l1 = 32768, l2 = 1048576, rates = {fma = 1, fma = 2}>
+
+// -----
+
+// expected-error @+1 {{only widen has widened values}}
+#bad = #moe_cpu.schedule<fma, lanes = 8, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, widened = 2048>
+
+// -----
+
+// expected-error @+1 {{widened must be a multiple of 2048 bytes (8 steps of k) of at most 131072, got 1024}}
+#bad = #moe_cpu.schedule<widen, lanes = 8, rows = 5, block_rows = 256, chunk = 131072, run = 2097152, widened = 1024>

@@ -40,6 +40,7 @@ struct KnownCpu {
     std::vector<int64_t> ahead, levels;
   };
   std::vector<Prefetch> prefetch = {};
+  int64_t widened = 0;
   /// Whether artifacts have a variant for it where nobody says whom they are
   /// for.
   bool isDefault = true;

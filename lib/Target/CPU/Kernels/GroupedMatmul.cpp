@@ -41,12 +41,6 @@ static Chunk emitChunk(Emitter &e, const PanelProduct &p, Value c, Value chunks,
           e.add(lhs, e.mul(first, lhsBlock))};
 }
 
-/// What is widened at a time, in f32: some of the second-level cache, and little
-/// enough for a thread's stack.
-static constexpr int64_t kWidenedBytes = 64 << 10;
-/// Fewer tiles widen each for itself.
-static constexpr int64_t kWidenedTiles = 3;
-
 static void call(Emitter &e, func::FuncOp kernels, Value rows, Value blocks,
                  Value panel, Value lhs, Value acc, ValueRange ahead = {}) {
   SmallVector<Value> arguments{e.toI64(rows), e.toI64(blocks), e.toPtr(panel),
@@ -131,7 +125,7 @@ static void emitTiles(Emitter &e, const PanelProduct &p, const Tiles &tiles) {
 static void emitWidenedTiles(Emitter &e, const PanelProduct &p,
                              const Tiles &tiles, Value buffer) {
   tiles.forEachChunk(
-      e, p, getChunks(p, kWidenedBytes / 2),
+      e, p, getChunks(p, p.schedule.getWidened() / 2),
       [&](Emitter &e, const Chunk &chunk, Value next, Value stride) {
         Value share = e.mul(e.mul(stride, kBlockSteps), chunk.blocks);
         tiles.callTile(e, p, p.kernels.widening, e.idx(0), chunk, chunk.blocks,
@@ -156,7 +150,7 @@ void moe::emitPanelRun(Emitter &e, const PanelProduct &p, Value expert,
   Value accAddress = e.address(acc);
   Value buffer;
   if (p.kernels.widening) {
-    int64_t bytes = std::min(kWidenedBytes, 2 * p.panelBytes());
+    int64_t bytes = std::min(p.schedule.getWidened(), 2 * p.panelBytes());
     buffer = e.address(memref::AllocaOp::create(
         e, MemRefType::get({bytes / 4}, e.getF32Type()),
         e.getI64IntegerAttr(64)));

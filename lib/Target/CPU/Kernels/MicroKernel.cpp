@@ -179,16 +179,16 @@ static ScheduleAttr getKernelSchedule(ScheduleAttr schedule, Role role) {
       schedule.getRows(), /*block_rows=*/schedule.getRows(), /*chunk=*/1024,
       /*run=*/1, fetchesNext ? ArrayRef<moecpu::PrefetchAttr>() : rules,
       schedule.getScalable(),
-      fetchesNext ? schedule.getPrefetchLevel() : int64_t(2), /*window=*/0);
+      fetchesNext ? schedule.getPrefetchLevel() : int64_t(2), /*window=*/0,
+      /*widened=*/0);
 }
 
-/// How what `schedule` widened is multiplied: f32 by f32.
-static ScheduleAttr getWidenedSchedule(ScheduleAttr schedule) {
+ScheduleAttr moe::getWidenedSchedule(ScheduleAttr schedule) {
   return ScheduleAttr::get(
       schedule.getContext(), Inner::Fma, schedule.getLanes(),
       schedule.getRows(), schedule.getBlockRows(), schedule.getChunk(),
       schedule.getRun(), schedule.getPrefetch(), schedule.getScalable(),
-      schedule.getPrefetchLevel(), schedule.getWindow());
+      schedule.getPrefetchLevel(), schedule.getWindow(), /*widened=*/0);
 }
 
 /// One kernel per number of rows, and the function that chooses.
@@ -289,7 +289,7 @@ MicroKernels moe::getOrCreateMicroKernels(ModuleOp module,
       getOrCreateKernels(module, schedule, pitch, kBlock, Role::Alone);
   kernels.shared =
       getOrCreateKernels(module, schedule, pitch, kBlock, Role::Shared);
-  if (schedule.getInner() != Inner::Widen)
+  if (!schedule.getWidened())
     return kernels;
   kernels.widening =
       getOrCreateKernels(module, schedule, pitch, kBlock, Role::Widening);
