@@ -1,0 +1,91 @@
+# ===- with_onnxruntime.py - ONNX Runtime's MoE operation ------------------===//
+# Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+# ===----------------------------------------------------------------------===//
+"""ONNX Runtime: the router's product and com.microsoft.MoE, as one graph."""
+
+import numpy as np
+
+from peer import Peer, Unavailable
+
+try:
+    import onnx
+    import onnxruntime
+    from onnx import helper
+except (ImportError, OSError) as error:
+    onnxruntime, problem = None, error
+
+
+def interleaved(both):
+    """[E, 2 I, ...] with row i of the gate and of the up product side by side,
+    the one order that the CPU's kernel takes."""
+    experts, rows, *rest = both.shape
+    return np.ascontiguousarray(both.reshape(experts, 2, rows // 2, *rest).swapaxes(1, 2)).reshape(both.shape)
+
+
+class OnnxRuntime(Peer):
+    name = "onnxruntime"
+    copies = 2 / 3  # gate and up in an order of its own
+
+    @classmethod
+    def version(cls):
+        if onnxruntime is None:
+            raise Unavailable(str(problem))
+        return onnxruntime.__version__
+
+    def __init__(self, layer, threads):
+        spec = layer.spec
+        if layer.format != "f32":
+            raise Unavailable("the CPU's MoE has no bf16")
+        if not spec.score.startswith("softmax") or spec.scale != 1 or spec.shared_intermediate:
+            raise Unavailable("routes by softmax and top-k only")
+        tensors = {"router": np.ascontiguousarray(layer["router.weight"].T),
+                   "fc1": interleaved(layer["experts.gate_up"]), "fc2": layer["experts.down_proj"]}
+        if spec.router_bias:
+            tensors["router_bias"] = layer["router.bias"]
+        if spec.expert_bias:
+            tensors["fc1_bias"] = interleaved(layer["experts.gate_up_bias"])
+            tensors["fc2_bias"] = layer["experts.down_proj_bias"]
+
+        nodes = [helper.make_node("MatMul", ["x", "router"], ["product"])]
+        if spec.router_bias:
+            nodes.append(helper.make_node("Add", ["product", "router_bias"], ["logits"]))
+        inputs = ["x", nodes[-1].output[0], "fc1", "fc1_bias", "fc2", "fc2_bias"]
+        clamped = {} if spec.activation == "silu" else {
+            "activation_alpha": 1.702, "activation_beta": 1.0, "swiglu_limit": 7.0}
+        nodes.append(helper.make_node(
+            "MoE", [n if n in tensors or n == inputs[1] or n == "x" else "" for n in inputs], ["y"],
+            domain="com.microsoft", k=spec.slots, activation_type="swiglu", swiglu_fusion=1,
+            normalize_routing_weights=int(spec.renormalise or spec.score == "softmax_after"), **clamped))
+
+        # Weights are inputs: a model with them inside has 2 GB at most.
+        self.values = {n: onnxruntime.OrtValue.ortvalue_from_numpy(a) for n, a in tensors.items()}
+        shapes = {"x": ["T", spec.hidden], "y": ["T", spec.hidden], **{n: a.shape for n, a in tensors.items()}}
+        values = {n: helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in shapes.items()}
+        y = values.pop("y")
+        model = helper.make_model(helper.make_graph(nodes, "layer", list(values.values()), [y]), ir_version=10,
+                                  opset_imports=[helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)])
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        # Threads spin within a call and sleep between calls.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        options.log_severity_level = 4
+        try:
+            self.session = onnxruntime.InferenceSession(model.SerializeToString(), options,
+                                                        providers=["CPUExecutionProvider"])
+        except Exception as error:  # has no class of its own
+            raise Unavailable(str(error).splitlines()[0]) from None
+
+    def take(self, x):
+        return onnxruntime.OrtValue.ortvalue_from_numpy(x)
+
+    def run(self, x):
+        return self.session.run_with_ort_values(None, {"x": x, **self.values})[0]
+
+    def give(self, y):
+        return y.numpy()
+
+
+PEERS = [OnnxRuntime]
