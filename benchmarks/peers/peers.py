@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-MODULES = ["with_torch", "with_onednn", "with_vllm", "with_onnxruntime", "with_ggml"]
+MODULES = ["with_torch", "with_onednn", "with_vllm", "with_zentorch", "with_onnxruntime", "with_ggml"]
 TOLERANCE = {"f32": 5e-4, "bf16": 3e-2}  # of the largest element of a token
 EVICTION_BYTES = 400 << 20
 SLOW_SECONDS = 2  # for one call: timed three times only

@@ -169,4 +169,27 @@ class Batched(TorchPeer):
         return (y.view(len(rows), self.spec.slots, -1) * weights[..., None].to(self.dtype)).sum(1)
 
 
+class FusedOperation(TorchPeer):
+    """What operations with vLLM's interface have in common. The activation with
+    clamps wants rows of gate and up side by side."""
+
+    copies = 1.0
+    operation = None
+
+    def __init__(self, layer, threads):
+        super().__init__(layer, threads)
+        self.activation = "silu"
+        if self.spec.activation != "silu":
+            self.activation = "swigluoai"
+            self.gate_up, self.gate_up_bias = (
+                None if both is None else both.unflatten(1, (2, -1)).transpose(1, 2).flatten(1, 2)
+                for both in (self.gate_up, self.gate_up_bias))
+
+    def experts(self, rows, experts, weights):
+        y = torch.empty_like(rows)
+        self.operation(y, rows, self.gate_up, self.down, self.gate_up_bias, self.down_bias, weights,
+                       experts.int(), False, self.activation)
+        return y
+
+
 PEERS = [Eager, Grouped, Batched]

@@ -9,12 +9,11 @@ package would want all that a server needs."""
 from importlib import metadata
 
 from peer import Unavailable, package_folder
-from with_torch import TorchPeer, torch
+from with_torch import FusedOperation, torch
 
 
-class Vllm(TorchPeer):
+class Vllm(FusedOperation):
     name = "vllm"
-    copies = 1.0
     ALIGNMENT = 32  # of both sizes, for the operation
 
     @classmethod
@@ -44,16 +43,15 @@ class Vllm(TorchPeer):
             raise Unavailable(f"needs sizes that {self.ALIGNMENT} divides")
         amx = self.dtype == torch.bfloat16 and torch.cpu._is_amx_tile_supported()
         self.isa = "amx" if amx else "vec"
-        self.packed = [torch.empty_like(w) for w in (self.gate_up, self.down)]
-        for weight, packed in zip((self.gate_up, self.down), self.packed):
-            torch.ops._C.prepack_moe_weight(weight, packed, self.isa)
-        self.activation = "silu" if self.spec.activation == "silu" else "swigluoai"
+        self.gate_up, self.down = self.pack(self.gate_up), self.pack(self.down)
 
-    def experts(self, rows, experts, weights):
-        y = torch.empty_like(rows)
-        torch.ops._C.cpu_fused_moe(y, rows, *self.packed, self.gate_up_bias, self.down_bias, weights,
-                                   experts.int(), False, self.activation, self.isa)
-        return y
+    def pack(self, weight):
+        packed = torch.empty_like(weight)
+        torch.ops._C.prepack_moe_weight(weight, packed, self.isa)
+        return packed
+
+    def operation(self, *arguments):
+        torch.ops._C.cpu_fused_moe(*arguments, self.isa)
 
 
 PEERS = [Vllm]
