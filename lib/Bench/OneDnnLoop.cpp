@@ -43,6 +43,35 @@ using dnnl::memory;
 
 namespace {
 
+// What versions 2 and 3 say differently.
+#if DNNL_VERSION_MAJOR >= 3
+dnnl::matmul::primitive_desc
+describeMatmul(const dnnl::engine &engine, const memory::desc &src,
+               const memory::desc &weights, const memory::desc &bias,
+               const memory::desc &dst,
+               const dnnl::primitive_attr &attributes) {
+  return {engine, src, weights, bias, dst, attributes};
+}
+
+void appendEltwise(dnnl::post_ops &chain, dnnl::algorithm algorithm,
+                   float alpha, float beta) {
+  chain.append_eltwise(algorithm, alpha, beta);
+}
+#else
+dnnl::matmul::primitive_desc
+describeMatmul(const dnnl::engine &engine, const memory::desc &src,
+               const memory::desc &weights, const memory::desc &bias,
+               const memory::desc &dst,
+               const dnnl::primitive_attr &attributes) {
+  return {dnnl::matmul::desc(src, weights, bias, dst), attributes, engine};
+}
+
+void appendEltwise(dnnl::post_ops &chain, dnnl::algorithm algorithm,
+                   float alpha, float beta) {
+  chain.append_eltwise(1.0f, algorithm, alpha, beta);
+}
+#endif
+
 /// The GEMMs of the layer. Shared ones have their own shapes.
 enum Role { Router, Gate, Up, Down, SharedGate, SharedUp, SharedDown };
 constexpr int numRoles = 7;
@@ -199,12 +228,12 @@ void OneDnnLoop::pack(Projection &projection, const HostTensor &weight,
   const int64_t k = projection.k = weight.shape[rank - 1];
 
   const int64_t typicalRows = 16;
-  dnnl::matmul::desc query(
-      {{typicalRows, k}, type, memory::format_tag::ab},
-      {{k, n}, type, memory::format_tag::any},
-      {{typicalRows, n}, memory::data_type::f32, memory::format_tag::ab});
+  memory::desc src({typicalRows, k}, type, memory::format_tag::ab);
+  memory::desc any({k, n}, type, memory::format_tag::any);
+  memory::desc dst({typicalRows, n}, memory::data_type::f32,
+                   memory::format_tag::ab);
   projection.packed =
-      dnnl::matmul::primitive_desc(query, engine).weights_desc();
+      describeMatmul(engine, src, any, memory::desc(), dst, {}).weights_desc();
   const int64_t bytes = (projection.packed.get_size() + 63) / 64 * 64;
   projection.data =
       HostTensor::allocate(DType::U8, {bytes * projection.experts});
@@ -254,16 +283,16 @@ Gemm &OneDnnLoop::gemm(Role role, int64_t rows, bool together) {
   // act(gate), and up multiplies by it and stores the hidden row.
   dnnl::post_ops chain;
   if (isGate && spec.activation == Activation::Silu)
-    chain.append_eltwise(1.0f, dnnl::algorithm::eltwise_swish, 1.0f, 0.0f);
+    appendEltwise(chain, dnnl::algorithm::eltwise_swish, 1.0f, 0.0f);
   if (spec.activation == Activation::ClampedSwiglu) {
     const float lowest = std::numeric_limits<float>::lowest();
     if (isGate) {
-      chain.append_eltwise(1.0f, dnnl::algorithm::eltwise_clip, lowest, 7.0f);
-      chain.append_eltwise(1.0f, dnnl::algorithm::eltwise_swish, 1.702f, 0.0f);
+      appendEltwise(chain, dnnl::algorithm::eltwise_clip, lowest, 7.0f);
+      appendEltwise(chain, dnnl::algorithm::eltwise_swish, 1.702f, 0.0f);
     }
     if (isUp) {
-      chain.append_eltwise(1.0f, dnnl::algorithm::eltwise_clip, -7.0f, 7.0f);
-      chain.append_eltwise(1.0f, dnnl::algorithm::eltwise_linear, 1.0f, 1.0f);
+      appendEltwise(chain, dnnl::algorithm::eltwise_clip, -7.0f, 7.0f);
+      appendEltwise(chain, dnnl::algorithm::eltwise_linear, 1.0f, 1.0f);
     }
   }
   if (isUp)
@@ -274,12 +303,11 @@ Gemm &OneDnnLoop::gemm(Role role, int64_t rows, bool together) {
   // primitive; several threads run this one.
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
 
-  bool hasBias = projection.bias.data != nullptr;
-  memory::desc bias({1, n}, f32, memory::format_tag::ab);
-  dnnl::matmul::desc description =
-      hasBias ? dnnl::matmul::desc(src, projection.packed, bias, dst)
-              : dnnl::matmul::desc(src, projection.packed, dst);
-  dnnl::matmul::primitive_desc primitive(description, attributes, engine);
+  memory::desc bias;
+  if (projection.bias.data)
+    bias = memory::desc({1, n}, f32, memory::format_tag::ab);
+  dnnl::matmul::primitive_desc primitive =
+      describeMatmul(engine, src, projection.packed, bias, dst, attributes);
   std::string implementation = primitive.impl_info_str();
   if (implementation.find("ref") != std::string::npos)
     throw std::runtime_error("only a reference GEMM for " +
