@@ -21,6 +21,7 @@ from pathlib import Path
 MODULES = ["with_torch", "with_onednn", "with_vllm", "with_zentorch", "with_onnxruntime", "with_ggml"]
 TOLERANCE = {"f32": 5e-4, "bf16": 3e-2}  # of the largest element of a token
 EVICTION_BYTES = 400 << 20
+BUSY = 0.05  # share of the CPUs that others may take without being named
 SLOW_SECONDS = 2  # for one call: timed three times only
 
 
@@ -78,6 +79,12 @@ def available_bytes():
     return 0
 
 
+def busy_seconds():
+    """CPU time of this process, and of all with what the hypervisor took."""
+    user, nice, system, idle, waiting, *rest = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
+    return sum(os.times()[:2]), (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
+
+
 def difference(ours, theirs):
     """The largest of a token's elements, by the token's largest."""
     worst = abs(ours - theirs).max(1) / abs(ours).max(1)
@@ -133,27 +140,31 @@ class Benchmark:
                 self.note(*where, c.name, text=f"left out: a call needs {c.call_bytes(tokens) >> 20} MB")
             else:
                 fitting.append(c)
-        times, worst = {}, {}
+        times, worst, slow = {}, {}, set()
         # The first repeat only finds out who differs and how many repeats there will be.
         repeat, repeats = -1, o.repeats or 7
+        mine_before, all_before, first = *busy_seconds(), time.perf_counter()
         while repeat < repeats:
             began = time.perf_counter()
             x = random.standard_normal((tokens, made.spec.hidden), np.float32)
             reference = None
             for c in list(fitting):
                 mine = times.setdefault(c.name, [])
+                if c in slow and len(mine) >= 3:
+                    continue
                 given = c.take(x)
                 # Not timed: makes what a library keeps for such shapes.
                 start = time.perf_counter()
                 y = c.give(c.run(given))
-                is_slow = time.perf_counter() - start > SLOW_SECONDS
+                if time.perf_counter() - start > SLOW_SECONDS:
+                    slow.add(c)
                 reference = y.copy() if reference is None else reference
                 worst[c.name] = max(worst.get(c.name, 0), difference(reference, y))
                 if worst[c.name] > TOLERANCE[made.format]:
                     self.note(*where, c.name, text=f"not timed: differs from ours by {worst[c.name]:.1e}")
                     self.failed = True
                     fitting.remove(c)
-                elif not is_slow or len(mine) < 3:
+                else:
                     self.evicting[::16].sum()
                     start = time.perf_counter()
                     c.run(given)
@@ -163,17 +174,23 @@ class Benchmark:
                 if not o.repeats:
                     repeats = max(7, min(99, int(o.seconds / (time.perf_counter() - began)))) | 1
             repeat += 1
-        self.report(where, repeats, {c.name: times[c.name] for c in fitting}, worst)
+        elapsed, (mine_after, all_after) = time.perf_counter() - first, busy_seconds()
+        # Counted in ticks, so that nothing can be said of a short row.
+        others = (all_after - all_before - mine_after + mine_before) / elapsed / os.cpu_count() if elapsed > 1 else 0
+        self.report(where, repeats, others, {c.name: times[c.name] for c in fitting}, worst)
 
-    def report(self, where, repeats, times, worst):
+    def report(self, where, repeats, others, times, worst):
         ms = {n: 1e3 * statistics.median(t) for n, t in times.items()}
         ours = ms.pop("ours")
         ratios = {n: t / ours for n, t in ms.items()}
         self.line(*where, self.options.threads, f"{ours:.3f}",
                   [f"{ratios[n]:.2f} x" if n in ratios else "-" for n in self.columns])
+        if others > BUSY:
+            self.note(*where, text=f"other programs took {others:.0%} of the CPUs")
         self.rows.append({
             "suite": self.options.suite, "model": where[0], "format": where[1], "tokens": where[2],
             "threads": self.options.threads, "repeats": repeats, "median_ms": ours, "baselines": ratios,
+            "busy_elsewhere": max(0.0, others),
             "least_ms": {n: 1e3 * min(t) for n, t in times.items()},
             "max_relative_difference": {n: worst[n] for n in ratios}})
 
