@@ -406,7 +406,8 @@ bool parseTarget(Reader &reader, const json::Value &value,
   target.needs = needs;
   auto parseModels = [&](const json::Value &pair, const std::string &pairPath) {
     const json::Array *ends = pair.getAsArray();
-    auto first = ends && ends->size() == 2 ? (*ends)[0].getAsUINT64() : std::nullopt;
+    auto first =
+        ends && ends->size() == 2 ? (*ends)[0].getAsUINT64() : std::nullopt;
     auto last = first ? (*ends)[1].getAsUINT64() : std::nullopt;
     if (!last || *last < *first)
       return reader.fail(pairPath, "expected the first and the last of models");

@@ -5,8 +5,8 @@
 //===----------------------------------------------------------------------===//
 //
 // Built for the least CPU of the architecture: the public functions of an
-// artifact and their uniform twins. The first call of any has the runtime choose
-// from the table of variants (moe_variant.h); all jump to that one.
+// artifact and their uniform twins. The first call of any has the runtime
+// choose from the table of variants (moe_variant.h); all jump to that one.
 //
 //===----------------------------------------------------------------------===//
 
@@ -81,14 +81,14 @@ private:
     }
     Constant *all = ConstantArray::get(
         ArrayType::get(variants.front()->getType(), variants.size()), variants);
-    return hold(ConstantStruct::getAnon(
-        {b.getInt64(sizeof(moe_variants)), b.getInt64(variants.size()),
-         hold(all)}));
+    return hold(
+        ConstantStruct::getAnon({b.getInt64(sizeof(moe_variants)),
+                                 b.getInt64(variants.size()), hold(all)}));
   }
 
-  Function *create(const Twine &name, FunctionType *type,
-                   GlobalValue::LinkageTypes linkage =
-                       GlobalValue::ExternalLinkage) {
+  Function *
+  create(const Twine &name, FunctionType *type,
+         GlobalValue::LinkageTypes linkage = GlobalValue::ExternalLinkage) {
     Function *function = Function::Create(type, linkage, name, *module);
     function->addFnAttr(Attribute::NoUnwind);
     b.SetInsertPoint(BasicBlock::Create(b.getContext(), "", function));
@@ -109,10 +109,9 @@ private:
     SmallVector<Type *> types;
     for (Value *argument : arguments)
       types.push_back(argument->getType());
-    return b.CreateCall(
-        module->getOrInsertFunction(name,
-                                    FunctionType::get(result, types, false)),
-        arguments);
+    return b.CreateCall(module->getOrInsertFunction(
+                            name, FunctionType::get(result, types, false)),
+                        arguments);
   }
 
   /// Forwards to the variant; `fallback` builds what happens without one.
@@ -126,8 +125,7 @@ private:
     LoadInst *chosen = b.CreateLoad(i32, choice);
     chosen->setAtomic(AtomicOrdering::Monotonic);
     BasicBlock *none = addBlock();
-    SwitchInst *select =
-        b.CreateSwitch(chosen, none, info.variants.size() + 1);
+    SwitchInst *select = b.CreateSwitch(chosen, none, info.variants.size() + 1);
     auto addCase = [&](int number) {
       BasicBlock *block = addBlock();
       select->addCase(b.getInt32(number), block);
@@ -167,13 +165,11 @@ private:
     inputs.append(sizes, i64);
     inputs.append(buffers, ptr);
     inputs.append({ptr, i64});
-    Function *main =
-        emitDispatch(name, FunctionType::get(i32, inputs, false),
-                     [&](Function *function) {
-                       b.CreateRet(callRuntime(
-                           "moe_rt_no_variant", i32,
-                           {function->getArg(0), table, text(name)}));
-                     });
+    Function *main = emitDispatch(
+        name, FunctionType::get(i32, inputs, false), [&](Function *function) {
+          b.CreateRet(callRuntime("moe_rt_no_variant", i32,
+                                  {function->getArg(0), table, text(name)}));
+        });
     Function *workspace = emitDispatch(
         name + "_workspace_bytes",
         FunctionType::get(i64, SmallVector<Type *>(sizes, i64), false),

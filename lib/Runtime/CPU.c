@@ -63,8 +63,8 @@ static uint64_t detect(void) {
    program, of the one that it happens to be on. */
 static uint64_t detectModel(void) {
   unsigned long long midr = 0;
-  FILE *file = fopen(
-      "/sys/devices/system/cpu/cpu0/regs/identification/midr_el1", "r");
+  FILE *file =
+      fopen("/sys/devices/system/cpu/cpu0/regs/identification/midr_el1", "r");
   int isRead = 0;
   if (file) {
     isRead = fscanf(file, "%llx", &midr) == 1;

@@ -21,8 +21,7 @@
    latency of five cycles, few enough for sixteen registers. Each begins with
    another value: compilers make one of those that are equal. */
 #define CHAINS 12
-#define FOR_CHAINS                                                             \
-  _Pragma("GCC unroll 12") for (int c = 0; c < CHAINS; ++c)
+#define FOR_CHAINS _Pragma("GCC unroll 12") for (int c = 0; c < CHAINS; ++c)
 
 /*===----------------------------------------------------------------------===*\
 |* The loops
@@ -204,8 +203,8 @@ int moe_rt_calibrate(moe_calibration *calibration) {
     rate = bf16 ? readRate(bf16, rounds) : 0;
     result.bf16 = rate > result.bf16 ? rate : result.bf16;
   }
-  size_t known = calibration->size < sizeof(result) ? calibration->size
-                                                    : sizeof(result);
+  size_t known =
+      calibration->size < sizeof(result) ? calibration->size : sizeof(result);
   memcpy(calibration, &result, known);
   return MOE_OK;
 }

@@ -182,7 +182,8 @@ int moe_rt_no_variant(const moe_rt *rt, const moe_variants *variants,
   if (wanted && *wanted) {
     append(&message, ": MOE_VARIANT=");
     append(&message, wanted);
-    append(&message, " names none that this CPU runs of the compiled targets (");
+    append(&message,
+           " names none that this CPU runs of the compiled targets (");
   } else {
     append(&message, ": this CPU runs none of the compiled targets (");
   }

@@ -34,7 +34,8 @@ static const char good[] = R"({
      "invoke": "layer_0__invoke"},
     {"name": "layer_1", "layer": 1, "alias_of": "layer_0"}],
   "targets": [{"name": "x86-64-v3", "platform": "x86_64-linux-gnu",
-               "needs": 1, "narrows_rows": true}]})";
+               "needs": 1, "narrows_rows": true,
+               "models": [[1, 2], [8591310864, 8591310879]]}]})";
 
 TEST(Manifest, Parses) {
   Manifest manifest;
@@ -56,6 +57,9 @@ TEST(Manifest, Parses) {
   EXPECT_EQ(spec.sources[1].view, PackView::whole({2, 32, 64}));
   EXPECT_EQ(spec.sources[0].dtype, DType::F32);
   EXPECT_EQ(spec.sources[1].dtype, DType::BF16);
+  ASSERT_EQ(manifest.targets[0].models.size(), 2u);
+  EXPECT_EQ(manifest.targets[0].models[1].last, 8591310879u);
+  EXPECT_EQ(function.variant, "");
   const FunctionDesc &alias = manifest.functions[1];
   EXPECT_EQ(alias.invoke, "layer_0__invoke");
   EXPECT_EQ(alias.arguments.size(), 2u);
@@ -132,6 +136,12 @@ TEST(Manifest, Rejects) {
        "targets[0].narrows_rows: expected true or false"},
       {"\"needs\": 1", "\"needs\": -1",
        "targets[0].needs: expected a non-negative integer"},
+      {"[1, 2]", "[2, 1]",
+       "targets[0].models[0]: expected the first and the last of models"},
+      {"[1, 2]", "[1]",
+       "targets[0].models[0]: expected the first and the last of models"},
+      {"\"invoke\": \"layer_0__invoke\"", "\"variant\": \"f()\"",
+       "functions[0].variant: expected letters"},
       {"{\n", "{[", "m.json: "},
   };
   for (const Case &c : cases) {

@@ -30,15 +30,17 @@ constexpr uint64_t kV3 = MOE_CPU_X86_V3, kV4 = kV3 | MOE_CPU_X86_V4,
                    kBF16 = kV4 | MOE_CPU_X86_AVX512_BF16;
 constexpr uint64_t kAMD = uint64_t(2) << 32;
 constexpr uint64_t zen4 = kAMD | 25 << 16 | 17, zen5 = kAMD | 26 << 16 | 2;
-constexpr moe_cpu_models zen4s[] = {{kAMD | 25 << 16 | 16, zen4},
-                                    {kAMD | 25 << 16 | 96, kAMD | 25 << 16 | 127}};
+constexpr moe_cpu_models zen4s[] = {
+    {kAMD | 25 << 16 | 16, zen4},
+    {kAMD | 25 << 16 | 96, kAMD | 25 << 16 | 127}};
 constexpr moe_cpu_models zen5s[] = {{kAMD | 26 << 16, kAMD | 26 << 16 | 255}};
 
 moe_variant general(const char *name, uint64_t needs, uint64_t traits = 0) {
   return {name, needs, traits, 0, nullptr};
 }
 
-const moe_variant v3 = general("x86-64-v3", kV3), v4 = general("x86-64-v4", kV4),
+const moe_variant v3 = general("x86-64-v3", kV3),
+                  v4 = general("x86-64-v4", kV4),
                   v4bf16 = general("x86-64-v4-bf16", kBF16,
                                    MOE_VARIANT_NARROWS_ROWS);
 const moe_variant forZen4{"zen4", kBF16, MOE_VARIANT_NARROWS_ROWS, 2, zen4s};
@@ -47,8 +49,8 @@ const moe_variant forZen5{"zen5", kBF16, 0, 1, zen5s};
 class Table {
 public:
   Table(std::vector<moe_variant> list)
-      : list(std::move(list)),
-        all{sizeof(all), int64_t(this->list.size()), this->list.data()} {}
+      : list(std::move(list)), all{sizeof(all), int64_t(this->list.size()),
+                                   this->list.data()} {}
 
   std::string operator()(uint64_t features, uint64_t model = 0,
                          const char *wanted = nullptr,
@@ -172,7 +174,8 @@ TEST(Variant, SaysWhichThereAre) {
     *static_cast<std::string *>(rt->user) = text;
   };
   EXPECT_EQ(moe_rt_no_variant(&rt, table.get(), "f"), MOE_ERR_UNSUPPORTED_CPU);
-  EXPECT_EQ(message, "f: this CPU runs none of the compiled targets (one, two)");
+  EXPECT_EQ(message,
+            "f: this CPU runs none of the compiled targets (one, two)");
   {
     Environment wanted("MOE_VARIANT", "three");
     EXPECT_EQ(moe_rt_no_variant(&rt, table.get(), "f"),
@@ -192,8 +195,8 @@ TEST(Variant, SaysWhichThereAre) {
 
 TEST(Variant, Calibration) {
   // The name of a variant whose needs are there, whichever CPU this is.
-  Table table({general("widens", 0),
-               general("narrows", 0, MOE_VARIANT_NARROWS_ROWS)});
+  Table table(
+      {general("widens", 0), general("narrows", 0, MOE_VARIANT_NARROWS_ROWS)});
   auto choose = [&] {
     int32_t choice = MOE_VARIANT_NOT_CHOSEN;
     return table.name(moe_rt_choose_variant(table.get(), &choice));
@@ -222,8 +225,8 @@ TEST(Variant, Calibration) {
 // What comes out depends on the CPU; that it is what the calibration says, and
 // the same for all, does not.
 TEST(Variant, CalibratesWhereItIsAsked) {
-  Table table({general("widens", 0),
-               general("narrows", 0, MOE_VARIANT_NARROWS_ROWS)});
+  Table table(
+      {general("widens", 0), general("narrows", 0, MOE_VARIANT_NARROWS_ROWS)});
   Environment calibrate("MOE_CALIBRATE", "1");
   int32_t first = MOE_VARIANT_NOT_CHOSEN;
   moe_rt_choose_variant(table.get(), &first);

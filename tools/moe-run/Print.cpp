@@ -32,8 +32,11 @@ void run::print(raw_ostream &os, const Call &call) {
   for (auto [name, size] : zip_equal(call.function().sizes, call.sizes()))
     os << " " << name << " = " << size << ",";
   os << " threads = " << call.threads()
-     << ", workspace = " << call.workspaceBytes()
-     << " bytes, variant = " << call.variant() << "\n";
+     << ", workspace = " << call.workspaceBytes() << " bytes";
+  // Older artifacts do not tell, in an emulator.
+  if (!call.variant().empty())
+    os << ", variant = " << call.variant();
+  os << "\n";
   for (const HostTensor &result : call.results())
     printSummary(os, result);
 }

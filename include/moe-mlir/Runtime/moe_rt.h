@@ -208,9 +208,10 @@ uint64_t moe_rt_cpu_model(void);
  * one, too) and never again. docs/abi.md says how. Environment variables:
  *
  *   MOE_VARIANT    a name of `targets` in the manifest, or several with commas
- *                  between: the first that the artifact has and the CPU runs;
- *                  where there is none, calls fail with MOE_ERR_UNSUPPORTED_CPU.
- *                  `*` among the names stands for the usual choice.
+ *                  between: the first that the artifact has and the CPU
+ *                  runs; where there is none, calls fail with
+ *                  MOE_ERR_UNSUPPORTED_CPU. `*` among the names stands for the
+ *                  usual choice.
  *   MOE_CALIBRATE  1: measures at that first call, where that would decide and
  *                  nobody has called moe_rt_set_calibration().
  *   MOE_X86_LEVEL  see moe_rt_x86_level(). */
