@@ -137,26 +137,3 @@ void bench::routePlainly(const RoutingCase &what, const float *scores,
     for (int64_t s = 0; s < what.slots; ++s)
       lists.tokens[next[chosen[t * what.slots + s]]++] = t;
 }
-
-double bench::readCoreClock() {
-  double best = 0;
-  // The best of many short readings: others' load only slows them down.
-  for (int round = 0; round < 40; ++round) {
-    const int64_t steps = 1 << 20;
-    uint64_t x = 1;
-    double begin = now();
-    // One addition waits for the other: a cycle each. Sixteen are written out,
-    // since some cores take two cycles for every branch that is taken.
-    auto step = [&x] {
-      x += 3;
-#ifdef __GNUC__
-      asm volatile("" : "+r"(x));
-#endif
-    };
-    auto four = [&] { step(), step(), step(), step(); };
-    for (int64_t i = 0; i < steps; i += 16)
-      four(), four(), four(), four();
-    best = std::max(best, steps / (now() - begin));
-  }
-  return best;
-}

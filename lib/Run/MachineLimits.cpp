@@ -16,6 +16,8 @@
 
 #include "moe-mlir/Run/Statistics.h"
 
+#include "RateLoops.h"
+
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -158,6 +160,18 @@ double PeakMeter::best(int threads, int repeats) {
   return best;
 }
 
+double run::readCoreClock(bool isMultiplying) {
+  RateLoop loop = getClockLoop(isMultiplying);
+  double best = 0;
+  // The best of many short readings: others' load only slows them down.
+  for (int round = 0; round < 40; ++round) {
+    double start = now();
+    double cycles = loop(1 << 16);
+    best = std::max(best, cycles / (now() - start));
+  }
+  return best;
+}
+
 //===----------------------------------------------------------------------===//
 // Main memory
 //===----------------------------------------------------------------------===//
@@ -174,21 +188,23 @@ DramReader::DramReader(int64_t bufferBytes, int64_t windowBytes)
     std::memset(data + i, 1, std::min<int64_t>(4096, bufferBytes - i));
 }
 
-double DramReader::read(int threads) {
-  ReadLoop loop = readPlain;
+ReadLoop run::getReadLoop() {
 #ifdef MOE_BENCH_X86
   switch (detectIsa()) {
   case Isa::Avx512BF16:
   case Isa::Avx512:
-    loop = readAvx512;
-    break;
+    return readAvx512;
   case Isa::Avx2:
-    loop = readAvx2;
-    break;
+    return readAvx2;
   case Isa::Plain:
     break;
   }
 #endif
+  return readPlain;
+}
+
+double DramReader::read(int threads) {
+  ReadLoop loop = getReadLoop();
   if (position + window > size)
     position = 0;
   const char *data = buffer.dataAs<char>() + position;
@@ -245,20 +261,58 @@ std::string run::cpuName() {
   return name.empty() ? "unknown" : name;
 }
 
-int64_t run::lastLevelCacheBytes() {
+/// `vendor family model` of what /proc/cpuinfo says of the first CPU.
+std::string run::cpuModel() {
+  const char *file = "/proc/cpuinfo";
+  std::string vendor = lineOf(file, "vendor_id");
+  if (!vendor.empty())
+    vendor = vendor == "GenuineIntel" ? "intel"
+             : vendor == "AuthenticAMD" ? "amd"
+                                        : "";
+  else if (!lineOf(file, "CPU implementer").empty())
+    vendor = "arm";
+  bool isArm = vendor == "arm";
+  // "model name" begins in the same way.
+  std::string family = lineOf(file, isArm ? "CPU implementer" : "cpu family"),
+              model = lineOf(file, isArm ? "CPU part" : "model\t");
+  if (vendor.empty() || family.empty() || model.empty())
+    return {};
+  return vendor + " " + family + " " + model;
+}
+
+int64_t run::cacheBytes(int level) {
   // sysconf() reports the whole socket's on some virtual machines; the kernel
   // knows what this CPU shares.
-  for (int index = 3; index >= 2; --index) {
-    std::ifstream in("/sys/devices/system/cpu/cpu0/cache/index" +
-                     std::to_string(index) + "/size");
-    int64_t size = 0;
-    std::string unit;
-    if (in >> size) {
-      in >> unit;
+  for (int index = 0; index < 8; ++index) {
+    std::string folder = "/sys/devices/system/cpu/cpu0/cache/index" +
+                         std::to_string(index) + "/";
+    int64_t itsLevel = 0, size = 0;
+    std::string type, unit;
+    if (std::ifstream(folder + "level") >> itsLevel && itsLevel == level &&
+        std::ifstream(folder + "type") >> type && type != "Instruction" &&
+        std::ifstream(folder + "size") >> size >> unit)
       return unit == "M" ? size << 20 : size << 10;
-    }
   }
+  return 0;
+}
+
+int64_t run::lastLevelCacheBytes() {
+  for (int level = 3; level >= 2; --level)
+    if (int64_t bytes = cacheBytes(level))
+      return bytes;
   return int64_t(32) << 20;
+}
+
+int64_t run::pageBytes() { return sysconf(_SC_PAGESIZE); }
+
+int64_t run::hugePageBytes() {
+  std::string folder = "/sys/kernel/mm/transparent_hugepage/", text;
+  int64_t bytes = 0;
+  if (!std::getline(std::ifstream(folder + "enabled"), text) ||
+      text.find("[never]") != std::string::npos)
+    return 0;
+  std::ifstream(folder + "hpage_pmd_size") >> bytes;
+  return bytes;
 }
 
 int64_t run::availableMemoryBytes() {

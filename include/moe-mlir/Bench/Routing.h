@@ -49,9 +49,6 @@ struct RoutingLists {
 void routePlainly(const RoutingCase &what, const float *scores,
                   const float *thresholds, RoutingLists &lists);
 
-/// Cycles of the core in a second, read by a chain of dependent additions.
-double readCoreClock();
-
 struct RoutingRow {
   RoutingCase what;
   double nanoseconds = 0;    ///< median, one thread

@@ -48,6 +48,8 @@ public:
   DramReader(int64_t bufferBytes, int64_t windowBytes);
   bool valid() const { return buffer.data != nullptr; }
   int64_t bufferBytes() const { return size; }
+  /// The buffer, for others who read memory.
+  char *data() { return buffer.dataAs<char>(); }
   /// One reading on `threads` threads in GB/s (1e9 bytes).
   double read(int threads);
   /// The median of `repeats` readings.
@@ -58,11 +60,28 @@ private:
   int64_t size, window, position = 0;
 };
 
+/// The loop that reads memory at full width, in one stream.
+void (*getReadLoop())(const char *data, int64_t bytes);
+
+/// Cycles of the core in a second, read by a chain of dependent additions.
+/// `isMultiplying` does so beside multiplications of full vectors, which lets
+/// some CPUs run slower.
+double readCoreClock(bool isMultiplying = false);
+
 /// The highest of the instruction sets that the limits are measured with:
 /// "avx512_bf16", "avx512", "avx2+fma" or "baseline".
 std::string vectorIsa();
 std::string cpuName();
+/// As `models` of #moe_cpu.target has it, such as "amd 25 17"; empty if it is
+/// not known.
+std::string cpuModel();
+/// Of the cache for data of that level, 1 to 3; 0 if there is none, or if it is
+/// not known.
+int64_t cacheBytes(int level);
 int64_t lastLevelCacheBytes();
+int64_t pageBytes();
+/// 0 if the system gives none of its own accord or when it is asked.
+int64_t hugePageBytes();
 /// Memory that can be taken without swapping; 0 if unknown.
 int64_t availableMemoryBytes();
 int maxThreads();

@@ -5,8 +5,8 @@
 //===----------------------------------------------------------------------===//
 //
 // Each name of a step says what its row adds: +i8mm+bf16 has dot products and
-// half precision, too, and +sve2 has all four. Only +sve stands aside: there are
-// chips with SVE and nothing else. It comes before the rows with matrix
+// half precision, too, and +sve2 has all four. Only +sve stands aside: there
+// are chips with SVE and nothing else. It comes before the rows with matrix
 // instructions, because SVE of 128 or 256 bits is no faster than NEON.
 //
 // Figures of chips are of two kinds; what has no source is not there.
@@ -17,7 +17,7 @@
 //    N / RTh a cycle: fmla of 4 f32 8, sdot 32, bfmmla 32, smmla 64; `widen` is
 //    shll with shll2; latencies are those of a chain.
 //  * what a comment names. TRM: Arm's technical reference manual of the core;
-//    where that has several caches of the second level, the chips that are named.
+//    where that has several sizes of the second level, those of named chips.
 //
 // Models are those of Linux's cputype.h; Apple's M3 and M4 of pytorch/cpuinfo.
 //
@@ -120,7 +120,7 @@ static void addApple(std::vector<KnownCpu> &chips, const KnownCpu &dot,
   // Of the cores that are for speed; four of them share 12 MiB, 16 from M2 on
   // (AnandTech, "Apple silicon M1" (16226); Notebookcheck, "M2 vs M3 vs M4").
   // Rates of M1: Dougall Johnson, "Apple microarchitecture research": fmla of
-  // four cycles, four of them a cycle. LLVM takes the model of Cyclone, of 2013.
+  // four cycles, four of them a cycle. LLVM takes the model of Cyclone (2013).
   auto add = [&](const KnownCpu &set, llvm::StringRef name, int64_t l2,
                  llvm::StringRef models, Rates rates) {
     chips.push_back(derive(set, name, "", 128 * kKiB, l2, {models.str()},

@@ -37,18 +37,38 @@ getRatesOfTwo256(std::vector<std::pair<std::string, int64_t>> others) {
 static void addAmd(std::vector<KnownCpu> &chips, const KnownCpu &v3,
                    const KnownCpu &v4Bf16) {
   // Caches: AnandTech, "Zen 3 deep dive" (16214). load_l1: LLVM, vmovups 0.5.
-  chips.push_back(derive(
-      v3, "zen3", "EPYC 7003, Ryzen 5000", 32 * kKiB, 512 * kKiB,
-      {"amd 25 0-15", "amd 25 32-95"},
-      getRatesOfTwo256({{"load_l1", 64}, {"l3", 32 * kMiB}})));
-  // All measured: EPYC 9004, two cores of a virtual machine.
+  chips.push_back(
+      derive(v3, "zen3", "EPYC 7003, Ryzen 5000", 32 * kKiB, 512 * kKiB,
+             {"amd 25 0-15", "amd 25 32-95"},
+             getRatesOfTwo256({{"load_l1", 64}, {"l3", 32 * kMiB}})));
+  // All measured by moe-describe-cpu: EPYC 9004, two cores of a virtual
+  // machine, whose DRAM reads 37 or 67 GB/s from one minute to the next: `dram` is
+  // between. Few rows are best left to the hardware there, which is what is
+  // chosen where a row does not say.
   chips.push_back(derive(v4Bf16, "zen4", "EPYC 9004, Ryzen 7000", 32 * kKiB,
-                         1 * kMiB,
-                         {"amd 25 16-31", "amd 25 96-175"},
-                         {{"fma", 32}, {"dot_bf16", 64}}));
+                         1 * kMiB, {"amd 25 16-31", "amd 25 96-175"},
+                         {{"clock", 3694},
+                          {"fma", 32},
+                          {"fma_latency", 4},
+                          {"dot_bf16", 64},
+                          {"dot_latency", 6},
+                          {"dot_int8", 128},
+                          {"widen", 32},
+                          {"load_l1", 59},
+                          {"load_l2", 31},
+                          {"load_l3", 27},
+                          {"l3", 32 * kMiB},
+                          {"latency_l2", 18},
+                          {"latency_l3", 55},
+                          {"latency_dram", 156},
+                          {"dram_core", 34500},
+                          {"dram", 50000},
+                          {"cores", 2},
+                          {"page", 4096},
+                          {"huge_page", 2 * kMiB}}));
   // Measured: EPYC 9005, two cores of a virtual machine: 275 GFLOP/s of f32,
-  // twice that of bf16 and four times that of int8 a core, latencies, dram_core.
-  // l3: Numberworld, "Zen5's AVX512 teardown" (Granite Ridge).
+  // twice that of bf16 and four times that of int8 a core, latencies,
+  // dram_core. l3: Numberworld, "Zen5's AVX512 teardown" (Granite Ridge).
   chips.push_back(derive(v4Bf16, "zen5", "EPYC 9005, Ryzen 9000 and AI Max",
                          48 * kKiB, 1 * kMiB,
                          {"amd 26 0-31", "amd 26 64-79", "amd 26 112-119"},
@@ -80,10 +100,10 @@ static void addXeons(std::vector<KnownCpu> &chips, const KnownCpu &v4,
                          1280 * kKiB, {"intel 6 106", "intel 6 108"}, rates));
 
   // vdpbf16ps takes as long as four multiply-adds of f32 and does the work of
-  // two: bf16 widens. Measured on Emerald Rapids, family 6 model 207, two cores of a
-  // virtual machine: 176 GFLOP/s of f32 at 2750 MHz, 87 by vdpbf16ps, 710 GOP/s
-  // by vpdpbusd, 330 and 147 GB/s from the first two caches. LLVM's latencies,
-  // and its vpslld with vpandd of 1.0.
+  // two: bf16 widens. Measured on Emerald Rapids, family 6 model 207, two cores
+  // of a virtual machine: 176 GFLOP/s of f32 at 2750 MHz, 87 by vdpbf16ps, 710
+  // GOP/s by vpdpbusd, 330 and 147 GB/s from the first two caches. LLVM's
+  // latencies, and its vpslld with vpandd of 1.0.
   KnownCpu widening = v4Bf16;
   widening.instructions = {"compress_bytes"};
   // Few rows wait for memory longer than the hardware looks ahead: asking for
@@ -94,9 +114,9 @@ static void addXeons(std::vector<KnownCpu> &chips, const KnownCpu &v4,
   // of the multiply-adds at T = 512.
   widening.widened = 32 * kKiB;
   const std::vector<std::pair<std::string, int64_t>> core = {
-      {"fma", 64},          {"dot_bf16", 32}, {"dot_int8", 256},
-      {"fma_latency", 4},   {"dot_latency", 8}, {"widen", 32},
-      {"load_l1", 120},     {"load_l2", 53}};
+      {"fma", 64},        {"dot_bf16", 32},   {"dot_int8", 256},
+      {"fma_latency", 4}, {"dot_latency", 8}, {"widen", 32},
+      {"load_l1", 120},   {"load_l2", 53}};
   std::vector<std::pair<std::string, int64_t>> emerald = core;
   // Measured there: 29 GB/s from the third level, 180 ns, 16.3 and 31 GB/s.
   emerald.insert(emerald.end(), {{"clock", 2750},
@@ -109,10 +129,9 @@ static void addXeons(std::vector<KnownCpu> &chips, const KnownCpu &v4,
                          48 * kKiB, 2 * kMiB, {"intel 6 173-174"}, core));
   chips.push_back(derive(widening, "emerald-rapids", "Xeon Scalable of 2023",
                          48 * kKiB, 2 * kMiB, {"intel 6 207"}, emerald));
-  chips.push_back(derive(widening, "sapphire-rapids",
-                         "Xeon Scalable of 2023, Xeon 6", 48 * kKiB, 2 * kMiB,
-                         {"intel 6 143", "intel 6 207", "intel 6 173-174"},
-                         core));
+  chips.push_back(derive(
+      widening, "sapphire-rapids", "Xeon Scalable of 2023, Xeon 6", 48 * kKiB,
+      2 * kMiB, {"intel 6 143", "intel 6 207", "intel 6 173-174"}, core));
   // Where all of these are one variant.
   chips.back().isDefault = true;
 }
@@ -135,36 +154,19 @@ static void addCores(std::vector<KnownCpu> &chips, const KnownCpu &v3) {
   // one lets two of them start, and was not taken.
   auto lion = rates;
   lion.push_back({"latency_l2", 17});
-  chips.push_back(derive(v3, "arrow-lake", "Core Ultra 200S and 200H", 48 * kKiB,
-                         3 * kMiB, {"intel 6 197-198"}, lion));
+  chips.push_back(derive(v3, "arrow-lake", "Core Ultra 200S and 200H",
+                         48 * kKiB, 3 * kMiB, {"intel 6 197-198"}, lion));
   chips.push_back(derive(v3, "lunar-lake", "Core Ultra 200V", 48 * kKiB,
                          2560 * kKiB, {"intel 6 189"}, lion));
 }
 
 std::vector<KnownCpu> moe::getX86Cpus() {
   constexpr moecpu::Arch arch = moecpu::Arch::X86_64;
-  const KnownCpu v3{"x86-64-v3",
-                    "v3",
-                    arch,
-                    "x86-64-v3",
-                    "",
-                    MOE_CPU_X86_V3,
-                    {},
-                    8,
-                    16,
-                    32 * kKiB,
-                    512 * kKiB};
-  const KnownCpu v4{"x86-64-v4",
-                    "v4",
-                    arch,
-                    "x86-64-v4",
-                    "",
-                    kV4,
-                    {"compress"},
-                    16,
-                    32,
-                    32 * kKiB,
-                    1 * kMiB};
+  const KnownCpu v3{"x86-64-v3", "v3",           arch,      "x86-64-v3",
+                    "",          MOE_CPU_X86_V3, {},        8,
+                    16,          32 * kKiB,      512 * kKiB};
+  const KnownCpu v4{"x86-64-v4",  "v4", arch, "x86-64-v4", "",      kV4,
+                    {"compress"}, 16,   32,   32 * kKiB,   1 * kMiB};
   const KnownCpu v4Bf16{"x86-64-v4-bf16",
                         "v4_bf16",
                         arch,
