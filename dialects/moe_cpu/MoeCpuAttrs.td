@@ -71,8 +71,13 @@ def MoeCpu_PrefetchAttr : MoeCpu_Attr<"Prefetch", "prefetch"> {
     step, spread over its multiplications.
 
     ```mlir
-    #few_rows_by_hardware = [<rows = 6>, <rows = 14, ahead = [8192], levels = [2]>]
-    #twice = [<rows = 14, ahead = [12288, 4096], levels = [2, 1]>]
+    // Few rows by the hardware alone; more ask for each line twice.
+    #few = #moe_cpu.prefetch<rows = 6>
+    #more = #moe_cpu.prefetch<rows = 14, ahead = [12288, 4096], levels = [2, 1]>
+    #schedule = #moe_cpu.schedule<fma, lanes = 16, rows = 14, block_rows = 256,
+        chunk = 98304, run = 2097152, prefetch = [
+            <rows = 6>, <rows = 14, ahead = [12288, 4096], levels = [2, 1]>]>
+    module attributes {acme.rules = [#few, #more], acme.schedule = #schedule} {}
     ```
   }];
   let parameters = (ins "int64_t":$rows,

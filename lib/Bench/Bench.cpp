@@ -79,6 +79,7 @@ private:
                     const std::string &base, std::string &error);
   bool haveMemoryFor(const std::string &what);
   void note(const std::string &text);
+  CompileOptions compileOptions();
   bool artifact(const std::string &base, bool fuse, std::string &error);
   bool measureRow(int64_t tokens, int threads, Row &row, std::string &error);
   bool validate(Contender &contender, uint64_t seed, Row &row, double &seconds,
@@ -153,8 +154,17 @@ bool Runner::measureMachine(std::string &error) {
   return true;
 }
 
-bool Runner::artifact(const std::string &base, bool fuse, std::string &error) {
+/// For this machine, if neither the options nor the module say for whom.
+CompileOptions Runner::compileOptions() {
   CompileOptions compile = options.compile;
+  if (compile.targets.empty() && compile.targetDescriptions.empty() &&
+      !moek::getTarget(*module))
+    compile.targets = {"native"};
+  return compile;
+}
+
+bool Runner::artifact(const std::string &base, bool fuse, std::string &error) {
+  CompileOptions compile = compileOptions();
   compile.fuse = fuse;
   // One that is broken is made anew.
   std::string ignored;
@@ -241,7 +251,7 @@ bool Runner::load(const BenchModel &model, const std::string &wanted,
   expectation.reset();
   if (options.expectations)
     expectation = Expectation::create(*module, function.getName(),
-                                      ours->variant(), options.compile);
+                                      ours->variant(), compileOptions());
   for (const std::string &each : options.baselines)
     if (!addContender(each, described, base, error))
       return false;
