@@ -169,13 +169,14 @@ verifyPrefetchLevel(function_ref<InFlightDiagnostic()> emitError,
 }
 
 /// Of a thread's stack.
-static LogicalResult
-verifyWidened(function_ref<InFlightDiagnostic()> emitError, int64_t widened) {
+static LogicalResult verifyWidened(function_ref<InFlightDiagnostic()> emitError,
+                                   int64_t widened) {
   if (widened >= 0 && widened % 2048 == 0 && widened <= 128 << 10)
     return success();
-  return emitError() << "widened must be a multiple of 2048 bytes (8 steps of k) "
-                        "of at most 131072, got "
-                     << widened;
+  return emitError()
+         << "widened must be a multiple of 2048 bytes (8 steps of k) "
+            "of at most 131072, got "
+         << widened;
 }
 
 static LogicalResult verifyChunk(function_ref<InFlightDiagnostic()> emitError,
@@ -220,13 +221,15 @@ verifyPrefetchRules(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
-LogicalResult TargetAttr::verify(
-    function_ref<InFlightDiagnostic()> emitError, StringRef name, Arch arch,
-    StringRef cpu, StringRef features, ArrayAttr needs, ArrayAttr instructions,
-    int64_t lanes, int64_t registers, int64_t l1, int64_t l2, bool scalable,
-    ArrayRef<StringAttr> models, DictionaryAttr rates, int64_t run,
-    int64_t chunk, ArrayRef<PrefetchAttr> prefetch, int64_t prefetchLevel,
-    int64_t widened) {
+LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                 StringRef name, Arch arch, StringRef cpu,
+                                 StringRef features, ArrayAttr needs,
+                                 ArrayAttr instructions, int64_t lanes,
+                                 int64_t registers, int64_t l1, int64_t l2,
+                                 bool scalable, ArrayRef<StringAttr> models,
+                                 DictionaryAttr rates, int64_t run,
+                                 int64_t chunk, ArrayRef<PrefetchAttr> prefetch,
+                                 int64_t prefetchLevel, int64_t widened) {
   if (name.empty() || cpu.empty())
     return emitError() << "a CPU needs a name, and one that LLVM knows";
   if (lanes != 4 && lanes != 8 && lanes != 16)

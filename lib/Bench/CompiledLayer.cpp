@@ -90,9 +90,7 @@ void CompiledLayer::refill(int copy, uint64_t seed) {
                randomRange(tensor.name, tensor.dtype, tensor.shape, true));
 }
 
-std::string CompiledLayer::variant() const {
-  return calls.front()->variant();
-}
+std::string CompiledLayer::variant() const { return calls.front()->variant(); }
 
 bool CompiledLayer::tracePhases(int copy, Named &phases, std::string &error) {
   std::map<std::string, double> begun;

@@ -47,11 +47,11 @@ double Expectation::getSeconds(int64_t tokens, int threads,
   if (threads == 1)
     (*rates)["dram_core"] = std::llround(dram * 1e3);
   else if (one)
-    (*rates)["dram_core"] = std::llround(std::max(
-        one->dram, dram / threads) * 1e3);
+    (*rates)["dram_core"] =
+        std::llround(std::max(one->dram, dram / threads) * 1e3);
   std::string error;
-  moek::TargetAttrInterface now = registry.find(chip)->parseChip(
-      chip.getContext(), described, error);
+  moek::TargetAttrInterface now =
+      registry.find(chip)->parseChip(chip.getContext(), described, error);
   if (!now)
     return -1;
   for (auto function : planned.get().getOps<mlir::func::FuncOp>()) {

@@ -27,8 +27,8 @@ public:
                                            llvm::StringRef variant,
                                            const CompileOptions &options);
 
-  /// Seconds; negative where the target does not say enough of its rates. `dram`
-  /// is what `threads` threads read beside the row, in GB/s.
+  /// Seconds; negative where the target does not say enough of its rates.
+  /// `dram` is what `threads` threads read beside the row, in GB/s.
   double getSeconds(int64_t tokens, int threads, const Machine &machine,
                     double dram) const;
 

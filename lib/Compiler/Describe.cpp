@@ -30,15 +30,15 @@ public:
   explicit Collector(std::vector<CompileReport::Decision> &decisions)
       : decisions(decisions) {}
 
-  void streamOptimizationRemark(const remarks::detail::Remark &remark) override {
+  void
+  streamOptimizationRemark(const remarks::detail::Remark &remark) override {
     CompileReport::Decision own;
     own.kind = remark.getRemarkTypeString().str();
     own.category = remark.getCombinedCategoryName().str();
     for (const remarks::detail::Remark::Arg &argument : remark.getArgs())
-      own.message +=
-          argument.key == "Remark"
-              ? argument.val
-              : " (" + argument.key + ": " + argument.val + ")";
+      own.message += argument.key == "Remark"
+                         ? argument.val
+                         : " (" + argument.key + ": " + argument.val + ")";
     llvm::raw_string_ostream(own.place) << remark.getLocation();
     for (CompileReport::Decision &known : decisions)
       if (known.kind == own.kind && known.category == own.category &&
@@ -66,10 +66,11 @@ static std::map<std::string, int64_t> getSizes(func::FuncOp function,
   return sizes;
 }
 
-static CompileReport::Call
-describeCall(func::FuncOp model, func::FuncOp planned,
-             moek::TargetAttrInterface chip, int64_t tokens, int threads,
-             std::vector<std::string> &unknown) {
+static CompileReport::Call describeCall(func::FuncOp model,
+                                        func::FuncOp planned,
+                                        moek::TargetAttrInterface chip,
+                                        int64_t tokens, int threads,
+                                        std::vector<std::string> &unknown) {
   CompileReport::Call call;
   call.tokens = tokens;
   Work work = computeWork(model, getSizes(model, tokens));

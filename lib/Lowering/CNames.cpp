@@ -43,7 +43,8 @@ static constexpr llvm::StringLiteral declared =
     "uint_fast8_t uint_fast16_t uint_fast32_t uint_fast64_t "
     "moe_rt moe_status moe_body_fn moe_trace_event moe_trace_kind "
     "moe_invoke_function moe_workspace_function moe_layer moe_cpu_feature "
-    "moe_calibration moe_dtype moe_tensor moe_pack_source moe_pack_plan moe_pack "
+    "moe_calibration moe_dtype moe_tensor moe_pack_source moe_pack_plan "
+    "moe_pack "
     "moe_pack_panel linux unix i386";
 
 /// The functions and variables that glibc 2.36 exports under names that are not
@@ -98,15 +99,11 @@ std::string moe::getCName(StringRef name, StringRef prefix) {
 }
 
 llvm::ArrayRef<llvm::StringLiteral> moe::getCNameEndings() {
-  static constexpr llvm::StringLiteral endings[] = {"",
-                                                    "_workspace_bytes",
-                                                    "__invoke",
-                                                    "__invoke_workspace",
-                                                    "__variant",
-                                                    "__id",
-                                                    "__function",
-                                                    "__workspace_function",
-                                                    "__layers",
-                                                    "__plans"};
+  static constexpr llvm::StringLiteral endings[] = {
+      "",           "_workspace_bytes",
+      "__invoke",   "__invoke_workspace",
+      "__variant",  "__id",
+      "__function", "__workspace_function",
+      "__layers",   "__plans"};
   return endings;
 }

@@ -50,22 +50,23 @@ static std::vector<std::string> phasesOf(const Layer &layer) {
   std::vector<std::string> phases;
   for (const Call &call : layer.calls)
     for (const CompileReport::Kernel &kernel : call.kernels)
-      if (std::find(phases.begin(), phases.end(), kernel.phase) ==
-          phases.end())
+      if (std::find(phases.begin(), phases.end(), kernel.phase) == phases.end())
         phases.push_back(kernel.phase);
   return phases;
 }
 
 static Table callTable(const Layer &layer) {
   Table table;
-  table.header = {"tokens", "operations", "bytes", "expected", "bound",
-                  "workspace"};
+  table.header = {"tokens",   "operations", "bytes",
+                  "expected", "bound",      "workspace"};
   std::vector<std::string> phases = phasesOf(layer);
   table.header.insert(table.header.end(), phases.begin(), phases.end());
   for (const Call &call : layer.calls) {
     std::vector<std::string> row = {
-        std::to_string(call.tokens), scaled(call.operations, ""),
-        scaled(call.bytes, "B"), milliseconds(call.seconds),
+        std::to_string(call.tokens),
+        scaled(call.operations, ""),
+        scaled(call.bytes, "B"),
+        milliseconds(call.seconds),
         call.bound.empty() ? "-" : call.bound,
         call.workspace < 0 ? "unknown" : scaled(call.workspace, "B")};
     for (const std::string &phase : phases) {
@@ -102,9 +103,9 @@ static std::string sameText(const Layer &layer) {
 }
 
 static std::string decisionText(const CompileReport::Decision &decision) {
-  return decision.message +
-         (decision.count > 1 ? " (" + counted(decision.count, "time") + ")"
-                             : "");
+  return decision.message + (decision.count > 1
+                                 ? " (" + counted(decision.count, "time") + ")"
+                                 : "");
 }
 
 /// "fused", "not fused": whether all went well, in two words.
@@ -170,7 +171,8 @@ std::string moe::printText(const CompileReport &report) {
 //===----------------------------------------------------------------------===//
 
 static std::string printHtmlTable(const Table &table) {
-  std::string out = "<div class=\"scroll\"><table class=\"health\">\n<thead><tr>";
+  std::string out =
+      "<div class=\"scroll\"><table class=\"health\">\n<thead><tr>";
   for (const std::string &name : table.header)
     out += "<th scope=\"col\">" + escape(name) + "</th>";
   out += "</tr></thead>\n<tbody>\n";

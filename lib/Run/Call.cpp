@@ -135,9 +135,9 @@ bool Call::invoke(std::string &error) {
   message.clear();
   int status = MOE_OK;
   if (emulated) {
-    std::optional<int> returned = emulated->invoke(
-        rt, sizeValues, argumentValues, resultValues, workspaceSize,
-        variantName, error);
+    std::optional<int> returned =
+        emulated->invoke(rt, sizeValues, argumentValues, resultValues,
+                         workspaceSize, variantName, error);
     if (!returned)
       return false;
     status = *returned;

@@ -82,8 +82,8 @@ EmulatedFunction::link(StringRef artifact, const FunctionDesc &desc,
   std::string libraries = ("-L" + sys::path::parent_path(runner)).str();
   if (!runDriver(platform, "running in an emulator",
                  {"-static", "-o", program, undefined, invoke, workspace,
-                  variant, idSymbol, runner, code, libraries, "-lmoe_rt", "-fopenmp",
-                  "-pthread", "-lm"},
+                  variant, idSymbol, runner, code, libraries, "-lmoe_rt",
+                  "-fopenmp", "-pthread", "-lm"},
                  error))
     return nullptr;
   return result;
@@ -254,12 +254,10 @@ std::optional<int> EmulatedFunction::readResponse(
   return std::nullopt;
 }
 
-std::optional<int>
-EmulatedFunction::invoke(const moe_rt &rt, const std::vector<int64_t> &sizes,
-                         const std::vector<HostTensor> &arguments,
-                         std::vector<HostTensor> &results,
-                         size_t &workspaceBytes, std::string &variant,
-                         std::string &error) {
+std::optional<int> EmulatedFunction::invoke(
+    const moe_rt &rt, const std::vector<int64_t> &sizes,
+    const std::vector<HostTensor> &arguments, std::vector<HostTensor> &results,
+    size_t &workspaceBytes, std::string &variant, std::string &error) {
   if (!writeRequest(rt, sizes, arguments, results, error) || !execute(error))
     return std::nullopt;
   return readResponse(rt, results, workspaceBytes, variant, error);

@@ -266,7 +266,7 @@ std::string run::cpuModel() {
   const char *file = "/proc/cpuinfo";
   std::string vendor = lineOf(file, "vendor_id");
   if (!vendor.empty())
-    vendor = vendor == "GenuineIntel" ? "intel"
+    vendor = vendor == "GenuineIntel"   ? "intel"
              : vendor == "AuthenticAMD" ? "amd"
                                         : "";
   else if (!lineOf(file, "CPU implementer").empty())

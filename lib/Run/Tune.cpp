@@ -87,9 +87,9 @@ std::shared_ptr<Runner> Tuner::make(moek::TargetAttrInterface chip) {
     return nullptr;
   for (const std::string &size : function->sizes)
     inputs.sizes[size] = options.tokens.front();
-  runner->call = Call::prepare(*runner->artifact, function->name, inputs,
-                               options.threads, error,
-                               first ? first->call.get() : nullptr);
+  runner->call =
+      Call::prepare(*runner->artifact, function->name, inputs, options.threads,
+                    error, first ? first->call.get() : nullptr);
   return runner->call ? runner : nullptr;
 }
 

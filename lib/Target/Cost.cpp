@@ -40,8 +40,7 @@ void RowsOfExperts::addEven(double tokens, int64_t experts, int64_t slots) {
   double sum = 0;
   for (int64_t m = 0; m <= most; ++m) {
     likelihood[m] = std::exp(std::lgamma(tokens + 1) - std::lgamma(m + 1.0) -
-                             std::lgamma(tokens - m + 1) +
-                             m * std::log(share) +
+                             std::lgamma(tokens - m + 1) + m * std::log(share) +
                              (tokens - m) * std::log1p(-share));
     sum += likelihood[m];
   }

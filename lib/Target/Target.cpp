@@ -53,8 +53,7 @@ bool Target::sharesLayout(moek::TargetAttrInterface,
   return true;
 }
 
-Target::Variations
-Target::getVariations(moek::TargetAttrInterface) const {
+Target::Variations Target::getVariations(moek::TargetAttrInterface) const {
   return {};
 }
 

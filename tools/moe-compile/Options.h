@@ -106,8 +106,9 @@ struct CommandLine {
                "instead: as text, or as a page")};
   cl::opt<int> reportThreads{
       "report-threads", cl::init(0), cl::value_desc("n"), cl::cat(out),
-      cl::desc("Threads of the calls in the report (default: the cores that the "
-               "target says it has, or 1)")};
+      cl::desc(
+          "Threads of the calls in the report (default: the cores that the "
+          "target says it has, or 1)")};
   cl::opt<bool> printTarget{
       "print-target", cl::cat(out),
       cl::desc("Write the description of the target as JSON, without a model")};

@@ -92,12 +92,11 @@ int main(int argc, char **argv) {
   std::string result;
   llvm::raw_string_ostream out(result);
   if (!outputs.report.empty()) {
-    FailureOr<moe::CompileReport> report = moe::describeCompilation(
-        *model, options, target, given.reportThreads);
+    FailureOr<moe::CompileReport> report =
+        moe::describeCompilation(*model, options, target, given.reportThreads);
     if (failed(report))
       return 1;
-    out << (outputs.report == "html" ? printHtml(*report)
-                                     : printText(*report));
+    out << (outputs.report == "html" ? printHtml(*report) : printText(*report));
   } else if (outputs.stage) {
     OwningOpRef<ModuleOp> lowered =
         moe::compileToStage(*model, options, target, *outputs.stage);

@@ -37,8 +37,7 @@ static bool verify(const run::Given &given, const run::Artifact &artifact,
   run::VerifyOptions options;
   options.tokens = given.options.verifyTokens;
   options.threads = given.options.threads;
-  options.narrowsRows =
-      run::narrowsRows(artifact.manifest(), call.variant());
+  options.narrowsRows = run::narrowsRows(artifact.manifest(), call.variant());
   moe::Progress progress("verifying", "experts");
   if (moe::Progress::isShown())
     options.progress = progress.function();

@@ -44,7 +44,8 @@ struct RowsOfExperts {
 /// What a kernel is asked about with.
 class CostContext {
 public:
-  CostContext(const WorkContext &sizes, int threads) : sizes(sizes), threads(threads) {}
+  CostContext(const WorkContext &sizes, int threads)
+      : sizes(sizes), threads(threads) {}
 
   const WorkContext &sizes;
   const int threads;

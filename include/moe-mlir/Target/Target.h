@@ -158,9 +158,8 @@ public:
   /// What may be tried in place of a chip's own choices: the same chip with
   /// tuning that changes times and never a bit of a result. Each entry is one
   /// thing that is varied, by its name.
-  using Variations =
-      std::vector<std::pair<std::string,
-                            std::vector<moek::TargetAttrInterface>>>;
+  using Variations = std::vector<
+      std::pair<std::string, std::vector<moek::TargetAttrInterface>>>;
   virtual Variations getVariations(moek::TargetAttrInterface chip) const;
 
   /// What a kernel that has its schedule is expected to take; nothing for what

@@ -207,9 +207,9 @@ public:
     return getCpuVariations(cast<TargetAttr>(chip));
   }
 
-  std::optional<KernelCost> estimate(Operation *kernel,
-                                     moek::TargetAttrInterface chip,
-                                     const CostContext &context) const override {
+  std::optional<KernelCost>
+  estimate(Operation *kernel, moek::TargetAttrInterface chip,
+           const CostContext &context) const override {
     return CpuCostModel(cast<TargetAttr>(chip)).estimate(kernel, context);
   }
 

@@ -101,9 +101,9 @@ std::optional<double> CpuCostModel::getBandwidth(double bytes,
 static double overlap(double a, double b) {
   constexpr double p = 8;
   double longer = std::max(a, b), shorter = std::min(a, b);
-  return longer <= 0 ? 0
-                     : longer * std::pow(1 + std::pow(shorter / longer, p),
-                                         1 / p);
+  return longer <= 0
+             ? 0
+             : longer * std::pow(1 + std::pow(shorter / longer, p), 1 / p);
 }
 
 /// Seconds to compute with a panel that is in the cache.
@@ -155,8 +155,8 @@ double CpuCostModel::getEpilogueCycles(moek::GroupedMatmulOp op) const {
                                                                      : 1;
   });
   double vectors = 32.0 / op.getParts() / cpu.getLanes();
-  double perCycle = rate("fma").value_or(4.0 * cpu.getLanes()) / 2 /
-                    cpu.getLanes();
+  double perCycle =
+      rate("fma").value_or(4.0 * cpu.getLanes()) / 2 / cpu.getLanes();
   return operations * vectors / perCycle;
 }
 
@@ -191,7 +191,8 @@ std::optional<double> CpuCostModel::getMatmulSeconds(
   return total;
 }
 
-/// Of `cost`, which takes `seconds` to compute, `memory` to read, or is unknown.
+/// Of `cost`, which takes `seconds` to compute, `memory` to read, or is
+/// unknown.
 static KernelCost finish(KernelCost cost, std::optional<double> seconds,
                          double compute, double memory) {
   if (seconds) {
@@ -223,8 +224,8 @@ KernelCost CpuCostModel::estimateMatmul(moek::GroupedMatmulOp op,
   if (!bandwidth)
     return finish(cost, std::nullopt, 0, 0);
   double compute = 0, memory = 0;
-  std::optional<double> seconds = getMatmulSeconds(
-      op, *rows, *bandwidth, context.threads, compute, memory);
+  std::optional<double> seconds =
+      getMatmulSeconds(op, *rows, *bandwidth, context.threads, compute, memory);
   // Rows that are gathered or combined pass through caches, or memory.
   double moved = 0;
   if (op.getGather())
@@ -241,8 +242,7 @@ KernelCost CpuCostModel::estimateRoute(moek::RouteOp op,
                                        const CostContext &context) const {
   KernelCost cost;
   cost.phase = "route";
-  std::optional<double> tokens =
-      context.sizes.size(op.getRouting().indices, 0);
+  std::optional<double> tokens = context.sizes.size(op.getRouting().indices, 0);
   std::optional<double> hertz = getHertz();
   if (!tokens || !hertz) {
     cost.bound = tokens ? "the rates of the chip do not say"
@@ -264,9 +264,8 @@ KernelCost CpuCostModel::estimateRoute(moek::RouteOp op,
         getBandwidth(context.weightBytes, context.threads);
     if (!bandwidth)
       return finish(cost, std::nullopt, 0, 0);
-    std::optional<double> panel =
-        getPanelSeconds(schedule, steps, std::max<int64_t>(1, *tokens),
-                        *bandwidth);
+    std::optional<double> panel = getPanelSeconds(
+        schedule, steps, std::max<int64_t>(1, *tokens), *bandwidth);
     // Panels are shared out; one alone occupies one thread.
     double shared = std::max(panels / context.threads, 1.0);
     seconds = panel ? std::optional(compute + *panel * shared) : std::nullopt;
@@ -304,7 +303,8 @@ Inner CpuCostModel::selectBF16() const {
     std::optional<double> cycles = getStepCycles(schedule, rows);
     return cycles ? std::optional(*cycles / rows) : std::nullopt;
   };
-  std::optional<double> instruction = perRow(own), widened = perRow(Inner::Widen);
+  std::optional<double> instruction = perRow(own),
+                        widened = perRow(Inner::Widen);
   return instruction && widened && *widened < *instruction ? Inner::Widen : own;
 }
 
@@ -318,9 +318,9 @@ SmallVector<PrefetchAttr> CpuCostModel::selectPrefetch(int64_t rows) const {
   std::optional<double> latency = rate("latency_dram"),
                         bandwidth = rate("dram_core");
   if (latency && bandwidth)
-    near = std::clamp<int64_t>(llvm::PowerOf2Ceil(int64_t(
-                                   *latency * 1e-9 * *bandwidth * 1e6 * 0.75)),
-                               2048, 8192);
+    near = std::clamp<int64_t>(
+        llvm::PowerOf2Ceil(int64_t(*latency * 1e-9 * *bandwidth * 1e6 * 0.75)),
+        2048, 8192);
   MLIRContext *context = cpu.getContext();
   // Few rows wait for memory, and the hardware prefetches for them; those of
   // half a vector register are twice as slow.

@@ -62,8 +62,7 @@ private:
   std::optional<double> getMatmulSeconds(moek::GroupedMatmulOp op,
                                          const RowsOfExperts &rows,
                                          double bandwidth, int threads,
-                                         double &compute,
-                                         double &memory) const;
+                                         double &compute, double &memory) const;
   KernelCost estimateMatmul(moek::GroupedMatmulOp op,
                             const CostContext &context) const;
   KernelCost estimateRoute(moek::RouteOp op, const CostContext &context) const;

@@ -53,9 +53,8 @@ static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner,
   return ScheduleAttr::get(
       cpu.getContext(), inner, cpu.getLanes(), rows,
       model.selectBlockRows(rows), model.selectChunk(), run,
-      model.selectPrefetch(rows),
-      cpu.getScalable() && inner != Inner::MmlaBF16, level, window,
-      inner == Inner::Widen ? cpu.getWidened() : 0);
+      model.selectPrefetch(rows), cpu.getScalable() && inner != Inner::MmlaBF16,
+      level, window, inner == Inner::Widen ? cpu.getWidened() : 0);
 }
 
 /// Lists of a mask: compressing 64 bytes beats four times 16 words, both beat

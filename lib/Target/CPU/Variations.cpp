@@ -9,8 +9,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "CostModel.h"
 #include "Variations.h"
+#include "CostModel.h"
 
 using namespace mlir;
 using namespace moe;
@@ -26,12 +26,12 @@ struct Tuning {
         widened(cpu.getWidened()) {}
 
   moek::TargetAttrInterface get() const {
-    return TargetAttr::get(
-        cpu.getContext(), cpu.getName(), cpu.getArch(), cpu.getCpu(),
-        cpu.getFeatures(), cpu.getNeeds(), cpu.getInstructions(),
-        cpu.getLanes(), cpu.getRegisters(), cpu.getL1(), cpu.getL2(),
-        cpu.getScalable(), cpu.getModels(), cpu.getRates(), run, chunk,
-        prefetch, level, widened);
+    return TargetAttr::get(cpu.getContext(), cpu.getName(), cpu.getArch(),
+                           cpu.getCpu(), cpu.getFeatures(), cpu.getNeeds(),
+                           cpu.getInstructions(), cpu.getLanes(),
+                           cpu.getRegisters(), cpu.getL1(), cpu.getL2(),
+                           cpu.getScalable(), cpu.getModels(), cpu.getRates(),
+                           run, chunk, prefetch, level, widened);
   }
 
   TargetAttr cpu;
@@ -84,7 +84,8 @@ Target::Variations moe::getCpuVariations(TargetAttr cpu) {
        [&](Tuning &tuning, const Distances &distances) {
          tuning.prefetch = rules(few, distances.ahead, distances.levels);
        });
-  vary("rows without prefetching", std::vector<int64_t>{0, 1, 2, 4, 6, 8, most - 1},
+  vary("rows without prefetching",
+       std::vector<int64_t>{0, 1, 2, 4, 6, 8, most - 1},
        [&](Tuning &tuning, int64_t rows) {
          tuning.prefetch = rules(rows, far.getAhead(), far.getLevels());
        });

@@ -91,8 +91,8 @@ static void addNeoverse(std::vector<KnownCpu> &chips, const KnownCpu &dot,
   auto add = [&](const KnownCpu &set, llvm::StringRef name,
                  llvm::StringRef summary, int64_t l2,
                  std::vector<std::string> models, Rates rates) {
-    chips.push_back(derive(set, name, summary, 64 * kKiB, l2,
-                           std::move(models), std::move(rates)));
+    chips.push_back(derive(set, name, summary, 64 * kKiB, l2, std::move(models),
+                           std::move(rates)));
   };
   // LLVM. TRM: up to 1 MiB, which these have.
   add(dot, "neoverse-n1", "Graviton 2, Altra", 1 * kMiB, {"arm 0x41 0xd0c"},
@@ -135,22 +135,55 @@ static void addApple(std::vector<KnownCpu> &chips, const KnownCpu &dot,
 
 std::vector<KnownCpu> moe::getArmCpus() {
   constexpr moecpu::Arch arch = moecpu::Arch::AArch64;
-  const KnownCpu neon{"aarch64", "neon", arch, "generic", "+v8a",
-                      MOE_CPU_ARM_NEON, {}, 4, 32, 32 * kKiB, 512 * kKiB};
-  const KnownCpu dot{"aarch64+dotprod+fp16", "dotprod", arch, "generic",
-                     "+v8.2a,+dotprod,+fullfp16", kDot, {}, 4, 32, 64 * kKiB,
+  const KnownCpu neon{"aarch64", "neon",           arch,      "generic",
+                      "+v8a",    MOE_CPU_ARM_NEON, {},        4,
+                      32,        32 * kKiB,        512 * kKiB};
+  const KnownCpu dot{"aarch64+dotprod+fp16",
+                     "dotprod",
+                     arch,
+                     "generic",
+                     "+v8.2a,+dotprod,+fullfp16",
+                     kDot,
+                     {},
+                     4,
+                     32,
+                     64 * kKiB,
                      512 * kKiB};
   // A64FX and whatever else has SVE of any length.
-  const KnownCpu sve{"aarch64+sve", "sve", arch, "generic", "+v8.2a,+sve",
-                     MOE_CPU_ARM_NEON | MOE_CPU_ARM_SVE, {}, 4, 32, 64 * kKiB,
-                     512 * kKiB, /*scalable=*/true};
-  const KnownCpu mmla{"aarch64+i8mm+bf16", "mmla", arch, "generic",
-                      "+v8.2a,+dotprod,+fullfp16,+i8mm,+bf16", kMmla,
-                      {"mmla_bf16"}, 4, 32, 64 * kKiB, 1 * kMiB};
-  const KnownCpu sve2{"aarch64+sve2", "sve2", arch, "generic",
+  const KnownCpu sve{"aarch64+sve",
+                     "sve",
+                     arch,
+                     "generic",
+                     "+v8.2a,+sve",
+                     MOE_CPU_ARM_NEON | MOE_CPU_ARM_SVE,
+                     {},
+                     4,
+                     32,
+                     64 * kKiB,
+                     512 * kKiB,
+                     /*scalable=*/true};
+  const KnownCpu mmla{"aarch64+i8mm+bf16",
+                      "mmla",
+                      arch,
+                      "generic",
+                      "+v8.2a,+dotprod,+fullfp16,+i8mm,+bf16",
+                      kMmla,
+                      {"mmla_bf16"},
+                      4,
+                      32,
+                      64 * kKiB,
+                      1 * kMiB};
+  const KnownCpu sve2{"aarch64+sve2",
+                      "sve2",
+                      arch,
+                      "generic",
                       "+v8.2a,+dotprod,+fullfp16,+i8mm,+bf16,+sve2",
                       kMmla | MOE_CPU_ARM_SVE | MOE_CPU_ARM_SVE2,
-                      {"mmla_bf16"}, 4, 32, 64 * kKiB, 1 * kMiB,
+                      {"mmla_bf16"},
+                      4,
+                      32,
+                      64 * kKiB,
+                      1 * kMiB,
                       /*scalable=*/true};
   std::vector<KnownCpu> cpus;
   addCortex(cpus, neon, dot, sve2);

@@ -78,15 +78,15 @@ struct Tiles {
                     llvm::function_ref<void(Emitter &, const Chunk &,
                                             Value next, Value stride)>
                         body) const {
-    // Rounded up, so that no line is left out; nothing where the panel is in the
-    // cache already.
-    Value stride = e.select(streaming, e.ceilDiv(e.idx(kStepBytes), count),
-                            e.idx(0));
+    // Rounded up, so that no line is left out; nothing where the panel is in
+    // the cache already.
+    Value stride =
+        e.select(streaming, e.ceilDiv(e.idx(kStepBytes), count), e.idx(0));
     e.loop(e.idx(chunks), [&](Emitter &e, Value c) {
       Chunk chunk = emitChunk(e, p, c, e.idx(chunks), panel, lhs);
-      Value next = e.select(e.lt(chunk.last, e.idx(p.blocks())),
-                            e.add(panel, e.mul(chunk.last, kBlockBytes)),
-                            nextPanel);
+      Value next =
+          e.select(e.lt(chunk.last, e.idx(p.blocks())),
+                   e.add(panel, e.mul(chunk.last, kBlockBytes)), nextPanel);
       body(e, chunk, next, stride);
     });
   }
@@ -183,7 +183,7 @@ void moe::emitPanelRun(Emitter &e, const PanelProduct &p, Value expert,
         e.setInsertionPointToStart(branch.thenBlock());
         emitSingleTile(e, p, count, panel, lhs, accAddress);
         e.setInsertionPointToStart(branch.elseBlock());
-        Tiles all{count, tiles,      panel,           nextPanel,
+        Tiles all{count, tiles,      panel,          nextPanel,
                   lhs,   accAddress, e.eq(block, c0)};
         if (!buffer) {
           emitTiles(e, p, all);

@@ -27,8 +27,8 @@ int64_t getLhsStepBytes(moecpu::Inner inner);
 /// The element type the left operand's rows must have.
 mlir::Type getLhsElementType(mlir::MLIRContext *context, moecpu::Inner inner);
 
-/// How tiles multiply what a schedule widened for them: f32 by f32. From so many
-/// tiles on it does that.
+/// How tiles multiply what a schedule widened for them: f32 by f32. From so
+/// many tiles on it does that.
 moecpu::ScheduleAttr getWidenedSchedule(moecpu::ScheduleAttr schedule);
 inline constexpr int64_t kWidenedTiles = 3;
 
@@ -47,10 +47,10 @@ struct MicroKernels {
   /// (rows, blocks: i64, panel, lhs, acc, next: ptr, stride: i64). Prefetches a
   /// line at `next`, which moves on by `stride` bytes, in every step.
   mlir::func::FuncOp shared;
-  /// Of schedules with `widened`, else null: `shared` with an argument more, the
-  /// address to which it writes what it widens, rows of 32 f32; and `shared` of
-  /// such rows, with two steps for each that were widened. The same multiply-adds
-  /// in the same order.
+  /// Of schedules with `widened`, else null: `shared` with an argument more,
+  /// the address to which it writes what it widens, rows of 32 f32; and
+  /// `shared` of such rows, with two steps for each that were widened. The same
+  /// multiply-adds in the same order.
   mlir::func::FuncOp widening, widened;
 };
 

@@ -42,8 +42,8 @@ static void addAmd(std::vector<KnownCpu> &chips, const KnownCpu &v3,
              {"amd 25 0-15", "amd 25 32-95"},
              getRatesOfTwo256({{"load_l1", 64}, {"l3", 32 * kMiB}})));
   // All measured by moe-describe-cpu: EPYC 9004, two cores of a virtual
-  // machine, whose DRAM reads 37 or 67 GB/s from one minute to the next: `dram` is
-  // between. Few rows are best left to the hardware there, which is what is
+  // machine, whose DRAM reads 37 or 67 GB/s from one minute to the next: `dram`
+  // is between. Few rows are best left to the hardware there, which is what is
   // chosen where a row does not say.
   chips.push_back(derive(v4Bf16, "zen4", "EPYC 9004, Ryzen 7000", 32 * kKiB,
                          1 * kMiB, {"amd 25 16-31", "amd 25 96-175"},
@@ -109,9 +109,9 @@ static void addXeons(std::vector<KnownCpu> &chips, const KnownCpu &v4,
   // Few rows wait for memory longer than the hardware looks ahead: asking for
   // all lines gained up to a third there.
   widening.prefetch = {{14, {12288, 4096}, {2, 1}}};
-  // Shifts and multiply-adds take turns on the same two units there: a prototype
-  // that widened once went from 83 to 90 % (OLMoE) and from 85 to 90 % (Mixtral)
-  // of the multiply-adds at T = 512.
+  // Shifts and multiply-adds take turns on the same two units there: a
+  // prototype that widened once went from 83 to 90 % (OLMoE) and from 85 to 90
+  // % (Mixtral) of the multiply-adds at T = 512.
   widening.widened = 32 * kKiB;
   const std::vector<std::pair<std::string, int64_t>> core = {
       {"fma", 64},        {"dot_bf16", 32},   {"dot_int8", 256},
