@@ -251,8 +251,9 @@ TEST(Variant, CalibrationMeasures) {
   EXPECT_EQ(calibration.model, moe_rt_cpu_model());
   EXPECT_GT(calibration.fma, 1);
   uint64_t bf16 = MOE_CPU_X86_AVX512_BF16 | MOE_CPU_ARM_BF16;
-  if (moe_rt_cpu_features() & bf16)
+  if (moe_rt_cpu_features() & bf16) {
     EXPECT_GT(calibration.bf16, 1);
+  }
   EXPECT_EQ(bytes.behind, 77);
   EXPECT_EQ(moe_rt_set_calibration(&calibration), MOE_OK);
   moe_rt_set_calibration(nullptr);

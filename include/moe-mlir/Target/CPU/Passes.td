@@ -87,7 +87,8 @@ def ConvertMoekToVector : Pass<"convert-moek-to-vector", "::mlir::ModuleOp"> {
           rhs(%p : memref<2x1x8x32x1xf32>)
           groups(%o, %a : memref<3xi32>, memref<3xi32>)
           schedule(#moe_cpu.schedule<fma, lanes = 8, rows = 1, block_rows = 1,
-                   chunk = 16384, run = 2097152, prefetch = [<rows = 6>, <rows = 16, ahead = [8192], levels = [2]>]>)
+                   chunk = 16384, run = 2097152, prefetch = [<rows = 6>,
+                   <rows = 16, ahead = [8192], levels = [2]>]>)
           outs(%y : memref<4x32xf32>) epilogue {
       ^bb0(%c: f32):
         moek.yield %c : f32
@@ -102,9 +103,8 @@ def ConvertMoekToVector : Pass<"convert-moek-to-vector", "::mlir::ModuleOp"> {
       // ...
       scf.parallel (%item) = (%c0) to (%items) step (%c1) {
         // ...
-              func.call @moek_fma_x8_pitch32_rows1(%rows, %blocks, %panel, %lhs, %sums,
-                  %ahead, %lines) : (i64, i64, !llvm.ptr, !llvm.ptr, !llvm.ptr,
-                                     !llvm.ptr, i64) -> ()
+            func.call @moek_fma_x8_pitch32_rows1(%rows, %blocks, %panel, %lhs, %sums)
+                : (i64, i64, !llvm.ptr, !llvm.ptr, !llvm.ptr) -> ()
         // ...
       }
       moe_rt.trace "end" "matmul"
@@ -112,8 +112,10 @@ def ConvertMoekToVector : Pass<"convert-moek-to-vector", "::mlir::ModuleOp"> {
     }
     // ...
     func.func private @moek_fma_x8_pitch32_rows1(%rows: i64, %blocks: i64,
-        %panel: !llvm.ptr, %lhs: !llvm.ptr, %sums: !llvm.ptr, %ahead: !llvm.ptr,
-        %lines: i64) {
+        %panel: !llvm.ptr, %lhs: !llvm.ptr, %sums: !llvm.ptr) attributes
+        {moe_cpu.kernels = #moe_cpu.schedule<fma, lanes = 8, rows = 1,
+            block_rows = 1, chunk = 1024, run = 1, prefetch = [<rows = 6>,
+            <rows = 16, ahead = [8192], levels = [2]>]>} {
     // ...
     ```
   }];
