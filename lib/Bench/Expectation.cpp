@@ -57,17 +57,8 @@ double Expectation::getSeconds(int64_t tokens, int threads,
   for (auto function : planned.get().getOps<mlir::func::FuncOp>()) {
     if (!isEntryFunction(function) || getEntryName(function) != name)
       continue;
-    std::map<std::string, int64_t> sizes;
-    for (mlir::BlockArgument argument : function.getArguments())
-      if (auto names = function.getArgAttrOfType<mlir::ArrayAttr>(
-              argument.getArgNumber(), kDimsAttr))
-        for (auto size : names.getAsRange<mlir::StringAttr>())
-          sizes[size.str()] = tokens;
-    CallCost cost = estimateCall(function, now, sizes, threads);
-    for (const KernelCost &kernel : cost.kernels)
-      if (kernel.seconds < 0)
-        return -1;
-    return cost.kernels.empty() ? -1 : cost.seconds();
+    return estimateCall(function, now, getAllSizes(function, tokens), threads)
+        .seconds();
   }
   return -1;
 }

@@ -54,18 +54,6 @@ private:
 };
 } // namespace
 
-/// Every named size of `function` as `tokens`.
-static std::map<std::string, int64_t> getSizes(func::FuncOp function,
-                                               int64_t tokens) {
-  std::map<std::string, int64_t> sizes;
-  for (BlockArgument argument : function.getArguments())
-    if (auto names = function.getArgAttrOfType<ArrayAttr>(
-            argument.getArgNumber(), kDimsAttr))
-      for (auto name : names.getAsRange<StringAttr>())
-        sizes[name.str()] = tokens;
-  return sizes;
-}
-
 static CompileReport::Call describeCall(func::FuncOp model,
                                         func::FuncOp planned,
                                         moek::TargetAttrInterface chip,
@@ -73,20 +61,17 @@ static CompileReport::Call describeCall(func::FuncOp model,
                                         std::vector<std::string> &unknown) {
   CompileReport::Call call;
   call.tokens = tokens;
-  Work work = computeWork(model, getSizes(model, tokens));
+  Work work = computeWork(model, getAllSizes(model, tokens));
   call.operations = work.operations();
   call.bytes = work.bytes();
   CallCost cost =
-      estimateCall(planned, chip, getSizes(planned, tokens), threads);
-  bool isKnown = !cost.kernels.empty();
-  for (const KernelCost &kernel : cost.kernels) {
-    isKnown &= kernel.seconds >= 0;
+      estimateCall(planned, chip, getAllSizes(planned, tokens), threads);
+  for (const KernelCost &kernel : cost.kernels)
     call.kernels.push_back({kernel.phase,
                             kernel.seconds < 0 ? std::string() : kernel.bound,
                             kernel.operations, kernel.bytes, kernel.seconds});
-  }
-  call.seconds = isKnown ? cost.seconds() : -1;
-  call.bound = isKnown ? cost.bound() : std::string();
+  call.seconds = cost.seconds();
+  call.bound = cost.bound();
   for (auto *texts : {&work.unknown, &cost.unknown})
     for (const std::string &text : *texts)
       if (!llvm::is_contained(unknown, text))

@@ -35,6 +35,17 @@ StringRef moe::getSizeName(func::FuncOp function, unsigned index) {
   return cast<StringAttr>(names[0]).getValue();
 }
 
+std::map<std::string, int64_t> moe::getAllSizes(func::FuncOp function,
+                                                int64_t value) {
+  std::map<std::string, int64_t> sizes;
+  for (BlockArgument argument : function.getArguments())
+    if (auto names = function.getArgAttrOfType<ArrayAttr>(
+            argument.getArgNumber(), kDimsAttr))
+      for (auto name : names.getAsRange<StringAttr>())
+        sizes[name.str()] = value;
+  return sizes;
+}
+
 std::optional<unsigned> moe::findArgument(func::FuncOp function,
                                           StringRef role) {
   for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i)

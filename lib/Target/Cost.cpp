@@ -66,17 +66,22 @@ const RowsOfExperts *CostContext::rows(Value offsets) const {
 
 double CallCost::seconds() const {
   double sum = 0;
-  for (const KernelCost &kernel : kernels)
-    sum += std::max(kernel.seconds, 0.0);
-  return sum;
+  for (const KernelCost &kernel : kernels) {
+    if (kernel.seconds < 0)
+      return -1;
+    sum += kernel.seconds;
+  }
+  return kernels.empty() ? -1 : sum;
 }
 
 std::string CallCost::bound() const {
-  const KernelCost *longest = nullptr;
-  for (const KernelCost &kernel : kernels)
-    if (!longest || kernel.seconds > longest->seconds)
-      longest = &kernel;
-  return longest ? longest->bound : std::string();
+  if (seconds() < 0)
+    return {};
+  return std::max_element(kernels.begin(), kernels.end(),
+                          [](const KernelCost &a, const KernelCost &b) {
+                            return a.seconds < b.seconds;
+                          })
+      ->bound;
 }
 
 namespace moe {

@@ -14,7 +14,9 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
+#include <map>
 #include <optional>
+#include <string>
 
 namespace moe {
 
@@ -69,6 +71,10 @@ llvm::StringRef getArgumentRole(mlir::func::FuncOp function, unsigned index);
 
 /// The named size that argument `index` is, empty if it is none.
 llvm::StringRef getSizeName(mlir::func::FuncOp function, unsigned index);
+
+/// Every size that `moe.dims` of its arguments name, as `value`.
+std::map<std::string, int64_t> getAllSizes(mlir::func::FuncOp function,
+                                           int64_t value);
 
 /// The argument with `role`, or none.
 std::optional<unsigned> findArgument(mlir::func::FuncOp function,

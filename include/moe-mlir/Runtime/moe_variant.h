@@ -1,6 +1,5 @@
 /*===- moe_variant.h - Which code of an artifact runs --------------*- C -*-===*\
-|* Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM
-Exceptions.
+|* Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 |* See LICENSE for license information.
 |* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 |*===----------------------------------------------------------------------===*|

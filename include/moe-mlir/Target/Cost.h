@@ -77,8 +77,9 @@ struct CallCost {
   /// What is not in the sum.
   std::vector<std::string> unknown;
 
+  /// Negative if that of any kernel is, or without any.
   double seconds() const;
-  /// That of the kernel with the most time; empty without any.
+  /// That of the kernel with the most time; empty where that is not known.
   std::string bound() const;
 };
 

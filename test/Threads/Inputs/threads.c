@@ -1,6 +1,5 @@
 /*===- threads.c - Hooks and layers among many threads -------------*- C -*-===*\
-|* Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM
-Exceptions.
+|* Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 |* See LICENSE for license information.
 |* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 |*===----------------------------------------------------------------------===*|
