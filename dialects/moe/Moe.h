@@ -30,10 +30,12 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
 #include "moe/BalanceInput.h"
+#include "moe/Formats.h"
 #include "moe/Rows.h"
 
 #include "moe/MoeDialect.h.inc"
 #include "moe/MoeEnums.h.inc"
+#include "moe/MoeFormatInterfaces.h.inc"
 #include "moe/MoeInterfaces.h.inc"
 
 #define GET_TYPEDEF_CLASSES
@@ -62,6 +64,23 @@ mlir::Value buildFloatConstant(mlir::OpBuilder &builder, mlir::Location loc,
 /// For policies, in this dialect and in others.
 mlir::Value buildTopK(mlir::OpBuilder &builder, mlir::Location loc,
                       mlir::Value scores, int64_t k);
+
+/// `buildValues` of formats of codes.
+void buildCodedValues(BlockReader &reader, CodedFormatAttrInterface format,
+                      int64_t k, mlir::Value period, mlir::Value word,
+                      llvm::SmallVectorImpl<mlir::Value> &values);
+
+/// Which of its sub-blocks the codes of a stream are in, in a round.
+mlir::Value buildSubBlockIndex(BlockReader &reader,
+                               CodedFormatAttrInterface format, int64_t k,
+                               mlir::Value period, mlir::Value word,
+                               int64_t stream);
+
+/// What holds the numbers `storage` of weights of this type, `[N, K]` or
+/// `[E, N, K]`, in blocks of `block`.
+mlir::RankedTensorType getStorageType(const StorageTensor &storage,
+                                      mlir::RankedTensorType weights,
+                                      int64_t block);
 
 /// The number of tokens of `routing` where the IR gives it statically.
 std::optional<int64_t> getStaticNumTokens(mlir::Value routing);

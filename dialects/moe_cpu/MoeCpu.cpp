@@ -346,6 +346,83 @@ DictionaryAttr PanelsAttr::getPacking(RankedTensorType logical) const {
        integer("n_padded", packed[1] * kColumns)});
 }
 
+//===----------------------------------------------------------------------===//
+// BlocksAttr
+//===----------------------------------------------------------------------===//
+
+LogicalResult
+BlocksAttr::verifyLayout(function_ref<InFlightDiagnostic()> emitError,
+                         RankedTensorType logical) const {
+  if (!logical.getElementType().isF32())
+    return emitError() << "blocks of " << getFormat()
+                       << " are values of f32, not "
+                       << logical.getElementType();
+  return getFormat().verifyFormat(emitError, logical.getDimSize(3));
+}
+
+int64_t BlocksAttr::getFieldOffset(int64_t k, int64_t field) const {
+  int64_t offset = 0;
+  for (const moe::BlockField &before :
+       ArrayRef(getFormat().getFields(k)).take_front(field))
+    offset += before.getBytes() * kColumns;
+  return offset;
+}
+
+int64_t BlocksAttr::getBlockBytes(int64_t k) const {
+  return getFieldOffset(k, getFormat().getFields(k).size());
+}
+
+RankedTensorType BlocksAttr::getPackedType(RankedTensorType logical) const {
+  ArrayRef<int64_t> shape = logical.getShape();
+  return RankedTensorType::get(
+      {shape[0],
+       llvm::divideCeilSigned(shape[2], PanelsAttr::getColumnsOfPart(shape[1])),
+       shape[3] / getFormat().getBlockSize(shape[3]), getBlockBytes(shape[3])},
+      IntegerType::get(getContext(), 8));
+}
+
+DictionaryAttr BlocksAttr::getPacking(RankedTensorType logical) const {
+  ArrayRef<int64_t> packed = getPackedType(logical).getShape();
+  int64_t parts = logical.getDimSize(1), k = logical.getDimSize(3);
+  moe::WeightFormatAttrInterface format = getFormat();
+  Builder b(getContext());
+  auto integer = [&](StringRef key, int64_t value) {
+    return b.getNamedAttr(key, b.getI64IntegerAttr(value));
+  };
+  SmallVector<Attribute> fields, storage;
+  for (const moe::BlockField &field : format.getFields(k))
+    fields.push_back(b.getDictionaryAttr(
+        {integer("storage", field.storage), integer("offset", field.offset),
+         integer("bytes", field.getBytes()),
+         integer("unit", field.isWords() ? 4 : field.getBytes() / field.count)}));
+  for (const moe::StorageTensor &tensor : format.getStorage(k))
+    storage.push_back(b.getDictionaryAttr(
+        {b.getNamedAttr("name", b.getStringAttr(tensor.name)),
+         integer("bytes", tensor.getBytes()), integer("rows", tensor.rows),
+         integer("blocks", tensor.blocks)}));
+  return b.getDictionaryAttr(
+      {b.getNamedAttr("layout", b.getStringAttr("blocks")),
+       integer("columns", kColumns),
+       integer("interleave",
+               parts > 1 ? PanelsAttr::getColumnsOfPart(parts) : 0),
+       integer("block", format.getBlockSize(k)), integer("k_padded", k),
+       integer("n_padded", packed[1] * kColumns),
+       b.getNamedAttr("fields", b.getArrayAttr(fields)),
+       b.getNamedAttr("storage", b.getArrayAttr(storage))});
+}
+
+BlocksAttr moecpu::getBlocks(moek::GroupedMatmulOp op) {
+  moe::WeightFormatAttrInterface format = op.getFormatAttr();
+  if (!format)
+    return {};
+  auto blocks = BlocksAttr::get(op.getContext(), format);
+  RankedTensorType logical = op.getLogicalRhsType();
+  if (cast<ShapedType>(op.getRhs().getType()).getShape() !=
+      blocks.getPackedType(logical).getShape())
+    return {};
+  return blocks;
+}
+
 PanelsAttr moecpu::getPanels(ShapedType packed, RankedTensorType logical) {
   for (int64_t kBlock : {1, 2, 4}) {
     auto panels = PanelsAttr::get(logical.getContext(), kBlock);

@@ -47,6 +47,10 @@ inline PanelsAttr getPanels(moek::RouteOp op) {
                    op.getLogicalRouterType());
 }
 
+/// The blocks that the weights of `op` are laid out as; null where it has no
+/// format or its weights are in logical order.
+BlocksAttr getBlocks(moek::GroupedMatmulOp op);
+
 /// The schedule of a matmul, or null.
 inline ScheduleAttr getSchedule(moek::GroupedMatmulOp op) {
   return llvm::dyn_cast_or_null<ScheduleAttr>(

@@ -7,6 +7,7 @@
 #ifndef MOECPU_ATTRS_TD
 #define MOECPU_ATTRS_TD
 
+include "moe/MoeFormatInterfaces.td"
 include "moek/MoekInterfaces.td"
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/EnumAttr.td"
@@ -196,6 +197,43 @@ def MoeCpu_PanelsAttr : MoeCpu_Attr<"Panels", "panels", [
     static int64_t getColumnsOfPart(int64_t parts) { return kColumns / parts; }
     /// Steps of `k_block` from 0 to `k`, padding included.
     int64_t getSteps(int64_t k) const;
+  }];
+}
+
+def MoeCpu_BlocksAttr : MoeCpu_Attr<"Blocks", "blocks", [
+    DeclareAttrInterfaceMethods<Moek_LayoutAttrInterface>]> {
+  let summary = "Weights as they are stored, as panels of 32 columns";
+  let description = [{
+    The weights of an expert become panels of 32 of their rows, as in
+    `#moe_cpu.panels`, and a panel its blocks of `format` one after another. Each
+    field of a block has the numbers of all columns side by side: bytes of a field
+    whose length is a multiple of four, four of a column, then four of the next
+    one; other numbers one of each column. So a lane of a vector is a column, and
+    what is decoded for one column is decoded for as many as there are lanes. Not a
+    bit more is stored than the format has. The packed tensor is
+    `[E, panels, blocks, bytes of 32 blocks]` of i8; columns beyond N are zeros.
+
+    ```mlir
+    func.func @gate_and_up(%g: tensor<8x64x4x18xi8>, %u: tensor<8x64x4x18xi8>)
+        -> tensor<8x4x4x576xi8> {
+      %wg = moe.dequantize #moe.q4_0 (%g : tensor<8x64x4x18xi8>)
+          : tensor<8x64x128xf32>
+      %wu = moe.dequantize #moe.q4_0 (%u : tensor<8x64x4x18xi8>)
+          : tensor<8x64x128xf32>
+      %p = moek.pack %wg, %wu parts(2) layout(#moe_cpu.blocks<#moe.q4_0>)
+          : tensor<8x64x128xf32>, tensor<8x64x128xf32> -> tensor<8x4x4x576xi8>
+      return %p : tensor<8x4x4x576xi8>
+    }
+    ```
+  }];
+  let parameters = (ins "::moe::WeightFormatAttrInterface":$format);
+  let assemblyFormat = "`<` $format `>`";
+  let extraClassDeclaration = [{
+    static constexpr int64_t kColumns = PanelsAttr::kColumns;
+
+    /// Bytes of a block of a panel, and of what is in front of a field in it.
+    int64_t getBlockBytes(int64_t k) const;
+    int64_t getFieldOffset(int64_t k, int64_t field) const;
   }];
 }
 

@@ -8,6 +8,7 @@
 #define MOEK_MATMUL_TD
 
 include "moek/MoekOpBase.td"
+include "moe/MoeFormatInterfaces.td"
 
 def Moek_PackOp : Moek_Op<"pack", [Pure]> {
   let summary = "Weights of all experts, as kernels read them";
@@ -69,7 +70,8 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
 
     `parts` is 1 or 2 (gate and up). `n` and `k` are the logical sizes; `lhs` and
     `out` may have longer rows (padding). `rhs` is `[E, parts, n, k]` until the
-    target gives the op a schedule and the weights the layout that it reads.
+    target gives the op a schedule and the weights the layout that it reads. With a
+    `format` the weights are stored in it, and are f32 before they are laid out.
     The sum over k has one fixed order, whatever the number of rows, so results
     do not depend on how many tokens share an expert, or on threads. With
     `positions` the weighted combine, `moek.combine`, is part of the kernel.
@@ -111,7 +113,9 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
     Optional<Moek_Shaped>:$slot_weights, Optional<Moek_Shaped>:$init,
     Variadic<Moek_Shaped>:$outputs,
     I64Attr:$n, I64Attr:$k, DefaultValuedAttr<I64Attr, "1">:$parts,
-    OptionalAttr<StrAttr>:$phase, OptionalAttr<Moek_ScheduleAttrInterface>:$schedule);
+    OptionalAttr<StrAttr>:$phase,
+    OptionalAttr<Moe_WeightFormatAttrInterface>:$format,
+    OptionalAttr<Moek_ScheduleAttrInterface>:$schedule);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$epilogue);
   let assemblyFormat = [{
@@ -128,7 +132,7 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
     (`from` `(` $first_row^ `of` $num_rows `)`)?
     (`slot_weights` `(` $slot_weights^ `:` type($slot_weights) `)`)?
     (`init` `(` $init^ `:` type($init) `)`)?
-    (`phase` `(` $phase^ `)`)? (`schedule` `(` $schedule^ `)`)?
+    (`phase` `(` $phase^ `)`)? (`format` `(` $format^ `)`)? (`schedule` `(` $schedule^ `)`)?
     `outs` `(` $outputs `:` type($outputs) `)` attr-dict-with-keyword
     `epilogue` $epilogue (`->` type($results)^)?
   }];

@@ -102,7 +102,8 @@ RankedTensorType GroupedMatmulOp::getLogicalRhsType() {
   return RankedTensorType::get(
       {getNumExperts(), static_cast<int64_t>(getParts()),
        static_cast<int64_t>(getN()), static_cast<int64_t>(getK())},
-      getElementTypeOrSelf(getRhs().getType()));
+      getFormat() ? Float32Type::get(getContext())
+                  : getElementTypeOrSelf(getRhs().getType()));
 }
 
 LogicalResult GroupedMatmulOp::verify() {

@@ -1,0 +1,133 @@
+//===- Formats.h - What weight formats are made of -------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The vocabulary of WeightFormatAttrInterface, for formats in this dialect and in
+// others, and for the kernels that decode them.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_FORMATS_H
+#define MOE_FORMATS_H
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Value.h"
+
+namespace moe {
+
+/// One of the tensors that weights are stored in: `[..., rows, blocks, ...]`, in
+/// which every group of so many rows and blocks of the matrix has `count`
+/// elements. Dimensions behind the rows may be joined or taken apart.
+struct StorageTensor {
+  /// What it is called beside the others, such as `scales`.
+  llvm::StringRef name;
+  mlir::Type element;
+  int64_t count = 1;
+  /// Rows and blocks that share these elements; 0 blocks for all of a row.
+  int64_t rows = 1, blocks = 1;
+
+  /// Of one block.
+  int64_t getBytes() const {
+    return count * llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
+  }
+};
+
+/// Consecutive numbers of a block.
+struct BlockField {
+  llvm::StringRef name;
+  /// Of one number: an integer (unsigned) or a float.
+  mlir::Type element;
+  int64_t count = 1;
+  /// In which storage tensor, and from which byte of the block's on.
+  int64_t storage = 0, offset = 0;
+
+  int64_t getBytes() const {
+    return count * llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
+  }
+  /// Whether the bytes are read four at a time: as words.
+  bool isWords() const { return getBytes() % 4 == 0 && element.isInteger(8); }
+};
+
+/// How the values of a block follow one another: value `i` of round (p, w) is that
+/// of k = first[i] + p * period + w * advance.
+struct DecodeRounds {
+  int64_t period = 0, periods = 1;
+  int64_t advance = 0, words = 1;
+  llvm::SmallVector<int64_t> first;
+};
+
+/// Codes of a CodedFormatAttrInterface.
+struct CodeForm {
+  /// Consecutive k with one scale; a divisor of the block.
+  int64_t subBlock = 0;
+  /// What a code stands for is it less this.
+  int64_t zero = 0;
+  bool hasMinimum = false;
+  /// The largest distance of a code from `zero`.
+  int64_t most = 0;
+};
+
+/// The numbers of one block, as who decodes it has them: scalars, or vectors of
+/// those of several rows.
+class BlockReader {
+public:
+  using Value = mlir::Value;
+
+  BlockReader(mlir::OpBuilder &builder, mlir::Location loc)
+      : builder(builder), loc(loc) {}
+  virtual ~BlockReader() = default;
+
+  mlir::OpBuilder &builder;
+  mlir::Location loc;
+
+  /// Number `index` (of type index) of field `field`: integers as i32 without a
+  /// sign, floats as f32.
+  virtual Value readNumber(int64_t field, Value index) = 0;
+  /// Four bytes of a field of words, from byte 4 * `index` on, as an i32.
+  virtual Value readWord(int64_t field, Value index) = 0;
+  /// Replaces each byte of `codes`, all of them below 16, by that of `table`.
+  virtual Value lookUp(Value codes, llvm::ArrayRef<int8_t> table) = 0;
+  /// i32 or f32 or vectors of them, as numbers are read.
+  virtual mlir::Type getIntType() = 0;
+  virtual mlir::Type getFloatType() = 0;
+
+  /// Number `index` of what `buildShared` made.
+  virtual Value readShared(Value index) = 0;
+
+  Value readNumber(int64_t field, int64_t index) {
+    return readNumber(field, constantIndex(index));
+  }
+  Value readWord(int64_t field, int64_t index) {
+    return readWord(field, constantIndex(index));
+  }
+  /// Of indices; constants are folded.
+  Value indexOf(Value a, int64_t factor, int64_t offset = 0); ///< a * factor + offset
+  Value sum(Value a, Value b);
+  Value quotient(Value a, int64_t divisor);
+
+  Value integer(int64_t value);
+  Value number(double value);
+  Value shiftRight(Value a, int64_t bits);
+  Value shiftLeft(Value a, int64_t bits);
+  /// By a number of bits that is an index.
+  Value shiftRight(Value a, Value bits);
+  Value bitAnd(Value a, int64_t mask);
+  Value bitOr(Value a, Value b);
+  Value bitXor(Value a, int64_t mask);
+  Value add(Value a, Value b);      ///< Integers or floats.
+  Value multiply(Value a, Value b); ///< Integers or floats.
+  Value toFloat(Value a);           ///< Of an i32 with a sign.
+  /// The f32 whose bits are those of the i32 `a`.
+  Value asFloat(Value a);
+
+private:
+  Value toLanes(Value index);
+  Value constantIndex(int64_t value);
+};
+
+} // namespace moe
+
+#endif // MOE_FORMATS_H

@@ -1,0 +1,294 @@
+//===- FormatHelpers.cpp - What formats share ------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "FormatHelpers.h"
+
+#include "llvm/Support/InterleavedRange.h"
+
+using namespace mlir;
+using namespace moe;
+
+#include "moe/MoeFormatInterfaces.cpp.inc"
+
+LogicalResult
+moe::verifyBlocks(llvm::function_ref<InFlightDiagnostic()> emitError,
+                  Attribute format, int64_t block, int64_t k) {
+  if (k > 0 && k % block == 0)
+    return success();
+  return emitError() << "rows of " << k << " weights are no whole blocks of "
+                     << format << ", which are of " << block;
+}
+
+SmallVector<BlockField> moe::layOut(ArrayRef<BlockField> fields) {
+  SmallVector<BlockField> result(fields);
+  int64_t offset = 0;
+  for (BlockField &field : result) {
+    field.offset = offset;
+    offset += field.getBytes();
+  }
+  return result;
+}
+
+SmallVector<StorageTensor> moe::storeBlocks(ArrayRef<BlockField> fields) {
+  int64_t bytes = 0;
+  for (const BlockField &field : fields)
+    bytes += field.getBytes();
+  Type byte = IntegerType::get(fields.front().element.getContext(), 8);
+  return {{"blocks", byte, bytes}};
+}
+
+SmallVector<int64_t> moe::fours(ArrayRef<int64_t> streams) {
+  SmallVector<int64_t> first;
+  for (int64_t k : streams)
+    for (int64_t i = 0; i < 4; ++i)
+      first.push_back(k + i);
+  return first;
+}
+
+//===----------------------------------------------------------------------===//
+// BlockReader
+//===----------------------------------------------------------------------===//
+
+Value BlockReader::constantIndex(int64_t value) {
+  return arith::ConstantIndexOp::create(builder, loc, value);
+}
+
+Value BlockReader::indexOf(Value a, int64_t factor, int64_t offset) {
+  APInt constant;
+  if (matchPattern(a, m_ConstantInt(&constant)))
+    return constantIndex(constant.getSExtValue() * factor + offset);
+  if (factor != 1)
+    a = arith::MulIOp::create(builder, loc, a, constantIndex(factor));
+  if (offset != 0)
+    a = arith::AddIOp::create(builder, loc, a, constantIndex(offset));
+  return a;
+}
+
+Value BlockReader::sum(Value a, Value b) {
+  APInt constant;
+  if (matchPattern(a, m_ConstantInt(&constant)))
+    return indexOf(b, 1, constant.getSExtValue());
+  if (matchPattern(b, m_ConstantInt(&constant)))
+    return indexOf(a, 1, constant.getSExtValue());
+  return arith::AddIOp::create(builder, loc, a, b);
+}
+
+Value BlockReader::quotient(Value a, int64_t divisor) {
+  APInt constant;
+  if (matchPattern(a, m_ConstantInt(&constant)))
+    return constantIndex(constant.getSExtValue() / divisor);
+  return divisor == 1 ? a
+                      : Value(arith::DivUIOp::create(builder, loc, a,
+                                                     constantIndex(divisor)));
+}
+
+static Value buildConstant(BlockReader &reader, Type type, Attribute value) {
+  if (auto vector = dyn_cast<VectorType>(type))
+    value = DenseElementsAttr::get(vector, value);
+  return arith::ConstantOp::create(reader.builder, reader.loc,
+                                   cast<TypedAttr>(value));
+}
+
+Value BlockReader::integer(int64_t value) {
+  // The bits count, not the sign.
+  return buildConstant(*this, getIntType(),
+                       builder.getI32IntegerAttr(
+                           static_cast<int32_t>(static_cast<uint32_t>(value))));
+}
+
+Value BlockReader::number(double value) {
+  return buildConstant(*this, getFloatType(), builder.getF32FloatAttr(value));
+}
+
+Value BlockReader::shiftRight(Value a, int64_t bits) {
+  return bits == 0 ? a
+                   : Value(arith::ShRUIOp::create(builder, loc, a,
+                                                  integer(bits)));
+}
+
+Value BlockReader::shiftLeft(Value a, int64_t bits) {
+  return bits == 0
+             ? a
+             : Value(arith::ShLIOp::create(builder, loc, a, integer(bits)));
+}
+
+Value BlockReader::toLanes(Value index) {
+  Value bits =
+      arith::IndexCastOp::create(builder, loc, builder.getI32Type(), index);
+  if (!isa<VectorType>(getIntType()))
+    return bits;
+  return vector::BroadcastOp::create(builder, loc, getIntType(), bits);
+}
+
+Value BlockReader::shiftRight(Value a, Value bits) {
+  APInt constant;
+  if (matchPattern(bits, m_ConstantInt(&constant)))
+    return shiftRight(a, constant.getSExtValue());
+  return arith::ShRUIOp::create(builder, loc, a, toLanes(bits));
+}
+
+Value BlockReader::bitAnd(Value a, int64_t mask) {
+  return arith::AndIOp::create(builder, loc, a, integer(mask));
+}
+
+Value BlockReader::bitOr(Value a, Value b) {
+  return arith::OrIOp::create(builder, loc, a, b);
+}
+
+Value BlockReader::bitXor(Value a, int64_t mask) {
+  return arith::XOrIOp::create(builder, loc, a, integer(mask));
+}
+
+Value BlockReader::add(Value a, Value b) {
+  if (isa<IntegerType>(getElementTypeOrSelf(a)))
+    return arith::AddIOp::create(builder, loc, a, b);
+  return arith::AddFOp::create(builder, loc, a, b);
+}
+
+Value BlockReader::multiply(Value a, Value b) {
+  if (isa<IntegerType>(getElementTypeOrSelf(a)))
+    return arith::MulIOp::create(builder, loc, a, b);
+  return arith::MulFOp::create(builder, loc, a, b);
+}
+
+Value BlockReader::toFloat(Value a) {
+  return arith::SIToFPOp::create(builder, loc, getFloatType(), a);
+}
+
+Value BlockReader::asFloat(Value a) {
+  return arith::BitcastOp::create(builder, loc, getFloatType(), a);
+}
+
+//===----------------------------------------------------------------------===//
+// Codes
+//===----------------------------------------------------------------------===//
+
+Value moe::buildSubBlockIndex(BlockReader &reader,
+                              CodedFormatAttrInterface format, int64_t k,
+                              Value period, Value word, int64_t stream) {
+  DecodeRounds rounds = format.getRounds(k);
+  int64_t subBlock = format.getCodeForm(k).subBlock;
+  int64_t first = rounds.first[4 * stream], last = rounds.first[4 * stream + 3];
+  // One for all of the block.
+  if (subBlock == format.getBlockSize(k))
+    return reader.indexOf(period, 0, 0);
+  assert(rounds.period % subBlock == 0 &&
+         "a period of a block with several scales has whole sub-blocks");
+  Value begin = reader.indexOf(period, rounds.period / subBlock);
+  if (first / subBlock ==
+      (last + (rounds.words - 1) * rounds.advance) / subBlock)
+    return reader.sum(begin, reader.indexOf(word, 0, first / subBlock));
+  return reader.sum(begin, reader.quotient(
+                               reader.indexOf(word, rounds.advance, first),
+                               subBlock));
+}
+
+void moe::buildCodedValues(BlockReader &reader, CodedFormatAttrInterface format,
+                           int64_t k, Value period, Value word,
+                           SmallVectorImpl<Value> &values) {
+  OpBuilder &b = reader.builder;
+  CodeForm form = format.getCodeForm(k);
+  int64_t scales = format.getBlockSize(k) / form.subBlock;
+  int64_t streams = format.getRounds(k).first.size() / 4;
+  for (int64_t stream = 0; stream < streams; ++stream) {
+    Value sub =
+        buildSubBlockIndex(reader, format, k, period, word, stream);
+    Value scale = reader.readShared(sub);
+    Value offset = form.hasMinimum
+                       ? reader.readShared(reader.indexOf(sub, 1, scales))
+                       : reader.multiply(scale, reader.number(form.zero));
+    Value less = arith::NegFOp::create(b, reader.loc, offset);
+    Value codes = format.buildCodes(reader, k, period, word, stream);
+    for (int64_t i = 0; i < 4; ++i) {
+      Value code = reader.shiftRight(codes, 8 * i);
+      if (i < 3)
+        code = reader.bitAnd(code, 255);
+      // Rounded once, so exactly what the value rounds to.
+      values.push_back(math::FmaOp::create(b, reader.loc, scale,
+                                           reader.toFloat(code), less));
+    }
+  }
+}
+
+void moe::buildSixBitScales(BlockReader &reader, int64_t d, int64_t dmin,
+                            int64_t s, SmallVectorImpl<Value> &shared) {
+  // The low bits of the first four scales, of the first four minima, and the
+  // low four bits of the last four of both; the two bits above each of the first
+  // ones belong to the last ones.
+  Value scales = reader.readWord(s, 0), minima = reader.readWord(s, 1);
+  Value low = reader.readWord(s, 2);
+  auto top = [&](Value word) {
+    return reader.bitAnd(reader.shiftRight(word, 2), 0x30303030);
+  };
+  Value words[] = {
+      reader.bitAnd(scales, 0x3f3f3f3f),
+      reader.bitOr(reader.bitAnd(low, 0x0f0f0f0f), top(scales)),
+      reader.bitAnd(minima, 0x3f3f3f3f),
+      reader.bitOr(reader.bitAnd(reader.shiftRight(low, 4), 0x0f0f0f0f),
+                   top(minima))};
+  Value factors[] = {reader.readNumber(d, 0), reader.readNumber(dmin, 0)};
+  for (int64_t i = 0; i < 16; ++i) {
+    Value six = reader.bitAnd(reader.shiftRight(words[i / 4], 8 * (i % 4)), 63);
+    shared.push_back(reader.multiply(factors[i / 8], reader.toFloat(six)));
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// DequantizeOp
+//===----------------------------------------------------------------------===//
+
+void DequantizeOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  setName(getWeights(), "weights");
+}
+
+RankedTensorType moe::getStorageType(const StorageTensor &storage,
+                                     RankedTensorType weights, int64_t block) {
+  int64_t rank = weights.getRank();
+  int64_t n = weights.getDimSize(rank - 2), k = weights.getDimSize(rank - 1);
+  SmallVector<int64_t> shape(weights.getShape().drop_back(2));
+  shape.push_back(llvm::divideCeil(n, storage.rows));
+  if (storage.blocks != 0)
+    shape.push_back(llvm::divideCeil(k / block, storage.blocks));
+  if (storage.count != 1)
+    shape.push_back(storage.count);
+  return RankedTensorType::get(shape, storage.element);
+}
+
+LogicalResult DequantizeOp::verify() {
+  auto weights = cast<RankedTensorType>(getWeights().getType());
+  int64_t rank = weights.getRank();
+  if ((rank != 2 && rank != 3) || !weights.getElementType().isF32())
+    return emitOpError("gives weights [N, K] or [E, N, K] of f32, not ")
+           << weights;
+  WeightFormatAttrInterface format = getFormat();
+  int64_t k = weights.getDimSize(rank - 1);
+  if (failed(format.verifyFormat([&] { return emitOpError(); }, k)))
+    return failure();
+  SmallVector<StorageTensor> storage = format.getStorage(k);
+  if (storage.size() != getStorage().size())
+    return emitOpError() << format << " is stored in " << storage.size()
+                         << " tensor" << (storage.size() == 1 ? "" : "s")
+                         << " ("
+                         << llvm::interleaved(llvm::map_range(
+                                storage,
+                                [](const StorageTensor &t) { return t.name; }))
+                         << "), got " << getStorage().size();
+  for (auto [tensor, value] : llvm::zip(storage, getStorage())) {
+    auto type = dyn_cast<RankedTensorType>(value.getType());
+    RankedTensorType want =
+        getStorageType(tensor, weights, format.getBlockSize(k));
+    // What is behind the rows may be joined or taken apart.
+    size_t lead = rank - 1;
+    if (type && type.getElementType() == want.getElementType() &&
+        type.getNumElements() == want.getNumElements() &&
+        type.getShape().take_front(lead) == want.getShape().take_front(lead))
+      continue;
+    return emitOpError("'")
+           << tensor.name << "' of " << weights << " in " << format
+           << " must be " << want << ", got " << value.getType();
+  }
+  return success();
+}
