@@ -15,6 +15,7 @@
 #include "Payload.h"
 
 #include "moe-mlir/Analysis/RowProduct.h"
+#include "moe-mlir/Analysis/WeightFormat.h"
 #include "moek/KernelRegion.h"
 
 #include "mlir/Dialect/Vector/Utils/VectorUtils.h"
@@ -46,7 +47,7 @@ Value KernelBuilder::buildMatmul(Location loc, Value lhs, ValueRange matrices,
       /*first_row=*/Value(), /*num_rows=*/Value(), /*slot_weights=*/Value(),
       /*init=*/Value(), ValueRange{out}, static_cast<uint64_t>(n),
       static_cast<uint64_t>(k), uint64_t(1), b.getStringAttr(phase),
-      moek::ScheduleAttrInterface());
+      getWeightFormat(matrices.front()), moek::ScheduleAttrInterface());
   OpBuilder::InsertionGuard guard(b);
   Block *block = b.createBlock(&op.getEpilogue(), {}, {f32}, {loc});
   moek::YieldOp::create(b, loc, ValueRange{block->getArgument(0)});

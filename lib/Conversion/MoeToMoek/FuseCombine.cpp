@@ -81,7 +81,8 @@ static void fuse(RewriterBase &b, moek::CombineOp op) {
       matmul.getGathered(), matmul.getRows(), matmul.getParameters(),
       op.getPositions(), op.getFirstRow(), op.getNumRows(), op.getSlotWeights(),
       op.getInit(), op.getOutputs(), matmul.getN(), matmul.getK(),
-      matmul.getParts(), matmul.getPhaseAttr(), moek::ScheduleAttrInterface());
+      matmul.getParts(), matmul.getPhaseAttr(), matmul.getFormatAttr(),
+      moek::ScheduleAttrInterface());
   b.inlineRegionBefore(matmul.getEpilogue(), fused.getEpilogue(),
                        fused.getEpilogue().end());
   b.replaceOp(op, fused.getResults());

@@ -211,7 +211,7 @@ static void fuse(RewriterBase &b, RowMapOp op,
       operands.getRows(), operands.getParameters(), /*positions=*/Value(),
       /*first_row=*/Value(), /*num_rows=*/Value(), /*slot_weights=*/Value(),
       /*init=*/Value(), op.getOutputs(), first.getN(), first.getK(), parts,
-      phase, moek::ScheduleAttrInterface());
+      phase, first.getFormatAttr(), moek::ScheduleAttrInterface());
   {
     OpBuilder::InsertionGuard guard(b);
     SmallVector<Type> types(parts, b.getF32Type());
