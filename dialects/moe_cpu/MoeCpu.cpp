@@ -503,7 +503,10 @@ PrefetchAttr ScheduleAttr::getPrefetchOf(int64_t rows) const {
 }
 
 int64_t ScheduleAttr::getMaxRows(Inner inner, int64_t lanes) {
-  // What was found not to spill; see docs/performance.md.
+  // What was found not to spill; see docs/performance.md. What is decoded takes
+  // registers for a word of codes, a scale and an offset of each vector.
+  if (inner == Inner::Decode)
+    return lanes == 16 ? 10 : lanes == 8 ? 4 : 8;
   if (lanes == 4)
     return inner == Inner::MmlaBF16 ? 6 : 10;
   // Two vectors a row besides two of weights, a broadcast, and one register to
@@ -517,6 +520,22 @@ LogicalResult ScheduleAttr::verifySchedule(Operation *op) const {
   if (!matmul)
     return op->emitOpError("cannot have schedule ")
            << *this << ", which is for moek.grouped_matmul";
+  if (moe::WeightFormatAttrInterface format = matmul.getFormatAttr()) {
+    if (!readsBlocks())
+      return op->emitOpError("schedule ")
+             << *this << " does not fit weights in the format " << format
+             << "; use decode";
+    auto type = cast<ShapedType>(matmul.getRhs().getType());
+    RankedTensorType logical = matmul.getLogicalRhsType();
+    if (type.getShape() == logical.getShape() || getBlocks(matmul))
+      return success();
+    return op->emitOpError("'rhs' must be ")
+           << BlocksAttr::get(getContext(), format).getPackedType(logical)
+           << ", blocks of " << logical << " in " << format << ", got " << type;
+  }
+  if (readsBlocks())
+    return op->emitOpError("schedule ")
+           << *this << " is for weights in a format";
   Type element = getElementTypeOrSelf(matmul.getRhs().getType());
   if (getInner() == Inner::Fma ? !element.isF32() : !element.isBF16())
     return op->emitOpError("schedule ")

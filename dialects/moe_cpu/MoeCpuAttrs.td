@@ -33,7 +33,8 @@ def MoeCpu_Inner : I32EnumAttr<"Inner", "how a micro-kernel multiplies", [
     I32EnumAttrCase<"Fma", 0, "fma">,
     I32EnumAttrCase<"Widen", 1, "widen">,
     I32EnumAttrCase<"DotBF16", 2, "dot_bf16">,
-    I32EnumAttrCase<"MmlaBF16", 3, "mmla_bf16">]> {
+    I32EnumAttrCase<"MmlaBF16", 3, "mmla_bf16">,
+    I32EnumAttrCase<"Decode", 4, "decode">]> {
   let cppNamespace = "::moecpu";
   let genSpecializedAttr = 0;
 }
@@ -243,7 +244,7 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
   let description = [{
     | parameter | unit | meaning |
     |---|---|---|
-    | `inner` | | `fma` (f32 weights), `widen` (bf16 weights widened to f32), `dot_bf16`, `mmla_bf16` |
+    | `inner` | | `fma` (f32 weights), `widen` (bf16 weights widened to f32), `dot_bf16`, `mmla_bf16`; of weights in a format `decode` (to f32, in registers) |
     | `lanes` | f32 | width of a vector register; 4 is NEON, 8 AVX2, 16 AVX-512 |
     | `rows` | rows | largest register tile; there is one exact kernel for each count up to it |
     | `block_rows` | rows | rows whose accumulators are parked between chunks of k |
@@ -272,6 +273,8 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
   let extraClassDeclaration = [{
     /// The most rows of a register tile that does not spill.
     static int64_t getMaxRows(::moecpu::Inner inner, int64_t lanes);
+    /// Whether it is for weights in a format.
+    bool readsBlocks() const { return getInner() == ::moecpu::Inner::Decode; }
     /// The rule for a single tile of `rows` rows; null if there is none.
     ::moecpu::PrefetchAttr getPrefetchOf(int64_t rows) const;
   }];

@@ -37,6 +37,9 @@ std::optional<double> CpuCostModel::getHertz() const {
 std::optional<double> CpuCostModel::getStepCycles(ScheduleAttr schedule,
                                                   int64_t rows) const {
   Inner inner = schedule.getInner();
+  // How long decoding takes, the format would have to say.
+  if (schedule.readsBlocks())
+    return std::nullopt;
   // Two operations for each of 32 columns, of one or two k.
   double operations = 64.0 * rows * (inner == Inner::Fma ? 1 : 2);
   double lanes = schedule.getLanes();
@@ -64,6 +67,8 @@ std::optional<double> CpuCostModel::getStepCycles(ScheduleAttr schedule,
     // Pairs of rows.
     if (std::optional<double> mmla = rate("mmla_bf16"))
       cycles = 128.0 * llvm::alignTo(rows, 2) / *mmla;
+    break;
+  case Inner::Decode:
     break;
   }
   if (!cycles)

@@ -29,6 +29,8 @@ using moecpu::ScheduleAttr;
 using moecpu::TargetAttr;
 
 static Inner selectInner(TargetAttr cpu, moek::GroupedMatmulOp matmul) {
+  if (matmul.getFormat())
+    return Inner::Decode;
   return getElementTypeOrSelf(matmul.getRhs().getType()).isF32()
              ? Inner::Fma
              : CpuCostModel(cpu).selectBF16();
@@ -53,7 +55,8 @@ static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner,
   return ScheduleAttr::get(
       cpu.getContext(), inner, cpu.getLanes(), rows,
       model.selectBlockRows(rows), model.selectChunk(), run,
-      model.selectPrefetch(rows), cpu.getScalable() && inner != Inner::MmlaBF16,
+      model.selectPrefetch(rows), 
+      cpu.getScalable() && inner != Inner::MmlaBF16 && inner != Inner::Decode,
       level, window, inner == Inner::Widen ? cpu.getWidened() : 0);
 }
 
@@ -164,10 +167,16 @@ static void selectLayout(RewriterBase &rewriter, moek::PackOp pack,
         auto schedule = dyn_cast<ScheduleAttr>(Attribute(getReader(use)));
         return schedule && schedule.getInner() == Inner::MmlaBF16;
       });
-  auto layout = moecpu::PanelsAttr::get(rewriter.getContext(),
-                                        logical.getElementType().isF32() ? 1
-                                        : byFour                         ? 4
-                                                                         : 2);
+  moek::LayoutAttrInterface layout =
+      moecpu::PanelsAttr::get(rewriter.getContext(),
+                              logical.getElementType().isF32() ? 1
+                              : byFour                         ? 4
+                                                               : 2);
+  // What is stored in a format has one in all that reads it.
+  if (auto matmul = dyn_cast<moek::GroupedMatmulOp>(
+          pack->use_begin()->getOwner()))
+    if (moe::WeightFormatAttrInterface format = matmul.getFormatAttr())
+      layout = moecpu::BlocksAttr::get(rewriter.getContext(), format);
   rewriter.modifyOpInPlace(pack, [&] {
     pack.setLayoutAttr(layout);
     pack.getPacked().setType(layout.getPackedType(logical));
@@ -227,7 +236,10 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
       selectLayout(rewriter, pack, keepLayout);
     });
     for (moek::GroupedMatmulOp matmul : matmuls)
-      if (failed(checkLayout(matmul, "rhs", moecpu::getPanels(matmul))))
+      if (failed(checkLayout(matmul, "rhs",
+                             matmul.getFormat()
+                                 ? Attribute(moecpu::getBlocks(matmul))
+                                 : Attribute(moecpu::getPanels(matmul)))))
         return signalPassFailure();
     for (moek::RouteOp route : routes)
       if (route.getX() &&
@@ -246,8 +258,8 @@ private:
   }
 
   static LogicalResult checkLayout(Operation *op, StringRef name,
-                                   moecpu::PanelsAttr panels) {
-    if (panels)
+                                   Attribute layout) {
+    if (layout)
       return success();
     return op->emitOpError("'")
            << name
@@ -261,7 +273,8 @@ private:
     moecpu::PanelsAttr panels = moecpu::getPanels(matmul);
     StringRef inner = stringifyInner(schedule.getInner());
     bool isPlain = schedule.getInner() == Inner::Fma ||
-                   schedule.getInner() == Inner::Widen;
+                   schedule.getInner() == Inner::Widen ||
+                   schedule.getInner() == Inner::Decode;
     if (!isPlain && !target.has(inner))
       return matmul.emitOpError("multiplies with ")
              << inner << ", which the target " << target << " does not have; "

@@ -20,7 +20,7 @@ using moecpu::ScheduleAttr;
 /// Blocks of k in which a panel is walked, `bytes` at a time at most.
 static int64_t getChunks(const PanelProduct &p, int64_t bytes) {
   return std::clamp<int64_t>(llvm::divideCeil(p.panelBytes(), bytes), 1,
-                             p.blocks());
+                             p.blocks);
 }
 static int64_t getChunks(const PanelProduct &p) {
   return getChunks(p, p.schedule.getChunk());
@@ -33,12 +33,11 @@ struct Chunk {
 
 static Chunk emitChunk(Emitter &e, const PanelProduct &p, Value c, Value chunks,
                        Value panel, Value lhs) {
-  int64_t lhsBlock = kBlockSteps * getLhsStepBytes(p.schedule.getInner());
-  Value first = e.div(e.mul(c, p.blocks()), chunks);
-  Value last = e.div(e.mul(e.add(c, 1), p.blocks()), chunks);
+  Value first = e.div(e.mul(c, p.blocks), chunks);
+  Value last = e.div(e.mul(e.add(c, 1), p.blocks), chunks);
   return {first, last, e.sub(last, first),
-          e.add(panel, e.mul(first, kBlockBytes)),
-          e.add(lhs, e.mul(first, lhsBlock))};
+          e.add(panel, e.mul(first, p.block.panel)),
+          e.add(lhs, e.mul(first, p.block.lhs))};
 }
 
 static void call(Emitter &e, func::FuncOp kernels, Value rows, Value blocks,
@@ -58,7 +57,7 @@ static void emitSingleTile(Emitter &e, const PanelProduct &p, Value rows,
          getNumPasses(p.schedule, wholeRows + 1) == 1)
     ++wholeRows;
   if (wholeRows == p.schedule.getRows() || getChunks(p) == 1)
-    return call(e, p.kernels.alone, rows, e.idx(p.blocks()), panel, lhs, acc);
+    return call(e, p.kernels.alone, rows, e.idx(p.blocks), panel, lhs, acc);
   Value chunks =
       e.select(e.lt(e.idx(wholeRows), rows), e.idx(getChunks(p)), e.idx(1));
   e.loop(chunks, [&](Emitter &e, Value c) {
@@ -80,13 +79,14 @@ struct Tiles {
                         body) const {
     // Rounded up, so that no line is left out; nothing where the panel is in
     // the cache already.
+    int64_t perStep = llvm::divideCeil(p.block.panel, p.block.steps);
     Value stride =
-        e.select(streaming, e.ceilDiv(e.idx(kStepBytes), count), e.idx(0));
+        e.select(streaming, e.ceilDiv(e.idx(perStep), count), e.idx(0));
     e.loop(e.idx(chunks), [&](Emitter &e, Value c) {
       Chunk chunk = emitChunk(e, p, c, e.idx(chunks), panel, lhs);
       Value next =
-          e.select(e.lt(chunk.last, e.idx(p.blocks())),
-                   e.add(panel, e.mul(chunk.last, kBlockBytes)), nextPanel);
+          e.select(e.lt(chunk.last, e.idx(p.blocks)),
+                   e.add(panel, e.mul(chunk.last, p.block.panel)), nextPanel);
       body(e, chunk, next, stride);
     });
   }
@@ -112,7 +112,7 @@ static void emitTiles(Emitter &e, const PanelProduct &p, const Tiles &tiles) {
   tiles.forEachChunk(
       e, p, getChunks(p),
       [&](Emitter &e, const Chunk &chunk, Value next, Value stride) {
-        Value share = e.mul(e.mul(stride, kBlockSteps), chunk.blocks);
+        Value share = e.mul(e.mul(stride, p.block.steps), chunk.blocks);
         e.loop(tiles.count, [&](Emitter &e, Value t) {
           tiles.callTile(e, p, p.kernels.shared, t, chunk, chunk.blocks,
                          chunk.panel, e.add(next, e.mul(t, share)), stride);
@@ -127,7 +127,7 @@ static void emitWidenedTiles(Emitter &e, const PanelProduct &p,
   tiles.forEachChunk(
       e, p, getChunks(p, p.schedule.getWidened() / 2),
       [&](Emitter &e, const Chunk &chunk, Value next, Value stride) {
-        Value share = e.mul(e.mul(stride, kBlockSteps), chunk.blocks);
+        Value share = e.mul(e.mul(stride, p.block.steps), chunk.blocks);
         tiles.callTile(e, p, p.kernels.widening, e.idx(0), chunk, chunk.blocks,
                        chunk.panel, next, stride, e.toPtr(buffer));
         // They have two steps where the first one has one.
@@ -255,12 +255,8 @@ static Value emitLoadInside(Emitter &e, Value matrix, Value row, Value column,
   return inside.getResult(0);
 }
 
-LogicalResult moe::verifyPanels(Operation *op, Value panels,
-                                moecpu::PanelsAttr layout, StringRef name) {
-  if (!layout)
-    return op->emitOpError("'")
-           << name << "' must be packed panels, got weights in logical order, "
-           << panels.getType() << "; run moek-select-schedule first";
+static LogicalResult verifyIsWhole(Operation *op, Value panels,
+                                   StringRef name) {
   // Kernels walk them by address: a view into them would be ignored.
   if (cast<MemRefType>(panels.getType()).getLayout().isIdentity())
     return success();
@@ -269,20 +265,57 @@ LogicalResult moe::verifyPanels(Operation *op, Value panels,
          << panels.getType();
 }
 
+LogicalResult moe::verifyPanels(Operation *op, Value panels,
+                                moecpu::PanelsAttr layout, StringRef name) {
+  if (!layout)
+    return op->emitOpError("'")
+           << name << "' must be packed panels, got weights in logical order, "
+           << panels.getType() << "; run moek-select-schedule first";
+  return verifyIsWhole(op, panels, name);
+}
+namespace {
+/// What the kernels of a matmul read as weights: one of the two layouts.
+struct Weights {
+  moecpu::PanelsAttr panels;
+  moecpu::BlocksAttr blocks;
+  BlockSizes block;
+  int64_t count;   ///< Blocks of a panel.
+  int64_t kPadded; ///< k of all of them.
+};
+} // namespace
+
+static LogicalResult getWeights(moek::GroupedMatmulOp op, Weights &weights) {
+  ScheduleAttr s = moecpu::getSchedule(op);
+  int64_t k = op.getK();
+  if ((weights.blocks = moecpu::getBlocks(op))) {
+    weights.block = getBlockSizes(s, weights.blocks, k);
+    weights.count = k / weights.blocks.getFormat().getBlockSize(k);
+    weights.kPadded = k;
+    return verifyIsWhole(op, op.getRhs(), "rhs");
+  }
+  weights.panels = moecpu::getPanels(op);
+  if (failed(verifyPanels(op, op.getRhs(), weights.panels, "rhs")))
+    return failure();
+  int64_t kBlock = weights.panels.getKBlock();
+  weights.kPadded = weights.panels.getSteps(k) * kBlock;
+  bool isF32 = getElementTypeOrSelf(op.getRhs().getType()).isF32();
+  weights.block = getFloatBlock(s.getInner());
+  weights.count = (isF32 ? weights.kPadded : weights.kPadded / 2) / kBlockSteps;
+  return success();
+}
+
 LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
   ScheduleAttr s = moecpu::getSchedule(op);
   if (!s)
     return op.emitOpError("has no schedule; run moek-select-schedule first");
-  moecpu::PanelsAttr layout = moecpu::getPanels(op);
-  if (failed(verifyPanels(op, op.getRhs(), layout, "rhs")))
+  Weights weights;
+  if (failed(getWeights(op, weights)))
     return failure();
   int64_t n = op.getN(), k = op.getK(), parts = op.getParts();
   auto rhsType = cast<MemRefType>(op.getRhs().getType());
   int64_t experts = op.getNumExperts();
-  int64_t panels = rhsType.getDimSize(1), kBlock = layout.getKBlock();
-  int64_t kPadded = layout.getSteps(k) * kBlock;
-  int64_t steps = rhsType.getElementType().isF32() ? kPadded : kPadded / 2;
-  int64_t perPanel = layout.getColumnsOfPart(parts);
+  int64_t panels = rhsType.getDimSize(1);
+  int64_t perPanel = moecpu::PanelsAttr::getColumnsOfPart(parts);
   int64_t covered = panels * perPanel;
   Value offsets = op.getOffsets(), active = op.getActive();
   StringRef phase = op.getPhase().value_or("matmul");
@@ -295,8 +328,8 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
   auto lhsType = cast<MemRefType>(lhs.getType());
   bool inPlace = !op.getGather() && lhsType.getLayout().isIdentity() &&
                  lhsType.getElementType() == lhsElement &&
-                 lhsType.getDimSize(1) >= kPadded &&
-                 (k == kPadded || lhs.getDefiningOp<memref::AllocOp>());
+                 lhsType.getDimSize(1) >= weights.kPadded &&
+                 (k == weights.kPadded || lhs.getDefiningOp<memref::AllocOp>());
   if (!inPlace) {
     Value capacity = op.getGather() ? e.dim(op.getGather(), 0) : e.dim(lhs, 0);
     Value gathered = emitScratch(
@@ -328,12 +361,17 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
   product.schedule = s;
   product.pitch =
       lhsType.getDimSize(1) * lhsElement.getIntOrFloatBitWidth() / 8;
-  product.kernels = getOrCreateMicroKernels(op->getParentOfType<ModuleOp>(), s,
-                                            product.pitch, kBlock);
+  auto module = op->getParentOfType<ModuleOp>();
+  product.kernels =
+      weights.blocks
+          ? getOrCreateBlockKernels(module, s, weights.blocks, k, product.pitch)
+          : getOrCreateMicroKernels(module, s, product.pitch,
+                                    weights.panels.getKBlock());
   product.lhs = e.address(lhs);
   product.rhs = e.address(op.getRhs());
   product.panels = panels;
-  product.steps = steps;
+  product.block = weights.block;
+  product.blocks = weights.count;
 
   emitTrace(e, "begin", phase);
   Value activeCount = e.loadIndex(active, ValueRange{e.idx(experts)});

@@ -33,11 +33,11 @@ struct PanelProduct {
   int64_t pitch;   ///< Bytes between rows.
   mlir::Value rhs; ///< Address of panel 0 of expert 0.
   int64_t panels;  ///< Panels of an expert.
-  int64_t steps;   ///< Steps of k, padding included.
+  int64_t blocks;  ///< Blocks of k of a panel, padding included.
+  BlockSizes block;
 
-  int64_t panelBytes() const { return steps * kStepBytes; }
+  int64_t panelBytes() const { return blocks * block.panel; }
   int64_t expertBytes() const { return panels * panelBytes(); }
-  int64_t blocks() const { return steps / kBlockSteps; }
 };
 
 /// Receives the finished sums of `rows` rows from `row` on, 32 columns each, of

@@ -23,6 +23,15 @@ int64_t moe::getLhsStepBytes(Inner inner) {
   return inner == Inner::Widen ? 8 : 4;
 }
 
+BlockSizes moe::getFloatBlock(Inner inner) {
+  return {kBlockBytes, kBlockSteps * getLhsStepBytes(inner), kBlockSteps};
+}
+
+int64_t moe::getLhsBlockBytes(Inner, WeightFormatAttrInterface format,
+                              int64_t k) {
+  return format.getBlockSize(k) * 4;
+}
+
 Type moe::getLhsElementType(MLIRContext *context, Inner inner) {
   if (inner == Inner::DotBF16 || inner == Inner::MmlaBF16)
     return BFloat16Type::get(context);
@@ -30,6 +39,8 @@ Type moe::getLhsElementType(MLIRContext *context, Inner inner) {
 }
 
 int64_t moe::getNumPasses(ScheduleAttr schedule, int64_t rows) {
+  if (schedule.readsBlocks())
+    return getBlockPasses(schedule);
   if (schedule.getLanes() != 4)
     return getX86Passes(schedule, rows);
   return schedule.getScalable() ? getSvePasses(schedule, rows)
@@ -71,7 +82,7 @@ void TileKernel::emitPassLoop(
   body(pass, column);
 }
 
-static void emitPrefetch(Emitter &e, Value address, int64_t level) {
+void moe::emitPrefetch(Emitter &e, Value address, int64_t level) {
   LLVM::Prefetch::create(e, address, /*rw=*/0,
                          /*hint=*/static_cast<int32_t>(4 - level), /*cache=*/1);
 }
@@ -165,13 +176,7 @@ static void emitPass(Emitter &e, TileKernel &kernel, Inner inner,
   kernel.storeTile(pass, acc, steps.getResults().take_front(size));
 }
 
-namespace {
-/// What kernels do beside multiplying; see MicroKernels.
-enum class Role { Alone, Shared, Widening };
-} // namespace
-
-/// What of a schedule is in the code of its kernels.
-static ScheduleAttr getKernelSchedule(ScheduleAttr schedule, Role role) {
+ScheduleAttr moe::getKernelSchedule(ScheduleAttr schedule, Role role) {
   bool fetchesNext = role != Role::Alone;
   ArrayRef<moecpu::PrefetchAttr> rules = schedule.getPrefetch();
   return ScheduleAttr::get(
@@ -191,79 +196,44 @@ ScheduleAttr moe::getWidenedSchedule(ScheduleAttr schedule) {
       schedule.getPrefetchLevel(), schedule.getWindow(), /*widened=*/0);
 }
 
-/// One kernel per number of rows, and the function that chooses.
-static func::FuncOp getOrCreateKernels(ModuleOp module, ScheduleAttr schedule,
-                                       int64_t pitch, int64_t kBlock,
-                                       Role role) {
-  Inner inner = schedule.getInner();
-  std::string kind = moecpu::stringifyInner(inner).str();
-  if (inner == Inner::MmlaBF16)
-    kind += "_k" + std::to_string(kBlock);
-  if (schedule.getScalable())
-    kind += "_sve";
-  std::string name =
-      ("moek_" + kind + "_x" + Twine(schedule.getLanes()) + "_pitch" +
-       Twine(pitch) + "_rows" + Twine(schedule.getRows()))
-          .str();
-  bool fetchesNext = role != Role::Alone, widens = role == Role::Widening;
-  if (fetchesNext)
-    name += widens ? "_widening" : "_next";
-  // Other rules of prefetching have kernels of their own.
-  constexpr StringLiteral scheduleName = "moe_cpu.kernels";
-  ScheduleAttr own = getKernelSchedule(schedule, role);
-  std::string stem = name;
+func::FuncOp moe::getOrCreateKernels(ModuleOp module, StringRef stem,
+                                     Attribute key, int64_t maxRows,
+                                     ArrayRef<Type> arguments,
+                                     KernelBody emitBody) {
+  constexpr StringLiteral keyName = "moe_cpu.kernels";
+  std::string name = stem.str();
   for (int64_t i = 1;; ++i) {
     auto existing = module.lookupSymbol<func::FuncOp>(name);
     if (!existing)
       break;
-    if (existing->getAttr(scheduleName) == own)
+    if (existing->getAttr(keyName) == key)
       return existing;
-    name = stem + "_" + std::to_string(i);
+    name = (stem + "_" + Twine(i)).str();
   }
 
   Emitter e(module.getLoc(), OpBuilder::atBlockEnd(module.getBody()));
-  Type i64 = e.getI64Type(), ptr = e.ptrType();
-  SmallVector<Type> kernelArgs{i64, ptr, ptr, ptr};
-  if (fetchesNext)
-    kernelArgs.append({ptr, i64});
-  if (widens)
-    kernelArgs.push_back(ptr);
   SmallVector<func::FuncOp> kernels;
-  for (int64_t rows = 1; rows <= schedule.getRows(); ++rows) {
+  for (int64_t rows = 1; rows <= maxRows; ++rows) {
     OpBuilder::InsertionGuard guard(e);
     auto kernel = func::FuncOp::create(e, name + "_m" + std::to_string(rows),
-                                       e.getFunctionType(kernelArgs, {}));
+                                       e.getFunctionType(arguments, {}));
     kernel.setPrivate();
     Block *body = kernel.addEntryBlock();
     e.setInsertionPointToStart(body);
-    std::unique_ptr<TileKernel> tile =
-        createTileKernel(e, schedule, kBlock, rows, pitch);
-    Ahead ahead;
-    if (fetchesNext)
-      ahead = {{},
-               body->getArgument(4),
-               body->getArgument(5),
-               schedule.getPrefetchLevel()};
-    else
-      ahead.own = schedule.getPrefetchOf(rows);
-    tile->forEachPass([&](const TileKernel::Pass &pass) {
-      emitPass(e, *tile, inner, pass, body->getArgument(0),
-               body->getArgument(1), body->getArgument(2), body->getArgument(3),
-               ahead, widens ? body->getArgument(6) : Value());
-    });
+    emitBody(e, rows, body->getArguments());
     func::ReturnOp::create(e);
     kernels.push_back(kernel);
   }
 
-  SmallVector<Type> args{i64};
-  llvm::append_range(args, kernelArgs);
+  SmallVector<Type> args{e.getI64Type()};
+  llvm::append_range(args, arguments);
   auto dispatch = func::FuncOp::create(e, name, e.getFunctionType(args, {}));
   dispatch.setPrivate();
-  dispatch->setAttr(scheduleName, own);
+  dispatch->setAttr(keyName, key);
   Block *body = dispatch.addEntryBlock();
   e.setInsertionPointToStart(body);
   SmallVector<int64_t> cases;
-  for (int64_t rows = 1; rows < schedule.getRows(); ++rows)
+  for (int64_t rows = 1; rows < maxRows; ++rows)
     cases.push_back(rows);
   auto choice = scf::IndexSwitchOp::create(
       e, TypeRange{}, e.toIndex(body->getArgument(0)), cases, cases.size());
@@ -281,20 +251,63 @@ static func::FuncOp getOrCreateKernels(ModuleOp module, ScheduleAttr schedule,
   return dispatch;
 }
 
+/// The kernels of a role.
+static func::FuncOp getOrCreateTiles(ModuleOp module, ScheduleAttr schedule,
+                                       int64_t pitch, int64_t kBlock,
+                                       Role role) {
+  Inner inner = schedule.getInner();
+  std::string kind = moecpu::stringifyInner(inner).str();
+  if (inner == Inner::MmlaBF16)
+    kind += "_k" + std::to_string(kBlock);
+  if (schedule.getScalable())
+    kind += "_sve";
+  std::string name =
+      ("moek_" + kind + "_x" + Twine(schedule.getLanes()) + "_pitch" +
+       Twine(pitch) + "_rows" + Twine(schedule.getRows()))
+          .str();
+  bool fetchesNext = role != Role::Alone, widens = role == Role::Widening;
+  if (fetchesNext)
+    name += widens ? "_widening" : "_next";
+  MLIRContext *context = module.getContext();
+  Type i64 = IntegerType::get(context, 64);
+  Type ptr = LLVM::LLVMPointerType::get(context);
+  SmallVector<Type> arguments{i64, ptr, ptr, ptr};
+  if (fetchesNext)
+    arguments.append({ptr, i64});
+  if (widens)
+    arguments.push_back(ptr);
+  // Other rules of prefetching have kernels of their own.
+  return moe::getOrCreateKernels(
+      module, name, getKernelSchedule(schedule, role), schedule.getRows(),
+      arguments, [&](Emitter &e, int64_t rows, ValueRange args) {
+        std::unique_ptr<TileKernel> tile =
+            createTileKernel(e, schedule, kBlock, rows, pitch);
+        Ahead ahead;
+        if (fetchesNext)
+          ahead = {{}, args[4], args[5], schedule.getPrefetchLevel()};
+        else
+          ahead.own = schedule.getPrefetchOf(rows);
+        tile->forEachPass([&](const TileKernel::Pass &pass) {
+          emitPass(e, *tile, inner, pass, args[0], args[1], args[2], args[3],
+                   ahead, widens ? args[6] : Value());
+        });
+      });
+}
+
 MicroKernels moe::getOrCreateMicroKernels(ModuleOp module,
                                           ScheduleAttr schedule, int64_t pitch,
                                           int64_t kBlock) {
   MicroKernels kernels;
   kernels.alone =
-      getOrCreateKernels(module, schedule, pitch, kBlock, Role::Alone);
+      getOrCreateTiles(module, schedule, pitch, kBlock, Role::Alone);
   kernels.shared =
-      getOrCreateKernels(module, schedule, pitch, kBlock, Role::Shared);
+      getOrCreateTiles(module, schedule, pitch, kBlock, Role::Shared);
   if (!schedule.getWidened())
     return kernels;
   kernels.widening =
-      getOrCreateKernels(module, schedule, pitch, kBlock, Role::Widening);
+      getOrCreateTiles(module, schedule, pitch, kBlock, Role::Widening);
   kernels.widened =
-      getOrCreateKernels(module, getWidenedSchedule(schedule), pitch,
+      getOrCreateTiles(module, getWidenedSchedule(schedule), pitch,
                          /*kBlock=*/1, Role::Shared);
   return kernels;
 }

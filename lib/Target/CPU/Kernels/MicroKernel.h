@@ -22,8 +22,20 @@ inline constexpr int64_t kStepBytes = 128;
 inline constexpr int64_t kBlockSteps = 8;
 inline constexpr int64_t kBlockBytes = kStepBytes * kBlockSteps;
 
+/// The least part of k that kernels work on.
+struct BlockSizes {
+  int64_t panel; ///< Bytes of 32 columns of it.
+  int64_t lhs;   ///< Bytes of a row of the left operand.
+  int64_t steps; ///< How often a kernel that shares a panel prefetches in it.
+};
+/// Of panels of floats: 8 steps.
+BlockSizes getFloatBlock(moecpu::Inner inner);
+
 /// Bytes of one row of the left operand per step of k.
 int64_t getLhsStepBytes(moecpu::Inner inner);
+/// The same of a block of `format`, of rows of `k`.
+int64_t getLhsBlockBytes(moecpu::Inner inner, WeightFormatAttrInterface format,
+                         int64_t k);
 /// The element type the left operand's rows must have.
 mlir::Type getLhsElementType(mlir::MLIRContext *context, moecpu::Inner inner);
 
@@ -36,7 +48,7 @@ inline constexpr int64_t kWidenedTiles = 3;
 ///
 ///     acc[0:rows][0:32] += lhs[0:rows] . panel
 ///
-/// over `blocks` blocks of 8 steps, for any number of rows from 1 to the
+/// over `blocks` blocks of k, for any number of rows from 1 to the
 /// schedule's tile; rows of the left operand are `pitch` bytes apart. One
 /// accumulator per output, k ascending: all row counts, and both functions,
 /// give the same bits.
@@ -58,6 +70,38 @@ struct MicroKernels {
 MicroKernels getOrCreateMicroKernels(mlir::ModuleOp module,
                                      moecpu::ScheduleAttr schedule,
                                      int64_t pitch, int64_t kBlock = 1);
+
+/// The same of weights in a format, of rows of `k`.
+MicroKernels getOrCreateBlockKernels(mlir::ModuleOp module,
+                                     moecpu::ScheduleAttr schedule,
+                                     moecpu::BlocksAttr layout, int64_t k,
+                                     int64_t pitch);
+BlockSizes getBlockSizes(moecpu::ScheduleAttr schedule,
+                         moecpu::BlocksAttr layout, int64_t k);
+int64_t getBlockPasses(moecpu::ScheduleAttr schedule);
+
+//===----------------------------------------------------------------------===//
+// For those who make kernels
+//===----------------------------------------------------------------------===//
+
+/// What kernels do beside multiplying; see MicroKernels.
+enum class Role { Alone, Shared, Widening };
+
+/// What of a schedule is in the code of its kernels.
+moecpu::ScheduleAttr getKernelSchedule(moecpu::ScheduleAttr schedule,
+                                       Role role);
+
+using KernelBody =
+    llvm::function_ref<void(Emitter &, int64_t rows, mlir::ValueRange)>;
+/// One kernel for each number of rows up to `maxRows`, with `arguments`, and the
+/// function that chooses by its first argument; or what there is for `key`.
+mlir::func::FuncOp getOrCreateKernels(mlir::ModuleOp module,
+                                      llvm::StringRef stem, mlir::Attribute key,
+                                      int64_t maxRows,
+                                      llvm::ArrayRef<mlir::Type> arguments,
+                                      KernelBody emitBody);
+
+void emitPrefetch(Emitter &e, mlir::Value address, int64_t level);
 
 /// How often a tile of `rows` rows walks the k of its panel, some columns at a
 /// time, so that a chunk of it should stay in the first-level cache; with

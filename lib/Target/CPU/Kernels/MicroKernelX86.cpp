@@ -72,10 +72,10 @@ public:
       return multiplyWiden(pass, panel, lhs, tile);
     case Inner::DotBF16:
       return multiplyDot(pass, panel, lhs, tile);
-    case Inner::MmlaBF16:
+    default:
       break;
     }
-    llvm_unreachable("schedules of 8 and 16 lanes have no mmla_bf16");
+    llvm_unreachable("schedules of 8 and 16 lanes have no such tiles");
   }
 
 private:

@@ -48,7 +48,8 @@ static Value emitLogits(Emitter &e, moek::RouteOp op, ScheduleAttr s) {
   product.lhs = e.address(padded);
   product.rhs = e.address(op.getRouter());
   product.panels = panels;
-  product.steps = panelType.getDimSize(2);
+  product.block = getFloatBlock(s.getInner());
+  product.blocks = panelType.getDimSize(2) / kBlockSteps;
   auto compute = [&](Emitter &e, Value first, Value count) {
     Value x = memref::SubViewOp::create(
         e, op.getX(), ArrayRef<OpFoldResult>{first, e.getIndexAttr(0)},

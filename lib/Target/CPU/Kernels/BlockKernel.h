@@ -1,0 +1,128 @@
+//===- BlockKernel.h - Kernels of weights in a format ----------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// A lane of a vector is a column of the panel, so whatever a format does with the
+// numbers of one block is done for as many columns as a vector has lanes.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_TARGET_CPU_KERNELS_BLOCKKERNEL_H
+#define MOE_LIB_TARGET_CPU_KERNELS_BLOCKKERNEL_H
+
+#include "MicroKernel.h"
+
+namespace moe {
+
+/// What the kernels of a format share.
+struct BlockShape {
+  moecpu::ScheduleAttr schedule;
+  moecpu::BlocksAttr layout;
+  int64_t k;
+  WeightFormatAttrInterface format;
+  llvm::SmallVector<BlockField> fields;
+  DecodeRounds rounds;
+  int64_t lanes;
+  /// Vectors of a block's columns that a pass covers.
+  int64_t vectors;
+
+  BlockShape(moecpu::ScheduleAttr schedule, moecpu::BlocksAttr layout,
+             int64_t k);
+};
+
+/// Some columns of the blocks of a panel, from `column` on.
+class PanelReader : public BlockReader {
+public:
+  PanelReader(Emitter &e, const BlockShape &shape, int64_t column)
+      : BlockReader(e, e.getLoc()), e(e), shape(shape), column(column) {}
+
+  /// The block to read.
+  void setBlock(Value pointer) { block = pointer; }
+  /// Where what the block's rounds share is kept: in registers, or, if there is
+  /// much of it, on the stack.
+  void setShared(llvm::ArrayRef<Value> values, Value stack);
+
+  Value readNumber(int64_t field, Value index) override;
+  Value readWord(int64_t field, Value index) override;
+  Value lookUp(Value codes, llvm::ArrayRef<int8_t> table) override;
+  Value readShared(Value index) override;
+  mlir::Type getIntType() override { return e.vec(shape.lanes, e.getI32Type()); }
+  mlir::Type getFloatType() override { return e.vecF32(shape.lanes); }
+  using BlockReader::readNumber;
+  using BlockReader::readWord;
+
+private:
+  /// `type` at number `index` of a field whose numbers have `size` bytes.
+  Value load(int64_t field, mlir::Type type, Value index, int64_t size);
+
+  Emitter &e;
+  const BlockShape &shape;
+  int64_t column;
+  Value block, stack;
+  llvm::SmallVector<Value> shared;
+};
+
+/// A kernel of so many rows; see MicroKernels for its arguments.
+struct BlockArguments {
+  mlir::Value blocks, panel, lhs, acc;
+  /// Of kernels that share their panel, else null.
+  mlir::Value next, stride;
+};
+
+/// One pass over the columns from `column` on.
+class BlockPass {
+public:
+  BlockPass(Emitter &e, const BlockShape &shape, int64_t rows, int64_t pitch,
+            int64_t pass, const BlockArguments &arguments);
+  virtual ~BlockPass() = default;
+  void emit();
+
+protected:
+  using Value = mlir::Value;
+
+  /// Multiplies one block and adds to `tile`, the accumulators, row by row.
+  virtual void emitBlock(Value lhs, llvm::MutableArrayRef<Value> tile) = 0;
+  /// `count` rounds of something for the block at hand, as a loop that carries
+  /// `tile`, if they are more than one; prefetches between them.
+  void emitRounds(llvm::MutableArrayRef<Value> tile,
+                  llvm::function_ref<void(Value period, Value word,
+                                          llvm::MutableArrayRef<Value>)>
+                      body);
+  Value splatAt(mlir::Type element, Value pointer, mlir::VectorType type) {
+    return e.splat(
+        mlir::LLVM::LoadOp::create(e, element, pointer, /*alignment=*/1), type);
+  }
+
+  Emitter &e;
+  const BlockShape &shape;
+  int64_t rows, pitch, pass;
+  const BlockArguments &arguments;
+  llvm::SmallVector<PanelReader, 2> readers;
+
+private:
+  void emitShared();
+  /// Prefetches [first, first + count) of the lines and steps of a block, from
+  /// line `line` on.
+  void emitPrefetches(Value line, int64_t lines, int64_t steps);
+
+  int64_t numShared = 0;
+  llvm::SmallVector<Value> stacks;
+  Value block, next;
+};
+
+/// By values that are decoded to f32 in registers.
+std::unique_ptr<BlockPass> createDecodePass(Emitter &e, const BlockShape &shape,
+                                            int64_t rows, int64_t pitch,
+                                            int64_t pass,
+                                            const BlockArguments &arguments);
+/// By dot products of bytes.
+std::unique_ptr<BlockPass> createDotPass(Emitter &e, const BlockShape &shape,
+                                         int64_t rows, int64_t pitch,
+                                         int64_t pass,
+                                         const BlockArguments &arguments);
+
+} // namespace moe
+
+#endif // MOE_LIB_TARGET_CPU_KERNELS_BLOCKKERNEL_H

@@ -1,0 +1,85 @@
+//===- DecodeKernel.cpp - Weights that are decoded in registers -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The kernel of every format: a value becomes f32 right before it is multiplied.
+//
+//===----------------------------------------------------------------------===//
+
+#include "BlockKernel.h"
+
+using namespace mlir;
+using namespace moe;
+
+namespace {
+class DecodePass : public BlockPass {
+public:
+  using BlockPass::BlockPass;
+
+  void emitBlock(Value lhs, MutableArrayRef<Value> tile) override {
+    emitRounds(tile, [&](Value period, Value word,
+                         MutableArrayRef<Value> tile) {
+      emitRound(lhs, period, word, tile);
+    });
+  }
+
+private:
+  void emitRound(Value lhs, Value period, Value word,
+                 MutableArrayRef<Value> tile) {
+    const DecodeRounds &rounds = shape.rounds;
+    Value at = e.displace(
+        lhs, e.toI64(e.add(e.mul(period, rounds.period * 4),
+                           e.mul(word, rounds.advance * 4))));
+    Block *block = e.getInsertionBlock();
+    Operation *before = at.getDefiningOp();
+    SmallVector<SmallVector<Value>> values(shape.vectors);
+    for (auto [reader, list] : llvm::zip(readers, values))
+      shape.format.buildValues(reader, shape.k, period, word, list);
+    // All of them at once would not fit into registers: each is computed where
+    // it is needed.
+    SmallVector<Operation *> waiting;
+    for (auto it = std::next(before->getIterator()); it != block->end(); ++it)
+      waiting.push_back(&*it);
+    VectorType type = e.vecF32(shape.lanes);
+    for (size_t i = 0; i < rounds.first.size(); ++i) {
+      for (int64_t v = 0; v < shape.vectors; ++v)
+        fetch(values[v][i], waiting);
+      for (int64_t r = 0; r < rows; ++r) {
+        Value x = splatAt(e.getF32Type(),
+                          e.displace(at, r * pitch + rounds.first[i] * 4),
+                          type);
+        for (int64_t v = 0; v < shape.vectors; ++v) {
+          Value &sum = tile[r * shape.vectors + v];
+          sum = vector::FMAOp::create(e, x, values[v][i], sum);
+        }
+      }
+    }
+  }
+
+  /// Moves what `value` is made of to the insertion point, in the order in
+  /// which it was built.
+  void fetch(Value value, SmallVectorImpl<Operation *> &waiting) {
+    llvm::SmallPtrSet<Operation *, 16> needed;
+    SmallVector<Value> todo{value};
+    while (!todo.empty()) {
+      Operation *op = todo.pop_back_val().getDefiningOp();
+      if (op && llvm::is_contained(waiting, op) && needed.insert(op).second)
+        llvm::append_range(todo, op->getOperands());
+    }
+    llvm::erase_if(waiting, [&](Operation *op) {
+      if (!needed.contains(op))
+        return false;
+      op->moveBefore(e.getInsertionBlock(), e.getInsertionPoint());
+      return true;
+    });
+  }
+};
+} // namespace
+
+std::unique_ptr<BlockPass> moe::createDecodePass(
+    Emitter &e, const BlockShape &shape, int64_t rows, int64_t pitch,
+    int64_t pass, const BlockArguments &arguments) {
+  return std::make_unique<DecodePass>(e, shape, rows, pitch, pass, arguments);
+}
