@@ -462,6 +462,8 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     return emitError() << "lanes must be 4, 8 or 16, got " << lanes;
   if (inner == Inner::DotBF16 && lanes != 16)
     return emitError() << "dot_bf16 needs 16 lanes, got " << lanes;
+  if (inner == Inner::DotInt8 && lanes == 4)
+    return emitError() << "dot_int8 needs 8 or 16 lanes, got 4";
   if (inner == Inner::MmlaBF16 && (lanes != 4 || scalable))
     return emitError() << "mmla_bf16 needs 4 lanes and is not scalable";
   if (scalable && lanes != 4)
@@ -507,6 +509,9 @@ int64_t ScheduleAttr::getMaxRows(Inner inner, int64_t lanes) {
   // registers for a word of codes, a scale and an offset of each vector.
   if (inner == Inner::Decode)
     return lanes == 16 ? 10 : lanes == 8 ? 4 : 8;
+  // Sums of integers and of floats.
+  if (inner == Inner::DotInt8)
+    return lanes == 16 ? 6 : 2;
   if (lanes == 4)
     return inner == Inner::MmlaBF16 ? 6 : 10;
   // Two vectors a row besides two of weights, a broadcast, and one register to
@@ -525,6 +530,11 @@ LogicalResult ScheduleAttr::verifySchedule(Operation *op) const {
       return op->emitOpError("schedule ")
              << *this << " does not fit weights in the format " << format
              << "; use decode";
+    if (getInner() == Inner::DotInt8 &&
+        !isa<moe::CodedFormatAttrInterface>(format))
+      return op->emitOpError("schedule ")
+             << *this << " multiplies codes, which " << format
+             << " does not have; use decode";
     auto type = cast<ShapedType>(matmul.getRhs().getType());
     RankedTensorType logical = matmul.getLogicalRhsType();
     if (type.getShape() == logical.getShape() || getBlocks(matmul))

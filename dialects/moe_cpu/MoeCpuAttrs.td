@@ -34,7 +34,8 @@ def MoeCpu_Inner : I32EnumAttr<"Inner", "how a micro-kernel multiplies", [
     I32EnumAttrCase<"Widen", 1, "widen">,
     I32EnumAttrCase<"DotBF16", 2, "dot_bf16">,
     I32EnumAttrCase<"MmlaBF16", 3, "mmla_bf16">,
-    I32EnumAttrCase<"Decode", 4, "decode">]> {
+    I32EnumAttrCase<"Decode", 4, "decode">,
+    I32EnumAttrCase<"DotInt8", 5, "dot_int8">]> {
   let cppNamespace = "::moecpu";
   let genSpecializedAttr = 0;
 }
@@ -104,7 +105,7 @@ def MoeCpu_TargetAttr : MoeCpu_Attr<"Target", "target", [
     | `arch` | | `x86_64` or `aarch64` |
     | `cpu`, `features` | | LLVM's CPU and feature string |
     | `needs` | | what the machine must have to run the code: names of `moe_rt_cpu_features()`, such as `x86_v4`; nothing means that the caller knows |
-    | `instructions` | | what kernels may use beyond vectors: `dot_bf16` (`vdpbf16ps`), `mmla_bf16` (`bfmmla`), `compress` and `compress_bytes` (`vpcompressd`, `vpcompressb`) |
+    | `instructions` | | what kernels may use beyond vectors: `dot_bf16` (`vdpbf16ps`), `dot_int8` (`vpdpbusd`), `mmla_bf16` (`bfmmla`), `compress` and `compress_bytes` (`vpcompressd`, `vpcompressb`) |
     | `lanes` | f32 | width of a vector register; 4 is NEON, 8 AVX2, 16 AVX-512 |
     | `registers` | | vector registers |
     | `scalable` | | SVE exists; `lanes` still counts those of a NEON register |
@@ -244,7 +245,7 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
   let description = [{
     | parameter | unit | meaning |
     |---|---|---|
-    | `inner` | | `fma` (f32 weights), `widen` (bf16 weights widened to f32), `dot_bf16`, `mmla_bf16`; of weights in a format `decode` (to f32, in registers) |
+    | `inner` | | `fma` (f32 weights), `widen` (bf16 weights widened to f32), `dot_bf16`, `mmla_bf16`; of weights in a format `decode` (to f32, in registers) and `dot_int8` (codes times rows that are rounded to bytes, one scale for 32 values) |
     | `lanes` | f32 | width of a vector register; 4 is NEON, 8 AVX2, 16 AVX-512 |
     | `rows` | rows | largest register tile; there is one exact kernel for each count up to it |
     | `block_rows` | rows | rows whose accumulators are parked between chunks of k |
@@ -274,7 +275,10 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
     /// The most rows of a register tile that does not spill.
     static int64_t getMaxRows(::moecpu::Inner inner, int64_t lanes);
     /// Whether it is for weights in a format.
-    bool readsBlocks() const { return getInner() == ::moecpu::Inner::Decode; }
+    bool readsBlocks() const {
+      return getInner() == ::moecpu::Inner::Decode ||
+             getInner() == ::moecpu::Inner::DotInt8;
+    }
     /// The rule for a single tile of `rows` rows; null if there is none.
     ::moecpu::PrefetchAttr getPrefetchOf(int64_t rows) const;
   }];

@@ -69,6 +69,7 @@ std::optional<double> CpuCostModel::getStepCycles(ScheduleAttr schedule,
       cycles = 128.0 * llvm::alignTo(rows, 2) / *mmla;
     break;
   case Inner::Decode:
+  case Inner::DotInt8:
     break;
   }
   if (!cycles)

@@ -214,8 +214,22 @@ void BlockPass::emitPrefetches(Value line, int64_t lines, int64_t steps) {
 void BlockPass::emitRounds(
     MutableArrayRef<Value> tile,
     llvm::function_ref<void(Value, Value, MutableArrayRef<Value>)> body) {
+  emitLoops(shape.rounds.periods, shape.rounds.words, tile, body);
+}
+
+void BlockPass::emitPeriods(
+    MutableArrayRef<Value> tile,
+    llvm::function_ref<void(Value, MutableArrayRef<Value>)> body) {
+  emitLoops(shape.rounds.periods, 1, tile,
+            [&](Value period, Value, MutableArrayRef<Value> tile) {
+              body(period, tile);
+            });
+}
+
+void BlockPass::emitLoops(
+    int64_t periods, int64_t words, MutableArrayRef<Value> tile,
+    llvm::function_ref<void(Value, Value, MutableArrayRef<Value>)> body) {
   BlockSizes sizes = getBlockSizes(shape.schedule, shape.layout, shape.k);
-  int64_t periods = shape.rounds.periods, words = shape.rounds.words;
   int64_t rounds = periods * words;
   int64_t lines = llvm::divideCeil(sizes.panel, kLineBytes);
   int64_t ofRound = lines / rounds, stepsOfRound = sizes.steps / rounds;
@@ -288,7 +302,10 @@ static func::FuncOp getOrCreate(ModuleOp module, const BlockShape &shape,
           arguments.stride = args[5];
         }
         for (int64_t pass = 0; pass < getBlockPasses(schedule); ++pass)
-          createDecodePass(e, shape, rows, pitch, pass, arguments)->emit();
+          (schedule.getInner() == Inner::DotInt8 ? createDotPass
+                                                 : createDecodePass)(
+              e, shape, rows, pitch, pass, arguments)
+              ->emit();
       });
 }
 

@@ -90,6 +90,11 @@ protected:
                   llvm::function_ref<void(Value period, Value word,
                                           llvm::MutableArrayRef<Value>)>
                       body);
+  /// The same of periods, whose words `body` takes all at once.
+  void emitPeriods(llvm::MutableArrayRef<Value> tile,
+                   llvm::function_ref<void(Value period,
+                                           llvm::MutableArrayRef<Value>)>
+                       body);
   Value splatAt(mlir::Type element, Value pointer, mlir::VectorType type) {
     return e.splat(
         mlir::LLVM::LoadOp::create(e, element, pointer, /*alignment=*/1), type);
@@ -102,7 +107,11 @@ protected:
   llvm::SmallVector<PanelReader, 2> readers;
 
 private:
-  void emitShared();
+  void emitLoops(int64_t periods, int64_t words,
+                 llvm::MutableArrayRef<Value> tile,
+                 llvm::function_ref<void(Value period, Value word,
+                                         llvm::MutableArrayRef<Value>)>
+                     body);
   /// Prefetches [first, first + count) of the lines and steps of a block, from
   /// line `line` on.
   void emitPrefetches(Value line, int64_t lines, int64_t steps);

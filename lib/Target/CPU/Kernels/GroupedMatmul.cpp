@@ -11,10 +11,12 @@
 //===----------------------------------------------------------------------===//
 
 #include "Lowerings.h"
+#include "QuantizedRows.h"
 #include "RowRegion.h"
 
 using namespace mlir;
 using namespace moe;
+using moecpu::Inner;
 using moecpu::ScheduleAttr;
 
 /// Blocks of k in which a panel is walked, `bytes` at a time at most.
@@ -304,6 +306,57 @@ static LogicalResult getWeights(moek::GroupedMatmulOp op, Weights &weights) {
   return success();
 }
 
+namespace {
+/// Rows as kernels read them, `pitch` bytes apart.
+struct LeftRows {
+  Value rows;
+  int64_t pitch;
+};
+} // namespace
+
+/// The left operand: in place if its rows are what the kernels read.
+static LeftRows prepareRows(Emitter &e, moek::GroupedMatmulOp op,
+                            const Weights &weights) {
+  Inner inner = moecpu::getSchedule(op).getInner();
+  int64_t k = op.getK();
+  Value lhs = op.getLhs();
+  auto lhsType = cast<MemRefType>(lhs.getType());
+  std::optional<QuantizedRows> bytes;
+  if (inner == Inner::DotInt8)
+    bytes.emplace(
+        cast<CodedFormatAttrInterface>(weights.blocks.getFormat()), k);
+  Type element = getLhsElementType(e.getContext(), inner);
+  // Padding behind k is zeros in buffers between kernels; in anyone else's it may
+  // be a NaN, which zero weights do not remove.
+  if (!bytes && !op.getGather() && lhsType.getLayout().isIdentity() &&
+      lhsType.getElementType() == element &&
+      lhsType.getDimSize(1) >= weights.kPadded &&
+      (k == weights.kPadded || lhs.getDefiningOp<memref::AllocOp>()))
+    return {lhs, lhsType.getDimSize(1) * element.getIntOrFloatBitWidth() / 8};
+
+  Value capacity = op.getGather() ? e.dim(op.getGather(), 0) : e.dim(lhs, 0);
+  auto type =
+      bytes ? MemRefType::get({ShapedType::kDynamic, bytes->pitch()},
+                              e.getI8Type())
+            : MemRefType::get({ShapedType::kDynamic,
+                               moecpu::getPaddedRowLength(k, element)},
+                              element);
+  Value rows = emitScratch(e, type, capacity);
+  emitTrace(e, "begin", "gather");
+  // Those of these experts alone.
+  Value begin = e.loadIndex(op.getOffsets(), ValueRange{e.idx(0)});
+  Value end =
+      e.loadIndex(op.getOffsets(), ValueRange{e.idx(op.getNumExperts())});
+  if (bytes)
+    emitQuantizeRows(e, *bytes, lhs, op.getGather(), op.getGatherWeights(),
+                     begin, end, rows);
+  else
+    emitGatherRows(e, lhs, op.getGather(), op.getGatherWeights(), begin, end, k,
+                   rows);
+  emitTrace(e, "end", "gather");
+  return {rows, type.getDimSize(1) * type.getElementTypeBitWidth() / 8};
+}
+
 LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
   ScheduleAttr s = moecpu::getSchedule(op);
   if (!s)
@@ -320,54 +373,25 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
   Value offsets = op.getOffsets(), active = op.getActive();
   StringRef phase = op.getPhase().value_or("matmul");
 
-  // The left operand: in place if its rows are what the kernels read. Padding
-  // behind k is zeros in buffers between kernels; in anyone else's it may be a
-  // NaN, which zero weights do not remove.
-  Type lhsElement = getLhsElementType(e.getContext(), s.getInner());
-  Value lhs = op.getLhs();
-  auto lhsType = cast<MemRefType>(lhs.getType());
-  bool inPlace = !op.getGather() && lhsType.getLayout().isIdentity() &&
-                 lhsType.getElementType() == lhsElement &&
-                 lhsType.getDimSize(1) >= weights.kPadded &&
-                 (k == weights.kPadded || lhs.getDefiningOp<memref::AllocOp>());
-  if (!inPlace) {
-    Value capacity = op.getGather() ? e.dim(op.getGather(), 0) : e.dim(lhs, 0);
-    Value gathered = emitScratch(
-        e,
-        MemRefType::get(
-            {ShapedType::kDynamic, moecpu::getPaddedRowLength(k, lhsElement)},
-            lhsElement),
-        capacity);
-    emitTrace(e, "begin", "gather");
-    // Those of these experts alone.
-    Value begin = e.loadIndex(offsets, ValueRange{e.idx(0)});
-    Value end = e.loadIndex(offsets, ValueRange{e.idx(experts)});
-    emitGatherRows(e, lhs, op.getGather(), op.getGatherWeights(), begin, end, k,
-                   gathered);
-    emitTrace(e, "end", "gather");
-    lhs = gathered;
-    lhsType = cast<MemRefType>(lhs.getType());
-  }
-
+  LeftRows left = prepareRows(e, op, weights);
   // Where the rows go: straight out, or to scratch that the combine reads.
   Value out = op.getOutputs()[0];
   Value rowsOut = out;
   if (op.getPositions())
     rowsOut = emitScratch(
         e, MemRefType::get({ShapedType::kDynamic, covered}, e.getF32Type()),
-        e.dim(lhs, 0));
+        e.dim(left.rows, 0));
 
   PanelProduct product;
   product.schedule = s;
-  product.pitch =
-      lhsType.getDimSize(1) * lhsElement.getIntOrFloatBitWidth() / 8;
+  product.pitch = left.pitch;
   auto module = op->getParentOfType<ModuleOp>();
   product.kernels =
       weights.blocks
           ? getOrCreateBlockKernels(module, s, weights.blocks, k, product.pitch)
           : getOrCreateMicroKernels(module, s, product.pitch,
                                     weights.panels.getKBlock());
-  product.lhs = e.address(lhs);
+  product.lhs = e.address(left.rows);
   product.rhs = e.address(op.getRhs());
   product.panels = panels;
   product.block = weights.block;

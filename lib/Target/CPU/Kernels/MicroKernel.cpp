@@ -11,6 +11,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "QuantizedRows.h"
 #include "TileKernel.h"
 
 using namespace mlir;
@@ -27,8 +28,12 @@ BlockSizes moe::getFloatBlock(Inner inner) {
   return {kBlockBytes, kBlockSteps * getLhsStepBytes(inner), kBlockSteps};
 }
 
-int64_t moe::getLhsBlockBytes(Inner, WeightFormatAttrInterface format,
+int64_t moe::getLhsBlockBytes(Inner inner, WeightFormatAttrInterface format,
                               int64_t k) {
+  if (inner == Inner::DotInt8) {
+    QuantizedRows rows(cast<CodedFormatAttrInterface>(format), k);
+    return format.getBlockSize(k) / rows.block * rows.blockBytes();
+  }
   return format.getBlockSize(k) * 4;
 }
 

@@ -1,0 +1,55 @@
+//===- QuantizedRows.h - Rows that products of bytes read ------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_TARGET_CPU_KERNELS_QUANTIZEDROWS_H
+#define MOE_LIB_TARGET_CPU_KERNELS_QUANTIZEDROWS_H
+
+#include "Emitter.h"
+
+#include "moe/Moe.h"
+
+namespace moe {
+
+/// How a row of activations is stored as bytes with a sign, for weights of a format
+/// of codes. A row is blocks, each
+///
+///     bytes of `block` values, then an f32 scale: a value is its byte times it;
+///     then for each sub-block of the weights four bytes, its correction.
+///
+/// Products of codes miss the part of the weights that is the same for all of a
+/// sub-block; the correction is that part of it that the row knows: an i32,
+/// `-zero` times the sum of the bytes, with which a sum of products begins; or,
+/// where weights have minima, an f32, the sum times `-scale`, to be multiplied with
+/// them.
+class QuantizedRows {
+public:
+  QuantizedRows(CodedFormatAttrInterface format, int64_t k);
+
+  int64_t k, block, subBlock, zero;
+  bool hasMinimum;
+  /// How the bytes of a block are in order of codes: byte i is value order[i].
+  /// Empty if they are as they were.
+  llvm::SmallVector<int64_t> order;
+
+  int64_t blockBytes() const { return block + 4 + 4 * (block / subBlock); }
+  int64_t rowBytes() const { return k / block * blockBytes(); }
+  /// What is padded so that rows of a tile fall into different cache sets.
+  int64_t pitch() const;
+  /// Where in a row its value for a code of `k` is; a constant.
+  int64_t valueAt(int64_t k) const;
+  int64_t scaleAt(int64_t block) const;
+  int64_t correctionAt(int64_t subBlock) const;
+};
+
+/// dst[r] = src[tokens ? tokens[r] : r][0:k] * (weights ? weights[r] : 1), quantised,
+/// for begin <= r < end. `dst` is a memref of bytes. In parallel.
+void emitQuantizeRows(Emitter &e, const QuantizedRows &rows, mlir::Value src,
+                      mlir::Value tokens, mlir::Value weights,
+                      mlir::Value begin, mlir::Value end, mlir::Value dst);
+
+} // namespace moe
+
+#endif // MOE_LIB_TARGET_CPU_KERNELS_QUANTIZEDROWS_H
