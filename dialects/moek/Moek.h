@@ -48,6 +48,17 @@ inline TargetAttrInterface getTarget(mlir::Operation *module) {
   return module->getAttrOfType<TargetAttrInterface>(kTargetAttrName);
 }
 
+/// The module attribute that says how rows are rounded where they multiply weights
+/// in a format of codes (a string): "f32", not at all, or "int8", to bytes with a
+/// scale for 32 values or more, on chips that have dot products of bytes.
+inline constexpr llvm::StringLiteral kActivationsAttrName = "moek.activations";
+
+/// Whether `module` wants rows as bytes.
+inline bool roundsRowsToBytes(mlir::Operation *module) {
+  auto kind = module->getAttrOfType<mlir::StringAttr>(kActivationsAttrName);
+  return kind && kind.getValue() == "int8";
+}
+
 /// Lets one-shot bufferization place the ops of this dialect.
 void registerBufferizableModels(mlir::DialectRegistry &registry);
 

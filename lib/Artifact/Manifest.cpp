@@ -151,10 +151,10 @@ public:
   }
 
   bool boolean(const json::Object &object, const std::string &path,
-               llvm::StringRef key, bool &out) {
-    const json::Value *value = get(object, path, key, /*isRequired=*/true);
+               llvm::StringRef key, bool &out, bool isRequired = true) {
+    const json::Value *value = get(object, path, key, isRequired);
     if (!value)
-      return false;
+      return !isRequired;
     auto flag = value->getAsBoolean();
     if (!flag)
       return fail(path + "." + key.str(), "expected true or false");
@@ -401,7 +401,9 @@ bool parseTarget(Reader &reader, const json::Value &value,
   if (!reader.string(*object, path, "name", target.name) ||
       !reader.string(*object, path, "platform", target.platform) ||
       !reader.integer(*object, path, "needs", needs) ||
-      !reader.boolean(*object, path, "narrows_rows", target.narrowsRows))
+      !reader.boolean(*object, path, "narrows_rows", target.narrowsRows) ||
+      !reader.boolean(*object, path, "quantizes_rows", target.quantizesRows,
+                      /*isRequired=*/false))
     return false;
   target.needs = needs;
   auto parseModels = [&](const json::Value &pair, const std::string &pairPath) {

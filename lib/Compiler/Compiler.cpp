@@ -316,12 +316,20 @@ static void nameArguments(ModuleOp module) {
         argument.setLoc(NameLoc::get(name, argument.getLoc()));
 }
 
+/// Says in the IR what `options` ask for.
+static void setActivations(ModuleOp module, const CompileOptions &options) {
+  if (!options.activations.empty())
+    module->setAttr(moek::kActivationsAttrName,
+                    StringAttr::get(module.getContext(), options.activations));
+}
+
 OwningOpRef<ModuleOp> moe::compileToStage(ModuleOp module,
                                           const CompileOptions &options,
                                           moek::TargetAttrInterface chip,
                                           Stage stage) {
   OwningOpRef<ModuleOp> clone = module.clone();
   nameArguments(*clone);
+  setActivations(*clone, options);
   PipelineOptions pipeline = getPipelineOptions(options, chip, stage);
   if (stage >= Stage::Planned)
     (*clone)->setAttr(moek::kTargetAttrName, chip);
@@ -360,6 +368,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   if (failed(targets))
     return failure();
   OwningOpRef<ModuleOp> common = module.clone();
+  setActivations(*common, options);
   if (failed(checkEntries(*common)) ||
       failed(runCommonStages(*common, options)) ||
       // Extensions may have taken them away.
@@ -400,6 +409,8 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
     for (int i = 2; !suffixes.insert(variant.code.suffix).second; ++i)
       variant.code.suffix = stem + "_" + std::to_string(i);
     variant.keepLayout = keepLayout;
+    variant.quantizesRows = variant.code.multipliesBytes &&
+                            moek::roundsRowsToBytes(common->getOperation());
     contexts.push_back(std::make_unique<MLIRContext>(
         registry, MLIRContext::Threading::DISABLED));
     contexts.back()->allowUnregisteredDialects(

@@ -28,8 +28,17 @@ std::string run::findVariant(const Manifest &manifest,
   return "";
 }
 
-bool run::narrowsRows(const Manifest &manifest, const std::string &variant) {
+static bool isTrueOf(bool TargetDesc::*field, const Manifest &manifest,
+                     const std::string &variant) {
   return llvm::any_of(manifest.targets, [&](const TargetDesc &target) {
-    return target.narrowsRows && (variant.empty() || target.name == variant);
+    return target.*field && (variant.empty() || target.name == variant);
   });
+}
+
+bool run::narrowsRows(const Manifest &manifest, const std::string &variant) {
+  return isTrueOf(&TargetDesc::narrowsRows, manifest, variant);
+}
+
+bool run::quantizesRows(const Manifest &manifest, const std::string &variant) {
+  return isTrueOf(&TargetDesc::quantizesRows, manifest, variant);
 }

@@ -211,7 +211,7 @@ struct Draws {
         };
       if (draw)
         interpreter.rounding = {static_cast<uint64_t>(draw),
-                                options.narrowsRows};
+                                options.narrowsRows, options.quantizesRows};
       replay.begin();
       FailureOr<std::vector<HostTensor>> values =
           moe::reference::interpret(function, arguments, interpreter);

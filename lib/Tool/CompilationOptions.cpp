@@ -39,7 +39,13 @@ CompilationOptions::CompilationOptions(CommandLine &line)
                  cl::cat(line.group("Code")),
                  cl::desc("Passes to run at the end of a stage: after-model:, "
                           "after-fused: or after another stage of the "
-                          "compilation, and passes as for moe-opt")) {
+                          "compilation, and passes as for moe-opt")),
+      activations(
+          "activations", cl::value_desc("type"), cl::cat(line.group("Code")),
+          cl::desc("How rows are rounded where they multiply quantised "
+                   "weights: f32 (not at all) or int8, on chips with dot "
+                   "products of bytes; by default what the module says in "
+                   "moek.activations, or f32")) {
   mlir::registerPassManagerCLOptions();
   mlir::registerDefaultTimingManagerCLOptions();
   line.adopt("Debugging",

@@ -35,6 +35,9 @@ struct RoundingModel {
   uint64_t seed = 0;
   /// Kernels multiply bf16 weights with rows that are rounded to bf16.
   bool narrowsRows = false;
+  /// They multiply weights in a format of codes with rows that are rounded to
+  /// bytes, one scale for 32 values or for all that share a scale of the weights.
+  bool quantizesRows = false;
 };
 
 /// What a router decided.

@@ -75,6 +75,8 @@ struct ChipCode {
   std::vector<moe_cpu_models> models = {};
   /// Whether its kernels round rows to bf16 where they multiply with bf16.
   bool narrowsRows = false;
+  /// Whether its kernels can round rows to bytes where they multiply with codes.
+  bool multipliesBytes = false;
 };
 
 struct PlanOptions {

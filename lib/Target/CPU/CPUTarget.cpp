@@ -131,6 +131,7 @@ public:
           code.needs |= feature.bit;
     code.models = parseModels(cpu.getModels());
     code.narrowsRows = cpu.has("dot_bf16") || cpu.has("mmla_bf16");
+    code.multipliesBytes = cpu.has("dot_int8");
     return code;
   }
 

@@ -29,8 +29,11 @@ using moecpu::ScheduleAttr;
 using moecpu::TargetAttr;
 
 static Inner selectInner(TargetAttr cpu, moek::GroupedMatmulOp matmul) {
-  if (matmul.getFormat())
-    return Inner::Decode;
+  if (Attribute format = matmul.getFormatAttr())
+    return isa<moe::CodedFormatAttrInterface>(format) && cpu.has("dot_int8") &&
+                   moek::roundsRowsToBytes(matmul->getParentOfType<ModuleOp>())
+               ? Inner::DotInt8
+               : Inner::Decode;
   return getElementTypeOrSelf(matmul.getRhs().getType()).isF32()
              ? Inner::Fma
              : CpuCostModel(cpu).selectBF16();

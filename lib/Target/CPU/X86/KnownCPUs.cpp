@@ -105,7 +105,7 @@ static void addXeons(std::vector<KnownCpu> &chips, const KnownCpu &v4,
   // GOP/s by vpdpbusd, 330 and 147 GB/s from the first two caches. LLVM's
   // latencies, and its vpslld with vpandd of 1.0.
   KnownCpu widening = v4Bf16;
-  widening.instructions = {"compress_bytes"};
+  widening.instructions = {"dot_int8", "compress_bytes"};
   // Few rows wait for memory longer than the hardware looks ahead: asking for
   // all lines gained up to a third there.
   widening.prefetch = {{14, {12288, 4096}, {2, 1}}};
@@ -171,9 +171,9 @@ std::vector<KnownCpu> moe::getX86Cpus() {
                         "v4_bf16",
                         arch,
                         "x86-64-v4",
-                        "+avx512bf16,+avx512vbmi2",
+                        "+avx512bf16,+avx512vbmi2,+avx512vnni",
                         kV4 | MOE_CPU_X86_AVX512_BF16,
-                        {"dot_bf16", "compress_bytes"},
+                        {"dot_bf16", "dot_int8", "compress_bytes"},
                         16,
                         32,
                         32 * kKiB,
