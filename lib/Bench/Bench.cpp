@@ -448,14 +448,18 @@ bool Runner::measureRow(int64_t tokens, int threads, Row &row,
 bool Runner::measurePhases(Row &row, std::string &error) {
   // name -> shares of the repeats
   std::vector<std::pair<std::string, std::vector<double>>> shares;
+  std::vector<double> balances;
   for (int r = 0; r < (suite.isQuick ? 3 : 7); ++r) {
     ours->refill(r % copies, 100000 + r);
     dram.read(row.threads);
     Named phases;
+    run::LoopTimes loops;
     double start = now();
-    if (!ours->tracePhases(r % copies, phases, error))
+    if (!ours->tracePhases(r % copies, phases, loops, error))
       return false;
     double seconds = now() - start;
+    if (loops.loops > 0)
+      balances.push_back(loops.items / (row.threads * loops.loops));
     for (const auto &[name, time] : phases) {
       auto found = llvm::find_if(shares, [&, &name = name](auto &entry) {
         return entry.first == name;
@@ -469,6 +473,8 @@ bool Runner::measurePhases(Row &row, std::string &error) {
   }
   for (const auto &[name, values] : shares)
     row.phases.emplace_back(name, median(values));
+  if (row.threads > 1 && !balances.empty())
+    row.balance = median(balances);
   return true;
 }
 

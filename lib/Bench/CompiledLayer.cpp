@@ -92,7 +92,8 @@ void CompiledLayer::refill(int copy, uint64_t seed) {
 
 std::string CompiledLayer::variant() const { return calls.front()->variant(); }
 
-bool CompiledLayer::tracePhases(int copy, Named &phases, std::string &error) {
+bool CompiledLayer::tracePhases(int copy, Named &phases, run::LoopTimes &loops,
+                                std::string &error) {
   std::map<std::string, double> begun;
   calls[copy]->setTrace([&](const moe_trace_event &event) {
     if (event.kind == MOE_TRACE_PHASE_BEGIN) {
@@ -107,7 +108,9 @@ bool CompiledLayer::tracePhases(int copy, Named &phases, std::string &error) {
       phases.emplace_back(event.phase, seconds);
     }
   });
+  calls[copy]->setLoopTimes(&loops);
   bool ok = calls[copy]->invoke(error);
+  calls[copy]->setLoopTimes(nullptr);
   calls[copy]->setTrace({});
   return ok;
 }

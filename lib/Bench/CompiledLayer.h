@@ -69,8 +69,9 @@ public:
   /// What the CPU runs of the targets it was compiled for.
   std::string variant() const;
   /// Runs a copy and gives the seconds of each phase, in the order in which
-  /// they first began.
-  bool tracePhases(int copy, Named &phases, std::string &error);
+  /// they first began, and what its loops took.
+  bool tracePhases(int copy, Named &phases, run::LoopTimes &loops,
+                   std::string &error);
 
 private:
   std::unique_ptr<run::Artifact> artifact;

@@ -98,6 +98,8 @@ void bench::printRow(llvm::raw_ostream &os, const Row &row,
     os << "    ";
     for (const auto &[name, share] : row.phases)
       os << name << format(" %.1f%%  ", 100 * share);
+    if (row.balance > 0)
+      os << format("balance %.1f%%", 100 * row.balance);
     os << "\n";
   }
 }
@@ -194,6 +196,8 @@ void Writer::write(const Row &row) {
     number("expected_ms", row.expectedMs);
   if (!row.phases.empty())
     numbers("phases", row.phases);
+  if (row.balance > 0)
+    number("balance", row.balance);
 }
 
 void bench::printJson(llvm::raw_ostream &os, const Report &report) {

@@ -7,10 +7,12 @@
 #include "moe-mlir/Run/Call.h"
 
 #include "moe-mlir/Run/Emulator.h"
+#include "moe-mlir/Run/MachineLimits.h"
 #include "moe-mlir/Run/Targets.h"
 
 #include "llvm/ADT/STLExtras.h"
 
+#include <atomic>
 #include <limits>
 
 using namespace moe;
@@ -29,6 +31,38 @@ void Call::passTrace(const moe_rt *rt, const moe_trace_event *event) {
 void Call::setTrace(std::function<void(const moe_trace_event &)> hook) {
   trace = std::move(hook);
   rt.trace = trace ? passTrace : nullptr;
+}
+
+namespace {
+/// A loop whose items are timed, on any thread.
+struct TimedLoop {
+  moe_body_fn body;
+  void *arg;
+  std::atomic<int64_t> nanoseconds{0};
+
+  static void run(void *loop, int64_t item) {
+    auto *self = static_cast<TimedLoop *>(loop);
+    double start = now();
+    self->body(self->arg, item);
+    self->nanoseconds.fetch_add(static_cast<int64_t>((now() - start) * 1e9),
+                                std::memory_order_relaxed);
+  }
+};
+} // namespace
+
+void Call::timeLoop(const moe_rt *rt, int64_t items, moe_body_fn body,
+                    void *arg) {
+  LoopTimes &times = *static_cast<Call *>(rt->user)->loopTimes;
+  TimedLoop loop{body, arg};
+  double start = now();
+  moe_rt_default()->parallel_for(rt, items, TimedLoop::run, &loop);
+  times.loops += now() - start;
+  times.items += loop.nanoseconds * 1e-9;
+}
+
+void Call::setLoopTimes(LoopTimes *times) {
+  loopTimes = times;
+  rt.parallel_for = times ? timeLoop : moe_rt_default()->parallel_for;
 }
 
 std::unique_ptr<Call> Call::prepare(const Artifact &artifact,

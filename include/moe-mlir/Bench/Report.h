@@ -57,6 +57,8 @@ struct Row {
   Named baselines;   ///< their time by ours
   Named differences; ///< largest difference from ours, by a token's largest
   Named phases;      ///< share of the time
+  /// The share of parallel loops that threads spent on items; 0: not known.
+  double balance = 0;
   int repeats = 0, copies = 1;
   /// What the model of the target expected; 0 if nobody asked, negative if the
   /// target does not say enough of its rates.

@@ -24,6 +24,12 @@ namespace moe::run {
 
 class EmulatedFunction;
 
+/// What the parallel loops of calls took.
+struct LoopTimes {
+  /// Seconds that they ran, and seconds of their items, summed over threads.
+  double loops = 0, items = 0;
+};
+
 class Call {
 public:
   /// Of the function `entry`, the only one if that is empty, on `threads`
@@ -47,6 +53,9 @@ public:
 
   /// What is told of calls from now on; in an emulator, of routings alone.
   void setTrace(std::function<void(const moe_trace_event &)> trace);
+  /// Where to add up the times of loops from now on; nowhere if null. Not in an
+  /// emulator.
+  void setLoopTimes(LoopTimes *times);
 
   /// Calls the function; an error says which status it returned, and why.
   bool invoke(std::string &error);
@@ -69,6 +78,8 @@ private:
   bool allocate(std::string &error);
   static void keepError(const moe_rt *rt, int status, const char *message);
   static void passTrace(const moe_rt *rt, const moe_trace_event *event);
+  static void timeLoop(const moe_rt *rt, int64_t items, moe_body_fn body,
+                       void *arg);
 
   ArtifactFunction entry;
   std::vector<int64_t> sizeValues;
@@ -79,6 +90,7 @@ private:
   moe_rt rt;
   std::string message;
   std::function<void(const moe_trace_event &)> trace;
+  LoopTimes *loopTimes = nullptr;
   /// Instead of the pointers in `entry`.
   std::unique_ptr<EmulatedFunction> emulated;
 };

@@ -65,3 +65,6 @@ for row in rows:
     if arguments.phases:
         assert row["phases"], row
         assert all(0 <= share <= 1 for share in row["phases"].values()), row
+        # What one thread does is in balance, and not said.
+        assert ("balance" in row) == (row["threads"] > 1), row
+        assert 0 < row.get("balance", 1) <= 1.01, row
