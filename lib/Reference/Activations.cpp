@@ -94,6 +94,7 @@ void registerReferenceModels(DialectRegistry &registry) {
     attachWeighingModels(context);
     attachActivationModels(context);
     attachBalanceModels(context);
+    attachFormatModels(context);
   });
 }
 

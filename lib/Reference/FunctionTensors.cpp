@@ -6,6 +6,7 @@
 
 #include "moe-mlir/Reference/FunctionTensors.h"
 
+#include "Values.h"
 #include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Support/RowMagnitude.h"
 #include "moe-mlir/Support/TensorIO.h"
@@ -46,24 +47,13 @@ std::string reference::resultName(func::FuncOp func, unsigned i) {
   return "result" + std::to_string(i);
 }
 
-static std::optional<DType> dtypeOf(Type element) {
-  DType dtype;
-  std::string name;
-  llvm::raw_string_ostream(name) << element;
-  if (element.isIndex())
-    return DType::I64;
-  if (!parseDType(name, dtype))
-    return std::nullopt;
-  return dtype;
-}
-
 /// An argument from the seed; sizes that nobody gave are errors.
 static std::optional<HostTensor>
 makeRandom(func::FuncOp func, unsigned i, uint64_t seed,
            const std::map<std::string, int64_t> &sizes, std::string &error) {
   std::string name = reference::argumentName(func, i);
   Type type = func.getArgumentTypes()[i];
-  std::optional<DType> dtype = dtypeOf(getElementTypeOrSelf(type));
+  std::optional<DType> dtype = reference::dtypeOf(getElementTypeOrSelf(type));
   if (!dtype) {
     error = "cannot make a random '" + name + "' of its type";
     return std::nullopt;

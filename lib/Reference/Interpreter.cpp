@@ -120,21 +120,9 @@ void Machine::round(HostTensor &array, Type type, double units) {
 
 /// The storage type of the elements of constants that are read in place.
 static std::optional<DType> storageType(Type element) {
-  if (element.isF64())
-    return DType::F64;
-  if (element.isF32())
-    return DType::F32;
-  if (element.isBF16())
-    return DType::BF16;
-  if (element.isF16())
-    return DType::F16;
-  if (element.isInteger(64) || element.isIndex())
-    return DType::I64;
-  if (element.isInteger(32))
-    return DType::I32;
-  if (element.isInteger(8))
-    return DType::I8;
-  return std::nullopt;
+  if (element.isInteger(1))
+    return std::nullopt;
+  return dtypeOf(element);
 }
 
 static double toDouble(APFloat value) {
@@ -325,6 +313,7 @@ static const HandlerTable &handlerTable() {
     addCapacityOps(table);
     addSimilarityOp(table);
     addBalanceOp(table);
+    addDequantizeOp(table);
     return table;
   }();
   return table;

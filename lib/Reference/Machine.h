@@ -55,6 +55,7 @@ void addMoeOps(HandlerTable &table);
 void addCapacityOps(HandlerTable &table);
 void addSimilarityOp(HandlerTable &table);
 void addBalanceOp(HandlerTable &table);
+void addDequantizeOp(HandlerTable &table);
 
 /// Executes any structured op of linalg.
 llvm::LogicalResult executeLinalg(Machine &machine, mlir::Operation *op);
@@ -92,6 +93,9 @@ public:
   /// when the shape is negative or there is no memory for it.
   llvm::FailureOr<MutableArrayPtr>
   allocate(mlir::Operation *op, mlir::Type type, llvm::ArrayRef<int64_t> shape);
+  /// Like that, of elements as they come from outside.
+  llvm::FailureOr<MutableArrayPtr> allocateAs(mlir::Operation *op, DType dtype,
+                                              llvm::ArrayRef<int64_t> shape);
   /// Like that, in the storage type of `like`.
   llvm::FailureOr<MutableArrayPtr> allocateLike(mlir::Operation *op,
                                                 const HostTensor &like,
@@ -120,9 +124,6 @@ public:
   llvm::SmallVector<llvm::ArrayRef<int64_t>> iterations;
 
 private:
-  llvm::FailureOr<MutableArrayPtr> allocateAs(mlir::Operation *op, DType dtype,
-                                              llvm::ArrayRef<int64_t> shape);
-
   const HandlerTable &table;
   llvm::DenseMap<mlir::Value, Datum> values;
   llvm::DenseMap<mlir::Operation *, ArrayPtr> constants;

@@ -24,6 +24,7 @@ void attachTokenRouterModels(mlir::MLIRContext *context);
 void attachWeighingModels(mlir::MLIRContext *context);
 void attachActivationModels(mlir::MLIRContext *context);
 void attachBalanceModels(mlir::MLIRContext *context);
+void attachFormatModels(mlir::MLIRContext *context);
 
 } // namespace moe::reference
 

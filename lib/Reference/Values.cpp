@@ -11,6 +11,7 @@
 #include "Values.h"
 #include "mlir/IR/TypeUtilities.h"
 #include "moe-mlir/Support/FloatConversions.h"
+#include "llvm/Support/raw_ostream.h"
 
 using namespace llvm;
 
@@ -43,6 +44,8 @@ Scalar loadElement(const HostTensor &array, int64_t index) {
     return makeFloat(bf16ToF32(array.dataAs<uint16_t>()[index]));
   case DType::F16:
     return makeFloat(f16ToF32(array.dataAs<uint16_t>()[index]));
+  case DType::F8E4M3:
+    return makeFloat(f8E4M3ToF32(array.dataAs<uint8_t>()[index]));
   case DType::I64:
     return makeInt(array.dataAs<int64_t>()[index]);
   case DType::I32:
@@ -80,6 +83,12 @@ void loadFloats(const HostTensor &array, int64_t begin, int64_t count,
     const uint16_t *data = array.dataAs<uint16_t>() + begin;
     for (int64_t i = 0; i < count; ++i)
       out[i] = f16ToF32(data[i]);
+    return;
+  }
+  case DType::F8E4M3: {
+    const uint8_t *data = array.dataAs<uint8_t>() + begin;
+    for (int64_t i = 0; i < count; ++i)
+      out[i] = f8E4M3ToF32(data[i]);
     return;
   }
   default:
@@ -160,6 +169,17 @@ uint64_t asUnsigned(int64_t value, unsigned width) {
 
 bool isFloatLike(mlir::Type type) {
   return isa<mlir::FloatType>(mlir::getElementTypeOrSelf(type));
+}
+
+std::optional<DType> dtypeOf(mlir::Type element) {
+  if (element.isIndex())
+    return DType::I64;
+  DType dtype;
+  std::string name;
+  llvm::raw_string_ostream(name) << element;
+  if (!parseDType(name, dtype))
+    return std::nullopt;
+  return dtype;
 }
 
 } // namespace moe::reference

@@ -99,6 +99,9 @@ uint64_t asUnsigned(int64_t value, unsigned width);
 
 bool isFloatLike(mlir::Type type);
 
+/// How elements of this type come from outside, if they do.
+std::optional<DType> dtypeOf(mlir::Type element);
+
 } // namespace moe::reference
 
 #endif // MOE_LIB_REFERENCE_VALUES_H

@@ -28,6 +28,7 @@ constexpr DTypeRow dtypes[] = {
     {DType::F64, "f64", 8}, {DType::F32, "f32", 4}, {DType::BF16, "bf16", 2},
     {DType::F16, "f16", 2}, {DType::I64, "i64", 8}, {DType::I32, "i32", 4},
     {DType::I8, "i8", 1},   {DType::U8, "u8", 1},   {DType::I1, "i1", 1},
+    {DType::F8E4M3, "f8E4M3FN", 1},
 };
 } // namespace
 
@@ -51,7 +52,7 @@ bool moe::parseDType(std::string_view name, DType &dtype) {
 
 bool moe::isFloat(DType dtype) {
   return dtype == DType::F64 || dtype == DType::F32 || dtype == DType::BF16 ||
-         dtype == DType::F16;
+         dtype == DType::F16 || dtype == DType::F8E4M3;
 }
 
 bool moe::checkedByteSize(const std::vector<int64_t> &shape,
@@ -100,6 +101,8 @@ double HostTensor::get(int64_t linear) const {
     return bf16ToF32(dataAs<uint16_t>()[linear]);
   case DType::F16:
     return f16ToF32(dataAs<uint16_t>()[linear]);
+  case DType::F8E4M3:
+    return f8E4M3ToF32(dataAs<uint8_t>()[linear]);
   case DType::I64:
     return static_cast<double>(dataAs<int64_t>()[linear]);
   case DType::I32:
@@ -136,6 +139,9 @@ void HostTensor::set(int64_t linear, double value) {
     return;
   case DType::F16:
     dataAs<uint16_t>()[linear] = f64ToF16(value);
+    return;
+  case DType::F8E4M3:
+    dataAs<uint8_t>()[linear] = f64ToF8E4M3(value);
     return;
   case DType::I64:
     dataAs<int64_t>()[linear] = saturate<int64_t>(value);

@@ -97,6 +97,12 @@ inline __attribute__((always_inline)) void fillBody(DType dtype, void *out,
       to[i] = f32ToF16(value(i));
     return;
   }
+  case DType::F8E4M3: {
+    uint8_t *to = static_cast<uint8_t *>(out);
+    for (int64_t i = 0; i < count; ++i)
+      to[i] = f32ToF8E4M3(value(i));
+    return;
+  }
   default:
     return;
   }

@@ -52,6 +52,25 @@ TEST(FloatConversions, RoundsToNearestEven) {
   EXPECT_EQ(bf16ToF32(f32ToBF16(1.01171875f)), 1.015625f);
   EXPECT_EQ(bf16ToF32(f32ToBF16(3.4e38f)),
             std::numeric_limits<float>::infinity());
+  for (int code = 0; code < 256; ++code) {
+    // By the definition: bias 7, no infinities, subnormals.
+    int exponent = code >> 3 & 15, mantissa = code & 7;
+    float value = exponent == 0
+                      ? std::ldexp(static_cast<float>(mantissa), -9)
+                      : std::ldexp(8.0f + mantissa, exponent - 10);
+    float got = f8E4M3ToF32(static_cast<uint8_t>(code));
+    if ((code & 127) == 127) {
+      EXPECT_TRUE(std::isnan(got));
+      EXPECT_EQ(f32ToF8E4M3(got) & 127, 127);
+      continue;
+    }
+    EXPECT_EQ(got, code & 128 ? -value : value);
+    EXPECT_EQ(f32ToF8E4M3(got), code);
+  }
+  EXPECT_EQ(f32ToF8E4M3(1e9f), 0x7e);
+  EXPECT_EQ(f32ToF8E4M3(17.0f), 0x58); // Between 16 and 18, to even.
+  EXPECT_EQ(f32ToF8E4M3(std::ldexp(1.0f, -10)), 0);
+  EXPECT_EQ(f32ToF8E4M3(std::ldexp(1.5f, -9)), 2);
   EXPECT_EQ(f32ToF16(65519.0f), 0x7bff);
   EXPECT_EQ(f32ToF16(65520.0f), 0x7c00);
   EXPECT_EQ(f32ToF16(std::ldexp(1.0f, -25)), 0);
@@ -386,8 +405,8 @@ TEST(TensorIO, HostileSafetensors) {
        "overflows"},
       {safetensors(one("F32", "[0,4294967296,4294967296]", "[0,0]")),
        "overflows"},
-      {safetensors(one("F8_E4M3", "[4]", "[0,4]"), "1234"),
-       "dtype 'F8_E4M3'; supported are F64"},
+      {safetensors(one("F8_E5M2", "[4]", "[0,4]"), "1234"),
+       "dtype 'F8_E5M2'; supported are F64"},
       {safetensors("{\"a\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[0,"
                    "3]},\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":"
                    "[2,4]}}",

@@ -48,6 +48,14 @@ struct PolicyChoice {
   std::string error;            ///< Set on failure, names the token.
 };
 
+/// One of the tensors that a matrix of weights is stored in.
+struct StoredRows {
+  const uint8_t *data = nullptr;
+  int64_t rowBytes = 0;
+
+  const uint8_t *row(int64_t index) const { return data + index * rowBytes; }
+};
+
 } // namespace moe::reference
 
 #include "moe-mlir/Reference/ReferenceInterfaces.h.inc"

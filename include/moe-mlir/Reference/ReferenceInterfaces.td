@@ -98,4 +98,21 @@ def ReferenceActivationAttrInterface
   ];
 }
 
+def ReferenceFormatAttrInterface
+    : AttrInterface<"ReferenceFormatAttrInterface"> {
+  let cppNamespace = "::moe::reference";
+  let description = [{
+    A format of weights that the interpreter can decode. For one that has no model,
+    it interprets what `moe::WeightFormatAttrInterface` builds.
+  }];
+  let methods = [
+    InterfaceMethod<[{
+      The values of row `row` of a matrix, each the exact one rounded to nearest
+      even; `storage` are its tensors in the order of the op's operands.
+    }], "void", "decodeRow",
+    (ins "::llvm::ArrayRef<::moe::reference::StoredRows>":$storage,
+         "int64_t":$row, "::llvm::MutableArrayRef<float>":$values)>
+  ];
+}
+
 #endif // MOE_MLIR_REFERENCE_REFERENCEINTERFACES

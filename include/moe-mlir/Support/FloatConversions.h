@@ -1,4 +1,4 @@
-//===- FloatConversions.h - bf16 and f16 to and from f32 -------*- C++ -*-===//
+//===- FloatConversions.h - bf16, f16, f8 and f32 --------------*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -23,6 +23,8 @@ inline float bf16ToF32(uint16_t value) { return moe_bf16_to_f32(value); }
 inline uint16_t f32ToBF16(float value) { return moe_f32_to_bf16(value); }
 inline float f16ToF32(uint16_t value) { return moe_f16_to_f32(value); }
 inline uint16_t f32ToF16(float value) { return moe_f32_to_f16(value); }
+inline float f8E4M3ToF32(uint8_t value) { return moe_f8e4m3_to_f32(value); }
+inline uint8_t f32ToF8E4M3(float value) { return moe_f32_to_f8e4m3(value); }
 
 /// Rounds to f32 so that a second rounding to a narrower type gives what a
 /// direct rounding would (round to odd).
@@ -40,6 +42,9 @@ inline uint16_t f64ToBF16(double value) {
   return f32ToBF16(f64ToF32Odd(value));
 }
 inline uint16_t f64ToF16(double value) { return f32ToF16(f64ToF32Odd(value)); }
+inline uint8_t f64ToF8E4M3(double value) {
+  return f32ToF8E4M3(f64ToF32Odd(value));
+}
 
 } // namespace moe
 

@@ -1,4 +1,4 @@
-/*===- float_bits.h - bf16 and f16 to and from f32, in C -----------*- C -*-===*\
+/*===- float_bits.h - bf16, f16, f8 and f32, in C ---------------*- C -*-===*\
 |* Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 |* See LICENSE for license information.
 |* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -71,6 +71,38 @@ static inline uint16_t moe_f32_to_f16(float value) {
     result = (magnitude - 0x38000000u + 0xfffu + odd) >> 13;
   }
   return (uint16_t)(result | sign);
+}
+
+/** E4M3 without infinities, as in weights: 0x7f and 0xff are NaNs. */
+static inline float moe_f8e4m3_to_f32(uint8_t value) {
+  uint32_t sign = (uint32_t)(value & 0x80u) << 24;
+  uint32_t magnitude = value & 0x7fu;
+  /* Rebiasing by a multiplication, with 2^120, also normalises subnormals. */
+  float scaled =
+      moe_bits_to_float(magnitude << 20) * moe_bits_to_float(0x7b800000u);
+  uint32_t bits = magnitude == 0x7fu ? 0x7fc00000u : moe_float_bits(scaled);
+  return moe_bits_to_float(bits | sign);
+}
+
+/** Saturates, as who quantises wants it: the largest number is 448. */
+static inline uint8_t moe_f32_to_f8e4m3(float value) {
+  uint32_t bits = moe_float_bits(value);
+  uint32_t sign = (bits >> 24) & 0x80u;
+  uint32_t magnitude = bits & 0x7fffffffu;
+  uint32_t result;
+  if (magnitude > 0x7f800000u) {
+    result = 0x7fu;
+  } else if (magnitude >= 0x43e00000u) {
+    result = 0x7eu;
+  } else if (magnitude < 0x3c800000u) {
+    /* Adding 2^14 aligns the last bit at 2^-9. */
+    float shifted = moe_bits_to_float(magnitude) + 16384.0f;
+    result = moe_float_bits(shifted) - 0x46800000u;
+  } else {
+    uint32_t odd = (magnitude >> 20) & 1u;
+    result = (magnitude - 0x3c000000u + 0x7ffffu + odd) >> 20;
+  }
+  return (uint8_t)(result | sign);
 }
 
 #endif /* MOE_FLOAT_BITS_H */

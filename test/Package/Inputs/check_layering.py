@@ -39,6 +39,9 @@ forbid(["lib/Runtime", "include/moe-mlir/Runtime"], r"(mlir|llvm|moe|moek)/",
 forbid(["lib/Reference", "include/moe-mlir/Reference"],
        r"(moek/|moe-mlir/(Conversion|Target|Lowering|Transforms|Pipelines|Compiler|Artifact)/)",
        "the interpreter shares nothing with what it checks")
+forbid(["lib/Reference", "include/moe-mlir/Reference"],
+       r"(.*/)?(formats/|FormatHelpers)",
+       "the interpreter has its own decoders of weights")
 forbid(["lib/Support", "include/moe-mlir/Support"],
        r"(moek?/|mlir/|moe-mlir/(?!Support/))",
        "host tensors are plain C++")

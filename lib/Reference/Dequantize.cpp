@@ -1,0 +1,104 @@
+//===- Dequantize.cpp - Weights of blocks in the interpreter ---*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// moe.dequantize: its result is the one array of computed values that is kept
+// in f32, which is what it is defined to be rounded to, and half as large.
+//
+//===----------------------------------------------------------------------===//
+
+#include "FormatProgram.h"
+#include "Machine.h"
+#include "moe-mlir/Reference/ReferenceInterfaces.h"
+#include "moe-mlir/Support/Parallel.h"
+#include "moe/Moe.h"
+
+using namespace llvm;
+using namespace mlir;
+
+namespace moe::reference {
+
+/// The elements of an operand as a file has them, which is where most come
+/// from.
+static FailureOr<ArrayPtr> getStored(Machine &machine, DequantizeOp op,
+                                     Value operand) {
+  ArrayPtr array = machine.getArray(operand);
+  Type element = getElementTypeOrSelf(operand.getType());
+  std::optional<DType> dtype = dtypeOf(element);
+  if (!dtype)
+    return op.emitOpError("has storage of ")
+           << element << ", which the interpreter cannot read";
+  if (array->dtype == *dtype ||
+      (array->dtype == DType::U8 && *dtype == DType::I8))
+    return array;
+  FailureOr<MutableArrayPtr> stored =
+      machine.allocateAs(op, *dtype, array->shape);
+  if (failed(stored))
+    return failure();
+  for (int64_t i = 0, e = array->numElements(); i < e; ++i)
+    (*stored)->set(i, array->get(i));
+  return ArrayPtr(*stored);
+}
+
+static LogicalResult executeDequantize(Machine &machine, DequantizeOp op) {
+  auto type = cast<RankedTensorType>(op.getWeights().getType());
+  int64_t lead = type.getRank() - 1, k = type.getShape().back();
+  int64_t matrices = productOf(type.getShape().drop_back(2));
+  int64_t rows = type.getDimSize(lead - 1);
+  SmallVector<ArrayPtr> arrays;
+  for (Value operand : op.getStorage()) {
+    FailureOr<ArrayPtr> array = getStored(machine, op, operand);
+    if (failed(array))
+      return failure();
+    arrays.push_back(*array);
+  }
+  FailureOr<MutableArrayPtr> result =
+      machine.allocateAs(op, DType::F32, type.getShape());
+  if (failed(result))
+    return failure();
+
+  auto getMatrix = [&](int64_t matrix) {
+    SmallVector<StoredRows> storage;
+    for (const ArrayPtr &array : arrays) {
+      int64_t count = array->shape[lead - 1];
+      StoredRows stored;
+      if (count > 0)
+        stored.rowBytes = array->numBytes() / (matrices * count);
+      stored.data = array->dataAs<uint8_t>() + matrix * count * stored.rowBytes;
+      storage.push_back(stored);
+    }
+    return storage;
+  };
+  auto getRow = [&](int64_t index) {
+    return MutableArrayRef((*result)->dataAs<float>() + index * k, k);
+  };
+  if (auto model =
+          dyn_cast<ReferenceFormatAttrInterface>(Attribute(op.getFormat()))) {
+    if (matrices > 0)
+      parallelFor(
+          matrices * rows,
+          [&](int64_t index) {
+            model.decodeRow(getMatrix(index / rows), index % rows,
+                            getRow(index));
+          },
+          machine.options.numThreads);
+  } else {
+    FailureOr<FormatProgram> program = FormatProgram::build(op);
+    if (failed(program))
+      return failure();
+    for (int64_t index = 0; index < matrices * rows; ++index)
+      if (failed(program->decodeRow(getMatrix(index / rows), index % rows,
+                                    getRow(index))))
+        return failure();
+  }
+  machine.set(op.getWeights(), *result);
+  return success();
+}
+
+void addDequantizeOp(HandlerTable &table) {
+  table.add<DequantizeOp>(executeDequantize);
+}
+
+} // namespace moe::reference

@@ -1,0 +1,349 @@
+//===- FormatTest.cpp - What formats of weights build ----------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Every format of the dialect, found by its interface: the IR that it builds
+// for kernels, interpreted, decodes random blocks to what the interpreter's own
+// model decodes them to. A format without a model, or without a fixture from
+// somebody else's decoder, fails.
+//
+//===----------------------------------------------------------------------===//
+
+#include "mlir/AsmParser/AsmParser.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Parser/Parser.h"
+#include "moe-mlir/Reference/Interpreter.h"
+#include "moe-mlir/Reference/ReferenceInterfaces.h"
+#include "moe/Moe.h"
+#include "llvm/Support/FileSystem.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <random>
+#include <set>
+
+using namespace mlir;
+using namespace moe;
+
+namespace {
+
+/// Instances of formats that have parameters.
+const std::map<std::string, std::vector<std::string>> &parameters() {
+  static const std::map<std::string, std::vector<std::string>> table = {};
+  return table;
+}
+
+template <typename... Attrs> std::vector<std::string> collectFormats() {
+  std::vector<std::string> mnemonics;
+  auto collect = [&](auto *attr) {
+    using AttrT = std::remove_pointer_t<decltype(attr)>;
+    if constexpr (std::is_base_of_v<WeightFormatAttrInterface::Trait<AttrT>,
+                                    AttrT>)
+      mnemonics.push_back(AttrT::getMnemonic().str());
+  };
+  (collect(static_cast<Attrs *>(nullptr)), ...);
+  return mnemonics;
+}
+
+std::vector<std::string> mnemonicsOfFormats() {
+  return collectFormats<
+#define GET_ATTRDEF_LIST
+#include "moe/MoeAttrs.cpp.inc"
+      >();
+}
+
+std::vector<std::string> formats() {
+  std::vector<std::string> texts;
+  for (const std::string &mnemonic : mnemonicsOfFormats()) {
+    auto it = parameters().find(mnemonic);
+    if (it == parameters().end())
+      texts.push_back("#moe." + mnemonic);
+    else
+      texts.insert(texts.end(), it->second.begin(), it->second.end());
+  }
+  return texts;
+}
+
+/// A context in which the interpreter has models of formats, or none.
+struct Context {
+  explicit Context(bool hasModels) {
+    DialectRegistry registry;
+    registry.insert<MoeDialect, func::FuncDialect>();
+    if (hasModels)
+      reference::registerReferenceModels(registry);
+    context.appendDialectRegistry(registry);
+    context.loadAllAvailableDialects();
+  }
+
+  WeightFormatAttrInterface parse(const std::string &text) {
+    return dyn_cast_or_null<WeightFormatAttrInterface>(
+        parseAttribute(text, &context));
+  }
+
+  std::vector<HostTensor> run(const std::string &text,
+                              ArrayRef<HostTensor> arguments) {
+    OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context);
+    if (!module)
+      return {};
+    auto results = reference::interpret(*module->getOps<func::FuncOp>().begin(),
+                                        arguments);
+    return succeeded(results) ? *results : std::vector<HostTensor>();
+  }
+
+  MLIRContext context;
+};
+
+/// Sizes of rows, of those below, that `format` can store.
+std::vector<int64_t> rowsOf(WeightFormatAttrInterface format) {
+  ScopedDiagnosticHandler quiet(format.getContext(),
+                                [](Diagnostic &) { return success(); });
+  std::vector<int64_t> sizes;
+  for (int64_t k : {32, 64, 96, 256, 512})
+    if (succeeded(format.verifyFormat(
+            [&] { return emitError(UnknownLoc::get(format.getContext())); },
+            k)))
+      sizes.push_back(k);
+  return sizes;
+}
+
+std::string textOf(Type type) {
+  std::string text;
+  llvm::raw_string_ostream(text) << type;
+  return text;
+}
+
+/// Bytes of random blocks; scales are no larger than 2.
+std::vector<HostTensor> makeStorage(WeightFormatAttrInterface format,
+                                    RankedTensorType weights,
+                                    std::mt19937 &random) {
+  int64_t k = weights.getShape().back();
+  std::vector<HostTensor> result;
+  for (auto [index, tensor] : llvm::enumerate(format.getStorage(k))) {
+    RankedTensorType type =
+        getStorageType(tensor, weights, format.getBlockSize(k));
+    DType dtype;
+    EXPECT_TRUE(parseDType(textOf(tensor.element), dtype));
+    HostTensor made = HostTensor::allocate(dtype, type.getShape());
+    auto *bytes = made.dataAs<uint8_t>();
+    int64_t count = made.numElements();
+    for (int64_t i = 0; i < count; ++i)
+      if (dtypeSize(dtype) == 1)
+        bytes[i] = random();
+      else
+        made.set(i, std::ldexp(static_cast<double>(random()) - 0x1p31, -31));
+    for (const BlockField &field : format.getFields(k)) {
+      if (field.storage != static_cast<int64_t>(index) ||
+          dtypeSize(dtype) != 1 || field.isWords())
+        continue;
+      int64_t size = field.getBytes() / field.count;
+      for (int64_t at = 0; at < count; at += tensor.getBytes())
+        for (int64_t i = 0; i < field.count; ++i) {
+          uint8_t &top = bytes[at + field.offset + (i + 1) * size - 1];
+          top &= field.element.isF16() ? 0xbf : 0x7f;
+        }
+    }
+    result.push_back(made);
+  }
+  return result;
+}
+
+std::string makeFunction(WeightFormatAttrInterface format,
+                         RankedTensorType weights) {
+  int64_t k = weights.getShape().back();
+  std::string arguments, operands, types, name;
+  for (auto [i, tensor] : llvm::enumerate(format.getStorage(k))) {
+    std::string type =
+        textOf(getStorageType(tensor, weights, format.getBlockSize(k)));
+    std::string comma = i ? ", " : "", value = "%s" + std::to_string(i);
+    arguments += comma + value + ": " + type;
+    operands += comma + value;
+    types += comma + type;
+  }
+  llvm::raw_string_ostream(name) << format;
+  std::string result = textOf(weights);
+  return "func.func @f(" + arguments + ") -> " + result +
+         " {\n  %w = moe.dequantize " + name + " (" + operands + " : " + types +
+         ") : " + result + "\n  return %w : " + result + "\n}\n";
+}
+
+/// Numbers that somebody gives, as vectors.
+class LaneReader : public BlockReader {
+public:
+  LaneReader(OpBuilder &builder, Location loc, Block &block)
+      : BlockReader(builder, loc), block(block) {}
+  Value readNumber(int64_t field, Value) override {
+    return block.addArgument(
+        isa<FloatType>(fields[field].element) ? getFloatType() : getIntType(),
+        loc);
+  }
+  Value readWord(int64_t field, Value) override {
+    EXPECT_TRUE(fields[field].isWords());
+    return block.addArgument(getIntType(), loc);
+  }
+  Value lookUp(Value codes, ArrayRef<int8_t> table) override {
+    EXPECT_EQ(table.size(), 16u);
+    return codes;
+  }
+  Value readShared(Value) override {
+    return block.addArgument(getFloatType(), loc);
+  }
+  Type getIntType() override {
+    return VectorType::get({8}, builder.getI32Type());
+  }
+  Type getFloatType() override {
+    return VectorType::get({8}, builder.getF32Type());
+  }
+
+  SmallVector<BlockField> fields;
+  Block &block;
+};
+
+class Formats : public testing::TestWithParam<std::string> {
+protected:
+  void SetUp() override {
+    format = with.parse(GetParam());
+    ASSERT_TRUE(format);
+    sizes = rowsOf(format);
+    ASSERT_FALSE(sizes.empty());
+  }
+
+  Context with{true}, without{false};
+  WeightFormatAttrInterface format;
+  std::vector<int64_t> sizes;
+};
+
+} // namespace
+
+TEST_P(Formats, BuildWhatTheModelDecodes) {
+  ASSERT_TRUE(isa<reference::ReferenceFormatAttrInterface>(Attribute(format)));
+  ASSERT_FALSE(isa<reference::ReferenceFormatAttrInterface>(
+      Attribute(without.parse(GetParam()))));
+  std::mt19937 random(7);
+  for (int64_t k : sizes) {
+    // Rows of two groups, where rows share something.
+    int64_t n = 2;
+    for (const StorageTensor &tensor : format.getStorage(k))
+      n = std::max(n, tensor.rows + 1);
+    SmallVector<int64_t> shape{n, k};
+    if (n == 2)
+      shape.insert(shape.begin(), 2);
+    auto weights =
+        RankedTensorType::get(shape, Float32Type::get(&with.context));
+    std::vector<HostTensor> storage = makeStorage(format, weights, random);
+    std::string function = makeFunction(format, weights);
+    std::vector<HostTensor> expected = with.run(function, storage);
+    std::vector<HostTensor> built = without.run(function, storage);
+    ASSERT_EQ(expected.size(), 1u) << function;
+    ASSERT_EQ(built.size(), 1u) << function;
+    ASSERT_EQ(built[0].shape, expected[0].shape);
+    for (int64_t i = 0, e = built[0].numElements(); i < e; ++i) {
+      double a = built[0].get(i), b = expected[0].get(i);
+      ASSERT_TRUE(a == b || (std::isnan(a) && std::isnan(b)))
+          << "element " << i << " of rows of " << k << ": " << a
+          << ", expected " << b;
+    }
+  }
+}
+
+TEST_P(Formats, DecodeEveryValueOnce) {
+  for (int64_t k : sizes) {
+    int64_t block = format.getBlockSize(k);
+    ASSERT_GT(block, 0);
+    EXPECT_EQ(k % block, 0);
+    DecodeRounds rounds = format.getRounds(k);
+    EXPECT_LE(rounds.first.size(), 32u);
+    std::set<int64_t> decoded;
+    for (int64_t p = 0; p < rounds.periods; ++p)
+      for (int64_t w = 0; w < rounds.words; ++w)
+        for (int64_t first : rounds.first)
+          EXPECT_TRUE(
+              decoded.insert(first + p * rounds.period + w * rounds.advance)
+                  .second);
+    EXPECT_EQ(static_cast<int64_t>(decoded.size()), block);
+    EXPECT_EQ(*decoded.begin(), 0);
+    EXPECT_EQ(*decoded.rbegin(), block - 1);
+
+    auto coded = dyn_cast<CodedFormatAttrInterface>(Attribute(format));
+    if (!coded)
+      continue;
+    CodeForm form = coded.getCodeForm(k);
+    EXPECT_EQ(block % form.subBlock, 0);
+    ASSERT_EQ(rounds.first.size() % 4, 0u);
+    // All four codes of a word have the scale of the first.
+    for (int64_t p = 0; p < rounds.periods; ++p)
+      for (int64_t w = 0; w < rounds.words; ++w)
+        for (size_t i = 0; i < rounds.first.size(); ++i) {
+          int64_t at = p * rounds.period + w * rounds.advance;
+          EXPECT_EQ((rounds.first[i] + at) / form.subBlock,
+                    (rounds.first[i / 4 * 4] + at) / form.subBlock);
+        }
+  }
+}
+
+TEST_P(Formats, FieldsAreAllThatIsStored) {
+  for (int64_t k : sizes) {
+    SmallVector<StorageTensor> storage = format.getStorage(k);
+    std::vector<int64_t> bytes(storage.size());
+    for (const BlockField &field : format.getFields(k)) {
+      EXPECT_EQ(field.offset, bytes[field.storage]) << field.name.str();
+      bytes[field.storage] += field.getBytes();
+    }
+    for (auto [tensor, used] : llvm::zip(storage, bytes))
+      EXPECT_EQ(used, tensor.getBytes()) << tensor.name.str();
+  }
+}
+
+TEST_P(Formats, BuildForLanesToo) {
+  int64_t k = sizes.back();
+  OwningOpRef<ModuleOp> module =
+      ModuleOp::create(UnknownLoc::get(&with.context));
+  OpBuilder b = OpBuilder::atBlockEnd(module->getBody());
+  auto func = func::FuncOp::create(b, b.getUnknownLoc(), "f",
+                                   b.getFunctionType({}, {}));
+  Block *entry = func.addEntryBlock();
+  b.setInsertionPointToStart(entry);
+  LaneReader reader(b, b.getUnknownLoc(), *entry);
+  reader.fields = format.getFields(k);
+  Value period = entry->addArgument(b.getIndexType(), b.getUnknownLoc());
+  Value word = entry->addArgument(b.getIndexType(), b.getUnknownLoc());
+  SmallVector<Value> shared, values;
+  format.buildShared(reader, k, shared);
+  format.buildValues(reader, k, period, word, values);
+  EXPECT_EQ(values.size(), format.getRounds(k).first.size());
+  for (SmallVector<Value> *list : {&shared, &values})
+    for (Value value : *list)
+      EXPECT_EQ(value.getType(), reader.getFloatType());
+  if (auto coded = dyn_cast<CodedFormatAttrInterface>(Attribute(format))) {
+    CodeForm form = coded.getCodeForm(k);
+    EXPECT_EQ(static_cast<int64_t>(shared.size()),
+              format.getBlockSize(k) / form.subBlock *
+                  (form.hasMinimum ? 2 : 1));
+  }
+  func::ReturnOp::create(b, b.getUnknownLoc(), values);
+  func.setType(b.getFunctionType(entry->getArgumentTypes(),
+                                 TypeRange(ValueRange(values))));
+  EXPECT_TRUE(succeeded(verify(*module)));
+}
+
+TEST(FormatFixtures, AreThereForEveryFormat) {
+  std::string folder = MOE_FORMAT_FIXTURES;
+  for (const std::string &mnemonic : mnemonicsOfFormats())
+    EXPECT_TRUE(
+        llvm::sys::fs::exists(folder + "/format-" + mnemonic + ".safetensors"))
+        << "gen_format_fixtures.py writes it";
+}
+
+INSTANTIATE_TEST_SUITE_P(Dialect, Formats, testing::ValuesIn(formats()),
+                         [](const auto &info) {
+                           std::string name = info.param.substr(5);
+                           for (char &c : name)
+                             if (!isalnum(c))
+                               c = '_';
+                           return name;
+                         });
