@@ -10,6 +10,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "ByteRows.h"
 #include "Products.h"
 #include "Scalars.h"
 #include "SpecMath.h"
@@ -213,6 +214,12 @@ static std::vector<double> loadFactor(Machine &machine, linalg::LinalgOp op,
       op->getParentOfType<moe::ExpertOp>())
     for (double &value : values)
       value = machine.rounding.round(value, NumberFormat::bf16());
+  int64_t depth = array.shape.empty() ? 1 : array.shape.back();
+  if (op->getParentOfType<moe::ExpertOp>() && depth > 0)
+    if (int64_t block = getByteBlock(machine.rounding, op->getOperand(1 - i),
+                                     depth))
+      return roundToBytes(machine.rounding, values.data(),
+                          values.size() / depth, depth, block);
   return values;
 }
 

@@ -9,6 +9,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "ByteRows.h"
 #include "Products.h"
 #include "Scalars.h"
 #include "moe-mlir/Reference/ReferenceInterfaces.h"
@@ -483,6 +484,10 @@ static FailureOr<MutableArrayPtr> project(Machine &machine, FFNOp op,
       getElementTypeOrSelf(weights.getType()).isBF16()) {
     for (double value : ArrayRef(x, rows * depth))
       narrow.push_back(machine.rounding.round(value, NumberFormat::bf16()));
+    x = narrow.data();
+  }
+  if (int64_t block = getByteBlock(machine.rounding, weights, depth)) {
+    narrow = roundToBytes(machine.rounding, x, rows, depth, block);
     x = narrow.data();
   }
   addProductTransposed(x, rows, *w, columns, depth, data,

@@ -53,6 +53,8 @@ public:
   bool isOn() const { return on; }
   /// Rows that are multiplied with bf16 weights are rounded to bf16.
   bool narrowsRows() const { return narrows; }
+  /// Rows that are multiplied with codes are rounded to bytes.
+  bool quantizesRows() const { return quantizes; }
 
   /// `value` after being rounded to `format`; with more than one unit after
   /// being computed with an error of so many, in f32 at least.
@@ -98,7 +100,7 @@ private:
     return static_cast<double>(static_cast<int64_t>(bits)) * 0x1p-63;
   }
 
-  bool on = false, narrows = false;
+  bool on = false, narrows = false, quantizes = false;
   uint64_t next = 0;
 };
 
