@@ -4,8 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// The vocabulary of WeightFormatAttrInterface, for formats in this dialect and in
-// others, and for the kernels that decode them.
+// The vocabulary of WeightFormatAttrInterface, for formats in this dialect and
+// in others, and for the kernels that decode them.
 //
 //===----------------------------------------------------------------------===//
 
@@ -14,12 +14,13 @@
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Value.h"
 
 namespace moe {
 
-/// One of the tensors that weights are stored in: `[..., rows, blocks, ...]`, in
-/// which every group of so many rows and blocks of the matrix has `count`
+/// One of the tensors that weights are stored in: `[..., rows, blocks, ...]`,
+/// in which every group of so many rows and blocks of the matrix has `count`
 /// elements. Dimensions behind the rows may be joined or taken apart.
 struct StorageTensor {
   /// What it is called beside the others, such as `scales`.
@@ -51,8 +52,8 @@ struct BlockField {
   bool isWords() const { return getBytes() % 4 == 0 && element.isInteger(8); }
 };
 
-/// How the values of a block follow one another: value `i` of round (p, w) is that
-/// of k = first[i] + p * period + w * advance.
+/// How the values of a block follow one another: value `i` of round (p, w) is
+/// that of k = first[i] + p * period + w * advance.
 struct DecodeRounds {
   int64_t period = 0, periods = 1;
   int64_t advance = 0, words = 1;
@@ -104,12 +105,14 @@ public:
     return readWord(field, constantIndex(index));
   }
   /// Of indices; constants are folded.
-  Value indexOf(Value a, int64_t factor, int64_t offset = 0); ///< a * factor + offset
+  Value indexOf(Value a, int64_t factor,
+                int64_t offset = 0); ///< a * factor + offset
   Value sum(Value a, Value b);
   Value quotient(Value a, int64_t divisor);
 
   Value integer(int64_t value);
   Value number(double value);
+  Value negate(Value a); ///< Of floats.
   Value shiftRight(Value a, int64_t bits);
   Value shiftLeft(Value a, int64_t bits);
   /// By a number of bits that is an index.
@@ -122,11 +125,26 @@ public:
   Value toFloat(Value a);           ///< Of an i32 with a sign.
   /// The f32 whose bits are those of the i32 `a`.
   Value asFloat(Value a);
+  /// Byte `index` of a word.
+  Value byteOf(Value word, int64_t index);
+  /// Where `a` is below `limit`, as integers without a sign, `below`, else
+  /// `other`.
+  Value selectBelow(Value a, int64_t limit, Value below, Value other);
 
 private:
   Value toLanes(Value index);
   Value constantIndex(int64_t value);
 };
+
+/// What a format does that is stored in blocks of bytes, as its fields say, and
+/// that is one of codes: the defaults of WeightFormatAttrInterface.
+mlir::LogicalResult
+verifyBlocks(llvm::function_ref<mlir::InFlightDiagnostic()> emitError,
+             mlir::Attribute format, int64_t k);
+llvm::SmallVector<StorageTensor> storeBlocks(mlir::Attribute format, int64_t k);
+void buildCodedValues(BlockReader &reader, mlir::Attribute format, int64_t k,
+                      mlir::Value period, mlir::Value word,
+                      llvm::SmallVectorImpl<mlir::Value> &values);
 
 } // namespace moe
 

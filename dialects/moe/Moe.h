@@ -65,11 +65,6 @@ mlir::Value buildFloatConstant(mlir::OpBuilder &builder, mlir::Location loc,
 mlir::Value buildTopK(mlir::OpBuilder &builder, mlir::Location loc,
                       mlir::Value scores, int64_t k);
 
-/// `buildValues` of formats of codes.
-void buildCodedValues(BlockReader &reader, CodedFormatAttrInterface format,
-                      int64_t k, mlir::Value period, mlir::Value word,
-                      llvm::SmallVectorImpl<mlir::Value> &values);
-
 /// Which of its sub-blocks the codes of a stream are in, in a round.
 mlir::Value buildSubBlockIndex(BlockReader &reader,
                                CodedFormatAttrInterface format, int64_t k,

@@ -31,12 +31,18 @@ def Moe_WeightFormatAttrInterface : AttrInterface<"WeightFormatAttrInterface"> {
     InterfaceMethod<"Checks that rows of `k` weights can be stored so",
       "::llvm::LogicalResult", "verifyFormat",
       (ins "::llvm::function_ref<::mlir::InFlightDiagnostic()>":$emitError,
-           "int64_t":$k)>,
+           "int64_t":$k), /*methodBody=*/"", /*defaultImplementation=*/[{
+        return ::moe::verifyBlocks(emitError, $_attr, k);
+      }]>,
     InterfaceMethod<"Consecutive k of a row that are stored together; a divisor of `k`",
       "int64_t", "getBlockSize", (ins "int64_t":$k)>,
-    InterfaceMethod<"The tensors that such weights are stored in, in the order of operands",
-      "::llvm::SmallVector<::moe::StorageTensor>", "getStorage",
-      (ins "int64_t":$k)>,
+    InterfaceMethod<[{
+        The tensors that such weights are stored in, in the order of operands; one
+        of bytes, `blocks`, unless the format says otherwise.
+      }], "::llvm::SmallVector<::moe::StorageTensor>", "getStorage",
+      (ins "int64_t":$k), /*methodBody=*/"", /*defaultImplementation=*/[{
+        return ::moe::storeBlocks($_attr, k);
+      }]>,
     InterfaceMethod<[{
         The numbers that a block of a row consists of, wherever they are stored. A
         kernel's copy of the weights has nothing else.
@@ -53,11 +59,15 @@ def Moe_WeightFormatAttrInterface : AttrInterface<"WeightFormatAttrInterface"> {
     InterfaceMethod<[{
         Builds the values of round (`period`, `word`), two indices, as f32: one for
         each of `getRounds().first`, in that order, and each the exact value of
-        what is stored, rounded to nearest even.
+        what is stored, rounded to nearest even. Formats of codes have no need to
+        say how.
       }], "void", "buildValues",
       (ins "::moe::BlockReader &":$reader, "int64_t":$k, "::mlir::Value":$period,
            "::mlir::Value":$word,
-           "::llvm::SmallVectorImpl<::mlir::Value> &":$values)>,
+           "::llvm::SmallVectorImpl<::mlir::Value> &":$values),
+      /*methodBody=*/"", /*defaultImplementation=*/[{
+        ::moe::buildCodedValues(reader, $_attr, k, period, word, values);
+      }]>,
     InterfaceMethod<[{
         The largest error of a value in parts of the largest magnitude in its
         block when numbers are converted to this format and back, which is what
@@ -73,15 +83,16 @@ def Moe_CodedFormatAttrInterface : AttrInterface<"CodedFormatAttrInterface",
     A format whose values are `scale * (code - zero) - minimum`, with one scale and
     one minimum for each sub-block of consecutive k, and a code of 0 to 255: weights
     that products of bytes can be formed with. `buildShared` of these gives all
-    scales and then all minima of a block, and `buildValues` is
-    `moe::buildCodedValues`.
+    scales and then all minima of a block. The product of a scale and `zero` is
+    exact, and has to be a number of f32.
   }];
   let methods = [
     InterfaceMethod<"What codes and sub-blocks there are",
       "::moe::CodeForm", "getCodeForm", (ins "int64_t":$k)>,
     InterfaceMethod<[{
         Builds four codes of a round, as bytes of an i32, lowest first: those of
-        `getRounds().first[4 * stream]` and the three behind it.
+        `getRounds().first[4 * stream]` and the three behind it, which need not be
+        consecutive k, but have one scale.
       }], "::mlir::Value", "buildCodes",
       (ins "::moe::BlockReader &":$reader, "int64_t":$k, "::mlir::Value":$period,
            "::mlir::Value":$word, "int64_t":$stream)>

@@ -4,7 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// One attribute for each format; the code of each is in a file of formats/.
+// One attribute for each format; the code of each is in a file of formats/, and the
+// interpreter's in lib/Reference/Formats.cpp.
 //
 //===----------------------------------------------------------------------===//
 
@@ -14,30 +15,22 @@
 include "moe/MoeOpBase.td"
 include "moe/MoeFormatInterfaces.td"
 
-class Moe_Format<string cppName, string attrMnemonic, list<Trait> interfaces>
-    : Moe_Attr<cppName, attrMnemonic, interfaces>;
-
-/// A format that values are made of without integers.
-class Moe_FloatFormat<string cppName, string attrMnemonic>
-    : Moe_Format<cppName, attrMnemonic,
-        [DeclareAttrInterfaceMethods<Moe_WeightFormatAttrInterface>]>;
+/// A format that values are made of without integers; `own` are the methods of the
+/// interface that it has beside `buildValues` and those that all have.
+class Moe_FloatFormat<string cppName, string attrMnemonic, list<string> own = []>
+    : Moe_Attr<cppName, attrMnemonic,
+        [DeclareAttrInterfaceMethods<Moe_WeightFormatAttrInterface,
+                                     !listconcat(own, ["buildValues"])>]>;
 
 /// A format of codes and scales.
-class Moe_CodedFormat<string cppName, string attrMnemonic>
-    : Moe_Format<cppName, attrMnemonic,
-        [DeclareAttrInterfaceMethods<Moe_WeightFormatAttrInterface>,
+class Moe_CodedFormat<string cppName, string attrMnemonic, list<string> own = []>
+    : Moe_Attr<cppName, attrMnemonic,
+        [DeclareAttrInterfaceMethods<Moe_WeightFormatAttrInterface, own>,
          DeclareAttrInterfaceMethods<Moe_CodedFormatAttrInterface>]>;
 
-def Moe_F16FormatAttr : Moe_FloatFormat<"F16Format", "f16"> {
-  let summary = "16-bit floats";
-  let description = [{
-    `tensor<..xNxKxf16>`. GGUF files have it, and some checkpoints.
-
-    ```mlir
-    #moe.f16
-    ```
-  }];
-}
+//===----------------------------------------------------------------------===//
+// Blocks of GGUF files
+//===----------------------------------------------------------------------===//
 
 def Moe_Q4_0FormatAttr : Moe_CodedFormat<"Q4_0Format", "q4_0"> {
   let summary = "blocks of 32 in 4 bits, one f16 scale";
@@ -47,6 +40,43 @@ def Moe_Q4_0FormatAttr : Moe_CodedFormat<"Q4_0Format", "q4_0"> {
 
     ```mlir
     #moe.q4_0
+    ```
+  }];
+}
+
+def Moe_Q4_1FormatAttr : Moe_CodedFormat<"Q4_1Format", "q4_1"> {
+  let summary = "blocks of 32 in 4 bits, f16 scale and minimum";
+  let description = [{
+    20 bytes a block (GGUF's Q4_1): f16 d, f16 m, then 16 bytes q as in `q4_0`; a
+    weight is `d * q + m`.
+
+    ```mlir
+    #moe.q4_1
+    ```
+  }];
+}
+
+def Moe_Q5_0FormatAttr : Moe_CodedFormat<"Q5_0Format", "q5_0"> {
+  let summary = "blocks of 32 in 5 bits, one f16 scale";
+  let description = [{
+    22 bytes a block (GGUF's Q5_0): f16 d, 4 bytes qh, 16 bytes ql. Of q, ql has the
+    low four bits as in `q4_0`, and the 32-bit word qh the fifth: bit k that of
+    element k. A weight is `d * (q - 16)`.
+
+    ```mlir
+    #moe.q5_0
+    ```
+  }];
+}
+
+def Moe_Q5_1FormatAttr : Moe_CodedFormat<"Q5_1Format", "q5_1"> {
+  let summary = "blocks of 32 in 5 bits, f16 scale and minimum";
+  let description = [{
+    24 bytes a block (GGUF's Q5_1): f16 d, f16 m, then q as in `q5_0`; a weight is
+    `d * q + m`.
+
+    ```mlir
+    #moe.q5_1
     ```
   }];
 }
@@ -63,6 +93,34 @@ def Moe_Q8_0FormatAttr : Moe_CodedFormat<"Q8_0Format", "q8_0"> {
   }];
 }
 
+def Moe_Q2_KFormatAttr : Moe_CodedFormat<"Q2_KFormat", "q2_k"> {
+  let summary = "blocks of 256 in 2 bits, with 4-bit scales and minima of 16";
+  let description = [{
+    84 bytes a block (GGUF's Q2_K): 16 bytes s, 64 bytes q, f16 d, f16 dmin. Byte i
+    of s has the scale of sub-block i of 16 in its low and its minimum in its high
+    four bits. Element 128 h + 32 j + l is bits 2 j and 2 j + 1 of byte 32 h + l; a
+    weight is `d * scale * q - dmin * minimum`.
+
+    ```mlir
+    #moe.q2_k
+    ```
+  }];
+}
+
+def Moe_Q3_KFormatAttr : Moe_CodedFormat<"Q3_KFormat", "q3_k"> {
+  let summary = "blocks of 256 in 3 bits, with 6-bit scales of 16";
+  let description = [{
+    110 bytes a block (GGUF's Q3_K): 32 bytes hmask, 64 bytes q, 12 bytes s, f16 d.
+    q has the low two bits as in `q2_k`, and bit 4 h + j of byte l of hmask is the
+    third. Of scale i, s has the low four bits in half i / 8 of byte i % 8, and two
+    more in byte 8 + i % 4; a weight is `d * (scale - 32) * (q - 4)`.
+
+    ```mlir
+    #moe.q3_k
+    ```
+  }];
+}
+
 def Moe_Q4_KFormatAttr : Moe_CodedFormat<"Q4_KFormat", "q4_k"> {
   let summary = "blocks of 256 in 4 bits, with 6-bit scales and minima of 32";
   let description = [{
@@ -73,6 +131,171 @@ def Moe_Q4_KFormatAttr : Moe_CodedFormat<"Q4_KFormat", "q4_k"> {
 
     ```mlir
     #moe.q4_k
+    ```
+  }];
+}
+
+def Moe_Q5_KFormatAttr : Moe_CodedFormat<"Q5_KFormat", "q5_k"> {
+  let summary = "blocks of 256 in 5 bits, with 6-bit scales and minima of 32";
+  let description = [{
+    176 bytes a block (GGUF's Q5_K): f16 d, f16 dmin, 12 bytes s, 32 bytes qh, 128
+    bytes ql. As `q4_k`, with a fifth bit of the code: bit i of byte l of qh is that
+    of element 32 i + l.
+
+    ```mlir
+    #moe.q5_k
+    ```
+  }];
+}
+
+def Moe_Q6_KFormatAttr : Moe_CodedFormat<"Q6_KFormat", "q6_k"> {
+  let summary = "blocks of 256 in 6 bits, with 8-bit scales of 16";
+  let description = [{
+    210 bytes a block (GGUF's Q6_K): 128 bytes ql, 64 bytes qh, 16 bytes sc with a
+    sign, f16 d. Each half has four rows of 32 elements: the first two are the low
+    four bits of its bytes of ql, the others the high ones, and row r has bits 2 r
+    and 2 r + 1 of its bytes of qh above them. A weight is `d * sc * (q - 32)`.
+
+    ```mlir
+    #moe.q6_k
+    ```
+  }];
+}
+
+def Moe_IQ4_NLFormatAttr : Moe_CodedFormat<"IQ4_NLFormat", "iq4_nl"> {
+  let summary = "blocks of 32 in 4 bits, by a table";
+  let description = [{
+    18 bytes a block (GGUF's IQ4_NL), as `q4_0`; a weight is `d * table[q]` with a
+    table of 16 numbers from -127 to 113.
+
+    ```mlir
+    #moe.iq4_nl
+    ```
+  }];
+}
+
+def Moe_IQ4_XSFormatAttr : Moe_CodedFormat<"IQ4_XSFormat", "iq4_xs"> {
+  let summary = "blocks of 256 in 4 bits, by a table, with 6-bit scales of 32";
+  let description = [{
+    136 bytes a block (GGUF's IQ4_XS): f16 d, 2 bytes sh, 4 bytes sl, 128 bytes q.
+    Scale i of sub-block i of 32 has its low four bits in sl, bits 4 i and on, and
+    two more in sh, bits 2 i and on. Sub-blocks have 16 bytes each as in `q4_0`; a
+    weight is `d * (scale - 32) * table[q]` with the table of `iq4_nl`.
+
+    ```mlir
+    #moe.iq4_xs
+    ```
+  }];
+}
+
+def Moe_MXFP4BlocksFormatAttr
+    : Moe_CodedFormat<"MXFP4BlocksFormat", "mxfp4_blocks"> {
+  let summary = "blocks of 32 in E2M1, one E8M0 scale, in one tensor";
+  let description = [{
+    17 bytes a block (GGUF's MXFP4): 1 byte e, then 16 bytes q as in `q4_0`. A weight
+    is `2^(e - 127)` times q as a float of 4 bits: 0, 0.5, 1, 1.5, 2, 3, 4 and 6, and
+    from 8 on those with a minus. All of a block with e = 255 are NaN. Kernels want
+    e < 253, of which all weights are numbers of f32 with room to spare.
+
+    ```mlir
+    #moe.mxfp4_blocks
+    ```
+  }];
+}
+
+def Moe_NVFP4FormatAttr : Moe_CodedFormat<"NVFP4Format", "nvfp4"> {
+  let summary = "blocks of 64 in E2M1, with E4M3 scales of 16";
+  let description = [{
+    36 bytes a block (GGUF's NVFP4): 4 bytes d, E4M3 without a sign, then for each
+    sub-block of 16 another 8 bytes, of which byte j has element j in its low and
+    element j + 8 in its high four bits. A weight is d times q as in `mxfp4`; what
+    scales the whole tensor is applied elsewhere.
+
+    ```mlir
+    #moe.nvfp4
+    ```
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Tensors of other checkpoints
+//===----------------------------------------------------------------------===//
+
+def Moe_F16FormatAttr : Moe_FloatFormat<"F16Format", "f16", ["getStorage"]> {
+  let summary = "16-bit floats";
+  let description = [{
+    `tensor<..xNxKxf16>`. GGUF files have it, and some checkpoints.
+
+    ```mlir
+    #moe.f16
+    ```
+  }];
+}
+
+def Moe_FP8FormatAttr
+    : Moe_FloatFormat<"FP8Format", "fp8", ["verifyFormat", "getStorage"]> {
+  let summary = "8-bit floats, E4M3, with a scale for each tile";
+  let description = [{
+    Two tensors: values `tensor<..xNxKxf8E4M3FN>` and f32 scales, one for each tile of
+    `rows` and `columns`, of which those at the edges may be smaller: `[ceil(N / rows),
+    ceil(K / columns)]`. With 0 columns, a tile has whole rows: `[ceil(N / rows)]`. A
+    weight is the value times the scale, which checkpoints call `weight_scale_inv`
+    all the same.
+
+    ```mlir
+    #moe.fp8
+    #moe.fp8<rows = 1, columns = 0>
+    ```
+  }];
+  let parameters = (ins DefaultValuedParameter<"int64_t", "128">:$rows,
+                        DefaultValuedParameter<"int64_t", "128">:$columns);
+  let assemblyFormat = "(`<` struct(params)^ `>`)?";
+  let genVerifyDecl = 1;
+}
+
+def Moe_Int8FormatAttr
+    : Moe_CodedFormat<"Int8Format", "int8", ["verifyFormat", "getStorage"]> {
+  let summary = "8 bits, one f32 scale for each row";
+  let description = [{
+    Two tensors: codes with a sign, `tensor<..xNxKxi8>`, and scales,
+    `tensor<..xNxf32>`; a weight is `scale * q`.
+
+    ```mlir
+    #moe.int8
+    ```
+  }];
+}
+
+def Moe_Int4FormatAttr : Moe_CodedFormat<"Int4Format", "int4", ["getStorage"]> {
+  let summary = "4 bits, with a scale for each group of a row";
+  let description = [{
+    Two tensors or three: codes `tensor<..xNx(K/2)xi8>`, byte j with element 2 j in its
+    low and element 2 j + 1 in its high four bits; scales, one for each `group` of
+    consecutive k, `tensor<..xNx(K/group)>` of the type that `scales` says; and with
+    `zeros` as many numbers of that type. A weight is `scale * (q - 8)`, or with zeros
+    `scale * q - scale * zero`, the last product in f32. GPTQ, AWQ, HQQ and
+    compressed tensors are other orders of the same numbers.
+
+    ```mlir
+    #moe.int4<group = 128, scales = f16>
+    #moe.int4<group = 32, scales = bf16, zeros = true>
+    ```
+  }];
+  let parameters = (ins "int64_t":$group, "::mlir::Type":$scales,
+                        DefaultValuedParameter<"bool", "false">:$zeros);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
+def Moe_MXFP4FormatAttr : Moe_CodedFormat<"MXFP4Format", "mxfp4", ["getStorage"]> {
+  let summary = "blocks of 32 in E2M1, one E8M0 scale, in two tensors";
+  let description = [{
+    As Hugging Face checkpoints have it: blocks `tensor<..xNx(K/32)x16xi8>`, byte j with
+    element 2 j in its low and element 2 j + 1 in its high four bits, and scales
+    `tensor<..xNx(K/32)xi8>`. The same numbers as `mxfp4_blocks`.
+
+    ```mlir
+    #moe.mxfp4
     ```
   }];
 }

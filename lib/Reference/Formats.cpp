@@ -5,8 +5,9 @@
 //===----------------------------------------------------------------------===//
 //
 // One plain function for each format, that of a block where it has blocks of
-// bytes. Scales and values are f32, as they are defined; products of a scale
-// and a code are exact in it, and what is added to them is rounded once.
+// bytes. Scales and values are f32, as they are defined; products of the scales
+// of blocks and a code are exact in it, and what is added to them is rounded
+// once.
 //
 //===----------------------------------------------------------------------===//
 
@@ -17,6 +18,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 using namespace llvm;
 using namespace mlir;
@@ -37,6 +39,34 @@ int signedAt(Bytes at) { return static_cast<int8_t>(*at); }
 int low(uint8_t byte) { return byte & 15; }
 int high(uint8_t byte) { return byte >> 4; }
 
+/// A power of two by its biased exponent; 255 is NaN.
+float e8m0At(Bytes at) {
+  return *at == 255 ? std::numeric_limits<float>::quiet_NaN()
+                    : std::ldexp(1.0f, *at - 127);
+}
+
+/// A float of four bits.
+float e2m1(int code) {
+  static constexpr float kValues[] = {0.0f, 0.5f, 1.0f, 1.5f,
+                                      2.0f, 3.0f, 4.0f, 6.0f};
+  return code < 8 ? kValues[code] : -kValues[code - 8];
+}
+
+/// What codes of IQ4 stand for.
+int iq4(int code) {
+  static constexpr int kValues[] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                    1,    13,   25,  38,  53,  69,  89,  113};
+  return kValues[code];
+}
+
+int bit(uint8_t byte, int index) { return byte >> index & 1; }
+int twoBits(uint8_t byte, int index) { return byte >> 2 * index & 3; }
+
+/// scale * q + offset, rounded once.
+float affine(float scale, int q, float offset) {
+  return std::fma(scale, static_cast<float>(q), offset);
+}
+
 //===----------------------------------------------------------------------===//
 // Blocks of 32
 //===----------------------------------------------------------------------===//
@@ -49,15 +79,91 @@ void decodeQ4_0(Bytes b, float *out) {
   }
 }
 
+void decodeQ4_1(Bytes b, float *out) {
+  float d = f16At(b), m = f16At(b + 2);
+  for (int j = 0; j < 16; ++j) {
+    out[j] = affine(d, low(b[4 + j]), m);
+    out[j + 16] = affine(d, high(b[4 + j]), m);
+  }
+}
+
+/// Element `k` of 32 in five bits.
+int fiveBits(Bytes qh, Bytes ql, int k) {
+  int four = k < 16 ? low(ql[k]) : high(ql[k - 16]);
+  return four | bit(qh[k / 8], k % 8) << 4;
+}
+
+void decodeQ5_0(Bytes b, float *out) {
+  float d = f16At(b);
+  for (int k = 0; k < 32; ++k)
+    out[k] = d * (fiveBits(b + 2, b + 6, k) - 16);
+}
+
+void decodeQ5_1(Bytes b, float *out) {
+  float d = f16At(b), m = f16At(b + 2);
+  for (int k = 0; k < 32; ++k)
+    out[k] = affine(d, fiveBits(b + 4, b + 8, k), m);
+}
+
 void decodeQ8_0(Bytes b, float *out) {
   float d = f16At(b);
   for (int j = 0; j < 32; ++j)
     out[j] = d * signedAt(b + 2 + j);
 }
 
+void decodeIQ4_NL(Bytes b, float *out) {
+  float d = f16At(b);
+  for (int j = 0; j < 16; ++j) {
+    out[j] = d * iq4(low(b[2 + j]));
+    out[j + 16] = d * iq4(high(b[2 + j]));
+  }
+}
+
+void decodeMXFP4Blocks(Bytes b, float *out) {
+  float d = e8m0At(b);
+  for (int j = 0; j < 16; ++j) {
+    out[j] = d * e2m1(low(b[1 + j]));
+    out[j + 16] = d * e2m1(high(b[1 + j]));
+  }
+}
+
+void decodeNVFP4(Bytes b, float *out) {
+  for (int i = 0; i < 4; ++i) {
+    float d = f8E4M3ToF32(b[i] & 127);
+    for (int j = 0; j < 8; ++j) {
+      uint8_t byte = b[4 + 8 * i + j];
+      out[16 * i + j] = d * e2m1(low(byte));
+      out[16 * i + j + 8] = d * e2m1(high(byte));
+    }
+  }
+}
+
 //===----------------------------------------------------------------------===//
 // Blocks of 256
 //===----------------------------------------------------------------------===//
+
+void decodeQ2_K(Bytes b, float *out) {
+  float d = f16At(b + 80), dmin = f16At(b + 82);
+  for (int k = 0; k < 256; ++k) {
+    int half = k / 128, row = k % 128 / 32, l = k % 32;
+    int q = twoBits(b[16 + 32 * half + l], row);
+    out[k] = affine(d * low(b[k / 16]), q, -(dmin * high(b[k / 16])));
+  }
+}
+
+void decodeQ3_K(Bytes b, float *out) {
+  Bytes s = b + 96;
+  float d = f16At(b + 108);
+  for (int k = 0; k < 256; ++k) {
+    int half = k / 128, row = k % 128 / 32, l = k % 32, i = k / 16;
+    int q = twoBits(b[32 + 32 * half + l], row);
+    if (!bit(b[l], k / 32))
+      q -= 4;
+    int four = i < 8 ? low(s[i]) : high(s[i - 8]);
+    int scale = four | twoBits(s[8 + i % 4], i / 4) << 4;
+    out[k] = d * (scale - 32) * q;
+  }
+}
 
 /// Scale and minimum of sub-block `i`, six bits each in twelve bytes.
 void readSixBits(Bytes s, int i, int &scale, int &minimum) {
@@ -78,10 +184,118 @@ void decodeQ4_K(Bytes b, float *out) {
     for (int l = 0; l < 32; ++l) {
       uint8_t byte = b[16 + 32 * (i / 2) + l];
       int q = i % 2 ? high(byte) : low(byte);
-      out[32 * i + l] = std::fma(d * scale, static_cast<float>(q),
-                                 -(dmin * static_cast<float>(minimum)));
+      out[32 * i + l] = affine(d * scale, q, -(dmin * minimum));
     }
   }
+}
+
+void decodeQ5_K(Bytes b, float *out) {
+  float d = f16At(b), dmin = f16At(b + 2);
+  for (int i = 0; i < 8; ++i) {
+    int scale, minimum;
+    readSixBits(b + 4, i, scale, minimum);
+    for (int l = 0; l < 32; ++l) {
+      uint8_t byte = b[48 + 32 * (i / 2) + l];
+      int q = (i % 2 ? high(byte) : low(byte)) | bit(b[16 + l], i) << 4;
+      out[32 * i + l] = affine(d * scale, q, -(dmin * minimum));
+    }
+  }
+}
+
+void decodeQ6_K(Bytes b, float *out) {
+  float d = f16At(b + 208);
+  for (int k = 0; k < 256; ++k) {
+    int half = k / 128, row = k % 128 / 32, l = k % 32;
+    uint8_t ql = b[64 * half + 32 * (row % 2) + l];
+    uint8_t qh = b[128 + 32 * half + l];
+    int q = (row < 2 ? low(ql) : high(ql)) | twoBits(qh, row) << 4;
+    out[k] = d * signedAt(b + 192 + k / 16) * (q - 32);
+  }
+}
+
+void decodeIQ4_XS(Bytes b, float *out) {
+  float d = f16At(b);
+  for (int i = 0; i < 8; ++i) {
+    int four = i % 2 ? high(b[4 + i / 2]) : low(b[4 + i / 2]);
+    int scale = four | twoBits(b[2 + i / 4], i % 4) << 4;
+    for (int j = 0; j < 16; ++j) {
+      uint8_t byte = b[8 + 16 * i + j];
+      out[32 * i + j] = d * (scale - 32) * iq4(low(byte));
+      out[32 * i + j + 16] = d * (scale - 32) * iq4(high(byte));
+    }
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Rows
+//===----------------------------------------------------------------------===//
+
+float bf16At(Bytes at) {
+  return bf16ToF32(static_cast<uint16_t>(at[0] | at[1] << 8));
+}
+
+float f32At(Bytes at) {
+  float value;
+  std::memcpy(&value, at, sizeof(value));
+  return value;
+}
+
+/// Number `index` of those of type `type`.
+float numberAt(Type type, Bytes at, int64_t index) {
+  return type.isF32()    ? f32At(at + 4 * index)
+         : type.isBF16() ? bf16At(at + 2 * index)
+                         : f16At(at + 2 * index);
+}
+
+/// Element `k` of nibbles two by two.
+int pairedNibble(Bytes from, int64_t k) {
+  return k % 2 ? high(from[k / 2]) : low(from[k / 2]);
+}
+
+void decodeF16(F16FormatAttr, ArrayRef<StoredRows> storage, int64_t row,
+               MutableArrayRef<float> values) {
+  Bytes from = storage[0].row(row);
+  for (size_t k = 0; k < values.size(); ++k)
+    values[k] = f16At(from + 2 * k);
+}
+
+void decodeFP8(FP8FormatAttr format, ArrayRef<StoredRows> storage, int64_t row,
+               MutableArrayRef<float> values) {
+  Bytes from = storage[0].row(row);
+  Bytes scales = storage[1].row(row / format.getRows());
+  int64_t columns =
+      format.getColumns() ? format.getColumns() : int64_t(values.size());
+  for (size_t k = 0; k < values.size(); ++k)
+    values[k] = f8E4M3ToF32(from[k]) * f32At(scales + 4 * (k / columns));
+}
+
+void decodeInt8(Int8FormatAttr, ArrayRef<StoredRows> storage, int64_t row,
+                MutableArrayRef<float> values) {
+  Bytes from = storage[0].row(row);
+  float scale = f32At(storage[1].row(row));
+  for (size_t k = 0; k < values.size(); ++k)
+    values[k] = scale * signedAt(from + k);
+}
+
+void decodeInt4(Int4FormatAttr format, ArrayRef<StoredRows> storage,
+                int64_t row, MutableArrayRef<float> values) {
+  for (size_t k = 0; k < values.size(); ++k) {
+    auto read = [&](int tensor) {
+      return numberAt(format.getScales(), storage[tensor].row(row),
+                      k / format.getGroup());
+    };
+    float scale = read(1);
+    int q = pairedNibble(storage[0].row(row), k);
+    values[k] = format.getZeros() ? affine(scale, q, -(scale * read(2)))
+                                  : scale * (q - 8);
+  }
+}
+
+void decodeMXFP4(MXFP4FormatAttr, ArrayRef<StoredRows> storage, int64_t row,
+                 MutableArrayRef<float> values) {
+  for (size_t k = 0; k < values.size(); ++k)
+    values[k] = e8m0At(storage[1].row(row) + k / 32) *
+                e2m1(pairedNibble(storage[0].row(row), k));
 }
 
 //===----------------------------------------------------------------------===//
@@ -100,15 +314,23 @@ struct BlockModel : ReferenceFormatAttrInterface::ExternalModel<
   }
 };
 
-struct F16Model
-    : ReferenceFormatAttrInterface::ExternalModel<F16Model, F16FormatAttr> {
-  void decodeRow(Attribute, ArrayRef<StoredRows> storage, int64_t row,
+/// A format whose rows a function of the attribute decodes.
+template <typename AttrT, void (*decode)(AttrT, ArrayRef<StoredRows>, int64_t,
+                                         MutableArrayRef<float>)>
+struct RowModel
+    : ReferenceFormatAttrInterface::ExternalModel<RowModel<AttrT, decode>,
+                                                  AttrT> {
+  void decodeRow(Attribute attribute, ArrayRef<StoredRows> storage, int64_t row,
                  MutableArrayRef<float> values) const {
-    Bytes from = storage[0].row(row);
-    for (size_t k = 0; k < values.size(); ++k)
-      values[k] = f16At(from + 2 * k);
+    decode(cast<AttrT>(attribute), storage, row, values);
   }
 };
+
+template <typename AttrT, void (*decode)(AttrT, ArrayRef<StoredRows>, int64_t,
+                                         MutableArrayRef<float>)>
+void attachRows(MLIRContext *context) {
+  AttrT::template attachInterface<RowModel<AttrT, decode>>(*context);
+}
 
 template <typename AttrT, int size, int bytes, void (*decode)(Bytes, float *)>
 void attachBlocks(MLIRContext *context) {
@@ -119,10 +341,25 @@ void attachBlocks(MLIRContext *context) {
 } // namespace
 
 void attachFormatModels(MLIRContext *context) {
-  F16FormatAttr::attachInterface<F16Model>(*context);
   attachBlocks<Q4_0FormatAttr, 32, 18, decodeQ4_0>(context);
+  attachBlocks<Q4_1FormatAttr, 32, 20, decodeQ4_1>(context);
+  attachBlocks<Q5_0FormatAttr, 32, 22, decodeQ5_0>(context);
+  attachBlocks<Q5_1FormatAttr, 32, 24, decodeQ5_1>(context);
   attachBlocks<Q8_0FormatAttr, 32, 34, decodeQ8_0>(context);
+  attachBlocks<Q2_KFormatAttr, 256, 84, decodeQ2_K>(context);
+  attachBlocks<Q3_KFormatAttr, 256, 110, decodeQ3_K>(context);
   attachBlocks<Q4_KFormatAttr, 256, 144, decodeQ4_K>(context);
+  attachBlocks<Q5_KFormatAttr, 256, 176, decodeQ5_K>(context);
+  attachBlocks<Q6_KFormatAttr, 256, 210, decodeQ6_K>(context);
+  attachBlocks<IQ4_NLFormatAttr, 32, 18, decodeIQ4_NL>(context);
+  attachBlocks<IQ4_XSFormatAttr, 256, 136, decodeIQ4_XS>(context);
+  attachBlocks<MXFP4BlocksFormatAttr, 32, 17, decodeMXFP4Blocks>(context);
+  attachBlocks<NVFP4FormatAttr, 64, 36, decodeNVFP4>(context);
+  attachRows<F16FormatAttr, decodeF16>(context);
+  attachRows<FP8FormatAttr, decodeFP8>(context);
+  attachRows<Int8FormatAttr, decodeInt8>(context);
+  attachRows<Int4FormatAttr, decodeInt4>(context);
+  attachRows<MXFP4FormatAttr, decodeMXFP4>(context);
 }
 
 } // namespace moe::reference

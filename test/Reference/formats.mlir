@@ -3,12 +3,34 @@
 
 // RUN: moe-interpret %s --entry=f16 --inputs=%S/Inputs/format-f16.safetensors --expect=%S/Inputs/format-f16.safetensors --tolerance=0
 // RUN: moe-interpret %s --entry=q4_0 --inputs=%S/Inputs/format-q4_0.safetensors --expect=%S/Inputs/format-q4_0.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=q4_1 --inputs=%S/Inputs/format-q4_1.safetensors --expect=%S/Inputs/format-q4_1.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=q5_0 --inputs=%S/Inputs/format-q5_0.safetensors --expect=%S/Inputs/format-q5_0.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=q5_1 --inputs=%S/Inputs/format-q5_1.safetensors --expect=%S/Inputs/format-q5_1.safetensors --tolerance=0
 // RUN: moe-interpret %s --entry=q8_0 --inputs=%S/Inputs/format-q8_0.safetensors --expect=%S/Inputs/format-q8_0.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=iq4_nl --inputs=%S/Inputs/format-iq4_nl.safetensors --expect=%S/Inputs/format-iq4_nl.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=mxfp4_blocks --inputs=%S/Inputs/format-mxfp4_blocks.safetensors --expect=%S/Inputs/format-mxfp4_blocks.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=nvfp4 --inputs=%S/Inputs/format-nvfp4.safetensors --expect=%S/Inputs/format-nvfp4.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=q2_k --inputs=%S/Inputs/format-q2_k.safetensors --expect=%S/Inputs/format-q2_k.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=q3_k --inputs=%S/Inputs/format-q3_k.safetensors --expect=%S/Inputs/format-q3_k.safetensors --tolerance=0
 // RUN: moe-interpret %s --entry=q4_k --inputs=%S/Inputs/format-q4_k.safetensors --expect=%S/Inputs/format-q4_k.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=q5_k --inputs=%S/Inputs/format-q5_k.safetensors --expect=%S/Inputs/format-q5_k.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=q6_k --inputs=%S/Inputs/format-q6_k.safetensors --expect=%S/Inputs/format-q6_k.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=iq4_xs --inputs=%S/Inputs/format-iq4_xs.safetensors --expect=%S/Inputs/format-iq4_xs.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=mxfp4 --inputs=%S/Inputs/format-mxfp4.safetensors --expect=%S/Inputs/format-mxfp4.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=fp8 --inputs=%S/Inputs/format-fp8.safetensors --expect=%S/Inputs/format-fp8.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=fp8_tiles --inputs=%S/Inputs/format-fp8-tiles.safetensors --expect=%S/Inputs/format-fp8-tiles.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=fp8_rows --inputs=%S/Inputs/format-fp8-rows.safetensors --expect=%S/Inputs/format-fp8-rows.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=int8 --inputs=%S/Inputs/format-int8.safetensors --expect=%S/Inputs/format-int8.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=int4 --inputs=%S/Inputs/format-int4.safetensors --expect=%S/Inputs/format-int4.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=int4_zeros --inputs=%S/Inputs/format-int4-zeros.safetensors --expect=%S/Inputs/format-int4-zeros.safetensors --tolerance=0
 
 // Storage that was computed is converted to what is stored.
 // RUN: moe-interpret %s --entry=computed --print | FileCheck %s
 // CHECK: computed result0: f64[1x32] [-0.75, -0.75, {{.*}}, -0.625]
+
+// The scale of a block that is none: the other block stays.
+// RUN: moe-interpret %s --entry=nan --print | FileCheck %s --check-prefix=NAN
+// NAN: nan result0: f64[1x64] [nan, {{.*}}, nan, 1, {{.*}}, 1]
 
 func.func @f16(%values: tensor<2x3x64xf16> {moe.name = "values"}) -> (tensor<2x3x64xf32> {moe.name = "weights"}) {
   %w = moe.dequantize #moe.f16 (%values : tensor<2x3x64xf16>) : tensor<2x3x64xf32>
@@ -20,14 +42,111 @@ func.func @q4_0(%blocks: tensor<2x3x2x18xi8> {moe.name = "blocks"}) -> (tensor<2
   return %w : tensor<2x3x64xf32>
 }
 
+func.func @q4_1(%blocks: tensor<2x3x2x20xi8> {moe.name = "blocks"}) -> (tensor<2x3x64xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.q4_1 (%blocks : tensor<2x3x2x20xi8>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+func.func @q5_0(%blocks: tensor<2x3x2x22xi8> {moe.name = "blocks"}) -> (tensor<2x3x64xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.q5_0 (%blocks : tensor<2x3x2x22xi8>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+func.func @q5_1(%blocks: tensor<2x3x2x24xi8> {moe.name = "blocks"}) -> (tensor<2x3x64xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.q5_1 (%blocks : tensor<2x3x2x24xi8>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
 func.func @q8_0(%blocks: tensor<2x3x2x34xi8> {moe.name = "blocks"}) -> (tensor<2x3x64xf32> {moe.name = "weights"}) {
   %w = moe.dequantize #moe.q8_0 (%blocks : tensor<2x3x2x34xi8>) : tensor<2x3x64xf32>
   return %w : tensor<2x3x64xf32>
 }
 
+func.func @iq4_nl(%blocks: tensor<2x3x2x18xi8> {moe.name = "blocks"}) -> (tensor<2x3x64xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.iq4_nl (%blocks : tensor<2x3x2x18xi8>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+func.func @mxfp4_blocks(%blocks: tensor<2x3x2x17xi8> {moe.name = "blocks"}) -> (tensor<2x3x64xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.mxfp4_blocks (%blocks : tensor<2x3x2x17xi8>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+func.func @nvfp4(%blocks: tensor<2x3x2x36xi8> {moe.name = "blocks"}) -> (tensor<2x3x128xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.nvfp4 (%blocks : tensor<2x3x2x36xi8>) : tensor<2x3x128xf32>
+  return %w : tensor<2x3x128xf32>
+}
+
+func.func @q2_k(%blocks: tensor<2x1x2x84xi8> {moe.name = "blocks"}) -> (tensor<2x1x512xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.q2_k (%blocks : tensor<2x1x2x84xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+func.func @q3_k(%blocks: tensor<2x1x2x110xi8> {moe.name = "blocks"}) -> (tensor<2x1x512xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.q3_k (%blocks : tensor<2x1x2x110xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
 func.func @q4_k(%blocks: tensor<2x1x2x144xi8> {moe.name = "blocks"}) -> (tensor<2x1x512xf32> {moe.name = "weights"}) {
   %w = moe.dequantize #moe.q4_k (%blocks : tensor<2x1x2x144xi8>) : tensor<2x1x512xf32>
   return %w : tensor<2x1x512xf32>
+}
+
+func.func @q5_k(%blocks: tensor<2x1x2x176xi8> {moe.name = "blocks"}) -> (tensor<2x1x512xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.q5_k (%blocks : tensor<2x1x2x176xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+func.func @q6_k(%blocks: tensor<2x1x2x210xi8> {moe.name = "blocks"}) -> (tensor<2x1x512xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.q6_k (%blocks : tensor<2x1x2x210xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+func.func @iq4_xs(%blocks: tensor<2x1x2x136xi8> {moe.name = "blocks"}) -> (tensor<2x1x512xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.iq4_xs (%blocks : tensor<2x1x2x136xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+func.func @mxfp4(%blocks: tensor<2x3x2x16xi8> {moe.name = "blocks"}, %scales: tensor<2x3x2xi8> {moe.name = "scales"}) -> (tensor<2x3x64xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.mxfp4 (%blocks, %scales : tensor<2x3x2x16xi8>, tensor<2x3x2xi8>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+func.func @fp8(%values: tensor<2x3x160xf8E4M3FN> {moe.name = "values"}, %scales: tensor<2x1x2xf32> {moe.name = "scales"}) -> (tensor<2x3x160xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.fp8 (%values, %scales : tensor<2x3x160xf8E4M3FN>, tensor<2x1x2xf32>) : tensor<2x3x160xf32>
+  return %w : tensor<2x3x160xf32>
+}
+
+func.func @fp8_tiles(%values: tensor<2x5x96xf8E4M3FN> {moe.name = "values"}, %scales: tensor<2x3x2xf32> {moe.name = "scales"}) -> (tensor<2x5x96xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.fp8<rows = 2, columns = 64> (%values, %scales : tensor<2x5x96xf8E4M3FN>, tensor<2x3x2xf32>) : tensor<2x5x96xf32>
+  return %w : tensor<2x5x96xf32>
+}
+
+func.func @fp8_rows(%values: tensor<2x3x32xf8E4M3FN> {moe.name = "values"}, %scales: tensor<2x3xf32> {moe.name = "scales"}) -> (tensor<2x3x32xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.fp8<rows = 1, columns = 0> (%values, %scales : tensor<2x3x32xf8E4M3FN>, tensor<2x3xf32>) : tensor<2x3x32xf32>
+  return %w : tensor<2x3x32xf32>
+}
+
+func.func @int8(%q: tensor<2x3x36xi8> {moe.name = "q"}, %scales: tensor<2x3xf32> {moe.name = "scales"}) -> (tensor<2x3x36xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.int8 (%q, %scales : tensor<2x3x36xi8>, tensor<2x3xf32>) : tensor<2x3x36xf32>
+  return %w : tensor<2x3x36xf32>
+}
+
+func.func @int4(%q: tensor<2x3x32xi8> {moe.name = "q"}, %scales: tensor<2x3x2xf16> {moe.name = "scales"}) -> (tensor<2x3x64xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.int4<group = 32, scales = f16> (%q, %scales : tensor<2x3x32xi8>, tensor<2x3x2xf16>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+func.func @int4_zeros(%q: tensor<2x3x32xi8> {moe.name = "q"}, %scales: tensor<2x3x1xbf16> {moe.name = "scales"}, %zeros: tensor<2x3x1xbf16> {moe.name = "zeros"}) -> (tensor<2x3x64xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.int4<group = 64, scales = bf16, zeros = true> (%q, %scales, %zeros : tensor<2x3x32xi8>, tensor<2x3x1xbf16>, tensor<2x3x1xbf16>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+func.func @nan() -> tensor<1x64xf32> {
+  %blocks = arith.constant dense<0x22> : tensor<1x2x16xi8>
+  %scales = arith.constant dense<[[255, 127]]> : tensor<1x2xi8>
+  %w = moe.dequantize #moe.mxfp4 (%blocks, %scales : tensor<1x2x16xi8>, tensor<1x2xi8>) : tensor<1x64xf32>
+  return %w : tensor<1x64xf32>
 }
 
 func.func @computed() -> tensor<1x32xf32> {

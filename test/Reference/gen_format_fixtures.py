@@ -16,6 +16,9 @@ import os
 
 import gguf
 import numpy as np
+import torch
+from compressed_tensors.compressors.nvfp4.helpers import unpack_fp4_from_uint8
+from compressed_tensors.compressors.pack_quantized.helpers import unpack_from_int32
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DTYPES = {"float32": "F32", "float16": "F16", "uint8": "U8", "int8": "I8"}
@@ -48,8 +51,18 @@ def scales(shape, dtype):
     return values.astype(dtype)
 
 
-# Where blocks have f16 scales, and what else of them is no random byte.
-F16_AT = {"F16": range(0, 64, 2), "Q4_0": [0], "Q8_0": [0], "Q4_K": [0, 2]}
+# Where blocks of GGUF files have f16 scales.
+F16_AT = {
+    "F16": range(0, 64, 2), "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2],
+    "Q8_0": [0], "Q2_K": [80, 82], "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2],
+    "Q6_K": [208], "IQ4_NL": [0], "IQ4_XS": [0], "MXFP4": [], "NVFP4": []}
+
+
+def exponents(shape):
+    """E8M0 scales; the first ones are subnormal."""
+    values = rng.integers(110, 135, shape, dtype=np.uint8)
+    values.flat[:3] = [0, 1, 2]
+    return values
 
 
 def gguf_format(name, seed):
@@ -59,14 +72,66 @@ def gguf_format(name, seed):
         size, width = 32, 64
     shape = (2, 1, 2) if size == 256 else (2, 3, 2)
     blocks = random_bytes(*shape, width)
-    for at in F16_AT.get(name, []):
+    for at in F16_AT[name]:
         blocks[..., at:at + 2] = scales(shape + (1,), np.float16).view(np.uint8)
+    if name == "MXFP4":
+        blocks[..., 0] = exponents(shape)
+    if name == "NVFP4":
+        # E4M3 without NaN, which gguf takes for 0.
+        blocks[..., :4] = rng.integers(0, 127, shape + (4,), dtype=np.uint8)
     weights = gguf.quants.dequantize(blocks.reshape(shape[0], shape[1], -1), kind)
     weights = np.asarray(weights, np.float32).reshape(shape[0], shape[1], -1)
     if name == "F16":
         save("f16", seed, values=blocks.view(np.float16).reshape(weights.shape), weights=weights)
     else:
-        save(name.lower(), seed, blocks=blocks, weights=weights)
+        mnemonic = "mxfp4_blocks" if name == "MXFP4" else name.lower()
+        save(mnemonic, seed, blocks=blocks, weights=weights)
+
+
+def mxfp4(seed):
+    blocks, exponent = random_bytes(2, 3, 2, 16), exponents((2, 3, 2))
+    values = unpack_fp4_from_uint8(torch.from_numpy(blocks.reshape(-1, 16)), 12, 32,
+                                   dtype=torch.float64)
+    weights = values.numpy().reshape(2, 3, 2, 32) * np.exp2(exponent[..., None] - 127.0)
+    save("mxfp4", seed, blocks=blocks, scales=exponent,
+         weights=weights.astype(np.float32).reshape(2, 3, 64))
+
+
+def fp8(name, n, k, rows, columns, seed):
+    """Tiles of rows and columns, all of a row if these are 0."""
+    values = random_bytes(2, n, k)
+    values[0, 0, :2] = [0x7f, 0xff]  # NaN
+    values[1:][values[1:] & 127 == 127] = 1
+    shape = (2, -(-n // rows)) + (() if columns == 0 else (-(-k // columns),))
+    scale = scales(shape, np.float32)
+    spread = scale.reshape(2, shape[1], -1).repeat(rows, 1)[:, :n]
+    spread = spread.repeat(columns or k, 2)[:, :, :k]
+    weights = torch.from_numpy(values).view(torch.float8_e4m3fn).to(torch.float32).numpy() * spread
+    save(name, seed, {"values": "F8_E4M3"}, values=values, scales=scale, weights=weights)
+
+
+def int8(seed):
+    q, scale = random_bytes(2, 3, 36).view(np.int8), scales((2, 3), np.float32)
+    save("int8", seed, q=q, scales=scale, weights=q.astype(np.float32) * scale[..., None])
+
+
+def int4(name, k, group, dtype, has_zeros, seed):
+    q = random_bytes(2, 3, k // 2)
+    words = torch.from_numpy(q).view(torch.int32)
+    # Less 8, as compressed tensors have them.
+    codes = unpack_from_int32(words, 4, torch.Size([2, 3, k])).to(torch.float32)
+    shape = (2, 3, k // group)
+    scale = torch.from_numpy(scales(shape, np.float32)).to(dtype)
+    zeros = torch.from_numpy(rng.integers(0, 16, shape)).to(dtype)
+    less = zeros.to(torch.float32) - 8 if has_zeros else torch.zeros(shape)
+    weights = ((codes - less.repeat_interleave(group, 2)) *
+               scale.to(torch.float32).repeat_interleave(group, 2))
+    kind = {torch.float16: "F16", torch.bfloat16: "BF16"}[dtype]
+    tensors = {"q": q, "scales": scale.view(torch.int16).numpy().view(np.uint16)}
+    if has_zeros:
+        tensors["zeros"] = zeros.view(torch.int16).numpy().view(np.uint16)
+    save(name, seed, {key: kind for key in ("scales", "zeros")}, **tensors,
+         weights=weights.numpy())
 
 
 def main():
@@ -77,6 +142,14 @@ def main():
     for name in F16_AT:
         rng = np.random.default_rng([seed] + list(name.encode()))
         gguf_format(name, seed)
+    rng = np.random.default_rng(seed)
+    mxfp4(seed)
+    fp8("fp8", 3, 160, 128, 128, seed)
+    fp8("fp8-tiles", 5, 96, 2, 64, seed)
+    fp8("fp8-rows", 3, 32, 1, 0, seed)
+    int8(seed)
+    int4("int4", 64, 32, torch.float16, False, seed)
+    int4("int4-zeros", 64, 64, torch.bfloat16, True, seed)
 
 
 main()

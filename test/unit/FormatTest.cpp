@@ -35,7 +35,14 @@ namespace {
 
 /// Instances of formats that have parameters.
 const std::map<std::string, std::vector<std::string>> &parameters() {
-  static const std::map<std::string, std::vector<std::string>> table = {};
+  static const std::map<std::string, std::vector<std::string>> table = {
+      {"fp8",
+       {"#moe.fp8", "#moe.fp8<rows = 1, columns = 0>",
+        "#moe.fp8<rows = 2, columns = 64>"}},
+      {"int4",
+       {"#moe.int4<group = 32, scales = f32>",
+        "#moe.int4<group = 8, scales = f16, zeros = true>",
+        "#moe.int4<group = 64, scales = bf16, zeros = true>"}}};
   return table;
 }
 

@@ -1,4 +1,4 @@
-//===- F16.cpp - 16-bit floats -*- C++ -*-===//
+//===- F16.cpp - 16-bit floats ---------------------------------*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -12,12 +12,6 @@ using namespace moe;
 /// Values of a block: as many as fill a cache line of a kernel's panel.
 static constexpr int64_t kBlock = 32;
 
-LogicalResult
-F16FormatAttr::verifyFormat(function_ref<InFlightDiagnostic()> emitError,
-                            int64_t k) const {
-  return verifyBlocks(emitError, *this, kBlock, k);
-}
-
 int64_t F16FormatAttr::getBlockSize(int64_t) const { return kBlock; }
 
 SmallVector<StorageTensor> F16FormatAttr::getStorage(int64_t) const {
@@ -29,19 +23,14 @@ SmallVector<BlockField> F16FormatAttr::getFields(int64_t) const {
 }
 
 DecodeRounds F16FormatAttr::getRounds(int64_t) const {
-  DecodeRounds rounds;
-  rounds.period = kBlock;
-  rounds.advance = 4;
-  rounds.words = kBlock / 4;
-  rounds.first = fours({0});
-  return rounds;
+  return {/*period=*/kBlock, /*periods=*/1, /*advance=*/4,
+          /*words=*/kBlock / 4, fours({0})};
 }
 
 void F16FormatAttr::buildShared(BlockReader &, int64_t,
                                 SmallVectorImpl<Value> &) const {}
 
-void F16FormatAttr::buildValues(BlockReader &reader, int64_t, Value,
-                                Value word,
+void F16FormatAttr::buildValues(BlockReader &reader, int64_t, Value, Value word,
                                 SmallVectorImpl<Value> &values) const {
   for (int64_t i = 0; i < 4; ++i)
     values.push_back(reader.readNumber(0, reader.indexOf(word, 4, i)));

@@ -15,11 +15,20 @@ using namespace moe;
 
 LogicalResult
 moe::verifyBlocks(llvm::function_ref<InFlightDiagnostic()> emitError,
-                  Attribute format, int64_t block, int64_t k) {
+                  Attribute format, int64_t k) {
+  int64_t block = cast<WeightFormatAttrInterface>(format).getBlockSize(k);
   if (k > 0 && k % block == 0)
     return success();
   return emitError() << "rows of " << k << " weights are no whole blocks of "
                      << format << ", which are of " << block;
+}
+
+SmallVector<StorageTensor> moe::storeBlocks(Attribute format, int64_t k) {
+  int64_t bytes = 0;
+  for (const BlockField &field :
+       cast<WeightFormatAttrInterface>(format).getFields(k))
+    bytes += field.getBytes();
+  return {{"blocks", IntegerType::get(format.getContext(), 8), bytes}};
 }
 
 SmallVector<BlockField> moe::layOut(ArrayRef<BlockField> fields) {
@@ -30,14 +39,6 @@ SmallVector<BlockField> moe::layOut(ArrayRef<BlockField> fields) {
     offset += field.getBytes();
   }
   return result;
-}
-
-SmallVector<StorageTensor> moe::storeBlocks(ArrayRef<BlockField> fields) {
-  int64_t bytes = 0;
-  for (const BlockField &field : fields)
-    bytes += field.getBytes();
-  Type byte = IntegerType::get(fields.front().element.getContext(), 8);
-  return {{"blocks", byte, bytes}};
 }
 
 SmallVector<int64_t> moe::fours(ArrayRef<int64_t> streams) {
@@ -103,10 +104,14 @@ Value BlockReader::number(double value) {
   return buildConstant(*this, getFloatType(), builder.getF32FloatAttr(value));
 }
 
+Value BlockReader::negate(Value a) {
+  return arith::NegFOp::create(builder, loc, a);
+}
+
 Value BlockReader::shiftRight(Value a, int64_t bits) {
-  return bits == 0 ? a
-                   : Value(arith::ShRUIOp::create(builder, loc, a,
-                                                  integer(bits)));
+  return bits == 0
+             ? a
+             : Value(arith::ShRUIOp::create(builder, loc, a, integer(bits)));
 }
 
 Value BlockReader::shiftLeft(Value a, int64_t bits) {
@@ -162,6 +167,18 @@ Value BlockReader::asFloat(Value a) {
   return arith::BitcastOp::create(builder, loc, getFloatType(), a);
 }
 
+Value BlockReader::byteOf(Value word, int64_t index) {
+  Value byte = shiftRight(word, 8 * index);
+  return index < 3 ? bitAnd(byte, 255) : byte;
+}
+
+Value BlockReader::selectBelow(Value a, int64_t limit, Value below,
+                               Value other) {
+  Value isBelow = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult,
+                                        a, integer(limit));
+  return arith::SelectOp::create(builder, loc, isBelow, below, other);
+}
+
 //===----------------------------------------------------------------------===//
 // Codes
 //===----------------------------------------------------------------------===//
@@ -181,31 +198,29 @@ Value moe::buildSubBlockIndex(BlockReader &reader,
   if (first / subBlock ==
       (last + (rounds.words - 1) * rounds.advance) / subBlock)
     return reader.sum(begin, reader.indexOf(word, 0, first / subBlock));
-  return reader.sum(begin, reader.quotient(
-                               reader.indexOf(word, rounds.advance, first),
-                               subBlock));
+  return reader.sum(
+      begin,
+      reader.quotient(reader.indexOf(word, rounds.advance, first), subBlock));
 }
 
-void moe::buildCodedValues(BlockReader &reader, CodedFormatAttrInterface format,
-                           int64_t k, Value period, Value word,
+void moe::buildCodedValues(BlockReader &reader, Attribute attribute, int64_t k,
+                           Value period, Value word,
                            SmallVectorImpl<Value> &values) {
+  auto format = cast<CodedFormatAttrInterface>(attribute);
   OpBuilder &b = reader.builder;
   CodeForm form = format.getCodeForm(k);
   int64_t scales = format.getBlockSize(k) / form.subBlock;
   int64_t streams = format.getRounds(k).first.size() / 4;
   for (int64_t stream = 0; stream < streams; ++stream) {
-    Value sub =
-        buildSubBlockIndex(reader, format, k, period, word, stream);
+    Value sub = buildSubBlockIndex(reader, format, k, period, word, stream);
     Value scale = reader.readShared(sub);
     Value offset = form.hasMinimum
                        ? reader.readShared(reader.indexOf(sub, 1, scales))
                        : reader.multiply(scale, reader.number(form.zero));
-    Value less = arith::NegFOp::create(b, reader.loc, offset);
+    Value less = reader.negate(offset);
     Value codes = format.buildCodes(reader, k, period, word, stream);
     for (int64_t i = 0; i < 4; ++i) {
-      Value code = reader.shiftRight(codes, 8 * i);
-      if (i < 3)
-        code = reader.bitAnd(code, 255);
+      Value code = reader.byteOf(codes, i);
       // Rounded once, so exactly what the value rounds to.
       values.push_back(math::FmaOp::create(b, reader.loc, scale,
                                            reader.toFloat(code), less));
@@ -216,8 +231,8 @@ void moe::buildCodedValues(BlockReader &reader, CodedFormatAttrInterface format,
 void moe::buildSixBitScales(BlockReader &reader, int64_t d, int64_t dmin,
                             int64_t s, SmallVectorImpl<Value> &shared) {
   // The low bits of the first four scales, of the first four minima, and the
-  // low four bits of the last four of both; the two bits above each of the first
-  // ones belong to the last ones.
+  // low four bits of the last four of both; the two bits above each of the
+  // first ones belong to the last ones.
   Value scales = reader.readWord(s, 0), minima = reader.readWord(s, 1);
   Value low = reader.readWord(s, 2);
   auto top = [&](Value word) {
@@ -231,9 +246,71 @@ void moe::buildSixBitScales(BlockReader &reader, int64_t d, int64_t dmin,
                    top(minima))};
   Value factors[] = {reader.readNumber(d, 0), reader.readNumber(dmin, 0)};
   for (int64_t i = 0; i < 16; ++i) {
-    Value six = reader.bitAnd(reader.shiftRight(words[i / 4], 8 * (i % 4)), 63);
+    Value six = reader.byteOf(words[i / 4], i % 4);
     shared.push_back(reader.multiply(factors[i / 8], reader.toFloat(six)));
   }
+}
+
+DecodeRounds moe::halvesOfNibbles(int64_t block) {
+  return {/*period=*/block, /*periods=*/1, /*advance=*/4, /*words=*/block / 8,
+          fours({0, block / 2})};
+}
+
+DecodeRounds moe::pairsOfNibbles(int64_t block) {
+  return {/*period=*/block,
+          /*periods=*/1,
+          /*advance=*/8,
+          /*words=*/block / 8,
+          {0, 2, 4, 6, 1, 3, 5, 7}};
+}
+
+Value moe::buildNibbles(BlockReader &reader, Value word, int64_t which) {
+  return reader.bitAnd(reader.shiftRight(word, 4 * which), 0x0f0f0f0f);
+}
+
+Value moe::buildFiveBits(BlockReader &reader, int64_t qh, int64_t ql,
+                         Value word, int64_t stream) {
+  Value low = buildNibbles(reader, reader.readWord(ql, word), stream);
+  Value bits = reader.shiftRight(reader.readWord(qh, 0), 16 * stream);
+  bits = reader.bitAnd(reader.shiftRight(bits, reader.indexOf(word, 4)), 15);
+  // Copies 7 bits apart have bit i at 8 i, and no two of their bits meet.
+  Value spread = reader.bitAnd(
+      reader.multiply(bits, reader.integer(0x00204081)), 0x01010101);
+  return reader.bitOr(low, reader.shiftLeft(spread, 4));
+}
+
+Value moe::lookUpIQ4(BlockReader &reader, Value nibbles) {
+  static constexpr int kTable[] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                   1,    13,   25,  38,  53,  69,  89,  113};
+  int8_t codes[16];
+  for (int i = 0; i < 16; ++i)
+    codes[i] = static_cast<int8_t>(kTable[i] + kIQ4Zero);
+  return reader.lookUp(nibbles, codes);
+}
+
+Value moe::lookUpE2M1(BlockReader &reader, Value nibbles) {
+  static constexpr int8_t kTwice[] = {0, 1, 2, 3, 4, 6, 8, 12};
+  int8_t codes[16];
+  for (int i = 0; i < 8; ++i) {
+    codes[i] = kE2M1Zero + kTwice[i];
+    codes[i + 8] = kE2M1Zero - kTwice[i];
+  }
+  return reader.lookUp(nibbles, codes);
+}
+
+Value moe::buildE4M3(BlockReader &reader, Value byte) {
+  Value magnitude = reader.bitAnd(byte, 127);
+  Value sign = reader.shiftLeft(reader.bitAnd(byte, 128), 24);
+  Value bits = reader.bitOr(reader.shiftLeft(magnitude, 20), sign);
+  // An exponent of e is one of e - 7, and 0 is one of -6 without the leading 1.
+  Value normal = reader.asFloat(reader.add(bits, reader.integer(120 << 23)));
+  Value least = reader.asFloat(reader.add(sign, reader.integer(121 << 23)));
+  Value small =
+      reader.add(reader.asFloat(reader.add(bits, reader.integer(121 << 23))),
+                 reader.negate(least));
+  Value nan = reader.number(std::numeric_limits<double>::quiet_NaN());
+  return reader.selectBelow(magnitude, 8, small,
+                            reader.selectBelow(magnitude, 127, normal, nan));
 }
 
 //===----------------------------------------------------------------------===//

@@ -1,4 +1,4 @@
-//===- Q8_0.cpp - Blocks of 32 in 8 bits, one f16 scale -*- C++ -*-===//
+//===- Q8_0.cpp - Blocks of 32 in 8 bits -----------------------*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -14,12 +14,6 @@ constexpr int64_t kBlock = 32;
 enum Field { D, Q };
 } // namespace
 
-LogicalResult
-Q8_0FormatAttr::verifyFormat(function_ref<InFlightDiagnostic()> emitError,
-                             int64_t k) const {
-  return verifyBlocks(emitError, *this, kBlock, k);
-}
-
 int64_t Q8_0FormatAttr::getBlockSize(int64_t) const { return kBlock; }
 
 SmallVector<BlockField> Q8_0FormatAttr::getFields(int64_t) const {
@@ -27,17 +21,9 @@ SmallVector<BlockField> Q8_0FormatAttr::getFields(int64_t) const {
   return layOut({{"d", b.getF16Type()}, {"q", b.getI8Type(), kBlock}});
 }
 
-SmallVector<StorageTensor> Q8_0FormatAttr::getStorage(int64_t k) const {
-  return storeBlocks(getFields(k));
-}
-
 DecodeRounds Q8_0FormatAttr::getRounds(int64_t) const {
-  DecodeRounds rounds;
-  rounds.period = kBlock;
-  rounds.advance = 4;
-  rounds.words = 8;
-  rounds.first = fours({0});
-  return rounds;
+  return {/*period=*/kBlock, /*periods=*/1, /*advance=*/4,
+          /*words=*/kBlock / 4, fours({0})};
 }
 
 CodeForm Q8_0FormatAttr::getCodeForm(int64_t) const {
@@ -53,12 +39,6 @@ Value Q8_0FormatAttr::buildCodes(BlockReader &reader, int64_t, Value,
                                  Value word, int64_t) const {
   // With 128 added, a byte with a sign is one without.
   return reader.bitXor(reader.readWord(Q, word), 0x80808080);
-}
-
-void Q8_0FormatAttr::buildValues(BlockReader &reader, int64_t k, Value period,
-                                 Value word,
-                                 SmallVectorImpl<Value> &values) const {
-  buildCodedValues(reader, *this, k, period, word, values);
 }
 
 double Q8_0FormatAttr::getErrorBound() const { return 1.0 / 254; }

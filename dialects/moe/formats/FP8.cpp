@@ -1,0 +1,77 @@
+//===- FP8.cpp - E4M3, with a scale for each tile --------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "FormatHelpers.h"
+
+#include <numeric>
+
+using namespace mlir;
+using namespace moe;
+
+namespace {
+enum Field { Values, Scale };
+/// Tiles are made of whole blocks, as are rows.
+constexpr int64_t kLeast = 32, kMost = 128;
+} // namespace
+
+LogicalResult
+FP8FormatAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                      int64_t rows, int64_t columns) {
+  if (rows >= 1 && columns >= 0 && columns % kLeast == 0)
+    return success();
+  return emitError()
+         << "a scale of fp8 is of at least one row and of a multiple "
+         << "of " << kLeast << " columns, or of 0 for all, not of " << rows
+         << " and " << columns;
+}
+
+LogicalResult
+FP8FormatAttr::verifyFormat(function_ref<InFlightDiagnostic()> emitError,
+                            int64_t k) const {
+  if (k > 0 && k % kLeast == 0)
+    return success();
+  return emitError() << "rows of " << k << " weights are no multiple of "
+                     << kLeast << ", as those of " << *this << " have to be";
+}
+
+int64_t FP8FormatAttr::getBlockSize(int64_t k) const {
+  return std::gcd(kMost, std::gcd(k, getColumns()));
+}
+
+SmallVector<BlockField> FP8FormatAttr::getFields(int64_t k) const {
+  Builder b(getContext());
+  return {{"values", b.getI8Type(), getBlockSize(k)},
+          {"scale", b.getF32Type(), 1, /*storage=*/1}};
+}
+
+SmallVector<StorageTensor> FP8FormatAttr::getStorage(int64_t k) const {
+  Builder b(getContext());
+  int64_t block = getBlockSize(k);
+  return {{"values", Float8E4M3FNType::get(getContext()), block},
+          {"scales", b.getF32Type(), 1, getRows(), getColumns() / block}};
+}
+
+DecodeRounds FP8FormatAttr::getRounds(int64_t k) const {
+  int64_t block = getBlockSize(k);
+  return {/*period=*/block, /*periods=*/1, /*advance=*/4, /*words=*/block / 4,
+          fours({0})};
+}
+
+void FP8FormatAttr::buildShared(BlockReader &reader, int64_t,
+                                SmallVectorImpl<Value> &shared) const {
+  shared.push_back(reader.readNumber(Scale, 0));
+}
+
+void FP8FormatAttr::buildValues(BlockReader &reader, int64_t, Value, Value word,
+                                SmallVectorImpl<Value> &values) const {
+  Value bytes = reader.readWord(Values, word);
+  Value scale = reader.readShared(reader.indexOf(word, 0));
+  for (int64_t i = 0; i < 4; ++i)
+    values.push_back(
+        reader.multiply(buildE4M3(reader, reader.byteOf(bytes, i)), scale));
+}
+
+double FP8FormatAttr::getErrorBound() const { return 1.0 / 28; }

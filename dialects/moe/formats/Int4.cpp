@@ -1,0 +1,70 @@
+//===- Int4.cpp - 4 bits, with a scale for each group of a row -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "FormatHelpers.h"
+
+using namespace mlir;
+using namespace moe;
+
+namespace {
+enum Field { Q, Scale, Zero };
+} // namespace
+
+LogicalResult
+Int4FormatAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                       int64_t group, Type scales, bool) {
+  if (group < 8 || group % 8 != 0)
+    return emitError()
+           << "groups of int4 are of a multiple of 8 weights, not of " << group;
+  if (scales.isF16() || scales.isBF16() || scales.isF32())
+    return success();
+  return emitError() << "scales of int4 are f16, bf16 or f32, not " << scales;
+}
+
+int64_t Int4FormatAttr::getBlockSize(int64_t) const { return getGroup(); }
+
+SmallVector<BlockField> Int4FormatAttr::getFields(int64_t) const {
+  SmallVector<BlockField> fields{
+      {"q", IntegerType::get(getContext(), 8), getGroup() / 2},
+      {"scale", getScales(), 1, /*storage=*/1}};
+  if (getZeros())
+    fields.push_back({"zero", getScales(), 1, /*storage=*/2});
+  return fields;
+}
+
+SmallVector<StorageTensor> Int4FormatAttr::getStorage(int64_t) const {
+  SmallVector<StorageTensor> storage{
+      {"q", IntegerType::get(getContext(), 8), getGroup() / 2},
+      {"scales", getScales()}};
+  if (getZeros())
+    storage.push_back({"zeros", getScales()});
+  return storage;
+}
+
+DecodeRounds Int4FormatAttr::getRounds(int64_t) const {
+  return pairsOfNibbles(getGroup());
+}
+
+CodeForm Int4FormatAttr::getCodeForm(int64_t) const {
+  if (getZeros())
+    return {getGroup(), /*zero=*/0, /*hasMinimum=*/true, /*most=*/15};
+  return {getGroup(), /*zero=*/8, /*hasMinimum=*/false, /*most=*/8};
+}
+
+void Int4FormatAttr::buildShared(BlockReader &reader, int64_t,
+                                 SmallVectorImpl<Value> &shared) const {
+  Value scale = reader.readNumber(Scale, 0);
+  shared.push_back(scale);
+  if (getZeros())
+    shared.push_back(reader.multiply(scale, reader.readNumber(Zero, 0)));
+}
+
+Value Int4FormatAttr::buildCodes(BlockReader &reader, int64_t, Value,
+                                 Value word, int64_t stream) const {
+  return buildNibbles(reader, reader.readWord(Q, word), stream);
+}
+
+double Int4FormatAttr::getErrorBound() const { return 1.0 / 15; }

@@ -1,0 +1,110 @@
+//===- MXFP4.cpp - Blocks of 32 in E2M1, one E8M0 scale --------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// As GGUF files and as other checkpoints have them: the same numbers, other
+// bytes.
+//
+//===----------------------------------------------------------------------===//
+
+#include "FormatHelpers.h"
+
+using namespace mlir;
+using namespace moe;
+
+namespace {
+constexpr int64_t kBlock = 32;
+/// Of `mxfp4` each is in a tensor of its own.
+enum Field { E, Q };
+} // namespace
+
+static SmallVector<BlockField> getNumbers(MLIRContext *context) {
+  Builder b(context);
+  return {{"e", b.getI8Type()}, {"q", b.getI8Type(), kBlock / 2}};
+}
+
+static CodeForm getForm() {
+  return {kBlock, /*zero=*/kE2M1Zero, /*hasMinimum=*/false, /*most=*/12};
+}
+
+/// Half of 2^(e - 127), as codes are twice the values: of the numbers from
+/// bits, so that it is exact below the normal ones, whatever the mode of the
+/// CPU.
+static Value buildScale(BlockReader &reader) {
+  Value e = reader.readNumber(E, 0);
+  Value normal = reader.shiftLeft(reader.add(e, reader.integer(-1)), 23);
+  Value bits =
+      reader.selectBelow(e, 2,
+                         reader.multiply(reader.add(e, reader.integer(1)),
+                                         reader.integer(0x00200000)),
+                         normal);
+  Value nan = reader.integer(0x7fc00000);
+  return reader.asFloat(reader.selectBelow(e, 255, bits, nan));
+}
+
+//===----------------------------------------------------------------------===//
+// As GGUF files have it
+//===----------------------------------------------------------------------===//
+
+int64_t MXFP4BlocksFormatAttr::getBlockSize(int64_t) const { return kBlock; }
+
+SmallVector<BlockField> MXFP4BlocksFormatAttr::getFields(int64_t) const {
+  return layOut(getNumbers(getContext()));
+}
+
+DecodeRounds MXFP4BlocksFormatAttr::getRounds(int64_t) const {
+  return halvesOfNibbles(kBlock);
+}
+
+CodeForm MXFP4BlocksFormatAttr::getCodeForm(int64_t) const { return getForm(); }
+
+void MXFP4BlocksFormatAttr::buildShared(BlockReader &reader, int64_t,
+                                        SmallVectorImpl<Value> &shared) const {
+  shared.push_back(buildScale(reader));
+}
+
+Value MXFP4BlocksFormatAttr::buildCodes(BlockReader &reader, int64_t, Value,
+                                        Value word, int64_t stream) const {
+  return lookUpE2M1(reader,
+                    buildNibbles(reader, reader.readWord(Q, word), stream));
+}
+
+double MXFP4BlocksFormatAttr::getErrorBound() const { return 1.0 / 4; }
+
+//===----------------------------------------------------------------------===//
+// As other checkpoints have it
+//===----------------------------------------------------------------------===//
+
+int64_t MXFP4FormatAttr::getBlockSize(int64_t) const { return kBlock; }
+
+SmallVector<BlockField> MXFP4FormatAttr::getFields(int64_t) const {
+  SmallVector<BlockField> fields = getNumbers(getContext());
+  fields[E].storage = 1;
+  return fields;
+}
+
+SmallVector<StorageTensor> MXFP4FormatAttr::getStorage(int64_t) const {
+  Type byte = IntegerType::get(getContext(), 8);
+  return {{"blocks", byte, kBlock / 2}, {"scales", byte}};
+}
+
+DecodeRounds MXFP4FormatAttr::getRounds(int64_t) const {
+  return pairsOfNibbles(kBlock);
+}
+
+CodeForm MXFP4FormatAttr::getCodeForm(int64_t) const { return getForm(); }
+
+void MXFP4FormatAttr::buildShared(BlockReader &reader, int64_t,
+                                  SmallVectorImpl<Value> &shared) const {
+  shared.push_back(buildScale(reader));
+}
+
+Value MXFP4FormatAttr::buildCodes(BlockReader &reader, int64_t, Value,
+                                  Value word, int64_t stream) const {
+  return lookUpE2M1(reader,
+                    buildNibbles(reader, reader.readWord(Q, word), stream));
+}
+
+double MXFP4FormatAttr::getErrorBound() const { return 1.0 / 4; }

@@ -1,0 +1,50 @@
+//===- NVFP4.cpp - Blocks of 64 in E2M1 ------------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "FormatHelpers.h"
+
+using namespace mlir;
+using namespace moe;
+
+namespace {
+constexpr int64_t kBlock = 64, kSubBlock = 16, kSubBlocks = kBlock / kSubBlock;
+enum Field { D, Q };
+} // namespace
+
+int64_t NVFP4FormatAttr::getBlockSize(int64_t) const { return kBlock; }
+
+SmallVector<BlockField> NVFP4FormatAttr::getFields(int64_t) const {
+  Builder b(getContext());
+  return layOut(
+      {{"d", b.getI8Type(), kSubBlocks}, {"q", b.getI8Type(), kBlock / 2}});
+}
+
+DecodeRounds NVFP4FormatAttr::getRounds(int64_t) const {
+  return {/*period=*/kSubBlock, /*periods=*/kSubBlocks, /*advance=*/4,
+          /*words=*/kSubBlock / 8, fours({0, kSubBlock / 2})};
+}
+
+CodeForm NVFP4FormatAttr::getCodeForm(int64_t) const {
+  return {kSubBlock, /*zero=*/kE2M1Zero, /*hasMinimum=*/false, /*most=*/12};
+}
+
+void NVFP4FormatAttr::buildShared(BlockReader &reader, int64_t,
+                                  SmallVectorImpl<Value> &shared) const {
+  // Without a sign; half of it, as codes are twice the values.
+  Value word = reader.bitAnd(reader.readWord(D, 0), 0x7f7f7f7f);
+  for (int64_t i = 0; i < kSubBlocks; ++i)
+    shared.push_back(reader.multiply(buildE4M3(reader, reader.byteOf(word, i)),
+                                     reader.number(0.5)));
+}
+
+Value NVFP4FormatAttr::buildCodes(BlockReader &reader, int64_t, Value period,
+                                  Value word, int64_t stream) const {
+  Value bytes = reader.readWord(
+      Q, reader.sum(reader.indexOf(period, kSubBlock / 8), word));
+  return lookUpE2M1(reader, buildNibbles(reader, bytes, stream));
+}
+
+double NVFP4FormatAttr::getErrorBound() const { return 1.0 / 6; }
