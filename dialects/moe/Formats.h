@@ -53,7 +53,8 @@ struct BlockField {
 };
 
 /// How the values of a block follow one another: value `i` of round (p, w) is
-/// that of k = first[i] + p * period + w * advance.
+/// that of k = first[i] + p * period + w * advance. Periods are of a multiple
+/// of 32: rows that are quantised to meet codes have a scale for as many values.
 struct DecodeRounds {
   int64_t period = 0, periods = 1;
   int64_t advance = 0, words = 1;

@@ -194,8 +194,8 @@ def Moe_MXFP4BlocksFormatAttr
   let description = [{
     17 bytes a block (GGUF's MXFP4): 1 byte e, then 16 bytes q as in `q4_0`. A weight
     is `2^(e - 127)` times q as a float of 4 bits: 0, 0.5, 1, 1.5, 2, 3, 4 and 6, and
-    from 8 on those with a minus. All of a block with e = 255 are NaN. Kernels want
-    e < 253, of which all weights are numbers of f32 with room to spare.
+    from 8 on those with a minus. All of a block with e = 255 are NaN. Kernels decode
+    the others for e < 253: beyond, 12 times the scale is no number of f32.
 
     ```mlir
     #moe.mxfp4_blocks
@@ -258,7 +258,7 @@ def Moe_Int8FormatAttr
   let summary = "8 bits, one f32 scale for each row";
   let description = [{
     Two tensors: codes with a sign, `tensor<..xNxKxi8>`, and scales,
-    `tensor<..xNxf32>`; a weight is `scale * q`.
+    `tensor<..xNxf32>`, with K a multiple of 32; a weight is `scale * q`.
 
     ```mlir
     #moe.int8
@@ -271,9 +271,10 @@ def Moe_Int4FormatAttr : Moe_CodedFormat<"Int4Format", "int4", ["getStorage"]> {
   let description = [{
     Two tensors or three: codes `tensor<..xNx(K/2)xi8>`, byte j with element 2 j in its
     low and element 2 j + 1 in its high four bits; scales, one for each `group` of
-    consecutive k, `tensor<..xNx(K/group)>` of the type that `scales` says; and with
-    `zeros` as many numbers of that type. A weight is `scale * (q - 8)`, or with zeros
-    `scale * q - scale * zero`, the last product in f32. GPTQ, AWQ, HQQ and
+    consecutive k, a multiple of 32, `tensor<..xNx(K/group)>` of the type that `scales`
+    says: f16, bf16 or f32; and with `zeros` as many numbers of that type. A weight is
+    `scale * (q - 8)`, or with zeros `scale * q - scale * zero`, the last product in
+    f32. GPTQ, AWQ, HQQ and
     compressed tensors are other orders of the same numbers.
 
     ```mlir

@@ -127,9 +127,9 @@ func.func @fp8_rows(%values: tensor<2x3x32xf8E4M3FN> {moe.name = "values"}, %sca
   return %w : tensor<2x3x32xf32>
 }
 
-func.func @int8(%q: tensor<2x3x36xi8> {moe.name = "q"}, %scales: tensor<2x3xf32> {moe.name = "scales"}) -> (tensor<2x3x36xf32> {moe.name = "weights"}) {
-  %w = moe.dequantize #moe.int8 (%q, %scales : tensor<2x3x36xi8>, tensor<2x3xf32>) : tensor<2x3x36xf32>
-  return %w : tensor<2x3x36xf32>
+func.func @int8(%q: tensor<2x3x32xi8> {moe.name = "q"}, %scales: tensor<2x3xf32> {moe.name = "scales"}) -> (tensor<2x3x32xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.int8 (%q, %scales : tensor<2x3x32xi8>, tensor<2x3xf32>) : tensor<2x3x32xf32>
+  return %w : tensor<2x3x32xf32>
 }
 
 func.func @int4(%q: tensor<2x3x32xi8> {moe.name = "q"}, %scales: tensor<2x3x2xf16> {moe.name = "scales"}) -> (tensor<2x3x64xf32> {moe.name = "weights"}) {

@@ -111,7 +111,7 @@ def fp8(name, n, k, rows, columns, seed):
 
 
 def int8(seed):
-    q, scale = random_bytes(2, 3, 36).view(np.int8), scales((2, 3), np.float32)
+    q, scale = random_bytes(2, 3, 32).view(np.int8), scales((2, 3), np.float32)
     save("int8", seed, q=q, scales=scale, weights=q.astype(np.float32) * scale[..., None])
 
 

@@ -41,7 +41,7 @@ const std::map<std::string, std::vector<std::string>> &parameters() {
         "#moe.fp8<rows = 2, columns = 64>"}},
       {"int4",
        {"#moe.int4<group = 32, scales = f32>",
-        "#moe.int4<group = 8, scales = f16, zeros = true>",
+        "#moe.int4<group = 32, scales = f16, zeros = true>",
         "#moe.int4<group = 64, scales = bf16, zeros = true>"}}};
   return table;
 }
@@ -265,6 +265,7 @@ TEST_P(Formats, DecodeEveryValueOnce) {
     EXPECT_EQ(k % block, 0);
     DecodeRounds rounds = format.getRounds(k);
     EXPECT_LE(rounds.first.size(), 32u);
+    EXPECT_EQ(rounds.period % 32, 0);
     std::set<int64_t> decoded;
     for (int64_t p = 0; p < rounds.periods; ++p)
       for (int64_t w = 0; w < rounds.words; ++w)

@@ -11,14 +11,15 @@ using namespace moe;
 
 namespace {
 enum Field { Q, Scale, Zero };
+constexpr int64_t kLeast = 32;
 } // namespace
 
 LogicalResult
 Int4FormatAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                        int64_t group, Type scales, bool) {
-  if (group < 8 || group % 8 != 0)
-    return emitError()
-           << "groups of int4 are of a multiple of 8 weights, not of " << group;
+  if (group < kLeast || group % kLeast != 0)
+    return emitError() << "groups of int4 are of a multiple of " << kLeast
+                       << " weights, not of " << group;
   if (scales.isF16() || scales.isBF16() || scales.isF32())
     return success();
   return emitError() << "scales of int4 are f16, bf16 or f32, not " << scales;

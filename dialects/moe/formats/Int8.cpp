@@ -11,15 +11,16 @@ using namespace moe;
 
 namespace {
 enum Field { Q, Scale };
+constexpr int64_t kLeast = 32;
 } // namespace
 
 LogicalResult
 Int8FormatAttr::verifyFormat(function_ref<InFlightDiagnostic()> emitError,
                              int64_t k) const {
-  if (k > 0 && k % 4 == 0)
+  if (k > 0 && k % kLeast == 0)
     return success();
-  return emitError() << "rows of " << k << " weights are no multiple of 4, as "
-                     << "those of " << *this << " have to be";
+  return emitError() << "rows of " << k << " weights are no multiple of "
+                     << kLeast << ", as those of " << *this << " have to be";
 }
 
 int64_t Int8FormatAttr::getBlockSize(int64_t k) const { return k; }

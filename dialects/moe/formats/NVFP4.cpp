@@ -23,8 +23,10 @@ SmallVector<BlockField> NVFP4FormatAttr::getFields(int64_t) const {
 }
 
 DecodeRounds NVFP4FormatAttr::getRounds(int64_t) const {
-  return {/*period=*/kSubBlock, /*periods=*/kSubBlocks, /*advance=*/4,
-          /*words=*/kSubBlock / 8, fours({0, kSubBlock / 2})};
+  // Two sub-blocks a period.
+  return {/*period=*/2 * kSubBlock, /*periods=*/kSubBlocks / 2, /*advance=*/4,
+          /*words=*/kSubBlock / 8,
+          fours({0, kSubBlock / 2, kSubBlock, 3 * kSubBlock / 2})};
 }
 
 CodeForm NVFP4FormatAttr::getCodeForm(int64_t) const {
@@ -42,9 +44,9 @@ void NVFP4FormatAttr::buildShared(BlockReader &reader, int64_t,
 
 Value NVFP4FormatAttr::buildCodes(BlockReader &reader, int64_t, Value period,
                                   Value word, int64_t stream) const {
-  Value bytes = reader.readWord(
-      Q, reader.sum(reader.indexOf(period, kSubBlock / 8), word));
-  return lookUpE2M1(reader, buildNibbles(reader, bytes, stream));
+  Value at = reader.indexOf(period, kSubBlock / 4, stream / 2 * kSubBlock / 8);
+  Value bytes = reader.readWord(Q, reader.sum(at, word));
+  return lookUpE2M1(reader, buildNibbles(reader, bytes, stream % 2));
 }
 
 double NVFP4FormatAttr::getErrorBound() const { return 1.0 / 6; }

@@ -1,0 +1,171 @@
+// Every format as it is printed, and stored as its dialect page says.
+// RUN: moe-opt %s | moe-opt | FileCheck %s
+
+// CHECK-LABEL: @f16
+func.func @f16(%values: tensor<2x3x64xf16>) -> tensor<2x3x64xf32> {
+  // CHECK: moe.dequantize #moe.f16(%{{.*}} : tensor<2x3x64xf16>) : tensor<2x3x64xf32>
+  %w = moe.dequantize #moe.f16 (%values : tensor<2x3x64xf16>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+// CHECK-LABEL: @q4_0
+func.func @q4_0(%blocks: tensor<2x3x2x18xi8>) -> tensor<2x3x64xf32> {
+  // CHECK: moe.dequantize #moe.q4_0(%{{.*}} : tensor<2x3x2x18xi8>) : tensor<2x3x64xf32>
+  %w = moe.dequantize #moe.q4_0 (%blocks : tensor<2x3x2x18xi8>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+// CHECK-LABEL: @q4_1
+func.func @q4_1(%blocks: tensor<2x3x2x20xi8>) -> tensor<2x3x64xf32> {
+  // CHECK: moe.dequantize #moe.q4_1(%{{.*}} : tensor<2x3x2x20xi8>) : tensor<2x3x64xf32>
+  %w = moe.dequantize #moe.q4_1 (%blocks : tensor<2x3x2x20xi8>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+// CHECK-LABEL: @q5_0
+func.func @q5_0(%blocks: tensor<2x3x2x22xi8>) -> tensor<2x3x64xf32> {
+  // CHECK: moe.dequantize #moe.q5_0(%{{.*}} : tensor<2x3x2x22xi8>) : tensor<2x3x64xf32>
+  %w = moe.dequantize #moe.q5_0 (%blocks : tensor<2x3x2x22xi8>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+// CHECK-LABEL: @q5_1
+func.func @q5_1(%blocks: tensor<2x3x2x24xi8>) -> tensor<2x3x64xf32> {
+  // CHECK: moe.dequantize #moe.q5_1(%{{.*}} : tensor<2x3x2x24xi8>) : tensor<2x3x64xf32>
+  %w = moe.dequantize #moe.q5_1 (%blocks : tensor<2x3x2x24xi8>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+// CHECK-LABEL: @q8_0
+func.func @q8_0(%blocks: tensor<2x3x2x34xi8>) -> tensor<2x3x64xf32> {
+  // CHECK: moe.dequantize #moe.q8_0(%{{.*}} : tensor<2x3x2x34xi8>) : tensor<2x3x64xf32>
+  %w = moe.dequantize #moe.q8_0 (%blocks : tensor<2x3x2x34xi8>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+// CHECK-LABEL: @iq4_nl
+func.func @iq4_nl(%blocks: tensor<2x3x2x18xi8>) -> tensor<2x3x64xf32> {
+  // CHECK: moe.dequantize #moe.iq4_nl(%{{.*}} : tensor<2x3x2x18xi8>) : tensor<2x3x64xf32>
+  %w = moe.dequantize #moe.iq4_nl (%blocks : tensor<2x3x2x18xi8>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+// CHECK-LABEL: @mxfp4_blocks
+func.func @mxfp4_blocks(%blocks: tensor<2x3x2x17xi8>) -> tensor<2x3x64xf32> {
+  // CHECK: moe.dequantize #moe.mxfp4_blocks(%{{.*}} : tensor<2x3x2x17xi8>) : tensor<2x3x64xf32>
+  %w = moe.dequantize #moe.mxfp4_blocks (%blocks : tensor<2x3x2x17xi8>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+// CHECK-LABEL: @nvfp4
+func.func @nvfp4(%blocks: tensor<2x3x2x36xi8>) -> tensor<2x3x128xf32> {
+  // CHECK: moe.dequantize #moe.nvfp4(%{{.*}} : tensor<2x3x2x36xi8>) : tensor<2x3x128xf32>
+  %w = moe.dequantize #moe.nvfp4 (%blocks : tensor<2x3x2x36xi8>) : tensor<2x3x128xf32>
+  return %w : tensor<2x3x128xf32>
+}
+
+// CHECK-LABEL: @q2_k
+func.func @q2_k(%blocks: tensor<2x1x2x84xi8>) -> tensor<2x1x512xf32> {
+  // CHECK: moe.dequantize #moe.q2_k(%{{.*}} : tensor<2x1x2x84xi8>) : tensor<2x1x512xf32>
+  %w = moe.dequantize #moe.q2_k (%blocks : tensor<2x1x2x84xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+// CHECK-LABEL: @q3_k
+func.func @q3_k(%blocks: tensor<2x1x2x110xi8>) -> tensor<2x1x512xf32> {
+  // CHECK: moe.dequantize #moe.q3_k(%{{.*}} : tensor<2x1x2x110xi8>) : tensor<2x1x512xf32>
+  %w = moe.dequantize #moe.q3_k (%blocks : tensor<2x1x2x110xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+// CHECK-LABEL: @q4_k
+func.func @q4_k(%blocks: tensor<2x1x2x144xi8>) -> tensor<2x1x512xf32> {
+  // CHECK: moe.dequantize #moe.q4_k(%{{.*}} : tensor<2x1x2x144xi8>) : tensor<2x1x512xf32>
+  %w = moe.dequantize #moe.q4_k (%blocks : tensor<2x1x2x144xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+// CHECK-LABEL: @q5_k
+func.func @q5_k(%blocks: tensor<2x1x2x176xi8>) -> tensor<2x1x512xf32> {
+  // CHECK: moe.dequantize #moe.q5_k(%{{.*}} : tensor<2x1x2x176xi8>) : tensor<2x1x512xf32>
+  %w = moe.dequantize #moe.q5_k (%blocks : tensor<2x1x2x176xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+// CHECK-LABEL: @q6_k
+func.func @q6_k(%blocks: tensor<2x1x2x210xi8>) -> tensor<2x1x512xf32> {
+  // CHECK: moe.dequantize #moe.q6_k(%{{.*}} : tensor<2x1x2x210xi8>) : tensor<2x1x512xf32>
+  %w = moe.dequantize #moe.q6_k (%blocks : tensor<2x1x2x210xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+// CHECK-LABEL: @iq4_xs
+func.func @iq4_xs(%blocks: tensor<2x1x2x136xi8>) -> tensor<2x1x512xf32> {
+  // CHECK: moe.dequantize #moe.iq4_xs(%{{.*}} : tensor<2x1x2x136xi8>) : tensor<2x1x512xf32>
+  %w = moe.dequantize #moe.iq4_xs (%blocks : tensor<2x1x2x136xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+// CHECK-LABEL: @mxfp4
+func.func @mxfp4(%blocks: tensor<2x3x2x16xi8>, %scales: tensor<2x3x2xi8>) -> tensor<2x3x64xf32> {
+  // CHECK: moe.dequantize #moe.mxfp4(%{{.*}}, %{{.*}} : tensor<2x3x2x16xi8>, tensor<2x3x2xi8>) : tensor<2x3x64xf32>
+  %w = moe.dequantize #moe.mxfp4 (%blocks, %scales : tensor<2x3x2x16xi8>, tensor<2x3x2xi8>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+// CHECK-LABEL: @fp8
+func.func @fp8(%values: tensor<2x3x160xf8E4M3FN>, %scales: tensor<2x1x2xf32>) -> tensor<2x3x160xf32> {
+  // CHECK: moe.dequantize #moe.fp8(%{{.*}}, %{{.*}} : tensor<2x3x160xf8E4M3FN>, tensor<2x1x2xf32>) : tensor<2x3x160xf32>
+  %w = moe.dequantize #moe.fp8 (%values, %scales : tensor<2x3x160xf8E4M3FN>, tensor<2x1x2xf32>) : tensor<2x3x160xf32>
+  return %w : tensor<2x3x160xf32>
+}
+
+// CHECK-LABEL: @fp8_tiles
+func.func @fp8_tiles(%values: tensor<2x5x96xf8E4M3FN>, %scales: tensor<2x3x2xf32>) -> tensor<2x5x96xf32> {
+  // CHECK: moe.dequantize #moe.fp8<rows = 2, columns = 64>(%{{.*}}, %{{.*}} : tensor<2x5x96xf8E4M3FN>, tensor<2x3x2xf32>) : tensor<2x5x96xf32>
+  %w = moe.dequantize #moe.fp8<rows = 2, columns = 64> (%values, %scales : tensor<2x5x96xf8E4M3FN>, tensor<2x3x2xf32>) : tensor<2x5x96xf32>
+  return %w : tensor<2x5x96xf32>
+}
+
+// CHECK-LABEL: @fp8_rows
+func.func @fp8_rows(%values: tensor<2x3x32xf8E4M3FN>, %scales: tensor<2x3xf32>) -> tensor<2x3x32xf32> {
+  // CHECK: moe.dequantize #moe.fp8<rows = 1, columns = 0>(%{{.*}}, %{{.*}} : tensor<2x3x32xf8E4M3FN>, tensor<2x3xf32>) : tensor<2x3x32xf32>
+  %w = moe.dequantize #moe.fp8<rows = 1, columns = 0> (%values, %scales : tensor<2x3x32xf8E4M3FN>, tensor<2x3xf32>) : tensor<2x3x32xf32>
+  return %w : tensor<2x3x32xf32>
+}
+
+// CHECK-LABEL: @int8
+func.func @int8(%q: tensor<2x3x32xi8>, %scales: tensor<2x3xf32>) -> tensor<2x3x32xf32> {
+  // CHECK: moe.dequantize #moe.int8(%{{.*}}, %{{.*}} : tensor<2x3x32xi8>, tensor<2x3xf32>) : tensor<2x3x32xf32>
+  %w = moe.dequantize #moe.int8 (%q, %scales : tensor<2x3x32xi8>, tensor<2x3xf32>) : tensor<2x3x32xf32>
+  return %w : tensor<2x3x32xf32>
+}
+
+// CHECK-LABEL: @int4
+func.func @int4(%q: tensor<2x3x32xi8>, %scales: tensor<2x3x2xf16>) -> tensor<2x3x64xf32> {
+  // CHECK: moe.dequantize #moe.int4<group = 32, scales = f16>(%{{.*}}, %{{.*}} : tensor<2x3x32xi8>, tensor<2x3x2xf16>) : tensor<2x3x64xf32>
+  %w = moe.dequantize #moe.int4<group = 32, scales = f16> (%q, %scales : tensor<2x3x32xi8>, tensor<2x3x2xf16>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+// CHECK-LABEL: @int4_zeros
+func.func @int4_zeros(%q: tensor<2x3x32xi8>, %scales: tensor<2x3x1xbf16>, %zeros: tensor<2x3x1xbf16>) -> tensor<2x3x64xf32> {
+  // CHECK: moe.dequantize #moe.int4<group = 64, scales = bf16, zeros = true>(%{{.*}}, %{{.*}}, %{{.*}} : tensor<2x3x32xi8>, tensor<2x3x1xbf16>, tensor<2x3x1xbf16>) : tensor<2x3x64xf32>
+  %w = moe.dequantize #moe.int4<group = 64, scales = bf16, zeros = true> (%q, %scales, %zeros : tensor<2x3x32xi8>, tensor<2x3x1xbf16>, tensor<2x3x1xbf16>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+// The dimensions behind the rows may be joined or taken apart; one matrix is enough.
+// CHECK-LABEL: @joined
+func.func @joined(%blocks: tensor<3x72xi8>, %q: tensor<3x4x8xi8>, %scales: tensor<3x1xf16>) -> (tensor<3x128xf32>, tensor<3x64xf32>) {
+  // CHECK: moe.dequantize #moe.q4_0(%{{.*}} : tensor<3x72xi8>) : tensor<3x128xf32>
+  %0 = moe.dequantize #moe.q4_0 (%blocks : tensor<3x72xi8>) : tensor<3x128xf32>
+  // CHECK: moe.dequantize #moe.int4<group = 64, scales = f16>
+  %1 = moe.dequantize #moe.int4<group = 64, scales = f16, zeros = false> (%q, %scales : tensor<3x4x8xi8>, tensor<3x1xf16>) : tensor<3x64xf32>
+  return %0, %1 : tensor<3x128xf32>, tensor<3x64xf32>
+}
+
+// Parameters that are not said.
+// CHECK-LABEL: @defaults
+// CHECK-SAME: a = #moe.fp8, b = #moe.fp8<rows = 1>, c = #moe.fp8<columns = 0>
+func.func private @defaults() attributes {a = #moe.fp8<rows = 128>, b = #moe.fp8<rows = 1, columns = 128>, c = #moe.fp8<columns = 0>}
