@@ -17,6 +17,8 @@
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Value.h"
 
+#include <optional>
+
 namespace moe {
 
 /// One of the tensors that weights are stored in: `[..., rows, blocks, ...]`,
@@ -36,6 +38,21 @@ struct StorageTensor {
   }
 };
 
+/// Where numbers lie when weights are made up: uniformly in center +- spread.
+struct MadeUpRange {
+  double center = 0, spread = 0;
+  /// Weights have a variance of 1 / K: whether these are divided by its root.
+  /// Of integers they are exponents of 2.
+  bool hasSize = true;
+  /// What they are, if not what the field is read as.
+  mlir::Type element = {};
+
+  /// A quarter less or more than `center`.
+  static MadeUpRange about(double center) {
+    return {center, (center < 0 ? -center : center) / 4};
+  }
+};
+
 /// Consecutive numbers of a block.
 struct BlockField {
   llvm::StringRef name;
@@ -44,6 +61,9 @@ struct BlockField {
   int64_t count = 1;
   /// In which storage tensor, and from which byte of the block's on.
   int64_t storage = 0, offset = 0;
+  /// In which made-up weights, whose other numbers are any bits, have a mean of
+  /// about 0 and a variance of about 1. See getMadeUpRange for what is not said.
+  std::optional<MadeUpRange> range = {};
 
   int64_t getBytes() const {
     return count * llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);

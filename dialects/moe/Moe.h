@@ -71,6 +71,12 @@ mlir::Value buildSubBlockIndex(BlockReader &reader,
                                mlir::Value period, mlir::Value word,
                                int64_t stream);
 
+/// The range of `field` of made-up weights. Where the format does not say: of
+/// floats that are weights themselves, or of the one scale of codes; integers
+/// are any bits.
+std::optional<MadeUpRange> getMadeUpRange(WeightFormatAttrInterface format,
+                                          const BlockField &field, int64_t k);
+
 /// What holds the numbers `storage` of weights of this type, `[N, K]` or
 /// `[E, N, K]`, in blocks of `block`.
 mlir::RankedTensorType getStorageType(const StorageTensor &storage,

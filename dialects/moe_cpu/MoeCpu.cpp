@@ -390,11 +390,33 @@ DictionaryAttr BlocksAttr::getPacking(RankedTensorType logical) const {
     return b.getNamedAttr(key, b.getI64IntegerAttr(value));
   };
   SmallVector<Attribute> fields, storage;
-  for (const moe::BlockField &field : format.getFields(k))
-    fields.push_back(b.getDictionaryAttr(
-        {integer("storage", field.storage), integer("offset", field.offset),
-         integer("bytes", field.getBytes()),
-         integer("unit", field.isWords() ? 4 : field.getBytes() / field.count)}));
+  for (const moe::BlockField &field : format.getFields(k)) {
+    SmallVector<NamedAttribute> entry = {
+        integer("storage", field.storage), integer("offset", field.offset),
+        integer("bytes", field.getBytes()),
+        integer("unit", field.isWords() ? 4 : field.getBytes() / field.count)};
+    auto type = [&](StringRef key, Type element) {
+      std::string name;
+      llvm::raw_string_ostream(name) << element;
+      return b.getNamedAttr(key, b.getStringAttr(name));
+    };
+    // What is not finite is refused.
+    if (isa<FloatType>(field.element))
+      entry.push_back(type("float", field.element));
+    // For who makes weights up.
+    if (std::optional<moe::MadeUpRange> range =
+            moe::getMadeUpRange(format, field, k))
+      entry.push_back(b.getNamedAttr(
+          "range", b.getDictionaryAttr(
+                       {type("dtype", range->element ? range->element
+                                                     : field.element),
+                        b.getNamedAttr("center",
+                                       b.getF64FloatAttr(range->center)),
+                        b.getNamedAttr("spread",
+                                       b.getF64FloatAttr(range->spread)),
+                        integer("has_size", range->hasSize)})));
+    fields.push_back(b.getDictionaryAttr(entry));
+  }
   for (const moe::StorageTensor &tensor : format.getStorage(k))
     storage.push_back(b.getDictionaryAttr(
         {b.getNamedAttr("name", b.getStringAttr(tensor.name)),

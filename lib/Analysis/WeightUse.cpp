@@ -53,6 +53,7 @@ public:
 private:
   FailureOr<Boxes> compute(Value value, unsigned depth);
   FailureOr<Boxes> getRoot(Value value, ElementsAttr constant);
+  FailureOr<Boxes> store(moe::DequantizeOp op);
   FailureOr<Boxes> slice(tensor::ExtractSliceOp op, Boxes boxes);
   FailureOr<Boxes> expand(tensor::ExpandShapeOp op, Boxes boxes);
   FailureOr<Boxes> collapse(tensor::CollapseShapeOp op, Boxes boxes);
@@ -318,6 +319,24 @@ FailureOr<Boxes> Follower::getRoot(Value value, ElementsAttr constant) {
   return Boxes{box};
 }
 
+FailureOr<Boxes> Follower::store(moe::DequantizeOp op) {
+  unsigned constants = 0;
+  for (Value tensor : op.getStorage()) {
+    ElementsAttr constant;
+    constants += matchPattern(tensor, m_Constant(&constant));
+    // Anything else but these two is followed only to say what it is.
+    FailureOr<Boxes> boxes = Follower(why).follow(tensor);
+    if (failed(boxes))
+      return failure();
+    if (boxes->size() != 1 || boxes->front().root != tensor)
+      return fail(op, " of views of tensors; dequantize them as they are and "
+                      "take the views of the weights");
+  }
+  if (constants != 0 && constants != op.getStorage().size())
+    return fail(op, " of constants and arguments");
+  return getRoot(op.getWeights(), {});
+}
+
 FailureOr<Boxes> Follower::follow(Value value, unsigned depth) {
   if (auto found = known.find(value); found != known.end())
     return found->second;
@@ -353,6 +372,8 @@ FailureOr<Boxes> Follower::compute(Value value, unsigned depth) {
       return getRoot(value, constant);
     return fail(op, " whose elements are not side by side");
   }
+  if (auto dequantize = dyn_cast<moe::DequantizeOp>(op))
+    return store(dequantize);
   if (auto join = dyn_cast<tensor::ConcatOp>(op))
     return concat(join, depth);
   if (auto write = dyn_cast<tensor::InsertSliceOp>(op))
@@ -375,6 +396,59 @@ FailureOr<Boxes> Follower::compute(Value value, unsigned depth) {
     for (Box &box : *boxes)
       applyPermutationToVector(box.dims, *permutation);
   return boxes;
+}
+
+/// Whether numbers of `a` and `b` are found in the same way.
+static bool haveSameBlocks(moe::WeightFormatAttrInterface format, int64_t a,
+                           int64_t b) {
+  auto isSame = [](const moe::BlockField &x, const moe::BlockField &y) {
+    return x.element == y.element && x.count == y.count &&
+           x.storage == y.storage && x.offset == y.offset;
+  };
+  return a == b || (format.getBlockSize(a) == format.getBlockSize(b) &&
+                    llvm::equal(format.getFields(a), format.getFields(b),
+                                isSame));
+}
+
+/// Why `piece` of a weight with rows of `k` is not whole blocks of rows of a
+/// moe.dequantize; empty if it is.
+static std::string findCut(const WeightPiece &piece, int64_t k) {
+  moe::DequantizeOp op = piece.getDequantize();
+  auto type = cast<RankedTensorType>(op.getWeights().getType());
+  int64_t rowLength = type.getShape().back();
+  moe::WeightFormatAttrInterface format = op.getFormat();
+  int64_t block = format.getBlockSize(rowLength);
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << "it is a view of moe.dequantize " << format << " ";
+  if (piece.sizes[2] != 1 && piece.strides[2] != 1) {
+    os << "whose rows are not those that it is stored by";
+    return text;
+  }
+  int64_t first = piece.offset % rowLength;
+  if (piece.strides[0] % rowLength || piece.strides[1] % rowLength ||
+      piece.sizes[2] > rowLength - first) {
+    os << "with rows of " << k << " that are not parts of its rows of "
+       << rowLength;
+    return text;
+  }
+  if (first % block || piece.sizes[2] % block || piece.begin[2] % block) {
+    os << "that cuts its blocks of " << block << ": columns " << first << " to "
+       << first + piece.sizes[2] << ", used from column " << piece.begin[2]
+       << " on";
+    return text;
+  }
+  if (!haveSameBlocks(format, k, rowLength)) {
+    os << "whose blocks differ in rows of " << k << " and of " << rowLength;
+    return text;
+  }
+  return {};
+}
+
+bool WeightPiece::isConstant() const {
+  if (moe::DequantizeOp op = getDequantize())
+    return matchPattern(op.getStorage().front(), m_Constant());
+  return bool(constant);
 }
 
 bool WeightUse::isView(Operation *op) {
@@ -423,11 +497,27 @@ FailureOr<WeightUse> WeightUse::get(Value weight, std::string &why) {
     why = "it has no elements";
     return failure();
   }
-  for (const WeightPiece &piece : use.pieces)
-    if (bool(piece.constant) != use.isConstant()) {
+  auto getFormat = [](const WeightPiece &piece) {
+    moe::DequantizeOp op = piece.getDequantize();
+    return op ? op.getFormat() : moe::WeightFormatAttrInterface();
+  };
+  use.format = getFormat(use.pieces.front());
+  for (const WeightPiece &piece : use.pieces) {
+    if (piece.isConstant() != use.isConstant()) {
       why = "it is made of constants and arguments";
       return failure();
     }
+    if (getFormat(piece) != use.format) {
+      why = "it is made of weights that are stored in different formats";
+      return failure();
+    }
+    if (use.format)
+      if (std::string cut = findCut(piece, type.getShape().back());
+          !cut.empty()) {
+        why = cut;
+        return failure();
+      }
+  }
   llvm::stable_sort(use.pieces, [](const WeightPiece &a, const WeightPiece &b) {
     return a.begin < b.begin;
   });
@@ -436,11 +526,18 @@ FailureOr<WeightUse> WeightUse::get(Value weight, std::string &why) {
 
 bool moe::canPackTogether(ValueRange weights, std::string &why) {
   unsigned constants = 0;
+  std::optional<WeightFormatAttrInterface> format;
   for (Value weight : weights) {
     FailureOr<WeightUse> use = WeightUse::get(weight, why);
     if (failed(use))
       return false;
     constants += use->isConstant();
+    if (!format)
+      format = use->format;
+    if (*format != use->format) {
+      why = "its parts are stored in different formats";
+      return false;
+    }
   }
   if (constants == 0 || constants == weights.size())
     return true;

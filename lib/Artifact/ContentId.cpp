@@ -75,6 +75,8 @@ std::string moe::layoutId(const PackSpec &spec) {
     // Not the type that the model stores: packing converts it.
     json::Array entry{source.name, source.part, source.firstExpert,
                       json::Array(source.shape)};
+    for (const PackTensor &tensor : source.storage)
+      entry.push_back(json::Array{tensor.name, dtypeSize(tensor.dtype)});
     auto add = [&](std::initializer_list<int64_t> numbers) {
       for (int64_t number : numbers)
         entry.push_back(number);
@@ -95,6 +97,13 @@ std::string moe::layoutId(const PackSpec &spec) {
       json::Array{spec.layout,  spec.columns,          spec.interleave,
                   spec.kBlock,  spec.kPadded,          spec.nPadded,
                   spec.experts, dtypeName(spec.dtype), std::move(sources)};
+  // What made-up numbers are like does not matter.
+  for (const PackStorage &tensor : spec.storage)
+    all.getAsArray()->push_back(
+        json::Array{tensor.bytes, tensor.rows, tensor.blocks});
+  for (const PackField &field : spec.fields)
+    all.getAsArray()->push_back(
+        json::Array{field.storage, field.offset, field.bytes, field.unit});
   if (spec.parts != 1)
     all.getAsArray()->push_back(spec.parts);
   return hashBytes(llvm::formatv("{0}", all).str());

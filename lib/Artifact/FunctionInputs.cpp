@@ -95,7 +95,8 @@ bool FunctionInputs::bindSizes(const FunctionDesc &function,
 std::optional<HostTensor>
 FunctionInputs::find(const FunctionDesc &function, const std::string &name,
                      DType dtype, const std::vector<int64_t> &shape,
-                     bool isActivation, bool describeOnly) const {
+                     bool isActivation, bool describeOnly,
+                     const StoredGroup *stored) const {
   if (const HostTensor *found = tensors.find(function.name, name))
     return *found;
   if (!seed)
@@ -103,7 +104,9 @@ FunctionInputs::find(const FunctionDesc &function, const std::string &name,
   HostTensor tensor;
   if (!describeOnly) {
     tensor = HostTensor::allocate(dtype, shape, name);
-    if (tensor.data)
+    if (tensor.data && stored)
+      fillStored(tensor, *seed, *stored);
+    else if (tensor.data)
       fillRandom(tensor, *seed, range(name, dtype, shape, isActivation));
     return tensor;
   }
@@ -122,7 +125,11 @@ TensorSource FunctionInputs::source() const {
 }
 
 TensorFill FunctionInputs::fill() const {
-  return [this](HostTensor &part, uint64_t first) {
+  return [this](HostTensor &part, uint64_t first, const StoredGroup *stored) {
+    if (stored) {
+      fillStored(part, *seed, *stored, first);
+      return;
+    }
     // A part has the last dimension of the whole, and its rank unless the
     // whole is one expert: the range is the same.
     fillRandom(part, *seed, range(part.name, part.dtype, part.shape, false),
@@ -144,8 +151,9 @@ static bool hasInput(const FunctionDesc &function, const std::string &name) {
       return true;
     if (argument.packed)
       for (const PackSource &source : argument.packed->sources)
-        if (source.name == name)
-          return true;
+        for (const PackTensor &tensor : source.getTensors())
+          if (tensor.name == name)
+            return true;
   }
   return false;
 }
@@ -208,24 +216,24 @@ bool FunctionInputs::check(const Manifest &manifest,
   auto checkPacked = [&](const PackSpec &spec) {
     bool isComplete = true;
     std::vector<HostTensor> described;
-    described.reserve(spec.sources.size());
-    for (const PackSource &source : spec.sources) {
-      const std::vector<int64_t> &shape = source.shape;
-      addOnce(expected, source.name + ": " + describeType(source.dtype, shape) +
-                            ", or another of f32, bf16, f16");
-      const HostTensor *found = tensors.find(function.name, source.name);
-      if (!found && !seed) {
-        addOnce(problems, "'" + source.name + "' is missing");
-        isComplete = false;
+    for (const PackSource &source : spec.sources)
+      for (const PackTensor &wanted : source.getTensors()) {
+        addOnce(expected, wanted.name + ": " +
+                              describeType(wanted.dtype, wanted.shape) +
+                              describePackable(spec, wanted.dtype));
+        const HostTensor *found = tensors.find(function.name, wanted.name);
+        if (!found && !seed) {
+          addOnce(problems, "'" + wanted.name + "' is missing");
+          isComplete = false;
+        }
+        // Made-up tensors fit; only what files hold has to be looked at.
+        described.push_back(found ? *found : HostTensor());
+        described.back().name = wanted.name;
+        if (!found) {
+          described.back().dtype = wanted.dtype;
+          described.back().shape = wanted.shape;
+        }
       }
-      // Made-up tensors fit; only what files hold has to be looked at.
-      described.push_back(found ? *found : HostTensor());
-      described.back().name = source.name;
-      if (!found) {
-        described.back().dtype = source.dtype;
-        described.back().shape = shape;
-      }
-    }
     auto lookup = [&](const std::string &name) -> const HostTensor * {
       for (const HostTensor &tensor : described)
         if (tensor.name == name)

@@ -150,6 +150,18 @@ public:
     return true;
   }
 
+  bool number(const json::Object &object, const std::string &path,
+              llvm::StringRef key, double &out) {
+    const json::Value *value = get(object, path, key, /*isRequired=*/true);
+    if (!value)
+      return false;
+    auto number = value->getAsNumber();
+    if (!number)
+      return fail(path + "." + key.str(), "expected a number");
+    out = *number;
+    return true;
+  }
+
   bool boolean(const json::Object &object, const std::string &path,
                llvm::StringRef key, bool &out, bool isRequired = true) {
     const json::Value *value = get(object, path, key, isRequired);
@@ -223,6 +235,62 @@ bool parsePackView(Reader &reader, const json::Value &value,
          parseThree("sizes", view.sizes) && parseThree("strides", view.strides);
 }
 
+bool parsePackTensor(Reader &reader, const json::Value &value,
+                     const std::string &path, PackTensor &tensor) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return reader.fail(path, "expected an object");
+  auto parseDim = [&](const json::Value &dim, const std::string &dimPath) {
+    tensor.shape.emplace_back();
+    return reader.integer(dim, dimPath, tensor.shape.back());
+  };
+  return reader.string(*object, path, "name", tensor.name) &&
+         reader.dtype(*object, path, tensor.dtype) &&
+         reader.array(*object, path, "shape", parseDim);
+}
+
+bool parsePackField(Reader &reader, const json::Value &value,
+                    const std::string &path, PackField &field) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return reader.fail(path, "expected an object");
+  std::string type = "i8";
+  if (!reader.integer(*object, path, "storage", field.storage) ||
+      !reader.integer(*object, path, "offset", field.offset) ||
+      !reader.integer(*object, path, "bytes", field.bytes) ||
+      !reader.integer(*object, path, "unit", field.unit) ||
+      !reader.string(*object, path, "float", type, false))
+    return false;
+  if (!parseDType(type, field.dtype))
+    return reader.fail(path + ".float", "unknown element type '" + type + "'");
+  const json::Value *range = object->get("range");
+  if (!range)
+    return true;
+  const json::Object *entries = range->getAsObject();
+  if (!entries)
+    return reader.fail(path + ".range", "expected an object");
+  StoredRange &made = field.range.emplace();
+  int64_t hasSize = 0;
+  if (!reader.dtype(*entries, path + ".range", made.dtype) ||
+      !reader.number(*entries, path + ".range", "center", made.range.center) ||
+      !reader.number(*entries, path + ".range", "spread", made.range.scale) ||
+      !reader.integer(*entries, path + ".range", "has_size", hasSize))
+    return false;
+  made.hasSize = hasSize != 0;
+  return true;
+}
+
+bool parsePackStorage(Reader &reader, const json::Value &value,
+                      const std::string &path, PackStorage &storage) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return reader.fail(path, "expected an object");
+  return reader.string(*object, path, "name", storage.name) &&
+         reader.integer(*object, path, "bytes", storage.bytes) &&
+         reader.integer(*object, path, "rows", storage.rows) &&
+         reader.integer(*object, path, "blocks", storage.blocks);
+}
+
 bool parsePackSource(Reader &reader, const json::Value &value,
                      const std::string &path, PackSource &source) {
   const json::Object *object = value.getAsObject();
@@ -232,7 +300,12 @@ bool parsePackSource(Reader &reader, const json::Value &value,
     source.shape.emplace_back();
     return reader.integer(dim, dimPath, source.shape.back());
   };
+  auto parseStorage = [&](const json::Value &item, const std::string &itemPath) {
+    return parsePackTensor(reader, item, itemPath,
+                           source.storage.emplace_back());
+  };
   if (!reader.string(*object, path, "name", source.name) ||
+      !reader.array(*object, path, "storage", parseStorage, false) ||
       !reader.integer(*object, path, "part", source.part, false) ||
       !reader.integer(*object, path, "first_expert", source.firstExpert,
                       false) ||
@@ -260,7 +333,8 @@ bool parsePackSpec(Reader &reader, const json::Value &value,
   if (!reader.string(*object, path, "layout", spec.layout) ||
       !reader.integer(*object, path, "columns", spec.columns) ||
       !reader.integer(*object, path, "interleave", spec.interleave) ||
-      !reader.integer(*object, path, "k_block", spec.kBlock) ||
+      !reader.integer(*object, path, spec.isBlocks() ? "block" : "k_block",
+                      spec.kBlock) ||
       !reader.integer(*object, path, "k_padded", spec.kPadded) ||
       !reader.integer(*object, path, "n_padded", spec.nPadded) ||
       !reader.integer(*object, path, "parts", spec.parts, false) ||
@@ -273,7 +347,16 @@ bool parsePackSpec(Reader &reader, const json::Value &value,
     spec.sources.back().dtype = spec.dtype;
     return parsePackSource(reader, source, sourcePath, spec.sources.back());
   };
-  if (!reader.array(*object, path, "sources", parseSource))
+  auto parseField = [&](const json::Value &item, const std::string &itemPath) {
+    return parsePackField(reader, item, itemPath, spec.fields.emplace_back());
+  };
+  auto parseStorage = [&](const json::Value &item, const std::string &itemPath) {
+    return parsePackStorage(reader, item, itemPath,
+                            spec.storage.emplace_back());
+  };
+  if (!reader.array(*object, path, "fields", parseField, spec.isBlocks()) ||
+      !reader.array(*object, path, "storage", parseStorage, spec.isBlocks()) ||
+      !reader.array(*object, path, "sources", parseSource))
     return false;
   std::string problem;
   return spec.verify(problem) || reader.fail(path, problem);

@@ -61,14 +61,15 @@ namespace {
 TensorPool collectSources(const FunctionDesc &function, const PackSpec &spec,
                           const TensorSource &source) {
   TensorPool sources;
-  for (const PackSource &item : spec.sources) {
-    std::optional<HostTensor> tensor =
-        source(function, item.name, item.dtype, item.shape);
-    if (!tensor)
-      continue; // Packing complains.
-    tensor->name = item.name;
-    sources.add(std::move(*tensor));
-  }
+  for (const PackSource &from : spec.sources)
+    for (const PackTensor &item : from.getTensors()) {
+      std::optional<HostTensor> tensor =
+          source(function, item.name, item.dtype, item.shape);
+      if (!tensor)
+        continue; // Packing complains.
+      tensor->name = item.name;
+      sources.add(std::move(*tensor));
+    }
   return sources;
 }
 
@@ -86,12 +87,13 @@ bool writePacked(SafetensorsWriter &writer, const FunctionDesc &function,
     buffer = HostTensor::allocate(DType::U8, {batch * perExpert});
   for (int64_t begin = 0; begin < spec.experts; begin += batch) {
     int64_t end = std::min(begin + batch, spec.experts);
-    if (!buffer.data ||
-        !packExperts(spec, lookup, begin, end, buffer.data, fill)) {
+    if (!buffer.data) {
       error = "no memory for a buffer of " + std::to_string(batch * perExpert) +
               " bytes";
       return false;
     }
+    if (!packExperts(spec, lookup, begin, end, buffer.data, error, fill))
+      return false;
     if (!writer.append(buffer.data, (end - begin) * perExpert, error))
       return false;
     written((end - begin) * perExpert);
@@ -182,7 +184,7 @@ bool moe::writePackedWeights(OutputSet &outputs, const std::string &path,
       *tensor =
           HostTensor::allocate(tensor->dtype, tensor->shape, tensor->name);
       if (tensor->data)
-        fill(*tensor, 0);
+        fill(*tensor, 0, nullptr);
     }
     if (!tensor->data) {
       error = where + "no memory for tensor '" + tensor->name + "', " +

@@ -13,6 +13,7 @@
 #include "moe-mlir/Support/Parallel.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <optional>
 
@@ -60,6 +61,31 @@ static bool isWithin(const PackView &view, int64_t numElements) {
 //===----------------------------------------------------------------------===//
 // PackSpec
 //===----------------------------------------------------------------------===//
+
+std::vector<PackTensor> PackSource::getTensors() const {
+  if (!storage.empty())
+    return storage;
+  return {{name, shape, dtype}};
+}
+
+int64_t PackSpec::bytesPerBlock() const {
+  if (!isBlocks())
+    return kBlock * static_cast<int64_t>(dtypeSize(dtype));
+  int64_t bytes = 0;
+  for (const PackField &field : fields)
+    bytes += field.bytes;
+  return bytes;
+}
+
+StoredGroup PackSpec::getGroup(const PackSource &source, size_t index) const {
+  StoredGroup group;
+  group.bytes = storage[index].bytes;
+  for (const PackField &field : fields)
+    if (field.storage == static_cast<int64_t>(index) && field.range)
+      group.numbers.push_back({field.offset, field.bytes, field.range->dtype,
+                               field.range->of(source.shape.back())});
+  return group;
+}
 
 namespace {
 /// Where a source goes, by expert, row and column.
@@ -117,19 +143,113 @@ static bool fillPart(int64_t part, std::vector<Box> boxes, int64_t experts,
   return true;
 }
 
+/// Whether the elements of panels are of a known type and number.
+static bool verifyPanels(const PackSpec &spec, std::string &error) {
+  DType dtype = spec.dtype;
+  if (dtype != DType::F32 && dtype != DType::BF16 && dtype != DType::F16)
+    error = std::string("packed weights of ") + dtypeName(dtype) +
+            " (expected f32, bf16 or f16)";
+  else if (spec.kBlock != 1 && spec.kBlock != 2 &&
+           (spec.kBlock != 4 || dtypeSize(dtype) != 2))
+    error = "k_block = " + text(spec.kBlock) +
+            " (expected 1, 2, or 4 of 16-bit elements)";
+  else
+    return true;
+  return false;
+}
+
+/// Whether the fields of blocks are within their storage.
+static bool verifyBlocks(const PackSpec &spec, std::string &error) {
+  constexpr int64_t mostBytes = int64_t(1) << 20;
+  auto fail = [&](const std::string &what) {
+    error = what;
+    return false;
+  };
+  if (spec.dtype != DType::I8)
+    return fail(std::string("packed blocks of ") + dtypeName(spec.dtype) +
+                " (expected i8)");
+  if (spec.kBlock < 1)
+    return fail("block = " + text(spec.kBlock) + " (expected 1 or more)");
+  if (spec.storage.empty() || spec.storage.size() > moe_pack_max_storage)
+    return fail(text(spec.storage.size()) + " storage tensors (expected 1 to " +
+                text(moe_pack_max_storage) + ")");
+  for (const PackStorage &tensor : spec.storage)
+    if (tensor.bytes < 1 || tensor.bytes > mostBytes || tensor.rows < 1 ||
+        tensor.rows > mostBytes || tensor.blocks < 0 ||
+        tensor.blocks > mostBytes)
+      return fail("storage '" + tensor.name + "' has " + text(tensor.bytes) +
+                  " bytes for " + text(tensor.rows) + " rows and " +
+                  text(tensor.blocks) + " blocks");
+  if (spec.fields.empty() || spec.fields.size() > 64)
+    return fail(text(spec.fields.size()) + " fields (expected 1 to 64)");
+  for (const PackField &field : spec.fields)
+    if (field.storage < 0 || field.storage >= int64_t(spec.storage.size()) ||
+        field.offset < 0 || field.bytes < 1 ||
+        field.offset > spec.storage[field.storage].bytes - field.bytes ||
+        (field.unit != 1 && field.unit != 2 && field.unit != 4 &&
+         field.unit != 8) ||
+        field.bytes % field.unit || field.bytes % dtypeSize(field.dtype) ||
+        (field.range && field.bytes % dtypeSize(field.range->dtype)))
+      return fail("a field of " + text(field.bytes) + " bytes in units of " +
+                  text(field.unit) + " from byte " + text(field.offset) +
+                  " of storage " + text(field.storage) + " on");
+  return true;
+}
+
+/// Whether `source` is whole blocks of rows of its matrices, and its tensors
+/// have as many as they need. Its shape and view have been checked.
+static bool verifyStorage(const PackSpec &spec, const PackSource &source,
+                          std::string &error) {
+  auto fail = [&](const std::string &what) {
+    error = "source '" + source.name + "' " + what;
+    return false;
+  };
+  size_t rank = source.shape.size();
+  const PackView &view = source.view;
+  if (rank != 2 && rank != 3)
+    return fail("of blocks has rank " + text(rank) +
+                " (expected [E, N, K] or [N, K])");
+  int64_t n = source.shape[rank - 2], k = source.shape[rank - 1];
+  int64_t first = view.offset % k;
+  if (k % spec.kBlock || first % spec.kBlock ||
+      view.sizes[2] % spec.kBlock || source.firstK % spec.kBlock ||
+      view.sizes[2] > k - first || (view.sizes[2] != 1 && view.strides[2] != 1) ||
+      view.strides[0] % k || view.strides[1] % k)
+    return fail("is not whole blocks of " + text(spec.kBlock) +
+                " of rows of " + text(k));
+  if (source.storage.size() != spec.storage.size())
+    return fail("has " + text(source.storage.size()) +
+                " storage tensors (expected " + text(spec.storage.size()) +
+                ")");
+  int64_t matrices = rank == 3 ? source.shape[0] : 1;
+  for (size_t i = 0; i < source.storage.size(); ++i) {
+    const PackStorage &storage = spec.storage[i];
+    const PackTensor &tensor = source.storage[i];
+    int64_t blocks = k / spec.kBlock, bytes, wanted;
+    int64_t groups =
+        storage.blocks ? (blocks + storage.blocks - 1) / storage.blocks : 1;
+    if (!checkedByteSize(tensor.shape, dtypeSize(tensor.dtype), bytes) ||
+        !checkedByteSize({matrices, (n + storage.rows - 1) / storage.rows,
+                          groups, storage.bytes},
+                         1, wanted) ||
+        bytes != wanted)
+      return fail("is stored in '" + tensor.name + "' of " +
+                  describeType(tensor.dtype, tensor.shape) +
+                  ", which has not the bytes of " +
+                  describeType(source.dtype, source.shape));
+  }
+  return true;
+}
+
 bool PackSpec::verify(std::string &error) const {
   auto fail = [&](const std::string &what) {
     error = what;
     return false;
   };
-  if (layout != "panels")
-    return fail("unknown layout '" + layout + "' (known: panels)");
-  if (dtype != DType::F32 && dtype != DType::BF16 && dtype != DType::F16)
-    return fail(std::string("packed weights of ") + dtypeName(dtype) +
-                " (expected f32, bf16 or f16)");
-  if (kBlock != 1 && kBlock != 2 && (kBlock != 4 || dtypeSize(dtype) != 2))
-    return fail("k_block = " + text(kBlock) +
-                " (expected 1, 2, or 4 of 16-bit elements)");
+  if (layout != "panels" && !isBlocks())
+    return fail("unknown layout '" + layout + "' (known: panels, blocks)");
+  if (!(isBlocks() ? verifyBlocks : verifyPanels)(*this, error))
+    return false;
   if (columns < 1 || columns > 4096 || interleave < 0 ||
       (interleave && interleave * 2 != columns))
     return fail("columns = " + text(columns) + " with interleave = " +
@@ -147,7 +267,8 @@ bool PackSpec::verify(std::string &error) const {
                 " is not a positive multiple of k_block = " + text(kBlock));
   int64_t bytes;
   if (experts < 1 || experts > (int64_t(1) << 24) ||
-      !checkedByteSize({experts, nPadded, kPadded}, dtypeSize(dtype), bytes))
+      !checkedByteSize({experts, nPadded, kPadded / kBlock}, bytesPerBlock(),
+                       bytes))
     return fail("experts = " + text(experts) + ", n_padded = " +
                 text(nPadded) + ", k_padded = " + text(kPadded) +
                 " do not make a tensor");
@@ -173,6 +294,8 @@ bool PackSpec::verify(std::string &error) const {
     if (!isWithin(source.view, size / 8))
       return fail("source '" + source.name +
                   "' uses elements that its shape does not have");
+    if (isBlocks() && !verifyStorage(*this, source, error))
+      return false;
     Box box{{source.firstExpert, source.firstN, source.firstK}, {}, &source};
     const int64_t limits[] = {experts, capacity, kPadded};
     for (int d = 0; d < 3; ++d) {
@@ -197,27 +320,58 @@ bool PackSpec::verify(std::string &error) const {
 //===----------------------------------------------------------------------===//
 
 static int32_t getRuntimeType(DType dtype) {
-  return dtype == DType::BF16  ? MOE_BF16
-         : dtype == DType::F16 ? MOE_F16
-                               : MOE_F32;
+  switch (dtype) {
+  case DType::BF16:
+    return MOE_BF16;
+  case DType::F16:
+    return MOE_F16;
+  case DType::I32:
+    return MOE_I32;
+  case DType::I8:
+  case DType::U8:
+    return MOE_I8;
+  case DType::F8E4M3:
+    return MOE_F8E4M3;
+  default:
+    return MOE_F32;
+  }
 }
 
 PackPlan::PackPlan(const PackSpec &spec) {
-  std::map<std::string, int64_t> numbers;
+  // By the names of all that a source is stored in.
+  std::map<std::vector<std::string>, int64_t> numbers;
   for (const PackSource &from : spec.sources) {
+    auto add = [&](const std::string &name, DType dtype,
+                   const std::vector<int64_t> &shape) {
+      tensors.push_back({name.c_str(), getRuntimeType(dtype),
+                         static_cast<int32_t>(shape.size()), shape.data(),
+                         nullptr});
+    };
+    std::vector<std::string> names;
+    for (const PackTensor &tensor : from.getTensors())
+      names.push_back(tensor.name);
     auto [it, isNew] = numbers.try_emplace(
-        from.name, static_cast<int64_t>(tensors.size()));
+        names, static_cast<int64_t>(tensors.size()));
+    if (isNew && from.storage.empty())
+      add(from.name, from.dtype, from.shape);
     if (isNew)
-      tensors.push_back({from.name.c_str(), getRuntimeType(from.dtype),
-                         static_cast<int32_t>(from.shape.size()),
-                         from.shape.data(), nullptr});
+      for (const PackTensor &tensor : from.storage)
+        add(tensor.name, tensor.dtype, tensor.shape);
     moe_pack_source to{it->second,   from.part,   from.firstExpert,
                        from.firstN,  from.firstK, from.view.offset,
                        {}, {}};
     std::copy(from.view.sizes.begin(), from.view.sizes.end(), to.sizes);
     std::copy(from.view.strides.begin(), from.view.strides.end(), to.strides);
     sources.push_back(to);
+    if (spec.isBlocks())
+      matrices.push_back(
+          {from.shape[from.shape.size() - 2], from.shape.back()});
   }
+  for (const PackField &field : spec.fields)
+    fields.push_back({field.storage, field.offset, field.bytes, field.unit,
+                      getRuntimeType(field.dtype)});
+  for (const PackStorage &tensor : spec.storage)
+    storage.push_back({tensor.bytes, tensor.rows, tensor.blocks});
   plan.size = sizeof(plan);
   plan.layout = spec.layout.c_str();
   plan.bytes = static_cast<size_t>(spec.numBytes());
@@ -233,6 +387,11 @@ PackPlan::PackPlan(const PackSpec &spec) {
   plan.tensors = tensors.data();
   plan.num_sources = static_cast<int64_t>(sources.size());
   plan.sources = sources.data();
+  plan.num_fields = static_cast<int64_t>(fields.size());
+  plan.fields = fields.data();
+  plan.num_storage = static_cast<int64_t>(storage.size());
+  plan.storage = storage.data();
+  plan.matrices = matrices.data();
 }
 
 //===----------------------------------------------------------------------===//
@@ -247,51 +406,90 @@ static std::vector<int64_t> withoutLeadingOnes(std::vector<int64_t> shape) {
   return shape;
 }
 
+bool moe::isPackable(const PackSpec &spec, DType given, DType wanted) {
+  if (!spec.isBlocks())
+    return given == DType::F32 || given == DType::BF16 || given == DType::F16;
+  // Bytes are copied: an integer of the model may stand for what it likes.
+  return given == wanted || (isInteger(wanted) && given != DType::I1 &&
+                             dtypeSize(given) == dtypeSize(wanted));
+}
+
+std::string moe::describePackable(const PackSpec &spec, DType wanted) {
+  if (!spec.isBlocks())
+    return " (f32, bf16 or f16 elements)";
+  return isInteger(wanted) ? " (elements of " + text(8 * dtypeSize(wanted)) +
+                                 " bits)"
+                           : "";
+}
+
 bool moe::checkPackSources(const PackSpec &spec, const TensorLookup &lookup,
                            std::string &error) {
   if (!spec.verify(error))
     return false;
-  for (const PackSource &source : spec.sources) {
-    const HostTensor *tensor = lookup(source.name);
-    bool isConvertible =
-        tensor &&
-        (tensor->dtype == DType::F32 || tensor->dtype == DType::BF16 ||
-         tensor->dtype == DType::F16);
-    if (isConvertible && withoutLeadingOnes(tensor->shape) ==
-                             withoutLeadingOnes(source.shape))
-      continue;
-    error = "tensor '" + source.name + "' is " +
-            (tensor ? tensor->describe() : "missing") + ", expected " +
-            describeType(source.dtype, source.shape) +
-            " (f32, bf16 or f16 elements)";
-    return false;
-  }
+  for (const PackSource &source : spec.sources)
+    for (const PackTensor &wanted : source.getTensors()) {
+      const HostTensor *tensor = lookup(wanted.name);
+      if (tensor && isPackable(spec, tensor->dtype, wanted.dtype) &&
+          withoutLeadingOnes(tensor->shape) == withoutLeadingOnes(wanted.shape))
+        continue;
+      error = "tensor '" + wanted.name + "' is " +
+              (tensor ? tensor->describe() : "missing") + ", expected " +
+              describeType(wanted.dtype, wanted.shape) +
+              describePackable(spec, wanted.dtype);
+      return false;
+    }
   return true;
 }
 
 /// Makes the elements of `tensor`, number `index` of the plan, that experts
 /// [begin, end) need, if any, and sets `first` to the first of them.
 static std::optional<HostTensor>
-fillNeeded(const moe_pack_plan &plan, int64_t index, const HostTensor &tensor,
-           int64_t begin, int64_t end, const TensorFill &fill,
-           int64_t &first) {
+fillNeeded(const PackSpec &spec, const moe_pack_plan &plan, int64_t index,
+           const HostTensor &tensor, int64_t begin, int64_t end,
+           const TensorFill &fill, int64_t &first) {
   int64_t low = tensor.numElements(), high = 0;
+  std::optional<StoredGroup> group;
   for (int64_t s = 0; s < plan.num_sources; ++s) {
     const moe_pack_source &source = plan.sources[s];
     int64_t from = std::max(begin, source.first_expert);
     int64_t to = std::min(end, source.first_expert + source.sizes[0]);
-    if (source.tensor != index || from >= to)
+    int64_t stored = index - source.tensor;
+    if (stored < 0 || stored >= std::max<int64_t>(plan.num_storage, 1) ||
+        from >= to)
       continue;
-    int64_t element =
+    int64_t least =
         source.offset + (from - source.first_expert) * source.strides[0];
-    low = std::min(low, element);
-    element += (to - 1 - from) * source.strides[0];
+    int64_t most = least + (to - 1 - from) * source.strides[0];
     for (int d : {1, 2})
-      element += (source.sizes[d] - 1) * source.strides[d];
-    high = std::max(high, element + 1);
+      most += (source.sizes[d] - 1) * source.strides[d];
+    if (plan.num_storage) {
+      // Whole rows, where they are stored.
+      const moe_pack_storage &storage = plan.storage[stored];
+      const moe_pack_matrix &matrix = plan.matrices[s];
+      int64_t lines = (matrix.n + storage.rows - 1) / storage.rows;
+      int64_t count = (spec.sources[s].shape.size() == 3 ? spec.sources[s].shape[0] : 1) * lines;
+      int64_t width = tensor.numElements() / count;
+      auto getLine = [&](int64_t element) {
+        int64_t row = element / matrix.k;
+        return row / matrix.n * lines + row % matrix.n / storage.rows;
+      };
+      least = getLine(least) * width;
+      most = (getLine(most) + 1) * width - 1;
+      group = spec.getGroup(spec.sources[s], stored);
+    }
+    low = std::min(low, least);
+    high = std::max(high, most + 1);
   }
   if (low >= high)
     return std::nullopt;
+  if (group) {
+    first = low;
+    HostTensor part =
+        HostTensor::allocate(tensor.dtype, {high - low}, tensor.name);
+    if (part.data)
+      fill(part, static_cast<uint64_t>(first), &*group);
+    return part;
+  }
   // Whole rows, and the rank of the whole: what is made up depends on both.
   int64_t row = tensor.shape.size() < 2 ? 1 : tensor.shape.back();
   first = low / row * row;
@@ -306,13 +504,13 @@ fillNeeded(const moe_pack_plan &plan, int64_t index, const HostTensor &tensor,
   HostTensor part =
       HostTensor::allocate(tensor.dtype, std::move(shape), tensor.name);
   if (part.data)
-    fill(part, static_cast<uint64_t>(first));
+    fill(part, static_cast<uint64_t>(first), nullptr);
   return part;
 }
 
 bool moe::packExperts(const PackSpec &spec, const TensorLookup &lookup,
                       int64_t begin, int64_t end, void *out,
-                      const TensorFill &fill) {
+                      std::string &error, const TensorFill &fill) {
   PackPlan wrapped(spec);
   const moe_pack_plan &plan = wrapped.plan;
   std::vector<moe_tensor> tensors(plan.tensors,
@@ -323,12 +521,15 @@ bool moe::packExperts(const PackSpec &spec, const TensorLookup &lookup,
     const HostTensor *tensor = lookup(tensors[i].name);
     std::optional<HostTensor> made;
     if (!tensor->data) {
-      made = fillNeeded(plan, static_cast<int64_t>(i), *tensor, begin, end,
-                        fill, firsts[i]);
+      made = fillNeeded(spec, plan, static_cast<int64_t>(i), *tensor, begin,
+                        end, fill, firsts[i]);
       if (!made)
         continue;
-      if (!made->data)
+      if (!made->data) {
+        error = "no memory for tensor '" + tensor->name + "', " +
+                made->describe();
         return false;
+      }
       filled.push_back(*made);
       tensor = &*made;
     }
@@ -337,7 +538,27 @@ bool moe::packExperts(const PackSpec &spec, const TensorLookup &lookup,
   }
   int64_t panels = spec.nPadded / spec.columns;
   int64_t panelBytes = spec.bytesPerExpert() / panels;
-  parallelFor((end - begin) * panels, [&](int64_t item) {
+  int64_t count = (end - begin) * panels;
+  auto check = [&](int64_t item, char *text, size_t size) {
+    return moe_pack_check_panel(&plan, tensors.data(), firsts.data(),
+                                begin + item / panels, item % panels, text,
+                                size);
+  };
+  std::atomic<int64_t> bad(count);
+  if (spec.isBlocks())
+    parallelFor(count, [&](int64_t item) {
+      int64_t first = bad;
+      if (item < first && check(item, nullptr, 0))
+        while (item < first && !bad.compare_exchange_weak(first, item))
+          ;
+    });
+  if (bad < count) {
+    char text[256];
+    check(bad, text, sizeof(text));
+    error = text;
+    return false;
+  }
+  parallelFor(count, [&](int64_t item) {
     moe_pack_panel(&plan, tensors.data(), firsts.data(), begin + item / panels,
                    item % panels,
                    static_cast<char *>(out) + item * panelBytes);
@@ -356,15 +577,16 @@ bool moe::pack(const PackSpec &spec, const TensorLookup &lookup,
   if (!checkPackSources(spec, lookup, error))
     return false;
   packed = HostTensor::allocate(DType::U8, {spec.numBytes()});
-  int64_t batch = packBatch(spec);
-  bool isGood = packed.data != nullptr;
-  for (int64_t begin = 0; isGood && begin < spec.experts; begin += batch)
-    isGood = packExperts(spec, lookup, begin,
-                         std::min(begin + batch, spec.experts),
-                         packed.dataAs<char>() + begin * spec.bytesPerExpert(),
-                         fill);
-  if (!isGood)
+  if (!packed.data) {
     error = "no memory for " + text(spec.numBytes()) + " bytes of packed "
             "weights";
-  return isGood;
+    return false;
+  }
+  int64_t batch = packBatch(spec);
+  for (int64_t begin = 0; begin < spec.experts; begin += batch)
+    if (!packExperts(spec, lookup, begin, std::min(begin + batch, spec.experts),
+                     packed.dataAs<char>() + begin * spec.bytesPerExpert(),
+                     error, fill))
+      return false;
+  return true;
 }

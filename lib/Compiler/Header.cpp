@@ -200,12 +200,16 @@ private:
     os << "packed, "
        << cast<IntegerAttr>(value.getAs<ArrayAttr>("shape")[0]).getInt()
        << " bytes  (" << comment(name) << ")\n";
-    int64_t columns = integer("columns"), kBlock = integer("k_block");
+    auto fields = packed.getAs<ArrayAttr>("fields");
+    int64_t columns = integer("columns");
+    int64_t kBlock = integer(fields ? "block" : "k_block");
     os << " *     " << packed.getAs<StringAttr>("dtype").getValue() << "["
        << integer("experts") << " experts, " << integer("n_padded") / columns
-       << " panels, " << integer("k_padded") / kBlock << " k, " << columns
-       << " columns";
-    if (kBlock > 1)
+       << " panels, " << integer("k_padded") / kBlock
+       << (fields ? " blocks, " : " k, ") << columns << " columns";
+    if (fields)
+      os << ", " << kBlock << " k in " << fields.size() << " fields each";
+    else if (kBlock > 1)
       os << ", " << kBlock << " k each";
     os << "], zero-padded";
     if (int64_t interleave = integer("interleave"))
@@ -216,8 +220,7 @@ private:
     os << "\n";
     for (Attribute attr : packed.getAs<ArrayAttr>("sources")) {
       auto source = cast<DictionaryAttr>(attr);
-      os << " *     from "
-         << comment(source.getAs<StringAttr>("name").getValue()) << " (part "
+      os << " *     from " << comment(source.getAs<StringAttr>("name").getValue()) << " (part "
          << source.getAs<IntegerAttr>("part").getInt() << ", first expert "
          << source.getAs<IntegerAttr>("first_expert").getInt();
       if (auto shape = source.getAs<ArrayAttr>("shape"))
@@ -230,6 +233,14 @@ private:
         os << ";\n *       " << shapeText(view.getAs<ArrayAttr>("sizes"))
            << " from element " << view.getAs<IntegerAttr>("offset").getInt()
            << ", strides " << shapeText(view.getAs<ArrayAttr>("strides"));
+      if (auto storage = source.getAs<ArrayAttr>("storage"))
+        for (Attribute stored : storage) {
+          auto tensor = cast<DictionaryAttr>(stored);
+          os << ";\n *       in "
+             << comment(tensor.getAs<StringAttr>("name").getValue()) << " "
+             << tensor.getAs<StringAttr>("dtype").getValue()
+             << shapeText(tensor.getAs<ArrayAttr>("shape"));
+        }
       os << ")\n";
     }
   }

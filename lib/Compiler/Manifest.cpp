@@ -35,6 +35,8 @@ static json::Value toJSON(mlir::Attribute attr) {
     return string.getValue();
   if (auto integer = mlir::dyn_cast<mlir::IntegerAttr>(attr))
     return integer.getInt();
+  if (auto number = mlir::dyn_cast<mlir::FloatAttr>(attr))
+    return number.getValueAsDouble();
   return nullptr;
 }
 

@@ -47,12 +47,27 @@ public:
       append_range(all, source.strides);
       append_range(sources, numbers(all));
     }
+    SmallVector<Constant *> fields, storage, matrices;
+    for (const moe_pack_field &field :
+         ArrayRef(plan.fields, plan.num_fields))
+      append_range(fields, numbers({field.storage, field.offset, field.bytes,
+                                    field.unit, field.dtype}));
+    for (const moe_pack_storage &tensor :
+         ArrayRef(plan.storage, plan.num_storage))
+      append_range(storage,
+                   numbers({tensor.bytes, tensor.rows, tensor.blocks}));
+    if (plan.num_storage)
+      for (const moe_pack_matrix &matrix :
+           ArrayRef(plan.matrices, plan.num_sources))
+        append_range(matrices, numbers({matrix.n, matrix.k}));
     return ConstantStruct::getAnon(
         {number(plan.size), text(plan.name), text(plan.id), text(plan.layout),
          number(plan.bytes), number(plan.columns), number(plan.interleave),
          number(plan.parts), number(plan.k_block), number(plan.k_padded), number(plan.n_padded),
          number(plan.experts), number(plan.dtype), number(plan.num_tensors),
-         array(tensors), number(plan.num_sources), array(sources)});
+         array(tensors), number(plan.num_sources), array(sources),
+         number(plan.num_fields), array(fields), number(plan.num_storage),
+         array(storage), array(matrices)});
   }
 
 private:

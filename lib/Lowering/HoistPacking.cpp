@@ -33,14 +33,33 @@ using namespace mlir;
 
 namespace {
 
+/// The type as tensors of files have it; nothing if they have none.
+std::optional<moe::DType> getDType(Type type) {
+  std::string name;
+  llvm::raw_string_ostream(name) << type;
+  moe::DType dtype;
+  if (!moe::parseDType(name, dtype))
+    return std::nullopt;
+  return dtype;
+}
+
 StringRef getElementName(Type type) {
-  if (type.isF32())
-    return "f32";
-  if (type.isBF16())
-    return "bf16";
-  if (type.isF16())
-    return "f16";
-  return {};
+  std::optional<moe::DType> dtype = getDType(type);
+  return dtype ? moe::dtypeName(*dtype) : "";
+}
+
+/// A tensor of the model, for which there is a DType.
+moe::PackTensor makeTensor(Value value, std::string name) {
+  auto type = cast<RankedTensorType>(value.getType());
+  return {std::move(name), type.getShape().vec(),
+          *getDType(type.getElementType())};
+}
+
+/// What `piece` is in memory: constants or arguments.
+SmallVector<Value> getTensors(const moe::WeightPiece &piece) {
+  if (moe::DequantizeOp op = piece.getDequantize())
+    return SmallVector<Value>(op.getStorage());
+  return {piece.root};
 }
 
 /// Erases what made weights and has no use now, whatever it is.
@@ -51,18 +70,36 @@ void eraseUnused(func::FuncOp function) {
   });
 }
 
+/// What a weight is called whose tensors have these `names`: "up" of "up" and of
+/// "up.codes" and "up.scales".
+std::string nameWeight(const moe::WeightPiece &piece,
+                       ArrayRef<std::string> names) {
+  StringRef name = names.front();
+  if (moe::DequantizeOp op = piece.getDequantize(); op && names.size() > 1) {
+    auto type = cast<RankedTensorType>(op.getWeights().getType());
+    StringRef own = op.getFormat().getStorage(type.getShape().back())[0].name;
+    if (name.ends_with(("." + own).str()))
+      name = name.drop_back(own.size() + 1);
+  }
+  return name.str();
+}
+
 /// `piece` of a part of a pack, whose first expert is `expert`.
-moe::PackSource makeSource(const moe::WeightPiece &piece, std::string name,
-                           int64_t part, int64_t expert) {
+moe::PackSource makeSource(const moe::WeightPiece &piece,
+                           ArrayRef<std::string> names, int64_t part,
+                           int64_t expert) {
   auto type = cast<RankedTensorType>(piece.root.getType());
   moe::PackSource source;
-  source.name = std::move(name);
+  source.name = nameWeight(piece, names);
+  if (moe::DequantizeOp op = piece.getDequantize())
+    for (auto [tensor, name] : llvm::zip_equal(op.getStorage(), names))
+      source.storage.push_back(makeTensor(tensor, name));
   source.part = part;
   source.firstExpert = expert + piece.begin[0];
   source.firstN = piece.begin[1];
   source.firstK = piece.begin[2];
   source.shape = type.getShape().vec();
-  (void)moe::parseDType(getElementName(type.getElementType()), source.dtype);
+  source.dtype = *getDType(type.getElementType());
   source.view = {piece.offset, piece.sizes, piece.strides};
   return source;
 }
@@ -76,6 +113,16 @@ DictionaryAttr describe(const moe::PackSource &source, Builder &b) {
       b.getNamedAttr("shape", b.getI64ArrayAttr(source.shape)),
       b.getNamedAttr("dtype",
                      b.getStringAttr(moe::dtypeName(source.dtype)))};
+  if (!source.storage.empty()) {
+    SmallVector<Attribute> storage;
+    for (const moe::PackTensor &tensor : source.storage)
+      storage.push_back(b.getDictionaryAttr(
+          {b.getNamedAttr("name", b.getStringAttr(tensor.name)),
+           b.getNamedAttr("shape", b.getI64ArrayAttr(tensor.shape)),
+           b.getNamedAttr("dtype",
+                          b.getStringAttr(moe::dtypeName(tensor.dtype)))}));
+    entry.push_back(b.getNamedAttr("storage", b.getArrayAttr(storage)));
+  }
   if (source.firstN)
     entry.push_back(
         b.getNamedAttr("first_n", b.getI64IntegerAttr(source.firstN)));
@@ -127,14 +174,39 @@ NamedAttrList getPacking(moek::PackOp pack) {
 /// The same for the writer that is part of this program.
 moe::PackSpec getPackSpec(const NamedAttrList &packing) {
   moe::PackSpec spec;
-  auto integer = [&](StringRef key, int64_t &value) {
-    if (auto attr = dyn_cast_or_null<IntegerAttr>(packing.get(key)))
-      value = attr.getInt();
+  auto read = [](Attribute attr, int64_t &value) {
+    if (auto integer = dyn_cast_or_null<IntegerAttr>(attr))
+      value = integer.getInt();
   };
+  auto integer = [&](StringRef key, int64_t &value) {
+    read(packing.get(key), value);
+  };
+  auto list = [&](StringRef key) {
+    SmallVector<DictionaryAttr> entries;
+    if (auto array = dyn_cast_or_null<ArrayAttr>(packing.get(key)))
+      llvm::append_range(entries, array.getAsRange<DictionaryAttr>());
+    return entries;
+  };
+  for (DictionaryAttr entry : list("fields")) {
+    moe::PackField &field = spec.fields.emplace_back();
+    read(entry.get("storage"), field.storage);
+    read(entry.get("offset"), field.offset);
+    read(entry.get("bytes"), field.bytes);
+    read(entry.get("unit"), field.unit);
+    if (auto name = entry.getAs<StringAttr>("float"))
+      (void)moe::parseDType(name.getValue(), field.dtype);
+  }
+  for (DictionaryAttr entry : list("storage")) {
+    moe::PackStorage &tensor = spec.storage.emplace_back();
+    tensor.name = entry.getAs<StringAttr>("name").str();
+    read(entry.get("bytes"), tensor.bytes);
+    read(entry.get("rows"), tensor.rows);
+    read(entry.get("blocks"), tensor.blocks);
+  }
   spec.layout = cast<StringAttr>(packing.get("layout")).str();
   integer("columns", spec.columns);
   integer("interleave", spec.interleave);
-  integer("k_block", spec.kBlock);
+  integer(spec.isBlocks() ? "block" : "k_block", spec.kBlock);
   integer("k_padded", spec.kPadded);
   integer("n_padded", spec.nPadded);
   integer("parts", spec.parts);
@@ -149,7 +221,7 @@ moe::HostTensor getElements(ElementsAttr elements, StringRef name) {
   ShapedType type = elements.getShapedType();
   moe::HostTensor tensor;
   tensor.name = name.str();
-  (void)moe::parseDType(getElementName(type.getElementType()), tensor.dtype);
+  tensor.dtype = *getDType(type.getElementType());
   tensor.shape = type.getShape().vec();
   ArrayRef<char> raw;
   if (auto resource = dyn_cast<DenseResourceElementsAttr>(elements)) {
@@ -194,6 +266,26 @@ std::string joinName(StringRef first, StringAttr role) {
   auto [group, own] = first.rsplit('.');
   return role && !own.empty() ? (group + "." + role.getValue()).str()
                               : first.str();
+}
+
+/// Whether files can hold what `piece` is, and `layout` packs its format.
+LogicalResult checkPiece(moek::PackOp pack, size_t operand,
+                         const moe::WeightPiece &piece, bool isBlocks) {
+  auto fail = [&] {
+    return pack.emitError() << "operand #" << operand << " ";
+  };
+  moe::DequantizeOp op = piece.getDequantize();
+  if (op && !isBlocks)
+    return fail() << "is stored in " << op.getFormat()
+                  << ", which the layout of the pack does not keep";
+  if (!op && isBlocks)
+    return fail() << "is plain numbers, and the layout of the pack is one of "
+                     "blocks";
+  for (Value tensor : getTensors(piece))
+    if (!getDType(getElementTypeOrSelf(tensor)))
+      return fail() << "is made of " << tensor.getType()
+                    << ", and weights files have no such elements";
+  return success();
 }
 
 int64_t getNumExperts(Value part) {
@@ -255,17 +347,25 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
     int64_t expert = 0, parts = spec.numParts();
     for (auto [i, part, use] : llvm::enumerate(pack.getWeights(), uses)) {
       for (const moe::WeightPiece &piece : use.pieces) {
-        std::string &name = names[piece.root];
-        if (name.empty()) {
-          name = "constant " + std::to_string(names.size());
-          moe::HostTensor tensor = getElements(piece.constant, name);
-          if (!tensor.data)
-            return pack.emitError()
-                   << "operand #" << i
-                   << " is a constant whose elements are not there";
-          tensors[name] = std::move(tensor);
+        if (failed(checkPiece(pack, i, piece, spec.isBlocks())))
+          return failure();
+        SmallVector<std::string> own;
+        for (Value root : getTensors(piece)) {
+          std::string &name = names[root];
+          ElementsAttr elements;
+          (void)matchPattern(root, m_Constant(&elements));
+          if (name.empty()) {
+            name = "constant " + std::to_string(names.size());
+            moe::HostTensor tensor = getElements(elements, name);
+            if (!tensor.data)
+              return pack.emitError()
+                     << "operand #" << i
+                     << " is a constant whose elements are not there";
+            tensors[name] = std::move(tensor);
+          }
+          own.push_back(name);
         }
-        spec.sources.push_back(makeSource(piece, name, i % parts, expert));
+        spec.sources.push_back(makeSource(piece, own, i % parts, expert));
       }
       if (int64_t(i) % parts == parts - 1)
         expert += getNumExperts(part);
@@ -312,14 +412,17 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
     for (moek::PackOp pack : packs) {
       auto result = cast<RankedTensorType>(pack.getPacked().getType());
       if (getElementName(result.getElementType()).empty())
-        return pack.emitOpError() << "packs into " << result
-                                  << "; packed files hold f32, bf16 or f16";
+        return pack.emitOpError()
+               << "packs into " << result
+               << "; packed files hold f32, bf16, f16 or i8";
       int64_t parts = pack.getParts();
       SmallVector<Attribute> list;
       int64_t expert = 0;
       unsigned position = function.getNumArguments();
-      llvm::SmallDenseSet<unsigned> roots;
+      llvm::SmallDenseSet<Value> roots;
       std::string name;
+      NamedAttrList packing = getPacking(pack);
+      moe::PackSpec spec = getPackSpec(packing);
       for (auto [i, part] : llvm::enumerate(pack.getWeights())) {
         std::string why;
         FailureOr<moe::WeightUse> use = moe::WeightUse::get(part, why);
@@ -336,29 +439,37 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
           return diag;
         }
         for (const moe::WeightPiece &piece : use->pieces) {
-          unsigned number = cast<BlockArgument>(piece.root).getArgNumber();
-          position = std::min(position, number);
-          sources.insert(number);
-          roots.insert(number);
-          auto source =
-              function.getArgAttrOfType<StringAttr>(number, moe::kNameAttr);
-          if (!source)
-            return pack.emitError()
-                   << "operand #" << i << " is argument " << number
-                   << ", which has no `" << moe::kNameAttr
-                   << "`: weights files are packed by name";
+          if (failed(checkPiece(pack, i, piece, spec.isBlocks())))
+            return failure();
+          SmallVector<std::string> names;
+          for (Value tensor : getTensors(piece)) {
+            unsigned number = cast<BlockArgument>(tensor).getArgNumber();
+            position = std::min(position, number);
+            sources.insert(number);
+            auto source =
+                function.getArgAttrOfType<StringAttr>(number, moe::kNameAttr);
+            if (!source)
+              return pack.emitError()
+                     << "operand #" << i << " is argument " << number
+                     << ", which has no `" << moe::kNameAttr
+                     << "`: weights files are packed by name";
+            names.push_back(source.str());
+          }
+          roots.insert(piece.root);
+          spec.sources.push_back(makeSource(piece, names, i % parts, expert));
           if (name.empty())
-            name = source.getValue().str();
-          list.push_back(
-              describe(makeSource(piece, source.str(), i % parts, expert), b));
+            name = spec.sources.back().name;
+          list.push_back(describe(spec.sources.back(), b));
         }
         if (static_cast<int64_t>(i % parts) == parts - 1)
           expert += getNumExperts(part);
       }
+      std::string error;
+      if (!spec.verify(error))
+        return pack.emitError(error);
       StringAttr role = getRole(pack);
       if (parts == 2 && roots.size() > 1)
         name = joinName(name, role);
-      NamedAttrList packing = getPacking(pack);
       packing.set("sources", b.getArrayAttr(list));
       hoisted.push_back(
           {pack, position, packing.getDictionary(&getContext()), role, name});
@@ -371,7 +482,8 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
     std::function<bool(Value)> onlyPacked = [&](Value value) {
       return llvm::all_of(value.getUsers(), [&](Operation *user) {
         return packSet.contains(user) ||
-               (moe::WeightUse::isView(user) &&
+               ((moe::WeightUse::isView(user) ||
+                 isa<moe::DequantizeOp>(user)) &&
                 onlyPacked(user->getResult(0)));
       });
     };

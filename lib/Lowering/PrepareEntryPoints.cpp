@@ -192,12 +192,13 @@ struct PrepareEntryPoints
     auto shaped = dyn_cast<ShapedType>(type);
     if (shaped && shaped.hasStaticShape() &&
         (shaped.getElementType().isF32() || shaped.getElementType().isBF16() ||
-         shaped.getElementType().isF16()))
+         shaped.getElementType().isF16() ||
+         shaped.getElementType().isInteger(8)))
       return success();
     return function.emitError()
            << "argument '" << name.getValue() << "' of type " << type
            << " has `" << moe::kPackedAttr
-           << "`; packed weights are static and of f32, bf16 or f16";
+           << "`; packed weights are static and of f32, bf16, f16 or i8";
   }
 
   LogicalResult checkDims(func::FuncOp function, Type type, Attribute dims,

@@ -10,6 +10,7 @@
 #include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Support/RowMagnitude.h"
 #include "moe-mlir/Support/TensorIO.h"
+#include "moe/Moe.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/raw_ostream.h"
 #include <cmath>
@@ -45,6 +46,36 @@ std::string reference::resultName(func::FuncOp func, unsigned i) {
   if (auto name = func.getResultAttrOfType<StringAttr>(i, "moe.name"))
     return name.str();
   return "result" + std::to_string(i);
+}
+
+std::optional<moe::StoredGroup> reference::getStoredGroup(func::FuncOp func,
+                                                          unsigned i) {
+  // By the order of ops, not of uses, which passes change.
+  std::optional<StoredGroup> group;
+  func.walk([&](DequantizeOp op) {
+    size_t index = 0;
+    while (index < op.getStorage().size() &&
+           op.getStorage()[index] != func.getArgument(i))
+      ++index;
+    if (index == op.getStorage().size())
+      return WalkResult::advance();
+    int64_t k = cast<ShapedType>(op.getWeights().getType()).getShape().back();
+    WeightFormatAttrInterface format = op.getFormat();
+    group = StoredGroup{format.getStorage(k)[index].getBytes(), {}};
+    for (const BlockField &field : format.getFields(k)) {
+      std::optional<MadeUpRange> range = getMadeUpRange(format, field, k);
+      if (field.storage != static_cast<int64_t>(index) || !range)
+        continue;
+      Type element = range->element ? range->element : field.element;
+      StoredRange made{dtypeOf(element).value_or(DType::I8),
+                       {range->center, range->spread},
+                       range->hasSize};
+      group->numbers.push_back(
+          {field.offset, field.getBytes(), made.dtype, made.of(k)});
+    }
+    return WalkResult::interrupt();
+  });
+  return group;
 }
 
 /// An argument from the seed; sizes that nobody gave are errors.
@@ -87,7 +118,10 @@ makeRandom(func::FuncOp func, unsigned i, uint64_t seed,
   }
   auto ranked = dyn_cast<RankedTensorType>(type);
   bool isActivation = !ranked || !ranked.hasStaticShape();
-  fillRandom(tensor, seed, randomRange(name, *dtype, shape, isActivation));
+  if (std::optional<StoredGroup> group = reference::getStoredGroup(func, i))
+    fillStored(tensor, seed, *group);
+  else
+    fillRandom(tensor, seed, randomRange(name, *dtype, shape, isActivation));
   return tensor;
 }
 

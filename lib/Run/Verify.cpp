@@ -11,6 +11,7 @@
 
 #include "moe-mlir/Run/Verify.h"
 
+#include "moe-mlir/Reference/FunctionTensors.h"
 #include "moe-mlir/Reference/Interpreter.h"
 #include "moe/Moe.h"
 
@@ -25,6 +26,7 @@
 using namespace mlir;
 using namespace moe::run;
 using moe::HostTensor;
+using moe::StoredGroup;
 
 /// How often the interpreter draws rounding errors. Layers of more elements
 /// than this have rows so wide that fewer tell as much.
@@ -147,9 +149,12 @@ static bool makeArguments(func::FuncOp function, const moe::FunctionDesc &desc,
       shape.push_back(sizeValues[index]);
       isRows |= position == 0 && dim == tokenSize;
     }
+    std::optional<StoredGroup> stored =
+        moe::reference::getStoredGroup(function, i);
     std::optional<HostTensor> tensor =
         inputs.find(desc, name.str(), dtype, shape,
-                    /*isActivation=*/dynamic != 0, /*describeOnly=*/false);
+                    /*isActivation=*/dynamic != 0, /*describeOnly=*/false,
+                    stored ? &*stored : nullptr);
     if (!tensor || !tensor->data)
       return fail("verifying needs tensor '" + name.getValue() + "' of " +
                   moe::describeType(dtype, shape) +
@@ -169,6 +174,9 @@ static bool makeArguments(func::FuncOp function, const moe::FunctionDesc &desc,
         rounded.set(e, tensor->get(e));
       tensor = rounded;
     }
+    // What weights are stored in is bytes, whatever a file calls them.
+    if (stored && dtypeSize(tensor->dtype) == dtypeSize(dtype))
+      tensor->dtype = dtype;
     arguments.push_back(isRows ? takeRows(*tensor, chosen) : *tensor);
   }
   return true;

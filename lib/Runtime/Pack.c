@@ -11,7 +11,7 @@
 |*
 \*===----------------------------------------------------------------------===*/
 
-#include "moe-mlir/Runtime/moe_pack_panel.h"
+#include "PackBoxes.h"
 #include "moe-mlir/Runtime/moe_rt_layout.h"
 #include "moe-mlir/Support/float_bits.h"
 
@@ -27,11 +27,40 @@
 /* K elements per strip: 4 cache lines of f32. */
 enum { strip = 64 };
 
-static int is_known(int64_t dtype) {
+/* Whether elements can be rounded from and to this type. */
+static int is_convertible(int64_t dtype) {
   return dtype == MOE_F32 || dtype == MOE_BF16 || dtype == MOE_F16;
 }
 
-static size_t size_of(int64_t dtype) { return dtype == MOE_F32 ? 4 : 2; }
+/* 0 for types that nobody knows. */
+static size_t size_of(int64_t dtype) {
+  switch (dtype) {
+  case MOE_F32:
+  case MOE_I32:
+    return 4;
+  case MOE_BF16:
+  case MOE_F16:
+    return 2;
+  case MOE_I8:
+  case MOE_F8E4M3:
+    return 1;
+  default:
+    return 0;
+  }
+}
+
+static int is_integer(int64_t dtype) {
+  return dtype == MOE_I8 || dtype == MOE_I32;
+}
+
+/* Whether tensors of `given` can be packed where the model has `wanted`. */
+static int fits_type(const moe_pack_plan *plan, int64_t given, int64_t wanted) {
+  if (!moe_pack_is_blocks(plan))
+    return is_convertible(given);
+  /* Bytes are copied: an integer of the model may stand for what it likes. */
+  return given == wanted ||
+         (is_integer(wanted) && size_of(given) == size_of(wanted));
+}
 
 /* Rounds `count` elements, at most a strip, to nearest even. Widening is exact,
    so that going through f32 rounds once. */
@@ -96,36 +125,6 @@ static void load(int64_t from, const char *source, int64_t stride, int64_t to,
 /*===----------------------------------------------------------------------===*/
 /* Panels                                                                     */
 /*===----------------------------------------------------------------------===*/
-
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-
-/* Rows and columns of one expert's `[N, K]` matrices. */
-typedef struct {
-  int64_t n_begin, n_end, k_begin, k_end;
-} box;
-
-static int64_t area(box b) {
-  return larger(b.n_end - b.n_begin, 0) * larger(b.k_end - b.k_begin, 0);
-}
-
-/* What `source` fills of `limits`. */
-static box intersect(const moe_pack_source *source, box limits) {
-  box b = {larger(limits.n_begin, source->first_n),
-           smaller(limits.n_end, source->first_n + source->sizes[1]),
-           larger(limits.k_begin, source->first_k),
-           smaller(limits.k_end, source->first_k + source->sizes[2])};
-  return b;
-}
-
-/* Whether panels of `part` of `expert` have something of `source`. Panels of
-   parts that interleave are of all parts. */
-static int belongs(const moe_pack_plan *plan, const moe_pack_source *source,
-                   int64_t expert, int64_t part) {
-  return expert >= source->first_expert &&
-         expert < source->first_expert + source->sizes[0] &&
-         (plan->interleave || source->part == part);
-}
 
 /* Packs `b` of `source`, which is within the strip of a panel that begins at
    row `n` and column `k`, and at `out`. The tensor's data begins with its
@@ -198,33 +197,26 @@ static void pack_box(const moe_pack_plan *plan, const moe_pack_source *source,
 void moe_pack_panel(const moe_pack_plan *plan, const moe_tensor *tensors,
                     const int64_t *first_elements, int64_t expert,
                     int64_t panel, void *out) {
-  int64_t per_part = plan->interleave ? plan->interleave : plan->columns;
-  int64_t of_one_part = plan->n_padded / plan->columns /
-                        (plan->interleave ? 1 : plan->parts);
-  int64_t part = panel / of_one_part, n = panel % of_one_part * per_part;
-  box all = {n, n + per_part, 0, plan->k_padded};
-  /* One weight may be thousands of matrices: ask each of them once. */
-  int64_t begin = plan->num_sources, end = 0;
-  for (int64_t s = 0; s < plan->num_sources; ++s)
-    if (belongs(plan, &plan->sources[s], expert, part) &&
-        area(intersect(&plan->sources[s], all))) {
-      begin = smaller(begin, s);
-      end = s + 1;
-    }
+  if (moe_pack_is_blocks(plan)) {
+    moe_pack_blocks_panel(plan, tensors, first_elements, expert, panel, out);
+    return;
+  }
+  panel_place place = find_panel(plan, expert, panel);
+  int64_t n = place.limits.n_begin;
   size_t column_bytes = (size_t)plan->columns * size_of(plan->dtype);
   for (int64_t k = 0; k < plan->k_padded; k += strip) {
-    box limits = {n, n + per_part, k, smaller(k + strip, plan->k_padded)};
+    box limits = {n, place.limits.n_end, k, smaller(k + strip, plan->k_padded)};
     char *to = (char *)out + (size_t)k * column_bytes;
     int64_t width = limits.k_end - k, filled = 0;
-    for (int64_t s = begin; s < end; ++s)
-      if (belongs(plan, &plan->sources[s], expert, part))
+    for (int64_t s = place.begin; s < place.end; ++s)
+      if (belongs(plan, &plan->sources[s], expert, place.part))
         filled += area(intersect(&plan->sources[s], limits));
     if (filled != width * plan->columns)
       memset(to, 0, (size_t)width * column_bytes);
-    for (int64_t s = begin; s < end; ++s) {
+    for (int64_t s = place.begin; s < place.end; ++s) {
       const moe_pack_source *source = &plan->sources[s];
       box b = intersect(source, limits);
-      if (belongs(plan, source, expert, part) && area(b))
+      if (belongs(plan, source, expert, place.part) && area(b))
         pack_box(plan, source, &tensors[source->tensor],
                  first_elements ? first_elements[source->tensor] : 0, expert, b,
                  n, k, to);
@@ -294,10 +286,16 @@ static int check_tensor(const moe_rt *rt, const moe_pack_plan *plan, int64_t i,
     return fail(rt, MOE_ERR_NULL_ARGUMENT,
                 "packing '%s': tensor '%s' has no data or no shape", plan->name,
                 wanted->name);
-  if (!is_known(given->dtype))
+  if (!size_of(given->dtype))
     return fail(rt, MOE_ERR_BAD_VALUE,
                 "packing '%s': tensor '%s' has dtype %d, which is no moe_dtype",
                 plan->name, wanted->name, (int)given->dtype);
+  if (!fits_type(plan, given->dtype, wanted->dtype))
+    return fail(rt, MOE_ERR_BAD_VALUE,
+                "packing '%s': tensor '%s' has dtype %d, and the model has %d, "
+                "which it cannot be converted to",
+                plan->name, wanted->name, (int)given->dtype,
+                (int)wanted->dtype);
   if (!have_same_shape(given, wanted))
     return fail(rt, MOE_ERR_BAD_SIZE,
                 "packing '%s': tensor '%s' is %s, and the model has %s",
@@ -310,8 +308,21 @@ static int check_tensor(const moe_rt *rt, const moe_pack_plan *plan, int64_t i,
   return MOE_OK;
 }
 
-/* The fields that plans have had from the beginning. */
-enum { least_size = offsetof(moe_pack_plan, sources) + sizeof(void *) };
+/* The fields that plans have had from the beginning, and with blocks. */
+enum {
+  least_size = offsetof(moe_pack_plan, sources) + sizeof(void *),
+  least_size_of_blocks = offsetof(moe_pack_plan, matrices) + sizeof(void *)
+};
+
+/* Whether this library knows all that `plan` asks for. */
+static int knows(const moe_pack_plan *plan) {
+  if (plan->size < (size_t)least_size)
+    return 0;
+  if (!moe_pack_is_blocks(plan))
+    return !strcmp(plan->layout, "panels") && is_convertible(plan->dtype);
+  return plan->size >= (size_t)least_size_of_blocks &&
+         plan->dtype == MOE_I8 && plan->num_storage <= moe_pack_max_storage;
+}
 
 typedef struct {
   const moe_pack_plan *plan;
@@ -319,7 +330,21 @@ typedef struct {
   int64_t panels;
   size_t panel_bytes;
   char *out;
+  int64_t bad_item; /* The first that has what cannot be packed. */
 } pack_job;
+
+static void check_item(void *arg, int64_t item) {
+  pack_job *job = (pack_job *)arg;
+  int64_t first = __atomic_load_n(&job->bad_item, __ATOMIC_RELAXED);
+  if (item > first || !moe_pack_check_panel(job->plan, job->tensors, NULL,
+                                            item / job->panels,
+                                            item % job->panels, NULL, 0))
+    return;
+  while (item < first &&
+         !__atomic_compare_exchange_n(&job->bad_item, &first, item, 0,
+                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    ;
+}
 
 static void pack_item(void *arg, int64_t item) {
   const pack_job *job = (const pack_job *)arg;
@@ -335,8 +360,7 @@ int moe_pack(const moe_rt *rt, const moe_pack_plan *plan,
     return MOE_ERR_BAD_ABI;
   if (!plan)
     return fail(rt, MOE_ERR_NULL_ARGUMENT, "packing: the plan is null");
-  if (plan->size < (size_t)least_size || strcmp(plan->layout, "panels") ||
-      !is_known(plan->dtype))
+  if (!knows(plan))
     return fail(rt, MOE_ERR_BAD_ABI,
                 "packing: this libmoe_rt does not know such a plan; it is "
                 "older than the artifact");
@@ -358,9 +382,18 @@ int moe_pack(const moe_rt *rt, const moe_pack_plan *plan,
     if (status != MOE_OK)
       return status;
   }
-  pack_job job = {plan, tensors, plan->n_padded / plan->columns, 0, out};
+  pack_job job = {plan, tensors, plan->n_padded / plan->columns, 0, out, 0};
   int64_t items = plan->experts * job.panels;
   job.panel_bytes = plan->bytes / (size_t)items;
+  job.bad_item = items;
+  if (moe_pack_is_blocks(plan))
+    rt->parallel_for(rt, items, check_item, &job);
+  if (job.bad_item != items) {
+    char text[200];
+    moe_pack_check_panel(plan, tensors, NULL, job.bad_item / job.panels,
+                         job.bad_item % job.panels, text, sizeof(text));
+    return fail(rt, MOE_ERR_BAD_VALUE, "packing '%s': %s", plan->name, text);
+  }
   rt->parallel_for(rt, items, pack_item, &job);
   return MOE_OK;
 }

@@ -55,6 +55,10 @@ bool moe::isFloat(DType dtype) {
          dtype == DType::F16 || dtype == DType::F8E4M3;
 }
 
+bool moe::isInteger(DType dtype) {
+  return dtype != DType::I1 && !isFloat(dtype);
+}
+
 bool moe::checkedByteSize(const std::vector<int64_t> &shape,
                           size_t elementBytes, int64_t &bytes) {
   bool isEmpty = false;

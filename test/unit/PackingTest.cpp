@@ -158,7 +158,7 @@ TEST(Packing, MadeUpPartByPart) {
   auto describe = [&](const std::string &name) {
     return described.find("", name);
   };
-  auto fill = [](HostTensor &part, uint64_t first) {
+  auto fill = [](HostTensor &part, uint64_t first, const StoredGroup *) {
     fillRandom(part, 1, 1.0, first);
   };
   HostTensor packed;
@@ -167,7 +167,9 @@ TEST(Packing, MadeUpPartByPart) {
   int64_t perExpert = spec.bytesPerExpert();
   HostTensor part = HostTensor::allocate(DType::U8, {2 * perExpert});
   for (int64_t begin : {0, 2, 4}) {
-    ASSERT_TRUE(packExperts(spec, describe, begin, begin + 2, part.data, fill));
+    ASSERT_TRUE(packExperts(spec, describe, begin, begin + 2, part.data, error,
+                            fill))
+        << error;
     EXPECT_EQ(std::memcmp(part.data, packed.dataAs<char>() + begin * perExpert,
                           part.numBytes()),
               0)
@@ -320,7 +322,7 @@ TEST(Packing, FileIsMappedInPlace) {
     made.name = name;
     return made;
   };
-  auto fill = [](HostTensor &part, uint64_t first) {
+  auto fill = [](HostTensor &part, uint64_t first, const StoredGroup *) {
     fillRandom(part, 9, 1.0, first);
   };
   TestFolder folder;
@@ -392,7 +394,7 @@ TEST(Packing, SomeExpertsOfATensor) {
   described.data = nullptr;
   ASSERT_TRUE(pack(
       spec, [&](const std::string &) { return &described; }, made, error,
-      [&](HostTensor &part, uint64_t first) {
+      [&](HostTensor &part, uint64_t first, const StoredGroup *) {
         std::memcpy(part.data, whole.dataAs<float>() + first, part.numBytes());
       }))
       << error;
@@ -558,7 +560,7 @@ TEST(Packing, Views) {
           spec,
           [&](const std::string &name) { return described.find(name); }, made,
           error,
-          [&](HostTensor &part, uint64_t first) {
+          [&](HostTensor &part, uint64_t first, const StoredGroup *) {
             fillRandom(part, 5, 1.0, first);
           }))
           << error;

@@ -8,6 +8,8 @@
 
 #include "llvm/Support/InterleavedRange.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace moe;
 
@@ -311,6 +313,24 @@ Value moe::buildE4M3(BlockReader &reader, Value byte) {
   Value nan = reader.number(std::numeric_limits<double>::quiet_NaN());
   return reader.selectBelow(magnitude, 8, small,
                             reader.selectBelow(magnitude, 127, normal, nan));
+}
+
+//===----------------------------------------------------------------------===//
+// Made-up weights
+//===----------------------------------------------------------------------===//
+
+std::optional<MadeUpRange>
+moe::getMadeUpRange(WeightFormatAttrInterface format, const BlockField &field,
+                    int64_t k) {
+  if (field.range || !isa<FloatType>(field.element))
+    return field.range;
+  // The variance of uniform numbers is a third of their range squared.
+  double range = std::sqrt(3.0);
+  auto coded = dyn_cast<CodedFormatAttrInterface>(Attribute(format));
+  if (!coded)
+    return MadeUpRange{0, range};
+  double scale = range / coded.getCodeForm(k).most;
+  return MadeUpRange{scale, scale / 4};
 }
 
 //===----------------------------------------------------------------------===//

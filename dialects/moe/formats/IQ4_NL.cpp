@@ -18,7 +18,11 @@ int64_t IQ4_NLFormatAttr::getBlockSize(int64_t) const { return kBlock; }
 
 SmallVector<BlockField> IQ4_NLFormatAttr::getFields(int64_t) const {
   Builder b(getContext());
-  return layOut({{"d", b.getF16Type()}, {"q", b.getI8Type(), kBlock / 2}});
+  SmallVector<BlockField> fields =
+      layOut({{"d", b.getF16Type()},
+              {"q", b.getI8Type(), kBlock / 2}});
+  fields[D].range = MadeUpRange::about(1 / 67.4);
+  return fields;
 }
 
 DecodeRounds IQ4_NLFormatAttr::getRounds(int64_t) const {

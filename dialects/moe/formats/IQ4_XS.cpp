@@ -18,10 +18,13 @@ int64_t IQ4_XSFormatAttr::getBlockSize(int64_t) const { return kBlock; }
 
 SmallVector<BlockField> IQ4_XSFormatAttr::getFields(int64_t) const {
   Builder b(getContext());
-  return layOut({{"d", b.getF16Type()},
-                 {"sh", b.getI8Type(), kSubBlocks / 4},
-                 {"sl", b.getI8Type(), kSubBlocks / 2},
-                 {"q", b.getI8Type(), kBlock / 2}});
+  SmallVector<BlockField> fields =
+      layOut({{"d", b.getF16Type()},
+              {"sh", b.getI8Type(), kSubBlocks / 4},
+              {"sl", b.getI8Type(), kSubBlocks / 2},
+              {"q", b.getI8Type(), kBlock / 2}});
+  fields[D].range = MadeUpRange::about(1 / 1246.0);
+  return fields;
 }
 
 DecodeRounds IQ4_XSFormatAttr::getRounds(int64_t) const {

@@ -31,8 +31,11 @@ SmallVector<BlockField> Int4FormatAttr::getFields(int64_t) const {
   SmallVector<BlockField> fields{
       {"q", IntegerType::get(getContext(), 8), getGroup() / 2},
       {"scale", getScales(), 1, /*storage=*/1}};
-  if (getZeros())
+  fields[1].range = MadeUpRange::about(1 / 4.61);
+  if (getZeros()) {
     fields.push_back({"zero", getScales(), 1, /*storage=*/2});
+    fields[2].range = MadeUpRange{7.5, 0.5, /*hasSize=*/false};
+  }
   return fields;
 }
 

@@ -22,7 +22,11 @@ enum Field { E, Q };
 
 static SmallVector<BlockField> getNumbers(MLIRContext *context) {
   Builder b(context);
-  return {{"e", b.getI8Type()}, {"q", b.getI8Type(), kBlock / 2}};
+  SmallVector<BlockField> fields{{"e", b.getI8Type()},
+                                 {"q", b.getI8Type(), kBlock / 2}};
+  // 127 for a scale of 1, less the logarithm of 2.93.
+  fields[E].range = MadeUpRange{125.45, 1};
+  return fields;
 }
 
 static CodeForm getForm() {

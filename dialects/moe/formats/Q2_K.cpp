@@ -18,10 +18,14 @@ int64_t Q2_KFormatAttr::getBlockSize(int64_t) const { return kBlock; }
 
 SmallVector<BlockField> Q2_KFormatAttr::getFields(int64_t) const {
   Builder b(getContext());
-  return layOut({{"s", b.getI8Type(), kBlock / kSubBlock},
-                 {"q", b.getI8Type(), kBlock / 4},
-                 {"d", b.getF16Type()},
-                 {"dmin", b.getF16Type()}});
+  SmallVector<BlockField> fields =
+      layOut({{"s", b.getI8Type(), kBlock / kSubBlock},
+              {"q", b.getI8Type(), kBlock / 4},
+              {"d", b.getF16Type()},
+              {"dmin", b.getF16Type()}});
+  fields[D].range = MadeUpRange::about(1 / 13.9);
+  fields[DMin].range = MadeUpRange::about(1.5 / 13.9);
+  return fields;
 }
 
 DecodeRounds Q2_KFormatAttr::getRounds(int64_t) const {

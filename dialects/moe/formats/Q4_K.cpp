@@ -18,10 +18,14 @@ int64_t Q4_KFormatAttr::getBlockSize(int64_t) const { return kBlock; }
 
 SmallVector<BlockField> Q4_KFormatAttr::getFields(int64_t) const {
   Builder b(getContext());
-  return layOut({{"d", b.getF16Type()},
-                 {"dmin", b.getF16Type()},
-                 {"s", b.getI8Type(), 12},
-                 {"q", b.getI8Type(), kBlock / 2}});
+  SmallVector<BlockField> fields = layOut({{"d", b.getF16Type()},
+                                           {"dmin", b.getF16Type()},
+                                           {"s", b.getI8Type(), 12},
+                                           {"q", b.getI8Type(), kBlock / 2}});
+  // With codes around 7.5, a mean of 0; the variance is that of products.
+  fields[D].range = MadeUpRange::about(1 / 258.0);
+  fields[DMin].range = MadeUpRange::about(7.5 / 258);
+  return fields;
 }
 
 DecodeRounds Q4_KFormatAttr::getRounds(int64_t) const {

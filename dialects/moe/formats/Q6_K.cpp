@@ -18,10 +18,13 @@ int64_t Q6_KFormatAttr::getBlockSize(int64_t) const { return kBlock; }
 
 SmallVector<BlockField> Q6_KFormatAttr::getFields(int64_t) const {
   Builder b(getContext());
-  return layOut({{"ql", b.getI8Type(), kBlock / 2},
-                 {"qh", b.getI8Type(), kBlock / 4},
-                 {"sc", b.getI8Type(), kBlock / kSubBlock},
-                 {"d", b.getF16Type()}});
+  SmallVector<BlockField> fields =
+      layOut({{"ql", b.getI8Type(), kBlock / 2},
+              {"qh", b.getI8Type(), kBlock / 4},
+              {"sc", b.getI8Type(), kBlock / kSubBlock},
+              {"d", b.getF16Type()}});
+  fields[D].range = MadeUpRange::about(1 / 1366.0);
+  return fields;
 }
 
 DecodeRounds Q6_KFormatAttr::getRounds(int64_t) const {

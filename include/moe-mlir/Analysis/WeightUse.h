@@ -13,6 +13,8 @@
 #ifndef MOE_MLIR_ANALYSIS_WEIGHTUSE_H
 #define MOE_MLIR_ANALYSIS_WEIGHTUSE_H
 
+#include "moe/Moe.h"
+
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/Value.h"
 
@@ -26,10 +28,18 @@ namespace moe {
 /// is element `offset + e * strides[0] + n * strides[1] + k * strides[2]` of the
 /// tensor. The stride of a dimension of one is 0.
 struct WeightPiece {
-  /// An argument of a public function, or the result of a constant.
+  /// An argument of a public function, the result of a constant, or that of a
+  /// moe.dequantize of only either.
   mlir::Value root;
   /// The elements, if it is a constant.
   mlir::ElementsAttr constant;
+
+  /// What the elements of `root` are stored in, if it is dequantized.
+  DequantizeOp getDequantize() const {
+    return root.getDefiningOp<DequantizeOp>();
+  }
+  /// Whether what there is in memory is known.
+  bool isConstant() const;
   int64_t offset = 0;
   /// Where the box begins in the weight.
   std::array<int64_t, 3> begin{}, sizes{}, strides{};
@@ -40,11 +50,13 @@ struct WeightUse {
   /// They fill the weight, in the order of their experts, rows and columns, and
   /// either all or none of them are constants.
   llvm::SmallVector<WeightPiece, 1> pieces;
+  /// Of the pieces, which have one; null for plain numbers.
+  WeightFormatAttrInterface format;
 
-  bool isConstant() const { return bool(pieces.front().constant); }
+  bool isConstant() const { return pieces.front().isConstant(); }
 
   /// Follows `weight` through views: slices, transpositions, reshapes, and
-  /// tensors put together. Fails when it can not be packed ahead of time, and
+  /// tensors put together. What is dequantized is whole blocks of rows. Fails when it can not be packed ahead of time, and
   /// `why` says what it is ("it is ...").
   static mlir::FailureOr<WeightUse> get(mlir::Value weight, std::string &why);
 
@@ -56,8 +68,8 @@ struct WeightUse {
 /// each dimension of the result that of the operand.
 std::optional<llvm::SmallVector<int64_t>> getPermutation(mlir::Operation *op);
 
-/// Whether `weights` can be packed together: each ahead of time, and either
-/// all or none of them a constant.
+/// Whether `weights` can be packed together: each ahead of time, either all or
+/// none of them a constant, and in one format.
 bool canPackTogether(mlir::ValueRange weights, std::string &why);
 
 } // namespace moe

@@ -52,12 +52,13 @@ public:
                      std::vector<HostTensor> &arguments,
                      std::string &error) const;
 
-  /// One tensor of the model: from the pool, or made up (with a null `data` if
-  /// `describeOnly`), or nothing.
+  /// One tensor of the model: from the pool, or made up (of `stored`, if it is
+  /// stored weights; with a null `data` if `describeOnly`), or nothing.
   std::optional<HostTensor> find(const FunctionDesc &function,
                                  const std::string &name, DType dtype,
                                  const std::vector<int64_t> &shape,
-                                 bool isActivation, bool describeOnly) const;
+                                 bool isActivation, bool describeOnly,
+                                 const StoredGroup *stored = nullptr) const;
 
   /// The callbacks of writePackedWeights() and packArgument().
   TensorSource source() const;

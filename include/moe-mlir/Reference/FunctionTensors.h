@@ -13,7 +13,7 @@
 #define MOE_MLIR_REFERENCE_FUNCTIONTENSORS_H
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "moe-mlir/Support/HostTensor.h"
+#include "moe-mlir/Support/Random.h"
 #include "llvm/ADT/StringMap.h"
 #include <map>
 #include <optional>
@@ -31,6 +31,10 @@ std::string resultName(mlir::func::FuncOp func, unsigned i);
 /// Reads the tensors of files; a name that is there twice is an error.
 bool readTensorFiles(llvm::ArrayRef<std::string> files, TensorMap &tensors,
                      std::string &error);
+
+/// What argument `i` consists of if weights are stored in it; nothing if none
+/// are.
+std::optional<StoredGroup> getStoredGroup(mlir::func::FuncOp func, unsigned i);
 
 /// The arguments of `func`: those of `tensors`, and the others from the seed
 /// with `sizes` by the names in moe.dims. What cannot be made is an error.

@@ -14,6 +14,8 @@
 
 #include "moe-mlir/Runtime/moe_pack.h"
 
+#include <string.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -28,6 +30,26 @@ extern "C" {
 void moe_pack_panel(const moe_pack_plan *plan, const moe_tensor *tensors,
                     const int64_t *first_elements, int64_t expert,
                     int64_t panel, void *out);
+
+/** Whether weights stay as they are stored. */
+static inline int moe_pack_is_blocks(const moe_pack_plan *plan) {
+  return !strcmp(plan->layout, "blocks");
+}
+
+/** Storage tensors that a format of blocks has at most. */
+enum { moe_pack_max_storage = 8 };
+
+/** The same for layout "blocks". */
+void moe_pack_blocks_panel(const moe_pack_plan *plan,
+                           const moe_tensor *tensors,
+                           const int64_t *first_elements, int64_t expert,
+                           int64_t panel, void *out);
+
+/** Whether a panel of blocks would have a float that is not finite. Then says
+ *  which in `text_bytes` bytes at `text`, unless that is null. */
+int moe_pack_check_panel(const moe_pack_plan *plan, const moe_tensor *tensors,
+                         const int64_t *first_elements, int64_t expert,
+                         int64_t panel, char *text, size_t text_bytes);
 
 #pragma GCC visibility pop
 

@@ -71,6 +71,25 @@ MOE_FIELD(moe_pack_source, strides, 72);
 MOE_LAYOUT_ASSERT(sizeof(moe_pack_source) == 96,
                   "arrays of moe_pack_source stay");
 
+MOE_FIELD(moe_pack_field, storage, 0);
+MOE_FIELD(moe_pack_field, offset, 8);
+MOE_FIELD(moe_pack_field, bytes, 16);
+MOE_FIELD(moe_pack_field, unit, 24);
+MOE_FIELD(moe_pack_field, dtype, 32);
+MOE_LAYOUT_ASSERT(sizeof(moe_pack_field) == 40,
+                  "arrays of moe_pack_field stay");
+
+MOE_FIELD(moe_pack_storage, bytes, 0);
+MOE_FIELD(moe_pack_storage, rows, 8);
+MOE_FIELD(moe_pack_storage, blocks, 16);
+MOE_LAYOUT_ASSERT(sizeof(moe_pack_storage) == 24,
+                  "arrays of moe_pack_storage stay");
+
+MOE_FIELD(moe_pack_matrix, n, 0);
+MOE_FIELD(moe_pack_matrix, k, 8);
+MOE_LAYOUT_ASSERT(sizeof(moe_pack_matrix) == 16,
+                  "arrays of moe_pack_matrix stay");
+
 MOE_FIELD(moe_pack_plan, size, 0);
 MOE_FIELD(moe_pack_plan, name, 8);
 MOE_FIELD(moe_pack_plan, id, 16);
@@ -88,6 +107,11 @@ MOE_FIELD(moe_pack_plan, num_tensors, 104);
 MOE_FIELD(moe_pack_plan, tensors, 112);
 MOE_FIELD(moe_pack_plan, num_sources, 120);
 MOE_FIELD(moe_pack_plan, sources, 128);
+MOE_FIELD(moe_pack_plan, num_fields, 136);
+MOE_FIELD(moe_pack_plan, fields, 144);
+MOE_FIELD(moe_pack_plan, num_storage, 152);
+MOE_FIELD(moe_pack_plan, storage, 160);
+MOE_FIELD(moe_pack_plan, matrices, 168);
 
 MOE_FIELD(moe_calibration, size, 0);
 MOE_FIELD(moe_calibration, model, 8);

@@ -30,6 +30,9 @@ const char *dtypeName(DType dtype);
 bool parseDType(std::string_view name, DType &dtype);
 bool isFloat(DType dtype);
 
+/// Bits that may stand for anything, with a sign or without.
+bool isInteger(DType dtype);
+
 /// Product of the sizes; false when one is negative or the product of sizes
 /// and `elementBytes` does not fit in an int64_t.
 bool checkedByteSize(const std::vector<int64_t> &shape, size_t elementBytes,

@@ -44,6 +44,31 @@ inline constexpr const char *randomHelp =
     "are in 1 +- 0.1, biases and\nother vectors in +-0.1; integers are 0. A "
     "tensor depends on the seed, its name and\nits shape only.\n";
 
+/// What numbers of stored weights are made up to be.
+struct StoredRange {
+  DType dtype = DType::F16;
+  RandomRange range;
+  /// Whether weights have a variance of 1 / K with that divided by its root,
+  /// integers being exponents of 2.
+  bool hasSize = false;
+
+  RandomRange of(int64_t k) const;
+};
+
+/// Numbers of stored weights that are not any bits.
+struct StoredNumbers {
+  /// Their bytes in each group.
+  int64_t offset = 0, bytes = 0;
+  DType dtype = DType::F16;
+  RandomRange range;
+};
+
+/// What a tensor of stored weights consists of: groups of so many bytes.
+struct StoredGroup {
+  int64_t bytes = 1;
+  std::vector<StoredNumbers> numbers;
+};
+
 /// Fills with values uniform in `range`. Floats of every type are roundings of
 /// the same f32 value. Integers are uniform over the integers in [-scale,
 /// scale] (U8: of [0, scale]), I1 is a fair coin. `first` is the index of the
@@ -55,6 +80,10 @@ inline void fillRandom(HostTensor &tensor, uint64_t seed, double scale,
                        uint64_t first = 0) {
   fillRandom(tensor, seed, RandomRange{0.0, scale}, first);
 }
+
+/// Fills with groups of stored weights; `first` begins one of them.
+void fillStored(HostTensor &tensor, uint64_t seed, const StoredGroup &group,
+                uint64_t first = 0);
 
 } // namespace moe
 
