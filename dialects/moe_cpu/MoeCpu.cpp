@@ -156,6 +156,7 @@ static constexpr struct {
   Arch arch;
   int64_t lanes;
 } kInstructions[] = {{"dot_bf16", Arch::X86_64, 16},
+                     {"dot_int8", Arch::X86_64, 16},
                      {"compress", Arch::X86_64, 16},
                      {"compress_bytes", Arch::X86_64, 16},
                      {"mmla_bf16", Arch::AArch64, 4}};

@@ -70,7 +70,8 @@ std::optional<StringRef> checkModel(Operation *op) {
 }
 
 std::optional<StringRef> checkFused(Operation *op) {
-  if (isa_and_nonnull<moe::MoeDialect>(op->getDialect()))
+  if (isa_and_nonnull<moe::MoeDialect>(op->getDialect()) &&
+      !isa<moe::DequantizeOp>(op))
     return "was not turned into a kernel (--remarks-filter=.* tells which "
            "pattern it missed)";
   if (isa<func::CallOp>(op) &&
@@ -83,6 +84,9 @@ std::optional<StringRef> checkFused(Operation *op) {
 std::optional<StringRef> checkPlanned(Operation *op) {
   if (isa<moek::PackOp>(op))
     return "packs weights at run time";
+  if (isa<moe::DequantizeOp>(op))
+    return "makes weights that are read by something else than the products of "
+           "experts; pass those as f32";
   return checkFused(op);
 }
 

@@ -65,6 +65,8 @@ struct ConvertMoeToMoek : moe::impl::ConvertMoeToMoekBase<ConvertMoeToMoek> {
     scf::populateSCFStructuralTypeConversionsAndLegality(converter, patterns,
                                                          target);
     target.addIllegalDialect<MoeDialect>();
+    // A name for how weights are stored, which goes when they are packed.
+    target.addLegalOp<DequantizeOp>();
     target.addDynamicallyLegalOp<func::FuncOp>([&](func::FuncOp op) {
       return converter.isSignatureLegal(op.getFunctionType());
     });

@@ -113,7 +113,8 @@ private:
                              e.mul(word, rounds.advance))));
       for (int64_t stream = 0; stream < int64_t(rounds.first.size()) / 4;
            ++stream)
-        addProducts(at, period, word, stream, rounds.first[4 * stream], ints);
+        addProducts(at, period, word, stream,
+                    activations.valueAt(rounds.first[4 * stream]), ints);
     });
     addToTile(lhs, e.idx(0), 0, ints, tile);
   }

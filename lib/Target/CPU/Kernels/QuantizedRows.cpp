@@ -38,8 +38,12 @@ QuantizedRows::QuantizedRows(CodedFormatAttrInterface format, int64_t k)
       isInOrder &= rounds.first[i + j] == rounds.first[i] + j;
   if (isInOrder)
     return;
-  assert(rounds.period == block && "codes of other orders are of one block");
-  order = ks;
+  order.assign(ks.begin(), ks.begin() + kValuesOfScale);
+  for (size_t i = 0; i < ks.size(); ++i)
+    assert(ks[i] == order[i % kValuesOfScale] +
+                        static_cast<int64_t>(i) / kValuesOfScale *
+                            kValuesOfScale &&
+           "every 32 codes have the same order");
 }
 
 int64_t QuantizedRows::pitch() const {
@@ -49,7 +53,8 @@ int64_t QuantizedRows::pitch() const {
 int64_t QuantizedRows::valueAt(int64_t k) const {
   int64_t within = k % block;
   if (!order.empty())
-    within = llvm::find(order, within) - order.begin();
+    within += llvm::find(order, within % kValuesOfScale) - order.begin() -
+              within % kValuesOfScale;
   return k / block * blockBytes() + within;
 }
 
@@ -93,17 +98,15 @@ public:
       if (i % perSub == perSub - 1)
         storeCorrection(sum, block, i / perSub);
     }
-    if (!rows.order.empty())
-      bytes = reorder(bytes);
-    for (auto [i, value] : llvm::enumerate(bytes))
-      store(value, block, i * kLanes);
+    for (int64_t i = 0; i < vectors; i += 2)
+      storePair(bytes[i], bytes[i + 1], e.displace(block, i * kLanes));
   }
 
 private:
   void emitLongBlock(Value k, Value block, int64_t vectors) {
     auto reduce = [&](Value init, auto &&body) {
       auto loop = scf::ForOp::create(e, e.idx(0), e.idx(vectors * kLanes),
-                                     e.idx(kLanes), init);
+                                     e.idx(2 * kLanes), init);
       OpBuilder::InsertionGuard guard(e);
       e.setInsertionPointToStart(loop.getBody());
       scf::YieldOp::create(
@@ -112,14 +115,16 @@ private:
     };
     Value largest =
         reduce(e.zeros(type), [&](Value i, Value most) -> Value {
-          return max(most, abs(load(e.add(k, i))));
+          Value at = e.add(k, i);
+          most = max(most, abs(load(at)));
+          return max(most, abs(load(e.add(at, kLanes))));
         });
     setScale(reduceMax(largest), block);
     Value sum = reduce(e.zeros(intType), [&](Value i, Value sum) -> Value {
-      Value ints = quantize(load(e.add(k, i)));
-      LLVM::StoreOp::create(e, toBytes(ints),
-                            e.displace(block, e.toI64(i)), 1);
-      return e.add(sum, ints);
+      Value at = e.add(k, i);
+      Value low = quantize(load(at)), high = quantize(load(e.add(at, kLanes)));
+      storePair(toBytes(low), toBytes(high), e.displace(block, e.toI64(i)));
+      return e.add(sum, e.add(low, high));
     });
     storeCorrection(sum, block, 0);
   }
@@ -160,8 +165,13 @@ private:
   Value toBytes(Value ints) {
     return arith::TruncIOp::create(e, e.vec(kLanes, e.getI8Type()), ints);
   }
-  void store(Value bytes, Value block, int64_t offset) {
-    LLVM::StoreOp::create(e, bytes, e.displace(block, offset), 1);
+  /// 32 bytes, in the order of codes.
+  void storePair(Value low, Value high, Value to) {
+    SmallVector<int64_t> order(rows.order);
+    if (order.empty())
+      order = llvm::to_vector(llvm::seq<int64_t>(0, 2 * kLanes));
+    LLVM::StoreOp::create(
+        e, vector::ShuffleOp::create(e, low, high, order), to, 1);
   }
   void storeCorrection(Value sums, Value block, int64_t sub) {
     Value sum = vector::ReductionOp::create(e, vector::CombiningKind::ADD, sums);
@@ -175,16 +185,6 @@ private:
     LLVM::StoreOp::create(e, correction,
                           e.displace(block, rows.block + 4 + sub * 4), 4);
   }
-  SmallVector<Value> reorder(ArrayRef<Value> bytes) {
-    assert(bytes.size() == 2 && "codes of other orders are of blocks of 32");
-    SmallVector<Value> result;
-    for (int64_t i = 0; i < 2; ++i)
-      result.push_back(vector::ShuffleOp::create(
-          e, bytes[0], bytes[1],
-          ArrayRef(rows.order).slice(i * kLanes, kLanes)));
-    return result;
-  }
-
   Emitter &e;
   const QuantizedRows &rows;
   Value src, from, weight, to;

@@ -30,8 +30,8 @@ public:
 
   int64_t k, block, subBlock, zero;
   bool hasMinimum;
-  /// How the bytes of a block are in order of codes: byte i is value order[i].
-  /// Empty if they are as they were.
+  /// The order of codes of each 32 values, if it is not theirs: byte i is value
+  /// order[i]. Else empty.
   llvm::SmallVector<int64_t> order;
 
   int64_t blockBytes() const { return block + 4 + 4 * (block / subBlock); }
