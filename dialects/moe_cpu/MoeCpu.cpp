@@ -408,14 +408,12 @@ DictionaryAttr BlocksAttr::getPacking(RankedTensorType logical) const {
     if (std::optional<moe::MadeUpRange> range =
             moe::getMadeUpRange(format, field, k))
       entry.push_back(b.getNamedAttr(
-          "range", b.getDictionaryAttr(
-                       {type("dtype", range->element ? range->element
-                                                     : field.element),
-                        b.getNamedAttr("center",
-                                       b.getF64FloatAttr(range->center)),
-                        b.getNamedAttr("spread",
-                                       b.getF64FloatAttr(range->spread)),
-                        integer("has_size", range->hasSize)})));
+          "range",
+          b.getDictionaryAttr(
+              {type("dtype", range->element ? range->element : field.element),
+               b.getNamedAttr("center", b.getF64FloatAttr(range->center)),
+               b.getNamedAttr("spread", b.getF64FloatAttr(range->spread)),
+               integer("has_size", range->hasSize)})));
     fields.push_back(b.getDictionaryAttr(entry));
   }
   for (const moe::StorageTensor &tensor : format.getStorage(k))

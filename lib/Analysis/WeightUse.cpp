@@ -405,9 +405,9 @@ static bool haveSameBlocks(moe::WeightFormatAttrInterface format, int64_t a,
     return x.element == y.element && x.count == y.count &&
            x.storage == y.storage && x.offset == y.offset;
   };
-  return a == b || (format.getBlockSize(a) == format.getBlockSize(b) &&
-                    llvm::equal(format.getFields(a), format.getFields(b),
-                                isSame));
+  return a == b ||
+         (format.getBlockSize(a) == format.getBlockSize(b) &&
+          llvm::equal(format.getFields(a), format.getFields(b), isSame));
 }
 
 /// Why `piece` of a weight with rows of `k` is not whole blocks of rows of a

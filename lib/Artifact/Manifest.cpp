@@ -10,16 +10,17 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Artifact/Manifest.h"
+#include "ManifestReader.h"
 #include "moe-mlir/Artifact/ContentId.h"
 
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/MemoryBuffer.h"
 
 #include <set>
 
 using namespace moe;
+using moe::detail::Reader;
 namespace json = llvm::json;
 
 //===----------------------------------------------------------------------===//
@@ -81,287 +82,6 @@ const FunctionDesc *Manifest::select(std::string_view name,
 
 namespace {
 
-/// Reads values under a path such as "functions[2].arguments[0]", which begins
-/// the message about the first bad one.
-class Reader {
-public:
-  Reader(std::string where, std::string &error)
-      : where(std::move(where)), error(error) {}
-
-  bool fail(const std::string &path, const std::string &what) {
-    if (!failed)
-      error = where + ": " + path + ": " + what;
-    failed = true;
-    return false;
-  }
-
-  const json::Value *get(const json::Object &object, const std::string &path,
-                         llvm::StringRef key, bool isRequired) {
-    const json::Value *value = object.get(key);
-    if (!value && isRequired)
-      fail(path, "lacks \"" + key.str() + "\"");
-    return value;
-  }
-
-  bool string(const json::Object &object, const std::string &path,
-              llvm::StringRef key, std::string &out, bool isRequired = true) {
-    const json::Value *value = get(object, path, key, isRequired);
-    if (!value)
-      return !isRequired;
-    auto text = value->getAsString();
-    if (!text)
-      return fail(path + "." + key.str(), "expected a string");
-    out = text->str();
-    return true;
-  }
-
-  /// A name that a linker and C understand.
-  bool identifier(const json::Object &object, const std::string &path,
-                  llvm::StringRef key, std::string &out,
-                  bool isRequired = true) {
-    if (!string(object, path, key, out, isRequired))
-      return false;
-    bool isGood = (out.empty() && !object.get(key)) || isIdentifier(out);
-    return isGood || fail(path + "." + key.str(),
-                          "expected letters, digits and '_', not '" + out +
-                              "'");
-  }
-
-  static bool isIdentifier(llvm::StringRef text) {
-    return !text.empty() && !llvm::isDigit(text.front()) &&
-           llvm::all_of(text,
-                        [](char c) { return llvm::isAlnum(c) || c == '_'; });
-  }
-
-  bool integer(const json::Object &object, const std::string &path,
-               llvm::StringRef key, int64_t &out, bool isRequired = true) {
-    const json::Value *value = get(object, path, key, isRequired);
-    if (!value)
-      return !isRequired;
-    return integer(*value, path + "." + key.str(), out);
-  }
-
-  bool integer(const json::Value &value, const std::string &path,
-               int64_t &out) {
-    auto number = value.getAsInteger();
-    if (!number || *number < 0)
-      return fail(path, "expected a non-negative integer");
-    out = *number;
-    return true;
-  }
-
-  bool number(const json::Object &object, const std::string &path,
-              llvm::StringRef key, double &out) {
-    const json::Value *value = get(object, path, key, /*isRequired=*/true);
-    if (!value)
-      return false;
-    auto number = value->getAsNumber();
-    if (!number)
-      return fail(path + "." + key.str(), "expected a number");
-    out = *number;
-    return true;
-  }
-
-  bool boolean(const json::Object &object, const std::string &path,
-               llvm::StringRef key, bool &out, bool isRequired = true) {
-    const json::Value *value = get(object, path, key, isRequired);
-    if (!value)
-      return !isRequired;
-    auto flag = value->getAsBoolean();
-    if (!flag)
-      return fail(path + "." + key.str(), "expected true or false");
-    out = *flag;
-    return true;
-  }
-
-  bool dtype(const json::Object &object, const std::string &path,
-             DType &out, bool isRequired = true) {
-    std::string name;
-    if (!string(object, path, "dtype", name, isRequired))
-      return false;
-    if (name.empty() && !isRequired)
-      return true;
-    return parseDType(name, out) ||
-           fail(path + ".dtype", "unknown element type '" + name + "'");
-  }
-
-  /// Calls `element(value, path of it)`.
-  bool array(const json::Object &object, const std::string &path,
-             llvm::StringRef key,
-             llvm::function_ref<bool(const json::Value &, const std::string &)>
-                 element,
-             bool isRequired = true) {
-    const json::Value *value = get(object, path, key, isRequired);
-    if (!value)
-      return !isRequired;
-    const json::Array *list = value->getAsArray();
-    std::string base = path.empty() ? key.str() : path + "." + key.str();
-    if (!list)
-      return fail(base, "expected a list");
-    for (size_t i = 0; i < list->size(); ++i)
-      if (!element((*list)[i], base + "[" + std::to_string(i) + "]"))
-        return false;
-    return true;
-  }
-
-private:
-  std::string where;
-  std::string &error;
-  bool failed = false;
-};
-
-bool parsePackView(Reader &reader, const json::Value &value,
-                   const std::string &path, PackView &view) {
-  const json::Object *object = value.getAsObject();
-  if (!object)
-    return reader.fail(path, "expected an object");
-  auto parseThree = [&](llvm::StringRef key, std::array<int64_t, 3> &numbers) {
-    size_t count = 0;
-    auto parseOne = [&](const json::Value &number, const std::string &at) {
-      int64_t parsed;
-      if (!reader.integer(number, at, parsed))
-        return false;
-      if (count < numbers.size())
-        numbers[count] = parsed;
-      ++count;
-      return true;
-    };
-    return reader.array(*object, path, key, parseOne) &&
-           (count == numbers.size() ||
-            reader.fail(path + "." + key.str(),
-                        "expected three numbers: of experts, rows, columns"));
-  };
-  return reader.integer(*object, path, "offset", view.offset) &&
-         parseThree("sizes", view.sizes) && parseThree("strides", view.strides);
-}
-
-bool parsePackTensor(Reader &reader, const json::Value &value,
-                     const std::string &path, PackTensor &tensor) {
-  const json::Object *object = value.getAsObject();
-  if (!object)
-    return reader.fail(path, "expected an object");
-  auto parseDim = [&](const json::Value &dim, const std::string &dimPath) {
-    tensor.shape.emplace_back();
-    return reader.integer(dim, dimPath, tensor.shape.back());
-  };
-  return reader.string(*object, path, "name", tensor.name) &&
-         reader.dtype(*object, path, tensor.dtype) &&
-         reader.array(*object, path, "shape", parseDim);
-}
-
-bool parsePackField(Reader &reader, const json::Value &value,
-                    const std::string &path, PackField &field) {
-  const json::Object *object = value.getAsObject();
-  if (!object)
-    return reader.fail(path, "expected an object");
-  std::string type = "i8";
-  if (!reader.integer(*object, path, "storage", field.storage) ||
-      !reader.integer(*object, path, "offset", field.offset) ||
-      !reader.integer(*object, path, "bytes", field.bytes) ||
-      !reader.integer(*object, path, "unit", field.unit) ||
-      !reader.string(*object, path, "float", type, false))
-    return false;
-  if (!parseDType(type, field.dtype))
-    return reader.fail(path + ".float", "unknown element type '" + type + "'");
-  const json::Value *range = object->get("range");
-  if (!range)
-    return true;
-  const json::Object *entries = range->getAsObject();
-  if (!entries)
-    return reader.fail(path + ".range", "expected an object");
-  StoredRange &made = field.range.emplace();
-  int64_t hasSize = 0;
-  if (!reader.dtype(*entries, path + ".range", made.dtype) ||
-      !reader.number(*entries, path + ".range", "center", made.range.center) ||
-      !reader.number(*entries, path + ".range", "spread", made.range.scale) ||
-      !reader.integer(*entries, path + ".range", "has_size", hasSize))
-    return false;
-  made.hasSize = hasSize != 0;
-  return true;
-}
-
-bool parsePackStorage(Reader &reader, const json::Value &value,
-                      const std::string &path, PackStorage &storage) {
-  const json::Object *object = value.getAsObject();
-  if (!object)
-    return reader.fail(path, "expected an object");
-  return reader.string(*object, path, "name", storage.name) &&
-         reader.integer(*object, path, "bytes", storage.bytes) &&
-         reader.integer(*object, path, "rows", storage.rows) &&
-         reader.integer(*object, path, "blocks", storage.blocks);
-}
-
-bool parsePackSource(Reader &reader, const json::Value &value,
-                     const std::string &path, PackSource &source) {
-  const json::Object *object = value.getAsObject();
-  if (!object)
-    return reader.fail(path, "expected an object");
-  auto parseDim = [&](const json::Value &dim, const std::string &dimPath) {
-    source.shape.emplace_back();
-    return reader.integer(dim, dimPath, source.shape.back());
-  };
-  auto parseStorage = [&](const json::Value &item, const std::string &itemPath) {
-    return parsePackTensor(reader, item, itemPath,
-                           source.storage.emplace_back());
-  };
-  if (!reader.string(*object, path, "name", source.name) ||
-      !reader.array(*object, path, "storage", parseStorage, false) ||
-      !reader.integer(*object, path, "part", source.part, false) ||
-      !reader.integer(*object, path, "first_expert", source.firstExpert,
-                      false) ||
-      !reader.integer(*object, path, "first_n", source.firstN, false) ||
-      !reader.integer(*object, path, "first_k", source.firstK, false) ||
-      !reader.dtype(*object, path, source.dtype, false) ||
-      !reader.array(*object, path, "shape", parseDim))
-    return false;
-  if (const json::Value *view = object->get("view"))
-    return parsePackView(reader, *view, path + ".view", source.view);
-  size_t rank = source.shape.size();
-  if (rank != 2 && rank != 3)
-    return reader.fail(path, "has rank " + std::to_string(rank) +
-                                 " and no \"view\" (expected [E, N, K] or "
-                                 "[N, K])");
-  source.view = PackView::whole(source.shape);
-  return true;
-}
-
-bool parsePackSpec(Reader &reader, const json::Value &value,
-                   const std::string &path, PackSpec &spec) {
-  const json::Object *object = value.getAsObject();
-  if (!object)
-    return reader.fail(path, "expected an object");
-  if (!reader.string(*object, path, "layout", spec.layout) ||
-      !reader.integer(*object, path, "columns", spec.columns) ||
-      !reader.integer(*object, path, "interleave", spec.interleave) ||
-      !reader.integer(*object, path, spec.isBlocks() ? "block" : "k_block",
-                      spec.kBlock) ||
-      !reader.integer(*object, path, "k_padded", spec.kPadded) ||
-      !reader.integer(*object, path, "n_padded", spec.nPadded) ||
-      !reader.integer(*object, path, "parts", spec.parts, false) ||
-      !reader.integer(*object, path, "experts", spec.experts) ||
-      !reader.dtype(*object, path, spec.dtype))
-    return false;
-  auto parseSource = [&](const json::Value &source,
-                         const std::string &sourcePath) {
-    spec.sources.emplace_back();
-    spec.sources.back().dtype = spec.dtype;
-    return parsePackSource(reader, source, sourcePath, spec.sources.back());
-  };
-  auto parseField = [&](const json::Value &item, const std::string &itemPath) {
-    return parsePackField(reader, item, itemPath, spec.fields.emplace_back());
-  };
-  auto parseStorage = [&](const json::Value &item, const std::string &itemPath) {
-    return parsePackStorage(reader, item, itemPath,
-                            spec.storage.emplace_back());
-  };
-  if (!reader.array(*object, path, "fields", parseField, spec.isBlocks()) ||
-      !reader.array(*object, path, "storage", parseStorage, spec.isBlocks()) ||
-      !reader.array(*object, path, "sources", parseSource))
-    return false;
-  std::string problem;
-  return spec.verify(problem) || reader.fail(path, problem);
-}
-
 bool parseArgument(Reader &reader, const json::Value &value,
                    const std::string &path, const FunctionDesc &function,
                    ArgumentDesc &argument) {
@@ -393,7 +113,8 @@ bool parseArgument(Reader &reader, const json::Value &value,
   if (!packed || packed->getAsNull())
     return true;
   argument.packed.emplace();
-  if (!parsePackSpec(reader, *packed, path + ".packed", *argument.packed))
+  if (!detail::parsePackSpec(reader, *packed, path + ".packed",
+                             *argument.packed))
     return false;
   bool isBytes = argument.dtype == DType::U8 && argument.shape.size() == 1 &&
                  !argument.isDynamic() &&

@@ -211,12 +211,12 @@ static bool verifyStorage(const PackSpec &spec, const PackSource &source,
                 " (expected [E, N, K] or [N, K])");
   int64_t n = source.shape[rank - 2], k = source.shape[rank - 1];
   int64_t first = view.offset % k;
-  if (k % spec.kBlock || first % spec.kBlock ||
-      view.sizes[2] % spec.kBlock || source.firstK % spec.kBlock ||
-      view.sizes[2] > k - first || (view.sizes[2] != 1 && view.strides[2] != 1) ||
-      view.strides[0] % k || view.strides[1] % k)
-    return fail("is not whole blocks of " + text(spec.kBlock) +
-                " of rows of " + text(k));
+  if (k % spec.kBlock || first % spec.kBlock || view.sizes[2] % spec.kBlock ||
+      source.firstK % spec.kBlock || view.sizes[2] > k - first ||
+      (view.sizes[2] != 1 && view.strides[2] != 1) || view.strides[0] % k ||
+      view.strides[1] % k)
+    return fail("is not whole blocks of " + text(spec.kBlock) + " of rows of " +
+                text(k));
   if (source.storage.size() != spec.storage.size())
     return fail("has " + text(source.storage.size()) +
                 " storage tensors (expected " + text(spec.storage.size()) +
@@ -350,8 +350,8 @@ PackPlan::PackPlan(const PackSpec &spec) {
     std::vector<std::string> names;
     for (const PackTensor &tensor : from.getTensors())
       names.push_back(tensor.name);
-    auto [it, isNew] = numbers.try_emplace(
-        names, static_cast<int64_t>(tensors.size()));
+    auto [it, isNew] =
+        numbers.try_emplace(names, static_cast<int64_t>(tensors.size()));
     if (isNew && from.storage.empty())
       add(from.name, from.dtype, from.shape);
     if (isNew)
@@ -417,9 +417,9 @@ bool moe::isPackable(const PackSpec &spec, DType given, DType wanted) {
 std::string moe::describePackable(const PackSpec &spec, DType wanted) {
   if (!spec.isBlocks())
     return " (f32, bf16 or f16 elements)";
-  return isInteger(wanted) ? " (elements of " + text(8 * dtypeSize(wanted)) +
-                                 " bits)"
-                           : "";
+  return isInteger(wanted)
+             ? " (elements of " + text(8 * dtypeSize(wanted)) + " bits)"
+             : "";
 }
 
 bool moe::checkPackSources(const PackSpec &spec, const TensorLookup &lookup,
@@ -467,7 +467,9 @@ fillNeeded(const PackSpec &spec, const moe_pack_plan &plan, int64_t index,
       const moe_pack_storage &storage = plan.storage[stored];
       const moe_pack_matrix &matrix = plan.matrices[s];
       int64_t lines = (matrix.n + storage.rows - 1) / storage.rows;
-      int64_t count = (spec.sources[s].shape.size() == 3 ? spec.sources[s].shape[0] : 1) * lines;
+      int64_t count =
+          (spec.sources[s].shape.size() == 3 ? spec.sources[s].shape[0] : 1) *
+          lines;
       int64_t width = tensor.numElements() / count;
       auto getLine = [&](int64_t element) {
         int64_t row = element / matrix.k;
@@ -509,8 +511,8 @@ fillNeeded(const PackSpec &spec, const moe_pack_plan &plan, int64_t index,
 }
 
 bool moe::packExperts(const PackSpec &spec, const TensorLookup &lookup,
-                      int64_t begin, int64_t end, void *out,
-                      std::string &error, const TensorFill &fill) {
+                      int64_t begin, int64_t end, void *out, std::string &error,
+                      const TensorFill &fill) {
   PackPlan wrapped(spec);
   const moe_pack_plan &plan = wrapped.plan;
   std::vector<moe_tensor> tensors(plan.tensors,
@@ -526,8 +528,8 @@ bool moe::packExperts(const PackSpec &spec, const TensorLookup &lookup,
       if (!made)
         continue;
       if (!made->data) {
-        error = "no memory for tensor '" + tensor->name + "', " +
-                made->describe();
+        error =
+            "no memory for tensor '" + tensor->name + "', " + made->describe();
         return false;
       }
       filled.push_back(*made);

@@ -66,7 +66,7 @@ StringRef cType(StringRef dtype) {
       .Case("i32", "int32_t")
       .Case("i64", "int64_t")
       .Case("i8", "int8_t")
-      .Case("i1", "uint8_t")
+      .Cases({"i1", "f8E4M3FN"}, "uint8_t")
       .Default("void");
 }
 
@@ -220,7 +220,8 @@ private:
     os << "\n";
     for (Attribute attr : packed.getAs<ArrayAttr>("sources")) {
       auto source = cast<DictionaryAttr>(attr);
-      os << " *     from " << comment(source.getAs<StringAttr>("name").getValue()) << " (part "
+      os << " *     from "
+         << comment(source.getAs<StringAttr>("name").getValue()) << " (part "
          << source.getAs<IntegerAttr>("part").getInt() << ", first expert "
          << source.getAs<IntegerAttr>("first_expert").getInt();
       if (auto shape = source.getAs<ArrayAttr>("shape"))

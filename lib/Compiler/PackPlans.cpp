@@ -48,8 +48,7 @@ public:
       append_range(sources, numbers(all));
     }
     SmallVector<Constant *> fields, storage, matrices;
-    for (const moe_pack_field &field :
-         ArrayRef(plan.fields, plan.num_fields))
+    for (const moe_pack_field &field : ArrayRef(plan.fields, plan.num_fields))
       append_range(fields, numbers({field.storage, field.offset, field.bytes,
                                     field.unit, field.dtype}));
     for (const moe_pack_storage &tensor :
@@ -61,13 +60,17 @@ public:
            ArrayRef(plan.matrices, plan.num_sources))
         append_range(matrices, numbers({matrix.n, matrix.k}));
     return ConstantStruct::getAnon(
-        {number(plan.size), text(plan.name), text(plan.id), text(plan.layout),
-         number(plan.bytes), number(plan.columns), number(plan.interleave),
-         number(plan.parts), number(plan.k_block), number(plan.k_padded), number(plan.n_padded),
-         number(plan.experts), number(plan.dtype), number(plan.num_tensors),
-         array(tensors), number(plan.num_sources), array(sources),
-         number(plan.num_fields), array(fields), number(plan.num_storage),
-         array(storage), array(matrices)});
+        {number(plan.size),       text(plan.name),
+         text(plan.id),           text(plan.layout),
+         number(plan.bytes),      number(plan.columns),
+         number(plan.interleave), number(plan.parts),
+         number(plan.k_block),    number(plan.k_padded),
+         number(plan.n_padded),   number(plan.experts),
+         number(plan.dtype),      number(plan.num_tensors),
+         array(tensors),          number(plan.num_sources),
+         array(sources),          number(plan.num_fields),
+         array(fields),           number(plan.num_storage),
+         array(storage),          array(matrices)});
   }
 
 private:

@@ -70,8 +70,8 @@ void eraseUnused(func::FuncOp function) {
   });
 }
 
-/// What a weight is called whose tensors have these `names`: "up" of "up" and of
-/// "up.codes" and "up.scales".
+/// What a weight is called whose tensors have these `names`: "up" of "up" and
+/// of "up.codes" and "up.scales".
 std::string nameWeight(const moe::WeightPiece &piece,
                        ArrayRef<std::string> names) {
   StringRef name = names.front();
@@ -271,9 +271,7 @@ std::string joinName(StringRef first, StringAttr role) {
 /// Whether files can hold what `piece` is, and `layout` packs its format.
 LogicalResult checkPiece(moek::PackOp pack, size_t operand,
                          const moe::WeightPiece &piece, bool isBlocks) {
-  auto fail = [&] {
-    return pack.emitError() << "operand #" << operand << " ";
-  };
+  auto fail = [&] { return pack.emitError() << "operand #" << operand << " "; };
   moe::DequantizeOp op = piece.getDequantize();
   if (op && !isBlocks)
     return fail() << "is stored in " << op.getFormat()
@@ -412,9 +410,8 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
     for (moek::PackOp pack : packs) {
       auto result = cast<RankedTensorType>(pack.getPacked().getType());
       if (getElementName(result.getElementType()).empty())
-        return pack.emitOpError()
-               << "packs into " << result
-               << "; packed files hold f32, bf16, f16 or i8";
+        return pack.emitOpError() << "packs into " << result
+                                  << "; packed files hold f32, bf16, f16 or i8";
       int64_t parts = pack.getParts();
       SmallVector<Attribute> list;
       int64_t expert = 0;
@@ -481,10 +478,9 @@ struct HoistPacking : moe::impl::HoistPackingPassBase<HoistPacking> {
       packSet.insert(entry.pack);
     std::function<bool(Value)> onlyPacked = [&](Value value) {
       return llvm::all_of(value.getUsers(), [&](Operation *user) {
-        return packSet.contains(user) ||
-               ((moe::WeightUse::isView(user) ||
-                 isa<moe::DequantizeOp>(user)) &&
-                onlyPacked(user->getResult(0)));
+        return packSet.contains(user) || ((moe::WeightUse::isView(user) ||
+                                           isa<moe::DequantizeOp>(user)) &&
+                                          onlyPacked(user->getResult(0)));
       });
     };
     llvm::BitVector dead(function.getNumArguments());

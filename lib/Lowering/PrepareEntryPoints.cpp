@@ -28,9 +28,9 @@ namespace {
 
 bool isSupportedElement(Type type) {
   return type.isF64() || type.isF32() || type.isBF16() || type.isF16() ||
-         type.isIndex() || type.isSignlessInteger(1) ||
-         type.isSignlessInteger(8) || type.isSignlessInteger(32) ||
-         type.isSignlessInteger(64);
+         isa<Float8E4M3FNType>(type) || type.isIndex() ||
+         type.isSignlessInteger(1) || type.isSignlessInteger(8) ||
+         type.isSignlessInteger(32) || type.isSignlessInteger(64);
 }
 
 /// Whether a manifest can hold it, and a message.
@@ -181,7 +181,8 @@ struct PrepareEntryPoints
       return function.emitError()
              << kind << " '" << name.getValue() << "' of type " << type
              << " cannot be passed through the C interface; element types are "
-                "f64, f32, bf16, f16, i64, i32, i8, i1 (signless) and index";
+                "f64, f32, bf16, f16, f8E4M3FN, i64, i32, i8, i1 (signless) "
+                "and index";
     return success();
   }
 

@@ -320,8 +320,8 @@ static int knows(const moe_pack_plan *plan) {
     return 0;
   if (!moe_pack_is_blocks(plan))
     return !strcmp(plan->layout, "panels") && is_convertible(plan->dtype);
-  return plan->size >= (size_t)least_size_of_blocks &&
-         plan->dtype == MOE_I8 && plan->num_storage <= moe_pack_max_storage;
+  return plan->size >= (size_t)least_size_of_blocks && plan->dtype == MOE_I8 &&
+         plan->num_storage <= moe_pack_max_storage;
 }
 
 typedef struct {
@@ -336,9 +336,9 @@ typedef struct {
 static void check_item(void *arg, int64_t item) {
   pack_job *job = (pack_job *)arg;
   int64_t first = __atomic_load_n(&job->bad_item, __ATOMIC_RELAXED);
-  if (item > first || !moe_pack_check_panel(job->plan, job->tensors, NULL,
-                                            item / job->panels,
-                                            item % job->panels, NULL, 0))
+  if (item > first ||
+      !moe_pack_check_panel(job->plan, job->tensors, NULL, item / job->panels,
+                            item % job->panels, NULL, 0))
     return;
   while (item < first &&
          !__atomic_compare_exchange_n(&job->bad_item, &first, item, 0,

@@ -232,33 +232,36 @@ void moe::fillStored(HostTensor &tensor, uint64_t seed,
   char *data = tensor.dataAs<char>();
   FillFn fill = chooseFill();
   constexpr uint64_t chunk = 4096;
-  parallelFor(static_cast<int64_t>((groups + chunk - 1) / chunk), [&](int64_t item) {
-    uint64_t end = std::min(groups, (item + 1) * chunk);
-    for (uint64_t i = item * chunk; i < end; ++i) {
-      // A key for each group: what is in it does not depend on others.
-      Key key = makeKey(seed, tensor.name, firstGroup + i);
-      char *to = data + i * group.bytes;
-      for (int64_t byte = 0; byte < group.bytes; byte += 4) {
-        uint32_t bits = hash32(static_cast<uint32_t>(byte), key);
-        std::memcpy(to + byte, &bits, std::min<int64_t>(4, group.bytes - byte));
-      }
-      for (const StoredNumbers &numbers : group.numbers) {
-        // Groups need not be aligned to their numbers.
-        alignas(8) char some[256];
-        int64_t size = dtypeSize(numbers.dtype);
-        for (int64_t at = 0; at < numbers.bytes; at += sizeof(some)) {
-          int64_t bytes = std::min<int64_t>(sizeof(some), numbers.bytes - at);
-          uint32_t counter = static_cast<uint32_t>(numbers.offset + at) |
-                             uint32_t(1) << 31;
-          if (isFloat(numbers.dtype))
-            fill(numbers.dtype, some, counter, bytes / size, key,
-                 numbers.range);
-          else
-            fillAround(numbers.dtype, some, counter, bytes / size, key,
-                       numbers.range);
-          std::memcpy(to + numbers.offset + at, some, bytes);
+  parallelFor(
+      static_cast<int64_t>((groups + chunk - 1) / chunk), [&](int64_t item) {
+        uint64_t end = std::min(groups, (item + 1) * chunk);
+        for (uint64_t i = item * chunk; i < end; ++i) {
+          // A key for each group: what is in it does not depend on others.
+          Key key = makeKey(seed, tensor.name, firstGroup + i);
+          char *to = data + i * group.bytes;
+          for (int64_t byte = 0; byte < group.bytes; byte += 4) {
+            uint32_t bits = hash32(static_cast<uint32_t>(byte), key);
+            std::memcpy(to + byte, &bits,
+                        std::min<int64_t>(4, group.bytes - byte));
+          }
+          for (const StoredNumbers &numbers : group.numbers) {
+            // Groups need not be aligned to their numbers.
+            alignas(8) char some[256];
+            int64_t size = dtypeSize(numbers.dtype);
+            for (int64_t at = 0; at < numbers.bytes; at += sizeof(some)) {
+              int64_t bytes =
+                  std::min<int64_t>(sizeof(some), numbers.bytes - at);
+              uint32_t counter = static_cast<uint32_t>(numbers.offset + at) |
+                                 uint32_t(1) << 31;
+              if (isFloat(numbers.dtype))
+                fill(numbers.dtype, some, counter, bytes / size, key,
+                     numbers.range);
+              else
+                fillAround(numbers.dtype, some, counter, bytes / size, key,
+                           numbers.range);
+              std::memcpy(to + numbers.offset + at, some, bytes);
+            }
+          }
         }
-      }
-    }
-  });
+      });
 }

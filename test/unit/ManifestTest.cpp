@@ -71,6 +71,74 @@ TEST(Manifest, Parses) {
   EXPECT_FALSE(manifest.select("layer_2", error));
 }
 
+static const char stored[] = R"({
+  "version": 2, "abi": 2,
+  "functions": [
+    {"name": "f", "sizes": [], "results": [], "arguments": [
+       {"name": "up", "dtype": "u8", "shape": [2304], "packed":
+         {"layout": "blocks", "columns": 32, "interleave": 0, "block": 32,
+          "k_padded": 64, "n_padded": 32, "experts": 2, "dtype": "i8",
+          "fields": [{"storage": 1, "offset": 0, "bytes": 2, "unit": 2,
+                      "float": "f16", "range": {"dtype": "f16", "center": 0.5,
+                      "spread": 0.25, "has_size": 1}},
+                     {"storage": 0, "offset": 0, "bytes": 16, "unit": 4}],
+          "storage": [{"name": "q", "bytes": 16, "rows": 1, "blocks": 1},
+                      {"name": "d", "bytes": 2, "rows": 8, "blocks": 0}],
+          "sources": [{"name": "up", "part": 0, "first_expert": 0,
+                       "dtype": "f32", "shape": [2, 20, 64], "storage": [
+                       {"name": "up.q", "dtype": "i8", "shape": [2, 20, 32]},
+                       {"name": "up.d", "dtype": "f16", "shape": [2, 3]}]}]
+         }}]}]})";
+
+TEST(Manifest, ParsesStoredWeights) {
+  Manifest manifest;
+  std::string error;
+  ASSERT_TRUE(parseManifest(stored, "m.json", manifest, error)) << error;
+  const PackSpec &spec = *manifest.functions[0].arguments[0].packed;
+  ASSERT_TRUE(spec.isBlocks());
+  EXPECT_EQ(spec.kBlock, 32);
+  EXPECT_EQ(spec.bytesPerBlock(), 18);
+  ASSERT_EQ(spec.fields.size(), 2u);
+  EXPECT_EQ(spec.fields[0].dtype, DType::F16);
+  EXPECT_EQ(spec.fields[1].dtype, DType::I8);
+  EXPECT_EQ(spec.fields[1].unit, 4);
+  EXPECT_FALSE(spec.fields[1].range);
+  EXPECT_EQ(spec.storage[1].name, "d");
+  EXPECT_EQ(spec.storage[1].rows, 8);
+  EXPECT_EQ(spec.storage[1].blocks, 0);
+  const PackSource &source = spec.sources[0];
+  EXPECT_EQ(source.view, PackView::whole({2, 20, 64}));
+  ASSERT_EQ(source.getTensors().size(), 2u);
+  EXPECT_EQ(source.storage[1].name, "up.d");
+  EXPECT_EQ(source.storage[1].shape, (std::vector<int64_t>{2, 3}));
+  StoredGroup group = spec.getGroup(source, 1);
+  EXPECT_EQ(group.bytes, 2);
+  ASSERT_EQ(group.numbers.size(), 1u);
+  EXPECT_EQ(group.numbers[0].range.center, 0.5 / 8);
+  EXPECT_EQ(group.numbers[0].range.scale, 0.25 / 8);
+  EXPECT_TRUE(spec.getGroup(source, 0).numbers.empty());
+
+  for (auto [from, to, message] :
+       {std::tuple{"\"block\": 32", "\"k_block\": 32", "lacks \"block\""},
+        {"\"fields\"", "\"field\"", "lacks \"fields\""},
+        {"\"float\": \"f16\"", "\"float\": \"f17\"",
+         "fields[0].float: unknown element type 'f17'"},
+        {"\"center\": 0.5", "\"center\": \"x\"",
+         "fields[0].range.center: expected a number"},
+        {"\"bytes\": 16, \"unit\"", "\"bytes\": 17, \"unit\"",
+         "a field of 17 bytes in units of 4"},
+        {"[2, 3]", "[2, 4]", "source 'up' is stored in 'up.d' of f16[2x4]"},
+        {"\"shape\": [2304]", "\"shape\": [2305]",
+         "packed weights of 2304 bytes"}}) {
+    std::string text = stored;
+    size_t at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    text.replace(at, std::string(from).size(), to);
+    EXPECT_FALSE(parseManifest(text, "m.json", manifest, error)) << to;
+    EXPECT_NE(error.find(message), std::string::npos) << error;
+  }
+}
+
 TEST(Manifest, Rejects) {
   struct Case {
     const char *from, *to, *message;

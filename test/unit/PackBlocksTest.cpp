@@ -47,8 +47,13 @@ PackField field(int64_t storage, int64_t offset, int64_t bytes, int64_t unit,
 
 /// A f16 scale, and bytes of which four stay together.
 Problem oneTensor(int64_t experts, int64_t n, int64_t k, bool gated) {
-  return {32, {field(0, 0, 2, 2, DType::F16), field(0, 2, 16, 4)},
-          {{"blocks", 18, 1, 1}}, experts, n, k, gated};
+  return {32,
+          {field(0, 0, 2, 2, DType::F16), field(0, 2, 16, 4)},
+          {{"blocks", 18, 1, 1}},
+          experts,
+          n,
+          k,
+          gated};
 }
 
 /// Codes, scales of 16 rows and 2 blocks, and one number a row; what is first
@@ -170,9 +175,8 @@ char expected(const Problem &p, const Weights &w, int64_t expert, int64_t part,
     blocks *= 2;
   }
   const PackStorage &storage = p.storage[field.storage];
-  const HostTensor *tensor =
-      w.find((isOwn ? "own" : "routed") + std::to_string(part) + "." +
-             storage.name);
+  const HostTensor *tensor = w.find((isOwn ? "own" : "routed") +
+                                    std::to_string(part) + "." + storage.name);
   int64_t groups = storage.blocks ? divideUp(blocks, storage.blocks) : 1;
   int64_t group = storage.blocks ? block / storage.blocks : 0;
   int64_t line = matrix * divideUp(rows, storage.rows) + row / storage.rows;
@@ -219,7 +223,8 @@ TEST(PackBlocks, MatchesTheLayout) {
     for (HostTensor &tensor : described.tensors)
       tensor.data = nullptr;
     for (int64_t begin = 0; begin < spec.experts; ++begin) {
-      HostTensor part = HostTensor::allocate(DType::U8, {spec.bytesPerExpert()});
+      HostTensor part =
+          HostTensor::allocate(DType::U8, {spec.bytesPerExpert()});
       ASSERT_TRUE(packExperts(
           spec, [&](const std::string &name) { return described.find(name); },
           begin, begin + 1, part.data, error,
@@ -227,25 +232,25 @@ TEST(PackBlocks, MatchesTheLayout) {
             fillStored(tensor, 3, *group, first);
           }))
           << error;
-      EXPECT_EQ(std::memcmp(part.data,
-                            packed.dataAs<char>() +
-                                begin * spec.bytesPerExpert(),
-                            part.numBytes()),
-                0)
+      EXPECT_EQ(
+          std::memcmp(part.data,
+                      packed.dataAs<char>() + begin * spec.bytesPerExpert(),
+                      part.numBytes()),
+          0)
           << "expert " << begin;
     }
 
     // And in C.
     PackPlan plan(spec);
-    std::vector<moe_tensor> tensors(
-        plan.plan.tensors, plan.plan.tensors + plan.plan.num_tensors);
+    std::vector<moe_tensor> tensors(plan.plan.tensors,
+                                    plan.plan.tensors + plan.plan.num_tensors);
     for (moe_tensor &tensor : tensors)
       tensor.data = w.find(tensor.name)->data;
     HostTensor byC = HostTensor::allocate(DType::U8, {spec.numBytes()});
     std::memset(byC.data, 0xff, byC.numBytes());
-    ASSERT_EQ(moe_pack(nullptr, &plan.plan, tensors.data(), byC.data,
-                       byC.numBytes()),
-              MOE_OK);
+    ASSERT_EQ(
+        moe_pack(nullptr, &plan.plan, tensors.data(), byC.data, byC.numBytes()),
+        MOE_OK);
     EXPECT_EQ(std::memcmp(byC.data, packed.data, packed.numBytes()), 0);
   }
 }
@@ -284,11 +289,8 @@ TEST(PackBlocks, RejectsWhatDoesNotFit) {
               "source 'routed0' is not whole blocks of 16 of rows of 64");
   expectError([](Weights &w) { w.spec.sources[1].view.offset = 8; },
               "source 'own0' is not whole blocks");
-  expectError(
-      [](Weights &w) {
-        w.spec.sources[0].view.strides[1] = 32;
-      },
-      "source 'routed0' is not whole blocks");
+  expectError([](Weights &w) { w.spec.sources[0].view.strides[1] = 32; },
+              "source 'routed0' is not whole blocks");
   expectError([](Weights &w) { w.tensors[1].name = "none"; },
               "tensor 'routed0.scales' is missing, expected f32[2x3x2]");
   expectError([](Weights &w) { w.tensors[1].dtype = DType::I32; },
@@ -296,8 +298,11 @@ TEST(PackBlocks, RejectsWhatDoesNotFit) {
   expectError([](Weights &w) { w.tensors[0].dtype = DType::I1; },
               "tensor 'routed0.codes' is i1[2x40x64], expected i8[2x40x64] "
               "(elements of 8 bits)");
-  expectError([](Weights &w) { w.tensors[0].shape = {2, 40, 4, 16}; },
-              "tensor 'routed0.codes' is i8[2x40x4x16], expected");
+  expectError(
+      [](Weights &w) {
+        w.tensors[0].shape = {2, 40, 4, 16};
+      },
+      "tensor 'routed0.codes' is i8[2x40x4x16], expected");
 }
 
 TEST(PackBlocks, RejectsNumbersThatAreNotFinite) {
@@ -317,13 +322,13 @@ TEST(PackBlocks, RejectsNumbersThatAreNotFinite) {
         w.spec, [&](const std::string &name) { return w.find(name); }, packed,
         error));
     EXPECT_EQ(error, text);
-    std::vector<moe_tensor> tensors(
-        plan.plan.tensors, plan.plan.tensors + plan.plan.num_tensors);
+    std::vector<moe_tensor> tensors(plan.plan.tensors,
+                                    plan.plan.tensors + plan.plan.num_tensors);
     for (moe_tensor &tensor : tensors)
       tensor.data = w.find(tensor.name)->data;
-    EXPECT_EQ(moe_pack(&rt, &plan.plan, tensors.data(), out.data,
-                       out.numBytes()),
-              MOE_ERR_BAD_VALUE);
+    EXPECT_EQ(
+        moe_pack(&rt, &plan.plan, tensors.data(), out.data, out.numBytes()),
+        MOE_ERR_BAD_VALUE);
     EXPECT_EQ(message, std::string("packing 'experts.gate_up': ") + text);
   };
   // Of matrices of 40 rows, of which the last 20 are used: the scales of rows

@@ -167,8 +167,8 @@ TEST(Packing, MadeUpPartByPart) {
   int64_t perExpert = spec.bytesPerExpert();
   HostTensor part = HostTensor::allocate(DType::U8, {2 * perExpert});
   for (int64_t begin : {0, 2, 4}) {
-    ASSERT_TRUE(packExperts(spec, describe, begin, begin + 2, part.data, error,
-                            fill))
+    ASSERT_TRUE(
+        packExperts(spec, describe, begin, begin + 2, part.data, error, fill))
         << error;
     EXPECT_EQ(std::memcmp(part.data, packed.dataAs<char>() + begin * perExpert,
                           part.numBytes()),
@@ -557,9 +557,8 @@ TEST(Packing, Views) {
         tensor.data = nullptr;
       HostTensor made;
       ASSERT_TRUE(pack(
-          spec,
-          [&](const std::string &name) { return described.find(name); }, made,
-          error,
+          spec, [&](const std::string &name) { return described.find(name); },
+          made, error,
           [&](HostTensor &part, uint64_t first, const StoredGroup *) {
             fillRandom(part, 5, 1.0, first);
           }))

@@ -44,12 +44,10 @@ int64_t FP8FormatAttr::getBlockSize(int64_t k) const {
 
 SmallVector<BlockField> FP8FormatAttr::getFields(int64_t k) const {
   Builder b(getContext());
-  SmallVector<BlockField> fields{
-      {"values", b.getI8Type(), getBlockSize(k)},
-      {"scale", b.getF32Type(), 1, /*storage=*/1}};
-  fields[Values].range =
-      MadeUpRange{0, std::sqrt(3.0), /*hasSize=*/false,
-                  Float8E4M3FNType::get(getContext())};
+  SmallVector<BlockField> fields{{"values", b.getI8Type(), getBlockSize(k)},
+                                 {"scale", b.getF32Type(), 1, /*storage=*/1}};
+  fields[Values].range = MadeUpRange{0, std::sqrt(3.0), /*hasSize=*/false,
+                                     Float8E4M3FNType::get(getContext())};
   fields[Scale].range = MadeUpRange::about(1);
   return fields;
 }

@@ -319,9 +319,9 @@ Value moe::buildE4M3(BlockReader &reader, Value byte) {
 // Made-up weights
 //===----------------------------------------------------------------------===//
 
-std::optional<MadeUpRange>
-moe::getMadeUpRange(WeightFormatAttrInterface format, const BlockField &field,
-                    int64_t k) {
+std::optional<MadeUpRange> moe::getMadeUpRange(WeightFormatAttrInterface format,
+                                               const BlockField &field,
+                                               int64_t k) {
   if (field.range || !isa<FloatType>(field.element))
     return field.range;
   // The variance of uniform numbers is a third of their range squared.

@@ -19,8 +19,7 @@ int64_t IQ4_NLFormatAttr::getBlockSize(int64_t) const { return kBlock; }
 SmallVector<BlockField> IQ4_NLFormatAttr::getFields(int64_t) const {
   Builder b(getContext());
   SmallVector<BlockField> fields =
-      layOut({{"d", b.getF16Type()},
-              {"q", b.getI8Type(), kBlock / 2}});
+      layOut({{"d", b.getF16Type()}, {"q", b.getI8Type(), kBlock / 2}});
   fields[D].range = MadeUpRange::about(1 / 67.4);
   return fields;
 }

@@ -18,9 +18,8 @@ int64_t NVFP4FormatAttr::getBlockSize(int64_t) const { return kBlock; }
 
 SmallVector<BlockField> NVFP4FormatAttr::getFields(int64_t) const {
   Builder b(getContext());
-  SmallVector<BlockField> fields =
-      layOut({{"d", b.getI8Type(), kSubBlocks},
-              {"q", b.getI8Type(), kBlock / 2}});
+  SmallVector<BlockField> fields = layOut(
+      {{"d", b.getI8Type(), kSubBlocks}, {"q", b.getI8Type(), kBlock / 2}});
   fields[D].range = MadeUpRange::about(1 / 2.93);
   fields[D].range->element = Float8E4M3FNType::get(getContext());
   return fields;

@@ -18,11 +18,10 @@ int64_t Q3_KFormatAttr::getBlockSize(int64_t) const { return kBlock; }
 
 SmallVector<BlockField> Q3_KFormatAttr::getFields(int64_t) const {
   Builder b(getContext());
-  SmallVector<BlockField> fields =
-      layOut({{"hmask", b.getI8Type(), kBlock / 8},
-              {"q", b.getI8Type(), kBlock / 4},
-              {"s", b.getI8Type(), 12},
-              {"d", b.getF16Type()}});
+  SmallVector<BlockField> fields = layOut({{"hmask", b.getI8Type(), kBlock / 8},
+                                           {"q", b.getI8Type(), kBlock / 4},
+                                           {"s", b.getI8Type(), 12},
+                                           {"d", b.getF16Type()}});
   fields[D].range = MadeUpRange::about(1 / 43.3);
   return fields;
 }

@@ -18,10 +18,9 @@ int64_t Q4_1FormatAttr::getBlockSize(int64_t) const { return kBlock; }
 
 SmallVector<BlockField> Q4_1FormatAttr::getFields(int64_t) const {
   Builder b(getContext());
-  SmallVector<BlockField> fields =
-      layOut({{"d", b.getF16Type()},
-              {"m", b.getF16Type()},
-              {"q", b.getI8Type(), kBlock / 2}});
+  SmallVector<BlockField> fields = layOut({{"d", b.getF16Type()},
+                                           {"m", b.getF16Type()},
+                                           {"q", b.getI8Type(), kBlock / 2}});
   fields[D].range = MadeUpRange::about(1 / 4.61);
   fields[M].range = MadeUpRange::about(-7.5 / 4.61);
   return fields;

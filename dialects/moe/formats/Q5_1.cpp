@@ -18,11 +18,10 @@ int64_t Q5_1FormatAttr::getBlockSize(int64_t) const { return kBlock; }
 
 SmallVector<BlockField> Q5_1FormatAttr::getFields(int64_t) const {
   Builder b(getContext());
-  SmallVector<BlockField> fields =
-      layOut({{"d", b.getF16Type()},
-              {"m", b.getF16Type()},
-              {"qh", b.getI8Type(), kBlock / 8},
-              {"ql", b.getI8Type(), kBlock / 2}});
+  SmallVector<BlockField> fields = layOut({{"d", b.getF16Type()},
+                                           {"m", b.getF16Type()},
+                                           {"qh", b.getI8Type(), kBlock / 8},
+                                           {"ql", b.getI8Type(), kBlock / 2}});
   fields[D].range = MadeUpRange::about(1 / 9.23);
   fields[M].range = MadeUpRange::about(-15.5 / 9.23);
   return fields;

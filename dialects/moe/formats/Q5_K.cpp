@@ -18,12 +18,11 @@ int64_t Q5_KFormatAttr::getBlockSize(int64_t) const { return kBlock; }
 
 SmallVector<BlockField> Q5_KFormatAttr::getFields(int64_t) const {
   Builder b(getContext());
-  SmallVector<BlockField> fields =
-      layOut({{"d", b.getF16Type()},
-              {"dmin", b.getF16Type()},
-              {"s", b.getI8Type(), 12},
-              {"qh", b.getI8Type(), kBlock / 8},
-              {"ql", b.getI8Type(), kBlock / 2}});
+  SmallVector<BlockField> fields = layOut({{"d", b.getF16Type()},
+                                           {"dmin", b.getF16Type()},
+                                           {"s", b.getI8Type(), 12},
+                                           {"qh", b.getI8Type(), kBlock / 8},
+                                           {"ql", b.getI8Type(), kBlock / 2}});
   fields[D].range = MadeUpRange::about(1 / 527.0);
   fields[DMin].range = MadeUpRange::about(15.5 / 527);
   return fields;

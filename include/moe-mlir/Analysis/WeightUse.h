@@ -56,8 +56,9 @@ struct WeightUse {
   bool isConstant() const { return pieces.front().isConstant(); }
 
   /// Follows `weight` through views: slices, transpositions, reshapes, and
-  /// tensors put together. What is dequantized is whole blocks of rows. Fails when it can not be packed ahead of time, and
-  /// `why` says what it is ("it is ...").
+  /// tensors put together. What is dequantized is whole blocks of rows. Fails
+  /// when it can not be packed ahead of time, and `why` says what it is ("it is
+  /// ...").
   static mlir::FailureOr<WeightUse> get(mlir::Value weight, std::string &why);
 
   /// Whether `op` is one of those that get() follows weights through.

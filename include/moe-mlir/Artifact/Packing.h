@@ -15,8 +15,8 @@
 // the panels of one part follow those of the other: panels of one column are
 // the weights as they are. Padding is zeros. Experts may come from several
 // tensors (routed and shared ones), and tensors may hold several weights (gate
-// and up). Weights in a format of blocks stay as they are stored: moe_pack.h says
-// in which order.
+// and up). Weights in a format of blocks stay as they are stored: moe_pack.h
+// says in which order.
 //
 //===----------------------------------------------------------------------===//
 

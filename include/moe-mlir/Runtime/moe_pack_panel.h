@@ -40,8 +40,7 @@ static inline int moe_pack_is_blocks(const moe_pack_plan *plan) {
 enum { moe_pack_max_storage = 8 };
 
 /** The same for layout "blocks". */
-void moe_pack_blocks_panel(const moe_pack_plan *plan,
-                           const moe_tensor *tensors,
+void moe_pack_blocks_panel(const moe_pack_plan *plan, const moe_tensor *tensors,
                            const int64_t *first_elements, int64_t expert,
                            int64_t panel, void *out);
 

@@ -34,6 +34,8 @@ struct RandomRange {
 /// - gains (vectors with `norm` or `scale` in the name): 1 +- 0.1;
 /// - biases and other vectors: +-0.1;
 /// - integers: 0.
+///
+/// What weights are stored in is made by fillStored() instead.
 RandomRange randomRange(const std::string &name, DType dtype,
                         const std::vector<int64_t> &shape, bool isActivation);
 
@@ -41,8 +43,10 @@ RandomRange randomRange(const std::string &name, DType dtype,
 inline constexpr const char *randomHelp =
     "\nRandom tensors: activations have variance 1 and weights 1 / last "
     "dimension, those\nof routers 9 times that; gains (named norm or scale) "
-    "are in 1 +- 0.1, biases and\nother vectors in +-0.1; integers are 0. A "
-    "tensor depends on the seed, its name and\nits shape only.\n";
+    "are in 1 +- 0.1, biases and\nother vectors in +-0.1; integers are 0. What "
+    "weights are stored in has any bits, and\nscales that give them their "
+    "variance. A tensor depends on the seed, its name and\nits shape only, "
+    "and on its format.\n";
 
 /// What numbers of stored weights are made up to be.
 struct StoredRange {
