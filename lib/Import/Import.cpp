@@ -16,6 +16,7 @@
 
 #include "moe/Moe.h"
 
+#include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -371,6 +372,51 @@ static std::unique_ptr<Model> readModel(llvm::StringRef json,
   return model;
 }
 
+/// The formats of this dialect, as they are written after `#moe.`.
+template <typename... Attributes>
+static void listFormats(std::vector<std::string> &names) {
+  auto add = [&](bool isFormat, llvm::StringRef name) {
+    if (isFormat)
+      names.push_back(name.str());
+  };
+  (add(std::is_base_of_v<WeightFormatAttrInterface::Trait<Attributes>,
+                         Attributes>,
+       Attributes::getMnemonic()),
+   ...);
+}
+
+bool moe::parseWeightsType(mlir::MLIRContext &context, llvm::StringRef text,
+                           WeightFormatAttrInterface &format,
+                           std::string &error) {
+  format = {};
+  if (text == "f32" || text == "bf16")
+    return true;
+  context.loadDialect<MoeDialect>();
+  std::string problem;
+  mlir::ScopedDiagnosticHandler handler(&context,
+                                        [&](mlir::Diagnostic &diagnostic) {
+                                          problem = diagnostic.str();
+                                          return mlir::success();
+                                        });
+  std::string whole = (text.starts_with("#") ? "" : "#moe.") + text.str();
+  mlir::Attribute attribute = mlir::parseAttribute(whole, &context);
+  format = mlir::dyn_cast_or_null<WeightFormatAttrInterface>(attribute);
+  if (format)
+    return true;
+  std::vector<std::string> known = {"f32", "bf16"};
+  listFormats<
+#define GET_ATTRDEF_LIST
+#include "moe/MoeAttrs.cpp.inc"
+      >(known);
+  llvm::StringRef name = text.take_until([](char c) { return c == '<'; });
+  if (llvm::is_contained(known, name) && !problem.empty())
+    error = "--weights-type=" + text.str() + ": " + problem;
+  else
+    error = "--weights-type: unknown value '" + text.str() + "'; known are " +
+            llvm::join(known, ", ");
+  return false;
+}
+
 mlir::OwningOpRef<mlir::ModuleOp>
 moe::importConfig(mlir::MLIRContext &context, llvm::StringRef json,
                   llvm::StringRef fileName, const ImportOptions &options,
@@ -379,9 +425,9 @@ moe::importConfig(mlir::MLIRContext &context, llvm::StringRef json,
     error = fileName.str() + ": " + problem;
     return nullptr;
   };
-  if (options.weightsType != "f32" && options.weightsType != "bf16")
-    return fail("--weights-type=" + options.weightsType +
-                " is not supported; use f32 or bf16");
+  WeightFormatAttrInterface format;
+  if (!parseWeightsType(context, options.weightsType, format, error))
+    return nullptr;
   if (options.tokens < 0 || options.tokens > mostTokens)
     return fail("--tokens=" + std::to_string(options.tokens) +
                 " is not a number of tokens; use 1 to " +
@@ -403,8 +449,10 @@ moe::importConfig(mlir::MLIRContext &context, llvm::StringRef json,
 
   // All layers are alike: one is written and read, the others are copies.
   std::string name = nameModel(fileName, modelType);
-  LayerBuilder builder(*model, options);
+  LayerBuilder builder(*model, options, format);
   model->buildLayer(builder);
+  if (!builder.getProblem().empty())
+    return fail(builder.getProblem());
   std::string text = builder.finish(layers.front(), name);
 
   context.loadDialect<MoeDialect, mlir::arith::ArithDialect,

@@ -85,8 +85,9 @@ std::string moe::importer::clampedSwiGLU(double alpha, double limit,
 // Types, names and arguments
 //===----------------------------------------------------------------------===//
 
-LayerBuilder::LayerBuilder(const Model &model, const ImportOptions &options)
-    : model(model), options(options) {
+LayerBuilder::LayerBuilder(const Model &model, const ImportOptions &options,
+                           WeightFormatAttrInterface format)
+    : model(model), options(options), format(format) {
   x = {fresh("x"), rowsType(model.hidden)};
   zero = define("zero", "f32", "arith.constant 0.0 : f32");
   if (options.tokens)
@@ -134,6 +135,56 @@ Value LayerBuilder::argument(llvm::StringRef name,
   Value value{fresh(stem), tensorType(shape, elementType)};
   arguments.emplace_back(name.str(), value);
   return value;
+}
+
+Value LayerBuilder::expertArgument(llvm::StringRef name,
+                                   llvm::ArrayRef<int64_t> shape, bool isBias) {
+  // Biases are small and added to f32 accumulators: they stay f32.
+  if (isBias)
+    return argument(name, shape, "f32");
+  return format ? storedWeight(name, shape)
+                : argument(name, shape, options.weightsType);
+}
+
+template <typename T> static std::string print(T value) {
+  std::string text;
+  llvm::raw_string_ostream(text) << value;
+  return text;
+}
+
+Value LayerBuilder::storedWeight(llvm::StringRef name,
+                                 llvm::ArrayRef<int64_t> shape) {
+  mlir::MLIRContext *context = format.getContext();
+  int64_t k = shape.back();
+  mlir::ScopedDiagnosticHandler handler(
+      context, [&](mlir::Diagnostic &diagnostic) {
+        if (problem.empty())
+          problem = "'" + name.str() + "': " + diagnostic.str();
+        return mlir::success();
+      });
+  auto type =
+      mlir::RankedTensorType::get(shape, mlir::Float32Type::get(context));
+  auto emitError = [&] {
+    return mlir::emitError(mlir::UnknownLoc::get(context));
+  };
+  if (mlir::failed(format.verifyFormat(emitError, k)))
+    return argument(name, shape, "f32");
+  llvm::SmallVector<StorageTensor> storage = format.getStorage(k);
+  std::string names, types;
+  for (const StorageTensor &tensor : storage) {
+    mlir::RankedTensorType stored =
+        getStorageType(tensor, type, format.getBlockSize(k));
+    std::string own =
+        storage.size() == 1 ? name.str() : (name + "." + tensor.name).str();
+    Value value =
+        argument(own, stored.getShape(), print(stored.getElementType()));
+    names += (names.empty() ? "" : ", ") + value.name;
+    types += (types.empty() ? "" : ", ") + value.type;
+  }
+  llvm::StringRef stem = name.rsplit('.').second;
+  return define(stem, print(type),
+                "moe.dequantize " + print(mlir::Attribute(format)) + " (" +
+                    names + " : " + types + ") : " + print(type));
 }
 
 Value LayerBuilder::empty(const std::string &type) {
@@ -327,12 +378,12 @@ void LayerBuilder::experts(const Value &by, const FFN &ffn, bool weightInput) {
       blockArguments = {own.name + ": " + own.type + nameLoc(own.name)};
   std::vector<Value> slices;
   for (const Weight &weight : weights) {
-    // Biases are small and added to f32 accumulators: they stay f32.
     llvm::StringRef elementType =
-        weight.isBias ? "f32" : llvm::StringRef(options.weightsType);
+        weight.isBias || format ? "f32" : llvm::StringRef(options.weightsType);
     std::vector<int64_t> shape = weight.shape;
     shape.insert(shape.begin(), model.experts);
-    Value all = argument("experts." + weight.suffix.str(), shape, elementType);
+    Value all =
+        expertArgument("experts." + weight.suffix.str(), shape, weight.isBias);
     names.push_back(all.name);
     types.push_back(all.type);
     Value slice{"%" + weight.keyword.str(),
@@ -357,9 +408,8 @@ void LayerBuilder::shared(const FFN &ffn, bool sigmoidGate) {
   std::vector<Weight> weights = listWeights(ffn, model.hidden);
   std::vector<Value> operands;
   for (const Weight &weight : weights)
-    operands.push_back(
-        argument("shared." + weight.suffix.str(), weight.shape,
-                 weight.isBias ? "f32" : llvm::StringRef(options.weightsType)));
+    operands.push_back(expertArgument("shared." + weight.suffix.str(),
+                                      weight.shape, weight.isBias));
   sharedRows = define("shared", x.type, writeFFN(x, ffn, weights, operands));
   if (!sigmoidGate)
     return;

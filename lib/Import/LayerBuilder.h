@@ -38,7 +38,9 @@ struct FFN {
 
 class LayerBuilder {
 public:
-  LayerBuilder(const Model &model, const ImportOptions &options);
+  /// Matrices of experts are stored in `format`, unless it is null.
+  LayerBuilder(const Model &model, const ImportOptions &options,
+               WeightFormatAttrInterface format);
 
   /// x Wr^T, plus the router's bias.
   Value logits(bool bias = false);
@@ -69,6 +71,9 @@ public:
   /// The function that holds everything written so far.
   std::string finish(int64_t layer, llvm::StringRef modelName);
 
+  /// Why the model cannot be written, if that is so.
+  const std::string &getProblem() const { return problem; }
+
 private:
   std::string fresh(llvm::StringRef stem);
   /// Writes an op with one result, named after `stem`.
@@ -80,6 +85,11 @@ private:
   std::string rowsType(int64_t width) const;
   Value argument(llvm::StringRef name, llvm::ArrayRef<int64_t> shape,
                  llvm::StringRef elementType);
+  /// A weight or a bias of experts.
+  Value expertArgument(llvm::StringRef name, llvm::ArrayRef<int64_t> shape,
+                       bool isBias);
+  /// A weight that is stored in `format`.
+  Value storedWeight(llvm::StringRef name, llvm::ArrayRef<int64_t> shape);
   Value empty(const std::string &type);
   Value matmul(llvm::StringRef stem, const Value &rows, const Value &weight,
                int64_t width);
@@ -89,7 +99,8 @@ private:
 
   const Model &model;
   const ImportOptions &options;
-  std::string body;
+  WeightFormatAttrInterface format;
+  std::string body, problem;
   /// The `moe.name` of each weight and its value.
   std::vector<std::pair<std::string, Value>> arguments;
   std::map<std::string, int> taken;

@@ -85,7 +85,7 @@
 // RUN: not moe-import --layers=some %examples/models/DeepSeek-V3.json 2>&1 | FileCheck %s --check-prefix=SYNTAX -DTEXT=some
 // SYNTAX: --layers=[[TEXT]] is neither a layer (3), a range (0-7) nor 'all'
 // RUN: not moe-import --weights-type=f8 %examples/models/Mixtral-8x7B.json 2>&1 | FileCheck %s --check-prefix=WEIGHTS
-// WEIGHTS: --weights-type: unknown value 'f8'; known are f32 and bf16
+// WEIGHTS: --weights-type: unknown value 'f8'; known are f32, bf16, {{.*}}q4_0
 // RUN: not moe-import --tokens=0 %examples/models/Mixtral-8x7B.json 2>&1 | FileCheck %s --check-prefix=TOKENS
 // TOKENS: --tokens needs a number of at least 1
 // RUN: not moe-import --experts=9 %examples/models/Mixtral-8x7B.json 2>&1 | FileCheck %s --check-prefix=EXPERTS

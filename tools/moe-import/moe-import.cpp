@@ -48,7 +48,8 @@ struct Options {
                "layer)")};
   cl::opt<std::string> weightsType{
       "weights-type", cl::value_desc("type"), cl::init("f32"), cl::cat(model),
-      cl::desc("Type of the expert weights (default: f32)")};
+      cl::desc("Type of the expert weights: f32, bf16, or a format that they "
+               "are stored in, such as q4_0 (default: f32)")};
   cl::opt<int64_t> experts{
       "experts", cl::value_desc("N"), cl::cat(model),
       cl::desc("Keep only the first N experts of each layer")};
@@ -66,7 +67,6 @@ struct Options {
                "with weights of --weights-type")};
 
   Options() {
-    line.choose(weightsType, {"f32", "bf16"});
     line.addList("list-models", "List the model types that can be imported",
                  moe::getSupportedModelTypes);
   }
@@ -94,6 +94,10 @@ int main(int argc, char **argv) {
     return fail("--tokens needs a number of at least 1");
 
   std::string error;
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  moe::WeightFormatAttrInterface format;
+  if (!moe::parseWeightsType(context, options.weightsType, format, error))
+    return fail(error);
   std::unique_ptr<llvm::MemoryBuffer> file =
       moe::tools::openInput(given.input, error);
   if (!file)
@@ -102,7 +106,6 @@ int main(int argc, char **argv) {
     return fail(given.input + ": too large for a model configuration (" +
                 llvm::Twine(file->getBufferSize()) + " bytes)");
 
-  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
   std::vector<std::string> notes;
   mlir::OwningOpRef<mlir::ModuleOp> module = moe::importConfig(
       context, file->getBuffer(), given.input, options, error, &notes);

@@ -13,6 +13,8 @@
 #ifndef MOE_MLIR_IMPORT_IMPORT_H
 #define MOE_MLIR_IMPORT_IMPORT_H
 
+#include "moe/Moe.h"
+
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 
@@ -26,8 +28,8 @@ struct ImportOptions {
   /// `first` (the first MoE layer), `all` (every MoE layer), a layer number or
   /// an inclusive range such as `0-7`.
   std::string layers = "first";
-  /// Element type of the expert weights: f32 or bf16. Router weights and biases
-  /// are always f32.
+  /// What expert weights are: f32, bf16, or a format that they are stored in.
+  /// Router weights and biases are always f32.
   std::string weightsType = "f32";
   /// Keeps only the first experts of each layer; 0 keeps all.
   int64_t experts = 0;
@@ -40,6 +42,11 @@ struct ImportOptions {
 
 /// The `model_type` values that can be imported, sorted.
 std::vector<std::string> getSupportedModelTypes();
+
+/// The format that `text` stands for, null for plain f32 and bf16: `q4_0` for
+/// #moe.q4_0, or any attribute as IR has it. False when it is neither.
+bool parseWeightsType(mlir::MLIRContext &context, llvm::StringRef text,
+                      WeightFormatAttrInterface &format, std::string &error);
 
 /// Imports the text of a configuration. `fileName` is what errors name, and
 /// what the model is named after. Returns null and sets `error` (one line)
