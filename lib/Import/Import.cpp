@@ -409,6 +409,7 @@ bool moe::parseWeightsType(mlir::MLIRContext &context, llvm::StringRef text,
 #include "moe/MoeAttrs.cpp.inc"
       >(known);
   llvm::StringRef name = text.take_until([](char c) { return c == '<'; });
+  name.consume_front("#moe.");
   if (llvm::is_contained(known, name) && !problem.empty())
     error = "--weights-type=" + text.str() + ": " + problem;
   else
