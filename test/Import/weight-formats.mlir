@@ -21,7 +21,7 @@
 // SEVERAL:      moe.dequantize #moe.mxfp4(%experts_up_proj_blocks, %experts_up_proj_scales : tensor<8x2880x90x16xi8>, tensor<8x2880x90xi8>) : tensor<8x2880x2880xf32>
 
 // A format with parameters, and shared experts.
-// RUN: moe-import '--weights-type=int4<group = 64, scales = bf16>' --experts=4 %examples/models/DeepSeek-V3.json | FileCheck %s --check-prefix=PARAMETERS
+// RUN: moe-import '--weights-type=int4<group = 64, scales = bf16>' --experts=16 %examples/models/DeepSeek-V3.json | FileCheck %s --check-prefix=PARAMETERS
 // PARAMETERS: %shared_up_proj_q: tensor<2048x112x32xi8> {moe.name = "shared.up_proj.q"}
 // PARAMETERS-SAME: %shared_up_proj_scales: tensor<2048x112xbf16> {moe.name = "shared.up_proj.scales"}
 // PARAMETERS: moe.dequantize #moe.int4<group = 64, scales = bf16>(%shared_up_proj_q
