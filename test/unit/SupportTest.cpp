@@ -223,8 +223,9 @@ TEST(TensorIO, SafetensorsRoundTrip) {
   TestFolder folder;
   std::vector<HostTensor> written;
   int i = 0;
-  for (DType dtype : {DType::I1, DType::U8, DType::I8, DType::BF16, DType::F16,
-                      DType::I32, DType::F32, DType::I64, DType::F64})
+  for (DType dtype :
+       {DType::I1, DType::U8, DType::I8, DType::F8E4M3, DType::BF16, DType::F16,
+        DType::I32, DType::F32, DType::I64, DType::F64})
     written.push_back(makeTensor(dtype, {3, 5}, "t" + std::to_string(i++)));
   written.push_back(makeTensor(DType::F32, {0, 4}, "empty"));
   written.push_back(makeTensor(DType::F32, {}, "scalar"));
@@ -448,6 +449,17 @@ TEST(TensorIO, MisalignedTensorsAreCopied) {
   ASSERT_TRUE(readTensors(path, read, error)) << error;
   EXPECT_EQ(reinterpret_cast<uintptr_t>(read[0].data) % 4, 0u);
   EXPECT_EQ(read[0].get(0), 1.5);
+}
+
+TEST(TensorIO, ExponentsAreBytes) {
+  TestFolder folder;
+  std::string bytes =
+      safetensors(one("F8_E8M0", "[2]", "[0,2]"), "\x7f\xff");
+  std::string error, path = folder.write("e.safetensors", bytes);
+  std::vector<HostTensor> read;
+  ASSERT_TRUE(readTensors(path, read, error)) << error;
+  EXPECT_EQ(read[0].describe(), "u8[2]");
+  EXPECT_EQ(read[0].get(1), 255);
 }
 
 static std::string npy(const std::string &header, const std::string &data = "",
