@@ -61,6 +61,9 @@ std::optional<StringRef> checkModel(Operation *op) {
     return "has no instruction; multiply in a loop, or use math.powf";
   if (moe::isDimOutOfRange(op))
     return moe::kDimOutOfRange;
+  // Weights are stored in numbers that nothing else computes with.
+  if (isa<moe::DequantizeOp>(op))
+    return std::nullopt;
   for (TypeRange types :
        {TypeRange(op->getOperandTypes()), TypeRange(op->getResultTypes())})
     if (!llvm::all_of(types, isComputable))

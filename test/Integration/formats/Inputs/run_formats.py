@@ -1,0 +1,31 @@
+"""Imports, compiles, runs and verifies a layer in each format of weights.
+
+usage: run_formats.py CONFIG FOLDER TOKENS [--formats=A;B] [OPTION of moe-run]...
+"""
+import re
+import subprocess
+import sys
+
+ALL = ["f16", "fp8", "fp8<rows = 1, columns = 0>", "q4_0", "q4_1", "q5_0", "q5_1",
+       "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs",
+       "mxfp4", "mxfp4_blocks", "nvfp4", "int8", "int4<group = 64, scales = f16>",
+       "int4<group = 128, scales = bf16, zeros = true>"]
+
+config, folder, tokens, *options = sys.argv[1:]
+formats = ALL
+if options and options[0].startswith("--formats="):
+    formats = options.pop(0).split("=", 1)[1].split(";")
+
+passed = 0
+for name in formats:
+    model = f"{folder}/model.mlir"
+    subprocess.run(["moe-import", f"--weights-type={name}", config, "-o", model],
+                   check=True)
+    result = subprocess.run(
+        ["moe-run", model, "--random=1", f"--tokens={tokens}", "--verify"] + options,
+        capture_output=True, text=True)
+    line = re.search(r"^verify y: .*$", result.stdout, re.M)
+    print(f"{name}: {line[0] if line else result.stderr}")
+    passed += result.returncode == 0 and bool(line) and line[0].endswith("PASS")
+print(f"{passed} of {len(formats)} formats passed")
+sys.exit(passed != len(formats))
