@@ -14,7 +14,7 @@ using namespace moe;
 using namespace moe::detail;
 
 static bool parsePackView(Reader &reader, const json::Value &value,
-                   const std::string &path, PackView &view) {
+                          const std::string &path, PackView &view) {
   const json::Object *object = value.getAsObject();
   if (!object)
     return reader.fail(path, "expected an object");
@@ -39,7 +39,7 @@ static bool parsePackView(Reader &reader, const json::Value &value,
 }
 
 static bool parsePackTensor(Reader &reader, const json::Value &value,
-                     const std::string &path, PackTensor &tensor) {
+                            const std::string &path, PackTensor &tensor) {
   const json::Object *object = value.getAsObject();
   if (!object)
     return reader.fail(path, "expected an object");
@@ -53,7 +53,7 @@ static bool parsePackTensor(Reader &reader, const json::Value &value,
 }
 
 static bool parsePackField(Reader &reader, const json::Value &value,
-                    const std::string &path, PackField &field) {
+                           const std::string &path, PackField &field) {
   const json::Object *object = value.getAsObject();
   if (!object)
     return reader.fail(path, "expected an object");
@@ -84,7 +84,7 @@ static bool parsePackField(Reader &reader, const json::Value &value,
 }
 
 static bool parsePackStorage(Reader &reader, const json::Value &value,
-                      const std::string &path, PackStorage &storage) {
+                             const std::string &path, PackStorage &storage) {
   const json::Object *object = value.getAsObject();
   if (!object)
     return reader.fail(path, "expected an object");
@@ -95,7 +95,7 @@ static bool parsePackStorage(Reader &reader, const json::Value &value,
 }
 
 static bool parsePackSource(Reader &reader, const json::Value &value,
-                     const std::string &path, PackSource &source) {
+                            const std::string &path, PackSource &source) {
   const json::Object *object = value.getAsObject();
   if (!object)
     return reader.fail(path, "expected an object");
@@ -103,7 +103,8 @@ static bool parsePackSource(Reader &reader, const json::Value &value,
     source.shape.emplace_back();
     return reader.integer(dim, dimPath, source.shape.back());
   };
-  auto parseStorage = [&](const json::Value &item, const std::string &itemPath) {
+  auto parseStorage = [&](const json::Value &item,
+                          const std::string &itemPath) {
     return parsePackTensor(reader, item, itemPath,
                            source.storage.emplace_back());
   };
@@ -153,7 +154,8 @@ bool detail::parsePackSpec(Reader &reader, const json::Value &value,
   auto parseField = [&](const json::Value &item, const std::string &itemPath) {
     return parsePackField(reader, item, itemPath, spec.fields.emplace_back());
   };
-  auto parseStorage = [&](const json::Value &item, const std::string &itemPath) {
+  auto parseStorage = [&](const json::Value &item,
+                          const std::string &itemPath) {
     return parsePackStorage(reader, item, itemPath,
                             spec.storage.emplace_back());
   };

@@ -21,8 +21,8 @@ static DequantizeOp getDecoder(Value weights) {
       auto expert = dyn_cast_or_null<ExpertOp>(block->getParentOp());
       if (!expert || argument.getArgNumber() == 0)
         return {};
-      weights = expert.getGroupWeights(block->getParent()->getRegionNumber())
-          [argument.getArgNumber() - 1];
+      weights = expert.getGroupWeights(
+          block->getParent()->getRegionNumber())[argument.getArgNumber() - 1];
       continue;
     }
     Operation *op = weights.getDefiningOp();
@@ -41,9 +41,10 @@ int64_t getByteBlock(const RoundingErrors &rounding, Value weights,
   if (!rounding.quantizesRows())
     return 0;
   DequantizeOp decoder = getDecoder(weights);
-  auto format = decoder ? dyn_cast<CodedFormatAttrInterface>(
-                              Attribute(decoder.getFormat()))
-                        : CodedFormatAttrInterface();
+  auto format =
+      decoder
+          ? dyn_cast<CodedFormatAttrInterface>(Attribute(decoder.getFormat()))
+          : CodedFormatAttrInterface();
   if (!format || depth % format.getBlockSize(depth) != 0)
     return 0;
   constexpr int64_t least = 32;

@@ -25,10 +25,11 @@ struct DTypeRow {
   size_t size;
 };
 constexpr DTypeRow dtypes[] = {
-    {DType::F64, "f64", 8}, {DType::F32, "f32", 4}, {DType::BF16, "bf16", 2},
-    {DType::F16, "f16", 2}, {DType::I64, "i64", 8}, {DType::I32, "i32", 4},
-    {DType::I8, "i8", 1},   {DType::U8, "u8", 1},   {DType::I1, "i1", 1},
-    {DType::F8E4M3, "f8E4M3FN", 1},
+    {DType::F64, "f64", 8},   {DType::F32, "f32", 4},
+    {DType::BF16, "bf16", 2}, {DType::F16, "f16", 2},
+    {DType::I64, "i64", 8},   {DType::I32, "i32", 4},
+    {DType::I8, "i8", 1},     {DType::U8, "u8", 1},
+    {DType::I1, "i1", 1},     {DType::F8E4M3, "f8E4M3FN", 1},
 };
 } // namespace
 

@@ -33,10 +33,10 @@ struct FormatName {
   DType dtype;
 };
 constexpr FormatName formatNames[] = {
-    {"F64", DType::F64}, {"F32", DType::F32}, {"BF16", DType::BF16},
-    {"F16", DType::F16}, {"I64", DType::I64}, {"I32", DType::I32},
+    {"F64", DType::F64}, {"F32", DType::F32},    {"BF16", DType::BF16},
+    {"F16", DType::F16}, {"I64", DType::I64},    {"I32", DType::I32},
     {"I8", DType::I8},   {"F8_E8M0", DType::U8}, // Exponents: bytes.
-    {"U8", DType::U8},   {"BOOL", DType::I1}, {"F8_E4M3", DType::F8E4M3},
+    {"U8", DType::U8},   {"BOOL", DType::I1},    {"F8_E4M3", DType::F8E4M3},
 };
 
 const FormatName *findFormat(std::string_view name) {

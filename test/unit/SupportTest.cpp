@@ -55,9 +55,8 @@ TEST(FloatConversions, RoundsToNearestEven) {
   for (int code = 0; code < 256; ++code) {
     // By the definition: bias 7, no infinities, subnormals.
     int exponent = code >> 3 & 15, mantissa = code & 7;
-    float value = exponent == 0
-                      ? std::ldexp(static_cast<float>(mantissa), -9)
-                      : std::ldexp(8.0f + mantissa, exponent - 10);
+    float value = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -9)
+                                : std::ldexp(8.0f + mantissa, exponent - 10);
     float got = f8E4M3ToF32(static_cast<uint8_t>(code));
     if ((code & 127) == 127) {
       EXPECT_TRUE(std::isnan(got));
@@ -453,8 +452,7 @@ TEST(TensorIO, MisalignedTensorsAreCopied) {
 
 TEST(TensorIO, ExponentsAreBytes) {
   TestFolder folder;
-  std::string bytes =
-      safetensors(one("F8_E8M0", "[2]", "[0,2]"), "\x7f\xff");
+  std::string bytes = safetensors(one("F8_E8M0", "[2]", "[0,2]"), "\x7f\xff");
   std::string error, path = folder.write("e.safetensors", bytes);
   std::vector<HostTensor> read;
   ASSERT_TRUE(readTensors(path, read, error)) << error;

@@ -58,7 +58,7 @@ static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner,
   return ScheduleAttr::get(
       cpu.getContext(), inner, cpu.getLanes(), rows,
       model.selectBlockRows(rows), model.selectChunk(), run,
-      model.selectPrefetch(rows), 
+      model.selectPrefetch(rows),
       cpu.getScalable() && inner != Inner::MmlaBF16 && inner != Inner::Decode,
       level, window, inner == Inner::Widen ? cpu.getWidened() : 0);
 }
@@ -170,14 +170,13 @@ static void selectLayout(RewriterBase &rewriter, moek::PackOp pack,
         auto schedule = dyn_cast<ScheduleAttr>(Attribute(getReader(use)));
         return schedule && schedule.getInner() == Inner::MmlaBF16;
       });
-  moek::LayoutAttrInterface layout =
-      moecpu::PanelsAttr::get(rewriter.getContext(),
-                              logical.getElementType().isF32() ? 1
-                              : byFour                         ? 4
-                                                               : 2);
+  moek::LayoutAttrInterface layout = moecpu::PanelsAttr::get(
+      rewriter.getContext(), logical.getElementType().isF32() ? 1
+                             : byFour                         ? 4
+                                                              : 2);
   // What is stored in a format has one in all that reads it.
-  if (auto matmul = dyn_cast<moek::GroupedMatmulOp>(
-          pack->use_begin()->getOwner()))
+  if (auto matmul =
+          dyn_cast<moek::GroupedMatmulOp>(pack->use_begin()->getOwner()))
     if (moe::WeightFormatAttrInterface format = matmul.getFormatAttr())
       layout = moecpu::BlocksAttr::get(rewriter.getContext(), format);
   rewriter.modifyOpInPlace(pack, [&] {

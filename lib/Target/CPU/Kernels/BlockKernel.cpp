@@ -4,7 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// What all of them share: reading, the loops over blocks and rounds, prefetching.
+// What all of them share: reading, the loops over blocks and rounds,
+// prefetching.
 //
 //===----------------------------------------------------------------------===//
 
@@ -43,8 +44,7 @@ BlockShape::BlockShape(ScheduleAttr schedule, moecpu::BlocksAttr layout,
 //===----------------------------------------------------------------------===//
 
 Value PanelReader::load(int64_t field, Type type, Value index, int64_t size) {
-  int64_t offset =
-      shape.layout.getFieldOffset(shape.k, field) + column * size;
+  int64_t offset = shape.layout.getFieldOffset(shape.k, field) + column * size;
   APInt constant;
   Value pointer = block;
   if (matchPattern(index, m_ConstantInt(&constant)))
@@ -89,11 +89,10 @@ Value PanelReader::lookUp(Value codes, ArrayRef<int8_t> table) {
   StringRef name = shape.lanes == 16  ? "llvm.x86.avx512.pshuf.b.512"
                    : shape.lanes == 8 ? "llvm.x86.avx2.pshuf.b"
                                       : "llvm.aarch64.neon.tbl1.v16i8";
-  Value result =
-      LLVM::CallIntrinsicOp::create(
-          e, bytes, e.getStringAttr(name),
-          ValueRange{from, LLVM::BitcastOp::create(e, bytes, codes)})
-          .getResult(0);
+  Value result = LLVM::CallIntrinsicOp::create(
+                     e, bytes, e.getStringAttr(name),
+                     ValueRange{from, LLVM::BitcastOp::create(e, bytes, codes)})
+                     .getResult(0);
   return LLVM::BitcastOp::create(e, getIntType(), result);
 }
 
@@ -261,8 +260,7 @@ void BlockPass::emitLoops(
   nest(periods, [&](Value period) {
     nest(words, [&](Value word) {
       Value round = e.add(e.mul(period, words), word);
-      emitPrefetches(e.add(e.mul(round, ofRound), rest), ofRound,
-                     stepsOfRound);
+      emitPrefetches(e.add(e.mul(round, ofRound), rest), ofRound, stepsOfRound);
       body(period, word, tile);
     });
   });
@@ -281,11 +279,11 @@ static func::FuncOp getOrCreate(ModuleOp module, const BlockShape &shape,
   // Of "#moe.q4_0<...>" what may be in a name.
   StringRef mnemonic = StringRef(format).rsplit('.').second.take_while(
       [](char c) { return llvm::isAlnum(c) || c == '_'; });
-  std::string name = ("moek_" + moecpu::stringifyInner(schedule.getInner()) +
-                      "_" + mnemonic + "_x" + Twine(shape.lanes) + "_pitch" +
-                      Twine(pitch) + "_rows" + Twine(schedule.getRows()) +
-                      (role == Role::Shared ? "_next" : ""))
-                         .str();
+  std::string name =
+      ("moek_" + moecpu::stringifyInner(schedule.getInner()) + "_" + mnemonic +
+       "_x" + Twine(shape.lanes) + "_pitch" + Twine(pitch) + "_rows" +
+       Twine(schedule.getRows()) + (role == Role::Shared ? "_next" : ""))
+          .str();
   Builder b(context);
   Attribute key = b.getArrayAttr({getKernelSchedule(schedule, role),
                                   shape.layout, b.getI64IntegerAttr(shape.k)});
@@ -302,9 +300,9 @@ static func::FuncOp getOrCreate(ModuleOp module, const BlockShape &shape,
           arguments.stride = args[5];
         }
         for (int64_t pass = 0; pass < getBlockPasses(schedule); ++pass)
-          (schedule.getInner() == Inner::DotInt8 ? createDotPass
-                                                 : createDecodePass)(
-              e, shape, rows, pitch, pass, arguments)
+          (schedule.getInner() == Inner::DotInt8
+               ? createDotPass
+               : createDecodePass)(e, shape, rows, pitch, pass, arguments)
               ->emit();
       });
 }

@@ -4,7 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// The kernel of every format: a value becomes f32 right before it is multiplied.
+// The kernel of every format: a value becomes f32 right before it is
+// multiplied.
 //
 //===----------------------------------------------------------------------===//
 
@@ -19,19 +20,18 @@ public:
   using BlockPass::BlockPass;
 
   void emitBlock(Value lhs, MutableArrayRef<Value> tile) override {
-    emitRounds(tile, [&](Value period, Value word,
-                         MutableArrayRef<Value> tile) {
-      emitRound(lhs, period, word, tile);
-    });
+    emitRounds(tile,
+               [&](Value period, Value word, MutableArrayRef<Value> tile) {
+                 emitRound(lhs, period, word, tile);
+               });
   }
 
 private:
   void emitRound(Value lhs, Value period, Value word,
                  MutableArrayRef<Value> tile) {
     const DecodeRounds &rounds = shape.rounds;
-    Value at = e.displace(
-        lhs, e.toI64(e.add(e.mul(period, rounds.period * 4),
-                           e.mul(word, rounds.advance * 4))));
+    Value at = e.displace(lhs, e.toI64(e.add(e.mul(period, rounds.period * 4),
+                                             e.mul(word, rounds.advance * 4))));
     Block *block = e.getInsertionBlock();
     Operation *before = at.getDefiningOp();
     SmallVector<SmallVector<Value>> values(shape.vectors);
@@ -47,9 +47,9 @@ private:
       for (int64_t v = 0; v < shape.vectors; ++v)
         fetch(values[v][i], waiting);
       for (int64_t r = 0; r < rows; ++r) {
-        Value x = splatAt(e.getF32Type(),
-                          e.displace(at, r * pitch + rounds.first[i] * 4),
-                          type);
+        Value x =
+            splatAt(e.getF32Type(),
+                    e.displace(at, r * pitch + rounds.first[i] * 4), type);
         for (int64_t v = 0; v < shape.vectors; ++v) {
           Value &sum = tile[r * shape.vectors + v];
           sum = vector::FMAOp::create(e, x, values[v][i], sum);
@@ -78,8 +78,9 @@ private:
 };
 } // namespace
 
-std::unique_ptr<BlockPass> moe::createDecodePass(
-    Emitter &e, const BlockShape &shape, int64_t rows, int64_t pitch,
-    int64_t pass, const BlockArguments &arguments) {
+std::unique_ptr<BlockPass>
+moe::createDecodePass(Emitter &e, const BlockShape &shape, int64_t rows,
+                      int64_t pitch, int64_t pass,
+                      const BlockArguments &arguments) {
   return std::make_unique<DecodePass>(e, shape, rows, pitch, pass, arguments);
 }

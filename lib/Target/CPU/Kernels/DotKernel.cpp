@@ -4,9 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Codes, without a sign, times bytes of the rows: four k of a column at once, exact
-// sums of a sub-block, which then get its scale and that of the row. Sums of integers
-// have no order; those of sub-blocks are by ascending k.
+// Codes, without a sign, times bytes of the rows: four k of a column at once,
+// exact sums of a sub-block, which then get its scale and that of the row. Sums
+// of integers have no order; those of sub-blocks are by ascending k.
 //
 //===----------------------------------------------------------------------===//
 
@@ -59,10 +59,11 @@ private:
   void addProducts(Value lhs, Value period, Value word, int64_t stream,
                    int64_t at, MutableArrayRef<Value> ints) {
     for (int64_t v = 0; v < shape.vectors; ++v) {
-      Value codes = format.buildCodes(readers[v], shape.k, period, word, stream);
+      Value codes =
+          format.buildCodes(readers[v], shape.k, period, word, stream);
       for (int64_t r = 0; r < rows; ++r) {
-        Value bytes = splatAt(e.getI32Type(), e.displace(lhs, r * pitch + at),
-                              intType);
+        Value bytes =
+            splatAt(e.getI32Type(), e.displace(lhs, r * pitch + at), intType);
         Value &sum = ints[r * shape.vectors + v];
         sum = dot(sum, codes, bytes);
       }
@@ -108,9 +109,8 @@ private:
       ints.append(shape.vectors, intsOf(lhs, r, 0));
     emitRounds(ints, [&](Value period, Value word,
                          MutableArrayRef<Value> ints) {
-      Value at = e.displace(
-          lhs, e.toI64(e.add(e.mul(period, rounds.period),
-                             e.mul(word, rounds.advance))));
+      Value at = e.displace(lhs, e.toI64(e.add(e.mul(period, rounds.period),
+                                               e.mul(word, rounds.advance))));
       for (int64_t stream = 0; stream < int64_t(rounds.first.size()) / 4;
            ++stream)
         addProducts(at, period, word, stream,
@@ -124,8 +124,8 @@ private:
   void addToTile(Value lhs, Value index, int64_t sub, ArrayRef<Value> ints,
                  MutableArrayRef<Value> tile) {
     int64_t scales = format.getBlockSize(shape.k) / activations.subBlock;
-    int64_t scaleAt = activations.scaleAt(sub * activations.subBlock /
-                                          activations.block);
+    int64_t scaleAt =
+        activations.scaleAt(sub * activations.subBlock / activations.block);
     SmallVector<Value> factors, minima;
     for (PanelReader &reader : readers) {
       factors.push_back(reader.readShared(index));
@@ -133,21 +133,19 @@ private:
         minima.push_back(reader.readShared(reader.indexOf(index, 1, scales)));
     }
     for (int64_t r = 0; r < rows; ++r) {
-      Value scale =
-          splatAt(e.getF32Type(), e.displace(lhs, r * pitch + scaleAt),
-                  floatType);
+      Value scale = splatAt(e.getF32Type(),
+                            e.displace(lhs, r * pitch + scaleAt), floatType);
       Value correction;
       if (activations.hasMinimum)
-        correction = splatAt(
-            e.getF32Type(),
-            e.displace(lhs, r * pitch + activations.correctionAt(sub)),
-            floatType);
+        correction =
+            splatAt(e.getF32Type(),
+                    e.displace(lhs, r * pitch + activations.correctionAt(sub)),
+                    floatType);
       for (int64_t v = 0; v < shape.vectors; ++v) {
         Value &sum = tile[r * shape.vectors + v];
         Value product = arith::MulFOp::create(
             e,
-            arith::SIToFPOp::create(e, floatType,
-                                    ints[r * shape.vectors + v]),
+            arith::SIToFPOp::create(e, floatType, ints[r * shape.vectors + v]),
             factors[v]);
         sum = vector::FMAOp::create(e, product, scale, sum);
         if (correction)

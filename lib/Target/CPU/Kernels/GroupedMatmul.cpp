@@ -323,11 +323,11 @@ static LeftRows prepareRows(Emitter &e, moek::GroupedMatmulOp op,
   auto lhsType = cast<MemRefType>(lhs.getType());
   std::optional<QuantizedRows> bytes;
   if (inner == Inner::DotInt8)
-    bytes.emplace(
-        cast<CodedFormatAttrInterface>(weights.blocks.getFormat()), k);
+    bytes.emplace(cast<CodedFormatAttrInterface>(weights.blocks.getFormat()),
+                  k);
   Type element = getLhsElementType(e.getContext(), inner);
-  // Padding behind k is zeros in buffers between kernels; in anyone else's it may
-  // be a NaN, which zero weights do not remove.
+  // Padding behind k is zeros in buffers between kernels; in anyone else's it
+  // may be a NaN, which zero weights do not remove.
   if (!bytes && !op.getGather() && lhsType.getLayout().isIdentity() &&
       lhsType.getElementType() == element &&
       lhsType.getDimSize(1) >= weights.kPadded &&
@@ -335,12 +335,11 @@ static LeftRows prepareRows(Emitter &e, moek::GroupedMatmulOp op,
     return {lhs, lhsType.getDimSize(1) * element.getIntOrFloatBitWidth() / 8};
 
   Value capacity = op.getGather() ? e.dim(op.getGather(), 0) : e.dim(lhs, 0);
-  auto type =
-      bytes ? MemRefType::get({ShapedType::kDynamic, bytes->pitch()},
-                              e.getI8Type())
-            : MemRefType::get({ShapedType::kDynamic,
-                               moecpu::getPaddedRowLength(k, element)},
-                              element);
+  auto type = bytes ? MemRefType::get({ShapedType::kDynamic, bytes->pitch()},
+                                      e.getI8Type())
+                    : MemRefType::get({ShapedType::kDynamic,
+                                       moecpu::getPaddedRowLength(k, element)},
+                                      element);
   Value rows = emitScratch(e, type, capacity);
   emitTrace(e, "begin", "gather");
   // Those of these experts alone.

@@ -258,8 +258,7 @@ func::FuncOp moe::getOrCreateKernels(ModuleOp module, StringRef stem,
 
 /// The kernels of a role.
 static func::FuncOp getOrCreateTiles(ModuleOp module, ScheduleAttr schedule,
-                                       int64_t pitch, int64_t kBlock,
-                                       Role role) {
+                                     int64_t pitch, int64_t kBlock, Role role) {
   Inner inner = schedule.getInner();
   std::string kind = moecpu::stringifyInner(inner).str();
   if (inner == Inner::MmlaBF16)
@@ -313,6 +312,6 @@ MicroKernels moe::getOrCreateMicroKernels(ModuleOp module,
       getOrCreateTiles(module, schedule, pitch, kBlock, Role::Widening);
   kernels.widened =
       getOrCreateTiles(module, getWidenedSchedule(schedule), pitch,
-                         /*kBlock=*/1, Role::Shared);
+                       /*kBlock=*/1, Role::Shared);
   return kernels;
 }

@@ -4,8 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// A value is divided by a 127th of the largest of its block and rounded to nearest
-// even. A NaN makes the scale of its block one, so that it reaches the result.
+// A value is divided by a 127th of the largest of its block and rounded to
+// nearest even. A NaN makes the scale of its block one, so that it reaches the
+// result.
 //
 //===----------------------------------------------------------------------===//
 
@@ -40,9 +41,9 @@ QuantizedRows::QuantizedRows(CodedFormatAttrInterface format, int64_t k)
     return;
   order.assign(ks.begin(), ks.begin() + kValuesOfScale);
   for (size_t i = 0; i < ks.size(); ++i)
-    assert(ks[i] == order[i % kValuesOfScale] +
-                        static_cast<int64_t>(i) / kValuesOfScale *
-                            kValuesOfScale &&
+    assert(ks[i] == order[i % kValuesOfScale] + static_cast<int64_t>(i) /
+                                                    kValuesOfScale *
+                                                    kValuesOfScale &&
            "every 32 codes have the same order");
 }
 
@@ -113,12 +114,11 @@ private:
           e, body(loop.getInductionVar(), loop.getRegionIterArg(0)));
       return loop.getResult(0);
     };
-    Value largest =
-        reduce(e.zeros(type), [&](Value i, Value most) -> Value {
-          Value at = e.add(k, i);
-          most = max(most, abs(load(at)));
-          return max(most, abs(load(e.add(at, kLanes))));
-        });
+    Value largest = reduce(e.zeros(type), [&](Value i, Value most) -> Value {
+      Value at = e.add(k, i);
+      most = max(most, abs(load(at)));
+      return max(most, abs(load(e.add(at, kLanes))));
+    });
     setScale(reduceMax(largest), block);
     Value sum = reduce(e.zeros(intType), [&](Value i, Value sum) -> Value {
       Value at = e.add(k, i);
@@ -147,16 +147,16 @@ private:
   void setScale(Value largest, Value block) {
     scale = arith::MulFOp::create(e, largest, e.f32(1.0 / 127));
     LLVM::StoreOp::create(e, scale, e.displace(block, rows.block), 4);
-    Value some = arith::CmpFOp::create(e, arith::CmpFPredicate::OGT, largest,
-                                       e.f32(0));
-    Value factor = e.select(
-        some, arith::DivFOp::create(e, e.f32(127), largest), e.f32(0));
+    Value some =
+        arith::CmpFOp::create(e, arith::CmpFPredicate::OGT, largest, e.f32(0));
+    Value factor =
+        e.select(some, arith::DivFOp::create(e, e.f32(127), largest), e.f32(0));
     inverse = e.splat(factor, type);
   }
   /// As i32. What is no number becomes some byte: the scale says it.
   Value quantize(Value v) {
-    Value x = math::RoundEvenOp::create(
-        e, arith::MulFOp::create(e, v, inverse));
+    Value x =
+        math::RoundEvenOp::create(e, arith::MulFOp::create(e, v, inverse));
     x = arith::MaxNumFOp::create(
         e, arith::MinNumFOp::create(e, x, e.splat(e.f32(127), type)),
         e.splat(e.f32(-127), type));
@@ -170,11 +170,12 @@ private:
     SmallVector<int64_t> order(rows.order);
     if (order.empty())
       order = llvm::to_vector(llvm::seq<int64_t>(0, 2 * kLanes));
-    LLVM::StoreOp::create(
-        e, vector::ShuffleOp::create(e, low, high, order), to, 1);
+    LLVM::StoreOp::create(e, vector::ShuffleOp::create(e, low, high, order), to,
+                          1);
   }
   void storeCorrection(Value sums, Value block, int64_t sub) {
-    Value sum = vector::ReductionOp::create(e, vector::CombiningKind::ADD, sums);
+    Value sum =
+        vector::ReductionOp::create(e, vector::CombiningKind::ADD, sums);
     Value correction;
     if (rows.hasMinimum)
       correction = arith::NegFOp::create(
