@@ -15,7 +15,7 @@
 #include "Payload.h"
 
 #include "moe-mlir/Analysis/RowProduct.h"
-#include "moe-mlir/Analysis/WeightFormat.h"
+#include "moe-mlir/Analysis/WeightUse.h"
 #include "moek/KernelRegion.h"
 
 #include "mlir/Dialect/Vector/Utils/VectorUtils.h"
@@ -29,6 +29,14 @@ using namespace moe;
 
 Value KernelBuilder::buildRows(Location loc, int64_t length, Type element) {
   return buildEmptyRows(b, loc, numRows, length, element);
+}
+
+/// What all of `matrix`, which can be packed, is stored in; null for plain
+/// numbers.
+static WeightFormatAttrInterface getFormat(Value matrix) {
+  std::string why;
+  FailureOr<WeightUse> use = WeightUse::get(matrix, why);
+  return succeeded(use) ? use->format : WeightFormatAttrInterface();
 }
 
 Value KernelBuilder::buildMatmul(Location loc, Value lhs, ValueRange matrices,
@@ -47,7 +55,7 @@ Value KernelBuilder::buildMatmul(Location loc, Value lhs, ValueRange matrices,
       /*first_row=*/Value(), /*num_rows=*/Value(), /*slot_weights=*/Value(),
       /*init=*/Value(), ValueRange{out}, static_cast<uint64_t>(n),
       static_cast<uint64_t>(k), uint64_t(1), b.getStringAttr(phase),
-      getWeightFormat(matrices.front()), moek::ScheduleAttrInterface());
+      getFormat(matrices.front()), moek::ScheduleAttrInterface());
   OpBuilder::InsertionGuard guard(b);
   Block *block = b.createBlock(&op.getEpilogue(), {}, {f32}, {loc});
   moek::YieldOp::create(b, loc, ValueRange{block->getArgument(0)});
