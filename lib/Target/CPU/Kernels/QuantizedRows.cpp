@@ -73,8 +73,8 @@ namespace {
 class RowQuantizer {
 public:
   RowQuantizer(Emitter &e, const QuantizedRows &rows, Value src, Value from,
-               Value weight, Value to)
-      : e(e), rows(rows), src(src), from(from), weight(weight), to(to),
+               Value weight)
+      : e(e), rows(rows), src(src), from(from), weight(weight),
         type(e.vecF32(kLanes)), intType(e.vec(kLanes, e.getI32Type())) {}
 
   /// The block that begins with value `k` and is written to `block`.
@@ -188,7 +188,7 @@ private:
   }
   Emitter &e;
   const QuantizedRows &rows;
-  Value src, from, weight, to;
+  Value src, from, weight;
   VectorType type, intType;
   Value scale, inverse;
 };
@@ -211,7 +211,7 @@ void moe::emitQuantizeRows(Emitter &e, const QuantizedRows &rows, Value src,
       Value to = e.add(base, e.mul(r, rows.pitch()));
       e.loop(e.idx(rows.k / rows.block), [&](Emitter &e, Value block) {
         Value out = e.toPtr(e.add(to, e.mul(block, rows.blockBytes())));
-        RowQuantizer(e, rows, src, from, weight, to)
+        RowQuantizer(e, rows, src, from, weight)
             .emitBlock(e.mul(block, rows.block), out);
       });
     });
