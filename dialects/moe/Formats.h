@@ -157,6 +157,14 @@ private:
   Value constantIndex(int64_t value);
 };
 
+/// How the rows that meet weights in a format of codes may be rounded: "f32", not at
+/// all; "int8" and "int16", to so many bits with a scale for 32 values or for all
+/// that share a scale of the weights; "auto", as finely as the weights were.
+llvm::ArrayRef<llvm::StringRef> getRowTypes();
+/// To how many bytes a value of theirs is rounded where `type`, one of these, says
+/// how; 0 if it is not.
+int64_t getRowBytes(llvm::StringRef type, mlir::Attribute format);
+
 /// What a format does that is stored in blocks of bytes, as its fields say, and
 /// that is one of codes: the defaults of WeightFormatAttrInterface.
 mlir::LogicalResult

@@ -150,13 +150,16 @@ ArrayRef<StringLiteral> TargetAttr::getRateNames() {
 }
 
 /// What kernels know to use, on which architecture, and how wide its vectors
-/// must be for that.
+/// must be for that at least.
 static constexpr struct {
   StringLiteral name;
   Arch arch;
   int64_t lanes;
 } kInstructions[] = {{"dot_bf16", Arch::X86_64, 16},
-                     {"dot_int8", Arch::X86_64, 16},
+                     {"dot_int8", Arch::X86_64, 8},
+                     {"dot_int8", Arch::AArch64, 4},
+                     {"madd_int8", Arch::X86_64, 8},
+                     {"mmla_int8", Arch::AArch64, 4},
                      {"compress", Arch::X86_64, 16},
                      {"compress_bytes", Arch::X86_64, 16},
                      {"mmla_bf16", Arch::AArch64, 4}};
@@ -277,18 +280,24 @@ LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     if (!isa<StringAttr>(attr))
       return emitError() << "needs holds names, got " << attr;
   for (Attribute attr : instructions) {
-    auto *known = llvm::find_if(kInstructions, [&](const auto &row) {
-      auto text = dyn_cast<StringAttr>(attr);
+    auto text = dyn_cast<StringAttr>(attr);
+    auto isKnown = [&](const auto &row) {
       return text && text.getValue() == row.name;
-    });
+    };
+    auto *known = llvm::find_if(kInstructions, isKnown);
     if (known == std::end(kInstructions)) {
       InFlightDiagnostic diag = emitError() << "unknown instruction " << attr
                                             << "; known are ";
-      llvm::interleaveComma(kInstructions, diag,
-                            [&](const auto &row) { diag << row.name; });
+      SmallVector<StringRef> names;
+      for (const auto &row : kInstructions)
+        if (!llvm::is_contained(names, row.name))
+          names.push_back(row.name);
+      llvm::interleaveComma(names, diag);
       return diag;
     }
-    if (known->arch != arch || known->lanes != lanes)
+    if (!llvm::any_of(kInstructions, [&](const auto &row) {
+          return isKnown(row) && row.arch == arch && row.lanes <= lanes;
+        }))
       return emitError() << known->name << " needs "
                          << stringifyArch(known->arch) << " and "
                          << known->lanes << " lanes, got "
@@ -320,18 +329,26 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                    int64_t blockRows, int64_t chunk,
                                    int64_t run, ArrayRef<PrefetchAttr> prefetch,
                                    bool scalable, int64_t prefetchLevel,
-                                   int64_t window, int64_t widened) {
+                                   int64_t window, int64_t widened,
+                                   int64_t planes) {
   if (lanes != 4 && lanes != 8 && lanes != 16)
     return emitError() << "lanes must be 4, 8 or 16, got " << lanes;
   if (inner == Inner::DotBF16 && lanes != 16)
     return emitError() << "dot_bf16 needs 16 lanes, got " << lanes;
-  if (inner == Inner::DotInt8 && lanes == 4)
-    return emitError() << "dot_int8 needs 8 or 16 lanes, got 4";
-  if (inner == Inner::MmlaBF16 && (lanes != 4 || scalable))
-    return emitError() << "mmla_bf16 needs 4 lanes and is not scalable";
+  if (inner == Inner::MaddInt8 && lanes == 4)
+    return emitError() << "madd_int8 needs 8 or 16 lanes, got 4";
+  if ((inner == Inner::MmlaBF16 || inner == Inner::MmlaInt8) &&
+      (lanes != 4 || scalable))
+    return emitError() << stringifyInner(inner)
+                       << " needs 4 lanes and is not scalable";
+  bool isOfBytes = inner == Inner::DotInt8 || inner == Inner::MaddInt8 ||
+                   inner == Inner::MmlaInt8;
+  if (planes != 1 && (planes != 2 || !isOfBytes))
+    return emitError() << "planes must be 1, or 2 with products of bytes, got "
+                       << planes;
   if (scalable && lanes != 4)
     return emitError() << "scalable needs 4 lanes, got " << lanes;
-  int64_t limit = getMaxRows(inner, lanes);
+  int64_t limit = getMaxRows(inner, lanes, planes);
   if (rows < 1 || rows > limit)
     return emitError() << "a tile of " << rows
                        << " rows does not fit the registers; rows must be from "
@@ -351,8 +368,8 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     return failure();
   if (window < 0)
     return emitError() << "window cannot be negative, got " << window;
-  if (widened != 0 && inner != Inner::Widen)
-    return emitError() << "only widen has widened values";
+  if (widened != 0 && inner != Inner::Widen && inner != Inner::Decode)
+    return emitError() << "only widen and decode have widened values";
   if (failed(verifyWidened(emitError, widened)))
     return failure();
   return verifyPrefetchLevel(emitError, prefetchLevel);
@@ -367,14 +384,18 @@ PrefetchAttr ScheduleAttr::getPrefetchOf(int64_t rows) const {
   return {};
 }
 
-int64_t ScheduleAttr::getMaxRows(Inner inner, int64_t lanes) {
+int64_t ScheduleAttr::getMaxRows(Inner inner, int64_t lanes, int64_t planes) {
   // What was found not to spill; see docs/performance.md. What is decoded takes
   // registers for a word of codes, a scale and an offset of each vector.
   if (inner == Inner::Decode)
     return lanes == 16 ? 10 : lanes == 8 ? 4 : 8;
-  // Sums of integers and of floats.
+  // Sums of integers, of each plane, and of floats; see getBlockVectors.
   if (inner == Inner::DotInt8)
-    return lanes == 16 ? 6 : 2;
+    return (lanes == 8 ? 10 : 28) / (planes + 1);
+  if (inner == Inner::MaddInt8)
+    return (lanes == 8 ? 12 : 28) / (2 * planes + 1);
+  if (inner == Inner::MmlaInt8)
+    return planes == 1 ? 6 : 4;
   if (lanes == 4)
     return inner == Inner::MmlaBF16 ? 6 : 10;
   // Two vectors a row besides two of weights, a broadcast, and one register to
@@ -393,8 +414,7 @@ LogicalResult ScheduleAttr::verifySchedule(Operation *op) const {
       return op->emitOpError("schedule ")
              << *this << " does not fit weights in the format " << format
              << "; use decode";
-    if (getInner() == Inner::DotInt8 &&
-        !isa<moe::CodedFormatAttrInterface>(format))
+    if (multipliesBytes() && !isa<moe::CodedFormatAttrInterface>(format))
       return op->emitOpError("schedule ")
              << *this << " multiplies codes, which " << format
              << " does not have; use decode";

@@ -35,7 +35,9 @@ def MoeCpu_Inner : I32EnumAttr<"Inner", "how a micro-kernel multiplies", [
     I32EnumAttrCase<"DotBF16", 2, "dot_bf16">,
     I32EnumAttrCase<"MmlaBF16", 3, "mmla_bf16">,
     I32EnumAttrCase<"Decode", 4, "decode">,
-    I32EnumAttrCase<"DotInt8", 5, "dot_int8">]> {
+    I32EnumAttrCase<"DotInt8", 5, "dot_int8">,
+    I32EnumAttrCase<"MaddInt8", 6, "madd_int8">,
+    I32EnumAttrCase<"MmlaInt8", 7, "mmla_int8">]> {
   let cppNamespace = "::moecpu";
   let genSpecializedAttr = 0;
 }
@@ -105,7 +107,7 @@ def MoeCpu_TargetAttr : MoeCpu_Attr<"Target", "target", [
     | `arch` | | `x86_64` or `aarch64` |
     | `cpu`, `features` | | LLVM's CPU and feature string |
     | `needs` | | what the machine must have to run the code: names of `moe_rt_cpu_features()`, such as `x86_v4`; nothing means that the caller knows |
-    | `instructions` | | what kernels may use beyond vectors: `dot_bf16` (`vdpbf16ps`), `dot_int8` (`vpdpbusd`), `mmla_bf16` (`bfmmla`), `compress` and `compress_bytes` (`vpcompressd`, `vpcompressb`) |
+    | `instructions` | | what kernels may use beyond vectors: `dot_bf16` (`vdpbf16ps`), `mmla_bf16` (`bfmmla`), `dot_int8` (`vpdpbusd`, `sdot`), `madd_int8` (`vpmaddubsw`), `mmla_int8` (`smmla`), `compress` and `compress_bytes` (`vpcompressd`, `vpcompressb`) |
     | `lanes` | f32 | width of a vector register; 4 is NEON, 8 AVX2, 16 AVX-512 |
     | `registers` | | vector registers |
     | `scalable` | | SVE exists; `lanes` still counts those of a NEON register |
@@ -245,7 +247,7 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
   let description = [{
     | parameter | unit | meaning |
     |---|---|---|
-    | `inner` | | `fma` (f32 weights), `widen` (bf16 weights widened to f32), `dot_bf16`, `mmla_bf16`; of weights in a format `decode` (to f32, in registers) and `dot_int8` (codes times rows that are rounded to bytes, one scale for 32 values) |
+    | `inner` | | `fma` (f32 weights), `widen` (bf16 weights widened to f32), `dot_bf16`, `mmla_bf16`; of weights in a format `decode` (to f32, in registers) and, of codes times rows that are rounded to bytes, one scale for 32 values, `dot_int8`, `madd_int8` (sums of 16 bits on the way) and `mmla_int8` |
     | `lanes` | f32 | width of a vector register; 4 is NEON, 8 AVX2, 16 AVX-512 |
     | `rows` | rows | largest register tile; there is one exact kernel for each count up to it |
     | `block_rows` | rows | rows whose accumulators are parked between chunks of k |
@@ -254,7 +256,8 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
     | `prefetch` | | rules of `#moe_cpu.prefetch` for a single tile |
     | `scalable` | | SVE of any vector length instead of NEON |
     | `prefetch_level` | | the cache that several tiles fetch their next chunk into, 1 to 3: what is longer than the first would push out the rows and accumulators in it |
-    | `widened` | bytes | with `widen`, from three tiles on: the first one leaves the f32 of so much of a panel in memory for the others, so that each value is widened once; 0: every tile widens for itself |
+    | `widened` | bytes | with `widen` and `decode`, from three tiles on: the first one leaves the f32 of so much of a panel in memory for the others, so that each value is widened, or decoded, once; 0: every tile does so for itself |
+    | `planes` | bytes | with products of bytes: how many a value of a row is rounded to. 2: 16 bits, which are multiplied as two rows |
     | `window` | rows | how many of a layer are worked on at a time at most, which bounds the workspace; 0 for all |
   }];
   let parameters = (ins EnumParameter<MoeCpu_Inner>:$inner, "int64_t":$lanes,
@@ -264,20 +267,27 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
                         DefaultValuedParameter<"bool", "false">:$scalable,
                         DefaultValuedParameter<"int64_t", "2">:$prefetch_level,
                         DefaultValuedParameter<"int64_t", "0">:$window,
-                        DefaultValuedParameter<"int64_t", "0">:$widened);
+                        DefaultValuedParameter<"int64_t", "0">:$widened,
+                        DefaultValuedParameter<"int64_t", "1">:$planes);
   let assemblyFormat = [{
     `<` $inner `,` struct($lanes, $rows, $block_rows, $chunk, $run,
                           custom<PrefetchRules>($prefetch), $scalable,
-                          $prefetch_level, $window, $widened) `>`
+                          $prefetch_level, $window, $widened, $planes) `>`
   }];
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
     /// The most rows of a register tile that does not spill.
-    static int64_t getMaxRows(::moecpu::Inner inner, int64_t lanes);
+    static int64_t getMaxRows(::moecpu::Inner inner, int64_t lanes,
+                              int64_t planes = 1);
+    /// Whether rows are rounded to bytes, which are multiplied with codes.
+    bool multipliesBytes() const {
+      return getInner() == ::moecpu::Inner::DotInt8 ||
+             getInner() == ::moecpu::Inner::MaddInt8 ||
+             getInner() == ::moecpu::Inner::MmlaInt8;
+    }
     /// Whether it is for weights in a format.
     bool readsBlocks() const {
-      return getInner() == ::moecpu::Inner::Decode ||
-             getInner() == ::moecpu::Inner::DotInt8;
+      return getInner() == ::moecpu::Inner::Decode || multipliesBytes();
     }
     /// The rule for a single tile of `rows` rows; null if there is none.
     ::moecpu::PrefetchAttr getPrefetchOf(int64_t rows) const;

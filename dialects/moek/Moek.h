@@ -49,14 +49,14 @@ inline TargetAttrInterface getTarget(mlir::Operation *module) {
 }
 
 /// The module attribute that says how rows are rounded where they multiply weights
-/// in a format of codes (a string): "f32", not at all, or "int8", to bytes with a
-/// scale for 32 values or more, on chips that have dot products of bytes.
+/// in a format of codes, on chips that have products of bytes: a string, one of
+/// moe::getRowTypes().
 inline constexpr llvm::StringLiteral kActivationsAttrName = "moek.activations";
 
-/// Whether `module` wants rows as bytes.
-inline bool roundsRowsToBytes(mlir::Operation *module) {
+/// What `module` says there; "f32" if nothing.
+inline llvm::StringRef getActivations(mlir::Operation *module) {
   auto kind = module->getAttrOfType<mlir::StringAttr>(kActivationsAttrName);
-  return kind && kind.getValue() == "int8";
+  return kind ? kind.getValue() : llvm::StringRef("f32");
 }
 
 /// Lets one-shot bufferization place the ops of this dialect.

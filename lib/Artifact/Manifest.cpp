@@ -206,8 +206,8 @@ bool parseTarget(Reader &reader, const json::Value &value,
       !reader.string(*object, path, "platform", target.platform) ||
       !reader.integer(*object, path, "needs", needs) ||
       !reader.boolean(*object, path, "narrows_rows", target.narrowsRows) ||
-      !reader.boolean(*object, path, "quantizes_rows", target.quantizesRows,
-                      /*isRequired=*/false))
+      !reader.string(*object, path, "activations", target.activations,
+                     /*isRequired=*/false))
     return false;
   target.needs = needs;
   auto parseModels = [&](const json::Value &pair, const std::string &pairPath) {

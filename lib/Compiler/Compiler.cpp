@@ -409,8 +409,11 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
     for (int i = 2; !suffixes.insert(variant.code.suffix).second; ++i)
       variant.code.suffix = stem + "_" + std::to_string(i);
     variant.keepLayout = keepLayout;
-    variant.quantizesRows = variant.code.multipliesBytes &&
-                            moek::roundsRowsToBytes(common->getOperation());
+    if (variant.code.multipliesBytes)
+      variant.activations =
+          moek::getActivations(common->getOperation()).str();
+    if (variant.activations == "f32")
+      variant.activations.clear();
     contexts.push_back(std::make_unique<MLIRContext>(
         registry, MLIRContext::Threading::DISABLED));
     contexts.back()->allowUnregisteredDialects(

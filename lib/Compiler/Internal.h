@@ -34,8 +34,8 @@ struct Variant {
   ChipCode code;
   /// Whether other variants read packed weights in another way.
   bool keepLayout = false;
-  /// Whether kernels round rows to bytes where they multiply with codes.
-  bool quantizesRows = false;
+  /// How kernels round rows that they multiply with codes; empty: not at all.
+  std::string activations;
   llvm::SmallVector<char, 0> object;
   /// Workspace figures by entry: what `moe.interfaces` says of this variant.
   mlir::ArrayAttr interfaces;

@@ -83,8 +83,8 @@ json::Object compiler::buildManifest(const ArtifactInfo &info) {
                         {"platform", variant.code.platform.gnuTriple},
                         {"needs", static_cast<int64_t>(variant.code.needs)},
                         {"narrows_rows", variant.code.narrowsRows}};
-    if (variant.quantizesRows)
-      target["quantizes_rows"] = true;
+    if (!variant.activations.empty())
+      target["activations"] = variant.activations;
     json::Array models;
     for (const moe_cpu_models &range : variant.code.models)
       models.push_back(json::Array{range.first, range.last});

@@ -36,32 +36,34 @@ static DequantizeOp getDecoder(Value weights) {
   }
 }
 
-int64_t getByteBlock(const RoundingErrors &rounding, Value weights,
-                     int64_t depth) {
-  if (!rounding.quantizesRows())
-    return 0;
+RowFormat getRowFormat(const RoundingErrors &rounding, Value weights,
+                       int64_t depth) {
+  if (rounding.activations().empty())
+    return {};
   DequantizeOp decoder = getDecoder(weights);
   auto format =
       decoder
           ? dyn_cast<CodedFormatAttrInterface>(Attribute(decoder.getFormat()))
           : CodedFormatAttrInterface();
   if (!format || depth % format.getBlockSize(depth) != 0)
-    return 0;
+    return {};
   constexpr int64_t least = 32;
-  return std::max(least, format.getCodeForm(depth).subBlock);
+  return {getRowBytes(rounding.activations(), format),
+          std::max(least, format.getCodeForm(depth).subBlock)};
 }
 
-std::vector<double> roundToBytes(RoundingErrors &rounding, const double *rows,
-                                 int64_t count, int64_t depth, int64_t block) {
+std::vector<double> roundRows(RoundingErrors &rounding, const double *rows,
+                              int64_t count, int64_t depth, RowFormat format) {
   std::vector<double> values(rows, rows + count * depth);
-  constexpr double steps = 127;
-  const NumberFormat format{/*unit=*/0.5 / steps};
-  for (int64_t i = 0, e = count * depth; i < e; i += block) {
+  const double steps = format.bytes == 1 ? 127 : 127 * 256;
+  // What is smaller than any scale becomes zero.
+  const NumberFormat step{/*unit=*/0.5 / steps, /*least=*/0x1p-120};
+  for (int64_t i = 0, e = count * depth; i < e; i += format.block) {
     double largest = 0;
-    for (int64_t j = i; j < i + block; ++j)
+    for (int64_t j = i; j < i + format.block; ++j)
       largest = std::max(largest, std::fabs(rows[j]));
-    for (int64_t j = i; j < i + block; ++j)
-      values[j] += rounding.error(largest, format, 1.0);
+    for (int64_t j = i; j < i + format.block; ++j)
+      values[j] += rounding.error(largest, step, 1.0);
   }
   return values;
 }

@@ -11,15 +11,22 @@
 
 namespace moe::reference {
 
-/// How many values of a row share a scale where kernels multiply it, as bytes, with
-/// `weights` of rows of `depth`; 0 if they do not.
-int64_t getByteBlock(const RoundingErrors &rounding, mlir::Value weights,
-                     int64_t depth);
+/// How kernels round a row.
+struct RowFormat {
+  int64_t bytes = 0; ///< Of a value; 0: it is not rounded.
+  int64_t block = 0; ///< Values with one scale.
 
-/// `rows` of `depth` values with an error of half a 127th of the largest of each
-/// `block` at most.
-std::vector<double> roundToBytes(RoundingErrors &rounding, const double *rows,
-                                 int64_t count, int64_t depth, int64_t block);
+  explicit operator bool() const { return bytes != 0; }
+};
+
+/// How they round one that they multiply with `weights` of rows of `depth`.
+RowFormat getRowFormat(const RoundingErrors &rounding, mlir::Value weights,
+                       int64_t depth);
+
+/// `rows` of `depth` values with an error of half a step at most, of which the
+/// largest value of a block has 127 or 127 * 256.
+std::vector<double> roundRows(RoundingErrors &rounding, const double *rows,
+                              int64_t count, int64_t depth, RowFormat format);
 
 } // namespace moe::reference
 

@@ -216,10 +216,10 @@ static std::vector<double> loadFactor(Machine &machine, linalg::LinalgOp op,
       value = machine.rounding.round(value, NumberFormat::bf16());
   int64_t depth = array.shape.empty() ? 1 : array.shape.back();
   if (op->getParentOfType<moe::ExpertOp>() && depth > 0)
-    if (int64_t block =
-            getByteBlock(machine.rounding, op->getOperand(1 - i), depth))
-      return roundToBytes(machine.rounding, values.data(),
-                          values.size() / depth, depth, block);
+    if (RowFormat format =
+            getRowFormat(machine.rounding, op->getOperand(1 - i), depth))
+      return roundRows(machine.rounding, values.data(), values.size() / depth,
+                       depth, format);
   return values;
 }
 

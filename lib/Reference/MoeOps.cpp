@@ -486,8 +486,8 @@ static FailureOr<MutableArrayPtr> project(Machine &machine, FFNOp op,
       narrow.push_back(machine.rounding.round(value, NumberFormat::bf16()));
     x = narrow.data();
   }
-  if (int64_t block = getByteBlock(machine.rounding, weights, depth)) {
-    narrow = roundToBytes(machine.rounding, x, rows, depth, block);
+  if (RowFormat format = getRowFormat(machine.rounding, weights, depth)) {
+    narrow = roundRows(machine.rounding, x, rows, depth, format);
     x = narrow.data();
   }
   addProductTransposed(x, rows, *w, columns, depth, data,

@@ -31,7 +31,7 @@ RoundingErrors::RoundingErrors(const std::optional<RoundingModel> &model) {
     return;
   on = true;
   narrows = model->narrowsRows;
-  quantizes = model->quantizesRows;
+  rowType = model->activations;
   // Streams of different seeds do not meet within any call.
   next = mix(model->seed);
 }

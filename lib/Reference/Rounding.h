@@ -53,8 +53,8 @@ public:
   bool isOn() const { return on; }
   /// Rows that are multiplied with bf16 weights are rounded to bf16.
   bool narrowsRows() const { return narrows; }
-  /// Rows that are multiplied with codes are rounded to bytes.
-  bool quantizesRows() const { return quantizes; }
+  /// How rows are rounded that are multiplied with codes; empty: not at all.
+  llvm::StringRef activations() const { return rowType; }
 
   /// `value` after being rounded to `format`; with more than one unit after
   /// being computed with an error of so many, in f32 at least.
@@ -100,7 +100,8 @@ private:
     return static_cast<double>(static_cast<int64_t>(bits)) * 0x1p-63;
   }
 
-  bool on = false, narrows = false, quantizes = false;
+  bool on = false, narrows = false;
+  std::string rowType;
   uint64_t next = 0;
 };
 

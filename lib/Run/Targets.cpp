@@ -39,6 +39,11 @@ bool run::narrowsRows(const Manifest &manifest, const std::string &variant) {
   return isTrueOf(&TargetDesc::narrowsRows, manifest, variant);
 }
 
-bool run::quantizesRows(const Manifest &manifest, const std::string &variant) {
-  return isTrueOf(&TargetDesc::quantizesRows, manifest, variant);
+std::string run::getActivations(const Manifest &manifest,
+                                const std::string &variant) {
+  for (const TargetDesc &target : manifest.targets)
+    if (!target.activations.empty() &&
+        (variant.empty() || target.name == variant))
+      return target.activations;
+  return "";
 }

@@ -219,7 +219,7 @@ struct Draws {
         };
       if (draw)
         interpreter.rounding = {static_cast<uint64_t>(draw),
-                                options.narrowsRows, options.quantizesRows};
+                                options.narrowsRows, options.activations};
       replay.begin();
       FailureOr<std::vector<HostTensor>> values =
           moe::reference::interpret(function, arguments, interpreter);

@@ -85,17 +85,24 @@ static uint64_t detect(void) {
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
       !__builtin_cpu_supports("f16c") || !__builtin_cpu_supports("bmi2"))
     return 0;
+  /* Of compilers not all know its name. */
+  unsigned eax = 0, ebx, ecx, edx;
+  uint64_t features = MOE_CPU_X86_V3;
+  if (__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax >> 4 & 1))
+    features |= MOE_CPU_X86_AVX_VNNI;
   if (!__builtin_cpu_supports("avx512f") ||
       !__builtin_cpu_supports("avx512bw") ||
       !__builtin_cpu_supports("avx512cd") ||
       !__builtin_cpu_supports("avx512dq") ||
       !__builtin_cpu_supports("avx512vl"))
-    return MOE_CPU_X86_V3;
-  return MOE_CPU_X86_V3 | MOE_CPU_X86_V4 |
-         (__builtin_cpu_supports("avx512bf16") &&
-                  __builtin_cpu_supports("avx512vbmi2")
-              ? MOE_CPU_X86_AVX512_BF16
-              : 0);
+    return features;
+  features |= MOE_CPU_X86_V4;
+  if (__builtin_cpu_supports("avx512bf16") &&
+      __builtin_cpu_supports("avx512vbmi2"))
+    features |= MOE_CPU_X86_AVX512_BF16;
+  if (__builtin_cpu_supports("avx512vnni"))
+    features |= MOE_CPU_X86_AVX512_VNNI;
+  return features;
 }
 
 /* Cores of two kinds in one chip are of one model. */
@@ -133,9 +140,9 @@ static uint64_t lower(uint64_t features) {
   if (level < 5)
     features &= ~(uint64_t)MOE_CPU_X86_AVX512_BF16;
   if (level < 4)
-    features &= ~(uint64_t)MOE_CPU_X86_V4;
+    features &= ~(uint64_t)(MOE_CPU_X86_V4 | MOE_CPU_X86_AVX512_VNNI);
   if (level < 3)
-    features &= ~(uint64_t)MOE_CPU_X86_V3;
+    features &= ~(uint64_t)(MOE_CPU_X86_V3 | MOE_CPU_X86_AVX_VNNI);
   return features;
 }
 

@@ -43,8 +43,9 @@ CompilationOptions::CompilationOptions(CommandLine &line)
       activations(
           "activations", cl::value_desc("type"), cl::cat(line.group("Code")),
           cl::desc("How rows are rounded where they multiply quantised "
-                   "weights: f32 (not at all) or int8, on chips with dot "
-                   "products of bytes; by default what the module says in "
+                   "weights: f32 (not at all), int8, int16 or auto (as "
+                   "finely as the weights were), on chips with products of "
+                   "bytes; by default what the module says in "
                    "moek.activations, or f32")) {
   mlir::registerPassManagerCLOptions();
   mlir::registerDefaultTimingManagerCLOptions();

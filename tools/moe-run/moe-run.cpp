@@ -38,8 +38,8 @@ static bool verify(const run::Given &given, const run::Artifact &artifact,
   options.tokens = given.options.verifyTokens;
   options.threads = given.options.threads;
   options.narrowsRows = run::narrowsRows(artifact.manifest(), call.variant());
-  options.quantizesRows =
-      run::quantizesRows(artifact.manifest(), call.variant());
+  options.activations =
+      run::getActivations(artifact.manifest(), call.variant());
   moe::Progress progress("verifying", "experts");
   if (moe::Progress::isShown())
     options.progress = progress.function();

@@ -48,8 +48,18 @@ SmallVector<StorageTensor> Int4FormatAttr::getStorage(int64_t) const {
   return storage;
 }
 
+/// As much of a group as kernels may have code for.
+static int64_t getPeriod(int64_t group) {
+  int64_t period = 128;
+  while (group % period != 0)
+    period -= 32;
+  return period;
+}
+
 DecodeRounds Int4FormatAttr::getRounds(int64_t) const {
-  return pairsOfNibbles(getGroup());
+  DecodeRounds rounds = pairsOfNibbles(getPeriod(getGroup()));
+  rounds.periods = getGroup() / rounds.period;
+  return rounds;
 }
 
 CodeForm Int4FormatAttr::getCodeForm(int64_t) const {
@@ -66,9 +76,11 @@ void Int4FormatAttr::buildShared(BlockReader &reader, int64_t,
     shared.push_back(reader.multiply(scale, reader.readNumber(Zero, 0)));
 }
 
-Value Int4FormatAttr::buildCodes(BlockReader &reader, int64_t, Value,
+Value Int4FormatAttr::buildCodes(BlockReader &reader, int64_t, Value period,
                                  Value word, int64_t stream) const {
-  return buildNibbles(reader, reader.readWord(Q, word), stream);
+  Value index =
+      reader.sum(reader.indexOf(period, getPeriod(getGroup()) / 8), word);
+  return buildNibbles(reader, reader.readWord(Q, index), stream);
 }
 
 double Int4FormatAttr::getErrorBound() const { return 1.0 / 15; }

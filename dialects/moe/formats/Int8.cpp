@@ -37,8 +37,8 @@ SmallVector<StorageTensor> Int8FormatAttr::getStorage(int64_t k) const {
 }
 
 DecodeRounds Int8FormatAttr::getRounds(int64_t k) const {
-  return {/*period=*/k, /*periods=*/1, /*advance=*/4, /*words=*/k / 4,
-          fours({0})};
+  return {/*period=*/kLeast, /*periods=*/k / kLeast, /*advance=*/4,
+          /*words=*/kLeast / 4, fours({0})};
 }
 
 CodeForm Int8FormatAttr::getCodeForm(int64_t k) const {
@@ -50,10 +50,11 @@ void Int8FormatAttr::buildShared(BlockReader &reader, int64_t,
   shared.push_back(reader.readNumber(Scale, 0));
 }
 
-Value Int8FormatAttr::buildCodes(BlockReader &reader, int64_t, Value,
+Value Int8FormatAttr::buildCodes(BlockReader &reader, int64_t, Value period,
                                  Value word, int64_t) const {
+  Value index = reader.sum(reader.indexOf(period, kLeast / 4), word);
   // With 128 added, a byte with a sign is one without.
-  return reader.bitXor(reader.readWord(Q, word), 0x80808080);
+  return reader.bitXor(reader.readWord(Q, index), 0x80808080);
 }
 
 double Int8FormatAttr::getErrorBound() const { return 1.0 / 254; }

@@ -39,7 +39,8 @@ struct CompileOptions {
   /// Fused kernels, or one kernel per operation of the model.
   bool fuse = true;
   /// How rows are rounded where they multiply weights in a format of codes, as
-  /// `moek.activations` of a module says it: "f32", "int8"; empty: as it does.
+  /// `moek.activations` of a module says it, one of getRowTypes(); empty: as it
+  /// does.
   std::string activations;
   /// LLVM's optimization level of code generation, 0 to 3.
   unsigned codegenLevel = 2;

@@ -35,9 +35,10 @@ struct RoundingModel {
   uint64_t seed = 0;
   /// Kernels multiply bf16 weights with rows that are rounded to bf16.
   bool narrowsRows = false;
-  /// They multiply weights in a format of codes with rows that are rounded to
-  /// bytes, one scale for 32 values or for all that share a scale of the weights.
-  bool quantizesRows = false;
+  /// How they round rows that they multiply with weights in a format of codes, one
+  /// scale for 32 values or for all that share a scale of the weights; see
+  /// getRowTypes(). Empty: not at all.
+  std::string activations = {};
 };
 
 /// What a router decided.

@@ -28,8 +28,9 @@ std::string findVariant(const Manifest &manifest,
 /// Whether the code for the target `variant` rounds rows to bf16 where it
 /// multiplies with bf16; if it is empty, whether code for any target does.
 bool narrowsRows(const Manifest &manifest, const std::string &variant);
-/// The same of rows that are rounded to bytes.
-bool quantizesRows(const Manifest &manifest, const std::string &variant);
+/// How it rounds rows that it multiplies with codes; empty: not at all.
+std::string getActivations(const Manifest &manifest,
+                           const std::string &variant);
 
 } // namespace moe::run
 

@@ -181,6 +181,10 @@ enum moe_cpu_feature {
   MOE_CPU_X86_V4 = 1 << 1,
   /** AVX512-BF16 and VBMI2 beside x86-64-v4 */
   MOE_CPU_X86_AVX512_BF16 = 1 << 2,
+  /** AVX512-VNNI beside x86-64-v4, and AVX-VNNI beside x86-64-v3: dot products
+   *  of bytes */
+  MOE_CPU_X86_AVX512_VNNI = 1 << 3,
+  MOE_CPU_X86_AVX_VNNI = 1 << 4,
   /** AArch64: Advanced SIMD, which all of them have under Linux */
   MOE_CPU_ARM_NEON = 1 << 8,
   MOE_CPU_ARM_DOTPROD = 1 << 9,

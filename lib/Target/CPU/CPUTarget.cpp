@@ -131,7 +131,7 @@ public:
           code.needs |= feature.bit;
     code.models = parseModels(cpu.getModels());
     code.narrowsRows = cpu.has("dot_bf16") || cpu.has("mmla_bf16");
-    code.multipliesBytes = cpu.has("dot_int8");
+    code.multipliesBytes = CpuCostModel(cpu).selectInt8().has_value();
     return code;
   }
 

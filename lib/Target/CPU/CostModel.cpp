@@ -70,6 +70,8 @@ std::optional<double> CpuCostModel::getStepCycles(ScheduleAttr schedule,
     break;
   case Inner::Decode:
   case Inner::DotInt8:
+  case Inner::MaddInt8:
+  case Inner::MmlaInt8:
     break;
   }
   if (!cycles)
@@ -305,13 +307,32 @@ Inner CpuCostModel::selectBF16() const {
         cpu.getContext(), inner, cpu.getLanes(), rows, /*block_rows=*/rows,
         /*chunk=*/kBlockBytes, /*run=*/1, ArrayRef<PrefetchAttr>(),
         cpu.getScalable() && inner != Inner::MmlaBF16, /*prefetch_level=*/2,
-        /*window=*/0, /*widened=*/0);
+        /*window=*/0, /*widened=*/0, /*planes=*/1);
     std::optional<double> cycles = getStepCycles(schedule, rows);
     return cycles ? std::optional(*cycles / rows) : std::nullopt;
   };
   std::optional<double> instruction = perRow(own),
                         widened = perRow(Inner::Widen);
   return instruction && widened && *widened < *instruction ? Inner::Widen : own;
+}
+
+std::optional<Inner> CpuCostModel::selectInt8() const {
+  // The later ones do more in an instruction.
+  std::optional<Inner> best;
+  for (Inner inner : {Inner::MaddInt8, Inner::DotInt8, Inner::MmlaInt8})
+    if (cpu.has(moecpu::stringifyInner(inner)))
+      best = inner;
+  return best;
+}
+
+int64_t CpuCostModel::selectRows(Inner inner, int64_t planes) const {
+  int64_t most = ScheduleAttr::getMaxRows(inner, cpu.getLanes(), planes);
+  // A vector of columns a row spares unpacking, two spare loading the bytes of
+  // a row, of which a cycle has no more than products; where one unit does both
+  // unpacking and products, the former counts.
+  if (inner == Inner::DotInt8 && cpu.getLanes() != 8 && !cpu.getWidened())
+    return 12 / (planes + 1);
+  return most;
 }
 
 SmallVector<PrefetchAttr> CpuCostModel::selectPrefetch(int64_t rows) const {

@@ -49,6 +49,10 @@ public:
   /// How bf16 weights are multiplied: by the instruction that there is for it,
   /// unless multiply-adds of widened values are known to be faster.
   moecpu::Inner selectBF16() const;
+  /// How codes are multiplied with bytes; nothing if there is no instruction.
+  std::optional<moecpu::Inner> selectInt8() const;
+  /// Rows of the largest tile.
+  int64_t selectRows(moecpu::Inner inner, int64_t planes) const;
   /// Rules for kernels of up to `rows` rows.
   llvm::SmallVector<moecpu::PrefetchAttr> selectPrefetch(int64_t rows) const;
   /// Bytes of a panel that several tiles share at a time.

@@ -93,6 +93,8 @@ ArrayRef<CpuFeature> moe::getCpuFeatures() {
       {"x86_v3", MOE_CPU_X86_V3},
       {"x86_v4", MOE_CPU_X86_V4},
       {"x86_avx512_bf16", MOE_CPU_X86_AVX512_BF16},
+      {"x86_avx512_vnni", MOE_CPU_X86_AVX512_VNNI},
+      {"x86_avx_vnni", MOE_CPU_X86_AVX_VNNI},
       {"arm_neon", MOE_CPU_ARM_NEON},
       {"arm_dotprod", MOE_CPU_ARM_DOTPROD},
       {"arm_fp16", MOE_CPU_ARM_FP16},

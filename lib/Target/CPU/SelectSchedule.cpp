@@ -28,12 +28,18 @@ using moecpu::Inner;
 using moecpu::ScheduleAttr;
 using moecpu::TargetAttr;
 
+/// To how many bytes the rows of `matmul` are rounded.
+static int64_t selectPlanes(moek::GroupedMatmulOp matmul) {
+  return moe::getRowBytes(
+      moek::getActivations(matmul->getParentOfType<ModuleOp>()),
+      matmul.getFormatAttr());
+}
+
 static Inner selectInner(TargetAttr cpu, moek::GroupedMatmulOp matmul) {
-  if (Attribute format = matmul.getFormatAttr())
-    return isa<moe::CodedFormatAttrInterface>(format) && cpu.has("dot_int8") &&
-                   moek::roundsRowsToBytes(matmul->getParentOfType<ModuleOp>())
-               ? Inner::DotInt8
-               : Inner::Decode;
+  if (matmul.getFormatAttr()) {
+    std::optional<Inner> ofBytes = CpuCostModel(cpu).selectInt8();
+    return ofBytes && selectPlanes(matmul) ? *ofBytes : Inner::Decode;
+  }
   return getElementTypeOrSelf(matmul.getRhs().getType()).isF32()
              ? Inner::Fma
              : CpuCostModel(cpu).selectBF16();
@@ -47,10 +53,14 @@ static int64_t selectWindow(int64_t length) {
   return std::clamp(bytes / (length * 4) / 64 * 64, least, most);
 }
 
+/// What of a panel is kept decoded: little of the second-level cache, and blocks
+/// of all common formats.
+static constexpr int64_t kDecodedBytes = 64 << 10;
+
 static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner,
-                                   int64_t window = 0) {
+                                   int64_t window = 0, int64_t planes = 1) {
   CpuCostModel model(cpu);
-  int64_t rows = ScheduleAttr::getMaxRows(inner, cpu.getLanes());
+  int64_t rows = model.selectRows(inner, planes);
   // A work item is long for the memory's sake; kernels make them shorter where
   // threads would have too few.
   int64_t run = cpu.getRun() ? cpu.getRun() : int64_t(2) << 20;
@@ -59,8 +69,12 @@ static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner,
       cpu.getContext(), inner, cpu.getLanes(), rows,
       model.selectBlockRows(rows), model.selectChunk(), run,
       model.selectPrefetch(rows),
-      cpu.getScalable() && inner != Inner::MmlaBF16 && inner != Inner::Decode,
-      level, window, inner == Inner::Widen ? cpu.getWidened() : 0);
+      cpu.getScalable() && (inner == Inner::Fma || inner == Inner::Widen),
+      level, window,
+      inner == Inner::Widen    ? cpu.getWidened()
+      : inner == Inner::Decode ? kDecodedBytes
+                               : 0,
+      planes);
 }
 
 /// Lists of a mask: compressing 64 bytes beats four times 16 words, both beat
@@ -216,10 +230,15 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
       auto matmul = dyn_cast<moek::GroupedMatmulOp>(op);
       if (!matmul)
         return WalkResult::advance();
-      if (!matmul.getSchedule())
+      if (!matmul.getSchedule()) {
+        Inner inner = selectInner(target, matmul);
         matmul.setScheduleAttr(
-            selectSchedule(target, selectInner(target, matmul),
-                           selectWindow(matmul.getN() + matmul.getK())));
+            selectSchedule(target, inner,
+                           selectWindow(matmul.getN() + matmul.getK()),
+                           inner == Inner::Decode
+                               ? 1
+                               : std::max<int64_t>(1, selectPlanes(matmul))));
+      }
       if (!isFor<ScheduleAttr>(matmul) || failed(check(matmul, target)))
         return WalkResult::interrupt();
       matmuls.push_back(matmul);

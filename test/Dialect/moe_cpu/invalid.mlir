@@ -93,7 +93,7 @@ func.func @schedule(%x: memref<?x64xf32>, %w: memref<8x2x32x32x2xbf16>, %o: memr
 
 // -----
 
-// expected-error @+1 {{unknown instruction "amx"; known are dot_bf16, dot_int8, compress, compress_bytes, mmla_bf16}}
+// expected-error @+1 {{unknown instruction "amx"; known are dot_bf16, dot_int8, madd_int8, mmla_int8, compress, compress_bytes, mmla_bf16}}
 #bad = #moe_cpu.target<"x", arch = x86_64, cpu = "y", features = "", needs = [], instructions = ["amx"], lanes = 16, registers = 32, l1 = 32768, l2 = 1048576>
 
 // -----
@@ -232,7 +232,7 @@ func.func @router(%x: memref<?x64xf32>, %wr: memref<1x1x128x32x1xf32>, %i: memre
 
 // -----
 
-// expected-error @+1 {{only widen has widened values}}
+// expected-error @+1 {{only widen and decode have widened values}}
 #bad = #moe_cpu.schedule<fma, lanes = 8, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, widened = 2048>
 
 // -----

@@ -10,8 +10,8 @@
 // UNKNOWN: unknown target 'pentium'; known are {{.*}}x86-64-v3, x86-64-v4, x86-64-v4-bf16
 // NONE: has no CPU as its target; set the module attribute 'moek.target' or name one in moe-set-target
 
-// V3: moek.target = #moe_cpu.target<"x86-64-v3", arch = x86_64, cpu = "x86-64-v3", features = "", needs = ["x86_v3"], instructions = [], lanes = 8, registers = 16
-// V4: moek.target = #moe_cpu.target<"x86-64-v4", arch = x86_64, cpu = "x86-64-v4", features = "", needs = ["x86_v3", "x86_v4"], instructions = ["compress"], lanes = 16, registers = 32
+// V3: moek.target = #moe_cpu.target<"x86-64-v3", arch = x86_64, cpu = "x86-64-v3", features = "", needs = ["x86_v3"], instructions = ["madd_int8"], lanes = 8, registers = 16
+// V4: moek.target = #moe_cpu.target<"x86-64-v4", arch = x86_64, cpu = "x86-64-v4", features = "", needs = ["x86_v3", "x86_v4"], instructions = ["compress", "madd_int8"], lanes = 16, registers = 32
 // BF16: moek.target = #moe_cpu.target<"x86-64-v4-bf16", arch = x86_64, cpu = "x86-64-v4", features = "+avx512bf16{{[^"]*}}", needs = ["x86_v3", "x86_v4", "x86_avx512_bf16"], instructions = ["dot_bf16", "dot_int8", "compress_bytes"], lanes = 16
 
 // CHECK-LABEL: @f32

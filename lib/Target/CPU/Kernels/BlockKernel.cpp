@@ -20,24 +20,35 @@ using moecpu::ScheduleAttr;
 static constexpr int64_t kSharedRegisters = 2;
 static constexpr int64_t kLineBytes = 64;
 
-static int64_t getVectors(ScheduleAttr) { return 2; }
+/// Vectors of columns for which `rows` rows have registers. One spares what is
+/// done for each of them, two the loading of rows.
+static int64_t getVectors(ScheduleAttr schedule, int64_t rows) {
+  if (!schedule.multipliesBytes())
+    return 2;
+  int64_t sums = schedule.getPlanes() *
+                     (schedule.getInner() == Inner::MaddInt8 ? 2 : 1) +
+                 1;
+  return 2 * rows * sums <= (schedule.getLanes() == 8 ? 8 : 24) ? 2 : 1;
+}
 
-int64_t moe::getBlockPasses(ScheduleAttr schedule) {
-  return kPanelColumns / (getVectors(schedule) * schedule.getLanes());
+int64_t moe::getBlockPasses(ScheduleAttr schedule, int64_t rows) {
+  return kPanelColumns / (getVectors(schedule, rows) * schedule.getLanes());
 }
 
 BlockSizes moe::getBlockSizes(ScheduleAttr schedule, moecpu::BlocksAttr layout,
                               int64_t k) {
   int64_t panel = layout.getBlockBytes(k);
-  return {panel, getLhsBlockBytes(schedule.getInner(), layout.getFormat(), k),
-          llvm::divideCeil(panel, 2 * kLineBytes)};
+  return {panel, getLhsBlockBytes(schedule, layout.getFormat(), k),
+          llvm::divideCeil(panel, 2 * kLineBytes),
+          layout.getFormat().getBlockSize(k) * kStepBytes};
 }
 
 BlockShape::BlockShape(ScheduleAttr schedule, moecpu::BlocksAttr layout,
-                       int64_t k)
+                       int64_t k, int64_t rows)
     : schedule(schedule), layout(layout), k(k), format(layout.getFormat()),
       fields(format.getFields(k)), rounds(format.getRounds(k)),
-      lanes(schedule.getLanes()), vectors(getVectors(schedule)) {}
+      lanes(schedule.getLanes()), rows(rows),
+      vectors(getVectors(schedule, rows)) {}
 
 //===----------------------------------------------------------------------===//
 // PanelReader
@@ -121,10 +132,9 @@ Value PanelReader::readShared(Value index) {
 // BlockPass
 //===----------------------------------------------------------------------===//
 
-BlockPass::BlockPass(Emitter &e, const BlockShape &shape, int64_t rows,
-                     int64_t pitch, int64_t pass,
-                     const BlockArguments &arguments)
-    : e(e), shape(shape), rows(rows), pitch(pitch), pass(pass),
+BlockPass::BlockPass(Emitter &e, const BlockShape &shape, int64_t pitch,
+                     int64_t pass, const BlockArguments &arguments)
+    : e(e), shape(shape), rows(shape.rows), pitch(pitch), pass(pass),
       arguments(arguments) {
   for (int64_t v = 0; v < shape.vectors; ++v)
     readers.emplace_back(e, shape, (pass * shape.vectors + v) * shape.lanes);
@@ -138,33 +148,19 @@ void BlockPass::emit() {
                       r * kStepBytes +
                           (pass * shape.vectors + v) * shape.lanes * 4);
   };
-  // What is shared may be more than registers hold.
   BlockSizes sizes = getBlockSizes(shape.schedule, shape.layout, shape.k);
-  {
-    // Built once to be counted, then dropped.
-    OpBuilder::InsertionGuard guard(e);
-    Block unused;
-    e.setInsertionPointToStart(&unused);
-    readers[0].setBlock(arguments.panel);
-    SmallVector<Value> values;
-    shape.format.buildShared(readers[0], shape.k, values);
-    numShared = values.size();
-    unused.dropAllReferences();
-  }
-  if (numShared > kSharedRegisters)
-    for (int64_t v = 0; v < shape.vectors; ++v) {
-      auto memory = MemRefType::get({numShared * shape.lanes}, e.getF32Type());
-      stacks.push_back(e.toPtr(e.address(
-          memref::AllocaOp::create(e, memory, e.getI64IntegerAttr(64)))));
-    }
+  bool readsValues = arguments.role == Role::Widened;
   SmallVector<Value> init;
   int64_t size = rows * shape.vectors;
   for (int64_t i = 0; i < size; ++i)
     init.push_back(LLVM::LoadOp::create(e, type, parked(i), 4));
   init.append({arguments.panel, arguments.lhs});
+  // The first pass fetches for all.
   bool fetchesNext = arguments.next && pass == 0;
   if (fetchesNext)
     init.push_back(arguments.next);
+  if (arguments.widened)
+    init.push_back(arguments.widened);
   auto loop = scf::ForOp::create(e, e.idx(0), e.toIndex(arguments.blocks),
                                  e.idx(1), init);
   {
@@ -173,41 +169,59 @@ void BlockPass::emit() {
     SmallVector<Value> carried(loop.getRegionIterArgs());
     block = carried[size];
     Value lhs = carried[size + 1];
-    next = fetchesNext ? carried.back() : Value();
-    for (auto [v, reader] : llvm::enumerate(readers)) {
-      reader.setBlock(block);
-      SmallVector<Value> values;
-      shape.format.buildShared(reader, shape.k, values);
-      reader.setShared(values, stacks.empty() ? Value() : stacks[v]);
-    }
+    next = fetchesNext ? carried[size + 2] : Value();
+    values = arguments.widened ? carried.back()
+             : readsValues     ? block
+                               : Value();
+    if (!readsValues)
+      readShared();
     emitBlock(lhs, MutableArrayRef(carried).take_front(size));
-    carried[size] = e.displace(block, sizes.panel);
+    carried[size] = e.displace(block, readsValues ? sizes.widened : sizes.panel);
     carried[size + 1] = e.displace(lhs, sizes.lhs);
     if (fetchesNext)
-      carried.back() = next;
+      carried[size + 2] = next;
+    if (arguments.widened)
+      carried.back() = e.displace(values, sizes.widened);
     scf::YieldOp::create(e, carried);
   }
   for (int64_t i = 0; i < size; ++i)
     LLVM::StoreOp::create(e, loop.getResult(i), parked(i), 4);
 }
 
+void BlockPass::readShared() {
+  for (auto [v, reader] : llvm::enumerate(readers)) {
+    reader.setBlock(block);
+    SmallVector<Value> shared;
+    shape.format.buildShared(reader, shape.k, shared);
+    // May be more than registers hold.
+    int64_t count = shared.size();
+    if (count > kSharedRegisters && stacks.size() == v) {
+      OpBuilder::InsertionGuard guard(e);
+      e.setInsertionPointToStart(
+          &e.getBlock()->getParentOp()->getParentOfType<func::FuncOp>().front());
+      auto memory = MemRefType::get({count * shape.lanes}, e.getF32Type());
+      stacks.push_back(e.toPtr(e.address(
+          memref::AllocaOp::create(e, memory, e.getI64IntegerAttr(64)))));
+    }
+    reader.setShared(shared, stacks.empty() ? Value() : stacks[v]);
+  }
+}
+
 void BlockPass::emitPrefetches(Value line, int64_t lines, int64_t steps) {
   if (pass != 0)
     return;
-  if (next) {
-    for (int64_t i = 0; i < steps; ++i) {
+  if (next)
+    return emitBetweenProducts(e, steps, [&](int64_t) {
       emitPrefetch(e, next, shape.schedule.getPrefetchLevel());
       next = e.displace(next, arguments.stride);
-    }
-    return;
-  }
+    });
   moecpu::PrefetchAttr rule = shape.schedule.getPrefetchOf(rows);
   if (!rule || rule.getAhead().empty())
     return;
-  Value from = e.displace(block, e.toI64(e.mul(line, kLineBytes)));
-  for (int64_t i = 0; i < lines; ++i)
+  emitBetweenProducts(e, lines, [&](int64_t i) {
     for (auto [distance, level] : llvm::zip(rule.getAhead(), rule.getLevels()))
-      emitPrefetch(e, e.displace(from, i * kLineBytes + distance), level);
+      emitPrefetch(e, e.displace(line, i * kLineBytes + distance), level);
+  });
 }
 
 void BlockPass::emitRounds(
@@ -234,7 +248,7 @@ void BlockPass::emitLoops(
   int64_t ofRound = lines / rounds, stepsOfRound = sizes.steps / rounds;
   // What rounds do not share out evenly comes first.
   int64_t rest = lines - ofRound * rounds;
-  emitPrefetches(e.idx(0), rest, sizes.steps - stepsOfRound * rounds);
+  emitPrefetches(block, rest, sizes.steps - stepsOfRound * rounds);
   auto nest = [&](int64_t count, auto &&inner) {
     if (count == 1)
       return inner(e.idx(0));
@@ -260,8 +274,11 @@ void BlockPass::emitLoops(
   nest(periods, [&](Value period) {
     nest(words, [&](Value word) {
       Value round = e.add(e.mul(period, words), word);
-      emitPrefetches(e.add(e.mul(round, ofRound), rest), ofRound, stepsOfRound);
+      Value line = e.displace(
+          block,
+          e.toI64(e.mul(e.add(e.mul(round, ofRound), rest), kLineBytes)));
       body(period, word, tile);
+      emitPrefetches(line, ofRound, stepsOfRound);
     });
   });
 }
@@ -270,40 +287,47 @@ void BlockPass::emitLoops(
 // Kernels
 //===----------------------------------------------------------------------===//
 
-static func::FuncOp getOrCreate(ModuleOp module, const BlockShape &shape,
+static func::FuncOp getOrCreate(ModuleOp module, ScheduleAttr schedule,
+                                moecpu::BlocksAttr layout, int64_t k,
                                 int64_t pitch, Role role) {
-  ScheduleAttr schedule = shape.schedule;
   MLIRContext *context = module.getContext();
   std::string format;
-  llvm::raw_string_ostream(format) << shape.format;
+  llvm::raw_string_ostream(format) << layout.getFormat();
   // Of "#moe.q4_0<...>" what may be in a name.
   StringRef mnemonic = StringRef(format).rsplit('.').second.take_while(
       [](char c) { return llvm::isAlnum(c) || c == '_'; });
+  constexpr StringLiteral suffixes[] = {"", "_next", "_widening", "_widened"};
   std::string name =
-      ("moek_" + moecpu::stringifyInner(schedule.getInner()) + "_" + mnemonic +
-       "_x" + Twine(shape.lanes) + "_pitch" + Twine(pitch) + "_rows" +
-       Twine(schedule.getRows()) + (role == Role::Shared ? "_next" : ""))
+      ("moek_" + moecpu::stringifyInner(schedule.getInner()) +
+       (schedule.getPlanes() == 1 ? "" : "_planes2") + "_" + mnemonic + "_x" +
+       Twine(schedule.getLanes()) + "_pitch" + Twine(pitch) + "_rows" +
+       Twine(schedule.getRows()) + suffixes[static_cast<int>(role)])
           .str();
   Builder b(context);
-  Attribute key = b.getArrayAttr({getKernelSchedule(schedule, role),
-                                  shape.layout, b.getI64IntegerAttr(shape.k)});
+  Attribute key = b.getArrayAttr({getKernelSchedule(schedule, role), layout,
+                                  b.getI64IntegerAttr(k)});
   Type i64 = b.getI64Type(), ptr = LLVM::LLVMPointerType::get(context);
   SmallVector<Type> types{i64, ptr, ptr, ptr};
-  if (role == Role::Shared)
+  if (role != Role::Alone)
     types.append({ptr, i64});
+  if (role == Role::Widening)
+    types.push_back(ptr);
   return getOrCreateKernels(
       module, name, key, schedule.getRows(), types,
       [&](Emitter &e, int64_t rows, ValueRange args) {
-        BlockArguments arguments{args[0], args[1], args[2], args[3], {}, {}};
-        if (role == Role::Shared) {
+        BlockArguments arguments{role,    args[0], args[1], args[2],
+                                 args[3], {},      {},      {}};
+        if (role != Role::Alone) {
           arguments.next = args[4];
           arguments.stride = args[5];
         }
-        for (int64_t pass = 0; pass < getBlockPasses(schedule); ++pass)
-          (schedule.getInner() == Inner::DotInt8
-               ? createDotPass
-               : createDecodePass)(e, shape, rows, pitch, pass, arguments)
-              ->emit();
+        if (role == Role::Widening)
+          arguments.widened = args[6];
+        BlockShape shape(schedule, layout, k, rows);
+        auto create =
+            schedule.multipliesBytes() ? createDotPass : createDecodePass;
+        for (int64_t pass = 0; pass < getBlockPasses(schedule, rows); ++pass)
+          create(e, shape, pitch, pass, arguments)->emit();
       });
 }
 
@@ -311,9 +335,16 @@ MicroKernels moe::getOrCreateBlockKernels(ModuleOp module,
                                           ScheduleAttr schedule,
                                           moecpu::BlocksAttr layout, int64_t k,
                                           int64_t pitch) {
-  BlockShape shape(schedule, layout, k);
+  auto create = [&](Role role) {
+    return getOrCreate(module, schedule, layout, k, pitch, role);
+  };
   MicroKernels kernels;
-  kernels.alone = getOrCreate(module, shape, pitch, Role::Alone);
-  kernels.shared = getOrCreate(module, shape, pitch, Role::Shared);
+  kernels.alone = create(Role::Alone);
+  kernels.shared = create(Role::Shared);
+  // Not of a block that is too long for it.
+  if (schedule.getWidened() < getBlockSizes(schedule, layout, k).widened)
+    return kernels;
+  kernels.widening = create(Role::Widening);
+  kernels.widened = create(Role::Widened);
   return kernels;
 }

@@ -24,12 +24,12 @@ struct BlockShape {
   WeightFormatAttrInterface format;
   llvm::SmallVector<BlockField> fields;
   DecodeRounds rounds;
-  int64_t lanes;
+  int64_t lanes, rows;
   /// Vectors of a block's columns that a pass covers.
   int64_t vectors;
 
   BlockShape(moecpu::ScheduleAttr schedule, moecpu::BlocksAttr layout,
-             int64_t k);
+             int64_t k, int64_t rows);
 };
 
 /// Some columns of the blocks of a panel, from `column` on.
@@ -64,18 +64,21 @@ private:
   llvm::SmallVector<Value> shared;
 };
 
-/// A kernel of so many rows; see MicroKernels for its arguments.
+/// A kernel's arguments; see MicroKernels.
 struct BlockArguments {
+  Role role;
   mlir::Value blocks, panel, lhs, acc;
   /// Of kernels that share their panel, else null.
   mlir::Value next, stride;
+  /// Of those that leave their values, else null.
+  mlir::Value widened;
 };
 
 /// One pass over the columns from `column` on.
 class BlockPass {
 public:
-  BlockPass(Emitter &e, const BlockShape &shape, int64_t rows, int64_t pitch,
-            int64_t pass, const BlockArguments &arguments);
+  BlockPass(Emitter &e, const BlockShape &shape, int64_t pitch, int64_t pass,
+            const BlockArguments &arguments);
   virtual ~BlockPass() = default;
   void emit();
 
@@ -105,31 +108,33 @@ protected:
   int64_t rows, pitch, pass;
   const BlockArguments &arguments;
   llvm::SmallVector<PanelReader, 2> readers;
+  /// Where the values of this block are, as rows of 32 f32, if the role says that
+  /// there are any.
+  Value values;
 
 private:
+  /// What all rounds of a block share.
+  void readShared();
   void emitLoops(int64_t periods, int64_t words,
                  llvm::MutableArrayRef<Value> tile,
                  llvm::function_ref<void(Value period, Value word,
                                          llvm::MutableArrayRef<Value>)>
                      body);
-  /// Prefetches [first, first + count) of the lines and steps of a block, from
-  /// line `line` on.
+  /// Prefetches so many lines of a block, from line `line` on, or so many steps,
+  /// between the products that are there.
   void emitPrefetches(Value line, int64_t lines, int64_t steps);
 
-  int64_t numShared = 0;
   llvm::SmallVector<Value> stacks;
   Value block, next;
 };
 
 /// By values that are decoded to f32 in registers.
 std::unique_ptr<BlockPass> createDecodePass(Emitter &e, const BlockShape &shape,
-                                            int64_t rows, int64_t pitch,
-                                            int64_t pass,
+                                            int64_t pitch, int64_t pass,
                                             const BlockArguments &arguments);
-/// By dot products of bytes.
+/// By products of bytes.
 std::unique_ptr<BlockPass> createDotPass(Emitter &e, const BlockShape &shape,
-                                         int64_t rows, int64_t pitch,
-                                         int64_t pass,
+                                         int64_t pitch, int64_t pass,
                                          const BlockArguments &arguments);
 
 } // namespace moe

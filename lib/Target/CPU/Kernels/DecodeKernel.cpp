@@ -32,27 +32,50 @@ private:
     const DecodeRounds &rounds = shape.rounds;
     Value at = e.displace(lhs, e.toI64(e.add(e.mul(period, rounds.period * 4),
                                              e.mul(word, rounds.advance * 4))));
+    // Where the values of the round are, or are left for others.
+    int64_t count = rounds.first.size();
+    Value kept =
+        values ? e.displace(
+                     values,
+                     e.toI64(e.mul(e.add(e.mul(period, rounds.words), word),
+                                   count * kStepBytes)))
+               : Value();
+    auto at32 = [&](int64_t i, int64_t v) {
+      return e.displace(kept, i * kStepBytes +
+                                  (pass * shape.vectors + v) * shape.lanes * 4);
+    };
     Block *block = e.getInsertionBlock();
     Operation *before = at.getDefiningOp();
-    SmallVector<SmallVector<Value>> values(shape.vectors);
-    for (auto [reader, list] : llvm::zip(readers, values))
-      shape.format.buildValues(reader, shape.k, period, word, list);
+    SmallVector<SmallVector<Value>> decoded(shape.vectors);
+    bool reads = arguments.role == Role::Widened;
+    if (!reads)
+      for (auto [reader, list] : llvm::zip(readers, decoded))
+        shape.format.buildValues(reader, shape.k, period, word, list);
     // All of them at once would not fit into registers: each is computed where
     // it is needed.
     SmallVector<Operation *> waiting;
     for (auto it = std::next(before->getIterator()); it != block->end(); ++it)
       waiting.push_back(&*it);
     VectorType type = e.vecF32(shape.lanes);
-    for (size_t i = 0; i < rounds.first.size(); ++i) {
-      for (int64_t v = 0; v < shape.vectors; ++v)
-        fetch(values[v][i], waiting);
+    for (int64_t i = 0; i < count; ++i) {
+      SmallVector<Value> weights;
+      for (int64_t v = 0; v < shape.vectors; ++v) {
+        if (reads) {
+          weights.push_back(LLVM::LoadOp::create(e, type, at32(i, v), 4));
+          continue;
+        }
+        fetch(decoded[v][i], waiting);
+        weights.push_back(decoded[v][i]);
+        if (kept)
+          LLVM::StoreOp::create(e, weights.back(), at32(i, v), 4);
+      }
       for (int64_t r = 0; r < rows; ++r) {
         Value x =
             splatAt(e.getF32Type(),
                     e.displace(at, r * pitch + rounds.first[i] * 4), type);
         for (int64_t v = 0; v < shape.vectors; ++v) {
           Value &sum = tile[r * shape.vectors + v];
-          sum = vector::FMAOp::create(e, x, values[v][i], sum);
+          sum = vector::FMAOp::create(e, x, weights[v], sum);
         }
       }
     }
@@ -79,8 +102,7 @@ private:
 } // namespace
 
 std::unique_ptr<BlockPass>
-moe::createDecodePass(Emitter &e, const BlockShape &shape, int64_t rows,
-                      int64_t pitch, int64_t pass,
-                      const BlockArguments &arguments) {
-  return std::make_unique<DecodePass>(e, shape, rows, pitch, pass, arguments);
+moe::createDecodePass(Emitter &e, const BlockShape &shape, int64_t pitch,
+                      int64_t pass, const BlockArguments &arguments) {
+  return std::make_unique<DecodePass>(e, shape, pitch, pass, arguments);
 }

@@ -122,19 +122,23 @@ static void emitTiles(Emitter &e, const PanelProduct &p, const Tiles &tiles) {
       });
 }
 
-/// The same of bf16 that is widened: the first tile leaves its f32 in `buffer`,
-/// which the others read, so that each value is widened once.
+/// The same of weights that become f32: the first tile leaves them in `buffer`,
+/// which the others read, so that each is widened or decoded once.
 static void emitWidenedTiles(Emitter &e, const PanelProduct &p,
                              const Tiles &tiles, Value buffer) {
   tiles.forEachChunk(
-      e, p, getChunks(p, p.schedule.getWidened() / 2),
+      e, p,
+      std::clamp<int64_t>(llvm::divideCeil(p.blocks * p.block.widened,
+                                           p.schedule.getWidened()),
+                          1, p.blocks),
       [&](Emitter &e, const Chunk &chunk, Value next, Value stride) {
         Value share = e.mul(e.mul(stride, p.block.steps), chunk.blocks);
         tiles.callTile(e, p, p.kernels.widening, e.idx(0), chunk, chunk.blocks,
                        chunk.panel, next, stride, e.toPtr(buffer));
-        // They have two steps where the first one has one.
-        Value half = e.ceilDiv(stride, 2);
-        Value blocks = e.mul(chunk.blocks, 2);
+        // Of pairs the others have two steps where the first one has one.
+        int64_t perStep = p.schedule.readsBlocks() ? 1 : 2;
+        Value half = e.ceilDiv(stride, e.idx(perStep));
+        Value blocks = e.mul(chunk.blocks, perStep);
         e.loop(e.idx(1), tiles.count, 1, [&](Emitter &e, Value t) {
           tiles.callTile(e, p, p.kernels.widened, t, chunk, blocks, buffer,
                          e.add(next, e.mul(t, share)), half);
@@ -152,7 +156,8 @@ void moe::emitPanelRun(Emitter &e, const PanelProduct &p, Value expert,
   Value accAddress = e.address(acc);
   Value buffer;
   if (p.kernels.widening) {
-    int64_t bytes = std::min(p.schedule.getWidened(), 2 * p.panelBytes());
+    int64_t bytes =
+        std::min(p.schedule.getWidened(), p.blocks * p.block.widened);
     buffer = e.address(memref::AllocaOp::create(
         e, MemRefType::get({bytes / 4}, e.getF32Type()),
         e.getI64IntegerAttr(64)));
@@ -317,15 +322,15 @@ struct LeftRows {
 /// The left operand: in place if its rows are what the kernels read.
 static LeftRows prepareRows(Emitter &e, moek::GroupedMatmulOp op,
                             const Weights &weights) {
-  Inner inner = moecpu::getSchedule(op).getInner();
+  ScheduleAttr schedule = moecpu::getSchedule(op);
   int64_t k = op.getK();
   Value lhs = op.getLhs();
   auto lhsType = cast<MemRefType>(lhs.getType());
   std::optional<QuantizedRows> bytes;
-  if (inner == Inner::DotInt8)
+  if (schedule.multipliesBytes())
     bytes.emplace(cast<CodedFormatAttrInterface>(weights.blocks.getFormat()),
-                  k);
-  Type element = getLhsElementType(e.getContext(), inner);
+                  k, schedule);
+  Type element = getLhsElementType(e.getContext(), schedule.getInner());
   // Padding behind k is zeros in buffers between kernels; in anyone else's it
   // may be a NaN, which zero weights do not remove.
   if (!bytes && !op.getGather() && lhsType.getLayout().isIdentity() &&

@@ -28,10 +28,10 @@ BlockSizes moe::getFloatBlock(Inner inner) {
   return {kBlockBytes, kBlockSteps * getLhsStepBytes(inner), kBlockSteps};
 }
 
-int64_t moe::getLhsBlockBytes(Inner inner, WeightFormatAttrInterface format,
-                              int64_t k) {
-  if (inner == Inner::DotInt8) {
-    QuantizedRows rows(cast<CodedFormatAttrInterface>(format), k);
+int64_t moe::getLhsBlockBytes(ScheduleAttr schedule,
+                              WeightFormatAttrInterface format, int64_t k) {
+  if (schedule.multipliesBytes()) {
+    QuantizedRows rows(cast<CodedFormatAttrInterface>(format), k, schedule);
     return format.getBlockSize(k) / rows.block * rows.blockBytes();
   }
   return format.getBlockSize(k) * 4;
@@ -45,7 +45,7 @@ Type moe::getLhsElementType(MLIRContext *context, Inner inner) {
 
 int64_t moe::getNumPasses(ScheduleAttr schedule, int64_t rows) {
   if (schedule.readsBlocks())
-    return getBlockPasses(schedule);
+    return getBlockPasses(schedule, rows);
   if (schedule.getLanes() != 4)
     return getX86Passes(schedule, rows);
   return schedule.getScalable() ? getSvePasses(schedule, rows)
@@ -92,16 +92,12 @@ void moe::emitPrefetch(Emitter &e, Value address, int64_t level) {
                          /*hint=*/static_cast<int32_t>(4 - level), /*cache=*/1);
 }
 
-/// Puts what `emit` makes for each of `count` between the multiplications
-/// of the block, evenly: several requests at once would fill the queue to
-/// memory, and loads would wait behind them.
-static void spread(Emitter &e, const TileKernel &kernel, int64_t count,
-                   llvm::function_ref<void(int64_t)> emit) {
+void moe::emitBetweenProducts(Emitter &e, int64_t count,
+                              llvm::function_ref<void(int64_t)> emit) {
   SmallVector<Operation *> places;
-  if (kernel.isOrdered())
-    for (Operation &op : *e.getBlock())
-      if (isa<vector::FMAOp, LLVM::CallIntrinsicOp>(op))
-        places.push_back(&op);
+  for (Operation &op : *e.getBlock())
+    if (isa<vector::FMAOp, LLVM::CallIntrinsicOp>(op))
+      places.push_back(&op);
   OpBuilder::InsertionGuard guard(e);
   for (int64_t i = 0; i < count; ++i) {
     if (!places.empty())
@@ -156,6 +152,12 @@ static void emitPass(Emitter &e, TileKernel &kernel, Inner inner,
       next.back() = e.displace(next.back(), stride * 2 * kStepBytes);
     }
     kernel.multiply(pass, p, x, MutableArrayRef(next).take_front(size));
+    auto spread = [&](int64_t count, llvm::function_ref<void(int64_t)> emit) {
+      if (kernel.isOrdered())
+        return emitBetweenProducts(e, count, emit);
+      for (int64_t i = 0; i < count; ++i)
+        emit(i);
+    };
     if (ahead.own) {
       SmallVector<std::pair<int64_t, int64_t>> lines;
       for (int64_t step = 0; step < stride; ++step)
@@ -163,13 +165,13 @@ static void emitPass(Emitter &e, TileKernel &kernel, Inner inner,
           for (auto [distance, level] :
                llvm::zip(ahead.own.getAhead(), ahead.own.getLevels()))
             lines.push_back({step * kStepBytes + line + distance, level});
-      spread(e, kernel, lines.size(), [&](int64_t i) {
+      spread(lines.size(), [&](int64_t i) {
         emitPrefetch(e, e.displace(p, lines[i].first), lines[i].second);
       });
     }
     if (ahead.address) {
       Value &address = next[size + 2];
-      spread(e, kernel, stride, [&](int64_t) {
+      spread(stride, [&](int64_t) {
         emitPrefetch(e, address, ahead.level);
         address = e.displace(address, ahead.stride);
       });
@@ -190,7 +192,7 @@ ScheduleAttr moe::getKernelSchedule(ScheduleAttr schedule, Role role) {
       /*run=*/1, fetchesNext ? ArrayRef<moecpu::PrefetchAttr>() : rules,
       schedule.getScalable(),
       fetchesNext ? schedule.getPrefetchLevel() : int64_t(2), /*window=*/0,
-      /*widened=*/0);
+      /*widened=*/0, schedule.getPlanes());
 }
 
 ScheduleAttr moe::getWidenedSchedule(ScheduleAttr schedule) {
@@ -198,7 +200,8 @@ ScheduleAttr moe::getWidenedSchedule(ScheduleAttr schedule) {
       schedule.getContext(), Inner::Fma, schedule.getLanes(),
       schedule.getRows(), schedule.getBlockRows(), schedule.getChunk(),
       schedule.getRun(), schedule.getPrefetch(), schedule.getScalable(),
-      schedule.getPrefetchLevel(), schedule.getWindow(), /*widened=*/0);
+      schedule.getPrefetchLevel(), schedule.getWindow(), /*widened=*/0,
+      /*planes=*/1);
 }
 
 func::FuncOp moe::getOrCreateKernels(ModuleOp module, StringRef stem,

@@ -27,6 +27,7 @@ struct BlockSizes {
   int64_t panel; ///< Bytes of 32 columns of it.
   int64_t lhs;   ///< Bytes of a row of the left operand.
   int64_t steps; ///< How often a kernel that shares a panel prefetches in it.
+  int64_t widened = 2 * panel; ///< Bytes as f32; of floats for bf16.
 };
 /// Of panels of floats: 8 steps.
 BlockSizes getFloatBlock(moecpu::Inner inner);
@@ -34,8 +35,8 @@ BlockSizes getFloatBlock(moecpu::Inner inner);
 /// Bytes of one row of the left operand per step of k.
 int64_t getLhsStepBytes(moecpu::Inner inner);
 /// The same of a block of `format`, of rows of `k`.
-int64_t getLhsBlockBytes(moecpu::Inner inner, WeightFormatAttrInterface format,
-                         int64_t k);
+int64_t getLhsBlockBytes(moecpu::ScheduleAttr schedule,
+                         WeightFormatAttrInterface format, int64_t k);
 /// The element type the left operand's rows must have.
 mlir::Type getLhsElementType(mlir::MLIRContext *context, moecpu::Inner inner);
 
@@ -60,9 +61,9 @@ struct MicroKernels {
   /// line at `next`, which moves on by `stride` bytes, in every step.
   mlir::func::FuncOp shared;
   /// Of schedules with `widened`, else null: `shared` with an argument more,
-  /// the address to which it writes what it widens, rows of 32 f32; and
-  /// `shared` of such rows, with two steps for each that were widened. The same
-  /// multiply-adds in the same order.
+  /// the address to which it writes what it widens or decodes, rows of 32 f32;
+  /// and `shared` of such rows, with two steps for each that were widened. The
+  /// same multiply-adds in the same order.
   mlir::func::FuncOp widening, widened;
 };
 
@@ -78,14 +79,14 @@ MicroKernels getOrCreateBlockKernels(mlir::ModuleOp module,
                                      int64_t pitch);
 BlockSizes getBlockSizes(moecpu::ScheduleAttr schedule,
                          moecpu::BlocksAttr layout, int64_t k);
-int64_t getBlockPasses(moecpu::ScheduleAttr schedule);
+int64_t getBlockPasses(moecpu::ScheduleAttr schedule, int64_t rows);
 
 //===----------------------------------------------------------------------===//
 // For those who make kernels
 //===----------------------------------------------------------------------===//
 
 /// What kernels do beside multiplying; see MicroKernels.
-enum class Role { Alone, Shared, Widening };
+enum class Role { Alone, Shared, Widening, Widened };
 
 /// What of a schedule is in the code of its kernels.
 moecpu::ScheduleAttr getKernelSchedule(moecpu::ScheduleAttr schedule,
@@ -102,6 +103,11 @@ mlir::func::FuncOp getOrCreateKernels(mlir::ModuleOp module,
                                       KernelBody emitBody);
 
 void emitPrefetch(Emitter &e, mlir::Value address, int64_t level);
+/// Puts what `emit` makes for each of `count` between the multiplications of the
+/// block, evenly: several requests at once would fill the queue to memory, and
+/// loads would wait behind them.
+void emitBetweenProducts(Emitter &e, int64_t count,
+                         llvm::function_ref<void(int64_t)> emit);
 
 /// How often a tile of `rows` rows walks the k of its panel, some columns at a
 /// time, so that a chunk of it should stay in the first-level cache; with

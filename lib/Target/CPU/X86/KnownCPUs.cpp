@@ -96,7 +96,11 @@ static void addXeons(std::vector<KnownCpu> &chips, const KnownCpu &v4,
       {"fma", 64}, {"fma_latency", 4}, {"load_l1", 128}, {"widen", 32}};
   chips.push_back(derive(v4, "skylake-x", "Xeon Scalable of 2017 and 2019",
                          32 * kKiB, 1 * kMiB, {"intel 6 85"}, rates));
-  chips.push_back(derive(v4, "ice-lake-sp", "Xeon Scalable of 2021", 48 * kKiB,
+  KnownCpu vnni = v4;
+  vnni.features = "+avx512vnni";
+  vnni.needs |= MOE_CPU_X86_AVX512_VNNI;
+  vnni.instructions = {"compress", "dot_int8"};
+  chips.push_back(derive(vnni, "ice-lake-sp", "Xeon Scalable of 2021", 48 * kKiB,
                          1280 * kKiB, {"intel 6 106", "intel 6 108"}, rates));
 
   // vdpbf16ps takes as long as four multiply-adds of f32 and does the work of
@@ -136,7 +140,10 @@ static void addXeons(std::vector<KnownCpu> &chips, const KnownCpu &v4,
   chips.back().isDefault = true;
 }
 
-static void addCores(std::vector<KnownCpu> &chips, const KnownCpu &v3) {
+static void addCores(std::vector<KnownCpu> &chips, KnownCpu v3) {
+  v3.features = "+avxvnni";
+  v3.needs |= MOE_CPU_X86_AVX_VNNI;
+  v3.instructions = {"dot_int8"};
   // Of the cores that are for speed. LLVM's model of Alder Lake, which it takes
   // for the next three, too: vpdpbusd 0.5, vmovups 0.33. Caches: Intel ARK,
   // AnandTech (Golden Cove).
@@ -163,10 +170,19 @@ static void addCores(std::vector<KnownCpu> &chips, const KnownCpu &v3) {
 std::vector<KnownCpu> moe::getX86Cpus() {
   constexpr moecpu::Arch arch = moecpu::Arch::X86_64;
   const KnownCpu v3{"x86-64-v3", "v3",           arch,      "x86-64-v3",
-                    "",          MOE_CPU_X86_V3, {},        8,
+                    "",          MOE_CPU_X86_V3, {"madd_int8"}, 8,
                     16,          32 * kKiB,      512 * kKiB};
-  const KnownCpu v4{"x86-64-v4",  "v4", arch, "x86-64-v4", "",      kV4,
-                    {"compress"}, 16,   32,   32 * kKiB,   1 * kMiB};
+  const KnownCpu v4{"x86-64-v4",
+                    "v4",
+                    arch,
+                    "x86-64-v4",
+                    "",
+                    kV4,
+                    {"compress", "madd_int8"},
+                    16,
+                    32,
+                    32 * kKiB,
+                    1 * kMiB};
   const KnownCpu v4Bf16{"x86-64-v4-bf16",
                         "v4_bf16",
                         arch,
