@@ -76,16 +76,32 @@ BlocksAttr::verifyLayout(function_ref<InFlightDiagnostic()> emitError,
   return getFormat().verifyFormat(emitError, logical.getDimSize(3));
 }
 
+/// The order of fields in a panel: shorter ones, such as scales, are needed
+/// first, and what is read by ascending addresses a CPU has fetched before.
+static SmallVector<int64_t> getOrder(ArrayRef<moe::BlockField> fields) {
+  auto order = llvm::to_vector(llvm::seq<int64_t>(0, fields.size()));
+  llvm::stable_sort(order, [&](int64_t a, int64_t b) {
+    return fields[a].getBytes() < fields[b].getBytes();
+  });
+  return order;
+}
+
 int64_t BlocksAttr::getFieldOffset(int64_t k, int64_t field) const {
+  SmallVector<moe::BlockField> fields = getFormat().getFields(k);
   int64_t offset = 0;
-  for (const moe::BlockField &before :
-       ArrayRef(getFormat().getFields(k)).take_front(field))
-    offset += before.getBytes() * kColumns;
+  for (int64_t before : getOrder(fields)) {
+    if (before == field)
+      break;
+    offset += fields[before].getBytes() * kColumns;
+  }
   return offset;
 }
 
 int64_t BlocksAttr::getBlockBytes(int64_t k) const {
-  return getFieldOffset(k, getFormat().getFields(k).size());
+  int64_t bytes = 0;
+  for (const moe::BlockField &field : getFormat().getFields(k))
+    bytes += field.getBytes() * kColumns;
+  return bytes;
 }
 
 RankedTensorType BlocksAttr::getPackedType(RankedTensorType logical) const {
@@ -106,7 +122,9 @@ DictionaryAttr BlocksAttr::getPacking(RankedTensorType logical) const {
     return b.getNamedAttr(key, b.getI64IntegerAttr(value));
   };
   SmallVector<Attribute> fields, storage;
-  for (const moe::BlockField &field : format.getFields(k)) {
+  SmallVector<moe::BlockField> logicalFields = format.getFields(k);
+  for (int64_t index : getOrder(logicalFields)) {
+    const moe::BlockField &field = logicalFields[index];
     SmallVector<NamedAttribute> entry = {
         integer("storage", field.storage), integer("offset", field.offset),
         integer("bytes", field.getBytes()),

@@ -212,7 +212,8 @@ def MoeCpu_BlocksAttr : MoeCpu_Attr<"Blocks", "blocks", [
     `#moe_cpu.panels`, and a panel its blocks of `format` one after another. Each
     field of a block has the numbers of all columns side by side: bytes of a field
     whose length is a multiple of four, four of a column, then four of the next
-    one; other numbers one of each column. So a lane of a vector is a column, and
+    one; other numbers one of each column. Shorter fields are before longer ones.
+    So a lane of a vector is a column, and
     what is decoded for one column is decoded for as many as there are lanes. Not a
     bit more is stored than the format has. The packed tensor is
     `[E, panels, blocks, bytes of 32 blocks]` of i8; columns beyond N are zeros.

@@ -335,26 +335,51 @@ int64_t CpuCostModel::selectRows(Inner inner, int64_t planes) const {
   return most;
 }
 
+int64_t CpuCostModel::selectDistance() const {
+  // What a core reads while it waits once: near enough to be on the way to the
+  // first level. 4096 bytes where nothing is known.
+  std::optional<double> latency = rate("latency_dram"),
+                        bandwidth = rate("dram_core");
+  if (!latency || !bandwidth)
+    return 4096;
+  return std::clamp<int64_t>(
+      llvm::PowerOf2Ceil(int64_t(*latency * 1e-9 * *bandwidth * 1e6 * 0.75)),
+      2048, 8192);
+}
+
+/// Rows up to which the hardware prefetches well enough: few wait for memory.
+/// Those of half a vector register are twice as slow.
+static int64_t getFewRows(moecpu::TargetAttr cpu) { return cpu.getLanes() == 8 ? 2 : 6; }
+
 SmallVector<PrefetchAttr> CpuCostModel::selectPrefetch(int64_t rows) const {
   if (!cpu.getPrefetch().empty())
     return SmallVector<PrefetchAttr>(cpu.getPrefetch());
-  // What a core reads while it waits once: near enough to be on the way to the
-  // first level. Three times as far it is asked for first, since memory that is
-  // busy drops requests. 4096 and 12288 bytes where nothing is known.
-  int64_t near = 4096;
-  std::optional<double> latency = rate("latency_dram"),
-                        bandwidth = rate("dram_core");
-  if (latency && bandwidth)
-    near = std::clamp<int64_t>(
-        llvm::PowerOf2Ceil(int64_t(*latency * 1e-9 * *bandwidth * 1e6 * 0.75)),
-        2048, 8192);
+  // Three times as far it is asked for first, since memory that is busy drops
+  // requests.
+  int64_t near = selectDistance(), few = getFewRows(cpu);
   MLIRContext *context = cpu.getContext();
-  // Few rows wait for memory, and the hardware prefetches for them; those of
-  // half a vector register are twice as slow.
-  int64_t few = cpu.getLanes() == 8 ? 2 : 6;
   return {PrefetchAttr::get(context, few, {}, {}),
           PrefetchAttr::get(context, std::max(rows, few + 1), {3 * near, near},
                             {2, 1})};
+}
+
+SmallVector<PrefetchAttr>
+CpuCostModel::selectPrefetchOfCodes(int64_t rows,
+                                    WeightFormatAttrInterface format,
+                                    int64_t k) const {
+  if (!cpu.getPrefetch().empty())
+    return SmallVector<PrefetchAttr>(cpu.getPrefetch());
+  int64_t near = selectDistance(), few = getFewRows(cpu) / 2;
+  MLIRContext *context = cpu.getContext();
+  // Of two long fields that are read beside each other the hardware loses
+  // track.
+  constexpr int64_t isLong = 64;
+  if (llvm::count_if(format.getFields(k), [](const BlockField &field) {
+        return field.isWords() && field.getBytes() >= isLong;
+      }) > 1)
+    return {PrefetchAttr::get(context, rows, {3 * near}, {2})};
+  return {PrefetchAttr::get(context, few, {}, {}),
+          PrefetchAttr::get(context, std::max(rows, few + 1), {2 * near}, {2})};
 }
 
 /// Rounds down to whole blocks of k, at least one.

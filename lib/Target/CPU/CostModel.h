@@ -55,12 +55,18 @@ public:
   int64_t selectRows(moecpu::Inner inner, int64_t planes) const;
   /// Rules for kernels of up to `rows` rows.
   llvm::SmallVector<moecpu::PrefetchAttr> selectPrefetch(int64_t rows) const;
+  /// The same of products of codes of `format`, of rows of `k`, with bytes.
+  llvm::SmallVector<moecpu::PrefetchAttr>
+  selectPrefetchOfCodes(int64_t rows, WeightFormatAttrInterface format,
+                        int64_t k) const;
   /// Bytes of a panel that several tiles share at a time.
   int64_t selectChunk() const;
   /// Rows whose accumulators are parked at a time.
   int64_t selectBlockRows(int64_t rows) const;
 
 private:
+  /// Bytes ahead that memory is asked for.
+  int64_t selectDistance() const;
   std::optional<double> rate(llvm::StringRef name) const;
   std::optional<double> getHertz() const;
   std::optional<double> getMatmulSeconds(moek::GroupedMatmulOp op,

@@ -57,9 +57,11 @@ static int64_t selectWindow(int64_t length) {
 /// of all common formats.
 static constexpr int64_t kDecodedBytes = 64 << 10;
 
-static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner,
-                                   int64_t window = 0, int64_t planes = 1) {
+static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner, int64_t window,
+                                   moek::GroupedMatmulOp matmul = {}) {
   CpuCostModel model(cpu);
+  bool ofBytes = matmul && matmul.getFormatAttr() && inner != Inner::Decode;
+  int64_t planes = ofBytes ? selectPlanes(matmul) : 1;
   int64_t rows = model.selectRows(inner, planes);
   // A work item is long for the memory's sake; kernels make them shorter where
   // threads would have too few.
@@ -68,7 +70,9 @@ static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner,
   return ScheduleAttr::get(
       cpu.getContext(), inner, cpu.getLanes(), rows,
       model.selectBlockRows(rows), model.selectChunk(), run,
-      model.selectPrefetch(rows),
+      ofBytes ? model.selectPrefetchOfCodes(rows, matmul.getFormatAttr(),
+                                            matmul.getK())
+              : model.selectPrefetch(rows),
       cpu.getScalable() && (inner == Inner::Fma || inner == Inner::Widen),
       level, window,
       inner == Inner::Widen    ? cpu.getWidened()
@@ -235,9 +239,7 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
         matmul.setScheduleAttr(
             selectSchedule(target, inner,
                            selectWindow(matmul.getN() + matmul.getK()),
-                           inner == Inner::Decode
-                               ? 1
-                               : std::max<int64_t>(1, selectPlanes(matmul))));
+                           matmul));
       }
       if (!isFor<ScheduleAttr>(matmul) || failed(check(matmul, target)))
         return WalkResult::interrupt();
