@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 using namespace mlir;
 using namespace moe;
@@ -37,9 +38,7 @@ std::optional<double> CpuCostModel::getHertz() const {
 std::optional<double> CpuCostModel::getStepCycles(ScheduleAttr schedule,
                                                   int64_t rows) const {
   Inner inner = schedule.getInner();
-  // How long decoding takes, the format would have to say.
-  if (schedule.readsBlocks())
-    return std::nullopt;
+  assert(!schedule.readsBlocks() && "these have blocks, see getBlockCycles");
   // Two operations for each of 32 columns, of one or two k.
   double operations = 64.0 * rows * (inner == Inner::Fma ? 1 : 2);
   double lanes = schedule.getLanes();
@@ -114,25 +113,37 @@ static double overlap(double a, double b) {
              : longer * std::pow(1 + std::pow(shorter / longer, p), 1 / p);
 }
 
-/// Seconds to compute with a panel that is in the cache.
-static std::optional<double> getComputeSeconds(const CpuCostModel &model,
-                                               ScheduleAttr schedule,
-                                               double hertz, double steps,
-                                               int64_t rows) {
+/// Cycles in which `rows` rows are multiplied with a panel that is in the cache,
+/// if one tile takes `ofTile`; it is told whether another one has left it f32.
+static std::optional<double>
+addTiles(ScheduleAttr schedule, int64_t rows,
+         llvm::function_ref<std::optional<double>(int64_t, bool)> ofTile) {
   int64_t tiles = llvm::divideCeil(rows, schedule.getRows());
   double cycles = 0;
   // What the first tile widened, the others do not.
   bool once = schedule.getWidened() && tiles >= kWidenedTiles;
   for (int64_t tile = 0; tile < tiles; ++tile) {
     int64_t own = rows / tiles + (tile < rows % tiles);
-    bool isF32 = once && tile > 0;
-    std::optional<double> step = model.getStepCycles(
-        isF32 ? getWidenedSchedule(schedule) : schedule, own);
-    if (!step)
+    std::optional<double> cost = ofTile(own, once && tile > 0);
+    if (!cost)
       return std::nullopt;
-    cycles += *step * steps * (isF32 ? 2 : 1);
+    cycles += *cost;
   }
-  return cycles / hertz;
+  return cycles;
+}
+
+/// The same of a panel of floats of so many steps.
+static std::optional<double> getPanelCycles(const CpuCostModel &model,
+                                            ScheduleAttr schedule, double steps,
+                                            int64_t rows) {
+  return addTiles(schedule, rows,
+                  [&](int64_t own, bool isF32) -> std::optional<double> {
+                    std::optional<double> step = model.getStepCycles(
+                        isF32 ? getWidenedSchedule(schedule) : schedule, own);
+                    if (!step)
+                      return std::nullopt;
+                    return *step * steps * (isF32 ? 2 : 1);
+                  });
 }
 
 std::optional<double> CpuCostModel::getPanelSeconds(ScheduleAttr schedule,
@@ -141,11 +152,10 @@ std::optional<double> CpuCostModel::getPanelSeconds(ScheduleAttr schedule,
   std::optional<double> hertz = getHertz();
   if (!hertz)
     return std::nullopt;
-  std::optional<double> compute =
-      getComputeSeconds(*this, schedule, *hertz, steps, rows);
-  if (!compute)
+  std::optional<double> cycles = getPanelCycles(*this, schedule, steps, rows);
+  if (!cycles)
     return std::nullopt;
-  return overlap(*compute, steps * kStepBytes / bandwidth);
+  return overlap(*cycles / *hertz, steps * kStepBytes / bandwidth);
 }
 
 //===----------------------------------------------------------------------===//
@@ -173,13 +183,32 @@ std::optional<double> CpuCostModel::getMatmulSeconds(
     int threads, double &compute, double &memory) const {
   ScheduleAttr schedule = moecpu::getSchedule(op);
   moecpu::PanelsAttr panels = moecpu::getPanels(op);
+  moecpu::BlocksAttr blocks = moecpu::getBlocks(op);
   std::optional<double> hertz = getHertz();
-  if (!schedule || !panels || !hertz)
+  if (!schedule || (!panels && !blocks) || !hertz)
     return std::nullopt;
   auto packed = cast<ShapedType>(op.getRhs().getType());
   double perExpert = packed.getDimSize(1);
-  double steps = packed.getDimSize(2) * packed.getDimSize(4) /
-                 (packed.getElementType().isF32() ? 1.0 : 2.0);
+  double panelBytes = double(packed.getNumElements()) / packed.getDimSize(0) /
+                      perExpert * packed.getElementTypeBitWidth() / 8;
+  // Operations are counted once for all numbers of rows of a tile.
+  std::map<std::pair<int64_t, bool>, std::optional<double>> ofTiles;
+  auto getCycles = [&](int64_t rows) {
+    if (panels)
+      return getPanelCycles(*this, schedule, panelBytes / kStepBytes, rows);
+    return addTiles(
+        schedule, rows,
+        [&](int64_t own, bool isF32) -> std::optional<double> {
+          auto [it, isNew] = ofTiles.try_emplace({own, isF32});
+          if (isNew) {
+            it->second =
+                getBlockCycles(schedule, blocks, op.getK(), own, isF32);
+            if (it->second)
+              *it->second *= packed.getDimSize(2);
+          }
+          return it->second;
+        });
+  };
   double epilogue = getEpilogueCycles(op) / *hertz;
   double total = 0;
   for (const RowsOfExperts::Group &group : rows.groups)
@@ -187,14 +216,13 @@ std::optional<double> CpuCostModel::getMatmulSeconds(
       double weight = group.experts * group.likelihood[m] * perExpert;
       if (weight < 1e-9)
         continue;
-      std::optional<double> own =
-          getComputeSeconds(*this, schedule, *hertz, steps, m);
-      if (!own)
+      std::optional<double> cycles = getCycles(m);
+      if (!cycles)
         return std::nullopt;
-      double stream = steps * kStepBytes / bandwidth;
-      compute += weight * (*own + epilogue * m) / threads;
+      double own = *cycles / *hertz, stream = panelBytes / bandwidth;
+      compute += weight * (own + epilogue * m) / threads;
       memory += weight * stream / threads;
-      total += weight * (overlap(*own, stream) + epilogue * m) / threads;
+      total += weight * (overlap(own, stream) + epilogue * m) / threads;
     }
   return total;
 }
@@ -234,6 +262,17 @@ KernelCost CpuCostModel::estimateMatmul(moek::GroupedMatmulOp op,
   double compute = 0, memory = 0;
   std::optional<double> seconds =
       getMatmulSeconds(op, *rows, *bandwidth, context.threads, compute, memory);
+  // Rows that become bytes: magnitudes, products, sums and orders of bytes.
+  moecpu::ScheduleAttr schedule = moecpu::getSchedule(op);
+  std::optional<double> hertz = getHertz();
+  if (seconds && hertz && schedule && schedule.multipliesBytes()) {
+    constexpr double operations = 16;
+    double spent = rows->rows * k * schedule.getPlanes() * operations /
+                   rate("widen").value_or(2 * cpu.getLanes()) / *hertz /
+                   context.threads;
+    *seconds += spent;
+    compute += spent;
+  }
   // Rows that are gathered or combined pass through caches, or memory.
   double moved = 0;
   if (op.getGather())
@@ -327,10 +366,14 @@ std::optional<Inner> CpuCostModel::selectInt8() const {
 
 int64_t CpuCostModel::selectRows(Inner inner, int64_t planes) const {
   int64_t most = ScheduleAttr::getMaxRows(inner, cpu.getLanes(), planes);
+  // LLVM loads ahead there until registers are spilt.
+  if (cpu.getLanes() == 4 &&
+      (inner == Inner::DotInt8 || inner == Inner::MmlaInt8))
+    return 4 / planes;
   // A vector of columns a row spares unpacking, two spare loading the bytes of
   // a row, of which a cycle has no more than products; where one unit does both
   // unpacking and products, the former counts.
-  if (inner == Inner::DotInt8 && cpu.getLanes() != 8 && !cpu.getWidened())
+  if (inner == Inner::DotInt8 && cpu.getLanes() == 16 && !cpu.getWidened())
     return 12 / (planes + 1);
   return most;
 }

@@ -30,6 +30,12 @@ public:
   /// weights), all that it reads being in the first-level cache.
   std::optional<double> getStepCycles(moecpu::ScheduleAttr schedule,
                                       int64_t rows) const;
+  /// Cycles in which a tile of `rows` rows is multiplied with a block of 32
+  /// columns of weights in a format, of rows of `k`, which are f32 already if it
+  /// `isDecoded`.
+  std::optional<double> getBlockCycles(moecpu::ScheduleAttr schedule,
+                                       moecpu::BlocksAttr layout, int64_t k,
+                                       int64_t rows, bool isDecoded) const;
   /// Bytes a second that one of `threads` cores reads, if what all of them read
   /// is `bytes` in every call.
   std::optional<double> getBandwidth(double bytes, int threads) const;

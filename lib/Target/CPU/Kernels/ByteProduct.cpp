@@ -49,15 +49,19 @@ public:
     StringRef name = lanes == 16  ? "llvm.x86.avx512.vpdpbusd.512"
                      : lanes == 8 ? "llvm.x86.avx512.vpdpbusd.256"
                                   : "llvm.aarch64.neon.sdot.v4i32.v16i8";
-    for (int64_t word = 0; word < words; ++word)
-      for (int64_t v = 0; v < vectors; ++v) {
-        Value code = asBytes(withSign(codes(word, v)));
-        for (size_t row = 0; row < sums.size() / vectors; ++row) {
+    for (int64_t word = 0; word < words; ++word) {
+      // All rows' bytes would take more registers than all vectors' codes.
+      SmallVector<Value> ofWord;
+      for (int64_t v = 0; v < vectors; ++v)
+        ofWord.push_back(asBytes(withSign(codes(word, v))));
+      for (size_t row = 0; row < sums.size() / vectors; ++row) {
+        Value x = asBytes(splatOf(bytes(word, row)));
+        for (int64_t v = 0; v < vectors; ++v) {
           Value &sum = sums[row * vectors + v];
-          sum = call(name, intType,
-                     {sum, code, asBytes(splatOf(bytes(word, row)))});
+          sum = call(name, intType, {sum, ofWord[v], x});
         }
       }
+    }
   }
 };
 
