@@ -465,7 +465,7 @@ double WorkCounter::touchedShare(Value value) {
     } else if (isa<tensor::DimOp>(op)) {
       own = 0;
     } else if (isa<tensor::CastOp, tensor::ExpandShapeOp,
-                   tensor::CollapseShapeOp>(op)) {
+                   tensor::CollapseShapeOp, DequantizeOp>(op)) {
       own = touchedShare(op->getResult(0));
     }
     share = std::max(share, own);

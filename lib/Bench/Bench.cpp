@@ -61,7 +61,8 @@ public:
         report(report),
         dram(suite.isQuick ? int64_t(128) << 20 : int64_t(1) << 30,
              suite.isQuick ? int64_t(32) << 20 : int64_t(384) << 20),
-        f32Peak(PeakMeter::F32), bf16Peak(PeakMeter::BF16) {}
+        f32Peak(PeakMeter::F32), bf16Peak(PeakMeter::BF16),
+        int8Peak(PeakMeter::Int8) {}
 
   bool measureMachine(std::string &error);
   /// Everything for one model and format; false if any of it failed.
@@ -94,7 +95,7 @@ private:
   llvm::raw_ostream &notes;
   Report &report;
   run::DramReader dram;
-  run::PeakMeter f32Peak, bf16Peak;
+  run::PeakMeter f32Peak, bf16Peak, int8Peak;
   Progress line{"measuring", "rows"};
   int doneRows = 0;
 
@@ -147,6 +148,7 @@ bool Runner::measureMachine(std::string &error) {
     limits.threads = threads;
     limits.f32 = f32Peak.best(threads, repeats);
     limits.bf16 = bf16Peak.best(threads, repeats);
+    limits.int8 = int8Peak.best(threads, repeats);
     limits.dram = dram.median(threads, repeats);
     machine.limits.push_back(limits);
   }
@@ -248,6 +250,9 @@ bool Runner::load(const BenchModel &model, const std::string &wanted,
                              error);
   if (!ours)
     return false;
+  // Of codes only what was compiled says how they are multiplied.
+  if (wanted.empty())
+    format = run::formatOf(work, ours->call(0).rowType());
   expectation.reset();
   if (options.expectations)
     expectation = Expectation::create(*module, function.getName(),
@@ -379,7 +384,9 @@ bool Runner::measureRow(int64_t tokens, int threads, Row &row,
   row.repeats = repeats;
   row.copies = copies;
 
-  run::PeakMeter &meter = row.format == "bf16" ? bf16Peak : f32Peak;
+  run::PeakMeter &meter = row.format == "bf16"   ? bf16Peak
+                          : row.format == "int8" ? int8Peak
+                                                 : f32Peak;
   const double expectedPeak = report.machine.peak(row.format, threads);
   const double expectedDram = report.machine.find(threads)->dram;
   std::vector<double> times, readings, peaks;

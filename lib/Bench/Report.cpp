@@ -34,14 +34,18 @@ double Machine::peak(llvm::StringRef format, int threads) const {
   const Limits *limit = find(threads);
   if (!limit)
     return 0;
-  return format == "bf16" ? limit->bf16 : limit->f32;
+  return format == "bf16"   ? limit->bf16
+         : format == "int8" ? limit->int8
+                            : limit->f32;
 }
 
 void Machine::raisePeak(llvm::StringRef format, int threads, double reading) {
   for (Limits &limit : limits) {
     if (limit.threads != threads)
       continue;
-    double &peak = format == "bf16" ? limit.bf16 : limit.f32;
+    double &peak = format == "bf16"   ? limit.bf16
+                   : format == "int8" ? limit.int8
+                                      : limit.f32;
     peak = std::max(peak, reading);
   }
 }
@@ -55,9 +59,9 @@ void bench::printMachine(llvm::raw_ostream &os, const Machine &machine) {
      << ", last-level cache " << (machine.cacheBytes >> 20) << " MiB\n";
   for (const Limits &limit : machine.limits) {
     os << format("%3d thread%s f32 %7.1f GFLOP/s   bf16 %7.1f GFLOP/s   "
-                 "DRAM %6.1f GB/s\n",
+                 "int8 %7.1f GOP/s   DRAM %6.1f GB/s\n",
                  limit.threads, limit.threads == 1 ? ": " : "s:", limit.f32,
-                 limit.bf16, limit.dram);
+                 limit.bf16, limit.int8, limit.dram);
   }
 }
 
@@ -166,6 +170,7 @@ void Writer::write(const Machine &machine) {
         json.attribute("threads", limit.threads);
         number("f32_gflops", limit.f32);
         number("bf16_gflops", limit.bf16);
+        number("int8_gops", limit.int8);
         number("dram_gbytes_per_s", limit.dram);
       });
     }

@@ -39,8 +39,10 @@ std::map<std::string, int64_t> run::namedSizes(const Call &call) {
   return sizes;
 }
 
-std::string run::formatOf(const Work &work) {
+std::string run::formatOf(const Work &work, llvm::StringRef rowType) {
   std::string format = "f32";
+  if (!rowType.empty() && work.weightType && work.weightType.isInteger(8))
+    return "int8";
   if (work.weightType) {
     format.clear();
     llvm::raw_string_ostream(format) << work.weightType;
@@ -100,8 +102,11 @@ bool run::bench(Call &call, mlir::func::FuncOp model, const RoutingTrace &trace,
             std::to_string(dram.bufferBytes() >> 20) + " MiB";
     return false;
   }
-  bool isBF16 = result.work && formatOf(*result.work) == "bf16";
-  PeakMeter meter(isBF16 ? PeakMeter::BF16 : PeakMeter::F32);
+  if (result.work)
+    result.format = formatOf(*result.work, call.rowType());
+  PeakMeter meter(result.format == "bf16"   ? PeakMeter::BF16
+                  : result.format == "int8" ? PeakMeter::Int8
+                                            : PeakMeter::F32);
   result.peak = meter.best(result.threads, 5) * 1e9;
   std::vector<double> readings;
   for (int64_t i = 0; i < repeats; ++i) {
@@ -138,7 +143,7 @@ void run::writeJson(llvm::raw_ostream &os, const BenchResult &result) {
       return;
     const Work &work = *result.work;
     json.attribute("peak_gflops", result.peak * 1e-9);
-    json.attribute("format", formatOf(work));
+    json.attribute("format", result.format);
     json.attribute("routing", work.isExpected ? "expected" : "seen");
     json.attribute("operations", work.operations());
     json.attribute("weight_bytes", work.weightBytes);

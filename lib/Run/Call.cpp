@@ -90,6 +90,8 @@ std::unique_ptr<Call> Call::prepare(const Artifact &artifact,
       return nullptr;
   } else {
     call->variantName = findVariant(artifact.manifest(), call->entry);
+    call->rowTypeName =
+        getActivations(artifact.manifest(), call->variantName);
   }
   if (!call->allocate(error))
     return nullptr;

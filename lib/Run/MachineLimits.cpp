@@ -110,16 +110,23 @@ Isa detectIsa() {
 
 /// All that multiplies numbers of `kind` on this CPU. bf16 widened to f32 is a
 /// way to do so: where the dot product is slow, it is the faster one.
-static std::vector<moe_rate_loop *> getLoops(PeakMeter::Kind kind) {
-  std::vector<moe_rate_loop *> loops = {moe_rt_fma_loop()};
+static std::vector<std::function<double(int64_t, float *)>>
+getLoops(PeakMeter::Kind kind) {
+  std::vector<std::function<double(int64_t, float *)>> loops = {
+      moe_rt_fma_loop()};
   if (kind == PeakMeter::BF16 && moe_rt_bf16_loop())
     loops.push_back(moe_rt_bf16_loop());
+  if (kind == PeakMeter::Int8)
+    for (const run::Instruction &known : run::getInstructions())
+      if (known.rate && llvm::StringRef(known.rate).ends_with("_int8"))
+        loops.push_back(
+            [many = known.many](int64_t n, float *) { return many(n); });
   return loops;
 }
 
 PeakMeter::PeakMeter(Kind kind) {
   double best = 0;
-  for (moe_rate_loop *candidate : getLoops(kind)) {
+  for (const auto &candidate : getLoops(kind)) {
     // Long against the start of a parallel region, short against a row. The
     // last reading, of a clock that is up, is the one that counts.
     int64_t n = 1 << 12;

@@ -26,6 +26,7 @@ struct Limits {
   int threads = 1;
   double f32 = 0;  ///< GFLOP/s
   double bf16 = 0; ///< GFLOP/s; 0: no such instruction
+  double int8 = 0; ///< GOP/s; that of f32 where there is no such instruction
   double dram = 0; ///< GB/s
 };
 
@@ -36,7 +37,7 @@ struct Machine {
   std::vector<Limits> limits;
 
   const Limits *find(int threads) const;
-  /// The rate a format is measured by: bf16 falls back to f32.
+  /// The rate a format is measured by: f32's of all but bf16 and int8.
   double peak(llvm::StringRef format, int threads) const;
   /// A limit is the highest reading of the run.
   void raisePeak(llvm::StringRef format, int threads, double reading);

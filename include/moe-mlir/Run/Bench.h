@@ -32,8 +32,9 @@ std::vector<SeenRouting> seenRoutings(const RoutingTrace &trace);
 /// The sizes of a call by name.
 std::map<std::string, int64_t> namedSizes(const Call &call);
 
-/// The format that a function is measured by: that of most of its weights.
-std::string formatOf(const Work &work);
+/// The format that a function is measured by: that of most of its weights, or
+/// "int8" of codes that meet rows of `rowType`.
+std::string formatOf(const Work &work, llvm::StringRef rowType = "");
 
 struct Roofline {
   bool isMemoryBound = false;
@@ -52,6 +53,8 @@ struct BenchResult {
   std::vector<double> seconds; ///< Of each repeat.
   /// Without a model only the times are known.
   std::optional<Work> work;
+  /// Of the work, see formatOf.
+  std::string format;
   /// Of the format of the work: operations a second; and bytes a second, of
   /// readings between the repeats.
   double peak = 0, dram = 0;

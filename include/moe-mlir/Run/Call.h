@@ -71,6 +71,8 @@ public:
   size_t workspaceBytes() const { return workspaceSize; }
   /// The target whose code runs; in an emulator known after a call.
   const std::string &variant() const { return variantName; }
+  /// How that rounds rows which it multiplies with codes; empty: not at all.
+  const std::string &rowType() const { return rowTypeName; }
   unsigned threads() const { return rt.num_threads; }
 
 private:
@@ -86,7 +88,7 @@ private:
   std::vector<HostTensor> argumentValues, resultValues;
   HostTensor workspace;
   size_t workspaceSize = 0;
-  std::string variantName;
+  std::string variantName, rowTypeName;
   moe_rt rt;
   std::string message;
   std::function<void(const moe_trace_event &)> trace;

@@ -16,6 +16,7 @@
 #include "moe-mlir/Support/HostTensor.h"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace moe::run {
@@ -23,10 +24,11 @@ namespace moe::run {
 double now(); ///< Seconds on a monotonic clock.
 
 /// Multiply-adds from registers, two operations each, in the fastest way there
-/// is: bf16 by a dot instruction, or widened.
+/// is: bf16 by a dot instruction, or widened; bytes by an instruction for them, or
+/// as f32.
 class PeakMeter {
 public:
-  enum Kind { F32, BF16 };
+  enum Kind { F32, BF16, Int8 };
   explicit PeakMeter(Kind kind);
   /// One reading of about 10 ms on `threads` threads at once, in GFLOP/s.
   double read(int threads);
@@ -35,7 +37,7 @@ public:
 
 private:
   /// Does a number of rounds and returns the operations done.
-  double (*loop)(int64_t rounds, float *sink) = nullptr;
+  std::function<double(int64_t rounds, float *sink)> loop;
   int64_t rounds = 0;
 };
 
