@@ -14,9 +14,9 @@
 #include "LayerBuilder.h"
 #include "Model.h"
 
+#include "moe-mlir/Analysis/StoredWeights.h"
 #include "moe/Moe.h"
 
-#include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -372,49 +372,24 @@ static std::unique_ptr<Model> readModel(llvm::StringRef json,
   return model;
 }
 
-/// The formats of this dialect, as they are written after `#moe.`.
-template <typename... Attributes>
-static void listFormats(std::vector<std::string> &names) {
-  auto add = [&](bool isFormat, llvm::StringRef name) {
-    if (isFormat)
-      names.push_back(name.str());
-  };
-  (add(std::is_base_of_v<WeightFormatAttrInterface::Trait<Attributes>,
-                         Attributes>,
-       Attributes::getMnemonic()),
-   ...);
-}
-
 bool moe::parseWeightsType(mlir::MLIRContext &context, llvm::StringRef text,
                            WeightFormatAttrInterface &format,
                            std::string &error) {
   format = {};
   if (text == "f32" || text == "bf16")
     return true;
-  context.loadDialect<MoeDialect>();
   std::string problem;
-  mlir::ScopedDiagnosticHandler handler(&context,
-                                        [&](mlir::Diagnostic &diagnostic) {
-                                          problem = diagnostic.str();
-                                          return mlir::success();
-                                        });
-  std::string whole = (text.starts_with("#") ? "" : "#moe.") + text.str();
-  mlir::Attribute attribute = mlir::parseAttribute(whole, &context);
-  format = mlir::dyn_cast_or_null<WeightFormatAttrInterface>(attribute);
+  format = parseWeightFormat(context, text, problem);
   if (format)
     return true;
-  std::vector<std::string> known = {"f32", "bf16"};
-  listFormats<
-#define GET_ATTRDEF_LIST
-#include "moe/MoeAttrs.cpp.inc"
-      >(known);
-  llvm::StringRef name = text.take_until([](char c) { return c == '<'; });
-  name.consume_front("#moe.");
-  if (llvm::is_contained(known, name) && !problem.empty())
+  if (!problem.empty()) {
     error = "--weights-type=" + text.str() + ": " + problem;
-  else
-    error = "--weights-type: unknown value '" + text.str() + "'; known are " +
-            llvm::join(known, ", ");
+    return false;
+  }
+  std::vector<std::string> known = {"f32", "bf16"};
+  llvm::append_range(known, getWeightFormatNames());
+  error = "--weights-type: unknown value '" + text.str() + "'; known are " +
+          llvm::join(known, ", ");
   return false;
 }
 

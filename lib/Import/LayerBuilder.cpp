@@ -11,6 +11,8 @@
 
 #include "LayerBuilder.h"
 
+#include "moe-mlir/Analysis/StoredWeights.h"
+
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/raw_ostream.h"
@@ -174,8 +176,7 @@ Value LayerBuilder::storedWeight(llvm::StringRef name,
   for (const StorageTensor &tensor : storage) {
     mlir::RankedTensorType stored =
         getStorageType(tensor, type, format.getBlockSize(k));
-    std::string own =
-        storage.size() == 1 ? name.str() : (name + "." + tensor.name).str();
+    std::string own = nameStorage(name, tensor, storage.size());
     Value value =
         argument(own, stored.getShape(), print(stored.getElementType()));
     names += (names.empty() ? "" : ", ") + value.name;
