@@ -9,11 +9,12 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "FormatProgram.h"
 #include "Machine.h"
-#include "moe-mlir/Reference/ReferenceInterfaces.h"
+#include "moe-mlir/Reference/FormatDecoder.h"
 #include "moe-mlir/Support/Parallel.h"
 #include "moe/Moe.h"
+
+#include <atomic>
 
 using namespace llvm;
 using namespace mlir;
@@ -74,25 +75,22 @@ static LogicalResult executeDequantize(Machine &machine, DequantizeOp op) {
   auto getRow = [&](int64_t index) {
     return MutableArrayRef((*result)->dataAs<float>() + index * k, k);
   };
-  if (auto model =
-          dyn_cast<ReferenceFormatAttrInterface>(Attribute(op.getFormat()))) {
-    if (matrices > 0)
-      parallelFor(
-          matrices * rows,
-          [&](int64_t index) {
-            model.decodeRow(getMatrix(index / rows), index % rows,
-                            getRow(index));
-          },
-          machine.options.numThreads);
-  } else {
-    FailureOr<FormatProgram> program = FormatProgram::build(op);
-    if (failed(program))
-      return failure();
-    for (int64_t index = 0; index < matrices * rows; ++index)
-      if (failed(program->decodeRow(getMatrix(index / rows), index % rows,
-                                    getRow(index))))
-        return failure();
-  }
+  FailureOr<FormatDecoder> decoder =
+      FormatDecoder::get(op.getFormat(), k, op.getLoc());
+  if (failed(decoder))
+    return failure();
+  std::atomic<bool> isDecoded = true;
+  if (matrices > 0)
+    parallelFor(
+        matrices * rows,
+        [&](int64_t index) {
+          if (failed(decoder->decodeRow(getMatrix(index / rows), index % rows,
+                                        getRow(index))))
+            isDecoded = false;
+        },
+        decoder->isConcurrent() ? machine.options.numThreads : 1);
+  if (!isDecoded)
+    return failure();
   machine.set(op.getWeights(), *result);
   return success();
 }

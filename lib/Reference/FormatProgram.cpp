@@ -11,6 +11,7 @@
 #include "FormatProgram.h"
 #include "Values.h"
 #include "mlir/IR/Verifier.h"
+#include "moe-mlir/Reference/FormatDecoder.h"
 #include "moe-mlir/Reference/Interpreter.h"
 
 #include <cstring>
@@ -88,27 +89,24 @@ private:
 
 } // namespace
 
-FailureOr<FormatProgram> FormatProgram::build(DequantizeOp op) {
-  MLIRContext *context = op.getContext();
+FailureOr<FormatProgram> FormatProgram::build(WeightFormatAttrInterface format,
+                                              int64_t k, Location loc) {
+  MLIRContext *context = format.getContext();
   context->loadDialect<func::FuncDialect, tensor::TensorDialect>();
-  WeightFormatAttrInterface format = op.getFormat();
-  int64_t k =
-      cast<RankedTensorType>(op.getWeights().getType()).getShape().back();
   FormatProgram program;
   program.blockSize = format.getBlockSize(k);
   program.rounds = format.getRounds(k);
   program.fields = format.getFields(k);
   program.tensors = format.getStorage(k);
 
-  Location loc = op.getLoc();
   program.module = ModuleOp::create(loc);
   OpBuilder b = OpBuilder::atBlockEnd(program.module->getBody());
   auto f32 = b.getF32Type();
   SmallVector<Type> inputs;
   for (const BlockField &field : program.fields) {
     if (!dtypeOf(field.element))
-      return op.emitOpError("cannot be interpreted: '")
-             << field.name << "' of " << format << " has numbers of "
+      return emitError(loc)
+             << "cannot decode: '" << field.name << "' of " << format << " has numbers of "
              << field.element << ", which the interpreter cannot read";
     inputs.push_back(RankedTensorType::get({field.count}, field.element));
   }
@@ -144,8 +142,8 @@ FailureOr<FormatProgram> FormatProgram::build(DequantizeOp op) {
       });
   if (program.round.getFunctionType().getNumResults() !=
       program.rounds.first.size())
-    return op.emitOpError("cannot be interpreted: ")
-           << format << " builds "
+    return emitError(loc)
+           << "cannot decode: " << format << " builds "
            << program.round.getFunctionType().getNumResults()
            << " values for a round of " << program.rounds.first.size();
   if (failed(verify(*program.module)))
@@ -199,6 +197,36 @@ LogicalResult FormatProgram::decodeRow(ArrayRef<StoredRows> storage,
                  word * rounds.advance] = static_cast<float>(value.get(0));
       }
   }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// FormatDecoder
+//===----------------------------------------------------------------------===//
+
+FormatDecoder::FormatDecoder() = default;
+FormatDecoder::FormatDecoder(FormatDecoder &&) = default;
+FormatDecoder::~FormatDecoder() = default;
+
+FailureOr<FormatDecoder> FormatDecoder::get(WeightFormatAttrInterface format,
+                                            int64_t k, Location loc) {
+  FormatDecoder decoder;
+  decoder.model = dyn_cast<ReferenceFormatAttrInterface>(Attribute(format));
+  if (decoder.model)
+    return decoder;
+  FailureOr<FormatProgram> program = FormatProgram::build(format, k, loc);
+  if (failed(program))
+    return failure();
+  decoder.program = std::make_unique<FormatProgram>(std::move(*program));
+  return decoder;
+}
+
+LogicalResult FormatDecoder::decodeRow(ArrayRef<StoredRows> storage,
+                                       int64_t row,
+                                       MutableArrayRef<float> values) const {
+  if (program)
+    return program->decodeRow(storage, row, values);
+  model.decodeRow(storage, row, values);
   return success();
 }
 

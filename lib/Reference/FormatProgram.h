@@ -21,8 +21,9 @@ namespace moe::reference {
 /// whether the format decodes what it should, but what kernels are to compute.
 class FormatProgram {
 public:
-  /// For the format and the size of rows of `op`; errors are emitted there.
-  static llvm::FailureOr<FormatProgram> build(DequantizeOp op);
+  /// For rows of `k` weights; errors are emitted at `loc`.
+  static llvm::FailureOr<FormatProgram> build(WeightFormatAttrInterface format,
+                                              int64_t k, mlir::Location loc);
 
   llvm::LogicalResult decodeRow(llvm::ArrayRef<StoredRows> storage, int64_t row,
                                 llvm::MutableArrayRef<float> values);
