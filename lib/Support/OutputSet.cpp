@@ -19,6 +19,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <iterator>
+#include <optional>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -109,15 +110,21 @@ static mode_t modeOf(const std::string &target, bool isExecutable) {
   return (isExecutable ? 0777 : 0666) & ~mask;
 }
 
-static bool writeAll(int file, std::string_view bytes) {
+/// At the end of what was written, or at `offset`.
+static bool writeAll(int file, std::string_view bytes,
+                     std::optional<uint64_t> offset = std::nullopt) {
   while (!bytes.empty()) {
-    ssize_t done =
-        ::write(file, bytes.data(), std::min(bytes.size(), size_t(1) << 28));
+    size_t size = std::min(bytes.size(), size_t(1) << 28);
+    ssize_t done = offset ? ::pwrite(file, bytes.data(), size,
+                                     static_cast<off_t>(*offset))
+                          : ::write(file, bytes.data(), size);
     if (done < 0 && errno == EINTR)
       continue;
     if (done <= 0)
       return false;
     bytes.remove_prefix(static_cast<size_t>(done));
+    if (offset)
+      *offset += static_cast<size_t>(done);
   }
   return true;
 }
@@ -208,13 +215,26 @@ bool OutputSet::add(const std::string &path, std::string &error,
   return true;
 }
 
+OutputSet::File *OutputSet::find(const std::string &path, std::string &error) {
+  for (File &file : files)
+    if (file.path == path)
+      return &file;
+  error = path + ": not one of the outputs";
+  return nullptr;
+}
+
 bool OutputSet::append(const std::string &path, std::string_view bytes,
                        std::string &error) {
-  for (const File &file : files)
-    if (file.path == path)
-      return writeAll(file.descriptor, bytes) || cannotWrite(path, error);
-  error = path + ": not one of the outputs";
-  return false;
+  const File *file = find(path, error);
+  return file &&
+         (writeAll(file->descriptor, bytes) || cannotWrite(path, error));
+}
+
+bool OutputSet::writeAt(const std::string &path, uint64_t offset,
+                        std::string_view bytes, std::string &error) {
+  const File *file = find(path, error);
+  return file && (writeAll(file->descriptor, bytes, offset) ||
+                  cannotWrite(path, error));
 }
 
 bool OutputSet::addFolder(const std::string &path, std::string &error) {

@@ -222,6 +222,7 @@ bool SafetensorsWriter::open(
   alignment = tensorAlignment;
   next = 0;
   written = 0;
+  places.clear();
 
   std::set<std::string> names;
   std::string header = "{";
@@ -260,6 +261,7 @@ bool SafetensorsWriter::open(
     for (const FormatName &row : formatNames)
       if (row.dtype == entry.dtype)
         format = row.name;
+    places.push_back({offset, offset + static_cast<uint64_t>(bytes)});
     append(entry.name, format, entry.shape, bytes);
     size_t gap = padding(offset, alignment);
     if (gap && i + 1 != entries.size())
@@ -269,6 +271,11 @@ bool SafetensorsWriter::open(
   header.append(padding(8 + header.size(), dataAlignment), ' ');
   if (header.size() > maxHeaderBytes)
     return fail("too many tensors for the header of one file", error);
+
+  for (Place &place : places) {
+    place.begin += 8 + header.size();
+    place.end += 8 + header.size();
+  }
 
   output = nullptr;
   if (!outputs.add(path, error))
@@ -322,10 +329,29 @@ bool SafetensorsWriter::append(const void *data, size_t bytes,
   return true;
 }
 
+bool SafetensorsWriter::appendTo(size_t entry, const void *data, size_t bytes,
+                                 std::string &error) {
+  if (!output || next != 0 || entry >= entries.size())
+    return fail("no tensor of that number to write", error);
+  Place &place = places[entry];
+  if (bytes > place.end - place.begin)
+    return fail("more bytes than announced for tensor '" +
+                    entries[entry].name + "'",
+                error);
+  if (!output->writeAt(path, place.begin,
+                       {static_cast<const char *>(data), bytes}, error))
+    return false;
+  place.begin += bytes;
+  return true;
+}
+
 bool SafetensorsWriter::close(std::string &error) {
   if (!output)
     return fail("not open", error);
   output = nullptr;
+  if (next == 0)
+    while (next < entries.size() && places[next].begin == places[next].end)
+      ++next;
   return next == entries.size() ||
          fail("tensor '" + entries[next].name + "' was not written", error);
 }

@@ -283,6 +283,41 @@ TEST(TensorIO, WriterAlignsAndStreams) {
   EXPECT_EQ(reinterpret_cast<uintptr_t>(read[1].data) % 64, 0u);
 }
 
+TEST(TensorIO, WriterTakesSeveralTensorsAtATime) {
+  TestFolder folder;
+  HostTensor a = makeTensor(DType::U8, {6}, "a");
+  HostTensor b = makeTensor(DType::F32, {4}, "b");
+  std::string error, path = folder.file("t.safetensors");
+  for (bool isWhole : {false, true}) {
+    OutputSet outputs;
+    SafetensorsWriter writer;
+    ASSERT_TRUE(writer.open(outputs, path,
+                            {{"a", a.dtype, a.shape}, {"b", b.dtype, b.shape}},
+                            error, 64, 64));
+    for (int part = 0; part < 2; ++part) {
+      ASSERT_TRUE(writer.appendTo(1, b.dataAs<char>() + 8 * part, 8, error));
+      if (isWhole || part == 0) {
+        ASSERT_TRUE(writer.appendTo(0, a.dataAs<char>() + 3 * part, 3, error));
+      }
+    }
+    EXPECT_FALSE(writer.appendTo(1, "1", 1, error));
+    EXPECT_NE(error.find("more bytes than announced for tensor 'b'"),
+              std::string::npos)
+        << error;
+    EXPECT_EQ(writer.close(error), isWhole);
+    if (!isWhole) {
+      EXPECT_NE(error.find("'a' was not written"), std::string::npos) << error;
+    } else {
+      ASSERT_TRUE(outputs.commit(error)) << error;
+    }
+  }
+  std::vector<HostTensor> read;
+  ASSERT_TRUE(readTensors(path, read, error)) << error;
+  ASSERT_EQ(read.size(), 2u);
+  expectSame(a, read[0]);
+  expectSame(b, read[1]);
+}
+
 TEST(TensorIO, UnfinishedFilesDoNotStay) {
   TestFolder folder;
   std::string error;

@@ -13,6 +13,7 @@
 #ifndef MOE_MLIR_SUPPORT_OUTPUTSET_H
 #define MOE_MLIR_SUPPORT_OUTPUTSET_H
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,10 @@ public:
            bool isExecutable = false);
   bool append(const std::string &path, std::string_view bytes,
               std::string &error);
+  /// Puts bytes where they belong; what lies before them may still be missing,
+  /// and is zeros if it stays so. Only into regular files.
+  bool writeAt(const std::string &path, uint64_t offset, std::string_view bytes,
+               std::string &error);
 
   /// The whole file at once.
   bool write(const std::string &path, std::string_view bytes,
@@ -67,6 +72,7 @@ private:
     std::string temporary, target;
     int descriptor = -1;
   };
+  File *find(const std::string &path, std::string &error);
   bool close(File &file);
   void discardFiles();
 

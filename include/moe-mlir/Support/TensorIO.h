@@ -56,6 +56,11 @@ public:
   bool write(const HostTensor &tensor, std::string &error);
   /// The next bytes of the current entry; ends with it at the latest.
   bool append(const void *data, size_t bytes, std::string &error);
+  /// The next bytes of entry `entry`, for who makes several at a time: all
+  /// entries of a file are written by this or none is. The file is a regular
+  /// one.
+  bool appendTo(size_t entry, const void *data, size_t bytes,
+                std::string &error);
   /// False with a message when entries are missing.
   bool close(std::string &error);
 
@@ -65,6 +70,12 @@ private:
 
   std::string path;
   std::vector<Entry> entries;
+  /// Where the bytes of an entry are in the file, and which are written by
+  /// appendTo().
+  struct Place {
+    uint64_t begin = 0, end = 0;
+  };
+  std::vector<Place> places;
   size_t next = 0, alignment = 1;
   int64_t written = 0; // bytes of the current entry
   OutputSet *output = nullptr;
