@@ -7,7 +7,7 @@
 #include "moe-mlir/Report/CompileReport.h"
 
 #include "Html.h"
-#include "Style.h"
+#include "Table.h"
 
 #include <algorithm>
 
@@ -15,14 +15,6 @@ using namespace moe;
 using namespace moe::report;
 using Call = CompileReport::Call;
 using Layer = CompileReport::Layer;
-
-namespace {
-/// A table, as text or in a page; the first column is what rows are called.
-struct Table {
-  std::vector<std::string> header;
-  std::vector<std::vector<std::string>> rows;
-};
-} // namespace
 
 //===----------------------------------------------------------------------===//
 // Figures
@@ -33,16 +25,6 @@ static std::string milliseconds(double seconds) {
     return "unknown";
   double ms = seconds * 1e3;
   return fixed(ms, ms < 1 ? 3 : ms < 100 ? 2 : 1) + " ms";
-}
-
-/// "12.6 M", "201 G".
-static std::string scaled(double value, const std::string &unit) {
-  static const char *const prefixes[] = {"", "k", "M", "G", "T"};
-  size_t i = 0;
-  for (; value >= 1000 && i + 1 < std::size(prefixes); ++i)
-    value /= 1000;
-  int digits = i == 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
-  return fixed(value, digits) + " " + prefixes[i] + unit;
 }
 
 /// All phases of a layer's calls, in the order of the kernels.
@@ -117,29 +99,6 @@ static bool isMissed(const CompileReport::Decision &decision) {
 // Text
 //===----------------------------------------------------------------------===//
 
-static std::string printTable(const Table &table) {
-  std::vector<size_t> widths;
-  for (const std::string &name : table.header)
-    widths.push_back(name.size());
-  for (const auto &row : table.rows)
-    for (size_t i = 0; i < row.size(); ++i)
-      widths[i] = std::max(widths[i], row[i].size());
-  std::string out;
-  auto print = [&](const std::vector<std::string> &row) {
-    std::string line = " ";
-    for (size_t i = 0; i < row.size(); ++i) {
-      std::string gap(widths[i] - row[i].size(), ' ');
-      line += " " + (i == 0 ? row[i] + gap : gap + row[i]) + " ";
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    out += line + "\n";
-  };
-  print(table.header);
-  for (const auto &row : table.rows)
-    print(row);
-  return out;
-}
-
 std::string moe::printText(const CompileReport &report) {
   std::string out = (report.model.empty() ? "module" : report.model) + " for " +
                     report.chip + ", " + counted(report.threads, "thread") +
@@ -151,8 +110,8 @@ std::string moe::printText(const CompileReport &report) {
     out += "\n" + layer.name + "\n";
     if (!layer.same.empty())
       out += "  " + sameText(layer) + "\n";
-    out += printTable(callTable(layer));
-    out += "\n" + printTable(weightTable(layer));
+    out += printTextTable(callTable(layer));
+    out += "\n" + printTextTable(weightTable(layer));
     for (const auto &[phase, schedule] : layer.schedules)
       out += "  " + phase + ": " + schedule + "\n";
     for (const std::string &what : layer.unknown)
@@ -169,34 +128,6 @@ std::string moe::printText(const CompileReport &report) {
 //===----------------------------------------------------------------------===//
 // A page
 //===----------------------------------------------------------------------===//
-
-static std::string printHtmlTable(const Table &table) {
-  std::string out =
-      "<div class=\"scroll\"><table class=\"health\">\n<thead><tr>";
-  for (const std::string &name : table.header)
-    out += "<th scope=\"col\">" + escape(name) + "</th>";
-  out += "</tr></thead>\n<tbody>\n";
-  for (const auto &row : table.rows) {
-    out += "<tr><th scope=\"row\">" + escape(row.front()) + "</th>";
-    for (size_t i = 1; i < row.size(); ++i)
-      out += "<td>" + escape(row[i]) + "</td>";
-    out += "</tr>\n";
-  }
-  return out + "</tbody></table></div>\n";
-}
-
-static std::string printFacts(const CompileReport &report) {
-  std::string out = "<dl class=\"facts\">\n";
-  auto fact = [&](const std::string &name, const std::string &value) {
-    out += "<div><dt>" + escape(name) + "</dt><dd>" + escape(value) +
-           "</dd></div>\n";
-  };
-  fact("chip", report.chip);
-  fact("threads", std::to_string(report.threads));
-  for (const auto &[name, value] : report.rates)
-    fact(name, grouped(value));
-  return out + "</dl>\n";
-}
 
 /// A bar for each number of tokens: how the expected time is shared.
 static std::string drawShares(const Layer &layer) {
@@ -269,13 +200,12 @@ static std::string printLayer(const Layer &layer) {
 
 std::string moe::printHtml(const CompileReport &report) {
   std::string title = report.model.empty() ? "module" : report.model;
-  std::string out =
-      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width\">\n<title>" +
-      escape(title) + " for " + escape(report.chip) + "</title>\n<style>" +
-      pageStyle + "</style>\n</head>\n<body>\n<header><p class=\"kicker\">" +
-      "Compilation report</p><h1>" + escape(title) + "</h1>\n" +
-      printFacts(report) + "</header>\n<main>\n";
+  std::vector<Fact> facts = {{"chip", report.chip},
+                             {"threads", std::to_string(report.threads)}};
+  for (const auto &[name, value] : report.rates)
+    facts.push_back({name, grouped(value)});
+  std::string out = beginPage(title + " for " + report.chip,
+                              "Compilation report", title, facts);
   if (report.rates.empty())
     out += "<div class=\"verdict unsure\"><strong>Times are unknown</strong><p>"
            "This chip says no rates; <code>moe-describe-cpu</code> measures "
@@ -294,5 +224,5 @@ std::string moe::printHtml(const CompileReport &report) {
              escape(decisionText(decision)) + "</td></tr>\n";
     out += "</tbody></table></div></section>\n";
   }
-  return out + "</main>\n</body>\n</html>\n";
+  return out + endPage();
 }

@@ -5,9 +5,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "Html.h"
+#include "Style.h"
 
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 
 using namespace moe;
 
@@ -108,3 +110,35 @@ std::string report::percent(double share) {
   int digits = value > 0.0 && value < 10.0 ? 1 : 0;
   return fixed(value, digits) + "\xE2\x80\xAF%";
 }
+
+std::string report::scaled(double value, const std::string &unit) {
+  static const char *const prefixes[] = {"", "k", "M", "G", "T"};
+  size_t i = 0;
+  for (; value >= 1000 && i + 1 < std::size(prefixes); ++i)
+    value /= 1000;
+  int digits = i == 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return fixed(value, digits) + " " + prefixes[i] + unit;
+}
+
+std::string report::beginPage(const std::string &title,
+                              const std::string &kicker,
+                              const std::string &heading,
+                              const std::vector<Fact> &facts,
+                              const std::string &style) {
+  std::string out =
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
+      "<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+      "content=\"width=device-width, initial-scale=1\">\n"
+      "<meta name=\"generator\" content=\"MoE-MLIR\">\n<title>" +
+      escape(title) + "</title>\n<style>" + pageStyle + style +
+      "</style>\n</head>\n<body>\n<header>\n<p class=\"kicker\">" +
+      escape(kicker) + "</p>\n<h1>" + escape(heading) +
+      "</h1>\n<dl class=\"facts\">\n";
+  for (const Fact &fact : facts)
+    out += "<div><dt>" + escape(fact.name) + "</dt><dd" +
+           (fact.isCode ? " class=\"mono\"" : "") + ">" + escape(fact.value) +
+           "</dd></div>\n";
+  return out + "</dl>\n</header>\n<main>\n";
+}
+
+std::string report::endPage() { return "</main>\n</body>\n</html>\n"; }

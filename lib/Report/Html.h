@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace moe::report {
 
@@ -30,6 +31,22 @@ std::string grouped(int64_t value);
 std::string counted(int64_t count, const std::string &noun);
 /// "12.3 %".
 std::string percent(double share);
+/// "12.6 MB", "201 G" for the units "B" and none.
+std::string scaled(double value, const std::string &unit);
+
+/// A name and a value in the header of a page.
+struct Fact {
+  std::string name, value;
+  bool isCode = false;
+};
+
+/// What is in front of the sections of a page and behind them: `title` is what a
+/// browser calls it, `kicker` what kind of page it is, `heading` what it is
+/// about. `style` is added to that of all pages.
+std::string beginPage(const std::string &title, const std::string &kicker,
+                      const std::string &heading, const std::vector<Fact> &facts,
+                      const std::string &style = "");
+std::string endPage();
 
 } // namespace moe::report
 

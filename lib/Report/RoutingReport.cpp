@@ -12,7 +12,6 @@
 #include "moe-mlir/Report/RoutingReport.h"
 #include "Charts.h"
 #include "Html.h"
-#include "Style.h"
 
 #include <algorithm>
 #include <cmath>
@@ -129,13 +128,10 @@ static std::string rangeOf(const std::vector<RoutingRecord> &records, Fn get) {
 
 void Page::header() {
   std::string name = report.title.empty() ? "Routing" : report.title;
-  out += "<header>\n<p class=\"kicker\">Routing report</p>\n<h1>" +
-         escape(name) + "</h1>\n<dl class=\"facts\">\n";
+  std::vector<Fact> facts;
   auto fact = [&](const std::string &name, const std::string &value,
                   bool isCode = false) {
-    out += "<div><dt>" + escape(name) + "</dt><dd" +
-           (isCode ? " class=\"mono\"" : "") + ">" + escape(value) +
-           "</dd></div>\n";
+    facts.push_back({name, value, isCode});
   };
   for (const auto &[name, value] : report.facts)
     fact(name, value);
@@ -163,7 +159,10 @@ void Page::header() {
       fact("Left out",
            counted(alwaysOn, "expert") + " that every token visits");
   }
-  out += "</dl>\n</header>\n";
+  std::string title = report.title.empty()
+                          ? "Routing report"
+                          : report.title + " \xE2\x80\x93 routing report";
+  out += beginPage(title, "Routing report", name, facts, scaleStyle());
 }
 
 void Page::verdict() {
@@ -484,16 +483,7 @@ void Page::help() {
 
 std::string RoutingReport::html() const {
   Page page(*this);
-  std::string name =
-      title.empty() ? "Routing report" : title + " \xE2\x80\x93 routing report";
-  page.out = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
-             "<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
-             "content=\"width=device-width, initial-scale=1\">\n"
-             "<meta name=\"generator\" content=\"MoE-MLIR\">\n<title>" +
-             escape(name) + "</title>\n<style>" + pageStyle + scaleStyle() +
-             "</style>\n</head>\n<body>\n";
   page.header();
-  page.out += "<main>\n";
   page.verdict();
   if (!records.empty()) {
     page.tiles();
@@ -502,6 +492,6 @@ std::string RoutingReport::html() const {
     page.tokens();
     page.help();
   }
-  page.out += "</main>\n</body>\n</html>\n";
+  page.out += endPage();
   return std::move(page.out);
 }
