@@ -82,25 +82,25 @@ for tool in tools:
 # Which tool has which word of the vocabulary. Where the same word is said
 # twice, it is said alike.
 vocabulary = {
-    "--allow-bytecode": "bench branch-check compile interpret opt run",
-    "--load-dialect-plugin": "bench compile interpret opt run",
-    "--load-pass-plugin": "bench compile interpret opt run",
+    "--allow-bytecode": "bench branch-check compile interpret opt quantize run",
+    "--load-dialect-plugin": "bench compile interpret opt quantize run",
+    "--load-pass-plugin": "bench compile interpret opt quantize run",
     "--pass-pipeline": "compile interpret opt run",
     "--pipeline-extension": "bench compile run",
     "--mlir-timing": "bench compile opt run",
     "--mlir-print-ir-after-all": "bench compile opt run",
     "--remarks-filter": "bench compile opt run",
     "--entry": "bench interpret pack run",
-    "--inputs": "interpret pack run",
-    "--random": "interpret pack run",
+    "--inputs": "interpret pack quantize run",
+    "--random": "interpret pack quantize run",
     "--size": "interpret run",
     "--tokens": "bench import interpret run",
-    "--threads": "bench interpret run",
-    "--json": "bench run",
+    "--threads": "bench interpret quantize run",
+    "--json": "bench quantize run",
     "--target": "compile run",
     "--list-targets": "bench compile run",
     "--list-models": "bench import",
-    "-o": "branch-check compile import interpret opt pack run",
+    "-o": "branch-check compile import interpret opt pack quantize run",
 }
 for name, having in vocabulary.items():
     for tool in having.split():

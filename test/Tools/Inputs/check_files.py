@@ -30,7 +30,8 @@ files["/dev/zero"] = (None, "is a pipe or a device")
 files["absent"] = (None, "No such file or directory")
 
 tools = {"moe-opt": [], "moe-compile": ["-o", "out"], "moe-run": ["--random=1"],
-         "moe-interpret": [], "moe-branch-check": []}
+         "moe-interpret": [], "moe-quantize": ["--random=1", "--to=q4_0"],
+         "moe-branch-check": []}
 failures = []
 for tool, more in tools.items():
     for name, (_, expected) in files.items():

@@ -1,0 +1,43 @@
+//===- Quantize.h - A model with its weights stored otherwise --*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_QUANTIZE_QUANTIZE_H
+#define MOE_MLIR_QUANTIZE_QUANTIZE_H
+
+#include "moe-mlir/Artifact/PackedWeights.h"
+#include "moe-mlir/Quantize/ModelWeights.h"
+#include "moe-mlir/Support/Progress.h"
+
+namespace moe::quantize {
+
+struct QuantizeOptions {
+  std::vector<WeightRule> rules;
+  /// The tensors of the model, by the names of its arguments.
+  const TensorPool &tensors;
+  /// Makes up those that are missing.
+  std::optional<uint64_t> seed;
+  /// Threads, 0 for one for each CPU.
+  unsigned threads = 0;
+  /// Told of bytes of the source.
+  ProgressFn progress = {};
+};
+
+/// Converts the weights of `module` that rules name, changes the module so that
+/// they are stored so, and adds to `outputs` the file `path` with them and all
+/// other tensors; without a `path` the errors are all that is made. An error
+/// names the tensor and what is wrong in it. Diagnostics tell of a module that
+/// is wrong.
+bool quantizeModel(mlir::ModuleOp module, const QuantizeOptions &options,
+                   OutputSet &outputs, const std::string &path,
+                   QuantizeReport &report, std::vector<LeftWeight> &left,
+                   std::string &error);
+
+/// The report for programs: docs/quantize.md has its members.
+void writeJson(llvm::raw_ostream &os, const QuantizeReport &report);
+
+} // namespace moe::quantize
+
+#endif // MOE_MLIR_QUANTIZE_QUANTIZE_H

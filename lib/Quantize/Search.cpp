@@ -1,0 +1,89 @@
+//===- Search.cpp - Scales that make errors small --------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "Search.h"
+
+namespace moe::quantize {
+
+namespace {
+
+/// The sums that a fit of x = s q + m needs.
+struct Moments {
+  float w = 0, q = 0, qq = 0, x = 0, xq = 0;
+
+  /// Fits; false if the codes are all alike.
+  bool fit(bool isFree, Affine &affine) const {
+    float determinant = w * qq - q * q;
+    if (determinant > 0) {
+      affine.scale = (w * xq - x * q) / determinant;
+      affine.offset = (qq * x - q * xq) / determinant;
+    }
+    bool isAllowed = determinant > 0 && (isFree || affine.offset <= 0);
+    if (!isAllowed && !isFree && qq > 0)
+      affine = {xq / qq, 0};
+    return (isAllowed || (!isFree && qq > 0)) && affine.scale > 0;
+  }
+
+  /// What the fit takes off sum w x^2.
+  float gain(Affine a) const {
+    return 2 * (a.scale * xq + a.offset * x) - a.scale * a.scale * qq -
+           2 * a.scale * a.offset * q - a.offset * a.offset * w;
+  }
+};
+
+} // namespace
+
+Affine fitAffine(const Span &span, float most, bool isFree) {
+  float low = span.x[0], high = span.x[0];
+  for (int i = 1; i < span.n; ++i) {
+    low = std::min(low, span.x[i]);
+    high = std::max(high, span.x[i]);
+  }
+  if (!isFree)
+    low = std::min(low, 0.0f);
+  if (!(high - low > leastMagnitude))
+    return {0, low};
+  Affine best{(high - low) / most, low};
+  float bestGain = -INFINITY;
+  auto tryAffine = [&](float inverse, float offset) {
+    Moments sums;
+    for (int i = 0; i < span.n; ++i) {
+      float x = span.x[i], w = span.w[i];
+      float code = roundLevel(clampTo(0, (x - offset) * inverse, most));
+      sums.w += w;
+      sums.x += w * x;
+      sums.q += w * code;
+      sums.qq += w * code * code;
+      sums.xq += w * x * code;
+    }
+    Affine fit;
+    if (!sums.fit(isFree, fit))
+      return false;
+    float gain = sums.gain(fit);
+    if (!(gain > bestGain))
+      return false;
+    bestGain = gain;
+    best = fit;
+    return true;
+  };
+  // Ranges somewhat smaller than that of the values: the outermost are cut off.
+  tryAffine(most / (high - low), low);
+  constexpr int steps = 5;
+  for (int below = 0; below < steps; ++below)
+    for (int above = 0; above < steps; ++above) {
+      float cut = 0.06f * (high - low);
+      float from = low + cut * below, to = high - cut * above;
+      if (!isFree)
+        from = std::min(from, 0.0f);
+      tryAffine(most / (to - from), from);
+    }
+  for (int round = 0; round < 4 && tryAffine(1.0f / best.scale, best.offset);
+       ++round) {
+  }
+  return best;
+}
+
+} // namespace moe::quantize
