@@ -249,6 +249,8 @@ static bool executeMatmul(Machine &machine, linalg::LinalgOp op,
     return false;
   int64_t rows = sizes[0], columns = sizes[1], depth = sizes[2];
   std::vector<double> x = loadFactor(machine, op, accesses, 0);
+  if (transposed)
+    machine.showProduct(op->getOperand(1), x.data(), rows, depth);
   NumberFormat format = NumberFormat::get(op->getResult(0).getType());
   (transposed ? addProductTransposed : addProduct)(
       x.data(), rows, *accesses[1].array, columns, depth, out.dataAs<double>(),

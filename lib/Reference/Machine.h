@@ -111,6 +111,13 @@ public:
   /// Rounds the elements to `type` (see RoundingErrors::round).
   void round(HostTensor &array, mlir::Type type, double units = 1.0);
 
+  /// Shows the hook, if there is one, what `weights` are multiplied with.
+  void showProduct(mlir::Value weights, const double *rows, int64_t count,
+                   int64_t depth) {
+    if (options.productHook)
+      options.productHook->onProduct(weights, expert, rows, count, depth);
+  }
+
   /// Tells that an expert is done.
   void finishExpert() {
     ++doneExperts;
@@ -120,6 +127,8 @@ public:
 
   const Options options;
   RoundingErrors rounding;
+  /// Whose body is executed, of its group.
+  std::optional<int64_t> expert;
   /// Indices of the linalg ops being executed, innermost last.
   llvm::SmallVector<llvm::ArrayRef<int64_t>> iterations;
 

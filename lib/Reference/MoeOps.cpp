@@ -15,6 +15,7 @@
 #include "moe-mlir/Reference/ReferenceInterfaces.h"
 #include "moe/Moe.h"
 #include "llvm/ADT/DenseSet.h"
+#include "llvm/Support/SaveAndRestore.h"
 
 using namespace llvm;
 using namespace mlir;
@@ -393,6 +394,8 @@ static LogicalResult executeExpert(Machine &machine, ExpertOp op) {
         arguments.push_back(
             viewOf(*all, (e - op.getGroupBegin(g)) * productOf(slice), slice));
       }
+      llvm::SaveAndRestore current(machine.expert, std::optional<int64_t>(
+                                                       e - op.getGroupBegin(g)));
       FailureOr<SmallVector<Datum>> results =
           machine.run(op.getGroups()[g], arguments);
       if (failed(results))
@@ -477,6 +480,7 @@ static FailureOr<MutableArrayPtr> project(Machine &machine, FFNOp op,
       machine.allocate(op, op.getX().getType(), {rows, columns});
   if (failed(out))
     return failure();
+  machine.showProduct(weights, x, rows, depth);
   double *data = (*out)->dataAs<double>();
   NumberFormat format = NumberFormat::get(op.getX().getType()).working();
   std::vector<double> narrow;

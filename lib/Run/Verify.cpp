@@ -11,7 +11,7 @@
 
 #include "moe-mlir/Run/Verify.h"
 
-#include "moe-mlir/Reference/FunctionTensors.h"
+#include "ModelArguments.h"
 #include "moe-mlir/Reference/Interpreter.h"
 #include "moe/Moe.h"
 
@@ -20,13 +20,11 @@
 #include "llvm/ADT/Twine.h"
 
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 using namespace mlir;
 using namespace moe::run;
 using moe::HostTensor;
-using moe::StoredGroup;
 
 /// How often the interpreter draws rounding errors. Layers of more elements
 /// than this have rows so wide that fewer tell as much.
@@ -83,104 +81,9 @@ static SmallVector<int64_t> chooseTokens(int64_t tokens, int64_t wanted) {
   return chosen;
 }
 
-static HostTensor takeRows(const HostTensor &tensor, ArrayRef<int64_t> rows) {
-  std::vector<int64_t> shape = tensor.shape;
-  shape[0] = static_cast<int64_t>(rows.size());
-  HostTensor taken = HostTensor::allocate(tensor.dtype, shape, tensor.name);
-  if (!taken.data || rows.empty())
-    return taken;
-  size_t rowBytes = taken.numBytes() / rows.size();
-  for (auto [i, row] : llvm::enumerate(rows))
-    std::memcpy(taken.dataAs<char>() + i * rowBytes,
-                tensor.dataAs<char>() + row * rowBytes, rowBytes);
-  return taken;
-}
-
 //===----------------------------------------------------------------------===//
 // Comparing
 //===----------------------------------------------------------------------===//
-
-/// The arguments of the function, rows of the chosen tokens only where
-/// `tokenSize` is their first dimension.
-static bool makeArguments(func::FuncOp function, const moe::FunctionDesc &desc,
-                          const std::vector<int64_t> &sizeValues,
-                          const moe::FunctionInputs &inputs,
-                          StringRef tokenSize, ArrayRef<int64_t> chosen,
-                          std::vector<HostTensor> &arguments,
-                          std::string &error) {
-  auto fail = [&](const Twine &message) {
-    error = message.str();
-    return false;
-  };
-  for (unsigned i = 0; i < function.getNumArguments(); ++i) {
-    auto type = dyn_cast<RankedTensorType>(function.getArgumentTypes()[i]);
-    auto name = function.getArgAttrOfType<StringAttr>(i, "moe.name");
-    if (!type || !name)
-      return fail("argument " + Twine(i) + " of the model's '" +
-                  function.getName() + "' is no tensor with a moe.name");
-    moe::DType dtype;
-    std::string element;
-    llvm::raw_string_ostream(element) << type.getElementType();
-    if (!moe::parseDType(element, dtype))
-      return fail("argument '" + name.getValue() + "' has elements of type " +
-                  element);
-    auto dims = function.getArgAttrOfType<ArrayAttr>(i, "moe.dims");
-    std::vector<int64_t> shape;
-    unsigned dynamic = 0;
-    bool isRows = false;
-    for (auto [position, size] : llvm::enumerate(type.getShape())) {
-      if (!ShapedType::isDynamic(size)) {
-        shape.push_back(size);
-        continue;
-      }
-      StringRef dim = dims && dynamic < dims.size()
-                          ? cast<StringAttr>(dims[dynamic]).getValue()
-                          : "";
-      ++dynamic;
-      auto *it = llvm::find_if(desc.sizes, [&](const std::string &known) {
-                   return dim == known;
-                 }).base();
-      size_t index = it - desc.sizes.data();
-      if (index == desc.sizes.size())
-        return fail("argument '" + name.getValue() +
-                    "' of the model has a "
-                    "size '" +
-                    dim + "' that the artifact does not have");
-      shape.push_back(sizeValues[index]);
-      isRows |= position == 0 && dim == tokenSize;
-    }
-    std::optional<StoredGroup> stored =
-        moe::reference::getStoredGroup(function, i);
-    std::optional<HostTensor> tensor =
-        inputs.find(desc, name.str(), dtype, shape,
-                    /*isActivation=*/dynamic != 0, /*describeOnly=*/false,
-                    stored ? &*stored : nullptr);
-    if (!tensor || !tensor->data)
-      return fail("verifying needs tensor '" + name.getValue() + "' of " +
-                  moe::describeType(dtype, shape) +
-                  (tensor ? ": no memory"
-                          : ": give it with --inputs, or the "
-                            "--random it was made from"));
-    if (tensor->shape != shape)
-      return fail("tensor '" + name.getValue() + "' is " + tensor->describe() +
-                  ", but the model wants " + moe::describeType(dtype, shape));
-    // What a file holds in a wider type is rounded when it is packed.
-    if (tensor->dtype != dtype && dtypeSize(tensor->dtype) > dtypeSize(dtype)) {
-      HostTensor rounded =
-          HostTensor::allocate(dtype, tensor->shape, tensor->name);
-      if (!rounded.data)
-        return fail("no memory for '" + name.getValue() + "'");
-      for (int64_t e = 0, n = rounded.numElements(); e < n; ++e)
-        rounded.set(e, tensor->get(e));
-      tensor = rounded;
-    }
-    // What weights are stored in is bytes, whatever a file calls them.
-    if (stored && dtypeSize(tensor->dtype) == dtypeSize(dtype))
-      tensor->dtype = dtype;
-    arguments.push_back(isRows ? takeRows(*tensor, chosen) : *tensor);
-  }
-  return true;
-}
 
 int64_t Verification::compared() const {
   int64_t sum = 0;
@@ -255,7 +158,7 @@ bool moe::run::verify(func::FuncOp function, const FunctionDesc &desc,
     wanted = 0;
   SmallVector<int64_t> chosen = chooseTokens(tokens, wanted);
   std::vector<HostTensor> arguments;
-  if (!makeArguments(function, desc, sizeValues, inputs, tokenSize, chosen,
+  if (!makeModelArguments(function, desc, sizeValues, inputs, tokenSize, chosen,
                      arguments, error))
     return false;
   Replay replay(trace, chosen);

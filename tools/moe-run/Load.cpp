@@ -42,7 +42,8 @@ bool Loaded::load(const Given &given, std::string &error) {
   std::string path = options.inputFile;
   mlir::DialectRegistry registry;
   registerRunDialects(registry);
-  bool asksModel = given.isVerified || given.hasReport || given.repeats;
+  bool asksModel = given.isVerified || given.hasReport ||
+                   given.hasProfile || given.repeats;
   if (given.isModel || (asksModel && !options.modelFile.empty())) {
     if (!options.plugins.load(registry, error))
       return false;

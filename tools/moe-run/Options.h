@@ -90,8 +90,8 @@ struct CommandLine {
       cl::desc("Compare only N tokens (implies --verify)")};
   cl::opt<std::string> modelFile{
       "model", cl::value_desc("model.mlir"), cl::cat(in),
-      cl::desc("What the artifact was compiled from, for --verify, --bench and "
-               "--routing-report")};
+      cl::desc("What the artifact was compiled from, for --verify, --bench, "
+               "--profile-out and --routing-report")};
   cl::opt<std::string> bench{
       "bench", cl::ValueOptional, cl::value_desc("repeats"), cl::cat(running),
       cl::desc("Time the call (default: 10 repeats) beside what this machine "
@@ -114,6 +114,11 @@ struct CommandLine {
                "without --entry all functions run, the n-th (from 0) on random "
                "tensors of SEED + n")};
 
+  cl::opt<std::string> profile{
+      "profile-out", cl::value_desc("file"), cl::cat(out),
+      cl::desc("Write what weights are multiplied with in the interpreter, for "
+               "moe-quantize; functions run as for --routing-report")};
+
   CommandLine() {
     line.addList("list-targets", "List the targets", describeTargets);
   }
@@ -125,7 +130,8 @@ struct Given {
   FunctionInputs inputs;
   int64_t repeats = 0;
   std::vector<std::string> emulator;
-  bool isModel = false, isVerified = false, hasReport = false;
+  bool isModel = false, isVerified = false, hasReport = false,
+       hasProfile = false;
   RoutingOptions routing = {};
 
   bool read(std::string &error);

@@ -14,6 +14,7 @@
 #include "Print.h"
 
 #include "moe-mlir/InitAll.h"
+#include "moe-mlir/Run/Activations.h"
 #include "moe-mlir/Run/Results.h"
 #include "moe-mlir/Run/RoutingCollector.h"
 #include "moe-mlir/Run/Targets.h"
@@ -66,7 +67,7 @@ static bool verify(const run::Given &given, const run::Artifact &artifact,
 static bool runFunction(const run::Given &given, const run::Artifact &artifact,
                         const std::string &entry, mlir::func::FuncOp model,
                         const moe::FunctionInputs &inputs,
-                        run::RoutingCollector *collector,
+                        run::RoutingCollector *collector, moe::Profile &seen,
                         moe::OutputSet &outputs, bool &isWrong,
                         std::string &error) {
   const run::CommandLine &options = given.options;
@@ -109,6 +110,13 @@ static bool runFunction(const run::Given &given, const run::Artifact &artifact,
     if (!options.json.empty() && !outputs.write(options.json, text, error))
       return false;
   }
+  if (given.hasProfile) {
+    moe::Progress progress("profiling", "experts");
+    if (!run::profileActivations(model, call->function(), call->sizes(), inputs,
+                                 options.threads, progress.function(), seen,
+                                 error))
+      return false;
+  }
   bool passed = true;
   if (given.isVerified &&
       !verify(given, artifact, *call, model, inputs, routings, passed, error)) {
@@ -138,20 +146,22 @@ int main(int argc, char **argv) {
   const std::unique_ptr<run::Artifact> &artifact = loaded.artifact;
   const std::unique_ptr<moe::tools::ModelFile> &model = loaded.model;
 
-  // A report is about all layers unless one is named.
+  // A report or a profile is about all layers unless one is named.
   const moe::Manifest &manifest = artifact->manifest();
   std::vector<std::string> entries{options.entry};
-  if (given.hasReport && options.entry.empty() &&
+  if ((given.hasReport || given.hasProfile) && options.entry.empty() &&
       manifest.functions.size() > 1) {
     entries.clear();
     for (const moe::FunctionDesc &desc : manifest.functions)
       entries.push_back(desc.name);
     if (!options.output.empty())
-      return fail("--output is for the results of one function, and "
-                  "--routing-report runs all " +
-                  Twine(entries.size()) + "; name one by --entry");
+      return fail("--output is for the results of one function, and " +
+                  Twine(given.hasReport ? "--routing-report" : "--profile-out") +
+                  " runs all " + Twine(entries.size()) +
+                  "; name one by --entry");
   }
   run::RoutingCollector collector;
+  moe::Profile seen;
   moe::OutputSet outputs;
   bool isWrong = false;
   for (const auto &[i, entry] : enumerate(entries)) {
@@ -161,7 +171,7 @@ int main(int argc, char **argv) {
       if (!desc)
         return fail(artifact->path() + ": " + error);
       function = (*model)->lookupSymbol<mlir::func::FuncOp>(desc->name);
-      if (!function && given.isVerified)
+      if (!function && (given.isVerified || given.hasProfile))
         return fail("the model has no function '" + desc->name + "'");
     }
     // Layers have tensors of the same names: one seed would make them the same.
@@ -169,14 +179,15 @@ int main(int argc, char **argv) {
     if (inputs.seed)
       *inputs.seed += i;
     if (!runFunction(given, *artifact, entry, function, inputs,
-                     given.hasReport ? &collector : nullptr, outputs, isWrong,
-                     error))
+                     given.hasReport ? &collector : nullptr, seen, outputs,
+                     isWrong, error))
       return fail(error);
   }
   if (given.hasReport && !run::writeReport(given, collector.report,
                                            entries.size(), outputs, error))
     return fail(error);
-  if (!outputs.commit(error))
+  if ((given.hasProfile && !run::write(given, seen, outputs, error)) ||
+      !outputs.commit(error))
     return fail(error);
   if (size_t routings = collector.report.records.size(); given.hasReport)
     outs() << "routing report of " << routings << " routing"

@@ -66,6 +66,18 @@ public:
                                          Decide decide, Decision &decision) = 0;
 };
 
+/// Is shown what matrices are multiplied with.
+class ProductHook {
+public:
+  virtual ~ProductHook() = default;
+
+  /// Rows `[count, depth]` that rows of `weights` are multiplied with, an operand
+  /// of moe.ffn or of a product of linalg. In the body of an expert, `expert` is
+  /// which one of its group it is.
+  virtual void onProduct(mlir::Value weights, std::optional<int64_t> expert,
+                         const double *rows, int64_t count, int64_t depth) = 0;
+};
+
 struct Options {
   /// Threads for products with weights; 0 means one per CPU. Results do not
   /// depend on it.
@@ -73,6 +85,7 @@ struct Options {
   /// Without one, results are as exact as double is.
   std::optional<RoundingModel> rounding;
   RouterHook *routerHook = nullptr;
+  ProductHook *productHook = nullptr;
   /// Told of experts, of those of the functions that were called so far.
   ProgressFn progress = {};
 };
