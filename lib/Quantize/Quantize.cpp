@@ -40,6 +40,8 @@ struct Job {
   /// What its tensors are called in files, in front of the name.
   std::string prefix;
   std::vector<Source> sources;
+  /// For each expert; empty if nothing is known.
+  std::vector<std::vector<float>> importance;
   /// The entry of the file of its first tensor.
   size_t entry = 0;
 
@@ -72,6 +74,7 @@ public:
 private:
   bool isSharedBy(const ModelWeight &weight, const std::string &name);
   void planWeight(const ModelWeight &weight);
+  void findImportance(Job &job);
   /// Tensors of files that some function takes as they are.
   void planCopies();
   Source findSource(const ModelWeight &weight, size_t index,
@@ -164,7 +167,8 @@ bool Quantizer::isSharedBy(const ModelWeight &weight, const std::string &name) {
 
 void Quantizer::planWeight(const ModelWeight &weight) {
   func::FuncOp function = weight.function;
-  Job job{&weight, function.getSymName().str(), function.getLoc(), "", {}, 0};
+  Job job{&weight, function.getSymName().str(), function.getLoc(), "", {}, {},
+          0};
   for (size_t i = 0; i < weight.tensors.size(); ++i)
     job.sources.push_back(findSource(weight, i, job.prefix));
   if (!isSharedBy(weight, weight.tensors.front()))
@@ -172,7 +176,27 @@ void Quantizer::planWeight(const ModelWeight &weight) {
   for (const Job &other : jobs)
     if (other.prefix == job.prefix && other.weight->name == weight.name)
       return;
+  if (options.profile)
+    findImportance(job);
   jobs.push_back(std::move(job));
+}
+
+/// Of a tensor that functions share, that of the first of them.
+void Quantizer::findImportance(Job &job) {
+  const Profile::Weight *met =
+      options.profile->find(job.function, job.weight->name);
+  if (!met)
+    return;
+  if (met->columns == job.weight->columns() &&
+      static_cast<int64_t>(met->experts.size()) == job.weight->numExperts())
+    job.importance = getImportance(*met);
+  else
+    problems.push_back(
+        "the profile has " + std::to_string(met->experts.size()) +
+        " experts with " + std::to_string(met->columns) + " columns of '" +
+        job.weight->name + "' of function '" + job.function +
+        "', and the model " + std::to_string(job.weight->numExperts()) +
+        " with " + std::to_string(job.weight->columns()));
 }
 
 void Quantizer::planCopies() {
@@ -208,6 +232,12 @@ bool Quantizer::plan(ModuleOp module, ArrayRef<ModelWeight> weights) {
   planCopies();
   for (const Job &job : jobs)
     total += job.sourceBytes();
+  if (options.profile && !jobs.empty() && problems.empty() &&
+      llvm::all_of(jobs, [](const Job &job) { return job.importance.empty(); }))
+    problems.push_back("the profile tells nothing of the weights that are to "
+                       "be converted, such as '" +
+                       jobs.front().weight->name + "' of function '" +
+                       jobs.front().function + "'");
   if (problems.empty())
     return true;
   error = problems.size() == 1 ? "a tensor does not fit the model:"
@@ -284,6 +314,7 @@ bool Quantizer::convert(const Job &job) {
   told.to = weight.to->name();
   told.rows = weight.rows();
   told.columns = weight.columns();
+  told.hasImportance = !job.importance.empty();
   std::vector<HostTensor> made(sources.size());
   for (int64_t expert = 0; expert < weight.numExperts(); ++expert) {
     SmallVector<const uint8_t *> given;
@@ -297,8 +328,11 @@ bool Quantizer::convert(const Job &job) {
       }
     }
     told.experts.emplace_back();
-    if (!converter->convert(given, {}, options.threads, told.experts.back(),
-                            problem)) {
+    ArrayRef<float> importance;
+    if (told.hasImportance)
+      importance = job.importance[expert];
+    if (!converter->convert(given, importance, options.threads,
+                            told.experts.back(), problem)) {
       error = "'" + job.prefix + weight.name + "', expert " +
               std::to_string(expert) + ", " + problem;
       return false;

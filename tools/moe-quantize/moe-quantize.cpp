@@ -59,6 +59,11 @@ struct Options {
       cl::desc("What matrices of experts become: a format such as q4_k, f32, "
                "bf16, or keep; the first pattern counts that fits the name")};
 
+  cl::opt<std::string> importance{
+      "importance", cl::value_desc("profile"), cl::cat(how),
+      cl::desc("Make errors small where it counts: by what weights are "
+               "multiplied with, which moe-run --profile-out wrote")};
+
   cl::opt<std::string> output{
       "o", cl::value_desc("base"), cl::cat(out),
       cl::desc("Write base.mlir, the model with its weights stored so, and "
@@ -110,8 +115,15 @@ int main(int argc, char **argv) {
 
   moe::TensorPool tensors;
   moe::Progress progress("quantizing", "B");
-  moe::quantize::QuantizeOptions how{
-      {}, tensors, {}, options.threadsOption.threads, progress.function()};
+  moe::quantize::QuantizeOptions how{{}, tensors};
+  how.threads = options.threadsOption.threads;
+  how.progress = progress.function();
+  moe::Profile profile;
+  if (!options.importance.empty()) {
+    if (!moe::readProfile(options.importance, profile, error))
+      return fail(error);
+    how.profile = &profile;
+  }
   if (!options.random.read(how.seed, error) ||
       !moe::quantize::parseRules(context, options.to, how.rules, error))
     return fail(error);

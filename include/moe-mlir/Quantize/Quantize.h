@@ -8,6 +8,7 @@
 #define MOE_MLIR_QUANTIZE_QUANTIZE_H
 
 #include "moe-mlir/Artifact/PackedWeights.h"
+#include "moe-mlir/Artifact/Profile.h"
 #include "moe-mlir/Quantize/ModelWeights.h"
 #include "moe-mlir/Support/Progress.h"
 
@@ -18,7 +19,9 @@ struct QuantizeOptions {
   /// The tensors of the model, by the names of its arguments.
   const TensorPool &tensors;
   /// Makes up those that are missing.
-  std::optional<uint64_t> seed;
+  std::optional<uint64_t> seed = {};
+  /// What weights are multiplied with, or null.
+  const Profile *profile = nullptr;
   /// Threads, 0 for one for each CPU.
   unsigned threads = 0;
   /// Told of bytes of the source.
@@ -34,6 +37,11 @@ bool quantizeModel(mlir::ModuleOp module, const QuantizeOptions &options,
                    OutputSet &outputs, const std::string &path,
                    QuantizeReport &report, std::vector<LeftWeight> &left,
                    std::string &error);
+
+/// What errors in each column of each of `experts` matrices count, 1 in the
+/// mean: by the mean squares of what an expert met, and where that was little of
+/// what all of them met. Empty if nothing was met.
+std::vector<std::vector<float>> getImportance(const Profile::Weight &weight);
 
 /// The report for programs: docs/quantize.md has its members.
 void writeJson(llvm::raw_ostream &os, const QuantizeReport &report);
