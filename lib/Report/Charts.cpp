@@ -1,4 +1,4 @@
-//===- Charts.cpp - Charts of routings as SVG ------------------*- C++ -*-===//
+//===- Charts.cpp - Charts of experts as SVG -------------------*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -6,6 +6,7 @@
 
 #include "Charts.h"
 #include "Html.h"
+#include "Svg.h"
 
 #include <algorithm>
 #include <cmath>
@@ -39,125 +40,68 @@ std::string report::scaleStyle() {
          dark + "}}\n" + classes + "\n";
 }
 
-/// The step of a load given over the even share.
-static int levelOf(double ratio) {
+int report::levelOf(double ratio, double octaves) {
   if (ratio <= 0.0)
     return 0;
-  double position = (std::log2(ratio) + 2.0) / 4.0;
+  double position = std::log2(ratio) / octaves + 0.5;
   return std::clamp(static_cast<int>(std::floor(position * numLevels)), 0,
                     numLevels - 1);
 }
 
-static std::string ratioText(double ratio) {
+std::string report::ratioText(double ratio) {
   return fixed(ratio, ratio >= 9.95 ? 0 : ratio >= 0.095 || ratio == 0 ? 1 : 2);
-}
-
-static std::string openSvg(double width, double height,
-                           const std::string &label, const char *style = "") {
-  std::string w = coordinate(width), h = coordinate(height);
-  return "<svg class=\"chart\" role=\"img\" aria-label=\"" + escape(label) +
-         "\" width=\"" + w + "\" height=\"" + h + "\" viewBox=\"0 0 " + w +
-         " " + h + "\"" + style + ">\n";
-}
-
-static std::string rect(const std::string &classes, double x, double y,
-                        double width, double height) {
-  return "<rect class=\"" + classes + "\" x=\"" + coordinate(x) + "\" y=\"" +
-         coordinate(y) + "\" width=\"" + coordinate(width) + "\" height=\"" +
-         coordinate(height) + "\"";
-}
-
-static std::string text(const char *classes, double x, double y,
-                        const std::string &content) {
-  return std::string("<text class=\"") + classes + "\" x=\"" + coordinate(x) +
-         "\" y=\"" + coordinate(y) + "\">" + content + "</text>";
-}
-
-static std::string title(const std::string &content) {
-  return "<title>" + escape(content) + "</title>";
-}
-
-/// The name cut to fit a label; whole characters only.
-static std::string shortened(const std::string &name, size_t most) {
-  size_t characters = 0, end = 0;
-  for (size_t i = 0; i < name.size(); ++i) {
-    if ((name[i] & 0xC0) == 0x80)
-      continue;
-    if (++characters == most)
-      end = i;
-    if (characters > most)
-      return name.substr(0, end) + "\xE2\x80\xA6";
-  }
-  return name;
-}
-
-/// A step of 1, 2, 4, 8, ... with at most `most` ticks below `count`.
-static int64_t tickStep(int64_t count, int64_t most) {
-  int64_t step = 1;
-  while (count / step > most)
-    step *= 2;
-  return step;
 }
 
 //===----------------------------------------------------------------------===//
 // Heat map
 //===----------------------------------------------------------------------===//
 
-std::string report::drawHeatMap(const std::vector<RoutingRecord> &records) {
-  int64_t experts = 1;
-  size_t nameLength = 1;
-  for (const RoutingRecord &record : records) {
-    experts = std::max(experts, record.experts);
+std::string report::drawHeatMap(const std::vector<HeatRow> &rows,
+                                const std::string &label) {
+  size_t experts = 1, nameLength = 1;
+  for (const HeatRow &row : rows) {
+    experts = std::max(experts, row.cells.size());
     nameLength = std::max(
-        nameLength, std::min<size_t>(shortened(record.layer, 24).size(), 26));
+        nameLength, std::min<size_t>(shortened(row.name, 24).size(), 26));
   }
-  size_t layers = records.size();
   double gutter = 14.0 + 6.6 * nameLength, top = 22.0, full = 1060.0;
   double width = std::clamp((full - gutter) / experts, 2.5, 64.0);
-  double height = layers <= 4 ? 34 : layers <= 16 ? 24 : layers <= 64 ? 16 : 12;
+  double height = rows.size() <= 4    ? 34
+                  : rows.size() <= 16 ? 24
+                  : rows.size() <= 64 ? 16
+                                      : 12;
   double gap = width >= 8 ? 1.5 : width >= 4 ? 0.75 : 0;
-  double rowGap = layers <= 64 ? 1.5 : 1;
+  double rowGap = rows.size() <= 64 ? 1.5 : 1;
   bool hasNumbers = width >= 30 && height >= 24;
 
-  std::string out = openSvg(
-      std::max(gutter + width * experts + 1, 320.0), top + height * layers + 2,
-      "Heat map of the load of each expert in each layer; the numbers are in "
-      "the table below it");
+  std::string out =
+      openSvg(std::max(gutter + width * experts + 1, 320.0),
+              top + height * rows.size() + 2, label);
   out += "<defs><pattern id=\"dead\" width=\"5\" height=\"5\" "
          "patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">"
          "<line class=\"hatch\" x1=\"0\" y1=\"0\" x2=\"0\" y2=\"5\"/>"
          "</pattern></defs>\n";
   out += text("axis end", gutter - 8, top - 8, "expert") + "\n";
   int64_t step = tickStep(experts, std::max<int64_t>(1, (full - gutter) / 34));
-  for (int64_t e = 0; e < experts; e += step)
+  for (size_t e = 0; e < experts; e += step)
     out += text("axis mid", gutter + (e + 0.5) * width, top - 8,
                 std::to_string(e));
   out += "\n";
   double y = top;
-  for (const RoutingRecord &record : records) {
-    double even = record.experts ? static_cast<double>(record.assignments()) /
-                                       record.experts
-                                 : 0.0;
+  for (const HeatRow &row : rows) {
     out += "<g><text class=\"label end\" x=\"" + coordinate(gutter - 8) +
            "\" y=\"" + coordinate(y + height / 2 + 3.5) + "\">" +
-           title(record.layer) + escape(shortened(record.layer, 24)) +
-           "</text>\n";
-    for (int64_t e = 0; e < record.experts; ++e) {
-      int64_t count = record.counts[e];
-      double ratio = even > 0 ? count / even : 0.0;
-      int level = levelOf(ratio);
-      std::string name =
-          record.layer + ", expert " + std::to_string(e) + ": " +
-          counted(count, "token") + ", " +
-          (count ? ratioText(ratio) + " of an even share" : "never chosen");
-      double x = gutter + e * width;
-      out += rect(count ? "h" + std::to_string(level) : "dead", x, y,
-                  width - gap, height - rowGap) +
-             ">" + title(name) + "</rect>";
-      if (hasNumbers && count)
-        out +=
-            text(("cell mid t" + std::to_string(level)).c_str(),
-                 x + (width - gap) / 2, y + height / 2 + 3.5, ratioText(ratio));
+           title(row.name) + escape(shortened(row.name, 24)) + "</text>\n";
+    double x = gutter;
+    for (const HeatCell &cell : row.cells) {
+      std::string level = std::to_string(cell.level);
+      out += rect(cell.level < 0 ? "dead" : "h" + level, x, y, width - gap,
+                  height - rowGap) +
+             ">" + title(cell.title) + "</rect>";
+      if (hasNumbers && cell.level >= 0)
+        out += text("cell mid t" + level, x + (width - gap) / 2,
+                    y + height / 2 + 3.5, cell.number);
+      x += width;
     }
     out += "</g>\n";
     y += height;
@@ -165,30 +109,26 @@ std::string report::drawHeatMap(const std::vector<RoutingRecord> &records) {
   return out + "</svg>\n";
 }
 
-std::string report::drawLegend() {
+std::string
+report::drawLegend(const std::string &label,
+                   const std::vector<std::pair<int, std::string>> &ticks,
+                   const std::string &hatched) {
   constexpr double swatch = 17, height = 12, left = 26;
   double scaleEnd = left + swatch * numLevels;
-  std::string out = openSvg(
-      560, 36,
-      "Colour scale: from a quarter of an even share or less to four times an "
-      "even share or more, and hatched for experts that were never chosen");
+  std::string out = openSvg(560, 36, label);
   for (int level = 0; level < numLevels; ++level)
     out += rect("h" + std::to_string(level), left + level * swatch, 2, swatch,
                 height) +
            "/>";
-  const std::pair<int, const char *> labels[] = {{0, "\xE2\x89\xA4 0.25"},
-                                                 {4, "0.5"},
-                                                 {8, "1 = even share"},
-                                                 {12, "2"},
-                                                 {16, "\xE2\x89\xA5 4"}};
-  for (auto [level, label] : labels) {
+  for (const auto &[level, tick] : ticks) {
     double x = left + level * swatch;
     out += "<line class=\"tick\" x1=\"" + coordinate(x) + "\" x2=\"" +
            coordinate(x) + "\" y1=\"14\" y2=\"18\"/>";
-    out += text("axis mid", x, 30, label);
+    out += text("axis mid", x, 30, tick);
   }
-  out += rect("dead", scaleEnd + 60, 2, 26, height) + "/>";
-  out += text("axis", scaleEnd + 94, 12, "never chosen");
+  if (!hatched.empty())
+    out += rect("dead", scaleEnd + 60, 2, 26, height) + "/>" +
+           text("axis", scaleEnd + 94, 12, hatched);
   return out + "\n</svg>\n";
 }
 

@@ -283,14 +283,48 @@ void Page::tiles() {
   out += "</div>\n";
 }
 
+/// Loads from a quarter of the even share to four times that.
+static HeatRow makeRow(const RoutingRecord &record) {
+  constexpr double octaves = 4;
+  HeatRow row{record.layer, {}};
+  double even = record.experts ? static_cast<double>(record.assignments()) /
+                                     record.experts
+                               : 0.0;
+  for (int64_t e = 0; e < record.experts; ++e) {
+    int64_t count = record.counts[e];
+    double ratio = even > 0 ? count / even : 0.0;
+    row.cells.push_back(
+        {count ? levelOf(ratio, octaves) : -1,
+         record.layer + ", expert " + std::to_string(e) + ": " +
+             counted(count, "token") + ", " +
+             (count ? ratioText(ratio) + " of an even share" : "never chosen"),
+         ratioText(ratio)});
+  }
+  return row;
+}
+
 void Page::heatMap() {
   out +=
       "<section aria-labelledby=\"load\">\n<h2 id=\"load\">Load of "
       "experts</h2>\n<p class=\"note\">Tokens of each expert over the even "
       "share of its layer; the scale is logarithmic. Point at a cell for its "
       "numbers.</p>\n<div class=\"scroll\">\n";
-  out += drawHeatMap(report.records);
-  out += "</div>\n<div class=\"legend scroll\">\n" + drawLegend() + "</div>\n";
+  std::vector<HeatRow> rows;
+  for (const RoutingRecord &record : report.records)
+    rows.push_back(makeRow(record));
+  out += drawHeatMap(rows, "Heat map of the load of each expert in each layer; "
+                           "the numbers are in the table below it");
+  out += "</div>\n<div class=\"legend scroll\">\n" +
+         drawLegend("Colour scale: from a quarter of an even share or less to "
+                    "four times an even share or more, and hatched for experts "
+                    "that were never chosen",
+                    {{0, "\xE2\x89\xA4 0.25"},
+                     {4, "0.5"},
+                     {8, "1 = even share"},
+                     {12, "2"},
+                     {16, "\xE2\x89\xA5 4"}},
+                    "never chosen") +
+         "</div>\n";
   if (layers() <= mostBarCharts)
     for (const RoutingRecord &record : report.records)
       out += "<h3>Tokens of each expert" +

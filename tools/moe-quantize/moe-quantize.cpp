@@ -136,6 +136,11 @@ int main(int argc, char **argv) {
 
   moe::QuantizeReport report;
   report.title = sys::path::stem(options.inputFile).str();
+  report.facts = {{"Model", sys::path::filename(options.inputFile).str()},
+                  {"Formats", options.to}};
+  if (how.profile)
+    report.facts.emplace_back("Importance",
+                              sys::path::filename(options.importance).str());
   std::vector<moe::quantize::LeftWeight> left;
   moe::OutputSet outputs;
   std::string base = options.output;
