@@ -48,17 +48,27 @@ Affine fitAffine(const Span &span, float most, bool isFree) {
     return {0, low};
   Affine best{(high - low) / most, low};
   float bestGain = -INFINITY;
+  Moments sums;
+  LaneSum ws, xs;
+  forEach(span, [&](int i, int lane) {
+    ws.part[lane] += span.w[i];
+    xs.part[lane] += span.w[i] * span.x[i];
+  });
+  sums.w = ws.total();
+  sums.x = xs.total();
   auto tryAffine = [&](float inverse, float offset) {
-    Moments sums;
-    for (int i = 0; i < span.n; ++i) {
-      float x = span.x[i], w = span.w[i];
+    LaneSum q, qq, xq;
+    forEach(span, [&](int i, int lane) {
+      float x = span.x[i];
       float code = roundLevel(clampTo(0, (x - offset) * inverse, most));
-      sums.w += w;
-      sums.x += w * x;
-      sums.q += w * code;
-      sums.qq += w * code * code;
-      sums.xq += w * x * code;
-    }
+      float weighted = span.w[i] * code;
+      q.part[lane] += weighted;
+      qq.part[lane] += weighted * code;
+      xq.part[lane] += weighted * x;
+    });
+    sums.q = q.total();
+    sums.qq = qq.total();
+    sums.xq = xq.total();
     Affine fit;
     if (!sums.fit(isFree, fit))
       return false;

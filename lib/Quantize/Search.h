@@ -8,7 +8,7 @@
 // offset m, and sum w (s l + m - x)^2 is to be small. For given levels the best
 // s and m are a least-squares fit; which levels is tried: each trial is a scale
 // that rounds x to levels, and is worth what is left after the fit. Loops are
-// over floats without branches, so that compilers make vectors of them.
+// over floats without branches.
 //
 //===----------------------------------------------------------------------===//
 
@@ -21,11 +21,30 @@
 
 namespace moe::quantize {
 
-/// Values, and what their errors count.
+/// Values, and what their errors count; a multiple of the lanes.
 struct Span {
   const float *x, *w;
   int n;
 };
+
+/// Sums are kept in lanes, so that compilers may make vectors of loops over
+/// them and the order of additions is one on every machine.
+constexpr int lanes = 8;
+struct LaneSum {
+  float part[lanes] = {};
+
+  float total() const {
+    return ((part[0] + part[4]) + (part[1] + part[5])) +
+           ((part[2] + part[6]) + (part[3] + part[7]));
+  }
+};
+
+/// Calls `body(i, lane)` for each value.
+template <typename Body> inline void forEach(const Span &span, Body body) {
+  for (int i = 0; i < span.n; i += lanes)
+    for (int lane = 0; lane < lanes; ++lane)
+      body(i + lane, lane);
+}
 
 /// What is smaller becomes zero: reciprocals of it are no numbers.
 constexpr float leastMagnitude = 0x1p-120f;
@@ -99,12 +118,12 @@ inline float largestOf(const Span &span) {
 /// sum w (s l(x / s) - x)^2
 template <typename Levels> float errorOf(const Span &span, float scale) {
   float inverse = std::fabs(scale) < leastMagnitude ? 0.0f : 1.0f / scale;
-  float error = 0;
-  for (int i = 0; i < span.n; ++i) {
+  LaneSum error;
+  forEach(span, [&](int i, int lane) {
     float difference = scale * Levels::nearest(span.x[i] * inverse) - span.x[i];
-    error += span.w[i] * difference * difference;
-  }
-  return error;
+    error.part[lane] += span.w[i] * difference * difference;
+  });
+  return error.total();
 }
 
 /// The best scale found, of either sign; 0 for zeros.
@@ -117,13 +136,14 @@ template <typename Levels> float fitScale(const Span &span) {
                                                              : Levels::highest);
   float bestGain = -1;
   auto tryInverse = [&](float inverse) {
-    float product = 0, square = 0;
-    for (int i = 0; i < span.n; ++i) {
+    LaneSum products, squares;
+    forEach(span, [&](int i, int lane) {
       float level = Levels::nearest(span.x[i] * inverse);
       float weighted = span.w[i] * level;
-      product += weighted * span.x[i];
-      square += weighted * level;
-    }
+      products.part[lane] += weighted * span.x[i];
+      squares.part[lane] += weighted * level;
+    });
+    float product = products.total(), square = squares.total();
     // The fit leaves sum w x^2 less this.
     float gain = product / square * product;
     if (!(square > 0) || !(gain > bestGain))
@@ -132,12 +152,14 @@ template <typename Levels> float fitScale(const Span &span) {
     best = product / square;
     return true;
   };
-  // What the largest value becomes: around the last levels, and any of few.
+  // What the largest value becomes: around the last levels, and of few any that
+  // is not far from those.
   for (float end : {Levels::lowest, Levels::highest})
     for (float part : {1.06f, 1.03f, 0.97f, 0.94f, 0.91f, 0.87f, 0.82f, 0.76f})
       tryInverse(end * part / largest);
+  constexpr float least = 0.4f * std::max(-Levels::lowest, Levels::highest);
   for (int i = 0; Levels::count <= 32 && i < Levels::count; ++i)
-    if (Levels::level(i) != 0)
+    if (std::fabs(Levels::level(i)) > least)
       tryInverse(Levels::level(i) / largest);
   for (int round = 0; round < 4 && tryInverse(1.0f / best); ++round) {
   }
@@ -155,14 +177,14 @@ struct Affine {
 /// sum w (s q + m - x)^2 with the nearest codes of 0 to `most`.
 inline float errorOf(const Span &span, Affine affine, float most) {
   float inverse = affine.scale < leastMagnitude ? 0.0f : 1.0f / affine.scale;
-  float error = 0;
-  for (int i = 0; i < span.n; ++i) {
+  LaneSum error;
+  forEach(span, [&](int i, int lane) {
     float code = (span.x[i] - affine.offset) * inverse;
     code = roundLevel(clampTo(0, code, most));
     float difference = affine.scale * code + affine.offset - span.x[i];
-    error += span.w[i] * difference * difference;
-  }
-  return error;
+    error.part[lane] += span.w[i] * difference * difference;
+  });
+  return error.total();
 }
 
 /// The best found with codes of 0 to `most`, a scale that is not negative, and
