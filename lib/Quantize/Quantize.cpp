@@ -337,6 +337,9 @@ bool Quantizer::convert(const Job &job) {
               std::to_string(expert) + ", " + problem;
       return false;
     }
+    for (auto [source, data] : llvm::zip_equal(sources, given))
+      if (source.tensor.data)
+        forgetRead(data, source.bytes);
     for (auto [i, bytes] : llvm::enumerate(converter->result())) {
       told.bytesTo += bytes.size();
       if (writes &&
@@ -354,10 +357,15 @@ bool Quantizer::convert() {
   for (const Job &job : jobs)
     if (!convert(job))
       return false;
+  constexpr size_t part = size_t(16) << 20;
   for (size_t i = 0; writes && i < copies.size(); ++i)
-    if (!writer.appendTo(firstCopy + i, copies[i].data, copies[i].numBytes(),
-                         error))
-      return false;
+    for (size_t at = 0, size = copies[i].numBytes(); at < size; at += part) {
+      const char *data = copies[i].dataAs<char>() + at;
+      size_t bytes = std::min(part, size - at);
+      if (!writer.appendTo(firstCopy + i, data, bytes, error))
+        return false;
+      forgetRead(data, bytes);
+    }
   return true;
 }
 

@@ -10,6 +10,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "MappedFile.h"
+#include "moe-mlir/Support/TensorIO.h"
 
 #include <atomic>
 #include <cstdlib>
@@ -67,4 +68,15 @@ const char *detail::findMapping(const void *address) {
       return mapping->path;
   }
   return nullptr;
+}
+
+void moe::forgetRead(const void *data, size_t bytes) {
+  if (!detail::findMapping(data))
+    return;
+  uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  uintptr_t begin = reinterpret_cast<uintptr_t>(data), end = begin + bytes;
+  begin -= begin % page;
+  end -= end % page;
+  if (begin < end)
+    (void)madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED);
 }

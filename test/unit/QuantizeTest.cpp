@@ -261,6 +261,41 @@ TEST_P(Encoders, RefuseWhatTheirScalesCannotBe) {
   }
 }
 
+TEST(ForeignFormats, AreRefusedWithoutAnEncoder) {
+  MLIRContext context;
+  std::string error;
+  WeightType type;
+  type.format = parseWeightFormat(context, "q4_0", error);
+  ASSERT_TRUE(type.format);
+  EXPECT_FALSE(Converter::get(WeightType(), type, 1, 32,
+                              UnknownLoc::get(&context), error));
+  EXPECT_EQ(error, "q4_0 cannot be written: its dialect has to implement or "
+                   "attach moe::quantize::EncodingAttrInterface");
+}
+
+TEST(ForeignFormats, AreDecodedByWhatTheyBuild) {
+  // Without models of the interpreter.
+  DialectRegistry registry;
+  registerEncoders(registry);
+  MLIRContext context(registry);
+  std::string error;
+  WeightType type;
+  type.format = parseWeightFormat(context, "q4_0", error);
+  ASSERT_TRUE(type.format);
+  std::vector<float> values(64);
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = (static_cast<float>(i % 16) - 8) / 4;
+  auto converter = Converter::get(WeightType(), type, 2, 32,
+                                  UnknownLoc::get(&context), error);
+  ASSERT_TRUE(converter) << error;
+  WeightError errors;
+  ASSERT_TRUE(converter->convert(
+      {reinterpret_cast<const uint8_t *>(values.data())}, {}, 2, errors, error))
+      << error;
+  EXPECT_EQ(errors.largest, 0);
+  EXPECT_EQ(errors.count, 64);
+}
+
 INSTANTIATE_TEST_SUITE_P(Dialect, Encoders, testing::ValuesIn(formats()),
                          [](const auto &info) {
                            std::string name = info.param;

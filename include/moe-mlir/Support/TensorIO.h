@@ -31,6 +31,11 @@ using TensorMetadata = std::map<std::string, std::string>;
 bool readTensors(const std::string &path, std::vector<HostTensor> &tensors,
                  std::string &error, TensorMetadata *metadata = nullptr);
 
+/// Tells that these bytes of a tensor will not be read again soon: if they are of
+/// a file that is mapped, they leave the memory of the process until they are. So
+/// does what was written to them.
+void forgetRead(const void *data, size_t bytes);
+
 /// Names of this form hold the bytes between tensors that an alignment leaves
 /// over: the format allows no holes. Readers of ours skip them.
 inline constexpr const char *paddingPrefix = "__padding__";
