@@ -59,6 +59,11 @@ moe_doc_page("interfaces-work"
   "${PROJECT_SOURCE_DIR}/include/moe-mlir/Analysis/WorkInterface.td"
   -gen-op-interface-docs)
 
+# include/moe-mlir/Quantize/EncodingInterface.td -> interfaces-encoding.md
+moe_doc_page("interfaces-encoding"
+  "${PROJECT_SOURCE_DIR}/include/moe-mlir/Quantize/EncodingInterface.td"
+  -gen-attr-interface-docs)
+
 add_custom_target(moe-docs ALL DEPENDS ${pages})
 
 # Pages of what is gone.
