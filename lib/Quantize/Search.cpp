@@ -81,11 +81,9 @@ Affine fitAffine(const Span &span, float most, bool isFree) {
   };
   // Ranges somewhat smaller than that of the values: the outermost are cut off.
   tryAffine(most / (high - low), low);
-  constexpr int steps = 5;
-  for (int below = 0; below < steps; ++below)
-    for (int above = 0; above < steps; ++above) {
-      float cut = 0.06f * (high - low);
-      float from = low + cut * below, to = high - cut * above;
+  for (float below : {0.0f, 0.05f, 0.12f, 0.22f, 0.36f})
+    for (float above : {0.0f, 0.05f, 0.12f, 0.22f, 0.36f}) {
+      float from = low + (high - low) * below, to = high - (high - low) * above;
       if (!isFree)
         from = std::min(from, 0.0f);
       tryAffine(most / (to - from), from);

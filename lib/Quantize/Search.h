@@ -155,7 +155,8 @@ template <typename Levels> float fitScale(const Span &span) {
   // What the largest value becomes: around the last levels, and of few any that
   // is not far from those.
   for (float end : {Levels::lowest, Levels::highest})
-    for (float part : {1.06f, 1.03f, 0.97f, 0.94f, 0.91f, 0.87f, 0.82f, 0.76f})
+    for (float part : {1.5f, 1.25f, 1.12f, 1.06f, 1.03f, 0.97f, 0.94f, 0.91f,
+                       0.87f, 0.82f, 0.76f})
       tryInverse(end * part / largest);
   constexpr float least = 0.4f * std::max(-Levels::lowest, Levels::highest);
   for (int i = 0; Levels::count <= 32 && i < Levels::count; ++i)
