@@ -50,6 +50,9 @@ commands = {
     "moe-run: report": (run + ["-o", "{}/y.npy",
                                "--routing-report={}/r.html"],
                         ["y.npy", "r.html"]),
+    "moe-quantize": (["moe-quantize", model, "--random=1", "--to=f16", "-o",
+                      "{}/q", "--json={}/q.json", "--error-report={}/q.html"],
+                     ["q.mlir", "q.safetensors", "q.json", "q.html"]),
     "moe-interpret": (["moe-interpret", model, "--random=1", "--size=T=64",
                        "-o", "{}/y.safetensors"], ["y.safetensors"]),
 }
@@ -131,7 +134,8 @@ elif mode == "kill":
     seed = random.randrange(1 << 32)
     print("seed", seed)
     random.seed(seed)
-    for name, times in (("moe-compile", 8), ("moe-pack", 4)):
+    for name, times in (("moe-compile", 8), ("moe-pack", 4),
+                        ("moe-quantize", 4)):
         command, outputs = commands[name]
         folder = "killed"
         shutil.rmtree(folder, ignore_errors=True)
