@@ -95,3 +95,21 @@ std::string moe::nameWeight(Value weight) {
     name.consume_back(".");
   return name.str();
 }
+
+bool moe::keepsRows(Operation *op) {
+  auto isSingle = [](ArrayRef<ReassociationIndices> groups) {
+    return !groups.empty() && groups.back().size() == 1;
+  };
+  if (auto expand = dyn_cast<tensor::ExpandShapeOp>(op))
+    return isSingle(expand.getReassociationIndices());
+  if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op))
+    return isSingle(collapse.getReassociationIndices());
+  if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
+    int64_t last = slice.getSourceType().getRank() - 1;
+    return last >= 0 && !slice.getDroppedDims().test(last) &&
+           slice.getStaticSize(last) ==
+               slice.getSourceType().getDimSize(last) &&
+           slice.getStaticStride(last) == 1;
+  }
+  return isa<tensor::CastOp>(op);
+}

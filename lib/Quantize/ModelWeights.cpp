@@ -30,13 +30,16 @@ struct Operand {
 
 } // namespace
 
-/// Whether what `weight` is in the body of an expert is only multiplied along
-/// its rows: what formats of blocks are made for.
-static bool hasRows(BlockArgument weight) {
+/// Whether what `weight` is in the body of an expert, and views of it, are only
+/// multiplied along their rows: what formats of blocks are made for.
+static bool hasRows(Value weight) {
   return llvm::all_of(weight.getUses(), [](OpOperand &use) {
-    if (isa<FFNOp>(use.getOwner()))
+    Operation *owner = use.getOwner();
+    if (isa<FFNOp>(owner))
       return true;
-    auto op = dyn_cast<linalg::LinalgOp>(use.getOwner());
+    if (keepsRows(owner))
+      return use.getOperandNumber() == 0 && hasRows(owner->getResult(0));
+    auto op = dyn_cast<linalg::LinalgOp>(owner);
     if (!op || !op.isDpsInput(&use))
       return false;
     AffineMap map = op.getMatchingIndexingMap(&use);
@@ -112,6 +115,12 @@ static std::optional<ModelWeight> describe(func::FuncOp function, Value root,
 std::vector<ModelWeight> quantize::findWeights(ModuleOp module,
                                                std::vector<LeftWeight> &left) {
   std::vector<ModelWeight> weights;
+  auto leave = [&](func::FuncOp function, std::string name, std::string why) {
+    LeftWeight weight{function.getSymName().str(), std::move(name),
+                      std::move(why)};
+    if (left.empty() || left.back() != weight)
+      left.push_back(std::move(weight));
+  };
   for (auto function : module.getOps<func::FuncOp>()) {
     if (!function.isPublic() || function.isDeclaration())
       continue;
@@ -121,8 +130,8 @@ std::vector<ModelWeight> quantize::findWeights(ModuleOp module,
       std::string why;
       FailureOr<WeightUse> use = WeightUse::get(operand.value, why);
       if (failed(use) || use->isConstant()) {
-        left.push_back({function.getSymName().str(), nameWeight(operand.value),
-                        failed(use) ? why : "it is a constant"});
+        leave(function, nameWeight(operand.value),
+              failed(use) ? why : "it is a constant");
         continue;
       }
       for (const WeightPiece &piece : use->pieces) {
@@ -138,8 +147,7 @@ std::vector<ModelWeight> quantize::findWeights(ModuleOp module,
       if (weight)
         weights.push_back(std::move(*weight));
       else
-        left.push_back(
-            {function.getSymName().str(), nameWeight(root), problem});
+        leave(function, nameWeight(root), problem);
     }
   }
   return weights;

@@ -103,8 +103,9 @@ static bool checkFormat(const ModelWeight &weight, const WeightType &to,
   };
   if (succeeded(to.format.verifyFormat(emitError, weight.columns())))
     return true;
-  error = "'" + weight.name + "': " + problem + "; name another format for it" +
-          " in front: --to='" + weight.name + "=q8_0,*=" + to.name() + "'";
+  error = "'" + weight.name + "': " + problem +
+          "; say in front what it becomes instead, or to keep it: --to='" +
+          weight.name + "=keep,*=" + to.name() + "'";
   return false;
 }
 

@@ -74,7 +74,13 @@ const WeightUse *Collector::getUse(Value weights) {
   auto [it, isNew] = uses.try_emplace(weights);
   if (isNew) {
     Value whole = weights;
-    auto argument = dyn_cast<BlockArgument>(weights);
+    // Views within a body are of its argument.
+    while (Operation *op = whole.getDefiningOp()) {
+      if (!op->getParentOfType<ExpertOp>() || !keepsRows(op))
+        break;
+      whole = op->getOperand(0);
+    }
+    auto argument = dyn_cast<BlockArgument>(whole);
     Block *block = argument ? argument.getOwner() : nullptr;
     if (auto op = block ? dyn_cast<ExpertOp>(block->getParentOp()) : ExpertOp())
       whole = op.getGroupWeights(

@@ -42,6 +42,10 @@ std::string nameStorage(llvm::StringRef weight, const StorageTensor &tensor,
 /// weight that is the result of a moe.dequantize of such. Empty for others.
 std::string nameWeight(mlir::Value weight);
 
+/// Whether `op` is a view of its first operand whose rows, along the last
+/// dimension, are whole rows of that.
+bool keepsRows(mlir::Operation *op);
+
 } // namespace moe
 
 #endif // MOE_MLIR_ANALYSIS_STOREDWEIGHTS_H

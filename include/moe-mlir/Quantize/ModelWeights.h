@@ -44,9 +44,13 @@ struct ModelWeight {
   std::vector<std::pair<std::string, mlir::RankedTensorType>> getTarget() const;
 };
 
-/// What stands in for a weight that is left as it is, and why.
+/// A weight that is left as it is, and why.
 struct LeftWeight {
   std::string function, name, why;
+
+  bool operator!=(const LeftWeight &other) const {
+    return function != other.function || name != other.name || why != other.why;
+  }
 };
 
 /// The matrices that experts of public functions are multiplied by, in the
