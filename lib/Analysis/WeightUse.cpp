@@ -445,6 +445,16 @@ static std::string findCut(const WeightPiece &piece, int64_t k) {
   return {};
 }
 
+static std::string nameFormat(moe::WeightFormatAttrInterface format) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  if (format)
+    os << format;
+  else
+    os << "plain numbers";
+  return text;
+}
+
 bool WeightPiece::isConstant() const {
   if (moe::DequantizeOp op = getDequantize())
     return matchPattern(op.getStorage().front(), m_Constant());
@@ -507,8 +517,10 @@ FailureOr<WeightUse> WeightUse::get(Value weight, std::string &why) {
       why = "it is made of constants and arguments";
       return failure();
     }
-    if (getFormat(piece) != use.format) {
-      why = "it is made of weights that are stored in different formats";
+    if (moe::WeightFormatAttrInterface other = getFormat(piece);
+        other != use.format) {
+      why = "it is made of weights that are stored in different formats, " +
+            nameFormat(use.format) + " and " + nameFormat(other);
       return failure();
     }
     if (use.format)
@@ -535,7 +547,8 @@ bool moe::canPackTogether(ValueRange weights, std::string &why) {
     if (!format)
       format = use->format;
     if (*format != use->format) {
-      why = "its parts are stored in different formats";
+      why = "its parts are stored in different formats, " +
+            nameFormat(*format) + " and " + nameFormat(use->format);
       return false;
     }
   }

@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Analysis/Dims.h"
+#include "moe-mlir/Analysis/WeightUse.h"
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe_rt/MoeRt.h"
 #include "moek/Moek.h"
@@ -88,8 +89,7 @@ std::optional<StringRef> checkPlanned(Operation *op) {
   if (isa<moek::PackOp>(op))
     return "packs weights at run time";
   if (isa<moe::DequantizeOp>(op))
-    return "makes weights that are read by something else than the products of "
-           "experts; pass those as f32";
+    return "makes weights that no kernel reads as they are stored";
   return checkFused(op);
 }
 
@@ -136,6 +136,27 @@ std::optional<StringRef> checkLLVM(Operation *op) {
   return std::nullopt;
 }
 
+/// Notes of `diag` what the weights of `op` are made into that keeps kernels from
+/// reading them.
+void explainUnpacked(moe::DequantizeOp op, InFlightDiagnostic &diag) {
+  SmallVector<Value> views{op.getWeights()};
+  while (!views.empty())
+    for (Operation *user : views.pop_back_val().getUsers()) {
+      std::string why;
+      if (!moe::WeightUse::isView(user)) {
+        diag.attachNote(user->getLoc())
+            << "read here, by no product of experts; pass the weights as f32";
+        return;
+      }
+      if (failed(moe::WeightUse::get(user->getResult(0), why))) {
+        diag.attachNote(user->getLoc())
+            << "this cannot be packed ahead of time: " << why;
+        return;
+      }
+      views.push_back(user->getResult(0));
+    }
+}
+
 struct VerifyStage : moe::impl::VerifyStagePassBase<VerifyStage> {
   using VerifyStagePassBase::VerifyStagePassBase;
 
@@ -164,11 +185,13 @@ struct VerifyStage : moe::impl::VerifyStagePassBase<VerifyStage> {
           std::optional<StringRef> reason = check(op);
           if (!reason)
             return WalkResult::advance();
+          InFlightDiagnostic diag = op->emitOpError();
           if (check == checkModel)
-            op->emitOpError("cannot be compiled: it ") << *reason;
+            diag << "cannot be compiled: it " << *reason;
           else
-            op->emitOpError("is left after stage '")
-                << stage << "': it " << *reason;
+            diag << "is left after stage '" << stage << "': it " << *reason;
+          if (auto dequantize = dyn_cast<moe::DequantizeOp>(op))
+            explainUnpacked(dequantize, diag);
           return WalkResult::interrupt();
         });
     if (result.wasInterrupted())

@@ -117,7 +117,7 @@ func.func @formats(%a: tensor<8x18xi8> {moe.name = "a"}, %b: tensor<8x34xi8> {mo
   %wb = moe.dequantize #moe.q8_0 (%b : tensor<8x34xi8>) : tensor<8x32xf32>
   // expected-note@+1 {{computed here}}
   %w = tensor.concat dim(0) %wa, %wb : (tensor<8x32xf32>, tensor<8x32xf32>) -> tensor<16x32xf32>
-  // expected-error@+1 {{it is made of weights that are stored in different formats}}
+  // expected-error@+1 {{it is made of weights that are stored in different formats, #moe.q4_0 and #moe.q8_0}}
   %p = moek.pack %w layout(#moe_cpu.blocks<#moe.q4_0>) : tensor<16x32xf32> -> tensor<1x1x1x576xi8>
   return %p : tensor<1x1x1x576xi8>
 }
