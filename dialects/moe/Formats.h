@@ -21,6 +21,43 @@
 
 namespace moe {
 
+/// A dimension of a tensor that has its numbers in an order of its own.
+struct StorageDigit {
+  /// Of a row's index, or of the place in a row.
+  enum Axis { Row, Place } axis;
+  /// How many values it has; 0: as many as its axis has without the others.
+  int64_t size = 0;
+  /// The index or place is the sum of its digits times these; 0: that of the
+  /// most significant.
+  int64_t weight = 1;
+  /// Whether the last value comes first.
+  bool fromEnd = false;
+};
+
+/// Where a tensor has its numbers, if not row after row: in words of several of
+/// them, transposed, or both.
+struct StorageOrder {
+  /// What the tensor consists of.
+  mlir::Type element;
+  /// Of a number there, and in a block.
+  int64_t bits = 0, bitsInBlock = 0;
+  /// From the outermost to the innermost, the lowest bits of a word last.
+  llvm::SmallVector<StorageDigit> digits;
+};
+
+/// An order for matrices of some size: number p of row n is number
+/// `first` + the sum of (n / weight % size) * stride over `rows` and of the same
+/// of p over `places`.
+struct StoragePlaces {
+  struct Digit {
+    int64_t weight, size, stride;
+  };
+  int64_t first = 0;
+  llvm::SmallVector<Digit> rows, places;
+
+  int64_t find(int64_t n, int64_t p) const;
+};
+
 /// One of the tensors that weights are stored in: `[..., rows, blocks, ...]`,
 /// in which every group of so many rows and blocks of the matrix has `count`
 /// elements. Dimensions behind the rows may be joined or taken apart.
@@ -31,6 +68,8 @@ struct StorageTensor {
   int64_t count = 1;
   /// Rows and blocks that share these elements; 0 blocks for all of a row.
   int64_t rows = 1, blocks = 1;
+  /// Unless it is as said. Rows do not share then.
+  std::optional<StorageOrder> order = {};
 
   /// Of one block.
   int64_t getBytes() const {
@@ -42,10 +81,7 @@ struct StorageTensor {
 struct MadeUpRange {
   double center = 0, spread = 0;
   /// Weights have a variance of 1 / K: whether these are divided by its root.
-  /// Of integers they are exponents of 2.
   bool hasSize = true;
-  /// What they are, if not what the field is read as.
-  mlir::Type element = {};
 
   /// A quarter less or more than `center`.
   static MadeUpRange about(double center) {
@@ -64,7 +100,11 @@ struct BlockField {
   /// In which made-up weights, whose other numbers are any bits, have a mean of
   /// about 0 and a variance of about 1. See getMadeUpRange for what is not said.
   std::optional<MadeUpRange> range = {};
+  /// What a byte stands for that is read as one, but is a float. Numbers that
+  /// are floats have to be finite.
+  mlir::Type byteFloat = {};
 
+  mlir::Type getStored() const { return byteFloat ? byteFloat : element; }
   int64_t getBytes() const {
     return count * llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
   }
@@ -152,8 +192,10 @@ public:
   /// `other`.
   Value selectBelow(Value a, int64_t limit, Value below, Value other);
 
-private:
+  /// An index as an i32.
   Value toLanes(Value index);
+
+private:
   Value constantIndex(int64_t value);
 };
 

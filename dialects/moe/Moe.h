@@ -83,6 +83,12 @@ mlir::RankedTensorType getStorageType(const StorageTensor &storage,
                                       mlir::RankedTensorType weights,
                                       int64_t block);
 
+/// The same for the numbers themselves; nothing if `storage` has no order of its
+/// own.
+std::optional<StoragePlaces> getStoragePlaces(const StorageTensor &storage,
+                                              mlir::RankedTensorType weights,
+                                              int64_t block);
+
 /// The number of tokens of `routing` where the IR gives it statically.
 std::optional<int64_t> getStaticNumTokens(mlir::Value routing);
 

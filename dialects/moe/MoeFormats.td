@@ -189,13 +189,12 @@ def Moe_IQ4_XSFormatAttr : Moe_CodedFormat<"IQ4_XSFormat", "iq4_xs"> {
 }
 
 def Moe_MXFP4BlocksFormatAttr
-    : Moe_CodedFormat<"MXFP4BlocksFormat", "mxfp4_blocks"> {
+    : Moe_CodedFormat<"MXFP4BlocksFormat", "mxfp4_blocks", ["buildValues"]> {
   let summary = "blocks of 32 in E2M1, one E8M0 scale, in one tensor";
   let description = [{
     17 bytes a block (GGUF's MXFP4): 1 byte e, then 16 bytes q as in `q4_0`. A weight
     is `2^(e - 127)` times q as a float of 4 bits: 0, 0.5, 1, 1.5, 2, 3, 4 and 6, and
-    from 8 on those with a minus. All of a block with e = 255 are NaN. Kernels decode
-    the others for e < 253: beyond, 12 times the scale is no number of f32.
+    from 8 on those with a minus. All of a block with e = 255 are NaN.
 
     ```mlir
     #moe.mxfp4_blocks
@@ -213,6 +212,33 @@ def Moe_NVFP4FormatAttr : Moe_CodedFormat<"NVFP4Format", "nvfp4"> {
 
     ```mlir
     #moe.nvfp4
+    ```
+  }];
+}
+
+def Moe_TQ1_0FormatAttr : Moe_CodedFormat<"TQ1_0Format", "tq1_0"> {
+  let summary = "blocks of 256 of -1, 0 and 1, five in a byte";
+  let description = [{
+    54 bytes a block (GGUF's TQ1_0): 48 bytes q, 4 bytes qh, f16 d. A byte is a
+    fraction of 256 in base 3, rounded up, whose digits are elements: digit n of
+    byte j of q is element 32 n + j for j < 32, and 160 + 16 n + j - 32 beyond;
+    digit n of byte j of qh, of which there are four, is element 240 + 4 n + j.
+    A weight is `d * (digit - 1)`.
+
+    ```mlir
+    #moe.tq1_0
+    ```
+  }];
+}
+
+def Moe_TQ2_0FormatAttr : Moe_CodedFormat<"TQ2_0Format", "tq2_0"> {
+  let summary = "blocks of 256 of -1, 0 and 1, four in a byte";
+  let description = [{
+    66 bytes a block (GGUF's TQ2_0): 64 bytes q, f16 d. Element 128 h + 32 j + l is
+    bits 2 j and 2 j + 1 of byte 32 h + l; a weight is `d * (q - 1)`.
+
+    ```mlir
+    #moe.tq2_0
     ```
   }];
 }
@@ -240,15 +266,18 @@ def Moe_FP8FormatAttr
     `rows` and `columns`, of which those at the edges may be smaller: `[ceil(N / rows),
     ceil(K / columns)]`. With 0 columns, a tile has whole rows: `[ceil(N / rows)]`. A
     weight is the value times the scale, which checkpoints call `weight_scale_inv`
-    all the same.
+    all the same. With `exponents`, scales are bytes e that stand for `2^(e - 127)`,
+    as where a checkpoint says `ue8m0`: tensors of i8.
 
     ```mlir
     #moe.fp8
     #moe.fp8<rows = 1, columns = 0>
+    #moe.fp8<exponents = true>
     ```
   }];
   let parameters = (ins DefaultValuedParameter<"int64_t", "128">:$rows,
-                        DefaultValuedParameter<"int64_t", "128">:$columns);
+                        DefaultValuedParameter<"int64_t", "128">:$columns,
+                        DefaultValuedParameter<"bool", "false">:$exponents);
   let assemblyFormat = "(`<` struct(params)^ `>`)?";
   let genVerifyDecl = 1;
 }
@@ -266,29 +295,54 @@ def Moe_Int8FormatAttr
   }];
 }
 
+def Moe_Int4Order : I32EnumAttr<"Int4Order", "where files have numbers of 4 bits", [
+    I32EnumAttrCase<"Rows", 0, "rows">,
+    I32EnumAttrCase<"PackQuantized", 1, "pack_quantized">,
+    I32EnumAttrCase<"AWQ", 2, "awq">,
+    I32EnumAttrCase<"GPTQ", 3, "gptq">,
+    I32EnumAttrCase<"GPTQv2", 4, "gptq_v2">,
+    I32EnumAttrCase<"HQQ", 5, "hqq">]> {
+  let cppNamespace = "::moe";
+}
+
 def Moe_Int4FormatAttr : Moe_CodedFormat<"Int4Format", "int4", ["getStorage"]> {
   let summary = "4 bits, with a scale for each group of a row";
   let description = [{
-    Two tensors or three: codes `tensor<..xNx(K/2)xi8>`, byte j with element 2 j in its
-    low and element 2 j + 1 in its high four bits; scales, one for each `group` of
-    consecutive k, a multiple of 32, `tensor<..xNx(K/group)>` of the type that `scales`
-    says: f16, bf16 or f32; and with `zeros` as many numbers of that type. A weight is
-    `scale * (q - 8)`, or with zeros `scale * q - scale * zero`, the last product in
-    f32. GPTQ, AWQ, HQQ and
-    compressed tensors are other orders of the same numbers.
+    Two tensors or three: codes q; scales, one for each `group` of consecutive k, a
+    multiple of 32, of the type that `scales` says: f16, bf16 or f32; and with `zeros`
+    as many zeros. A weight is `scale * (q - 8)`, or with zeros `scale * q -
+    scale * zero`, the last product in f32. Where they are is what `order` says:
+
+    | order | q | scales | zeros |
+    |---|---|---|---|
+    | `rows` | `NxK/2` i8: byte j has element 2 j in its low, 2 j + 1 in its high bits | `NxK/group` | as scales |
+    | `pack_quantized` | the same bytes, `NxK/8` i32 | `NxK/group` | `N/8xK/group` i32: bits 4 i on of a word are row i of its 8 |
+    | `awq` | `KxN/8` i32: bits 4 i on are row 0, 2, 4, 6, 1, 3, 5, 7 of 8 for i from 0 on | `K/groupxN` | `K/groupxN/8` i32, as q |
+    | `gptq` | `K/8xN` i32: bits 4 i on are k = i of 8 | `K/groupxN` | `K/groupxN/8` i32: bits 4 i on are row i of 8, less 1 |
+    | `gptq_v2` | as `gptq` | as `gptq` | as `gptq`, not less 1 |
+    | `hqq` | `N/2xK` i8: byte j has element j of row n in its high, of row n + N/2 in its low bits | `NxK/group` | as scales |
+
+    All but the first two have zeros. The dimensions may be joined or taken apart, as
+    hqq's `(N*K/group/2)xgroup`. GPTQ with an order of activations (`g_idx` that is not
+    k / group) has groups that are not consecutive k: sort k by it, in the weights and
+    in the rows that they multiply, before.
 
     ```mlir
     #moe.int4<group = 128, scales = f16>
     #moe.int4<group = 32, scales = bf16, zeros = true>
+    #moe.int4<group = 128, scales = f16, zeros = true, order = awq>
     ```
   }];
   let parameters = (ins "int64_t":$group, "::mlir::Type":$scales,
-                        DefaultValuedParameter<"bool", "false">:$zeros);
+                        DefaultValuedParameter<"bool", "false">:$zeros,
+                        DefaultValuedParameter<"::moe::Int4Order",
+                                               "::moe::Int4Order::Rows">:$order);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }
 
-def Moe_MXFP4FormatAttr : Moe_CodedFormat<"MXFP4Format", "mxfp4", ["getStorage"]> {
+def Moe_MXFP4FormatAttr : Moe_CodedFormat<"MXFP4Format", "mxfp4",
+                                          ["getStorage", "buildValues"]> {
   let summary = "blocks of 32 in E2M1, one E8M0 scale, in two tensors";
   let description = [{
     As Hugging Face checkpoints have it: blocks `tensor<..xNx(K/32)x16xi8>`, byte j with

@@ -135,15 +135,15 @@ DictionaryAttr BlocksAttr::getPacking(RankedTensorType logical) const {
       return b.getNamedAttr(key, b.getStringAttr(name));
     };
     // What is not finite is refused.
-    if (isa<FloatType>(field.element))
-      entry.push_back(type("float", field.element));
+    if (isa<FloatType>(field.getStored()))
+      entry.push_back(type("float", field.getStored()));
     // For who makes weights up.
     if (std::optional<moe::MadeUpRange> range =
             moe::getMadeUpRange(format, field, k))
       entry.push_back(b.getNamedAttr(
           "range",
           b.getDictionaryAttr(
-              {type("dtype", range->element ? range->element : field.element),
+              {type("dtype", field.getStored()),
                b.getNamedAttr("center", b.getF64FloatAttr(range->center)),
                b.getNamedAttr("spread", b.getF64FloatAttr(range->spread)),
                integer("has_size", range->hasSize)})));

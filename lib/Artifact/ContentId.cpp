@@ -75,8 +75,17 @@ std::string moe::layoutId(const PackSpec &spec) {
     // Not the type that the model stores: packing converts it.
     json::Array entry{source.name, source.part, source.firstExpert,
                       json::Array(source.shape)};
-    for (const PackTensor &tensor : source.storage)
-      entry.push_back(json::Array{tensor.name, dtypeSize(tensor.dtype)});
+    for (const PackTensor &tensor : source.storage) {
+      json::Array own{tensor.name, dtypeSize(tensor.dtype)};
+      if (const std::optional<moe_pack_order> &order = tensor.order) {
+        for (int64_t number : {order->bits, order->width, order->first})
+          own.push_back(number);
+        for (const auto *digits : {&order->rows, &order->places})
+          for (const moe_pack_digit &digit : *digits)
+            own.push_back(json::Array{digit.weight, digit.size, digit.stride});
+      }
+      entry.push_back(std::move(own));
+    }
     auto add = [&](std::initializer_list<int64_t> numbers) {
       for (int64_t number : numbers)
         entry.push_back(number);

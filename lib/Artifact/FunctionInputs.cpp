@@ -280,6 +280,20 @@ bool FunctionInputs::check(const Manifest &manifest,
   return false;
 }
 
+/// What `argument` consists of if weights that are packed are stored in it.
+static std::optional<StoredGroup> getGroup(const FunctionDesc &function,
+                                           const ArgumentDesc &argument) {
+  for (const ArgumentDesc &other : function.arguments) {
+    if (!other.packed)
+      continue;
+    for (const PackSource &source : other.packed->sources)
+      for (size_t i = 0; i < source.storage.size(); ++i)
+        if (source.storage[i].name == argument.name)
+          return other.packed->getGroup(source, i);
+  }
+  return std::nullopt;
+}
+
 bool FunctionInputs::makeArguments(const FunctionDesc &function,
                                    const std::vector<int64_t> &sizeValues,
                                    std::vector<HostTensor> &arguments,
@@ -293,9 +307,10 @@ bool FunctionInputs::makeArguments(const FunctionDesc &function,
       if (!packArgument(function, argument, source(), fill(), tensor, error))
         return false;
     } else {
-      std::optional<HostTensor> found =
-          find(function, argument.name, argument.dtype, shape,
-               argument.isDynamic(), /*describeOnly=*/false);
+      std::optional<StoredGroup> stored = getGroup(function, argument);
+      std::optional<HostTensor> found = find(
+          function, argument.name, argument.dtype, shape, argument.isDynamic(),
+          /*describeOnly=*/false, stored ? &*stored : nullptr);
       if (found)
         tensor = *found;
     }

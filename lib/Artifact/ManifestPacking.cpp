@@ -38,6 +38,38 @@ static bool parsePackView(Reader &reader, const json::Value &value,
          parseThree("sizes", view.sizes) && parseThree("strides", view.strides);
 }
 
+static bool parsePackOrder(Reader &reader, const json::Value &value,
+                           const std::string &path,
+                           std::optional<moe_pack_order> &order) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return reader.fail(path, "expected an object");
+  order.emplace();
+  auto parseDigits = [&](llvm::StringRef key, moe_pack_digit(&digits)[3]) {
+    std::fill(std::begin(digits), std::end(digits), moe_pack_digit{1, 1, 0});
+    size_t count = 0;
+    auto parseDigit = [&](const json::Value &item, const std::string &at) {
+      const json::Array *numbers = item.getAsArray();
+      if (!numbers || numbers->size() != 3 || count == std::size(digits))
+        return reader.fail(at, "expected at most three lists of three numbers: "
+                               "weight, size, stride");
+      moe_pack_digit &digit = digits[count++];
+      // Which may be negative.
+      std::optional<int64_t> stride = (*numbers)[2].getAsInteger();
+      digit.stride = stride.value_or(0);
+      return reader.integer((*numbers)[0], at, digit.weight) &&
+             reader.integer((*numbers)[1], at, digit.size) &&
+             (stride || reader.fail(at, "expected an integer"));
+    };
+    return reader.array(*object, path, key, parseDigit);
+  };
+  return reader.integer(*object, path, "bits", order->bits) &&
+         reader.integer(*object, path, "width", order->width) &&
+         reader.integer(*object, path, "first", order->first) &&
+         parseDigits("rows", order->rows) &&
+         parseDigits("places", order->places);
+}
+
 static bool parsePackTensor(Reader &reader, const json::Value &value,
                             const std::string &path, PackTensor &tensor) {
   const json::Object *object = value.getAsObject();
@@ -47,9 +79,12 @@ static bool parsePackTensor(Reader &reader, const json::Value &value,
     tensor.shape.emplace_back();
     return reader.integer(dim, dimPath, tensor.shape.back());
   };
+  const json::Value *order = object->get("order");
   return reader.string(*object, path, "name", tensor.name) &&
          reader.dtype(*object, path, tensor.dtype) &&
-         reader.array(*object, path, "shape", parseDim);
+         reader.array(*object, path, "shape", parseDim) &&
+         (!order ||
+          parsePackOrder(reader, *order, path + ".order", tensor.order));
 }
 
 static bool parsePackField(Reader &reader, const json::Value &value,

@@ -4,7 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Checks, and whole arguments. The runtime makes the panels.
+// Plans, and whole arguments. The runtime makes the panels.
 //
 //===----------------------------------------------------------------------===//
 
@@ -20,300 +20,6 @@
 using namespace moe;
 
 static std::string text(int64_t value) { return std::to_string(value); }
-
-//===----------------------------------------------------------------------===//
-// Views
-//===----------------------------------------------------------------------===//
-
-PackView PackView::whole(const std::vector<int64_t> &shape) {
-  size_t rank = shape.size();
-  PackView view;
-  view.sizes = {rank == 3 ? shape[0] : 1, shape[rank - 2], shape[rank - 1]};
-  int64_t stride = 1;
-  for (int d : {2, 1, 0}) {
-    view.strides[d] = view.sizes[d] == 1 ? 0 : stride;
-    stride *= view.sizes[d];
-  }
-  return view;
-}
-
-bool PackView::operator==(const PackView &other) const {
-  return offset == other.offset && sizes == other.sizes &&
-         strides == other.strides;
-}
-
-/// Whether `view` is within a tensor of `numElements`.
-static bool isWithin(const PackView &view, int64_t numElements) {
-  int64_t last = view.offset;
-  if (last < 0)
-    return false;
-  for (int d = 0; d < 3; ++d) {
-    int64_t distance;
-    if (view.sizes[d] < 1 || view.strides[d] < 0 ||
-        __builtin_mul_overflow(view.sizes[d] - 1, view.strides[d],
-                               &distance) ||
-        __builtin_add_overflow(last, distance, &last))
-      return false;
-  }
-  return last < numElements;
-}
-
-//===----------------------------------------------------------------------===//
-// PackSpec
-//===----------------------------------------------------------------------===//
-
-std::vector<PackTensor> PackSource::getTensors() const {
-  if (!storage.empty())
-    return storage;
-  return {{name, shape, dtype}};
-}
-
-int64_t PackSpec::bytesPerBlock() const {
-  if (!isBlocks())
-    return kBlock * static_cast<int64_t>(dtypeSize(dtype));
-  int64_t bytes = 0;
-  for (const PackField &field : fields)
-    bytes += field.bytes;
-  return bytes;
-}
-
-StoredGroup PackSpec::getGroup(const PackSource &source, size_t index) const {
-  StoredGroup group;
-  group.bytes = storage[index].bytes;
-  for (const PackField &field : fields)
-    if (field.storage == static_cast<int64_t>(index) && field.range)
-      group.numbers.push_back({field.offset, field.bytes, field.range->dtype,
-                               field.range->of(source.shape.back())});
-  return group;
-}
-
-namespace {
-/// Where a source goes, by expert, row and column.
-struct Box {
-  std::array<int64_t, 3> begin, end;
-  const PackSource *source;
-
-  bool overlaps(const Box &other) const {
-    for (int d = 0; d < 3; ++d)
-      if (begin[d] >= other.end[d] || other.begin[d] >= end[d])
-        return false;
-    return true;
-  }
-  int64_t area() const {
-    return (end[1] - begin[1]) * (end[2] - begin[2]);
-  }
-};
-} // namespace
-
-/// Whether `boxes` of a part fill `experts` matrices of [n, k].
-static bool fillPart(int64_t part, std::vector<Box> boxes, int64_t experts,
-                     int64_t n, int64_t k, std::string &error) {
-  std::stable_sort(boxes.begin(), boxes.end(), [](const Box &a, const Box &b) {
-    return a.begin[0] < b.begin[0];
-  });
-  std::vector<const Box *> active;
-  // By how much the filled part of a matrix changes from some expert on.
-  std::map<int64_t, int64_t> changes = {{0, 0}, {experts, 0}};
-  for (const Box &box : boxes) {
-    active.erase(std::remove_if(active.begin(), active.end(),
-                                [&](const Box *other) {
-                                  return other->end[0] <= box.begin[0];
-                                }),
-                 active.end());
-    for (const Box *other : active)
-      if (box.overlaps(*other)) {
-        error = "two sources for expert " + text(box.begin[0]) + " of part " +
-                text(part) + ": '" + other->source->name + "' and '" +
-                box.source->name + "'";
-        return false;
-      }
-    active.push_back(&box);
-    changes[box.begin[0]] += box.area();
-    changes[box.end[0]] -= box.area();
-  }
-  int64_t filled = 0;
-  for (auto [expert, change] : changes) {
-    filled += change;
-    if (expert < experts && filled != n * k) {
-      error = "no source for " + std::string(filled ? "some of " : "") +
-              "expert " + text(expert) + " of part " + text(part);
-      return false;
-    }
-  }
-  return true;
-}
-
-/// Whether the elements of panels are of a known type and number.
-static bool verifyPanels(const PackSpec &spec, std::string &error) {
-  DType dtype = spec.dtype;
-  if (dtype != DType::F32 && dtype != DType::BF16 && dtype != DType::F16)
-    error = std::string("packed weights of ") + dtypeName(dtype) +
-            " (expected f32, bf16 or f16)";
-  else if (spec.kBlock != 1 && spec.kBlock != 2 &&
-           (spec.kBlock != 4 || dtypeSize(dtype) != 2))
-    error = "k_block = " + text(spec.kBlock) +
-            " (expected 1, 2, or 4 of 16-bit elements)";
-  else
-    return true;
-  return false;
-}
-
-/// Whether the fields of blocks are within their storage.
-static bool verifyBlocks(const PackSpec &spec, std::string &error) {
-  constexpr int64_t mostBytes = int64_t(1) << 20;
-  auto fail = [&](const std::string &what) {
-    error = what;
-    return false;
-  };
-  if (spec.dtype != DType::I8)
-    return fail(std::string("packed blocks of ") + dtypeName(spec.dtype) +
-                " (expected i8)");
-  if (spec.kBlock < 1)
-    return fail("block = " + text(spec.kBlock) + " (expected 1 or more)");
-  if (spec.storage.empty() || spec.storage.size() > moe_pack_max_storage)
-    return fail(text(spec.storage.size()) + " storage tensors (expected 1 to " +
-                text(moe_pack_max_storage) + ")");
-  for (const PackStorage &tensor : spec.storage)
-    if (tensor.bytes < 1 || tensor.bytes > mostBytes || tensor.rows < 1 ||
-        tensor.rows > mostBytes || tensor.blocks < 0 ||
-        tensor.blocks > mostBytes)
-      return fail("storage '" + tensor.name + "' has " + text(tensor.bytes) +
-                  " bytes for " + text(tensor.rows) + " rows and " +
-                  text(tensor.blocks) + " blocks");
-  if (spec.fields.empty() || spec.fields.size() > 64)
-    return fail(text(spec.fields.size()) + " fields (expected 1 to 64)");
-  for (const PackField &field : spec.fields)
-    if (field.storage < 0 || field.storage >= int64_t(spec.storage.size()) ||
-        field.offset < 0 || field.bytes < 1 ||
-        field.offset > spec.storage[field.storage].bytes - field.bytes ||
-        (field.unit != 1 && field.unit != 2 && field.unit != 4 &&
-         field.unit != 8) ||
-        field.bytes % field.unit || field.bytes % dtypeSize(field.dtype) ||
-        (field.range && field.bytes % dtypeSize(field.range->dtype)))
-      return fail("a field of " + text(field.bytes) + " bytes in units of " +
-                  text(field.unit) + " from byte " + text(field.offset) +
-                  " of storage " + text(field.storage) + " on");
-  return true;
-}
-
-/// Whether `source` is whole blocks of rows of its matrices, and its tensors
-/// have as many as they need. Its shape and view have been checked.
-static bool verifyStorage(const PackSpec &spec, const PackSource &source,
-                          std::string &error) {
-  auto fail = [&](const std::string &what) {
-    error = "source '" + source.name + "' " + what;
-    return false;
-  };
-  size_t rank = source.shape.size();
-  const PackView &view = source.view;
-  if (rank != 2 && rank != 3)
-    return fail("of blocks has rank " + text(rank) +
-                " (expected [E, N, K] or [N, K])");
-  int64_t n = source.shape[rank - 2], k = source.shape[rank - 1];
-  int64_t first = view.offset % k;
-  if (k % spec.kBlock || first % spec.kBlock || view.sizes[2] % spec.kBlock ||
-      source.firstK % spec.kBlock || view.sizes[2] > k - first ||
-      (view.sizes[2] != 1 && view.strides[2] != 1) || view.strides[0] % k ||
-      view.strides[1] % k)
-    return fail("is not whole blocks of " + text(spec.kBlock) + " of rows of " +
-                text(k));
-  if (source.storage.size() != spec.storage.size())
-    return fail("has " + text(source.storage.size()) +
-                " storage tensors (expected " + text(spec.storage.size()) +
-                ")");
-  int64_t matrices = rank == 3 ? source.shape[0] : 1;
-  for (size_t i = 0; i < source.storage.size(); ++i) {
-    const PackStorage &storage = spec.storage[i];
-    const PackTensor &tensor = source.storage[i];
-    int64_t blocks = k / spec.kBlock, bytes, wanted;
-    int64_t groups =
-        storage.blocks ? (blocks + storage.blocks - 1) / storage.blocks : 1;
-    if (!checkedByteSize(tensor.shape, dtypeSize(tensor.dtype), bytes) ||
-        !checkedByteSize({matrices, (n + storage.rows - 1) / storage.rows,
-                          groups, storage.bytes},
-                         1, wanted) ||
-        bytes != wanted)
-      return fail("is stored in '" + tensor.name + "' of " +
-                  describeType(tensor.dtype, tensor.shape) +
-                  ", which has not the bytes of " +
-                  describeType(source.dtype, source.shape));
-  }
-  return true;
-}
-
-bool PackSpec::verify(std::string &error) const {
-  auto fail = [&](const std::string &what) {
-    error = what;
-    return false;
-  };
-  if (layout != "panels" && !isBlocks())
-    return fail("unknown layout '" + layout + "' (known: panels, blocks)");
-  if (!(isBlocks() ? verifyBlocks : verifyPanels)(*this, error))
-    return false;
-  if (columns < 1 || columns > 4096 || interleave < 0 ||
-      (interleave && interleave * 2 != columns))
-    return fail("columns = " + text(columns) + " with interleave = " +
-                text(interleave) +
-                " (expected 1 to 4096 columns and half of that or 0)");
-  if (parts != 1 && parts != 2)
-    return fail("parts = " + text(parts) + " (expected 1 or 2)");
-  int64_t ofAllParts = interleave ? columns : columns * parts;
-  if (nPadded < 1 || nPadded % ofAllParts)
-    return fail("n_padded = " + text(nPadded) +
-                " is not a positive multiple of columns = " + text(columns) +
-                (ofAllParts == columns ? "" : " of each part"));
-  if (kPadded < 1 || kPadded % kBlock)
-    return fail("k_padded = " + text(kPadded) +
-                " is not a positive multiple of k_block = " + text(kBlock));
-  int64_t bytes;
-  if (experts < 1 || experts > (int64_t(1) << 24) ||
-      !checkedByteSize({experts, nPadded, kPadded / kBlock}, bytesPerBlock(),
-                       bytes))
-    return fail("experts = " + text(experts) + ", n_padded = " +
-                text(nPadded) + ", k_padded = " + text(kPadded) +
-                " do not make a tensor");
-  if (sources.size() > maxSources)
-    return fail("too many sources: " + text(sources.size()));
-  int64_t capacity = nPadded / numParts(), n = 1, k = 1;
-  std::map<std::string, const PackSource *> byName;
-  std::vector<std::vector<Box>> boxes(numParts());
-  for (const PackSource &source : sources) {
-    if (source.part < 0 || source.part >= numParts() ||
-        source.firstExpert < 0 || source.firstExpert >= experts)
-      return fail("source '" + source.name + "' has part " +
-                  text(source.part) + " and first expert " +
-                  text(source.firstExpert) + ", beyond " + text(numParts()) +
-                  " parts and " + text(experts) + " experts");
-    int64_t size;
-    if (source.shape.empty() || !checkedByteSize(source.shape, 8, size))
-      return fail("source '" + source.name + "' has no shape of a tensor");
-    const PackSource *&first = byName[source.name];
-    if (first && first->shape != source.shape)
-      return fail("source '" + source.name + "' has two shapes");
-    first = &source;
-    if (!isWithin(source.view, size / 8))
-      return fail("source '" + source.name +
-                  "' uses elements that its shape does not have");
-    if (isBlocks() && !verifyStorage(*this, source, error))
-      return false;
-    Box box{{source.firstExpert, source.firstN, source.firstK}, {}, &source};
-    const int64_t limits[] = {experts, capacity, kPadded};
-    for (int d = 0; d < 3; ++d) {
-      if (box.begin[d] < 0 || box.begin[d] > limits[d] ||
-          source.view.sizes[d] > limits[d] - box.begin[d])
-        return fail("the shape of source '" + source.name +
-                    "' does not fit into its panels");
-      box.end[d] = box.begin[d] + source.view.sizes[d];
-    }
-    n = std::max(n, box.end[1]);
-    k = std::max(k, box.end[2]);
-    boxes[source.part].push_back(box);
-  }
-  for (int64_t part = 0; part < numParts(); ++part)
-    if (!fillPart(part, boxes[part], experts, n, k, error))
-      return false;
-  return true;
-}
 
 //===----------------------------------------------------------------------===//
 // Plans
@@ -332,20 +38,26 @@ static int32_t getRuntimeType(DType dtype) {
     return MOE_I8;
   case DType::F8E4M3:
     return MOE_F8E4M3;
+  case DType::F8E8M0:
+    return MOE_F8E8M0;
   default:
     return MOE_F32;
   }
 }
 
 PackPlan::PackPlan(const PackSpec &spec) {
+  bool hasOrders = false;
   // By the names of all that a source is stored in.
   std::map<std::vector<std::string>, int64_t> numbers;
   for (const PackSource &from : spec.sources) {
     auto add = [&](const std::string &name, DType dtype,
-                   const std::vector<int64_t> &shape) {
+                   const std::vector<int64_t> &shape,
+                   const std::optional<moe_pack_order> &order) {
       tensors.push_back({name.c_str(), getRuntimeType(dtype),
                          static_cast<int32_t>(shape.size()), shape.data(),
                          nullptr});
+      orders.push_back(order.value_or(moe_pack_order{}));
+      hasOrders |= order.has_value();
     };
     std::vector<std::string> names;
     for (const PackTensor &tensor : from.getTensors())
@@ -353,10 +65,10 @@ PackPlan::PackPlan(const PackSpec &spec) {
     auto [it, isNew] =
         numbers.try_emplace(names, static_cast<int64_t>(tensors.size()));
     if (isNew && from.storage.empty())
-      add(from.name, from.dtype, from.shape);
+      add(from.name, from.dtype, from.shape, std::nullopt);
     if (isNew)
       for (const PackTensor &tensor : from.storage)
-        add(tensor.name, tensor.dtype, tensor.shape);
+        add(tensor.name, tensor.dtype, tensor.shape, tensor.order);
     moe_pack_source to{it->second,   from.part,   from.firstExpert,
                        from.firstN,  from.firstK, from.view.offset,
                        {}, {}};
@@ -392,6 +104,7 @@ PackPlan::PackPlan(const PackSpec &spec) {
   plan.num_storage = static_cast<int64_t>(storage.size());
   plan.storage = storage.data();
   plan.matrices = matrices.data();
+  plan.orders = hasOrders ? orders.data() : nullptr;
 }
 
 //===----------------------------------------------------------------------===//
@@ -463,17 +176,19 @@ fillNeeded(const PackSpec &spec, const moe_pack_plan &plan, int64_t index,
     for (int d : {1, 2})
       most += (source.sizes[d] - 1) * source.strides[d];
     if (plan.num_storage) {
-      // Whole rows, where they are stored.
-      const moe_pack_storage &storage = plan.storage[stored];
+      // Whole rows, where they are stored; whole matrices, where these are
+      // anywhere in them.
       const moe_pack_matrix &matrix = plan.matrices[s];
-      int64_t lines = (matrix.n + storage.rows - 1) / storage.rows;
+      bool hasOrder = plan.orders && plan.orders[index].width;
+      int64_t rows = hasOrder ? matrix.n : plan.storage[stored].rows;
+      int64_t lines = (matrix.n + rows - 1) / rows;
       int64_t count =
           (spec.sources[s].shape.size() == 3 ? spec.sources[s].shape[0] : 1) *
           lines;
       int64_t width = tensor.numElements() / count;
       auto getLine = [&](int64_t element) {
         int64_t row = element / matrix.k;
-        return row / matrix.n * lines + row % matrix.n / storage.rows;
+        return row / matrix.n * lines + row % matrix.n / rows;
       };
       least = getLine(least) * width;
       most = (getLine(most) + 1) * width - 1;

@@ -47,7 +47,7 @@ public:
       append_range(all, source.strides);
       append_range(sources, numbers(all));
     }
-    SmallVector<Constant *> fields, storage, matrices;
+    SmallVector<Constant *> fields, storage, matrices, orders;
     for (const moe_pack_field &field : ArrayRef(plan.fields, plan.num_fields))
       append_range(fields, numbers({field.storage, field.offset, field.bytes,
                                     field.unit, field.dtype}));
@@ -59,6 +59,15 @@ public:
       for (const moe_pack_matrix &matrix :
            ArrayRef(plan.matrices, plan.num_sources))
         append_range(matrices, numbers({matrix.n, matrix.k}));
+    if (plan.orders)
+      for (const moe_pack_order &order :
+           ArrayRef(plan.orders, plan.num_tensors)) {
+        append_range(orders, numbers({order.bits, order.width, order.first}));
+        for (const auto &digits : {ArrayRef(order.rows), ArrayRef(order.places)})
+          for (const moe_pack_digit &digit : digits)
+            append_range(orders,
+                         numbers({digit.weight, digit.size, digit.stride}));
+      }
     return ConstantStruct::getAnon(
         {number(plan.size),       text(plan.name),
          text(plan.id),           text(plan.layout),
@@ -70,7 +79,8 @@ public:
          array(tensors),          number(plan.num_sources),
          array(sources),          number(plan.num_fields),
          array(fields),           number(plan.num_storage),
-         array(storage),          array(matrices)});
+         array(storage),          array(matrices),
+         array(orders)});
   }
 
 private:

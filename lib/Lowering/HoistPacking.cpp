@@ -84,6 +84,28 @@ std::string nameWeight(const moe::WeightPiece &piece,
   return name.str();
 }
 
+/// Where a tensor of the weights of `type` has its numbers, if not row by row.
+std::optional<moe_pack_order> makeOrder(const moe::StorageTensor &stored,
+                                        RankedTensorType type, int64_t block) {
+  std::optional<moe::StoragePlaces> places =
+      moe::getStoragePlaces(stored, type, block);
+  if (!places)
+    return std::nullopt;
+  moe_pack_order order{
+      stored.order->bits, stored.order->bitsInBlock, places->first, {}, {}};
+  auto copy = [](ArrayRef<moe::StoragePlaces::Digit> from,
+                 MutableArrayRef<moe_pack_digit> to) {
+    assert(from.size() <= to.size() && "more digits than packers know");
+    for (auto [i, digit] : llvm::enumerate(to))
+      digit = i < from.size()
+                  ? moe_pack_digit{from[i].weight, from[i].size, from[i].stride}
+                  : moe_pack_digit{1, 1, 0};
+  };
+  copy(places->rows, order.rows);
+  copy(places->places, order.places);
+  return order;
+}
+
 /// `piece` of a part of a pack, whose first expert is `expert`.
 moe::PackSource makeSource(const moe::WeightPiece &piece,
                            ArrayRef<std::string> names, int64_t part,
@@ -91,9 +113,16 @@ moe::PackSource makeSource(const moe::WeightPiece &piece,
   auto type = cast<RankedTensorType>(piece.root.getType());
   moe::PackSource source;
   source.name = nameWeight(piece, names);
-  if (moe::DequantizeOp op = piece.getDequantize())
-    for (auto [tensor, name] : llvm::zip_equal(op.getStorage(), names))
+  if (moe::DequantizeOp op = piece.getDequantize()) {
+    moe::WeightFormatAttrInterface format = op.getFormat();
+    int64_t k = type.getShape().back();
+    for (auto [tensor, name, stored] :
+         llvm::zip_equal(op.getStorage(), names, format.getStorage(k))) {
       source.storage.push_back(makeTensor(tensor, name));
+      source.storage.back().order =
+          makeOrder(stored, type, format.getBlockSize(k));
+    }
+  }
   source.part = part;
   source.firstExpert = expert + piece.begin[0];
   source.firstN = piece.begin[1];
@@ -102,6 +131,24 @@ moe::PackSource makeSource(const moe::WeightPiece &piece,
   source.dtype = *getDType(type.getElementType());
   source.view = {piece.offset, piece.sizes, piece.strides};
   return source;
+}
+
+/// Digits as lists of weight, size and stride.
+DictionaryAttr describe(const moe_pack_order &order, Builder &b) {
+  auto list = [&](ArrayRef<moe_pack_digit> digits) {
+    SmallVector<Attribute> all;
+    for (const moe_pack_digit &digit : digits)
+      if (digit.size != 1)
+        all.push_back(
+            b.getI64ArrayAttr({digit.weight, digit.size, digit.stride}));
+    return b.getArrayAttr(all);
+  };
+  return b.getDictionaryAttr(
+      {b.getNamedAttr("bits", b.getI64IntegerAttr(order.bits)),
+       b.getNamedAttr("width", b.getI64IntegerAttr(order.width)),
+       b.getNamedAttr("first", b.getI64IntegerAttr(order.first)),
+       b.getNamedAttr("rows", list(order.rows)),
+       b.getNamedAttr("places", list(order.places))});
 }
 
 /// `source` as the manifest has it: what is not said is 0, or all of a tensor.
@@ -115,12 +162,16 @@ DictionaryAttr describe(const moe::PackSource &source, Builder &b) {
                      b.getStringAttr(moe::dtypeName(source.dtype)))};
   if (!source.storage.empty()) {
     SmallVector<Attribute> storage;
-    for (const moe::PackTensor &tensor : source.storage)
-      storage.push_back(b.getDictionaryAttr(
-          {b.getNamedAttr("name", b.getStringAttr(tensor.name)),
-           b.getNamedAttr("shape", b.getI64ArrayAttr(tensor.shape)),
-           b.getNamedAttr("dtype",
-                          b.getStringAttr(moe::dtypeName(tensor.dtype)))}));
+    for (const moe::PackTensor &tensor : source.storage) {
+      SmallVector<NamedAttribute> own = {
+          b.getNamedAttr("name", b.getStringAttr(tensor.name)),
+          b.getNamedAttr("shape", b.getI64ArrayAttr(tensor.shape)),
+          b.getNamedAttr("dtype",
+                         b.getStringAttr(moe::dtypeName(tensor.dtype)))};
+      if (tensor.order)
+        own.push_back(b.getNamedAttr("order", describe(*tensor.order, b)));
+      storage.push_back(b.getDictionaryAttr(own));
+    }
     entry.push_back(b.getNamedAttr("storage", b.getArrayAttr(storage)));
   }
   if (source.firstN)

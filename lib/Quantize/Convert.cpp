@@ -129,7 +129,9 @@ std::optional<Converter> Converter::get(const WeightType &from,
     if (!format)
       return true;
     FailureOr<reference::FormatDecoder> got =
-        reference::FormatDecoder::get(format, k, loc);
+        reference::FormatDecoder::get(
+            format,
+            RankedTensorType::get({rows, k}, Float32Type::get(context)), loc);
     if (failed(got)) {
       error = nameWeightFormat(format) + " cannot be decoded";
       return false;
@@ -137,6 +139,15 @@ std::optional<Converter> Converter::get(const WeightType &from,
     decoder.emplace(std::move(*got));
     return true;
   };
+  // Rows of these are not one after another.
+  for (const WeightType *type : {&from, &to})
+    if (llvm::any_of(type->getStorage(context, k),
+                     [](const StorageTensor &tensor) { return tensor.order; })) {
+      error = type->name() +
+              " has its numbers in the order of a file, which is neither read "
+              "nor written; order = rows is";
+      return std::nullopt;
+    }
   if (!getDecoder(from.format, converter.decodeFrom) ||
       !getDecoder(to.format, converter.decodeTo))
     return std::nullopt;

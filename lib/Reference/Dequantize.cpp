@@ -45,9 +45,9 @@ static FailureOr<ArrayPtr> getStored(Machine &machine, DequantizeOp op,
 
 static LogicalResult executeDequantize(Machine &machine, DequantizeOp op) {
   auto type = cast<RankedTensorType>(op.getWeights().getType());
-  int64_t lead = type.getRank() - 1, k = type.getShape().back();
+  int64_t rows = type.getDimSize(type.getRank() - 2);
+  int64_t k = type.getShape().back();
   int64_t matrices = productOf(type.getShape().drop_back(2));
-  int64_t rows = type.getDimSize(lead - 1);
   SmallVector<ArrayPtr> arrays;
   for (Value operand : op.getStorage()) {
     FailureOr<ArrayPtr> array = getStored(machine, op, operand);
@@ -60,14 +60,16 @@ static LogicalResult executeDequantize(Machine &machine, DequantizeOp op) {
   if (failed(result))
     return failure();
 
+  SmallVector<StorageTensor> tensors = op.getFormat().getStorage(k);
   auto getMatrix = [&](int64_t matrix) {
     SmallVector<StoredRows> storage;
-    for (const ArrayPtr &array : arrays) {
-      int64_t count = array->shape[lead - 1];
+    for (auto [array, tensor] : zip_equal(arrays, tensors)) {
+      int64_t count = divideCeil(rows, tensor.rows);
       StoredRows stored;
+      stored.bytes = array->numBytes() / matrices;
       if (count > 0)
-        stored.rowBytes = array->numBytes() / (matrices * count);
-      stored.data = array->dataAs<uint8_t>() + matrix * count * stored.rowBytes;
+        stored.rowBytes = stored.bytes / count;
+      stored.data = array->dataAs<uint8_t>() + matrix * stored.bytes;
       storage.push_back(stored);
     }
     return storage;
@@ -76,7 +78,7 @@ static LogicalResult executeDequantize(Machine &machine, DequantizeOp op) {
     return MutableArrayRef((*result)->dataAs<float>() + index * k, k);
   };
   FailureOr<FormatDecoder> decoder =
-      FormatDecoder::get(op.getFormat(), k, op.getLoc());
+      FormatDecoder::get(op.getFormat(), type, op.getLoc());
   if (failed(decoder))
     return failure();
   std::atomic<bool> isDecoded = true;

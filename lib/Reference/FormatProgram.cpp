@@ -90,14 +90,18 @@ private:
 } // namespace
 
 FailureOr<FormatProgram> FormatProgram::build(WeightFormatAttrInterface format,
-                                              int64_t k, Location loc) {
+                                              RankedTensorType type,
+                                              Location loc) {
   MLIRContext *context = format.getContext();
   context->loadDialect<func::FuncDialect, tensor::TensorDialect>();
+  int64_t k = type.getShape().back();
   FormatProgram program;
   program.blockSize = format.getBlockSize(k);
   program.rounds = format.getRounds(k);
   program.fields = format.getFields(k);
   program.tensors = format.getStorage(k);
+  for (const StorageTensor &tensor : program.tensors)
+    program.places.push_back(getStoragePlaces(tensor, type, program.blockSize));
 
   program.module = ModuleOp::create(loc);
   OpBuilder b = OpBuilder::atBlockEnd(program.module->getBody());
@@ -106,8 +110,8 @@ FailureOr<FormatProgram> FormatProgram::build(WeightFormatAttrInterface format,
   for (const BlockField &field : program.fields) {
     if (!dtypeOf(field.element))
       return emitError(loc)
-             << "cannot decode: '" << field.name << "' of " << format << " has numbers of "
-             << field.element << ", which the interpreter cannot read";
+             << "cannot decode: '" << field.name << "' of " << format
+             << " has numbers of " << field.element << ", which the interpreter cannot read";
     inputs.push_back(RankedTensorType::get({field.count}, field.element));
   }
   auto addFunction = [&](StringRef name, auto body) {
@@ -151,18 +155,40 @@ FailureOr<FormatProgram> FormatProgram::build(WeightFormatAttrInterface format,
   return program;
 }
 
+/// Bytes [begin, begin + count) of row `row` of a tensor that has an order, as
+/// they would be without.
+static void gather(const StorageOrder &order, const StoragePlaces &places,
+                   const uint8_t *data, int64_t row, int64_t begin,
+                   int64_t count, uint8_t *to) {
+  // Bit by bit.
+  for (int64_t bit = 0; bit < 8 * count; ++bit) {
+    int64_t at = 8 * begin + bit, within = at % order.bitsInBlock;
+    if (within >= order.bits)
+      continue;
+    int64_t from =
+        places.find(row, at / order.bitsInBlock) * order.bits + within;
+    to[bit / 8] |= (data[from / 8] >> from % 8 & 1) << bit % 8;
+  }
+}
+
 std::vector<HostTensor> FormatProgram::getFields(ArrayRef<StoredRows> storage,
                                                  int64_t row,
                                                  int64_t block) const {
   std::vector<HostTensor> result;
   for (const BlockField &field : fields) {
     const StorageTensor &tensor = tensors[field.storage];
-    const uint8_t *from = storage[field.storage].row(row / tensor.rows);
+    int64_t at = field.offset;
     if (tensor.blocks != 0)
-      from += block / tensor.blocks * tensor.getBytes();
+      at += block / tensor.blocks * tensor.getBytes();
     result.push_back(
         HostTensor::allocate(*dtypeOf(field.element), {field.count}));
-    std::memcpy(result.back().data, from + field.offset, field.getBytes());
+    const StoredRows &stored = storage[field.storage];
+    if (tensor.order)
+      gather(*tensor.order, *places[field.storage], stored.data, row, at,
+             field.getBytes(), result.back().dataAs<uint8_t>());
+    else
+      std::memcpy(result.back().data, stored.row(row / tensor.rows) + at,
+                  field.getBytes());
   }
   return result;
 }
@@ -209,12 +235,13 @@ FormatDecoder::FormatDecoder(FormatDecoder &&) = default;
 FormatDecoder::~FormatDecoder() = default;
 
 FailureOr<FormatDecoder> FormatDecoder::get(WeightFormatAttrInterface format,
-                                            int64_t k, Location loc) {
+                                            RankedTensorType type,
+                                            Location loc) {
   FormatDecoder decoder;
   decoder.model = dyn_cast<ReferenceFormatAttrInterface>(Attribute(format));
   if (decoder.model)
     return decoder;
-  FailureOr<FormatProgram> program = FormatProgram::build(format, k, loc);
+  FailureOr<FormatProgram> program = FormatProgram::build(format, type, loc);
   if (failed(program))
     return failure();
   decoder.program = std::make_unique<FormatProgram>(std::move(*program));

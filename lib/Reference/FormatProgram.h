@@ -21,9 +21,10 @@ namespace moe::reference {
 /// whether the format decodes what it should, but what kernels are to compute.
 class FormatProgram {
 public:
-  /// For rows of `k` weights; errors are emitted at `loc`.
+  /// For weights of `type`, `[..., N, K]`; errors are emitted at `loc`.
   static llvm::FailureOr<FormatProgram> build(WeightFormatAttrInterface format,
-                                              int64_t k, mlir::Location loc);
+                                              mlir::RankedTensorType type,
+                                              mlir::Location loc);
 
   llvm::LogicalResult decodeRow(llvm::ArrayRef<StoredRows> storage, int64_t row,
                                 llvm::MutableArrayRef<float> values);
@@ -41,6 +42,8 @@ private:
   DecodeRounds rounds;
   llvm::SmallVector<BlockField> fields;
   llvm::SmallVector<StorageTensor> tensors;
+  /// Of those that have an order.
+  llvm::SmallVector<std::optional<StoragePlaces>> places;
 };
 
 } // namespace moe::reference

@@ -16,6 +16,7 @@
 #include "moe-mlir/Support/FloatConversions.h"
 #include "moe/Moe.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -226,6 +227,35 @@ void decodeIQ4_XS(Bytes b, float *out) {
   }
 }
 
+/// Digit `n` of a byte that is a fraction of 256 in base 3.
+int ternaryDigit(uint8_t byte, int n) {
+  int rest = byte;
+  for (int i = 0; i < n; ++i)
+    rest = rest * 3 % 256;
+  return rest * 3 / 256;
+}
+
+void decodeTQ1_0(Bytes b, float *out) {
+  float d = f16At(b + 52);
+  for (int n = 0; n < 5; ++n) {
+    for (int j = 0; j < 32; ++j)
+      out[32 * n + j] = d * (ternaryDigit(b[j], n) - 1);
+    for (int j = 0; j < 16; ++j)
+      out[160 + 16 * n + j] = d * (ternaryDigit(b[32 + j], n) - 1);
+  }
+  for (int n = 0; n < 4; ++n)
+    for (int j = 0; j < 4; ++j)
+      out[240 + 4 * n + j] = d * (ternaryDigit(b[48 + j], n) - 1);
+}
+
+void decodeTQ2_0(Bytes b, float *out) {
+  float d = f16At(b + 64);
+  for (int k = 0; k < 256; ++k) {
+    int half = k / 128, row = k % 128 / 32, l = k % 32;
+    out[k] = d * (twoBits(b[32 * half + l], row) - 1);
+  }
+}
+
 //===----------------------------------------------------------------------===//
 // Rows
 //===----------------------------------------------------------------------===//
@@ -266,7 +296,9 @@ void decodeFP8(FP8FormatAttr format, ArrayRef<StoredRows> storage, int64_t row,
   int64_t columns =
       format.getColumns() ? format.getColumns() : int64_t(values.size());
   for (size_t k = 0; k < values.size(); ++k)
-    values[k] = f8E4M3ToF32(from[k]) * f32At(scales + 4 * (k / columns));
+    values[k] = f8E4M3ToF32(from[k]) *
+                (format.getExponents() ? e8m0At(scales + k / columns)
+                                       : f32At(scales + 4 * (k / columns)));
 }
 
 void decodeInt8(Int8FormatAttr, ArrayRef<StoredRows> storage, int64_t row,
@@ -277,17 +309,62 @@ void decodeInt8(Int8FormatAttr, ArrayRef<StoredRows> storage, int64_t row,
     values[k] = scale * signedAt(from + k);
 }
 
+/// Number `i` of those that the i32 `word` of `words` has.
+int nibbleOf(Bytes words, int64_t word, int64_t i) {
+  return pairedNibble(words + 4 * word, i);
+}
+
+/// The place of row `row` of eight in a word of AWQ.
+int64_t placeInAWQ(int64_t row) {
+  static constexpr int64_t kRows[] = {0, 2, 4, 6, 1, 3, 5, 7};
+  return std::find(kRows, kRows + 8, row) - kRows;
+}
+
 void decodeInt4(Int4FormatAttr format, ArrayRef<StoredRows> storage,
                 int64_t row, MutableArrayRef<float> values) {
-  for (size_t k = 0; k < values.size(); ++k) {
-    auto read = [&](int tensor) {
-      return numberAt(format.getScales(), storage[tensor].row(row),
-                      k / format.getGroup());
+  int64_t size = values.size(), groups = size / format.getGroup();
+  int64_t rows = storage[0].bytes * 2 / size;
+  for (int64_t k = 0; k < size; ++k) {
+    int64_t group = k / format.getGroup();
+    auto readNumber = [&](int tensor, int64_t at) {
+      return numberAt(format.getScales(), storage[tensor].data, at);
     };
-    float scale = read(1);
-    int q = pairedNibble(storage[0].row(row), k);
-    values[k] = format.getZeros() ? affine(scale, q, -(scale * read(2)))
-                                  : scale * (q - 8);
+    float scale = 0, zero = 8;
+    int q = 0;
+    switch (format.getOrder()) {
+    case Int4Order::Rows:
+    case Int4Order::PackQuantized:
+      q = pairedNibble(storage[0].data, row * size + k);
+      scale = readNumber(1, row * groups + group);
+      if (format.getZeros() && format.getOrder() == Int4Order::Rows)
+        zero = readNumber(2, row * groups + group);
+      else if (format.getZeros())
+        zero = nibbleOf(storage[2].data, row / 8 * groups + group, row % 8);
+      break;
+    case Int4Order::AWQ:
+      q = nibbleOf(storage[0].data, k * (rows / 8) + row / 8,
+                   placeInAWQ(row % 8));
+      scale = readNumber(1, group * rows + row);
+      zero = nibbleOf(storage[2].data, group * (rows / 8) + row / 8,
+                      placeInAWQ(row % 8));
+      break;
+    case Int4Order::GPTQ:
+    case Int4Order::GPTQv2:
+      q = nibbleOf(storage[0].data, k / 8 * rows + row, k % 8);
+      scale = readNumber(1, group * rows + row);
+      zero = nibbleOf(storage[2].data, group * (rows / 8) + row / 8, row % 8);
+      if (format.getOrder() == Int4Order::GPTQ)
+        zero = static_cast<float>((static_cast<int>(zero) + 1) % 16);
+      break;
+    case Int4Order::HQQ: {
+      uint8_t byte = storage[0].data[row % (rows / 2) * size + k];
+      q = row < rows / 2 ? high(byte) : low(byte);
+      scale = readNumber(1, row * groups + group);
+      zero = readNumber(2, row * groups + group);
+      break;
+    }
+    }
+    values[k] = affine(scale, q, -(scale * zero));
   }
 }
 
@@ -355,6 +432,8 @@ void attachFormatModels(MLIRContext *context) {
   attachBlocks<IQ4_XSFormatAttr, 256, 136, decodeIQ4_XS>(context);
   attachBlocks<MXFP4BlocksFormatAttr, 32, 17, decodeMXFP4Blocks>(context);
   attachBlocks<NVFP4FormatAttr, 64, 36, decodeNVFP4>(context);
+  attachBlocks<TQ1_0FormatAttr, 256, 54, decodeTQ1_0>(context);
+  attachBlocks<TQ2_0FormatAttr, 256, 66, decodeTQ2_0>(context);
   attachRows<F16FormatAttr, decodeF16>(context);
   attachRows<FP8FormatAttr, decodeFP8>(context);
   attachRows<Int8FormatAttr, decodeInt8>(context);

@@ -61,13 +61,17 @@ std::optional<moe::StoredGroup> reference::getStoredGroup(func::FuncOp func,
       return WalkResult::advance();
     int64_t k = cast<ShapedType>(op.getWeights().getType()).getShape().back();
     WeightFormatAttrInterface format = op.getFormat();
-    group = StoredGroup{format.getStorage(k)[index].getBytes(), {}};
+    StorageTensor tensor = format.getStorage(k)[index];
+    // As packers make it up: what has an order, one by one.
+    int64_t bytes = tensor.order
+                        ? tensor.order->element.getIntOrFloatBitWidth() / 8
+                        : tensor.getBytes();
+    group = StoredGroup{bytes, {}};
     for (const BlockField &field : format.getFields(k)) {
       std::optional<MadeUpRange> range = getMadeUpRange(format, field, k);
       if (field.storage != static_cast<int64_t>(index) || !range)
         continue;
-      Type element = range->element ? range->element : field.element;
-      StoredRange made{dtypeOf(element).value_or(DType::I8),
+      StoredRange made{dtypeOf(field.getStored()).value_or(DType::I8),
                        {range->center, range->spread},
                        range->hasSize};
       group->numbers.push_back(

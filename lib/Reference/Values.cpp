@@ -46,6 +46,8 @@ Scalar loadElement(const HostTensor &array, int64_t index) {
     return makeFloat(f16ToF32(array.dataAs<uint16_t>()[index]));
   case DType::F8E4M3:
     return makeFloat(f8E4M3ToF32(array.dataAs<uint8_t>()[index]));
+  case DType::F8E8M0:
+    return makeFloat(f8E8M0ToF32(array.dataAs<uint8_t>()[index]));
   case DType::I64:
     return makeInt(array.dataAs<int64_t>()[index]);
   case DType::I32:
@@ -89,6 +91,12 @@ void loadFloats(const HostTensor &array, int64_t begin, int64_t count,
     const uint8_t *data = array.dataAs<uint8_t>() + begin;
     for (int64_t i = 0; i < count; ++i)
       out[i] = f8E4M3ToF32(data[i]);
+    return;
+  }
+  case DType::F8E8M0: {
+    const uint8_t *data = array.dataAs<uint8_t>() + begin;
+    for (int64_t i = 0; i < count; ++i)
+      out[i] = f8E8M0ToF32(data[i]);
     return;
   }
   default:

@@ -43,6 +43,7 @@ static size_t size_of(int64_t dtype) {
     return 2;
   case MOE_I8:
   case MOE_F8E4M3:
+  case MOE_F8E8M0:
     return 1;
   default:
     return 0;
@@ -311,7 +312,7 @@ static int check_tensor(const moe_rt *rt, const moe_pack_plan *plan, int64_t i,
 /* The fields that plans have had from the beginning, and with blocks. */
 enum {
   least_size = offsetof(moe_pack_plan, sources) + sizeof(void *),
-  least_size_of_blocks = offsetof(moe_pack_plan, matrices) + sizeof(void *)
+  least_size_of_blocks = offsetof(moe_pack_plan, orders) + sizeof(void *)
 };
 
 /* Whether this library knows all that `plan` asks for. */

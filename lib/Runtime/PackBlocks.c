@@ -79,20 +79,77 @@ static int64_t get_row(const stored_box *stored, int64_t n) {
          stored->matrix.k;
 }
 
+/* What a storage tensor has for a row: its bytes from `from` on. With an order,
+   its numbers are that many behind number `first` of the matrix there. */
+typedef struct {
+  const char *from;
+  const moe_pack_order *order; /* Or null. */
+  int64_t first;
+} stored_line;
+
+static int64_t sum_digits(const moe_pack_digit *digits, int64_t value) {
+  int64_t sum = 0;
+  for (int i = 0; i < 3; ++i) {
+    int64_t digit = value;
+    if (digits[i].size == 1)
+      continue;
+    if (digits[i].weight != 1)
+      digit /= digits[i].weight;
+    if (digit >= digits[i].size)
+      digit %= digits[i].size;
+    sum += digit * digits[i].stride;
+  }
+  return sum;
+}
+
+static const moe_pack_order *get_order(const stored_box *stored, int64_t t) {
+  const moe_pack_order *orders = stored->plan->orders;
+  if (!orders || !orders[stored->source->tensor + t].width)
+    return NULL;
+  return &orders[stored->source->tensor + t];
+}
+
 /* What storage tensor `t` has for row `n`. */
-static const char *get_line(const stored_box *stored, int64_t t, int64_t n) {
+static stored_line get_line(const stored_box *stored, int64_t t, int64_t n) {
   const moe_pack_storage *storage = &stored->plan->storage[t];
+  const moe_pack_order *order = get_order(stored, t);
   int64_t row = get_row(stored, n), size = stored->matrix.n;
   int64_t blocks = stored->matrix.k / stored->plan->k_block;
   int64_t lines = (size + storage->rows - 1) / storage->rows;
   int64_t groups =
       storage->blocks ? (blocks + storage->blocks - 1) / storage->blocks : 1;
   int64_t line = row / size * lines + row % size / storage->rows;
-  int64_t from = line * groups * storage->bytes;
+  int64_t from = line * groups * storage->bytes, first = 0;
+  if (order) {
+    first = order->first + sum_digits(order->rows, row % size);
+    from = row / size * lines * groups * storage->bytes * order->bits /
+           order->width;
+  }
   if (stored->first_elements)
     from -= stored->first_elements[t] *
             bytes_per_element(stored->tensors[t].dtype);
-  return (const char *)stored->tensors[t].data + from;
+  stored_line result = {(const char *)stored->tensors[t].data + from, order,
+                        first};
+  return result;
+}
+
+/* Byte `byte` of a line that has an order, as it would be without. */
+static char get_byte(const stored_line *line, int64_t byte) {
+  const moe_pack_order *order = line->order;
+  if (order->bits >= 8) {
+    int64_t size = order->bits / 8;
+    int64_t at = line->first + sum_digits(order->places, byte / size);
+    return line->from[at * size + byte % size];
+  }
+  uint32_t result = 0;
+  int64_t count = 8 / order->width;
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t at = line->first + sum_digits(order->places, byte * count + i);
+    uint32_t number = (uint8_t)line->from[at * order->bits / 8];
+    number = number >> (at * order->bits % 8) & ((1u << order->bits) - 1);
+    result |= number << (i * order->width);
+  }
+  return (char)result;
 }
 
 /* How far into its line block `block` is. */
@@ -138,19 +195,34 @@ static void copy_field(char *to, int64_t to_block, int64_t to_unit,
     copy_units(to, to_block, to_unit, from, from_block, unit, units, blocks);
 }
 
+/* The same for one block, whose bytes begin with byte `from` of a line that has
+   an order. */
+static void gather_field(char *to, int64_t to_unit, const stored_line *line,
+                         int64_t from, const moe_pack_field *field) {
+  for (int64_t i = 0; i < field->bytes; ++i)
+    to[i / field->unit * to_unit + i % field->unit] = get_byte(line, from + i);
+}
+
 /* Packs blocks [begin, end) of row `n`, whose storage is at `lines`, to the
    column at `out` of their strip. */
-static void pack_blocks(const stored_box *stored, const char *const *lines,
+static void pack_blocks(const stored_box *stored, const stored_line *lines,
                         int64_t begin, int64_t end, int64_t column,
                         int64_t block_bytes, char *out) {
   const moe_pack_plan *plan = stored->plan;
   for (int64_t f = 0; f < plan->num_fields; ++f) {
     const moe_pack_field *field = &plan->fields[f];
     const moe_pack_storage *storage = &plan->storage[field->storage];
-    const char *from = lines[field->storage] + field->offset;
+    const stored_line *line = &lines[field->storage];
+    const char *from = line->from + field->offset;
     char *to = out + column * field->unit;
     int64_t to_unit = plan->columns * field->unit;
-    if (storage->blocks == 1)
+    if (line->order)
+      for (int64_t block = begin; block < end; ++block)
+        gather_field(to + (block - begin) * block_bytes, to_unit, line,
+                     get_place(storage, stored->first_block + block) +
+                         field->offset,
+                     field);
+    else if (storage->blocks == 1)
       copy_field(to, block_bytes, to_unit,
                  from + get_place(storage, stored->first_block + begin),
                  storage->bytes, field, end - begin);
@@ -165,15 +237,16 @@ static void pack_blocks(const stored_box *stored, const char *const *lines,
 
 /* Rows are often a power of two apart, in more streams than the hardware
    foresees: ask for the next strip. */
-static void prefetch_blocks(const stored_box *stored, const char *const *lines,
+static void prefetch_blocks(const stored_box *stored, const stored_line *lines,
                             int64_t begin, int64_t end) {
   const moe_pack_plan *plan = stored->plan;
   for (int64_t t = 0; t < plan->num_storage; ++t) {
+    const moe_pack_storage *storage = &plan->storage[t];
     const char *from =
-        lines[t] + get_place(&plan->storage[t], stored->first_block + begin);
+        lines[t].from + get_place(storage, stored->first_block + begin);
     const char *last =
-        lines[t] + get_place(&plan->storage[t], stored->first_block + end);
-    for (; from < last; from += 64)
+        lines[t].from + get_place(storage, stored->first_block + end);
+    for (; from < last && !lines[t].order; from += 64)
       __builtin_prefetch(from, 0, 2);
   }
 }
@@ -184,7 +257,7 @@ enum { rows_at_once = 32 };
 static void pack_rows(const stored_box *stored, int64_t begin, int64_t end,
                       int64_t column, char *out) {
   const moe_pack_plan *plan = stored->plan;
-  const char *lines[rows_at_once][moe_pack_max_storage];
+  stored_line lines[rows_at_once][moe_pack_max_storage];
   int64_t block_bytes = get_block_bytes(plan), row_bytes = 0;
   for (int64_t n = begin; n < end; ++n)
     for (int64_t t = 0; t < plan->num_storage; ++t)
@@ -247,36 +320,66 @@ static const char *get_trouble(int64_t dtype, const char *at) {
   magnitude = bits & 0x7fffffffu;
   if (dtype == MOE_F8E4M3)
     return magnitude == 0x7f000000u ? "nan" : NULL;
+  if (dtype == MOE_F8E8M0)
+    return bits == 0xff000000u ? "nan" : NULL;
   infinity = dtype == MOE_F16 ? 0x7c000000u : 0x7f800000u;
   if (magnitude < infinity)
     return NULL;
   return magnitude > infinity ? "nan" : magnitude == bits ? "inf" : "-inf";
 }
 
-/* Whether one of `count` floats of 16 bits has all of `exponent`: without
+/* Whether one of `count` floats of 16 or 8 bits has all bits of `mask`: without
    branches, since there may be as many as weights. */
-static int has_trouble(const char *from, int64_t count, uint16_t exponent) {
+static int has_halves(const char *from, int64_t count, uint16_t mask) {
   int found = 0;
   for (int64_t i = 0; i < count; ++i) {
     uint16_t bits;
     memcpy(&bits, from + 2 * i, 2);
-    found |= (bits & exponent) == exponent;
+    found |= (bits & mask) == mask;
   }
   return found;
 }
 
+static int has_bytes(const char *from, int64_t count, uint8_t mask) {
+  int found = 0;
+  for (int64_t i = 0; i < count; ++i)
+    found |= ((uint8_t)from[i] & mask) == mask;
+  return found;
+}
+
+/* Whether `bytes` bytes of floats may have one that is not finite. */
+static int may_have_trouble(int64_t dtype, const char *from, int64_t bytes) {
+  switch (dtype) {
+  case MOE_F16:
+    return has_halves(from, bytes / 2, 0x7c00u);
+  case MOE_BF16:
+    return has_halves(from, bytes / 2, 0x7f80u);
+  case MOE_F8E4M3:
+    return has_bytes(from, bytes, 0x7fu);
+  case MOE_F8E8M0:
+    return has_bytes(from, bytes, 0xffu);
+  default:
+    return 1;
+  }
+}
+
 /* Whether all floats of `field` of blocks [begin, end), which are `step` bytes
-   apart, are finite; otherwise the first of these blocks. */
-static int64_t find_trouble(const moe_pack_field *field, const char *from,
-                            int64_t step, int64_t begin, int64_t end,
-                            const char **trouble) {
+   apart from byte `at` of `line` on, are finite; otherwise the first of these
+   blocks. */
+static int64_t find_trouble(const moe_pack_field *field,
+                            const stored_line *line, int64_t at, int64_t step,
+                            int64_t begin, int64_t end, const char **trouble) {
   int64_t size = bytes_per_element(field->dtype);
-  for (int64_t block = begin; block < end; ++block, from += step) {
-    if (size == 2 && !has_trouble(from, field->bytes / 2,
-                                  field->dtype == MOE_F16 ? 0x7c00u : 0x7f80u))
+  for (int64_t block = begin; block < end; ++block, at += step) {
+    if (!line->order &&
+        !may_have_trouble(field->dtype, line->from + at, field->bytes))
       continue;
     for (int64_t i = 0; i < field->bytes; i += size) {
-      *trouble = get_trouble(field->dtype, from + i);
+      char number[8];
+      for (int64_t byte = 0; byte < size; ++byte)
+        number[byte] = line->order ? get_byte(line, at + i + byte)
+                                   : line->from[at + i + byte];
+      *trouble = get_trouble(field->dtype, number);
       if (*trouble)
         return block;
     }
@@ -285,7 +388,7 @@ static int64_t find_trouble(const moe_pack_field *field, const char *from,
 }
 
 static int check_row(const stored_box *stored, const moe_pack_field *field,
-                     const char *line, int64_t n, char *text,
+                     const stored_line *line, int64_t n, char *text,
                      size_t text_bytes) {
   const moe_pack_storage *storage = &stored->plan->storage[field->storage];
   const moe_tensor *tensor =
@@ -296,7 +399,7 @@ static int check_row(const stored_box *stored, const moe_pack_field *field,
   const char *trouble = NULL;
   int64_t first = begin / share, last = (end - 1) / share + 1;
   int64_t found =
-      find_trouble(field, line + field->offset + first * storage->bytes,
+      find_trouble(field, line, field->offset + first * storage->bytes,
                    storage->bytes, first, last, &trouble);
   if (!trouble)
     return 0;
@@ -323,14 +426,14 @@ int moe_pack_check_panel(const moe_pack_plan *plan, const moe_tensor *tensors,
       continue;
     for (int64_t f = 0; f < plan->num_fields; ++f) {
       const moe_pack_field *field = &plan->fields[f];
-      const char *line = NULL;
+      stored_line line = {NULL, NULL, 0};
       if (field->dtype == MOE_I8)
         continue;
       for (int64_t n = stored.b.n_begin; n < stored.b.n_end; ++n) {
         /* Rows that share are looked at once, too. */
-        const char *own = get_line(&stored, field->storage, n);
-        if (own != line &&
-            check_row(&stored, field, own, n, text, text_bytes))
+        stored_line own = get_line(&stored, field->storage, n);
+        if ((own.from != line.from || own.order) &&
+            check_row(&stored, field, &own, n, text, text_bytes))
           return 1;
         line = own;
       }

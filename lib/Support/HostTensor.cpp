@@ -30,6 +30,7 @@ constexpr DTypeRow dtypes[] = {
     {DType::I64, "i64", 8},   {DType::I32, "i32", 4},
     {DType::I8, "i8", 1},     {DType::U8, "u8", 1},
     {DType::I1, "i1", 1},     {DType::F8E4M3, "f8E4M3FN", 1},
+    {DType::F8E8M0, "f8E8M0FNU", 1},
 };
 } // namespace
 
@@ -53,7 +54,8 @@ bool moe::parseDType(std::string_view name, DType &dtype) {
 
 bool moe::isFloat(DType dtype) {
   return dtype == DType::F64 || dtype == DType::F32 || dtype == DType::BF16 ||
-         dtype == DType::F16 || dtype == DType::F8E4M3;
+         dtype == DType::F16 || dtype == DType::F8E4M3 ||
+         dtype == DType::F8E8M0;
 }
 
 bool moe::isInteger(DType dtype) {
@@ -108,6 +110,8 @@ double HostTensor::get(int64_t linear) const {
     return f16ToF32(dataAs<uint16_t>()[linear]);
   case DType::F8E4M3:
     return f8E4M3ToF32(dataAs<uint8_t>()[linear]);
+  case DType::F8E8M0:
+    return f8E8M0ToF32(dataAs<uint8_t>()[linear]);
   case DType::I64:
     return static_cast<double>(dataAs<int64_t>()[linear]);
   case DType::I32:
@@ -147,6 +151,9 @@ void HostTensor::set(int64_t linear, double value) {
     return;
   case DType::F8E4M3:
     dataAs<uint8_t>()[linear] = f64ToF8E4M3(value);
+    return;
+  case DType::F8E8M0:
+    dataAs<uint8_t>()[linear] = f64ToF8E8M0(value);
     return;
   case DType::I64:
     dataAs<int64_t>()[linear] = saturate<int64_t>(value);

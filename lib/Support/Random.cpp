@@ -104,6 +104,12 @@ inline __attribute__((always_inline)) void fillBody(DType dtype, void *out,
       to[i] = f32ToF8E4M3(value(i));
     return;
   }
+  case DType::F8E8M0: {
+    uint8_t *to = static_cast<uint8_t *>(out);
+    for (int64_t i = 0; i < count; ++i)
+      to[i] = f32ToF8E8M0(value(i));
+    return;
+  }
   default:
     return;
   }
@@ -148,18 +154,6 @@ void fillIntegers(HostTensor &tensor, int64_t begin, int64_t count, Key key,
     tensor.set(begin + i,
                static_cast<double>(isUnsigned ? value : value - bound));
   }
-}
-
-/// Integers near the center of a range.
-void fillAround(DType dtype, void *out, uint32_t begin, int64_t count, Key key,
-                RandomRange range) {
-  HostTensor to;
-  to.dtype = dtype;
-  to.data = out;
-  for (int64_t i = 0; i < count; ++i)
-    to.set(i, std::nearbyint(unit(begin + static_cast<uint32_t>(i), key) *
-                                 range.scale +
-                             range.center));
 }
 
 } // namespace
@@ -220,8 +214,6 @@ RandomRange StoredRange::of(int64_t k) const {
   double size = 1 / std::sqrt(static_cast<double>(k));
   if (!hasSize)
     return range;
-  if (isInteger(dtype))
-    return {range.center + std::log2(size), range.scale};
   return {range.center * size, range.scale * size};
 }
 
@@ -253,12 +245,8 @@ void moe::fillStored(HostTensor &tensor, uint64_t seed,
                   std::min<int64_t>(sizeof(some), numbers.bytes - at);
               uint32_t counter = static_cast<uint32_t>(numbers.offset + at) |
                                  uint32_t(1) << 31;
-              if (isFloat(numbers.dtype))
-                fill(numbers.dtype, some, counter, bytes / size, key,
-                     numbers.range);
-              else
-                fillAround(numbers.dtype, some, counter, bytes / size, key,
-                           numbers.range);
+              fill(numbers.dtype, some, counter, bytes / size, key,
+                   numbers.range);
               std::memcpy(to + numbers.offset + at, some, bytes);
             }
           }

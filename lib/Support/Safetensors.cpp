@@ -35,7 +35,7 @@ struct FormatName {
 constexpr FormatName formatNames[] = {
     {"F64", DType::F64}, {"F32", DType::F32},    {"BF16", DType::BF16},
     {"F16", DType::F16}, {"I64", DType::I64},    {"I32", DType::I32},
-    {"I8", DType::I8},   {"F8_E8M0", DType::U8}, // Exponents: bytes.
+    {"I8", DType::I8},   {"F8_E8M0", DType::F8E8M0},
     {"U8", DType::U8},   {"BOOL", DType::I1},    {"F8_E4M3", DType::F8E4M3},
 };
 
@@ -169,9 +169,12 @@ bool detail::readSafetensors(const std::string &path,
   for (Header &header : headers) {
     if (header.name.compare(0, padding.size(), padding) == 0)
       continue;
+    DType dtype = findFormat(header.dtype)->dtype;
+    // Models have exponents as bytes.
+    if (dtype == DType::F8E8M0)
+      dtype = DType::U8;
     result.push_back(viewOrCopy(file, 8 + headerBytes + header.offsets[0],
-                                findFormat(header.dtype)->dtype, header.shape,
-                                header.name));
+                                dtype, header.shape, header.name));
     if (!result.back().data)
       return fail("no memory for tensor '" + header.name + "', " +
                   result.back().describe());

@@ -1,5 +1,5 @@
 // Weights in every format, as others decode them: exactly. Written by
-// gen_format_fixtures.py, with the decoders of gguf, torch and compressed-tensors.
+// gen_format_fixtures.py, with the decoders of gguf, torch and compressed-tensors, and the packers of vllm and hqq.
 
 // RUN: moe-interpret %s --entry=f16 --inputs=%S/Inputs/format-f16.safetensors --expect=%S/Inputs/format-f16.safetensors --tolerance=0
 // RUN: moe-interpret %s --entry=q4_0 --inputs=%S/Inputs/format-q4_0.safetensors --expect=%S/Inputs/format-q4_0.safetensors --tolerance=0
@@ -23,6 +23,14 @@
 // RUN: moe-interpret %s --entry=int8 --inputs=%S/Inputs/format-int8.safetensors --expect=%S/Inputs/format-int8.safetensors --tolerance=0
 // RUN: moe-interpret %s --entry=int4 --inputs=%S/Inputs/format-int4.safetensors --expect=%S/Inputs/format-int4.safetensors --tolerance=0
 // RUN: moe-interpret %s --entry=int4_zeros --inputs=%S/Inputs/format-int4-zeros.safetensors --expect=%S/Inputs/format-int4-zeros.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=tq1_0 --inputs=%S/Inputs/format-tq1_0.safetensors --expect=%S/Inputs/format-tq1_0.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=tq2_0 --inputs=%S/Inputs/format-tq2_0.safetensors --expect=%S/Inputs/format-tq2_0.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=fp8_exponents --inputs=%S/Inputs/format-fp8-exponents.safetensors --expect=%S/Inputs/format-fp8-exponents.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=pack_quantized --inputs=%S/Inputs/format-int4-pack_quantized.safetensors --expect=%S/Inputs/format-int4-pack_quantized.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=awq --inputs=%S/Inputs/format-int4-awq.safetensors --expect=%S/Inputs/format-int4-awq.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=gptq --inputs=%S/Inputs/format-int4-gptq.safetensors --expect=%S/Inputs/format-int4-gptq.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=gptq_v2 --inputs=%S/Inputs/format-int4-gptq_v2.safetensors --expect=%S/Inputs/format-int4-gptq_v2.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=hqq --inputs=%S/Inputs/format-int4-hqq.safetensors --expect=%S/Inputs/format-int4-hqq.safetensors --tolerance=0
 
 // Storage that was computed is converted to what is stored.
 // RUN: moe-interpret %s --entry=computed --print | FileCheck %s
@@ -157,4 +165,44 @@ func.func @computed() -> tensor<1x32xf32> {
   %blocks = tensor.expand_shape %block [[0, 1]] output_shape [1, 18] : tensor<18xi8> into tensor<1x18xi8>
   %w = moe.dequantize #moe.q4_0 (%blocks : tensor<1x18xi8>) : tensor<1x32xf32>
   return %w : tensor<1x32xf32>
+}
+
+func.func @tq1_0(%blocks: tensor<2x1x2x54xi8> {moe.name = "blocks"}) -> (tensor<2x1x512xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.tq1_0 (%blocks : tensor<2x1x2x54xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+func.func @tq2_0(%blocks: tensor<2x1x2x66xi8> {moe.name = "blocks"}) -> (tensor<2x1x512xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.tq2_0 (%blocks : tensor<2x1x2x66xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+func.func @fp8_exponents(%values: tensor<2x3x160xf8E4M3FN> {moe.name = "values"}, %scales: tensor<2x1x2xi8> {moe.name = "scales"}) -> (tensor<2x3x160xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.fp8<exponents = true> (%values, %scales : tensor<2x3x160xf8E4M3FN>, tensor<2x1x2xi8>) : tensor<2x3x160xf32>
+  return %w : tensor<2x3x160xf32>
+}
+
+func.func @pack_quantized(%q: tensor<2x16x16xi32> {moe.name = "q"}, %scales: tensor<2x16x2xf16> {moe.name = "scales"}, %zeros: tensor<2x2x2xi32> {moe.name = "zeros"}) -> (tensor<2x16x128xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = pack_quantized> (%q, %scales, %zeros : tensor<2x16x16xi32>, tensor<2x16x2xf16>, tensor<2x2x2xi32>) : tensor<2x16x128xf32>
+  return %w : tensor<2x16x128xf32>
+}
+
+func.func @awq(%q: tensor<2x128x2xi32> {moe.name = "q"}, %scales: tensor<2x2x16xf16> {moe.name = "scales"}, %zeros: tensor<2x2x2xi32> {moe.name = "zeros"}) -> (tensor<2x16x128xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = awq> (%q, %scales, %zeros : tensor<2x128x2xi32>, tensor<2x2x16xf16>, tensor<2x2x2xi32>) : tensor<2x16x128xf32>
+  return %w : tensor<2x16x128xf32>
+}
+
+func.func @gptq(%q: tensor<2x16x16xi32> {moe.name = "q"}, %scales: tensor<2x2x16xf16> {moe.name = "scales"}, %zeros: tensor<2x2x2xi32> {moe.name = "zeros"}) -> (tensor<2x16x128xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = gptq> (%q, %scales, %zeros : tensor<2x16x16xi32>, tensor<2x2x16xf16>, tensor<2x2x2xi32>) : tensor<2x16x128xf32>
+  return %w : tensor<2x16x128xf32>
+}
+
+func.func @gptq_v2(%q: tensor<2x16x16xi32> {moe.name = "q"}, %scales: tensor<2x2x16xf16> {moe.name = "scales"}, %zeros: tensor<2x2x2xi32> {moe.name = "zeros"}) -> (tensor<2x16x128xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = gptq_v2> (%q, %scales, %zeros : tensor<2x16x16xi32>, tensor<2x2x16xf16>, tensor<2x2x2xi32>) : tensor<2x16x128xf32>
+  return %w : tensor<2x16x128xf32>
+}
+
+func.func @hqq(%q: tensor<2x16x64xi8> {moe.name = "q"}, %scales: tensor<2x32x1xf16> {moe.name = "scales"}, %zeros: tensor<2x32x1xf16> {moe.name = "zeros"}) -> (tensor<2x16x128xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = hqq> (%q, %scales, %zeros : tensor<2x16x64xi8>, tensor<2x32x1xf16>, tensor<2x32x1xf16>) : tensor<2x16x128xf32>
+  return %w : tensor<2x16x128xf32>
 }

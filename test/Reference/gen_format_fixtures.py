@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Writes the fixtures of formats of weights: bytes, and what others decode them to.
 
-    pip install gguf torch compressed-tensors
+    pip install gguf torch compressed-tensors hqq vllm
     python3 gen_format_fixtures.py [--seed=20261127]
 
 Inputs/format-<name>.safetensors has the storage of a few blocks of random bytes,
 with scales of a sane size and some that are subnormal, under the names of
 moe.dequantize's operands, and `weights` in f32. Formats of GGUF files are decoded
-by gguf, those of other checkpoints by torch and compressed-tensors: nobody here
-has a say in what is right.
+by gguf, those of other checkpoints by torch and compressed-tensors, or packed by
+compressed-tensors, hqq and vllm from values: nobody here has a say in what is right.
 """
 import argparse
 import json
@@ -18,10 +18,14 @@ import gguf
 import numpy as np
 import torch
 from compressed_tensors.compressors.nvfp4.helpers import unpack_fp4_from_uint8
-from compressed_tensors.compressors.pack_quantized.helpers import unpack_from_int32
+from compressed_tensors.compressors.pack_quantized.helpers import (pack_to_int32,
+                                                                   unpack_from_int32)
+from hqq.core.bitpack import BitPack
+from vllm.model_executor.layers.quantization.utils.quant_utils import (awq_pack, gptq_pack,
+                                                                       pack_cols)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-DTYPES = {"float32": "F32", "float16": "F16", "uint8": "U8", "int8": "I8"}
+DTYPES = {"float32": "F32", "float16": "F16", "uint8": "U8", "int8": "I8", "int32": "I32"}
 rng = None
 
 
@@ -55,7 +59,8 @@ def scales(shape, dtype):
 F16_AT = {
     "F16": range(0, 64, 2), "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2],
     "Q8_0": [0], "Q2_K": [80, 82], "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2],
-    "Q6_K": [208], "IQ4_NL": [0], "IQ4_XS": [0], "MXFP4": [], "NVFP4": []}
+    "Q6_K": [208], "IQ4_NL": [0], "IQ4_XS": [0], "MXFP4": [], "NVFP4": [],
+    "TQ1_0": [52], "TQ2_0": [64]}
 
 
 def exponents(shape):
@@ -110,6 +115,17 @@ def fp8(name, n, k, rows, columns, seed):
     save(name, seed, {"values": "F8_E4M3"}, values=values, scales=scale, weights=weights)
 
 
+def fp8_exponents(seed):
+    """Scales as torch's type for them has them."""
+    values, exponent = random_bytes(2, 3, 160), exponents((2, 1, 2))
+    values[values & 127 == 127] = 1
+    scale = torch.from_numpy(exponent).view(torch.float8_e8m0fnu).to(torch.float32).numpy()
+    spread = scale.repeat(3, 1).repeat(128, 2)[:, :, :160]
+    weights = torch.from_numpy(values).view(torch.float8_e4m3fn).to(torch.float32).numpy() * spread
+    save("fp8-exponents", seed, {"values": "F8_E4M3", "scales": "F8_E8M0"}, values=values,
+         scales=exponent, weights=weights)
+
+
 def int8(seed):
     q, scale = random_bytes(2, 3, 32).view(np.int8), scales((2, 3), np.float32)
     save("int8", seed, q=q, scales=scale, weights=q.astype(np.float32) * scale[..., None])
@@ -134,6 +150,43 @@ def int4(name, k, group, dtype, has_zeros, seed):
          weights=weights.numpy())
 
 
+def ordered(order, k, group, seed):
+    """Codes, zeros and scales of two matrices of 16 rows, in the order of a file."""
+    n, groups = 16, k // group
+    q = rng.integers(0, 16, (2, n, k))
+    zeros = rng.integers(0, 16, (2, n, groups))
+    scale = scales((2, n, groups), np.float16)
+    # The largest first: one more, in 4 bits, is 0.
+    if order == "gptq":
+        zeros[0, 0, 0] = 15
+    less = (zeros + 1) % 16 if order == "gptq" else zeros
+    weights = ((q - less.repeat(group, 2)) *
+               scale.astype(np.float32).repeat(group, 2)).astype(np.float32)
+    tensors = {}
+
+    def add(name, make):
+        tensors[name] = np.stack([np.ascontiguousarray(make(e)) for e in (0, 1)])
+
+    def torches(a, e):
+        return torch.from_numpy(a[e].astype(np.int32))
+
+    if order == "pack_quantized":
+        for name, a, dim in ("q", q, 1), ("zeros", zeros, 0):
+            add(name, lambda e: pack_to_int32(torches(a - 8, e).to(torch.int8), 4, dim).numpy())
+        tensors["scales"] = scale
+    elif order == "hqq":
+        add("q", lambda e: BitPack.pack_4bit_u8(torches(q, e).reshape(-1, group)).numpy())
+        tensors["scales"] = scale.reshape(2, n * groups, 1)
+        tensors["zeros"] = zeros.astype(np.float16).reshape(2, n * groups, 1)
+    else:
+        pack = {"awq": awq_pack}.get(order, gptq_pack)
+        pack_zeros = {"awq": awq_pack}.get(order, pack_cols)
+        add("q", lambda e: pack(torches(q, e).T.contiguous(), 4, k, n).numpy())
+        add("zeros", lambda e: pack_zeros(torches(zeros, e).T.contiguous(), 4, groups, n).numpy())
+        add("scales", lambda e: scale[e].T)
+    save("int4-" + order, seed, **tensors, weights=weights)
+
+
 def main():
     global rng
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -150,6 +203,9 @@ def main():
     int8(seed)
     int4("int4", 64, 32, torch.float16, False, seed)
     int4("int4-zeros", 64, 64, torch.bfloat16, True, seed)
+    fp8_exponents(seed)
+    for order in "pack_quantized", "awq", "gptq", "gptq_v2", "hqq":
+        ordered(order, 128, 64, seed)
 
 
 main()

@@ -38,11 +38,18 @@ const std::map<std::string, std::vector<std::string>> &parameters() {
   static const std::map<std::string, std::vector<std::string>> table = {
       {"fp8",
        {"#moe.fp8", "#moe.fp8<rows = 1, columns = 0>",
-        "#moe.fp8<rows = 2, columns = 64>"}},
+        "#moe.fp8<rows = 2, columns = 64>", "#moe.fp8<exponents = true>"}},
       {"int4",
        {"#moe.int4<group = 32, scales = f32>",
         "#moe.int4<group = 32, scales = f16, zeros = true>",
-        "#moe.int4<group = 64, scales = bf16, zeros = true>"}}};
+        "#moe.int4<group = 64, scales = bf16, zeros = true>",
+        "#moe.int4<group = 32, scales = bf16, order = pack_quantized>",
+        "#moe.int4<group = 32, scales = bf16, zeros = true, order = "
+        "pack_quantized>",
+        "#moe.int4<group = 32, scales = f16, zeros = true, order = awq>",
+        "#moe.int4<group = 64, scales = f16, zeros = true, order = gptq>",
+        "#moe.int4<group = 32, scales = f32, zeros = true, order = gptq_v2>",
+        "#moe.int4<group = 32, scales = f16, zeros = true, order = hqq>"}}};
   return table;
 }
 
@@ -135,18 +142,19 @@ std::vector<HostTensor> makeStorage(WeightFormatAttrInterface format,
     RankedTensorType type =
         getStorageType(tensor, weights, format.getBlockSize(k));
     DType dtype;
-    EXPECT_TRUE(parseDType(textOf(tensor.element), dtype));
+    EXPECT_TRUE(parseDType(textOf(type.getElementType()), dtype));
     HostTensor made = HostTensor::allocate(dtype, type.getShape());
     auto *bytes = made.dataAs<uint8_t>();
     int64_t count = made.numElements();
     for (int64_t i = 0; i < count; ++i)
-      if (dtypeSize(dtype) == 1)
-        bytes[i] = random();
+      if (isInteger(dtype) || dtypeSize(dtype) == 1)
+        for (size_t byte = 0; byte < dtypeSize(dtype); ++byte)
+          bytes[i * dtypeSize(dtype) + byte] = random();
       else
         made.set(i, std::ldexp(static_cast<double>(random()) - 0x1p31, -31));
     for (const BlockField &field : format.getFields(k)) {
       if (field.storage != static_cast<int64_t>(index) ||
-          dtypeSize(dtype) != 1 || field.isWords())
+          dtypeSize(dtype) != 1 || field.isWords() || tensor.order)
         continue;
       int64_t size = field.getBytes() / field.count;
       for (int64_t at = 0; at < count; at += tensor.getBytes())
@@ -236,7 +244,7 @@ TEST_P(Formats, BuildWhatTheModelDecodes) {
     // Rows of two groups, where rows share something.
     int64_t n = 2;
     for (const StorageTensor &tensor : format.getStorage(k))
-      n = std::max(n, tensor.rows + 1);
+      n = std::max(n, tensor.order ? 16 : tensor.rows + 1);
     SmallVector<int64_t> shape{n, k};
     if (n == 2)
       shape.insert(shape.begin(), 2);
@@ -337,6 +345,94 @@ TEST_P(Formats, BuildForLanesToo) {
   func.setType(b.getFunctionType(entry->getArgumentTypes(),
                                  TypeRange(ValueRange(values))));
   EXPECT_TRUE(succeeded(verify(*module)));
+}
+
+namespace {
+/// What is wrong with a format that has no model.
+struct Wrong {
+  Type element;
+  size_t values = 32;
+  bool isInvalid = false;
+};
+Wrong wrong;
+
+/// `unit` as a format: 32 bytes a block.
+struct UnitFormat
+    : WeightFormatAttrInterface::ExternalModel<UnitFormat, UnitAttr> {
+  int64_t getBlockSize(Attribute, int64_t) const { return 32; }
+  SmallVector<BlockField> getFields(Attribute, int64_t) const {
+    return {{"q", wrong.element, 32}};
+  }
+  DecodeRounds getRounds(Attribute, int64_t) const {
+    DecodeRounds rounds{32, 1, 32, 1, {}};
+    for (int64_t k = 0; k < 32; ++k)
+      rounds.first.push_back(k);
+    return rounds;
+  }
+  void buildShared(Attribute, BlockReader &, int64_t,
+                   SmallVectorImpl<Value> &) const {}
+  void buildValues(Attribute, BlockReader &reader, int64_t, Value, Value,
+                   SmallVectorImpl<Value> &values) const {
+    for (size_t k = 0; k < wrong.values; ++k)
+      values.push_back(reader.toFloat(reader.readNumber(0, k)));
+    if (wrong.isInvalid)
+      arith::BitcastOp::create(reader.builder, reader.loc,
+                               reader.builder.getI64Type(),
+                               reader.readNumber(0, int64_t(0)));
+  }
+  double getErrorBound(Attribute) const { return 1; }
+};
+
+class FormatProgram : public testing::Test {
+protected:
+  FormatProgram() {
+    UnitAttr::attachInterface<UnitFormat>(context.context);
+    wrong = {IntegerType::get(&context.context, 8)};
+  }
+
+  /// The element of the result that 3 stands for, or what was said.
+  std::string run() {
+    std::string said;
+    ScopedDiagnosticHandler handler(&context.context, [&](Diagnostic &d) {
+      said += d.str();
+      return success();
+    });
+    HostTensor blocks = HostTensor::allocate(DType::I8, {1, 32});
+    blocks.set(7, 3);
+    std::vector<HostTensor> results =
+        context.run("func.func @f(%s: tensor<1x32xi8>) -> tensor<1x32xf32> {\n"
+                    "  %w = moe.dequantize unit (%s : tensor<1x32xi8>) : "
+                    "tensor<1x32xf32>\n  return %w : tensor<1x32xf32>\n}\n",
+                    {blocks});
+    if (said.empty() && results.size() == 1)
+      said = std::to_string(static_cast<int>(results[0].get(7)));
+    return said;
+  }
+
+  Context context{false};
+};
+} // namespace
+
+TEST_F(FormatProgram, RunsWhatTheFormatBuilds) { EXPECT_EQ(run(), "3"); }
+
+TEST_F(FormatProgram, SaysWhichNumbersItCannotRead) {
+  wrong.element = IntegerType::get(&context.context, 7);
+  EXPECT_NE(
+      run().find("'moe.dequantize' op cannot be interpreted: 'q' of unit "
+                 "has numbers of 'i7', which the interpreter cannot read"),
+      std::string::npos);
+}
+
+TEST_F(FormatProgram, WantsAValueForEachOfARound) {
+  wrong.values = 31;
+  EXPECT_NE(run().find("'moe.dequantize' op cannot be interpreted: unit builds "
+                       "31 values for a round of 32"),
+            std::string::npos);
+}
+
+TEST_F(FormatProgram, VerifiesWhatTheFormatBuilds) {
+  wrong.isInvalid = true;
+  EXPECT_NE(run().find("are cast incompatible"), std::string::npos) << run();
 }
 
 TEST(FormatFixtures, AreThereForEveryFormat) {

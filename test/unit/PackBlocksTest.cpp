@@ -305,6 +305,124 @@ TEST(PackBlocks, RejectsWhatDoesNotFit) {
       "tensor 'routed0.codes' is i8[2x40x4x16], expected");
 }
 
+namespace {
+/// What `rows` has, in words of eight rows of one column each, even rows first,
+/// as AWQ has them: numbers of four bits, of which storage tensor 0 has two a
+/// byte.
+Weights putIntoWords(const Weights &rows) {
+  Weights words = rows;
+  words.tensors.clear();
+  for (PackSource &source : words.spec.sources)
+    for (size_t i = 0; i < source.storage.size(); ++i) {
+      PackTensor &stored = source.storage[i];
+      size_t rank = source.shape.size();
+      int64_t matrices = rank == 3 ? source.shape[0] : 1;
+      int64_t n = source.shape[rank - 2], k = source.shape[rank - 1];
+      int64_t places = i == 0 ? k : k / words.spec.kBlock;
+      stored.order = moe_pack_order{4,
+                                    i == 0 ? 4 : 8,
+                                    0,
+                                    {{2, 4, 1}, {1, 2, 4}, {8, n / 8, 8}},
+                                    {{1, places, n}, {1, 1, 0}, {1, 1, 0}}};
+      stored.dtype = DType::I32;
+      stored.shape = {matrices, places, n / 8};
+      if (words.find(stored.name))
+        continue;
+      const auto *from = rows.find(stored.name)->dataAs<uint8_t>();
+      HostTensor to =
+          HostTensor::allocate(stored.dtype, stored.shape, stored.name);
+      int64_t perByte = i == 0 ? 2 : 1;
+      for (int64_t at = 0; at < matrices * n * places; ++at) {
+        int number = from[at / perByte] >> at % perByte * 4 & 15;
+        int64_t matrix = at / (n * places), row = at / places % n;
+        static constexpr int64_t placeInWord[] = {0, 4, 1, 5, 2, 6, 3, 7};
+        int64_t word = (matrix * places + at % places) * (n / 8) + row / 8;
+        int64_t shift = 4 * placeInWord[row % 8];
+        to.dataAs<uint8_t>()[4 * word + shift / 8] |= number << shift % 8;
+      }
+      words.tensors.push_back(to);
+    }
+  return words;
+}
+} // namespace
+
+TEST(PackBlocks, TakesNumbersInAnotherOrder) {
+  Problem p{32,
+            {field(0, 0, 16, 4), field(1, 0, 1, 1)},
+            {{"q", 16, 1, 1}, {"zero", 1, 1, 1}},
+            2,
+            16,
+            96,
+            true};
+  Weights rows = makeWeights(p);
+  for (HostTensor &tensor : rows.tensors)
+    if (tensor.name.find(".zero") != std::string::npos)
+      for (int64_t i = 0; i < tensor.numElements(); ++i)
+        tensor.dataAs<uint8_t>()[i] &= 15;
+  Weights words = putIntoWords(rows);
+  HostTensor expected, packed;
+  std::string error;
+  ASSERT_TRUE(pack(
+      rows.spec, [&](const std::string &name) { return rows.find(name); },
+      expected, error))
+      << error;
+  auto lookup = [&](const std::string &name) { return words.find(name); };
+  ASSERT_TRUE(pack(words.spec, lookup, packed, error)) << error;
+  EXPECT_EQ(std::memcmp(packed.data, expected.data, packed.numBytes()), 0);
+  EXPECT_NE(layoutId(words.spec), layoutId(rows.spec));
+
+  // Made up where it is needed, and in C.
+  Weights described = words;
+  for (HostTensor &tensor : described.tensors)
+    tensor.data = nullptr;
+  for (int64_t begin = 0; begin < words.spec.experts; ++begin) {
+    HostTensor part =
+        HostTensor::allocate(DType::U8, {words.spec.bytesPerExpert()});
+    ASSERT_TRUE(packExperts(
+        words.spec,
+        [&](const std::string &name) { return described.find(name); }, begin,
+        begin + 1, part.data, error,
+        [&](HostTensor &tensor, uint64_t first, const StoredGroup *group) {
+          EXPECT_EQ(group->bytes, 4);
+          std::memcpy(tensor.data,
+                      words.find(tensor.name)->dataAs<int32_t>() + first,
+                      tensor.numBytes());
+        }))
+        << error;
+    EXPECT_EQ(
+        std::memcmp(part.data,
+                    packed.dataAs<char>() + begin * words.spec.bytesPerExpert(),
+                    part.numBytes()),
+        0)
+        << "expert " << begin;
+  }
+  PackPlan plan(words.spec);
+  std::vector<moe_tensor> tensors(plan.plan.tensors,
+                                  plan.plan.tensors + plan.plan.num_tensors);
+  for (moe_tensor &tensor : tensors)
+    tensor.data = words.find(tensor.name)->data;
+  HostTensor byC = HostTensor::allocate(DType::U8, {words.spec.numBytes()});
+  ASSERT_EQ(
+      moe_pack(nullptr, &plan.plan, tensors.data(), byC.data, byC.numBytes()),
+      MOE_OK);
+  EXPECT_EQ(std::memcmp(byC.data, packed.data, packed.numBytes()), 0);
+
+  // Orders that leave the tensor, or leave something out.
+  auto expectError = [&](auto change) {
+    PackSpec spec = words.spec;
+    change(*spec.sources[0].storage[0].order);
+    EXPECT_FALSE(spec.verify(error));
+    EXPECT_NE(error.find("which has not the bytes of"), std::string::npos)
+        << error;
+  };
+  expectError([](moe_pack_order &order) { order.places[0].stride += 1; });
+  expectError([](moe_pack_order &order) { order.first = -1; });
+  expectError([](moe_pack_order &order) { order.rows[0].size = 2; });
+  expectError([](moe_pack_order &order) { order.rows[1].weight = 0; });
+  expectError([](moe_pack_order &order) { order.bits = 3; });
+  expectError([](moe_pack_order &order) { order.width = 16; });
+}
+
 TEST(PackBlocks, RejectsNumbersThatAreNotFinite) {
   Problem p = shared(2, 20, 64, true);
   Weights w = makeWeights(p);
@@ -346,6 +464,16 @@ TEST(PackBlocks, RejectsNumbersThatAreNotFinite) {
   scales[0] = NAN;
   w.find("own0.zero")->dataAs<uint8_t>()[7] = 255;
   expectError("tensor 'own0.zero' has nan for expert 2, row 7, block 1, which "
+              "stands for no weights");
+  // Exponents, of which one is no number.
+  w.find("own0.zero")->dataAs<uint8_t>()[7] = 127;
+  for (PackField &f : w.spec.fields)
+    if (f.dtype == DType::F8E4M3)
+      f.dtype = f.range->dtype = DType::F8E8M0;
+  PackPlan exponents(w.spec);
+  std::swap(plan.plan.fields, exponents.plan.fields);
+  w.find("own1.zero")->dataAs<uint8_t>()[0] = 255;
+  expectError("tensor 'own1.zero' has nan for expert 2, row 0, block 1, which "
               "stands for no weights");
   for (int64_t i = 0; i < out.numElements(); ++i)
     ASSERT_EQ(out.get(i), 0) << i;

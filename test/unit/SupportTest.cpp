@@ -70,6 +70,21 @@ TEST(FloatConversions, RoundsToNearestEven) {
   EXPECT_EQ(f32ToF8E4M3(17.0f), 0x58); // Between 16 and 18, to even.
   EXPECT_EQ(f32ToF8E4M3(std::ldexp(1.0f, -10)), 0);
   EXPECT_EQ(f32ToF8E4M3(std::ldexp(1.5f, -9)), 2);
+  for (int code = 0; code < 255; ++code) {
+    float value = std::ldexp(1.0f, code - 127);
+    EXPECT_EQ(f8E8M0ToF32(static_cast<uint8_t>(code)), value);
+    EXPECT_EQ(f32ToF8E8M0(value), code);
+  }
+  EXPECT_TRUE(std::isnan(f8E8M0ToF32(255)));
+  EXPECT_EQ(f32ToF8E8M0(std::numeric_limits<float>::quiet_NaN()), 255);
+  EXPECT_EQ(f32ToF8E8M0(-1.0f), 255);
+  EXPECT_EQ(f32ToF8E8M0(0.0f), 0);
+  EXPECT_EQ(f32ToF8E8M0(-0.0f), 0);
+  EXPECT_EQ(f32ToF8E8M0(1.5f), 128); // Between 1 and 2, to even.
+  EXPECT_EQ(f32ToF8E8M0(3.0f), 128);
+  EXPECT_EQ(f32ToF8E8M0(3.01f), 129);
+  EXPECT_EQ(f32ToF8E8M0(std::ldexp(1.6f, -127)), 1);
+  EXPECT_EQ(f32ToF8E8M0(std::numeric_limits<float>::infinity()), 254);
   EXPECT_EQ(f32ToF16(65519.0f), 0x7bff);
   EXPECT_EQ(f32ToF16(65520.0f), 0x7c00);
   EXPECT_EQ(f32ToF16(std::ldexp(1.0f, -25)), 0);

@@ -20,7 +20,7 @@ constexpr int64_t kLeast = 32, kMost = 128;
 
 LogicalResult
 FP8FormatAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                      int64_t rows, int64_t columns) {
+                      int64_t rows, int64_t columns, bool) {
   if (rows >= 1 && columns >= 0 && columns % kLeast == 0)
     return success();
   return emitError()
@@ -38,6 +38,11 @@ FP8FormatAttr::verifyFormat(function_ref<InFlightDiagnostic()> emitError,
                      << kLeast << ", as those of " << *this << " have to be";
 }
 
+static Type getScaleType(FP8FormatAttr format) {
+  Builder b(format.getContext());
+  return format.getExponents() ? Type(b.getI8Type()) : b.getF32Type();
+}
+
 int64_t FP8FormatAttr::getBlockSize(int64_t k) const {
   return std::gcd(kMost, std::gcd(k, getColumns()));
 }
@@ -45,18 +50,20 @@ int64_t FP8FormatAttr::getBlockSize(int64_t k) const {
 SmallVector<BlockField> FP8FormatAttr::getFields(int64_t k) const {
   Builder b(getContext());
   SmallVector<BlockField> fields{{"values", b.getI8Type(), getBlockSize(k)},
-                                 {"scale", b.getF32Type(), 1, /*storage=*/1}};
-  fields[Values].range = MadeUpRange{0, std::sqrt(3.0), /*hasSize=*/false,
-                                     Float8E4M3FNType::get(getContext())};
+                                 {"scale", getScaleType(*this), 1,
+                                  /*storage=*/1}};
+  fields[Values].byteFloat = Float8E4M3FNType::get(getContext());
+  fields[Values].range = MadeUpRange{0, std::sqrt(3.0), /*hasSize=*/false};
+  if (getExponents())
+    fields[Scale].byteFloat = Float8E8M0FNUType::get(getContext());
   fields[Scale].range = MadeUpRange::about(1);
   return fields;
 }
 
 SmallVector<StorageTensor> FP8FormatAttr::getStorage(int64_t k) const {
-  Builder b(getContext());
   int64_t block = getBlockSize(k);
   return {{"values", Float8E4M3FNType::get(getContext()), block},
-          {"scales", b.getF32Type(), 1, getRows(), getColumns() / block}};
+          {"scales", getScaleType(*this), 1, getRows(), getColumns() / block}};
 }
 
 DecodeRounds FP8FormatAttr::getRounds(int64_t k) const {
@@ -67,7 +74,8 @@ DecodeRounds FP8FormatAttr::getRounds(int64_t k) const {
 
 void FP8FormatAttr::buildShared(BlockReader &reader, int64_t,
                                 SmallVectorImpl<Value> &shared) const {
-  shared.push_back(reader.readNumber(Scale, 0));
+  Value scale = reader.readNumber(Scale, 0);
+  shared.push_back(getExponents() ? buildE8M0(reader, scale) : scale);
 }
 
 void FP8FormatAttr::buildValues(BlockReader &reader, int64_t, Value, Value word,

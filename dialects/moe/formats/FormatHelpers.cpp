@@ -315,6 +315,17 @@ Value moe::buildE4M3(BlockReader &reader, Value byte) {
                             reader.selectBelow(magnitude, 127, normal, nan));
 }
 
+Value moe::buildE8M0(BlockReader &reader, Value byte, int64_t less) {
+  // 2^-127 is the first number of two bits below the normal ones.
+  Value normal = reader.shiftLeft(
+      less ? reader.add(byte, reader.integer(-less)) : byte, 23);
+  Value small = reader.multiply(reader.add(byte, reader.integer(1)),
+                                reader.integer(0x00400000 >> less));
+  Value bits = reader.selectBelow(byte, 1 + less, small, normal);
+  Value nan = reader.integer(0x7fc00000);
+  return reader.asFloat(reader.selectBelow(byte, 255, bits, nan));
+}
+
 //===----------------------------------------------------------------------===//
 // Made-up weights
 //===----------------------------------------------------------------------===//
@@ -322,7 +333,7 @@ Value moe::buildE4M3(BlockReader &reader, Value byte) {
 std::optional<MadeUpRange> moe::getMadeUpRange(WeightFormatAttrInterface format,
                                                const BlockField &field,
                                                int64_t k) {
-  if (field.range || !isa<FloatType>(field.element))
+  if (field.range || !isa<FloatType>(field.getStored()))
     return field.range;
   // The variance of uniform numbers is a third of their range squared.
   double range = std::sqrt(3.0);
@@ -341,11 +352,75 @@ void DequantizeOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
   setName(getWeights(), "weights");
 }
 
+/// Numbers of a row, of a tensor that has an order.
+static int64_t countPlaces(const StorageTensor &storage,
+                           RankedTensorType weights, int64_t block) {
+  int64_t blocks = weights.getShape().back() / block;
+  return blocks * storage.getBytes() * 8 / storage.order->bitsInBlock;
+}
+
+/// The product of the sizes of all digits of `axis` that have one.
+static int64_t getKnownSize(const StorageOrder &order,
+                            StorageDigit::Axis axis) {
+  int64_t product = 1;
+  for (const StorageDigit &digit : order.digits)
+    if (digit.axis == axis && digit.size != 0)
+      product *= digit.size;
+  return product;
+}
+
+std::optional<StoragePlaces> moe::getStoragePlaces(const StorageTensor &storage,
+                                                   RankedTensorType weights,
+                                                   int64_t block) {
+  if (!storage.order)
+    return std::nullopt;
+  int64_t n = weights.getDimSize(weights.getRank() - 2);
+  StoragePlaces result;
+  int64_t stride = 1;
+  for (const StorageDigit &digit : llvm::reverse(storage.order->digits)) {
+    bool isRow = digit.axis == StorageDigit::Row;
+    int64_t all = isRow ? n : countPlaces(storage, weights, block);
+    int64_t size = digit.size ? digit.size
+                              : all / getKnownSize(*storage.order, digit.axis);
+    StoragePlaces::Digit placed{digit.weight ? digit.weight : all / size, size,
+                                stride};
+    stride *= size;
+    if (digit.fromEnd) {
+      result.first += (size - 1) * placed.stride;
+      placed.stride = -placed.stride;
+    }
+    (isRow ? result.rows : result.places).push_back(placed);
+  }
+  return result;
+}
+
+int64_t StoragePlaces::find(int64_t n, int64_t p) const {
+  int64_t at = first;
+  for (const Digit &digit : rows)
+    at += n / digit.weight % digit.size * digit.stride;
+  for (const Digit &digit : places)
+    at += p / digit.weight % digit.size * digit.stride;
+  return at;
+}
+
 RankedTensorType moe::getStorageType(const StorageTensor &storage,
                                      RankedTensorType weights, int64_t block) {
   int64_t rank = weights.getRank();
   int64_t n = weights.getDimSize(rank - 2), k = weights.getDimSize(rank - 1);
   SmallVector<int64_t> shape(weights.getShape().drop_back(2));
+  if (const std::optional<StorageOrder> &order = storage.order) {
+    for (const StorageDigit &digit : order->digits)
+      shape.push_back(digit.size
+                          ? digit.size
+                          : (digit.axis == StorageDigit::Row
+                                 ? n
+                                 : countPlaces(storage, weights, block)) /
+                                getKnownSize(*order, digit.axis));
+    int64_t bits = order->bits;
+    while (bits < order->element.getIntOrFloatBitWidth())
+      bits *= shape.pop_back_val();
+    return RankedTensorType::get(shape, order->element);
+  }
   shape.push_back(llvm::divideCeil(n, storage.rows));
   if (storage.blocks != 0)
     shape.push_back(llvm::divideCeil(k / block, storage.blocks));
@@ -373,12 +448,23 @@ LogicalResult DequantizeOp::verify() {
                                 storage,
                                 [](const StorageTensor &t) { return t.name; }))
                          << "), got " << getStorage().size();
+  bool hasOrder = llvm::any_of(
+      storage, [](const StorageTensor &t) { return t.order.has_value(); });
   for (auto [tensor, value] : llvm::zip(storage, getStorage())) {
     auto type = dyn_cast<RankedTensorType>(value.getType());
+    if (tensor.order) {
+      int64_t n = weights.getDimSize(rank - 2);
+      int64_t together = getKnownSize(*tensor.order, StorageDigit::Row);
+      if (n % together != 0)
+        return emitOpError("'")
+               << tensor.name << "' in " << format << " has " << together
+               << " rows together, and there are " << n;
+    }
     RankedTensorType want =
         getStorageType(tensor, weights, format.getBlockSize(k));
-    // What is behind the rows may be joined or taken apart.
-    size_t lead = rank - 1;
+    // What is behind the rows, or behind the matrices where rows are not one
+    // after another, may be joined or taken apart.
+    size_t lead = hasOrder ? rank - 2 : rank - 1;
     if (type && type.getElementType() == want.getElementType() &&
         type.getNumElements() == want.getNumElements() &&
         type.getShape().take_front(lead) == want.getShape().take_front(lead))

@@ -51,6 +51,10 @@ mlir::Value lookUpE2M1(BlockReader &reader, mlir::Value nibbles);
 /// normal ones on the way, which a CPU may be told to take for zero.
 mlir::Value buildE4M3(BlockReader &reader, mlir::Value byte);
 
+/// 2^(byte - 127 - `less`), for 0 or 1 less; NaN of 255. From bits, so that it is
+/// exact below the normal numbers, whatever the mode of the CPU.
+mlir::Value buildE8M0(BlockReader &reader, mlir::Value byte, int64_t less = 0);
+
 } // namespace moe
 
 #endif // MOE_FORMATS_FORMATHELPERS_H

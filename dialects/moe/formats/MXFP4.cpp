@@ -24,8 +24,8 @@ static SmallVector<BlockField> getNumbers(MLIRContext *context) {
   Builder b(context);
   SmallVector<BlockField> fields{{"e", b.getI8Type()},
                                  {"q", b.getI8Type(), kBlock / 2}};
-  // 127 for a scale of 1, less the logarithm of 2.93.
-  fields[E].range = MadeUpRange{125.45, 1};
+  fields[E].byteFloat = Float8E8M0FNUType::get(context);
+  fields[E].range = MadeUpRange::about(1 / 2.93);
   return fields;
 }
 
@@ -33,19 +33,26 @@ static CodeForm getForm() {
   return {kBlock, /*zero=*/kE2M1Zero, /*hasMinimum=*/false, /*most=*/12};
 }
 
-/// Half of 2^(e - 127), as codes are twice the values: of the numbers from
-/// bits, so that it is exact below the normal ones, whatever the mode of the
-/// CPU.
+/// Half of 2^(e - 127), as codes are twice the values.
 static Value buildScale(BlockReader &reader) {
-  Value e = reader.readNumber(E, 0);
-  Value normal = reader.shiftLeft(reader.add(e, reader.integer(-1)), 23);
-  Value bits =
-      reader.selectBelow(e, 2,
-                         reader.multiply(reader.add(e, reader.integer(1)),
-                                         reader.integer(0x00200000)),
-                         normal);
-  Value nan = reader.integer(0x7fc00000);
-  return reader.asFloat(reader.selectBelow(e, 255, bits, nan));
+  return buildE8M0(reader, reader.readNumber(E, 0), /*less=*/1);
+}
+
+/// Not by one multiply-add: the scale times what codes have too much may be no
+/// number of f32.
+template <typename FormatT>
+static void buildE2M1(FormatT format, BlockReader &reader, int64_t k,
+                      Value period, Value word,
+                      SmallVectorImpl<Value> &values) {
+  Value scale = reader.readShared(reader.indexOf(period, 0));
+  Value zero = reader.number(-kE2M1Zero);
+  for (int64_t stream : {0, 1}) {
+    Value codes = format.buildCodes(reader, k, period, word, stream);
+    for (int64_t i = 0; i < 4; ++i) {
+      Value code = reader.toFloat(reader.byteOf(codes, i));
+      values.push_back(reader.multiply(scale, reader.add(code, zero)));
+    }
+  }
 }
 
 //===----------------------------------------------------------------------===//
@@ -73,6 +80,12 @@ Value MXFP4BlocksFormatAttr::buildCodes(BlockReader &reader, int64_t, Value,
                                         Value word, int64_t stream) const {
   return lookUpE2M1(reader,
                     buildNibbles(reader, reader.readWord(Q, word), stream));
+}
+
+void MXFP4BlocksFormatAttr::buildValues(BlockReader &reader, int64_t k,
+                                        Value period, Value word,
+                                        SmallVectorImpl<Value> &values) const {
+  buildE2M1(*this, reader, k, period, word, values);
 }
 
 double MXFP4BlocksFormatAttr::getErrorBound() const { return 1.0 / 4; }
@@ -109,6 +122,12 @@ Value MXFP4FormatAttr::buildCodes(BlockReader &reader, int64_t, Value,
                                   Value word, int64_t stream) const {
   return lookUpE2M1(reader,
                     buildNibbles(reader, reader.readWord(Q, word), stream));
+}
+
+void MXFP4FormatAttr::buildValues(BlockReader &reader, int64_t k, Value period,
+                                  Value word,
+                                  SmallVectorImpl<Value> &values) const {
+  buildE2M1(*this, reader, k, period, word, values);
 }
 
 double MXFP4FormatAttr::getErrorBound() const { return 1.0 / 4; }

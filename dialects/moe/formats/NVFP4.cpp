@@ -21,7 +21,7 @@ SmallVector<BlockField> NVFP4FormatAttr::getFields(int64_t) const {
   SmallVector<BlockField> fields = layOut(
       {{"d", b.getI8Type(), kSubBlocks}, {"q", b.getI8Type(), kBlock / 2}});
   fields[D].range = MadeUpRange::about(1 / 2.93);
-  fields[D].range->element = Float8E4M3FNType::get(getContext());
+  fields[D].byteFloat = Float8E4M3FNType::get(getContext());
   return fields;
 }
 

@@ -51,6 +51,8 @@ struct PackTensor {
   std::vector<int64_t> shape;
   /// What the model stores.
   DType dtype = DType::F32;
+  /// Where the numbers of blocks are, if not row after row.
+  std::optional<moe_pack_order> order;
 };
 
 /// A box of a packed argument, and what it comes from.
@@ -140,6 +142,7 @@ private:
   std::vector<moe_pack_field> fields;
   std::vector<moe_pack_storage> storage;
   std::vector<moe_pack_matrix> matrices;
+  std::vector<moe_pack_order> orders;
 };
 
 /// Finds a source tensor by its name, null when there is none. A tensor whose

@@ -23,9 +23,10 @@ class FormatProgram;
 
 class FormatDecoder {
 public:
-  /// For rows of `k` weights; errors are emitted at `loc`.
+  /// For weights of `type`, `[..., N, K]`; errors are emitted at `loc`.
   static llvm::FailureOr<FormatDecoder> get(WeightFormatAttrInterface format,
-                                            int64_t k, mlir::Location loc);
+                                            mlir::RankedTensorType type,
+                                            mlir::Location loc);
   FormatDecoder(FormatDecoder &&);
   ~FormatDecoder();
 

@@ -48,10 +48,11 @@ struct PolicyChoice {
   std::string error;            ///< Set on failure, names the token.
 };
 
-/// One of the tensors that a matrix of weights is stored in.
+/// One of the tensors that a matrix of weights is stored in; for formats that
+/// have no rows there, as many bytes.
 struct StoredRows {
   const uint8_t *data = nullptr;
-  int64_t rowBytes = 0;
+  int64_t rowBytes = 0, bytes = 0;
 
   const uint8_t *row(int64_t index) const { return data + index * rowBytes; }
 };

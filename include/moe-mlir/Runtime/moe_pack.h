@@ -28,7 +28,8 @@ enum moe_dtype {
   MOE_F16 = 2,
   MOE_I8 = 3,
   MOE_I32 = 4,
-  MOE_F8E4M3 = 5 /**< Without infinities. */
+  MOE_F8E4M3 = 5, /**< Without infinities. */
+  MOE_F8E8M0 = 6  /**< A power of two; 0xff is NaN. */
 };
 
 /** A tensor of the model: contiguous and row-major. */
@@ -76,6 +77,22 @@ typedef struct moe_pack_matrix {
   int64_t n, k;
 } moe_pack_matrix;
 
+/** A digit of an index i: i / weight % size; the next one is `stride` numbers
+ *  away. */
+typedef struct moe_pack_digit {
+  int64_t weight, size, stride;
+} moe_pack_digit;
+
+/** Where a storage tensor has the numbers of a matrix, if not row after row:
+ *  number p of row n is number `first` + the sum of the digits of n and of p
+ *  times their strides. Digits that are not needed have size 1. */
+typedef struct moe_pack_order {
+  int64_t bits;  /**< Of a number, from the lowest of its byte on. */
+  int64_t width; /**< Of it in a block: at least as many; 0 if there is no order. */
+  int64_t first;
+  moe_pack_digit rows[3], places[3];
+} moe_pack_order;
+
 /** How an argument is packed. As "panels":
  *
  *    [experts][n_padded / columns][k_padded / k_block][columns][k_block]
@@ -108,6 +125,7 @@ typedef struct moe_pack_plan {
   int64_t num_storage;
   const moe_pack_storage *storage;
   const moe_pack_matrix *matrices; /**< One for each source. */
+  const moe_pack_order *orders;    /**< One for each tensor, or null. */
 } moe_pack_plan;
 
 /** Packs `tensors`, those of `plan->tensors` in that order, into the

@@ -90,6 +90,17 @@ MOE_FIELD(moe_pack_matrix, k, 8);
 MOE_LAYOUT_ASSERT(sizeof(moe_pack_matrix) == 16,
                   "arrays of moe_pack_matrix stay");
 
+MOE_FIELD(moe_pack_digit, weight, 0);
+MOE_FIELD(moe_pack_digit, size, 8);
+MOE_FIELD(moe_pack_digit, stride, 16);
+MOE_FIELD(moe_pack_order, bits, 0);
+MOE_FIELD(moe_pack_order, width, 8);
+MOE_FIELD(moe_pack_order, first, 16);
+MOE_FIELD(moe_pack_order, rows, 24);
+MOE_FIELD(moe_pack_order, places, 96);
+MOE_LAYOUT_ASSERT(sizeof(moe_pack_order) == 168,
+                  "arrays of moe_pack_order stay");
+
 MOE_FIELD(moe_pack_plan, size, 0);
 MOE_FIELD(moe_pack_plan, name, 8);
 MOE_FIELD(moe_pack_plan, id, 16);
@@ -112,6 +123,7 @@ MOE_FIELD(moe_pack_plan, fields, 144);
 MOE_FIELD(moe_pack_plan, num_storage, 152);
 MOE_FIELD(moe_pack_plan, storage, 160);
 MOE_FIELD(moe_pack_plan, matrices, 168);
+MOE_FIELD(moe_pack_plan, orders, 176);
 
 MOE_FIELD(moe_calibration, size, 0);
 MOE_FIELD(moe_calibration, model, 8);

@@ -25,6 +25,8 @@ inline float f16ToF32(uint16_t value) { return moe_f16_to_f32(value); }
 inline uint16_t f32ToF16(float value) { return moe_f32_to_f16(value); }
 inline float f8E4M3ToF32(uint8_t value) { return moe_f8e4m3_to_f32(value); }
 inline uint8_t f32ToF8E4M3(float value) { return moe_f32_to_f8e4m3(value); }
+inline float f8E8M0ToF32(uint8_t value) { return moe_f8e8m0_to_f32(value); }
+inline uint8_t f32ToF8E8M0(float value) { return moe_f32_to_f8e8m0(value); }
 
 /// Rounds to f32 so that a second rounding to a narrower type gives what a
 /// direct rounding would (round to odd).
@@ -44,6 +46,9 @@ inline uint16_t f64ToBF16(double value) {
 inline uint16_t f64ToF16(double value) { return f32ToF16(f64ToF32Odd(value)); }
 inline uint8_t f64ToF8E4M3(double value) {
   return f32ToF8E4M3(f64ToF32Odd(value));
+}
+inline uint8_t f64ToF8E8M0(double value) {
+  return f32ToF8E8M0(f64ToF32Odd(value));
 }
 
 } // namespace moe

@@ -21,7 +21,19 @@
 
 namespace moe {
 
-enum class DType { F64, F32, BF16, F16, I64, I32, I8, U8, I1, F8E4M3 };
+enum class DType {
+  F64,
+  F32,
+  BF16,
+  F16,
+  I64,
+  I32,
+  I8,
+  U8,
+  I1,
+  F8E4M3,
+  F8E8M0 ///< A power of two.
+};
 
 /// Bytes of one element. An I1 takes a byte that is 0 or 1.
 size_t dtypeSize(DType dtype);

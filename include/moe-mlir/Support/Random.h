@@ -52,8 +52,7 @@ inline constexpr const char *randomHelp =
 struct StoredRange {
   DType dtype = DType::F16;
   RandomRange range;
-  /// Whether weights have a variance of 1 / K with that divided by its root,
-  /// integers being exponents of 2.
+  /// Whether weights have a variance of 1 / K with that divided by its root.
   bool hasSize = false;
 
   RandomRange of(int64_t k) const;

@@ -105,4 +105,25 @@ static inline uint8_t moe_f32_to_f8e4m3(float value) {
   return (uint8_t)(result | sign);
 }
 
+/** A power of two by its exponent alone; 0xff is NaN. */
+static inline float moe_f8e8m0_to_f32(uint8_t value) {
+  uint32_t bits = value == 0 ? 0x00400000u : (uint32_t)value << 23;
+  return moe_bits_to_float(value == 0xffu ? 0x7fc00000u : bits);
+}
+
+/** To the nearest, saturating; numbers below 0 have none. */
+static inline uint8_t moe_f32_to_f8e8m0(float value) {
+  uint32_t bits = moe_float_bits(value);
+  uint32_t odd = (bits >> 23) & 1u;
+  if (bits > 0x7f800000u && bits != 0x80000000u)
+    return 0xffu;
+  /* Halfway between 2^-127 and 2^-126, which is no normal number. */
+  if (bits <= 0x00600000u || bits == 0x80000000u)
+    return 0;
+  if (bits < 0x00800000u)
+    return 1;
+  bits = (bits + 0x3fffffu + odd) >> 23;
+  return (uint8_t)(bits > 0xfeu ? 0xfeu : bits);
+}
+
 #endif /* MOE_FLOAT_BITS_H */

@@ -35,9 +35,9 @@
 // INT8-SAME: schedule(#moe_cpu.schedule<dot_int8,
 // F32-SAME: schedule(#moe_cpu.schedule<decode,
 func.func @down(%x: tensor<?x256xf32> {moe.name = "x", moe.dims = ["T"]}, %wr: tensor<8x256xf32> {moe.name = "router.weight"},
-    %gs: tensor<8x256x1x144xi8> {moe.name = "gate"},
-    %us: tensor<8x256x1x144xi8> {moe.name = "up"},
-    %ds: tensor<8x256x1x210xi8> {moe.name = "down"}) -> (tensor<?x256xf32> {moe.name = "y", moe.dims = ["T"]}) {
+    %gs: tensor<8x256x1x144xi8> {moe.name = "down.gate"},
+    %us: tensor<8x256x1x144xi8> {moe.name = "down.up"},
+    %ds: tensor<8x256x1x210xi8> {moe.name = "down.down"}) -> (tensor<?x256xf32> {moe.name = "y", moe.dims = ["T"]}) {
   %g = moe.dequantize #moe.q4_k (%gs : tensor<8x256x1x144xi8>) : tensor<8x256x256xf32>
   %u = moe.dequantize #moe.q4_k (%us : tensor<8x256x1x144xi8>) : tensor<8x256x256xf32>
   %d = moe.dequantize #moe.q6_k (%ds : tensor<8x256x1x210xi8>) : tensor<8x256x256xf32>
@@ -71,9 +71,9 @@ func.func @down(%x: tensor<?x256xf32> {moe.name = "x", moe.dims = ["T"]}, %wr: t
 // INT8-SAME: schedule(#moe_cpu.schedule<dot_int8,
 // F32-SAME: schedule(#moe_cpu.schedule<decode,
 func.func @gate_and_up(%x: tensor<?x256xf32> {moe.name = "x", moe.dims = ["T"]}, %wr: tensor<8x256xf32> {moe.name = "router.weight"},
-    %gs: tensor<8x256x8x18xi8> {moe.name = "gate"},
-    %us: tensor<8x256x8x34xi8> {moe.name = "up"},
-    %ds: tensor<8x256x8x18xi8> {moe.name = "down"}) -> (tensor<?x256xf32> {moe.name = "y", moe.dims = ["T"]}) {
+    %gs: tensor<8x256x8x18xi8> {moe.name = "gate_and_up.gate"},
+    %us: tensor<8x256x8x34xi8> {moe.name = "gate_and_up.up"},
+    %ds: tensor<8x256x8x18xi8> {moe.name = "gate_and_up.down"}) -> (tensor<?x256xf32> {moe.name = "y", moe.dims = ["T"]}) {
   %g = moe.dequantize #moe.q4_0 (%gs : tensor<8x256x8x18xi8>) : tensor<8x256x256xf32>
   %u = moe.dequantize #moe.q8_0 (%us : tensor<8x256x8x34xi8>) : tensor<8x256x256xf32>
   %d = moe.dequantize #moe.iq4_nl (%ds : tensor<8x256x8x18xi8>) : tensor<8x256x256xf32>
@@ -105,9 +105,9 @@ func.func @gate_and_up(%x: tensor<?x256xf32> {moe.name = "x", moe.dims = ["T"]},
 // INT8-SAME: schedule(#moe_cpu.schedule<dot_int8,
 // F32-SAME: schedule(#moe_cpu.schedule<decode,
 func.func @stored_and_plain(%x: tensor<?x256xf32> {moe.name = "x", moe.dims = ["T"]}, %wr: tensor<8x256xf32> {moe.name = "router.weight"},
-    %gs: tensor<8x256x8x18xi8> {moe.name = "gate"},
-    %u: tensor<8x256x256xf32> {moe.name = "up"},
-    %ds: tensor<8x256x1x144xi8> {moe.name = "down"}) -> (tensor<?x256xf32> {moe.name = "y", moe.dims = ["T"]}) {
+    %gs: tensor<8x256x8x18xi8> {moe.name = "stored_and_plain.gate"},
+    %u: tensor<8x256x256xf32> {moe.name = "stored_and_plain.up"},
+    %ds: tensor<8x256x1x144xi8> {moe.name = "stored_and_plain.down"}) -> (tensor<?x256xf32> {moe.name = "y", moe.dims = ["T"]}) {
   %g = moe.dequantize #moe.q4_0 (%gs : tensor<8x256x8x18xi8>) : tensor<8x256x256xf32>
   %d = moe.dequantize #moe.q4_k (%ds : tensor<8x256x1x144xi8>) : tensor<8x256x256xf32>
   %c0 = arith.constant 0 : index

@@ -353,3 +353,50 @@ func.func private @f() attributes {format = #moe.fp8<rows = 0>}
 
 // expected-error@+1 {{not of 128 and 16}}
 func.func private @f() attributes {format = #moe.fp8<columns = 16>}
+
+// -----
+
+func.func @f(%s0: tensor<3x2x54xi8>) {
+  // expected-error@+1 {{rows of 384 weights are no whole blocks of #moe.tq1_0, which are of 256}}
+  %w = moe.dequantize #moe.tq1_0 (%s0 : tensor<3x2x54xi8>) : tensor<3x384xf32>
+  return
+}
+
+// -----
+
+func.func @f(%s0: tensor<3x2x67xi8>) {
+  // expected-error@+1 {{'blocks' of 'tensor<3x512xf32>' in #moe.tq2_0 must be 'tensor<3x2x66xi8>', got 'tensor<3x2x67xi8>'}}
+  %w = moe.dequantize #moe.tq2_0 (%s0 : tensor<3x2x67xi8>) : tensor<3x512xf32>
+  return
+}
+
+// -----
+
+func.func @f(%s0: tensor<3x160xf8E4M3FN>, %s1: tensor<1x2xf32>) {
+  // expected-error@+1 {{'scales' of 'tensor<3x160xf32>' in #moe.fp8<exponents = true> must be 'tensor<1x2xi8>', got 'tensor<1x2xf32>'}}
+  %w = moe.dequantize #moe.fp8<exponents = true> (%s0, %s1 : tensor<3x160xf8E4M3FN>, tensor<1x2xf32>) : tensor<3x160xf32>
+  return
+}
+
+// -----
+
+// Words of eight rows, and rows that are no eights.
+func.func @f(%q: tensor<64x1xi32>, %s: tensor<1x12xf16>, %z: tensor<1x1xi32>) {
+  // expected-error@+1 {{'q' in #moe.int4<group = 64, scales = f16, zeros = true, order = awq> has 8 rows together, and there are 12}}
+  %w = moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = awq> (%q, %s, %z : tensor<64x1xi32>, tensor<1x12xf16>, tensor<1x1xi32>) : tensor<12x64xf32>
+  return
+}
+
+// -----
+
+// The matrix of a file, transposed.
+func.func @f(%q: tensor<2x8x16xi32>, %s: tensor<2x2x16xf16>, %z: tensor<2x2x2xi32>) {
+  // expected-error@+1 {{'q' of 'tensor<2x16x128xf32>' in #moe.int4<group = 64, scales = f16, zeros = true, order = gptq> must be 'tensor<2x16x16xi32>', got 'tensor<2x8x16xi32>'}}
+  %w = moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = gptq> (%q, %s, %z : tensor<2x8x16xi32>, tensor<2x2x16xf16>, tensor<2x2x2xi32>) : tensor<2x16x128xf32>
+  return
+}
+
+// -----
+
+// expected-error@+1 {{int4 in the order of awq has zeros: say zeros = true}}
+func.func private @f() attributes {format = #moe.int4<group = 64, scales = f16, order = awq>}

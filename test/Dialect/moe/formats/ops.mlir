@@ -155,6 +155,62 @@ func.func @int4_zeros(%q: tensor<2x3x32xi8>, %scales: tensor<2x3x1xbf16>, %zeros
   return %w : tensor<2x3x64xf32>
 }
 
+// CHECK-LABEL: @tq1_0
+func.func @tq1_0(%blocks: tensor<2x1x2x54xi8>) -> tensor<2x1x512xf32> {
+  // CHECK: moe.dequantize #moe.tq1_0(%{{.*}} : tensor<2x1x2x54xi8>) : tensor<2x1x512xf32>
+  %w = moe.dequantize #moe.tq1_0 (%blocks : tensor<2x1x2x54xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+// CHECK-LABEL: @tq2_0
+func.func @tq2_0(%blocks: tensor<2x1x2x66xi8>) -> tensor<2x1x512xf32> {
+  // CHECK: moe.dequantize #moe.tq2_0(%{{.*}} : tensor<2x1x2x66xi8>) : tensor<2x1x512xf32>
+  %w = moe.dequantize #moe.tq2_0 (%blocks : tensor<2x1x2x66xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+// CHECK-LABEL: @fp8_exponents
+func.func @fp8_exponents(%values: tensor<2x3x160xf8E4M3FN>, %scales: tensor<2x1x2xi8>) -> tensor<2x3x160xf32> {
+  // CHECK: moe.dequantize #moe.fp8<exponents = true>(%{{.*}}, %{{.*}} : tensor<2x3x160xf8E4M3FN>, tensor<2x1x2xi8>) : tensor<2x3x160xf32>
+  %w = moe.dequantize #moe.fp8<exponents = true> (%values, %scales : tensor<2x3x160xf8E4M3FN>, tensor<2x1x2xi8>) : tensor<2x3x160xf32>
+  return %w : tensor<2x3x160xf32>
+}
+
+// CHECK-LABEL: @pack_quantized
+func.func @pack_quantized(%q: tensor<2x16x16xi32>, %scales: tensor<2x16x2xf16>, %zeros: tensor<2x2x2xi32>) -> tensor<2x16x128xf32> {
+  // CHECK: moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = pack_quantized>(%{{.*}}, %{{.*}}, %{{.*}} : tensor<2x16x16xi32>, tensor<2x16x2xf16>, tensor<2x2x2xi32>) : tensor<2x16x128xf32>
+  %w = moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = pack_quantized> (%q, %scales, %zeros : tensor<2x16x16xi32>, tensor<2x16x2xf16>, tensor<2x2x2xi32>) : tensor<2x16x128xf32>
+  return %w : tensor<2x16x128xf32>
+}
+
+// CHECK-LABEL: @awq
+func.func @awq(%q: tensor<2x128x2xi32>, %scales: tensor<2x2x16xf16>, %zeros: tensor<2x2x2xi32>) -> tensor<2x16x128xf32> {
+  // CHECK: moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = awq>(%{{.*}}, %{{.*}}, %{{.*}} : tensor<2x128x2xi32>, tensor<2x2x16xf16>, tensor<2x2x2xi32>) : tensor<2x16x128xf32>
+  %w = moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = awq> (%q, %scales, %zeros : tensor<2x128x2xi32>, tensor<2x2x16xf16>, tensor<2x2x2xi32>) : tensor<2x16x128xf32>
+  return %w : tensor<2x16x128xf32>
+}
+
+// CHECK-LABEL: @gptq
+func.func @gptq(%q: tensor<2x16x16xi32>, %scales: tensor<2x2x16xf16>, %zeros: tensor<2x2x2xi32>) -> tensor<2x16x128xf32> {
+  // CHECK: moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = gptq>(%{{.*}}, %{{.*}}, %{{.*}} : tensor<2x16x16xi32>, tensor<2x2x16xf16>, tensor<2x2x2xi32>) : tensor<2x16x128xf32>
+  %w = moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = gptq> (%q, %scales, %zeros : tensor<2x16x16xi32>, tensor<2x2x16xf16>, tensor<2x2x2xi32>) : tensor<2x16x128xf32>
+  return %w : tensor<2x16x128xf32>
+}
+
+// CHECK-LABEL: @gptq_v2
+func.func @gptq_v2(%q: tensor<2x16x16xi32>, %scales: tensor<2x2x16xf16>, %zeros: tensor<2x2x2xi32>) -> tensor<2x16x128xf32> {
+  // CHECK: moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = gptq_v2>(%{{.*}}, %{{.*}}, %{{.*}} : tensor<2x16x16xi32>, tensor<2x2x16xf16>, tensor<2x2x2xi32>) : tensor<2x16x128xf32>
+  %w = moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = gptq_v2> (%q, %scales, %zeros : tensor<2x16x16xi32>, tensor<2x2x16xf16>, tensor<2x2x2xi32>) : tensor<2x16x128xf32>
+  return %w : tensor<2x16x128xf32>
+}
+
+// CHECK-LABEL: @hqq
+func.func @hqq(%q: tensor<2x16x64xi8>, %scales: tensor<2x32x1xf16>, %zeros: tensor<2x32x1xf16>) -> tensor<2x16x128xf32> {
+  // CHECK: moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = hqq>(%{{.*}}, %{{.*}}, %{{.*}} : tensor<2x16x64xi8>, tensor<2x32x1xf16>, tensor<2x32x1xf16>) : tensor<2x16x128xf32>
+  %w = moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = hqq> (%q, %scales, %zeros : tensor<2x16x64xi8>, tensor<2x32x1xf16>, tensor<2x32x1xf16>) : tensor<2x16x128xf32>
+  return %w : tensor<2x16x128xf32>
+}
+
 // The dimensions behind the rows may be joined or taken apart; one matrix is enough.
 // CHECK-LABEL: @joined
 func.func @joined(%blocks: tensor<3x72xi8>, %q: tensor<3x4x8xi8>, %scales: tensor<3x1xf16>) -> (tensor<3x128xf32>, tensor<3x64xf32>) {

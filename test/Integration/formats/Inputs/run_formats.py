@@ -8,8 +8,12 @@ import sys
 
 ALL = ["f16", "fp8", "fp8<rows = 1, columns = 0>", "q4_0", "q4_1", "q5_0", "q5_1",
        "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs",
-       "mxfp4", "mxfp4_blocks", "nvfp4", "int8", "int4<group = 64, scales = f16>",
-       "int4<group = 128, scales = bf16, zeros = true>"]
+       "mxfp4", "mxfp4_blocks", "nvfp4", "tq1_0", "tq2_0", "fp8<exponents = true>",
+       "int8", "int4<group = 64, scales = f16>",
+       "int4<group = 128, scales = bf16, zeros = true>",
+       "int4<group = 32, scales = bf16, order = pack_quantized>"]
+ALL += ["int4<group = %s, scales = f16, zeros = true, order = %s>" % pair for pair in
+        [(64, "pack_quantized"), (128, "awq"), (128, "gptq"), (64, "gptq_v2"), (64, "hqq")]]
 
 config, folder, tokens, *options = sys.argv[1:]
 formats = ALL
