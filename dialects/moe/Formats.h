@@ -152,6 +152,8 @@ public:
   virtual Value readWord(int64_t field, Value index) = 0;
   /// Replaces each byte of `codes`, all of them below 16, by that of `table`.
   virtual Value lookUp(Value codes, llvm::ArrayRef<int8_t> table) = 0;
+  /// The entry of `table`, one of many, that each i32 of `indices` says.
+  virtual Value lookUp(Value indices, llvm::ArrayRef<uint16_t> table) = 0;
   /// i32 or f32 or vectors of them, as numbers are read.
   virtual mlir::Type getIntType() = 0;
   virtual mlir::Type getFloatType() = 0;

@@ -188,6 +188,76 @@ def Moe_IQ4_XSFormatAttr : Moe_CodedFormat<"IQ4_XSFormat", "iq4_xs"> {
   }];
 }
 
+def Moe_IQ2_XXSFormatAttr : Moe_CodedFormat<"IQ2_XXSFormat", "iq2_xxs"> {
+  let summary = "blocks of 256 by a grid of 256 groups of 8, with 4-bit scales of 32";
+  let description = [{
+    66 bytes a block (GGUF's IQ2_XXS): f16 d, then for each sub-block of 32 four bytes
+    i and a word. Byte i says which of 256 groups of magnitudes 8, 25 and 43 the next
+    eight elements have; seven bits of the word, from its lowest on, the signs of
+    the first seven of them, and the eighth makes an even number of minuses. The four
+    bits on top are s; a weight is `d * (s + 0.5) / 4` times magnitude and sign.
+
+    ```mlir
+    #moe.iq2_xxs
+    ```
+  }];
+}
+
+def Moe_IQ2_XSFormatAttr : Moe_CodedFormat<"IQ2_XSFormat", "iq2_xs"> {
+  let summary = "blocks of 256 by a grid of 512 groups of 8, with 4-bit scales of 16";
+  let description = [{
+    74 bytes a block (GGUF's IQ2_XS): f16 d, 32 times 16 bits q, 8 bytes s. Of the bits
+    for eight elements, nine say which of 512 groups they are, and seven on top
+    signs as in `iq2_xxs`. Scales of 16 are four bits of s each, the low ones first;
+    a weight is `d * (s + 0.5) / 4` times magnitude and sign.
+
+    ```mlir
+    #moe.iq2_xs
+    ```
+  }];
+}
+
+def Moe_IQ2_SFormatAttr : Moe_CodedFormat<"IQ2_SFormat", "iq2_s"> {
+  let summary = "blocks of 256 by a grid of 1024 groups of 8, with 4-bit scales of 16";
+  let description = [{
+    82 bytes a block (GGUF's IQ2_S): f16 d, 32 bytes q, 32 bytes of signs, 8 bytes qh,
+    8 bytes s. A byte of q, with two bits of qh on top, says which of 1024 groups eight
+    elements are, and a byte which of them have a minus; scales as in `iq2_xs`.
+
+    ```mlir
+    #moe.iq2_s
+    ```
+  }];
+}
+
+def Moe_IQ3_XXSFormatAttr : Moe_CodedFormat<"IQ3_XXSFormat", "iq3_xxs"> {
+  let summary = "blocks of 256 by a grid of 256 groups of 4, with 4-bit scales of 32";
+  let description = [{
+    98 bytes a block (GGUF's IQ3_XXS): f16 d, 64 bytes q, 8 words. A byte of q says
+    which of 256 groups of magnitudes 4, 12, 20, 28, 36, 44, 52 and 62 four elements
+    are; a word has the signs and s of 32 as in `iq2_xxs`. A weight is
+    `d * (s + 0.5) / 2` times magnitude and sign.
+
+    ```mlir
+    #moe.iq3_xxs
+    ```
+  }];
+}
+
+def Moe_IQ3_SFormatAttr : Moe_CodedFormat<"IQ3_SFormat", "iq3_s"> {
+  let summary = "blocks of 256 by a grid of 512 groups of 4, with 4-bit scales of 32";
+  let description = [{
+    110 bytes a block (GGUF's IQ3_S): f16 d, 64 bytes q, 8 bytes qh, 32 bytes of signs,
+    4 bytes s. A byte of q, with a bit of qh on top, says which of 512 groups of odd
+    magnitudes up to 15 four elements are; signs as in `iq2_s`. A weight is
+    `d * (2 s + 1)` times magnitude and sign.
+
+    ```mlir
+    #moe.iq3_s
+    ```
+  }];
+}
+
 def Moe_MXFP4BlocksFormatAttr
     : Moe_CodedFormat<"MXFP4BlocksFormat", "mxfp4_blocks", ["buildValues"]> {
   let summary = "blocks of 32 in E2M1, one E8M0 scale, in one tensor";

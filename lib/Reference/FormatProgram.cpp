@@ -63,6 +63,16 @@ public:
     return word;
   }
 
+  Value lookUp(Value indices, ArrayRef<uint16_t> table) override {
+    auto type = RankedTensorType::get({static_cast<int64_t>(table.size())},
+                                      builder.getI16Type());
+    Value entries = arith::ConstantOp::create(
+        builder, loc, DenseElementsAttr::get(type, table));
+    return extend(
+        extract(entries, arith::IndexCastUIOp::create(
+                             builder, loc, builder.getIndexType(), indices)));
+  }
+
   Value readShared(Value index) override { return extract(shared, index); }
 
   Type getIntType() override { return builder.getI32Type(); }

@@ -14,6 +14,7 @@
 #include "Models.h"
 #include "moe-mlir/Reference/ReferenceInterfaces.h"
 #include "moe-mlir/Support/FloatConversions.h"
+#include "moe/Grids.h"
 #include "moe/Moe.h"
 
 #include <algorithm>
@@ -257,6 +258,83 @@ void decodeTQ2_0(Bytes b, float *out) {
 }
 
 //===----------------------------------------------------------------------===//
+// Grids
+//===----------------------------------------------------------------------===//
+
+/// Whether element `j` of eight has a minus, by the signs of the first seven:
+/// the number of them is even.
+bool hasMinus(int seven, int j) {
+  int count = 0;
+  for (int i = 0; i < 7; ++i)
+    count += seven >> i & 1;
+  return j < 7 ? seven >> j & 1 : count % 2;
+}
+
+/// Level `j` of an entry of levels of `bits` bits.
+int levelOf(uint16_t entry, int j, int bits, const int8_t *levels) {
+  return levels[entry >> j * bits & ((1 << bits) - 1)];
+}
+
+uint32_t wordAt(Bytes at) {
+  return at[0] | at[1] << 8 | at[2] << 16 | static_cast<uint32_t>(at[3]) << 24;
+}
+
+void decodeIQ2_XXS(Bytes b, float *out) {
+  float d = f16At(b);
+  for (int k = 0; k < 256; ++k) {
+    int i = k / 32, eight = k % 32 / 8, j = k % 8;
+    uint32_t word = wordAt(b + 2 + 8 * i + 4);
+    int level = levelOf(kGridIQ2_XXS[b[2 + 8 * i + eight]], j, 2, kLevelsIQ2);
+    float scale = d * (static_cast<float>(word >> 28) + 0.5f) * 0.25f;
+    out[k] = scale * (hasMinus(word >> 7 * eight & 127, j) ? -level : level);
+  }
+}
+
+void decodeIQ2_XS(Bytes b, float *out) {
+  float d = f16At(b);
+  for (int k = 0; k < 256; ++k) {
+    Bytes at = b + 2 + k / 8 * 2;
+    int q = at[0] | at[1] << 8, s = b[66 + k / 32];
+    int level = levelOf(kGridIQ2_XS[q & 511], k % 8, 2, kLevelsIQ2);
+    float scale = d * ((k / 16 % 2 ? high(s) : low(s)) + 0.5f) * 0.25f;
+    out[k] = scale * (hasMinus(q >> 9, k % 8) ? -level : level);
+  }
+}
+
+void decodeIQ2_S(Bytes b, float *out) {
+  float d = f16At(b);
+  for (int k = 0; k < 256; ++k) {
+    int eight = k / 8, s = b[74 + k / 32];
+    int q = b[2 + eight] | twoBits(b[66 + k / 32], eight % 4) << 8;
+    int level = levelOf(kGridIQ2_S[q], k % 8, 2, kLevelsIQ2);
+    float scale = d * ((k / 16 % 2 ? high(s) : low(s)) + 0.5f) * 0.25f;
+    out[k] = scale * (bit(b[34 + eight], k % 8) ? -level : level);
+  }
+}
+
+void decodeIQ3_XXS(Bytes b, float *out) {
+  float d = f16At(b);
+  for (int k = 0; k < 256; ++k) {
+    uint32_t word = wordAt(b + 66 + k / 32 * 4);
+    int level = levelOf(kGridIQ3_XXS[b[2 + k / 4]], k % 4, 4, kLevelsIQ3_XXS);
+    float scale = d * (static_cast<float>(word >> 28) + 0.5f) * 0.5f;
+    out[k] = scale *
+             (hasMinus(word >> k % 32 / 8 * 7 & 127, k % 8) ? -level : level);
+  }
+}
+
+void decodeIQ3_S(Bytes b, float *out) {
+  float d = f16At(b);
+  for (int k = 0; k < 256; ++k) {
+    int q = b[2 + k / 4] | bit(b[66 + k / 32], k / 4 % 8) << 8;
+    int level = levelOf(kGridIQ3_S[q], k % 4, 4, kLevelsIQ3_S);
+    int s = b[106 + k / 64];
+    float scale = d * (2 * (k / 32 % 2 ? high(s) : low(s)) + 1);
+    out[k] = scale * (bit(b[74 + k / 8], k % 8) ? -level : level);
+  }
+}
+
+//===----------------------------------------------------------------------===//
 // Rows
 //===----------------------------------------------------------------------===//
 
@@ -432,6 +510,11 @@ void attachFormatModels(MLIRContext *context) {
   attachBlocks<IQ4_XSFormatAttr, 256, 136, decodeIQ4_XS>(context);
   attachBlocks<MXFP4BlocksFormatAttr, 32, 17, decodeMXFP4Blocks>(context);
   attachBlocks<NVFP4FormatAttr, 64, 36, decodeNVFP4>(context);
+  attachBlocks<IQ2_XXSFormatAttr, 256, 66, decodeIQ2_XXS>(context);
+  attachBlocks<IQ2_XSFormatAttr, 256, 74, decodeIQ2_XS>(context);
+  attachBlocks<IQ2_SFormatAttr, 256, 82, decodeIQ2_S>(context);
+  attachBlocks<IQ3_XXSFormatAttr, 256, 98, decodeIQ3_XXS>(context);
+  attachBlocks<IQ3_SFormatAttr, 256, 110, decodeIQ3_S>(context);
   attachBlocks<TQ1_0FormatAttr, 256, 54, decodeTQ1_0>(context);
   attachBlocks<TQ2_0FormatAttr, 256, 66, decodeTQ2_0>(context);
   attachRows<F16FormatAttr, decodeF16>(context);

@@ -31,6 +31,11 @@
 // RUN: moe-interpret %s --entry=gptq --inputs=%S/Inputs/format-int4-gptq.safetensors --expect=%S/Inputs/format-int4-gptq.safetensors --tolerance=0
 // RUN: moe-interpret %s --entry=gptq_v2 --inputs=%S/Inputs/format-int4-gptq_v2.safetensors --expect=%S/Inputs/format-int4-gptq_v2.safetensors --tolerance=0
 // RUN: moe-interpret %s --entry=hqq --inputs=%S/Inputs/format-int4-hqq.safetensors --expect=%S/Inputs/format-int4-hqq.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=iq2_xxs --inputs=%S/Inputs/format-iq2_xxs.safetensors --expect=%S/Inputs/format-iq2_xxs.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=iq2_xs --inputs=%S/Inputs/format-iq2_xs.safetensors --expect=%S/Inputs/format-iq2_xs.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=iq2_s --inputs=%S/Inputs/format-iq2_s.safetensors --expect=%S/Inputs/format-iq2_s.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=iq3_xxs --inputs=%S/Inputs/format-iq3_xxs.safetensors --expect=%S/Inputs/format-iq3_xxs.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=iq3_s --inputs=%S/Inputs/format-iq3_s.safetensors --expect=%S/Inputs/format-iq3_s.safetensors --tolerance=0
 
 // Storage that was computed is converted to what is stored.
 // RUN: moe-interpret %s --entry=computed --print | FileCheck %s
@@ -205,4 +210,29 @@ func.func @gptq_v2(%q: tensor<2x16x16xi32> {moe.name = "q"}, %scales: tensor<2x2
 func.func @hqq(%q: tensor<2x16x64xi8> {moe.name = "q"}, %scales: tensor<2x32x1xf16> {moe.name = "scales"}, %zeros: tensor<2x32x1xf16> {moe.name = "zeros"}) -> (tensor<2x16x128xf32> {moe.name = "weights"}) {
   %w = moe.dequantize #moe.int4<group = 64, scales = f16, zeros = true, order = hqq> (%q, %scales, %zeros : tensor<2x16x64xi8>, tensor<2x32x1xf16>, tensor<2x32x1xf16>) : tensor<2x16x128xf32>
   return %w : tensor<2x16x128xf32>
+}
+
+func.func @iq2_xxs(%blocks: tensor<2x1x2x66xi8> {moe.name = "blocks"}) -> (tensor<2x1x512xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.iq2_xxs (%blocks : tensor<2x1x2x66xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+func.func @iq2_xs(%blocks: tensor<2x1x2x74xi8> {moe.name = "blocks"}) -> (tensor<2x1x512xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.iq2_xs (%blocks : tensor<2x1x2x74xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+func.func @iq2_s(%blocks: tensor<2x1x2x82xi8> {moe.name = "blocks"}) -> (tensor<2x1x512xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.iq2_s (%blocks : tensor<2x1x2x82xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+func.func @iq3_xxs(%blocks: tensor<2x1x2x98xi8> {moe.name = "blocks"}) -> (tensor<2x1x512xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.iq3_xxs (%blocks : tensor<2x1x2x98xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+func.func @iq3_s(%blocks: tensor<2x1x2x110xi8> {moe.name = "blocks"}) -> (tensor<2x1x512xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.iq3_s (%blocks : tensor<2x1x2x110xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
 }

@@ -11,6 +11,8 @@
 
 #include "BlockKernel.h"
 
+#include "llvm/Support/xxhash.h"
+
 using namespace mlir;
 using namespace moe;
 using moecpu::Inner;
@@ -105,6 +107,39 @@ Value PanelReader::lookUp(Value codes, ArrayRef<int8_t> table) {
                      ValueRange{from, LLVM::BitcastOp::create(e, bytes, codes)})
                      .getResult(0);
   return LLVM::BitcastOp::create(e, getIntType(), result);
+}
+
+/// A constant of i32, once for the module.
+static Value getTable(Emitter &e, ArrayRef<uint16_t> table) {
+  auto module =
+      e.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>();
+  std::string name =
+      "moek_table_" +
+      llvm::utohexstr(llvm::xxh3_64bits(ArrayRef(
+          reinterpret_cast<const uint8_t *>(table.data()), 2 * table.size())));
+  auto size = static_cast<int64_t>(table.size());
+  auto type = MemRefType::get({size}, e.getI32Type());
+  if (!module.lookupSymbol(name)) {
+    OpBuilder::InsertionGuard guard(e);
+    e.setInsertionPointToStart(module.getBody());
+    SmallVector<int32_t> entries(table.begin(), table.end());
+    memref::GlobalOp::create(
+        e, name, e.getStringAttr("private"), type,
+        DenseElementsAttr::get(RankedTensorType::get({size}, e.getI32Type()),
+                               ArrayRef<int32_t>(entries)),
+        /*constant=*/true, e.getI64IntegerAttr(64));
+  }
+  return memref::GetGlobalOp::create(e, type, name);
+}
+
+Value PanelReader::lookUp(Value indices, ArrayRef<uint16_t> table) {
+  VectorType type = e.vec(shape.lanes, e.getI32Type());
+  VectorType maskType = e.vec(shape.lanes, e.getI1Type());
+  Value all = arith::ConstantOp::create(
+      e, SplatElementsAttr::get(maskType, e.getBoolAttr(true)));
+  return vector::GatherOp::create(e, type, getTable(e, table),
+                                  ValueRange{e.idx(0)}, indices, all,
+                                  e.zeros(type));
 }
 
 void PanelReader::setShared(ArrayRef<Value> values, Value to) {

@@ -47,6 +47,7 @@ public:
   Value readNumber(int64_t field, Value index) override;
   Value readWord(int64_t field, Value index) override;
   Value lookUp(Value codes, llvm::ArrayRef<int8_t> table) override;
+  Value lookUp(Value indices, llvm::ArrayRef<uint16_t> table) override;
   Value readShared(Value index) override;
   mlir::Type getIntType() override { return e.vec(shape.lanes, e.getI32Type()); }
   mlir::Type getFloatType() override { return e.vecF32(shape.lanes); }

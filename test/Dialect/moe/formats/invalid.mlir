@@ -400,3 +400,83 @@ func.func @f(%q: tensor<2x8x16xi32>, %s: tensor<2x2x16xf16>, %z: tensor<2x2x2xi3
 
 // expected-error@+1 {{int4 in the order of awq has zeros: say zeros = true}}
 func.func private @f() attributes {format = #moe.int4<group = 64, scales = f16, order = awq>}
+
+// -----
+
+func.func @f(%s0: tensor<3x2x66xi8>) {
+  // expected-error@+1 {{rows of 384 weights are no whole blocks of #moe.iq2_xxs, which are of 256}}
+  %w = moe.dequantize #moe.iq2_xxs (%s0 : tensor<3x2x66xi8>) : tensor<3x384xf32>
+  return
+}
+
+// -----
+
+func.func @f(%s0: tensor<3x2x67xi8>) {
+  // expected-error@+1 {{'blocks' of 'tensor<3x512xf32>' in #moe.iq2_xxs must be 'tensor<3x2x66xi8>', got 'tensor<3x2x67xi8>'}}
+  %w = moe.dequantize #moe.iq2_xxs (%s0 : tensor<3x2x67xi8>) : tensor<3x512xf32>
+  return
+}
+
+// -----
+
+func.func @f(%s0: tensor<3x2x74xi8>) {
+  // expected-error@+1 {{rows of 384 weights are no whole blocks of #moe.iq2_xs, which are of 256}}
+  %w = moe.dequantize #moe.iq2_xs (%s0 : tensor<3x2x74xi8>) : tensor<3x384xf32>
+  return
+}
+
+// -----
+
+func.func @f(%s0: tensor<3x2x75xi8>) {
+  // expected-error@+1 {{'blocks' of 'tensor<3x512xf32>' in #moe.iq2_xs must be 'tensor<3x2x74xi8>', got 'tensor<3x2x75xi8>'}}
+  %w = moe.dequantize #moe.iq2_xs (%s0 : tensor<3x2x75xi8>) : tensor<3x512xf32>
+  return
+}
+
+// -----
+
+func.func @f(%s0: tensor<3x2x82xi8>) {
+  // expected-error@+1 {{rows of 384 weights are no whole blocks of #moe.iq2_s, which are of 256}}
+  %w = moe.dequantize #moe.iq2_s (%s0 : tensor<3x2x82xi8>) : tensor<3x384xf32>
+  return
+}
+
+// -----
+
+func.func @f(%s0: tensor<3x2x83xi8>) {
+  // expected-error@+1 {{'blocks' of 'tensor<3x512xf32>' in #moe.iq2_s must be 'tensor<3x2x82xi8>', got 'tensor<3x2x83xi8>'}}
+  %w = moe.dequantize #moe.iq2_s (%s0 : tensor<3x2x83xi8>) : tensor<3x512xf32>
+  return
+}
+
+// -----
+
+func.func @f(%s0: tensor<3x2x98xi8>) {
+  // expected-error@+1 {{rows of 384 weights are no whole blocks of #moe.iq3_xxs, which are of 256}}
+  %w = moe.dequantize #moe.iq3_xxs (%s0 : tensor<3x2x98xi8>) : tensor<3x384xf32>
+  return
+}
+
+// -----
+
+func.func @f(%s0: tensor<3x2x99xi8>) {
+  // expected-error@+1 {{'blocks' of 'tensor<3x512xf32>' in #moe.iq3_xxs must be 'tensor<3x2x98xi8>', got 'tensor<3x2x99xi8>'}}
+  %w = moe.dequantize #moe.iq3_xxs (%s0 : tensor<3x2x99xi8>) : tensor<3x512xf32>
+  return
+}
+
+// -----
+
+func.func @f(%s0: tensor<3x2x110xi8>) {
+  // expected-error@+1 {{rows of 384 weights are no whole blocks of #moe.iq3_s, which are of 256}}
+  %w = moe.dequantize #moe.iq3_s (%s0 : tensor<3x2x110xi8>) : tensor<3x384xf32>
+  return
+}
+
+// -----
+
+func.func @f(%s0: tensor<3x2x111xi8>) {
+  // expected-error@+1 {{'blocks' of 'tensor<3x512xf32>' in #moe.iq3_s must be 'tensor<3x2x110xi8>', got 'tensor<3x2x111xi8>'}}
+  %w = moe.dequantize #moe.iq3_s (%s0 : tensor<3x2x111xi8>) : tensor<3x512xf32>
+  return
+}

@@ -211,6 +211,41 @@ func.func @hqq(%q: tensor<2x16x64xi8>, %scales: tensor<2x32x1xf16>, %zeros: tens
   return %w : tensor<2x16x128xf32>
 }
 
+// CHECK-LABEL: @iq2_xxs
+func.func @iq2_xxs(%blocks: tensor<2x1x2x66xi8>) -> tensor<2x1x512xf32> {
+  // CHECK: moe.dequantize #moe.iq2_xxs(%{{.*}} : tensor<2x1x2x66xi8>) : tensor<2x1x512xf32>
+  %w = moe.dequantize #moe.iq2_xxs (%blocks : tensor<2x1x2x66xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+// CHECK-LABEL: @iq2_xs
+func.func @iq2_xs(%blocks: tensor<2x1x2x74xi8>) -> tensor<2x1x512xf32> {
+  // CHECK: moe.dequantize #moe.iq2_xs(%{{.*}} : tensor<2x1x2x74xi8>) : tensor<2x1x512xf32>
+  %w = moe.dequantize #moe.iq2_xs (%blocks : tensor<2x1x2x74xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+// CHECK-LABEL: @iq2_s
+func.func @iq2_s(%blocks: tensor<2x1x2x82xi8>) -> tensor<2x1x512xf32> {
+  // CHECK: moe.dequantize #moe.iq2_s(%{{.*}} : tensor<2x1x2x82xi8>) : tensor<2x1x512xf32>
+  %w = moe.dequantize #moe.iq2_s (%blocks : tensor<2x1x2x82xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+// CHECK-LABEL: @iq3_xxs
+func.func @iq3_xxs(%blocks: tensor<2x1x2x98xi8>) -> tensor<2x1x512xf32> {
+  // CHECK: moe.dequantize #moe.iq3_xxs(%{{.*}} : tensor<2x1x2x98xi8>) : tensor<2x1x512xf32>
+  %w = moe.dequantize #moe.iq3_xxs (%blocks : tensor<2x1x2x98xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
+// CHECK-LABEL: @iq3_s
+func.func @iq3_s(%blocks: tensor<2x1x2x110xi8>) -> tensor<2x1x512xf32> {
+  // CHECK: moe.dequantize #moe.iq3_s(%{{.*}} : tensor<2x1x2x110xi8>) : tensor<2x1x512xf32>
+  %w = moe.dequantize #moe.iq3_s (%blocks : tensor<2x1x2x110xi8>) : tensor<2x1x512xf32>
+  return %w : tensor<2x1x512xf32>
+}
+
 // The dimensions behind the rows may be joined or taken apart; one matrix is enough.
 // CHECK-LABEL: @joined
 func.func @joined(%blocks: tensor<3x72xi8>, %q: tensor<3x4x8xi8>, %scales: tensor<3x1xf16>) -> (tensor<3x128xf32>, tensor<3x64xf32>) {
