@@ -1,11 +1,12 @@
-//===- Acme.td - A dialect with selection policies ---------*- tablegen -*-===//
+//===- Acme.td - A dialect with policies and a format ------*- tablegen -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// The policies are attributes like those of the moe dialect, in a dialect and a
-// project of its own: one for a token at a time, one for a vector of them.
+// The policies and the format of weights are attributes like those of the moe
+// dialect, in a dialect and a project of its own: a policy for a token at a time,
+// one for a vector of them.
 //
 //===----------------------------------------------------------------------===//
 
@@ -14,6 +15,7 @@
 
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/DialectBase.td"
+include "moe/MoeFormatInterfaces.td"
 include "moe/MoeInterfaces.td"
 include "moe-mlir/Reference/ReferenceInterfaces.td"
 
@@ -60,6 +62,21 @@ def Acme_RunnersUpAttr : AttrDef<Acme_Dialect, "RunnersUp",
   let extraClassDeclaration = [{
     bool supportsLanes() const { return true; }
     bool fillsAllSlots(int64_t) const { return true; }
+  }];
+}
+
+def Acme_Log3Attr : AttrDef<Acme_Dialect, "Log3",
+    [DeclareAttrInterfaceMethods<Moe_WeightFormatAttrInterface, ["buildValues"]>]> {
+  let mnemonic = "log3";
+  let summary = "weights in 3 bits: a sign and a power of two";
+  let description = [{
+    14 bytes a block of 32: f16 d, 4 bytes of signs, 8 bytes e. Element k is d,
+    halved as many times as bits 2 k and 2 k + 1 of e say, and less than zero where
+    bit k of the signs is set.
+
+    ```mlir
+    #acme.log3
+    ```
   }];
 }
 

@@ -1,6 +1,6 @@
-"""Runs the commands that a page of the documentation shows.
+"""Runs the commands that pages of the documentation show.
 
-usage: run_commands.py --source=REPO --build=BUILD [--sandbox=DIR] page.md
+usage: run_commands.py --source=REPO --build=BUILD [--sandbox=DIR] page.md...
 
 Every block that starts with ```sh runs, from top to bottom, in one shell that
 stops at the first failure. The shell starts in a folder that looks like a
@@ -44,13 +44,14 @@ def main():
     parser.add_argument("--source", required=True)
     parser.add_argument("--build", required=True)
     parser.add_argument("--sandbox")
-    parser.add_argument("page")
+    parser.add_argument("pages", nargs="+")
     args = parser.parse_args()
 
     script = ["set -euo pipefail"]
-    for line, text in commands(args.page):
-        script.append("echo '# %s:%d'" % (os.path.basename(args.page), line))
-        script.append(text)
+    for page in args.pages:
+        for line, text in commands(page):
+            script.append("echo '# %s:%d'" % (os.path.basename(page), line))
+            script.append(text)
     if len(script) == 1:
         print("no commands")
         return 0
