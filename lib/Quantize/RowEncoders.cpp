@@ -37,14 +37,23 @@ struct FP8Encoder
     constexpr float most = 448;
     int64_t columns = format.getColumns() ? format.getColumns() : rows.k;
     uint8_t *scales = storage[1].row(rows.first / format.getRows());
-    for (int64_t begin = 0; begin < rows.k; begin += columns, scales += 4) {
+    int64_t size = format.getExponents() ? 1 : 4;
+    for (int64_t begin = 0; begin < rows.k; begin += columns, scales += size) {
       int64_t end = std::min(rows.k, begin + columns);
       float largest = 0;
       for (int64_t i = 0; i < rows.count; ++i)
         for (int64_t k = begin; k < end; ++k)
           largest = std::max(largest, std::fabs(rows.row(i)[k]));
-      float scale =
-          putF32(scales, largest < leastMagnitude ? 1.0f : largest / most);
+      float scale = largest < leastMagnitude ? 1.0f : largest / most;
+      if (format.getExponents()) {
+        // The next power of two: the largest value is not to be cut.
+        uint8_t exponent = f32ToF8E8M0(scale);
+        exponent += f8E8M0ToF32(exponent) < scale;
+        *scales = exponent;
+        scale = f8E8M0ToF32(exponent);
+      } else {
+        putF32(scales, scale);
+      }
       for (int64_t i = 0; i < rows.count; ++i)
         for (int64_t k = begin; k < end; ++k)
           storage[0].row(rows.first + i)[k] =

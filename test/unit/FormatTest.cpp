@@ -422,14 +422,14 @@ TEST_F(FormatProgram, RunsWhatTheFormatBuilds) { EXPECT_EQ(run(), "3"); }
 TEST_F(FormatProgram, SaysWhichNumbersItCannotRead) {
   wrong.element = IntegerType::get(&context.context, 7);
   EXPECT_NE(
-      run().find("'moe.dequantize' op cannot be interpreted: 'q' of unit "
+      run().find("cannot decode: 'q' of unit "
                  "has numbers of 'i7', which the interpreter cannot read"),
       std::string::npos);
 }
 
 TEST_F(FormatProgram, WantsAValueForEachOfARound) {
   wrong.values = 31;
-  EXPECT_NE(run().find("'moe.dequantize' op cannot be interpreted: unit builds "
+  EXPECT_NE(run().find("cannot decode: unit builds "
                        "31 values for a round of 32"),
             std::string::npos);
 }

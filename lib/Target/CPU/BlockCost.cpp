@@ -63,6 +63,9 @@ public:
   Value lookUp(Value codes, ArrayRef<int8_t>) override {
     return arith::XOrIOp::create(builder, loc, codes, get(intType));
   }
+  Value lookUp(Value indices, ArrayRef<uint16_t>) override {
+    return arith::XOrIOp::create(builder, loc, indices, get(intType));
+  }
   Value readShared(Value) override { return get(floatType); }
   Type getIntType() override { return intType; }
   Type getFloatType() override { return floatType; }
