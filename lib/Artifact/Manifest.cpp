@@ -329,6 +329,8 @@ bool moe::parseManifest(std::string_view text, const std::string &where,
       !reader.array(*object, "", "targets", parseTargets, false) ||
       !reader.string(*object, "manifest", "pass_pipeline", parsed.passPipeline,
                      false) ||
+      !reader.string(*object, "manifest", "activations", parsed.activations,
+                     false) ||
       !reader.array(*object, "", "extensions", parseExtension, false) ||
       !reader.string(*object, "manifest", "id", parsed.id, false))
     return false;

@@ -18,6 +18,7 @@
 #include "moe-mlir/Runtime/moe_rt.h"
 #include "moe-mlir/Support/OutputSet.h"
 #include "moe-mlir/Target/LLVMCode.h"
+#include "moe/Moe.h"
 
 #include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Bytecode/BytecodeWriter.h"
@@ -28,6 +29,7 @@
 #include "llvm/ADT/StringSet.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/InterleavedRange.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
@@ -316,11 +318,28 @@ static void nameArguments(ModuleOp module) {
         argument.setLoc(NameLoc::get(name, argument.getLoc()));
 }
 
-/// Says in the IR what `options` ask for.
-static void setActivations(ModuleOp module, const CompileOptions &options) {
+/// Says in the IR what `options` ask for, and checks what it says then.
+static LogicalResult setActivations(ModuleOp module,
+                                    const CompileOptions &options) {
   if (!options.activations.empty())
     module->setAttr(moek::kActivationsAttrName,
                     StringAttr::get(module.getContext(), options.activations));
+  Attribute said = module->getAttr(moek::kActivationsAttrName);
+  auto text = dyn_cast_or_null<StringAttr>(said);
+  if (!said || (text && llvm::is_contained(getRowTypes(), text.getValue())))
+    return success();
+  return module.emitError()
+         << moek::kActivationsAttrName << " is " << said << "; known are "
+         << llvm::interleaved(getRowTypes());
+}
+
+/// What that comes to, as manifests have it.
+static std::string getAskedActivations(ModuleOp module,
+                                       const CompileOptions &options) {
+  std::string kind = options.activations.empty()
+                         ? moek::getActivations(module).str()
+                         : options.activations;
+  return kind == "f32" ? "" : kind;
 }
 
 OwningOpRef<ModuleOp> moe::compileToStage(ModuleOp module,
@@ -329,12 +348,12 @@ OwningOpRef<ModuleOp> moe::compileToStage(ModuleOp module,
                                           Stage stage) {
   OwningOpRef<ModuleOp> clone = module.clone();
   nameArguments(*clone);
-  setActivations(*clone, options);
   PipelineOptions pipeline = getPipelineOptions(options, chip, stage);
   if (stage >= Stage::Planned)
     (*clone)->setAttr(moek::kTargetAttrName, chip);
   TimingScope timing = nestTiming(options, chip.getChipName());
   if (failed(checkEntries(*clone)) ||
+      failed(setActivations(*clone, options)) ||
       failed(runPipeline(*clone, options, pipeline, timing, std::nullopt,
                          /*verify=*/true)))
     return {};
@@ -368,8 +387,8 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   if (failed(targets))
     return failure();
   OwningOpRef<ModuleOp> common = module.clone();
-  setActivations(*common, options);
   if (failed(checkEntries(*common)) ||
+      failed(setActivations(*common, options)) ||
       failed(runCommonStages(*common, options)) ||
       // Extensions may have taken them away.
       failed(checkEntries(*common)))
@@ -444,6 +463,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   info.variants = variants;
   info.passPipeline = options.passPipeline;
   info.extensions = describeExtensions(options, *targets);
+  info.activations = getAskedActivations(module, options);
   for (const compiler::Variant &variant : variants)
     if (interfaceKey(variant.interfaces) != interfaceKey(info.interfaces))
       return module.emitError()
@@ -516,6 +536,7 @@ bool moe::isMadeAs(const Manifest &manifest, ModuleOp module,
   FailureOr<TargetList> targets = resolveTargets(module, options);
   return succeeded(targets) && manifest.passPipeline == options.passPipeline &&
          manifest.extensions == describeExtensions(options, *targets) &&
+         manifest.activations == getAskedActivations(module, options) &&
          llvm::equal(
              manifest.targets, *targets,
              [](const TargetDesc &desc, moek::TargetAttrInterface chip) {

@@ -58,6 +58,8 @@ struct ArtifactInfo {
   /// As --pass-pipeline takes them, and as --pipeline-extension does.
   std::string passPipeline;
   std::vector<std::string> extensions;
+  /// As Manifest has it.
+  std::string activations;
   /// What readers will make of all this, with the id of the artifact.
   Manifest manifest;
 };

@@ -103,6 +103,8 @@ json::Object compiler::buildManifest(const ArtifactInfo &info) {
                         {"code", hashBytes(code)}};
   if (!info.passPipeline.empty())
     manifest["pass_pipeline"] = info.passPipeline;
+  if (!info.activations.empty())
+    manifest["activations"] = info.activations;
   if (!info.extensions.empty())
     manifest["extensions"] = json::Array(info.extensions);
   return manifest;

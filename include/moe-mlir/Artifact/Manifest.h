@@ -98,6 +98,9 @@ struct Manifest {
   /// them, and within the compilation, as --pipeline-extension does.
   std::string passPipeline;
   std::vector<std::string> extensions;
+  /// How rows were to be rounded, as `moek.activations` says it; empty: not at
+  /// all.
+  std::string activations;
   /// As the file says, and as its contents are; see ContentId.h.
   std::string id, contentId;
 
