@@ -50,8 +50,8 @@ SmallVector<StorageTensor> WeightType::getStorage(MLIRContext *context,
 }
 
 /// Bytes of a row of each tensor.
-static SmallVector<int64_t> getRowBytes(const WeightType &type,
-                                        MLIRContext *context, int64_t k) {
+static SmallVector<int64_t> getBytesOfRow(const WeightType &type,
+                                          MLIRContext *context, int64_t k) {
   SmallVector<int64_t> bytes;
   int64_t blocks = k / type.getBlockSize(k);
   for (const StorageTensor &tensor : type.getStorage(context, k))
@@ -64,7 +64,7 @@ static SmallVector<int64_t> getRowBytes(const WeightType &type,
 SmallVector<int64_t> Converter::getBytes(const WeightType &type,
                                          MLIRContext *context, int64_t rows,
                                          int64_t k) {
-  SmallVector<int64_t> bytes = getRowBytes(type, context, k);
+  SmallVector<int64_t> bytes = getBytesOfRow(type, context, k);
   for (auto [size, tensor] : llvm::zip(bytes, type.getStorage(context, k)))
     size *= llvm::divideCeil(rows, tensor.rows);
   return bytes;
@@ -159,11 +159,11 @@ std::optional<Converter> Converter::get(const WeightType &from,
       return std::nullopt;
     }
   }
-  converter.sourceRowBytes = getRowBytes(from, context, k);
+  converter.sourceRowBytes = getBytesOfRow(from, context, k);
   for (const StorageTensor &tensor : to.getStorage(context, k))
     converter.groupRows = std::max(converter.groupRows, tensor.rows);
   for (auto [bytes, rowBytes] : llvm::zip_equal(getBytes(to, context, rows, k),
-                                                getRowBytes(to, context, k))) {
+                                                getBytesOfRow(to, context, k))) {
     converter.buffers.emplace_back(bytes);
     converter.storage.push_back({converter.buffers.back().data(), rowBytes});
   }
