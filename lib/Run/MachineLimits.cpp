@@ -118,7 +118,7 @@ getLoops(PeakMeter::Kind kind) {
     loops.push_back(moe_rt_bf16_loop());
   if (kind == PeakMeter::Int8)
     for (const run::Instruction &known : run::getInstructions())
-      if (known.rate && llvm::StringRef(known.rate).ends_with("_int8"))
+      if (known.rate && std::strstr(known.rate, "_int8"))
         loops.push_back(
             [many = known.many](int64_t n, float *) { return many(n); });
   return loops;
