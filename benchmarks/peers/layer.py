@@ -8,6 +8,7 @@
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import zlib
@@ -17,11 +18,14 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from peer import aligned
+from peer import aligned, read_tensors
 
 ROOT = Path(__file__).resolve().parents[2]
 
-DTYPES = {"f32": np.float32, "bf16": np.uint16}
+DTYPES = {"f32": np.float32, "bf16": np.uint16, "f16": np.float16, "i8": np.int8, "u8": np.uint8}
+
+# What a model has without being quantised.
+FLOATS = ("f32", "bf16")
 
 # What a suite leaves out of the description of a layer.
 DEFAULTS = {"renormalise": False, "scale": 1.0, "groups": 1, "kept_groups": 1, "router_bias": False,
@@ -74,31 +78,40 @@ class Layer:
 
     @property
     def expert_bytes(self):
-        return sum(w.nbytes for n, w in self.weights.items() if n in ("experts.gate_up", "experts.down_proj"))
+        return sum(w.nbytes for n, w in self.weights.items() if n.startswith(("experts.gate_up", "experts.down_proj")))
 
 
-def model_tensors(function):
-    """Name, shape and type of the tensors of the model, packed or not."""
+def model_tensors(function, stored):
+    """Name, shape and type of the tensors of the model, packed or not. Weights in
+    a format are their values, or with `stored` what they are stored in."""
     found = {}
     for argument in function["arguments"]:
         if argument["name"] == "x":
             continue
         for source in argument.get("packed", {}).get("sources", [argument]):
-            found[source["name"]] = (source["shape"], source["dtype"])
+            for tensor in source.get("storage", [source]) if stored else [source]:
+                found[tensor["name"]] = (tensor["shape"], tensor["dtype"])
     return found
 
 
-def random_weights(function, seed):
-    """Scaled such that activations stay of order one. Gate and up are views of
-    one array of [E, 2 I, ...], which is how most peers want them."""
-    tensors = model_tensors(function)
-    weights = {}
-    for suffix in ("_proj", "_proj_bias"):
-        if f"experts.gate{suffix}" in tensors:
-            (experts, inner, *rest), dtype = tensors[f"experts.gate{suffix}"]
-            both = aligned((experts, 2 * inner, *rest), DTYPES[dtype])
-            weights["experts.gate_up" + suffix.removeprefix("_proj")] = both
-            weights[f"experts.gate{suffix}"], weights[f"experts.up{suffix}"] = both[:, :inner], both[:, inner:]
+def allocate(tensors):
+    """Arrays for them. Gate and up are views of one array of [E, 2 I, ...], which
+    is how most peers want them."""
+    arrays = {}
+    for name, (shape, dtype) in tensors.items():
+        if name.startswith("experts.gate_proj"):
+            suffix, (experts, inner, *rest) = name.removeprefix("experts.gate_proj"), shape
+            both = arrays["experts.gate_up" + suffix] = aligned((experts, 2 * inner, *rest), DTYPES[dtype])
+            arrays[name], arrays["experts.up_proj" + suffix] = both[:, :inner], both[:, inner:]
+    for name, (shape, dtype) in tensors.items():
+        if name not in arrays:
+            arrays[name] = aligned(shape, DTYPES[dtype])
+    return arrays
+
+
+def random_weights(tensors, seed):
+    """Scaled such that activations stay of order one."""
+    weights = allocate(tensors)
     for name, (shape, dtype) in tensors.items():
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
         width = math.sqrt(3 / shape[-1])
@@ -106,8 +119,6 @@ def random_weights(function, seed):
             width *= 3
         if "bias" in name:
             width = 0.1
-        if name not in weights:
-            weights[name] = aligned(shape, DTYPES[dtype])
         # By expert: no second copy of all of them.
         for part in weights[name] if len(shape) == 3 else [weights[name]]:
             values = rng.random(part.shape, np.float32)
@@ -132,24 +143,36 @@ def save_weights(path, tensors, weights):
                 part.tofile(file)
 
 
-def build(model, weights_type, folder, seed):
-    """Imports, compiles and packs a model of a suite into `folder`."""
+def build(model, weights_type, activations, folder, seed):
+    """Imports, quantises, compiles and packs a model of a suite into `folder`."""
     spec = SimpleNamespace(**{**DEFAULTS, **model["baseline"]})
-    base = folder / f"{model['name']}-{weights_type}"
+    base = folder / re.sub(r"\W+", "_", f"{model['name']}-{weights_type}")
     config = json.loads((ROOT / f"examples/models/{model['config']}.json").read_text())
     base.with_suffix(".config.json").write_text(json.dumps({**config, **model.get("changes", {})}))
 
-    options = [f"--experts={model['experts']}"] if "experts" in model else []
-    tool("moe-import", *options, f"--weights-type={weights_type}", base.with_suffix(".config.json"),
-         "-o", base.with_suffix(".mlir"))
-    tool("moe-compile", base.with_suffix(".mlir"), "--emit=shared,manifest", "-o", base)
-    manifest = base.with_suffix(".json")
+    def import_as(weights_type):
+        options = [f"--experts={model['experts']}"] if "experts" in model else []
+        tool("moe-import", *options, f"--weights-type={weights_type}", base.with_suffix(".config.json"),
+             "-o", base.with_suffix(".mlir"))
+
+    import_as(weights_type)
+    tool("moe-compile", base.with_suffix(".mlir"), f"--activations={activations}", "--emit=shared,manifest", "-o", base)
+    manifest, inputs = base.with_suffix(".json"), base.with_suffix(".safetensors")
     layer = Layer(model["name"], weights_type, spec, base.with_suffix(".so"), base.with_suffix(".packed"),
                   json.loads(manifest.read_text())["functions"][0])
 
-    layer.weights = random_weights(layer.function, seed)
-    inputs = base.with_suffix(".safetensors")
-    save_weights(inputs, model_tensors(layer.function), layer.weights)
+    tensors = model_tensors(layer.function, stored=False)
+    layer.weights = random_weights(tensors, seed)
+    save_weights(inputs, tensors, layer.weights)
+    if weights_type not in FLOATS:
+        tensors = model_tensors(layer.function, stored=True)
+        layer.weights = allocate(tensors)
+        import_as("f32")
+        quantised = base.with_name(base.name + "-quantised")
+        tool("moe-quantize", base.with_suffix(".mlir"), f"--inputs={inputs}", f"--to={weights_type}", "-o", quantised)
+        inputs.unlink()
+        inputs = quantised.with_suffix(".safetensors")
+        read_tensors(inputs, {n: layer.weights[n] for n in tensors})
     tool("moe-pack", manifest, f"--inputs={inputs}", "-o", layer.packed)
     inputs.unlink()
     return layer

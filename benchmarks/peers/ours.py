@@ -6,11 +6,12 @@
 """The compiled layer, called through the interface that docs/abi.md describes."""
 
 import ctypes
-import json
 
 import numpy as np
 
-from peer import Peer, aligned
+from layer import DTYPES
+from peer import Peer, aligned, read_tensors
+
 
 class Ours(Peer):
     name = "ours"
@@ -26,16 +27,9 @@ class Ours(Peer):
 
         # Read instead of mapped, as the peers' weights are: a mapped page costs
         # a fault when the first token chooses its expert.
-        with open(layer.packed, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
-            self.packed = {}
-            for argument in layer.function["arguments"]:
-                if argument["name"] != "x":
-                    begin, end = header[argument["name"]]["data_offsets"]
-                    data = self.packed[argument["name"]] = aligned((end - begin,), np.uint8)
-                    file.seek(8 + length + begin)
-                    file.readinto(memoryview(data))
+        self.packed = {a["name"]: aligned(a["shape"], DTYPES[a["dtype"]])
+                       for a in layer.function["arguments"] if a["name"] != "x"}
+        read_tensors(layer.packed, self.packed)
         layer.packed.unlink()
 
     def take(self, x):

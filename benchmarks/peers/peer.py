@@ -6,6 +6,7 @@
 """What the driver asks of an implementation of a layer, ours or another."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ class Peer:
     input in the type it wants and may keep its output in its own."""
 
     name = ""
+    # The formats of weights that it multiplies; parameters are its own matter.
+    formats = ("f32", "bf16")
     # How many times the expert weights it allocates beside those of the layer.
     copies = 0.0
 
@@ -64,3 +67,15 @@ def aligned(shape, dtype):
     block = np.empty(size + ALIGNMENT, np.uint8)
     begin = -block.ctypes.data % ALIGNMENT
     return block[begin:begin + size].view(dtype).reshape(shape)
+
+
+def read_tensors(path, arrays):
+    """Reads tensors of a safetensors file into arrays of these names."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        for name, array in arrays.items():
+            file.seek(8 + length + header[name]["data_offsets"][0])
+            # By expert: those of gate and up may be apart.
+            for part in array if array.ndim > 1 else [array]:
+                file.readinto(part.reshape(-1).view(np.uint8))

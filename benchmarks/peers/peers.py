@@ -12,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import re
 import statistics
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from pathlib import Path
 
 MODULES = ["with_torch", "with_onednn", "with_vllm", "with_zentorch", "with_onnxruntime", "with_ggml"]
 TOLERANCE = {"f32": 5e-4, "bf16": 3e-2}  # of the largest element of a token
+ROUNDED = 3e-2  # where rows are rounded to bytes, by one of the two or both
 EVICTION_BYTES = 400 << 20
 BUSY = 0.05  # share of the CPUs that others may take without being named
 SLOW_SECONDS = 2  # for one call: timed three times only
@@ -30,14 +32,16 @@ def parse():
     add = parser.add_argument
 
     def words(text):
-        return [w for w in text.split(",") if w]
+        return [w.strip() for w in re.findall(r"(?:<[^>]*>|[^,])+", text)]
 
     def counts(text):
         return [int(w) for w in words(text)]
 
     add("--suite", default="layer", help="of benchmarks/suites, or a path of a .json file")
     add("--model", type=words, help="these of the suite only")
-    add("--format", type=words, help="of the weights: f32, bf16 (default: those of the suite)")
+    add("--format", type=words, help="of the weights: f32, bf16, q4_0 and whatever moe-quantize writes "
+        "(default: those of the suite)")
+    add("--activations", default="int8", help="what our rows become that meet codes: int8, f32 (default: int8)")
     add("--tokens", type=counts, help="default: those of the suite")
     add("--peers", type=words, help="these only; none for ours alone (default: all that are installed)")
     add("--module", type=Path, help="a Python file with PEERS of your own, see peer.py")
@@ -97,10 +101,11 @@ class Benchmark:
         self.rows, self.notes, self.failed = [], [], False
         self.evicting = np.ones(0 if suite.get("quick") else EVICTION_BYTES // 4, np.float32)
         self.columns = [p.name for p in peers]
+        self.width = max(4, *map(len, options.format or suite["formats"]))
         self.line("model", "fmt", "tokens", "thr", "ms", self.columns)
 
     def line(self, model, form, tokens, threads, ours, cells):
-        print(f"{model:<16} {form:<4} {tokens:>6} {threads:>3} {ours:>9}",
+        print(f"{model:<16} {form:<{self.width}} {tokens:>6} {threads:>3} {ours:>9}",
               *[f"{c:>{max(len(n), 7)}}" for c, n in zip(cells, self.columns)], flush=True)
 
     def note(self, *where, text):
@@ -113,7 +118,7 @@ class Benchmark:
             if o.model and model["name"] not in o.model:
                 continue
             for form in o.format or self.suite["formats"]:
-                made = layer.build(model, form, Path(folder), o.seed)
+                made = layer.build(model, form, o.activations, Path(folder), o.seed)
                 contenders = [Ours(made, o.threads), *self.prepare(made)]
                 for tokens in o.tokens or self.suite["tokens"]:
                     self.row(made, contenders, tokens)
@@ -122,6 +127,9 @@ class Benchmark:
 
     def prepare(self, made):
         for peer in self.peers:
+            if made.format.partition("<")[0] not in peer.formats:
+                self.note(made.name, made.format, peer.name, text=f"left out: multiplies {', '.join(peer.formats)}")
+                continue
             needed = int(peer.copies * made.expert_bytes)
             if needed + (1 << 30) > available_bytes():
                 self.note(made.name, made.format, peer.name, text=f"left out: needs {needed >> 20} MB")
@@ -168,7 +176,7 @@ class Benchmark:
                     slow.add(c)
                 reference = y.copy() if reference is None else reference
                 worst[c.name] = max(worst.get(c.name, 0), difference(reference, y))
-                if worst[c.name] > TOLERANCE[made.format]:
+                if worst[c.name] > TOLERANCE.get(made.format, ROUNDED):
                     self.note(*where, c.name, text=f"not timed: differs from ours by {worst[c.name]:.1e}")
                     self.failed = True
                     fitting.remove(c)
@@ -234,11 +242,10 @@ def find_peers(options):
 
 def main(options):
     suite = layer.read_suite(options.suite)
-    for name, given, known in (("model", options.model, [m["name"] for m in suite["models"]]),
-                               ("format", options.format, suite["formats"])):
-        for word in given or []:
-            if word not in known:
-                raise Failure(f"suite '{options.suite}' has no {name} '{word}'; known: {', '.join(known)}")
+    known = [m["name"] for m in suite["models"]]
+    for name in options.model or []:
+        if name not in known:
+            raise Failure(f"suite '{options.suite}' has no model '{name}'; known: {', '.join(known)}")
     found = find_peers(options)
     if options.list:
         return 0

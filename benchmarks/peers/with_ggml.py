@@ -6,6 +6,7 @@
 """ggml, by ctypes: the graph of one layer around mul_mat_id."""
 
 import ctypes
+import itertools
 import os
 from pathlib import Path
 
@@ -13,7 +14,10 @@ import numpy as np
 
 from peer import Peer, Unavailable, package_folder
 
-F32, BF16 = 0, 30  # of ggml_type
+# Of ggml_type, by the names of our formats.
+TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "q2_k": 10, "q3_k": 11,
+         "q4_k": 12, "q5_k": 13, "q6_k": 14, "iq4_nl": 20, "iq4_xs": 23, "bf16": 30, "mxfp4_blocks": 39}
+F32, I32 = 0, 26
 
 
 class ThreadpoolParams(ctypes.Structure):
@@ -64,7 +68,7 @@ class Graph:
         hidden, inner, slots, experts = spec.hidden, spec.intermediate, spec.slots, spec.experts
         self.shape = (tokens, hidden)
         context = peer.context()
-        weight = peer.weight_tensors(context)
+        weight = peer.weights
 
         self.x = g.new_tensor_2d(context, F32, hidden, tokens)
         scores = g.mul_mat(context, weight["router.weight"], self.x)
@@ -110,6 +114,7 @@ class Graph:
 
 class Ggml(Peer):
     name = "ggml"
+    formats = tuple(TYPES)
 
     @classmethod
     def version(cls):
@@ -129,10 +134,6 @@ class Ggml(Peer):
         if not spec.score.startswith("softmax") or spec.scale != 1 or spec.shared_intermediate:
             raise Unavailable("routes by softmax and top-k only")
         self.library = g = Library(find())
-        self.arrays = {n: w for n, w in layer.weights.items()
-                       if n not in ("experts.gate_proj", "experts.up_proj",
-                                    "experts.gate_proj_bias", "experts.up_proj_bias")}
-        self.buffers = {n: g.backend_cpu_buffer_from_ptr(w.ctypes.data, w.nbytes) for n, w in self.arrays.items()}
         # Threads sleep between calls; within one they always spin.
         parameters = ThreadpoolParams()
         g.threadpool_params_init(ctypes.byref(parameters), threads)
@@ -141,18 +142,52 @@ class Ggml(Peer):
         g.backend_cpu_set_n_threads(self.backend, threads)
         g.backend_cpu_set_threadpool(self.backend, g.threadpool_new(ctypes.byref(parameters)))
         self.graphs = {}
+        context = self.context()
+        self.weights = {n: self.weight_tensor(context, n, w, layer.format) for n, w in layer.weights.items()
+                        if not n.startswith(("experts.gate_proj", "experts.up_proj"))}
 
     def context(self):
         return self.library.init(InitParams(16 << 20, None, True))
 
-    def weight_tensors(self, context):
-        found = {}
-        for name, array in self.arrays.items():
-            *outer, rows, columns = (1, 1, *array.shape)[-3:]
-            kind = F32 if array.dtype == np.float32 else BF16
-            found[name] = tensor = self.library.new_tensor_3d(context, kind, columns, rows, *outer)
-            self.library.backend_tensor_alloc(self.buffers[name], tensor, array.ctypes.data)
-        return found
+    def weight_tensor(self, context, name, array, form):
+        g, spec = self.library, self.spec
+        *outer, rows, columns = (1, 1, *array.shape)[-3:]
+        kind = TYPES["bf16"] if array.dtype == np.uint16 else F32
+        of_experts = name in ("experts.gate_up", "experts.down_proj")
+        if of_experts:
+            kind, outer, rows = TYPES[form], array.shape[:1], array.shape[1]
+            columns = spec.intermediate if name == "experts.down_proj" else spec.hidden
+        tensor = g.new_tensor_3d(context, kind, columns, rows, *outer)
+        if g.nbytes(tensor) != array.nbytes:
+            raise Unavailable(f"its {form} has other blocks")
+
+        # As programs on ggml do it: in the order of its faster kernels, where
+        # it has such for this type and this CPU.
+        repacking = self.repacking_type() if of_experts else None
+        if repacking:
+            buffer = g.backend_buft_alloc_buffer(repacking, array.nbytes)
+            packed = g.new_tensor_3d(context, kind, columns, rows, *outer)
+            g.backend_tensor_alloc(buffer, packed, g.backend_buffer_get_base(buffer))
+            row, chosen = g.new_tensor_3d(context, F32, columns, 1, 1), g.new_tensor_2d(context, I32, spec.slots, 1)
+            if g.backend_supports_op(self.backend, g.mul_mat_id(context, packed, row, chosen)):
+                g.backend_tensor_set(packed, array.ctypes.data, 0, array.nbytes)
+                return packed
+            g.backend_buffer_free(buffer)
+        g.backend_tensor_alloc(g.backend_cpu_buffer_from_ptr(array.ctypes.data, array.nbytes), tensor,
+                               array.ctypes.data)
+        return tensor
+
+    def repacking_type(self):
+        """The type of buffers that reorders what is written to them."""
+        g = self.library
+        registry = g.backend_cpu_reg()
+        types = g.backend_reg_get_proc_address(registry, b"ggml_backend_dev_get_extra_bufts")
+        if not types:
+            return None
+        found = ctypes.CFUNCTYPE(ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p)(types)(
+            g.backend_reg_dev_get(registry, 0))
+        every = itertools.takewhile(bool, map(found.__getitem__, itertools.count()))
+        return next((t for t in every if ctypes.string_at(g.backend_buft_name(t)) == b"CPU_REPACK"), None)
 
     def take(self, x):
         if len(x) not in self.graphs:

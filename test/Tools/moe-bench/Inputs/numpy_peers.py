@@ -8,6 +8,7 @@ from peer import Peer, Unavailable
 
 class Plain(Peer):
     name = "plain"
+    formats = Peer.formats + ("q8_0", "int4")
 
     @classmethod
     def version(cls):
@@ -19,7 +20,14 @@ class Plain(Peer):
             raise Unavailable("knows one router")
 
     def f32(self, name):
+        if self.layer.get(name + ".scales") is not None:  # int4 without zeros
+            codes, scales = self.layer[name + ".q"].view(np.uint8), self.layer[name + ".scales"]
+            codes = np.stack([codes & 15, codes >> 4], -1).reshape(*scales.shape, -1) - np.float32(8)
+            return (codes * scales[..., None]).reshape(*scales.shape[:2], -1)
         w = self.layer[name]
+        if w.dtype == np.int8:  # blocks of a scale in f16 and 32 codes
+            scales = np.ascontiguousarray(w[..., :2]).view(np.float16).astype(np.float32)
+            return (scales * w[..., 2:]).reshape(*w.shape[:2], -1)
         return w if w.dtype == np.float32 else (w.astype(np.uint32) << 16).view(np.float32)
 
     def run(self, x):
