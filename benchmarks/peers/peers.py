@@ -21,7 +21,9 @@ from pathlib import Path
 
 MODULES = ["with_torch", "with_onednn", "with_vllm", "with_zentorch", "with_onnxruntime", "with_ggml"]
 TOLERANCE = {"f32": 5e-4, "bf16": 3e-2}  # of the largest element of a token
-ROUNDED = 3e-2  # where rows are rounded to bytes, by one of the two or both
+# Where rows are rounded to bytes, by one of the two or both: with a scale for
+# some values, and with one for the row.
+ROUNDED, ROUNDED_BY_ROW = 3e-2, 6e-2
 EVICTION_BYTES = 400 << 20
 BUSY = 0.05  # share of the CPUs that others may take without being named
 SLOW_SECONDS = 2  # for one call: timed three times only
@@ -148,6 +150,7 @@ class Benchmark:
                 self.note(*where, c.name, text=f"left out: a call needs {c.call_bytes(tokens) >> 20} MB")
             else:
                 fitting.append(c)
+        tolerance = TOLERANCE.get(made.format, ROUNDED_BY_ROW if made.format == "int8" else ROUNDED)
         times, worst, slow = {}, {}, set()
         # The first repeat only finds out who differs and how many repeats there will be.
         repeat, repeats = -1, o.repeats or 7
@@ -176,7 +179,7 @@ class Benchmark:
                     slow.add(c)
                 reference = y.copy() if reference is None else reference
                 worst[c.name] = max(worst.get(c.name, 0), difference(reference, y))
-                if worst[c.name] > TOLERANCE.get(made.format, ROUNDED):
+                if worst[c.name] > tolerance:
                     self.note(*where, c.name, text=f"not timed: differs from ours by {worst[c.name]:.1e}")
                     self.failed = True
                     fitting.remove(c)

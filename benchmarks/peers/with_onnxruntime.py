@@ -61,11 +61,15 @@ class OnnxRuntime(Peer):
             nodes.append(helper.make_node("Add", ["product", "router_bias"], ["logits"]))
         inputs = ["x", nodes[-1].output[0], *(
             ["fc1", "fc1_bias", "fc2", "fc2_bias"] if operation == "MoE" else
-            ["fc1", "fc1_scales", "fc1_bias", "fc2", "fc2_scales", "fc2_bias"])]
+            ["fc1", "fc1_scales", "fc1_bias", "fc2", "fc2_scales", "fc2_bias", *[""] * 6, "probabilities"])]
+        if operation == "QMoE" and spec.score == "softmax_before" and not spec.renormalise:
+            # It would normalise what it chooses, whatever its attribute says.
+            nodes.append(helper.make_node("Softmax", [inputs[1]], ["probabilities"], axis=-1))
+        there = {"x", *tensors, *(n.output[0] for n in nodes)}
         clamped = {} if spec.activation == "silu" else {
             "activation_alpha": 1.702, "activation_beta": 1.0, "swiglu_limit": 7.0}
         nodes.append(helper.make_node(
-            operation, [n if n in tensors or n == inputs[1] or n == "x" else "" for n in inputs], ["y"],
+            operation, [n if n in there else "" for n in inputs], ["y"],
             domain="com.microsoft", k=spec.slots, activation_type="swiglu", swiglu_fusion=1,
             normalize_routing_weights=int(spec.renormalise or spec.score == "softmax_after"), **clamped,
             **quantised))
