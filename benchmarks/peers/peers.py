@@ -21,9 +21,10 @@ from pathlib import Path
 
 MODULES = ["with_torch", "with_onednn", "with_vllm", "with_zentorch", "with_onnxruntime", "with_ggml"]
 TOLERANCE = {"f32": 5e-4, "bf16": 3e-2}  # of the largest element of a token
-# Where rows are rounded to bytes, by one of the two or both: with a scale for
-# some values, and with one for the row.
-ROUNDED, ROUNDED_BY_ROW = 3e-2, 6e-2
+# Where rows are rounded to bytes, by one of the two or both: with a scale for few
+# values, and with one for a row or for the 256 that ggml has in blocks of as many.
+ROUNDED, ROUNDED_COARSELY = 3e-2, 6e-2
+COARSE = re.compile(r"int8|.*_k|iq4_xs")
 EVICTION_BYTES = 400 << 20
 BUSY = 0.05  # share of the CPUs that others may take without being named
 SLOW_SECONDS = 2  # for one call: timed three times only
@@ -150,7 +151,7 @@ class Benchmark:
                 self.note(*where, c.name, text=f"left out: a call needs {c.call_bytes(tokens) >> 20} MB")
             else:
                 fitting.append(c)
-        tolerance = TOLERANCE.get(made.format, ROUNDED_BY_ROW if made.format == "int8" else ROUNDED)
+        tolerance = TOLERANCE.get(made.format, ROUNDED_COARSELY if COARSE.fullmatch(made.format) else ROUNDED)
         times, worst, slow = {}, {}, set()
         # The first repeat only finds out who differs and how many repeats there will be.
         repeat, repeats = -1, o.repeats or 7
