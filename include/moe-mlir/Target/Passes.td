@@ -24,8 +24,9 @@ def SetTargetPass : Pass<"moe-set-target", "::mlir::ModuleOp"> {
     After, with `chip=x86-64-v3`:
     ```mlir
     module attributes {moek.target = #moe_cpu.target<"x86-64-v3", arch = x86_64,
-        cpu = "x86-64-v3", features = "", needs = ["x86_v3"], instructions = [],
-        lanes = 8, registers = 16, l1 = 32768, l2 = 524288>} {}
+        cpu = "x86-64-v3", features = "", needs = ["x86_v3"],
+        instructions = ["madd_int8"], lanes = 8, registers = 16, l1 = 32768,
+        l2 = 524288>} {}
     ```
   }];
   let options = [

@@ -99,9 +99,8 @@ static VectorOperations countOperations(ScheduleAttr schedule,
       block.back().erase();
   };
   SmallVector<Value> values;
-  count(1, [&](CountingReader &reader) {
-    format.buildShared(reader, k, values);
-  });
+  count(1,
+        [&](CountingReader &reader) { format.buildShared(reader, k, values); });
   double numRounds = rounds.periods * rounds.words;
   auto index = [&] {
     return arith::ConstantIndexOp::create(builder, builder.getUnknownLoc(), 0);
@@ -180,10 +179,10 @@ std::optional<double> CpuCostModel::getBlockCycles(ScheduleAttr schedule,
   // Of CPUs that widen and multiply by the same units the times add up; others
   // get in each other's way even so.
   constexpr double p = 1.6;
-  double cycles = cpu.getWidened()
-                      ? floats + others
-                      : std::pow(std::pow(floats, p) + std::pow(others, p),
-                                 1 / p);
+  double cycles =
+      cpu.getWidened()
+          ? floats + others
+          : std::pow(std::pow(floats, p) + std::pow(others, p), 1 / p);
   if (std::optional<double> load = rate("load_l1"))
     cycles = std::max(cycles, loads * getBlockPasses(schedule, rows) /
                                   (*load / (lanes * 4)));

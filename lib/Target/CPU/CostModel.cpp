@@ -113,8 +113,9 @@ static double overlap(double a, double b) {
              : longer * std::pow(1 + std::pow(shorter / longer, p), 1 / p);
 }
 
-/// Cycles in which `rows` rows are multiplied with a panel that is in the cache,
-/// if one tile takes `ofTile`; it is told whether another one has left it f32.
+/// Cycles in which `rows` rows are multiplied with a panel that is in the
+/// cache, if one tile takes `ofTile`; it is told whether another one has left
+/// it f32.
 static std::optional<double>
 addTiles(ScheduleAttr schedule, int64_t rows,
          llvm::function_ref<std::optional<double>(int64_t, bool)> ofTile) {
@@ -197,8 +198,7 @@ std::optional<double> CpuCostModel::getMatmulSeconds(
     if (panels)
       return getPanelCycles(*this, schedule, panelBytes / kStepBytes, rows);
     return addTiles(
-        schedule, rows,
-        [&](int64_t own, bool isF32) -> std::optional<double> {
+        schedule, rows, [&](int64_t own, bool isF32) -> std::optional<double> {
           auto [it, isNew] = ofTiles.try_emplace({own, isF32});
           if (isNew) {
             it->second =
@@ -392,7 +392,9 @@ int64_t CpuCostModel::selectDistance() const {
 
 /// Rows up to which the hardware prefetches well enough: few wait for memory.
 /// Those of half a vector register are twice as slow.
-static int64_t getFewRows(moecpu::TargetAttr cpu) { return cpu.getLanes() == 8 ? 2 : 6; }
+static int64_t getFewRows(moecpu::TargetAttr cpu) {
+  return cpu.getLanes() == 8 ? 2 : 6;
+}
 
 SmallVector<PrefetchAttr> CpuCostModel::selectPrefetch(int64_t rows) const {
   if (!cpu.getPrefetch().empty())
@@ -406,10 +408,8 @@ SmallVector<PrefetchAttr> CpuCostModel::selectPrefetch(int64_t rows) const {
                             {2, 1})};
 }
 
-SmallVector<PrefetchAttr>
-CpuCostModel::selectPrefetchOfCodes(int64_t rows,
-                                    WeightFormatAttrInterface format,
-                                    int64_t k) const {
+SmallVector<PrefetchAttr> CpuCostModel::selectPrefetchOfCodes(
+    int64_t rows, WeightFormatAttrInterface format, int64_t k) const {
   if (!cpu.getPrefetch().empty())
     return SmallVector<PrefetchAttr>(cpu.getPrefetch());
   int64_t near = selectDistance(), few = getFewRows(cpu) / 2;

@@ -53,8 +53,8 @@ static int64_t selectWindow(int64_t length) {
   return std::clamp(bytes / (length * 4) / 64 * 64, least, most);
 }
 
-/// What of a panel is kept decoded: little of the second-level cache, and blocks
-/// of all common formats.
+/// What of a panel is kept decoded: little of the second-level cache, and
+/// blocks of all common formats.
 static constexpr int64_t kDecodedBytes = 64 << 10;
 
 static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner, int64_t window,
@@ -236,10 +236,9 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
         return WalkResult::advance();
       if (!matmul.getSchedule()) {
         Inner inner = selectInner(target, matmul);
-        matmul.setScheduleAttr(
-            selectSchedule(target, inner,
-                           selectWindow(matmul.getN() + matmul.getK()),
-                           matmul));
+        matmul.setScheduleAttr(selectSchedule(
+            target, inner, selectWindow(matmul.getN() + matmul.getK()),
+            matmul));
       }
       if (!isFor<ScheduleAttr>(matmul) || failed(check(matmul, target)))
         return WalkResult::interrupt();

@@ -27,9 +27,9 @@ static constexpr int64_t kLineBytes = 64;
 static int64_t getVectors(ScheduleAttr schedule, int64_t rows) {
   if (!schedule.multipliesBytes())
     return 2;
-  int64_t sums = schedule.getPlanes() *
-                     (schedule.getInner() == Inner::MaddInt8 ? 2 : 1) +
-                 1;
+  int64_t sums =
+      schedule.getPlanes() * (schedule.getInner() == Inner::MaddInt8 ? 2 : 1) +
+      1;
   return 2 * rows * sums <= (schedule.getLanes() == 8 ? 8 : 24) ? 2 : 1;
 }
 
@@ -205,13 +205,12 @@ void BlockPass::emit() {
     block = carried[size];
     Value lhs = carried[size + 1];
     next = fetchesNext ? carried[size + 2] : Value();
-    values = arguments.widened ? carried.back()
-             : readsValues     ? block
-                               : Value();
+    values = arguments.widened ? carried.back() : readsValues ? block : Value();
     if (!readsValues)
       readShared();
     emitBlock(lhs, MutableArrayRef(carried).take_front(size));
-    carried[size] = e.displace(block, readsValues ? sizes.widened : sizes.panel);
+    carried[size] =
+        e.displace(block, readsValues ? sizes.widened : sizes.panel);
     carried[size + 1] = e.displace(lhs, sizes.lhs);
     if (fetchesNext)
       carried[size + 2] = next;
@@ -232,8 +231,10 @@ void BlockPass::readShared() {
     int64_t count = shared.size();
     if (count > kSharedRegisters && stacks.size() == v) {
       OpBuilder::InsertionGuard guard(e);
-      e.setInsertionPointToStart(
-          &e.getBlock()->getParentOp()->getParentOfType<func::FuncOp>().front());
+      e.setInsertionPointToStart(&e.getBlock()
+                                      ->getParentOp()
+                                      ->getParentOfType<func::FuncOp>()
+                                      .front());
       auto memory = MemRefType::get({count * shape.lanes}, e.getF32Type());
       stacks.push_back(e.toPtr(e.address(
           memref::AllocaOp::create(e, memory, e.getI64IntegerAttr(64)))));
@@ -339,8 +340,8 @@ static func::FuncOp getOrCreate(ModuleOp module, ScheduleAttr schedule,
        Twine(schedule.getRows()) + suffixes[static_cast<int>(role)])
           .str();
   Builder b(context);
-  Attribute key = b.getArrayAttr({getKernelSchedule(schedule, role), layout,
-                                  b.getI64IntegerAttr(k)});
+  Attribute key = b.getArrayAttr(
+      {getKernelSchedule(schedule, role), layout, b.getI64IntegerAttr(k)});
   Type i64 = b.getI64Type(), ptr = LLVM::LLVMPointerType::get(context);
   SmallVector<Type> types{i64, ptr, ptr, ptr};
   if (role != Role::Alone)

@@ -19,8 +19,7 @@ Value ByteProduct::call(StringRef intrinsic, Type type, ValueRange operands) {
 
 Value ByteProduct::cast(Value v, int64_t ofLane, Type element) {
   VectorType type = e.vec(ofLane * lanes, element);
-  return v.getType() == type ? v
-                             : Value(LLVM::BitcastOp::create(e, type, v));
+  return v.getType() == type ? v : Value(LLVM::BitcastOp::create(e, type, v));
 }
 
 Value ByteProduct::splatOf(Value pointer) {
@@ -117,8 +116,8 @@ private:
   }
   /// Of each lane, times `factor`.
   Value addUp(Value halves, int64_t factor) {
-    StringRef name = lanes == 16 ? "llvm.x86.avx512.pmaddw.d.512"
-                                 : "llvm.x86.avx2.pmadd.wd";
+    StringRef name =
+        lanes == 16 ? "llvm.x86.avx512.pmaddw.d.512" : "llvm.x86.avx2.pmadd.wd";
     Value factors = e.splat(e.i32(factor << 16 | factor), intType);
     return call(name, intType, {halves, asHalves(factors)});
   }
@@ -133,8 +132,8 @@ public:
            MutableArrayRef<Value> sums) override {
     int64_t count = sums.size() / vectors;
     // Of two rows and two columns each; a row without another one is its own.
-    SmallVector<Value> products(
-        llvm::divideCeil(count, 2) * vectors * 2, e.zeros(intType));
+    SmallVector<Value> products(llvm::divideCeil(count, 2) * vectors * 2,
+                                e.zeros(intType));
     auto at = [&](int64_t row, int64_t v, int64_t half) -> Value & {
       return products[(row / 2 * vectors + v) * 2 + half];
     };
@@ -179,8 +178,8 @@ private:
     auto load = [&](Value pointer) {
       return LLVM::LoadOp::create(e, type, pointer, /*alignment=*/1);
     };
-    return asBytes(vector::ShuffleOp::create(
-        e, load(low), load(high), ArrayRef<int64_t>{0, 1, 2, 3}));
+    return asBytes(vector::ShuffleOp::create(e, load(low), load(high),
+                                             ArrayRef<int64_t>{0, 1, 2, 3}));
   }
 };
 } // namespace

@@ -35,11 +35,11 @@ private:
     // Where the values of the round are, or are left for others.
     int64_t count = rounds.first.size();
     Value kept =
-        values ? e.displace(
-                     values,
-                     e.toI64(e.mul(e.add(e.mul(period, rounds.words), word),
-                                   count * kStepBytes)))
-               : Value();
+        values
+            ? e.displace(values,
+                         e.toI64(e.mul(e.add(e.mul(period, rounds.words), word),
+                                       count * kStepBytes)))
+            : Value();
     auto at32 = [&](int64_t i, int64_t v) {
       return e.displace(kept, i * kStepBytes +
                                   (pass * shape.vectors + v) * shape.lanes * 4);

@@ -5,8 +5,8 @@
 //===----------------------------------------------------------------------===//
 //
 // Codes times bytes of the rows: four k of a column at once, exact sums of a
-// sub-block, which then get its scale and that of the row. Sums of integers have
-// no order; those of sub-blocks are by ascending k.
+// sub-block, which then get its scale and that of the row. Sums of integers
+// have no order; those of sub-blocks are by ascending k.
 //
 //===----------------------------------------------------------------------===//
 
@@ -62,12 +62,12 @@ private:
       for (int64_t plane = 0; plane < activations.planes; ++plane)
         sums.append(
             shape.vectors,
-            isZero ? e.zeros(intType)
-                   : splatAt(e.getI32Type(),
-                             e.displace(lhs, r * pitch +
-                                                 activations.correctionAt(
-                                                     sub, plane)),
-                             intType));
+            isZero
+                ? e.zeros(intType)
+                : splatAt(e.getI32Type(),
+                          e.displace(lhs, r * pitch + activations.correctionAt(
+                                                          sub, plane)),
+                          intType));
     return sums;
   }
 
@@ -81,9 +81,8 @@ private:
         },
         [&](int64_t word, int64_t row) {
           int64_t plane = row % activations.planes;
-          return e.displace(lhs,
-                            row / activations.planes * pitch +
-                                activations.valueAt(words[word].k, plane));
+          return e.displace(lhs, row / activations.planes * pitch +
+                                     activations.valueAt(words[word].k, plane));
         },
         sums);
   }
@@ -158,10 +157,10 @@ private:
                             e.displace(lhs, r * pitch + scaleAt), floatType);
       Value correction;
       if (activations.hasMinimum)
-        correction =
-            splatAt(e.getF32Type(),
-                    e.displace(lhs, r * pitch + activations.correctionAt(sub, 0)),
-                    floatType);
+        correction = splatAt(
+            e.getF32Type(),
+            e.displace(lhs, r * pitch + activations.correctionAt(sub, 0)),
+            floatType);
       for (int64_t v = 0; v < shape.vectors; ++v) {
         Value &sum = tile[r * shape.vectors + v];
         Value scaled =

@@ -4,9 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// A value is divided by a 127th of the largest of its block, or by so many 256th
-// of that as there are values of a byte more, and rounded to nearest even. A NaN
-// makes the scale of its block one, so that it reaches the result.
+// A value is divided by a 127th of the largest of its block, or by so many
+// 256th of that as there are values of a byte more, and rounded to nearest
+// even. A NaN makes the scale of its block one, so that it reaches the result.
 //
 //===----------------------------------------------------------------------===//
 
@@ -71,8 +71,7 @@ int64_t QuantizedRows::scaleAt(int64_t index) const {
 
 int64_t QuantizedRows::correctionAt(int64_t index, int64_t plane) const {
   int64_t perBlock = block / subBlock, ofSub = hasMinimum ? 1 : planes;
-  return scaleAt(index / perBlock) + 4 +
-         (index % perBlock * ofSub + plane) * 4;
+  return scaleAt(index / perBlock) + 4 + (index % perBlock * ofSub + plane) * 4;
 }
 
 namespace {
@@ -120,24 +119,23 @@ private:
       scf::YieldOp::create(e, carried);
       return SmallVector<Value>(loop.getResults());
     };
-    Value largest = reduce(e.zeros(intType),
-                           [&](Value i, SmallVectorImpl<Value> &most) {
-                             for (int64_t half = 0; half < 2; ++half)
-                               most[0] = max(most[0],
-                                             magnitude(load(e.add(
-                                                 e.add(k, i), half * kLanes))));
-                           })[0];
+    Value largest =
+        reduce(e.zeros(intType), [&](Value i, SmallVectorImpl<Value> &most) {
+          for (int64_t half = 0; half < 2; ++half)
+            most[0] = max(most[0],
+                          magnitude(load(e.add(e.add(k, i), half * kLanes))));
+        })[0];
     setScale(largest, block);
     SmallVector<Value> zeros(rows.hasMinimum ? 1 : rows.planes,
                              e.zeros(intType));
-    SmallVector<Value> sums =
-        reduce(zeros, [&](Value i, SmallVectorImpl<Value> &sums) {
-          Value at = e.add(k, i);
-          Value ints[] = {quantize(load(at)), quantize(load(e.add(at, kLanes)))};
-          storePair(ints[0], ints[1], e.displace(block, e.toI64(i)));
-          for (auto [sum, more] : llvm::zip_equal(sums, sumsOf(ints)))
-            sum = e.add(sum, more);
-        });
+    SmallVector<Value> sums = reduce(zeros, [&](Value i,
+                                                SmallVectorImpl<Value> &sums) {
+      Value at = e.add(k, i);
+      Value ints[] = {quantize(load(at)), quantize(load(e.add(at, kLanes)))};
+      storePair(ints[0], ints[1], e.displace(block, e.toI64(i)));
+      for (auto [sum, more] : llvm::zip_equal(sums, sumsOf(ints)))
+        sum = e.add(sum, more);
+    });
     storeCorrections(sums, block, 0);
   }
 
@@ -164,8 +162,8 @@ private:
         vector::ReductionOp::create(e, vector::CombiningKind::MAXUI,
                                     magnitudes));
     scale = arith::MulFOp::create(e, largest, e.f32(1.0 / steps));
-    LLVM::StoreOp::create(e, scale,
-                          e.displace(block, rows.planes * rows.block), 4);
+    LLVM::StoreOp::create(e, scale, e.displace(block, rows.planes * rows.block),
+                          4);
     // Blocks of values so small that a scale would be none are zeros.
     Value some = arith::CmpFOp::create(e, arith::CmpFPredicate::OGT, largest,
                                        e.f32(0x1p-110));
@@ -187,9 +185,8 @@ private:
   Value planeOf(Value ints, int64_t plane) {
     if (plane == 0)
       return ints;
-    return arith::ShRSIOp::create(
-        e, e.add(ints, e.splat(e.i32(128), intType)),
-        e.splat(e.i32(8), intType));
+    return arith::ShRSIOp::create(e, e.add(ints, e.splat(e.i32(128), intType)),
+                                  e.splat(e.i32(8), intType));
   }
   Value toBytes(Value ints) {
     return arith::TruncIOp::create(e, e.vec(kLanes, e.getI8Type()), ints);
@@ -208,8 +205,7 @@ private:
       return {all};
     // The low plane is what the high one leaves.
     Value high = total([&](Value v) { return planeOf(v, 1); });
-    Value ofHigh =
-        arith::ShLIOp::create(e, high, e.splat(e.i32(8), intType));
+    Value ofHigh = arith::ShLIOp::create(e, high, e.splat(e.i32(8), intType));
     return {e.sub(all, ofHigh), high};
   }
   /// 32 values, in the order of codes.
@@ -236,8 +232,7 @@ private:
       else
         correction = e.mul(sum, e.i32(-rows.zero));
       LLVM::StoreOp::create(
-          e, correction,
-          e.displace(block, rows.correctionAt(sub, plane)), 4);
+          e, correction, e.displace(block, rows.correctionAt(sub, plane)), 4);
     }
   }
   Emitter &e;
