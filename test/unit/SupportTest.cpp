@@ -272,6 +272,16 @@ TEST(TensorIO, MappedTensorsMayBeWrittenTo) {
   EXPECT_EQ(TestFolder::read(path), before);
 }
 
+/// `read` is then what the file at `path` has: these two tensors.
+static void readTwo(const std::string &path, const HostTensor &a,
+                    const HostTensor &b, std::vector<HostTensor> &read) {
+  std::string error;
+  ASSERT_TRUE(readTensors(path, read, error)) << error;
+  ASSERT_EQ(read.size(), 2u);
+  expectSame(a, read[0]);
+  expectSame(b, read[1]);
+}
+
 TEST(TensorIO, WriterAlignsAndStreams) {
   TestFolder folder;
   HostTensor a = makeTensor(DType::U8, {5}, "a");
@@ -290,10 +300,7 @@ TEST(TensorIO, WriterAlignsAndStreams) {
     ASSERT_TRUE(outputs.commit(error)) << error;
   }
   std::vector<HostTensor> read;
-  ASSERT_TRUE(readTensors(path, read, error)) << error;
-  ASSERT_EQ(read.size(), 2u);
-  expectSame(a, read[0]);
-  expectSame(b, read[1]);
+  ASSERT_NO_FATAL_FAILURE(readTwo(path, a, b, read));
   EXPECT_EQ(reinterpret_cast<uintptr_t>(read[0].data) % 4096, 0u);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(read[1].data) % 64, 0u);
 }
@@ -327,10 +334,7 @@ TEST(TensorIO, WriterTakesSeveralTensorsAtATime) {
     }
   }
   std::vector<HostTensor> read;
-  ASSERT_TRUE(readTensors(path, read, error)) << error;
-  ASSERT_EQ(read.size(), 2u);
-  expectSame(a, read[0]);
-  expectSame(b, read[1]);
+  ASSERT_NO_FATAL_FAILURE(readTwo(path, a, b, read));
 }
 
 TEST(TensorIO, UnfinishedFilesDoNotStay) {

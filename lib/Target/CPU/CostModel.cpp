@@ -192,7 +192,7 @@ std::optional<double> CpuCostModel::getMatmulSeconds(
   double perExpert = packed.getDimSize(1);
   double panelBytes = double(packed.getNumElements()) / packed.getDimSize(0) /
                       perExpert * packed.getElementTypeBitWidth() / 8;
-  // Operations are counted once for all numbers of rows of a tile.
+  // By the rows of a tile: operations of a format are counted by building it.
   std::map<std::pair<int64_t, bool>, std::optional<double>> ofTiles;
   auto getCycles = [&](int64_t rows) {
     if (panels)
