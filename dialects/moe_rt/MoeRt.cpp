@@ -85,5 +85,31 @@ LogicalResult CheckOp::canonicalize(CheckOp op, PatternRewriter &rewriter) {
   return success();
 }
 
+void LaunchOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  effects.emplace_back(MemoryEffects::Read::get());
+  effects.emplace_back(MemoryEffects::Write::get());
+}
+
+LogicalResult LaunchOp::verify() {
+  if (getBoxes().size() != getArguments().size())
+    return emitOpError("has ") << getBoxes().size() << " boxes for "
+                               << getArguments().size() << " arguments";
+  for (auto [box, value] : llvm::zip(getBoxes(), getArguments())) {
+    auto memref = dyn_cast<MemRefType>(value.getType());
+    if (!memref && !value.getType().isIndex())
+      return emitOpError("takes memrefs and indices, not ") << value.getType();
+    if (box == 0)
+      continue;
+    if (!memref || memref.getRank() < 2 || !memref.getElementType().isBF16())
+      return emitOpError("copies boxes of matrices of bf16, not of ")
+             << value.getType();
+    if (box < 1 || box > 256)
+      return emitOpError("copies boxes of 1 to 256 rows, not of ") << box;
+  }
+  return success();
+}
+
 #define GET_OP_CLASSES
 #include "moe_rt/MoeRtOps.cpp.inc"

@@ -16,8 +16,8 @@ def MoeRt_Dialect : Dialect {
   let cppNamespace = "::moert";
   let summary = "What compiled code asks of the runtime";
   let description = [{
-    The hooks of `moe_rt.h` as ops: threads, the trace and the end of a call with
-    a status. They stand beside kernels and among their loops, whatever the
+    The hooks of `moe_rt.h` as ops: threads, the trace, kernels of a device and
+    the end of a call with a status. They stand beside kernels and among their loops, whatever the
     target; `moek-lower-runtime-ops` turns them into calls of the hooks.
   }];
   let useDefaultAttributePrinterParser = 1;
@@ -27,7 +27,8 @@ def MoeRt_Dialect : Dialect {
 def MoeRt_Status : I32EnumAttr<"Status", "what a failed check makes a call return", [
     I32EnumAttrCase<"BadSize", 2, "bad_size">,
     I32EnumAttrCase<"BadRouting", 6, "bad_routing">,
-    I32EnumAttrCase<"BadValue", 8, "bad_value">]> {
+    I32EnumAttrCase<"BadValue", 8, "bad_value">,
+    I32EnumAttrCase<"Device", 9, "device">]> {
   let cppNamespace = "::moert";
   let genSpecializedAttr = 0;
 }
@@ -82,7 +83,7 @@ def MoeRt_CheckOp : MoeRt_Op<"check", [DeclareOpInterfaceMethods<MemoryEffectsOp
   let summary = "Makes the call return a status unless a condition holds";
   let description = [{
     If `ok` is false, the entry point tells the runtime's error hook `message`
-    and returns `status` (`bad_size`, `bad_routing` or `bad_value`) at once:
+    and returns `status` (`bad_size`, `bad_routing`, `bad_value` or `device`) at once:
     nothing behind the check runs, and no result has been written, since results
     that would be written before the last check of a function are kept in the
     workspace until it has passed.
@@ -118,6 +119,46 @@ def MoeRt_CheckOp : MoeRt_Op<"check", [DeclareOpInterfaceMethods<MemoryEffectsOp
   }];
   let hasVerifier = 1;
   let hasCanonicalizeMethod = 1;
+}
+
+def MoeRt_LaunchOp : MoeRt_Op<"launch", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "Starts a kernel on the device that the memory is on";
+  let description = [{
+    Asks the `launch` hook for the kernel named `kernel` of the code `image`: the
+    symbol of a module of kernels, which the target turns into a constant. It
+    runs after those launched before, and the call does not wait for it.
+
+    | part | unit | meaning |
+    |---|---|---|
+    | `blocks` | | of threads; with `each`, at most so many for each multiprocessor |
+    | `threads` | | of a block |
+    | `shared` | bytes | of memory that a block shares, besides what the kernel has by itself |
+
+    Memrefs become their addresses on the device and integers i32. One whose
+    entry in `boxes` is not 0 is described as a matrix of rows of its last
+    dimension, which the device copies in boxes of so many rows and 128 bytes
+    (a tensor map). `moek-lower-launches` makes the call.
+
+    ```mlir
+    func.func @gate_up(%w: memref<8x2x256x128xbf16>, %x: memref<?x128xbf16>,
+                       %n: index) {
+      moe_rt.launch @kernels "gate_up" blocks(%n) each(1) threads(384) shared(196608)
+          args(%w, %x, %n : memref<8x2x256x128xbf16>, memref<?x128xbf16>, index)
+          boxes = [128, 0, 0]
+      return
+    }
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$image, StrAttr:$kernel, Index:$blocks,
+                       OptionalAttr<I64Attr>:$each, I64Attr:$threads,
+                       I64Attr:$shared, Variadic<AnyType>:$arguments,
+                       DenseI64ArrayAttr:$boxes);
+  let assemblyFormat = [{
+    $image $kernel `blocks` `(` $blocks `)` (`each` `(` $each^ `)`)?
+    `threads` `(` $threads `)` `shared` `(` $shared `)`
+    `args` `(` $arguments `:` type($arguments) `)` `boxes` `=` $boxes attr-dict
+  }];
+  let hasVerifier = 1;
 }
 
 #endif // MOERT_OPS_TD

@@ -45,7 +45,7 @@ def Moek_CombineOp : Moek_DstOp<"combine", [AttrSizedOperandSegments]> {
     in the order of the rows, whatever that of the slots is, in f32; the unfused
     form of the `combine` operand of `moek.grouped_matmul`. Without
     `slot_weights` the weights are 1; slots with a negative position are left
-    out.
+    out. `rows` are f32, or bf16 where the target says so (those of GPUs are).
 
     With `from(%b of %n)`, `rows` holds R of n rows, those from row b on
     (`moek.window`): slots of others are left out, unless b is 0 the sums go on

@@ -19,6 +19,8 @@
 #include "moe-mlir/Pipelines/Pipelines.h"
 #include "moe-mlir/Target/CPU/CPUTarget.h"
 #include "moe-mlir/Target/CPU/Passes.h"
+#include "moe-mlir/Target/GPU/NVIDIA/NVIDIATarget.h"
+#include "moe-mlir/Target/GPU/NVIDIA/Passes.h"
 #include "moe-mlir/Target/Passes.h"
 #include "moe-mlir/Transforms/Passes.h"
 #include "moe/Moe.h"
@@ -29,6 +31,7 @@
 
 void moe::registerAllTargets() {
   TargetRegistry::get().add(createCPUTarget());
+  TargetRegistry::get().add(createNVIDIATarget());
 }
 
 void moe::registerAllDialects(mlir::DialectRegistry &registry) {
@@ -46,6 +49,7 @@ void moe::registerAllPasses() {
   registerFusionPipeline();
   registerTargetPasses();
   registerTargetCPUPasses();
+  registerTargetNVIDIAPasses();
   registerLinalgToVectorPasses();
   registerMoeLoweringPasses();
   registerPipelines();

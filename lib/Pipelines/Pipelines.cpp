@@ -188,6 +188,7 @@ void moe::buildRuntimePipeline(OpPassManager &pm,
   pm.addPass(createLowerRuntimeOpsPass());
   pm.addPass(createBoundFramesPass());
   pm.addPass(createAssignWorkspacePass());
+  pm.addPass(createLowerLaunchesPass());
   pm.addPass(createOutlineParallelPass());
   EmitEntryPointsPassOptions entries;
   entries.suffix = options.suffix;

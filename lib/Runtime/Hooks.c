@@ -105,6 +105,8 @@ const char *moe_status_string(int status) {
     return "incompatible runtime";
   case MOE_ERR_BAD_VALUE:
     return "bad value";
+  case MOE_ERR_DEVICE:
+    return "device failure";
   }
   return "unknown status";
 }

@@ -33,7 +33,7 @@ LogicalResult GatherOp::verify() {
 }
 
 LogicalResult CombineOp::verify() {
-  if (failed(verifyShape(*this, "rows", getRows(), {-1, -1}, kF32)) ||
+  if (failed(verifyShape(*this, "rows", getRows(), {-1, -1}, kKernelFloat)) ||
       failed(verifyShape(*this, "positions", getPositions(), {-1, -1}, kI32)))
     return failure();
   int64_t slots = cast<ShapedType>(getPositions().getType()).getDimSize(1);

@@ -436,6 +436,30 @@ def LowerChecksPass : Pass<"moek-lower-checks", "::mlir::ModuleOp"> {
                            "::mlir::LLVM::LLVMDialect"];
 }
 
+def LowerLaunchesPass : Pass<"moek-lower-launches", "::mlir::ModuleOp"> {
+  let summary = "Makes calls of the launch hook of moe_rt.launch";
+  let description = [{
+    Fills a `moe_launch` on the stack and calls the hook of the runtime; a check
+    behind it ends the call with `device` where there is no hook, or it fails.
+    `<image>_code`, the code that holds the kernel, is declared here and defined
+    by the target. Runs when buffers have their place in the workspace.
+
+    ```mlir
+    func.func @layer(%x: memref<?x64xbf16> {moe.name = "x"}, %n: index)
+        attributes {moe.entry} {
+      moe_rt.launch @kernels "copy" blocks(%n) threads(256) shared(0)
+          args(%x : memref<?x64xbf16>) boxes = [0]
+      return
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::LLVM::LLVMDialect",
+                           "::mlir::memref::MemRefDialect",
+                           "::mlir::scf::SCFDialect",
+                           "::moert::MoeRtDialect"];
+}
+
 def VerifyStagePass : Pass<"moe-verify-stage", "::mlir::ModuleOp"> {
   let summary = "Checks that a stage of the pipeline left nothing behind";
   let description = [{

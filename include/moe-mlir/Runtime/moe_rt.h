@@ -72,7 +72,9 @@ enum moe_status {
   MOE_ERR_BAD_ABI = 7,
   /** An argument holds a value that the layer has no meaning for, such as a
    *  token id outside of a table. */
-  MOE_ERR_BAD_VALUE = 8
+  MOE_ERR_BAD_VALUE = 8,
+  /** A kernel could not be started: `rt` has no launch hook, or that failed. */
+  MOE_ERR_DEVICE = 9
 };
 
 /** Does `item`; `arg` is what parallel_for was given. */
@@ -103,6 +105,43 @@ typedef struct moe_trace_event {
   const float *weights;
 } moe_trace_event;
 
+/** What an argument of a kernel is. */
+enum moe_launch_kind {
+  /** `pointer`, on the device. */
+  MOE_LAUNCH_POINTER = 0,
+  /** The 32 bits of `value`. */
+  MOE_LAUNCH_I32 = 1,
+  /** The map of a matrix of bf16 at `pointer` with `value` rows of `columns`
+   *  values, copied in boxes of `box_rows` rows and 128 bytes, swizzled by 128
+   *  bytes, with zeros behind the last row: CUDA's CUtensorMap, by value. */
+  MOE_LAUNCH_MATRIX = 2
+};
+
+typedef struct moe_launch_argument {
+  int32_t kind; /**< A moe_launch_kind. */
+  int32_t box_rows;
+  void *pointer;
+  int64_t value, columns;
+} moe_launch_argument;
+
+/** A kernel to start. All pointers to the host are valid during the call of the
+ *  hook only, but `image`, which is valid as long as the artifact is loaded. */
+typedef struct moe_launch {
+  /** In bytes. */
+  size_t size;
+  /** The code that has the kernel: PTX, ending in a zero. */
+  const char *image;
+  const char *kernel;
+  /** Blocks of threads; at most `each` for each multiprocessor of the device,
+   *  unless that is 0. */
+  int64_t blocks;
+  int32_t each;
+  int32_t threads;      /**< Of a block. */
+  int32_t shared_bytes; /**< Memory that a block shares. */
+  int32_t num_arguments;
+  const moe_launch_argument *arguments;
+} moe_launch;
+
 /** The hooks. Fill one with moe_rt_init() and change what you want to; do not
  *  copy one that others made, which may be larger or smaller. Calls read it and
  *  never write it, so any number of threads may share one. */
@@ -131,6 +170,11 @@ typedef struct moe_rt {
   void (*trace)(const struct moe_rt *rt, const moe_trace_event *event);
   /** For you: nothing here looks at it. */
   void *user;
+  /** Starts a kernel behind those that were started before, and does not wait
+   *  for it: of layers that were compiled for a device, whose arguments, results
+   *  and workspace are in its memory. Anything but 0 ends the call with
+   *  MOE_ERR_DEVICE. Null by default; moe_cuda.h has one. */
+  int (*launch)(const struct moe_rt *rt, const moe_launch *launch);
   /* New fields come here, of 8 bytes each: `size` cannot tell of one that fits
      into padding. */
 } moe_rt;

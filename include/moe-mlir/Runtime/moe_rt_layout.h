@@ -40,6 +40,7 @@ MOE_FIELD(moe_rt, parallel_for, 16);
 MOE_FIELD(moe_rt, error, 24);
 MOE_FIELD(moe_rt, trace, 32);
 MOE_FIELD(moe_rt, user, 40);
+MOE_FIELD(moe_rt, launch, 48);
 MOE_LAYOUT_ASSERT(sizeof(moe_rt) >= MOE_RT_LEAST_SIZE, "moe_rt never shrinks");
 
 MOE_FIELD(moe_trace_event, kind, 0);
@@ -52,6 +53,24 @@ MOE_FIELD(moe_trace_event, slots, 40);
 MOE_FIELD(moe_trace_event, offsets, 48);
 MOE_FIELD(moe_trace_event, indices, 56);
 MOE_FIELD(moe_trace_event, weights, 64);
+
+MOE_FIELD(moe_launch_argument, kind, 0);
+MOE_FIELD(moe_launch_argument, box_rows, 4);
+MOE_FIELD(moe_launch_argument, pointer, 8);
+MOE_FIELD(moe_launch_argument, value, 16);
+MOE_FIELD(moe_launch_argument, columns, 24);
+MOE_LAYOUT_ASSERT(sizeof(moe_launch_argument) == 32,
+                  "arrays of moe_launch_argument stay");
+
+MOE_FIELD(moe_launch, size, 0);
+MOE_FIELD(moe_launch, image, 8);
+MOE_FIELD(moe_launch, kernel, 16);
+MOE_FIELD(moe_launch, blocks, 24);
+MOE_FIELD(moe_launch, each, 32);
+MOE_FIELD(moe_launch, threads, 36);
+MOE_FIELD(moe_launch, shared_bytes, 40);
+MOE_FIELD(moe_launch, num_arguments, 44);
+MOE_FIELD(moe_launch, arguments, 48);
 
 MOE_FIELD(moe_tensor, name, 0);
 MOE_FIELD(moe_tensor, dtype, 8);

@@ -343,6 +343,9 @@ LogicalResult moe::lowerGather(Emitter &e, moek::GatherOp op) {
 }
 
 LogicalResult moe::lowerCombine(Emitter &e, moek::CombineOp op) {
+  if (!getElementTypeOrSelf(op.getRows().getType()).isF32())
+    return op.emitOpError("sums rows of f32 on CPUs, not of ")
+           << getElementTypeOrSelf(op.getRows().getType());
   emitTrace(e, "begin", "combine");
   Value out = op.getOutputs()[0];
   emitCombineRows(e, {op.getRows(), op.getPositions(), op.getSlotWeights(),

@@ -1,0 +1,32 @@
+//===- MoeNvidia.h - NVIDIA's GPUs and what is decided for them -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The one header to include to use the `moe_nvidia` dialect. Only the NVIDIA
+// target does.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOENVIDIA_MOENVIDIA_H
+#define MOENVIDIA_MOENVIDIA_H
+
+#include "moek/Moek.h"
+
+#include "moe_nvidia/MoeNvidiaDialect.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "moe_nvidia/MoeNvidiaAttrs.h.inc"
+
+namespace moenvidia {
+
+/// The schedule of a matmul, or null.
+inline ScheduleAttr getSchedule(moek::GroupedMatmulOp op) {
+  return llvm::dyn_cast_or_null<ScheduleAttr>(
+      mlir::Attribute(op.getScheduleAttr()));
+}
+
+} // namespace moenvidia
+
+#endif // MOENVIDIA_MOENVIDIA_H

@@ -1,0 +1,76 @@
+//===- MoeNvidiaAttrs.td - NVIDIA's GPUs and what is decided for them -*- tablegen -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOENVIDIA_ATTRS_TD
+#define MOENVIDIA_ATTRS_TD
+
+include "moek/MoekInterfaces.td"
+include "mlir/IR/AttrTypeBase.td"
+
+def MoeNvidia_Dialect : Dialect {
+  let name = "moe_nvidia";
+  let cppNamespace = "::moenvidia";
+  let summary = "NVIDIA's GPUs, and how kernels run on them";
+  let description = [{
+    Attributes only: the chip that a module is compiled for, and the schedules
+    that the NVIDIA target puts on the kernels of `moek`. Weights keep their logical
+    order, `[E, parts, N, K]`: the copy engine and the loads of warps transpose on
+    the way. Nothing but that target (lib/Target/GPU/NVIDIA) knows them.
+  }];
+  let useDefaultAttributePrinterParser = 1;
+}
+
+class MoeNvidia_Attr<string name, string attrMnemonic, list<Trait> traits = []>
+    : AttrDef<MoeNvidia_Dialect, name, traits> {
+  let mnemonic = attrMnemonic;
+}
+
+def MoeNvidia_TargetAttr : MoeNvidia_Attr<"Target", "target", [
+    DeclareAttrInterfaceMethods<Moek_TargetAttrInterface>]> {
+  let summary = "A GPU as the choice of schedules sees it";
+  let description = [{
+    Placed on the module as `moek.target`. `name` is what `--target` calls it.
+
+    | field | meaning |
+    |---|---|
+    | `cpu` | LLVM's name of the chip, and that of its PTX |
+    | `wgmma` | products of warpgroups and copies by the tensor memory accelerator: Hopper, `sm_90a` |
+
+    ```mlir
+    module attributes {moek.target =
+        #moe_nvidia.target<"sm_90a", cpu = "sm_90a", wgmma = true>} {}
+    ```
+  }];
+  let parameters = (ins StringRefParameter<>:$name, StringRefParameter<>:$cpu,
+                        "bool":$wgmma);
+  let assemblyFormat = "`<` $name `,` struct($cpu, $wgmma) `>`";
+}
+
+def MoeNvidia_ScheduleAttr : MoeNvidia_Attr<"Schedule", "schedule", [
+    DeclareAttrInterfaceMethods<Moek_ScheduleAttrInterface>]> {
+  let summary = "How a grouped matmul runs on one of NVIDIA's GPUs";
+  let description = [{
+    Two kernels are made of the op, and a call takes one by the number of rows
+    there may be, `T` times the slots of a token:
+
+    - up to `few`, products of warps that stream the weights from memory into
+      registers, eight rows at a time;
+    - beyond, products of warpgroups (`wgmma`): tiles of 128 rows by 256 columns
+      (128 of gate and 128 of up), in four stages of 64 values of depth.
+
+    `few = 0` makes the second alone, and -1 the first.
+
+    ```mlir
+    #schedule = #moe_nvidia.schedule<few = 384>
+    module attributes {acme.schedule = #schedule} {}
+    ```
+  }];
+  let parameters = (ins "int64_t":$few);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
+#endif // MOENVIDIA_ATTRS_TD

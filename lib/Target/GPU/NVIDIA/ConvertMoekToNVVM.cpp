@@ -1,0 +1,243 @@
+//===- ConvertMoekToNVVM.cpp - Kernels and their launches -------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Target/GPU/NVIDIA/Passes.h"
+
+#include "Kernels/Kernels.h"
+
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+namespace moe {
+#define GEN_PASS_DEF_CONVERTMOEKTONVVM
+#include "moe-mlir/Target/GPU/NVIDIA/Passes.h.inc"
+} // namespace moe
+
+using namespace mlir;
+using namespace moe::nvidia;
+
+static constexpr StringLiteral kKernels = "kernels";
+
+namespace {
+class Converter {
+public:
+  Converter(ModuleOp module) : module(module) {
+    OpBuilder b = OpBuilder::atBlockBegin(module.getBody());
+    kernels = ModuleOp::create(b, module.getLoc(), kKernels);
+  }
+
+  /// Fails with an error where `op` would need memory that is on the device.
+  LogicalResult convert(Operation *op) {
+    if (auto matmul = dyn_cast<moek::GroupedMatmulOp>(op))
+      return convertMatmul(matmul);
+    if (auto index = dyn_cast<moek::IndexOp>(op))
+      return convertIndex(index);
+    if (auto combine = dyn_cast<moek::CombineOp>(op))
+      return convertCombine(combine);
+    if (auto verify = dyn_cast<moek::VerifyRoutingOp>(op)) {
+      // The host cannot see it. An expert out of range counts as none, and one
+      // that is there twice gets its token twice.
+      OpBuilder b(op);
+      op->getResult(0).replaceAllUsesWith(
+          arith::ConstantIntOp::create(b, op->getLoc(), 1, 1));
+      op->erase();
+      return success();
+    }
+    if (auto generic = dyn_cast<linalg::GenericOp>(op))
+      return convertElementwise(generic);
+    if (isa<moert::MoeRtDialect, arith::ArithDialect, scf::SCFDialect>(
+            op->getDialect()) ||
+        isa<memref::AllocOp, memref::DimOp, memref::CastOp, func::ReturnOp>(op))
+      return success();
+    return op->emitOpError("has no kernel for NVIDIA's GPUs yet");
+  }
+
+private:
+  Type nameOf(Value value) { return getElementTypeOrSelf(value.getType()); }
+
+  std::string getName(Operation *op, StringRef what) {
+    auto func = op->getParentOfType<func::FuncOp>();
+    std::string name = (func.getName() + "_" + what).str(), unique = name;
+    for (int i = 1; kernels.lookupSymbol(unique); ++i)
+      unique = name + "_" + std::to_string(i);
+    return unique;
+  }
+
+  void launch(ImplicitLocOpBuilder &b, StringRef kernel, Value blocks,
+              std::optional<int64_t> each, int64_t threads, int64_t shared,
+              ValueRange arguments, ArrayRef<int64_t> boxes) {
+    moert::LaunchOp::create(b, FlatSymbolRefAttr::get(b.getContext(), kKernels),
+                            b.getStringAttr(kernel), blocks,
+                            each ? b.getI64IntegerAttr(*each) : IntegerAttr(),
+                            b.getI64IntegerAttr(threads),
+                            b.getI64IntegerAttr(shared), arguments,
+                            b.getDenseI64ArrayAttr(boxes));
+  }
+
+  Value constant(ImplicitLocOpBuilder &b, int64_t value) {
+    return arith::ConstantIndexOp::create(b, value);
+  }
+
+  /// Blocks for `elements`, so many each.
+  Value divide(ImplicitLocOpBuilder &b, Value elements, int64_t each) {
+    return arith::CeilDivUIOp::create(b, elements, constant(b, each));
+  }
+
+  LogicalResult convertMatmul(moek::GroupedMatmulOp op) {
+    auto schedule = moenvidia::getSchedule(op);
+    if (!schedule)
+      return op.emitOpError("has no schedule of one of NVIDIA's GPUs");
+    ImplicitLocOpBuilder b(op.getLoc(), op);
+    MatmulShape shape{op.getNumExperts(), int64_t(op.getN()),
+                      int64_t(op.getK()), int64_t(op.getParts()),
+                      bool(op.getGather()), nameOf(op.getOutputs()[0])};
+    if (!shape.out.isBF16())
+      return op.emitOpError("writes ") << shape.out << ", and kernels bf16";
+    StringRef phase = op.getPhase().value_or("matmul");
+    Value rows = memref::DimOp::create(b, op.getOutputs()[0], 0);
+    auto build = [&](bool few) {
+      Launch how;
+      std::string name =
+          getName(op, (phase + (few ? "_few" : "")).str());
+      (few ? buildWarpMatmul : buildWarpgroupMatmul)(
+          kernels, name, shape, op.getEpilogue(), how);
+      // No more tiles than rows, nor than full ones and one of each expert.
+      Value tiles = arith::MinUIOp::create(
+          b, rows,
+          arith::AddIOp::create(b, divide(b, rows, how.rows),
+                                constant(b, shape.experts)));
+      int64_t columns = (shape.n + how.columns - 1) / how.columns;
+      Value blocks =
+          arith::MulIOp::create(b, tiles, constant(b, columns));
+      SmallVector<Value> arguments{op.getRhs(), op.getLhs()};
+      SmallVector<int64_t> boxes(how.boxes.begin(), how.boxes.end());
+      if (shape.gather)
+        arguments.push_back(op.getGather());
+      arguments.append({op.getOffsets(), op.getOutputs()[0]});
+      boxes.resize(arguments.size(), 0);
+      launch(b, name, blocks, how.each, how.threads, how.shared, arguments,
+             boxes);
+    };
+    if (schedule.getFew() > 0) {
+      Value isFew = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, rows,
+                                          constant(b, schedule.getFew()));
+      auto branch = scf::IfOp::create(b, isFew, /*withElseRegion=*/true);
+      b.setInsertionPointToStart(branch.thenBlock());
+      build(true);
+      b.setInsertionPointToStart(branch.elseBlock());
+      build(false);
+    } else {
+      build(schedule.getFew() < 0);
+    }
+    op.erase();
+    return success();
+  }
+
+  LogicalResult convertIndex(moek::IndexOp op) {
+    // Kernels here know the active experts from the offsets, and slots' weights
+    // from the routing.
+    for (unsigned output : {1u, 4u})
+      for (Operation *user : op.getOutputs()[output].getUsers())
+        if (user != op && !isa<moek::GroupedMatmulOp, moert::LaunchOp>(user))
+          return op.emitOpError("makes no list of active experts and no "
+                                "weights of rows on NVIDIA's GPUs, but '")
+                 << user->getName() << "' reads one";
+    ImplicitLocOpBuilder b(op.getLoc(), op);
+    auto indices = cast<MemRefType>(op.getIndices().getType());
+    std::string name = getName(op, "index");
+    int64_t threads, shared;
+    buildIndex(kernels, name, op.getExperts(), indices.getDimSize(1), threads,
+               shared);
+    Value tokens = memref::DimOp::create(b, op.getIndices(), 0);
+    launch(b, name, constant(b, op.getExperts()), std::nullopt, threads, shared,
+           {op.getIndices(), op.getOutputs()[0], op.getOutputs()[2],
+            op.getOutputs()[3], tokens},
+           {0, 0, 0, 0, 0});
+    op.erase();
+    return success();
+  }
+
+  LogicalResult convertCombine(moek::CombineOp op) {
+    Value out = op.getOutputs()[0];
+    auto type = cast<MemRefType>(out.getType());
+    int64_t n = type.getDimSize(1);
+    if (op.getInit() || op.getFirstRow() || !op.getSlotWeights() || n % 8 ||
+        !nameOf(op.getRows()).isBF16() ||
+        !(type.getElementType().isF32() || type.getElementType().isBF16()))
+      return op.emitOpError("has no kernel for NVIDIA's GPUs yet: it wants rows "
+                            "of bf16, weights of slots, no initial values, no "
+                            "window, and rows of a multiple of 8");
+    ImplicitLocOpBuilder b(op.getLoc(), op);
+    std::string name = getName(op, "combine");
+    int64_t threads;
+    buildCombine(kernels, name,
+                 cast<MemRefType>(op.getPositions().getType()).getDimSize(1), n,
+                 type.getElementType(), threads);
+    Value tokens = memref::DimOp::create(b, out, 0);
+    Value chunks = arith::MulIOp::create(b, tokens, constant(b, n / 8));
+    launch(b, name, divide(b, chunks, threads), 8, threads, 0,
+           {op.getRows(), op.getPositions(), op.getSlotWeights(), out, tokens},
+           {0, 0, 0, 0, 0});
+    op.erase();
+    return success();
+  }
+
+  LogicalResult convertElementwise(linalg::GenericOp op) {
+    bool isPlain =
+        op.getNumDpsInits() == 1 && op.getNumLoops() == op.getNumParallelLoops() &&
+        llvm::all_of(op.getIndexingMapsArray(),
+                     [](AffineMap map) { return map.isIdentity(); }) &&
+        llvm::all_of(op->getOperands(), [](Value v) {
+          auto type = dyn_cast<MemRefType>(v.getType());
+          return type && type.getLayout().isIdentity();
+        });
+    if (!isPlain)
+      return op.emitOpError("has no kernel for NVIDIA's GPUs yet: it is not of "
+                            "one element at a time");
+    ImplicitLocOpBuilder b(op.getLoc(), op);
+    Value out = op.getDpsInits()[0];
+    auto type = cast<MemRefType>(out.getType());
+    SmallVector<Type> types;
+    for (Value input : op.getDpsInputs())
+      types.push_back(nameOf(input));
+    std::string name = getName(op, "elementwise");
+    int64_t threads;
+    buildElementwise(kernels, name, types, type.getElementType(),
+                     op.getRegion(), threads);
+    Value elements = constant(b, 1);
+    for (int64_t dim = 0; dim < type.getRank(); ++dim)
+      elements = arith::MulIOp::create(b, elements,
+                                       memref::DimOp::create(b, out, dim));
+    SmallVector<Value> arguments(op.getDpsInputs());
+    arguments.append({out, elements});
+    launch(b, name, divide(b, elements, threads), 8, threads, 0, arguments,
+           SmallVector<int64_t>(arguments.size(), 0));
+    op.erase();
+    return success();
+  }
+
+  ModuleOp module, kernels;
+};
+
+struct ConvertMoekToNVVM
+    : moe::impl::ConvertMoekToNVVMBase<ConvertMoekToNVVM> {
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    SmallVector<Operation *> ops;
+    for (auto func : module.getOps<func::FuncOp>())
+      func.getBody().walk<WalkOrder::PreOrder>([&](Operation *op) {
+        ops.push_back(op);
+        return isa<moek::MoekDialect, linalg::LinalgDialect>(op->getDialect())
+                   ? WalkResult::skip()
+                   : WalkResult::advance();
+      });
+    Converter converter(module);
+    for (Operation *op : ops)
+      if (failed(converter.convert(op)))
+        return signalPassFailure();
+  }
+};
+} // namespace

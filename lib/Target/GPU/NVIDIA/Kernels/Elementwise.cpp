@@ -1,0 +1,41 @@
+//===- Elementwise.cpp - Ordinary IR, element by element --------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "Emitter.h"
+#include "Kernels.h"
+
+using namespace mlir;
+using namespace moe::nvidia;
+
+LLVM::LLVMFuncOp moe::nvidia::buildElementwise(ModuleOp module, StringRef name,
+                                               TypeRange inputs, Type output,
+                                               Region &body, int64_t &threads) {
+  Emitter code(module.getLoc(), module.getContext());
+  threads = 256;
+  SmallVector<Type> types(inputs.size() + 1, code.pointer(kGlobal));
+  types.push_back(code.i32());
+  LLVM::LLVMFuncOp func = createKernel(code, module, name, types, threads);
+  auto args = func.getArguments();
+  Value first = code.add(code.mul(code.block(), threads), code.thread());
+  code.loop(first, args.back(), code.mul(code.numBlocks(), threads), {},
+            [&](Value at, ValueRange) -> SmallVector<Value> {
+              auto place = [&](Value base, Type type) {
+                int64_t bytes = type.getIntOrFloatBitWidth() / 8;
+                return code.at(base, code.mul(code.widen(at), bytes));
+              };
+              SmallVector<Value> values;
+              for (auto [i, type] : llvm::enumerate(inputs))
+                values.push_back(code.load(type, place(args[i], type)));
+              // What was there before is not read.
+              if (body.getNumArguments() > values.size())
+                values.push_back(LLVM::PoisonOp::create(code, output));
+              code.store(code.inlineRegion(body, values),
+                         place(args[inputs.size()], output));
+              return {};
+            });
+  LLVM::ReturnOp::create(code, ValueRange());
+  return func;
+}

@@ -1,0 +1,120 @@
+//===- Index.cpp - The rows of each expert ----------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// A block for each expert, which looks at all assignments twice: those of lower
+// experts are as many as rows before its own, and those of its own it puts into
+// a list, in their order. Blocks need nothing of each other, and no branch
+// depends on an assignment. A warp has a stretch of assignments.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Emitter.h"
+#include "Kernels.h"
+
+using namespace mlir;
+using namespace moe::nvidia;
+
+static constexpr int64_t kWarps = 32;
+
+LLVM::LLVMFuncOp moe::nvidia::buildIndex(ModuleOp module, StringRef name,
+                                         int64_t experts, int64_t slots,
+                                         int64_t &threads, int64_t &shared) {
+  Emitter code(module.getLoc(), module.getContext());
+  threads = kWarps * 32;
+  shared = 2 * kWarps * 4;
+  Type memory = code.pointer(kGlobal);
+  LLVM::LLVMFuncOp func = createKernel(
+      code, module, name, {memory, memory, memory, memory, code.i32()},
+      threads);
+  auto args = func.getArguments();
+  Value indices = args[0], offsets = args[1], tokens = args[2],
+        positions = args[3];
+  Value total = code.mul(args[4], slots);
+  Value expert = code.block(), thread = code.thread();
+  Value lane = code.bitAnd(thread, 31);
+  Value warp = code.broadcast(code.shr(thread, 5), 0);
+  Value zero = code.constant(0), one = code.constant(1);
+  // Whole warps of assignments, so that lanes stay in step.
+  Value stretch = code.mul(
+      code.div(code.add(total, kWarps * 32 - 1), code.constant(kWarps * 32)),
+      32);
+  Value first = code.mul(warp, stretch);
+  Value end = code.min(code.add(first, stretch), total);
+  auto load = [&](Value at, Value valid) {
+    Value own = code.load(
+        code.i32(),
+        code.at(indices, code.mul(code.select(valid, at, zero), 4)));
+    return code.select(valid, own, code.constant(-1));
+  };
+
+  // Assignments of this stretch to lower experts, and to the own one.
+  SmallVector<Value> counts = code.loop(
+      first, end, code.constant(32), {zero, zero},
+      [&](Value base, ValueRange counts) -> SmallVector<Value> {
+        Value at = code.add(base, lane);
+        Value own = load(at, code.isLess(at, end));
+        Value lower = code.both(
+            code.compare(arith::CmpIPredicate::sge, own, zero),
+            code.isLess(own, expert));
+        Value same = code.compare(arith::CmpIPredicate::eq, own, expert);
+        return {code.add(counts[0], code.countLanes(lower)),
+                code.add(counts[1], code.countLanes(same))};
+      });
+  Value base = LLVM::AddressOfOp::create(code, code.pointer(kShared),
+                                         "dynamic_shared");
+  Value place = code.mul(warp, 4);
+  code.when(code.isEqual(lane, 0), [&] {
+    code.store(counts[0], code.at(base, place));
+    code.store(counts[1], code.at(code.at(base, place), kWarps * 4));
+  });
+  code.barrier();
+
+  // Sums over the warps: all lower ones, and the own ones of warps before.
+  Value mine = code.mul(lane, 4);
+  Value lower = code.load(code.i32(), code.at(base, mine));
+  Value same =
+      code.load(code.i32(), code.at(code.at(base, mine), kWarps * 4));
+  Value before = code.select(code.isLess(lane, warp), same, zero);
+  for (int64_t bits = 1; bits < 32; bits *= 2) {
+    lower = code.add(lower, code.exchange(lower, bits));
+    same = code.add(same, code.exchange(same, bits));
+    before = code.add(before, code.exchange(before, bits));
+  }
+  code.when(code.isEqual(thread, 0), [&] {
+    Value to = code.at(offsets, code.mul(expert, 4));
+    code.store(lower, to);
+    code.when(code.isEqual(expert, experts - 1),
+              [&] { code.store(code.add(lower, same), code.at(to, 4)); });
+  });
+
+  code.loop(
+      first, end, code.constant(32), {code.add(lower, before)},
+      [&](Value base, ValueRange next) -> SmallVector<Value> {
+        Value at = code.add(base, lane);
+        Value valid = code.isLess(at, end);
+        Value own = load(at, valid);
+        Value same = code.compare(arith::CmpIPredicate::eq, own, expert);
+        Value lanes = code.ballot(same);
+        Value ahead = code.countBits(code.both(
+            lanes, code.sub(code.shiftLeft(one, lane), one)));
+        Value row = code.add(next[0], ahead);
+        code.storeIf(same, code.div(at, code.constant(slots)),
+                     code.at(tokens, code.mul(row, 4)));
+        // What has no expert is for the first block.
+        Value none = code.both(
+            valid,
+            code.both(
+                code.isEqual(expert, 0),
+                code.compare(arith::CmpIPredicate::uge, own,
+                             code.constant(experts))));
+        code.storeIf(code.either(same, none),
+                     code.select(same, row, code.constant(-1)),
+                     code.at(positions, code.mul(at, 4)));
+        return {code.add(next[0], code.countBits(lanes))};
+      });
+  LLVM::ReturnOp::create(code, ValueRange());
+  return func;
+}

@@ -1,0 +1,240 @@
+//===- WarpMatmul.cpp - Products of warps, for few rows ---------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// A tile is eight rows by 16 columns of each part. The warps of a block share
+// the depth, and a warp multiplies 16 rows of weights by the eight rows. Both
+// come straight from memory: a lane loads 16 bytes of a row, eight values that
+// follow one another, where the instruction asks for values apart. As it does so
+// on both sides, only the order of the sum changes.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernels.h"
+#include "Tiles.h"
+
+using namespace mlir;
+using namespace moe::nvidia;
+
+namespace {
+constexpr int64_t kRows = 8, kColumns = 16, kWarps = 8, kStep = 32;
+/// Steps whose loads are in flight together.
+constexpr int64_t kAhead = 4;
+
+class Matmul {
+public:
+  Matmul(Emitter &code, const MatmulShape &shape, Epilogue &epilogue,
+         LLVM::LLVMFuncOp func)
+      : code(code), shape(shape), epilogue(epilogue),
+        tiles(shape.experts, kRows, kColumns, shape.n) {
+    auto args = func.getArguments();
+    rhs = args[0];
+    lhs = args[1];
+    if (shape.gather)
+      gather = args[2];
+    offsets = args[args.size() - 2];
+    out = args[args.size() - 1];
+  }
+
+  void build() {
+    Value base = LLVM::AddressOfOp::create(code, code.pointer(kShared),
+                                           "dynamic_shared");
+    sums = base;
+    table = code.at(base, getTableAt());
+    thread = code.thread();
+    lane = code.bitAnd(thread, 31);
+    warp = code.broadcast(code.shr(thread, 5), 0);
+    code.when(code.isEqual(warp, 0),
+              [&] { tiles.count(code, offsets, table, lane); });
+    code.barrier();
+    code.loop(code.block(), tiles.getTotal(code, table), code.numBlocks(), {},
+              [&](Value number, ValueRange) -> SmallVector<Value> {
+                buildTile(tiles.find(code, table, lane, number));
+                return {};
+              });
+  }
+
+  /// Behind the sums.
+  int64_t getTableAt() const { return kWarps * shape.parts * 4 * 32 * 4; }
+
+  Emitter &code;
+  const MatmulShape &shape;
+  Epilogue &epilogue;
+  Tiles tiles;
+
+private:
+  using Words = SmallVector<Value>;
+
+  Words load16(Value address) {
+    return code.unpack(
+        code.load(VectorType::get({4}, code.i32()), address));
+  }
+
+  void buildTile(const Tile &tile) {
+    // The lane's rows of weights, `row` and `row + 8` of each part, and of the
+    // left side.
+    Value row = code.shr(lane, 2), quarter = code.bitAnd(lane, 3);
+    Value depth = code.add(code.mul(warp, kStep * 2), code.mul(quarter, 16));
+    Value own = code.min(code.add(tile.firstRow, row),
+                         code.add(tile.endRow, -1));
+    if (shape.gather)
+      own = code.load(code.i32(), code.at(gather, code.mul(own, 4)));
+    Value left = code.at(lhs, code.add(code.mul(code.widen(own), shape.k * 2),
+                                       code.widen(depth)));
+    SmallVector<Value> rights;
+    for (int64_t part = 0; part < shape.parts; ++part)
+      for (int64_t half = 0; half < 2; ++half) {
+        // Columns behind the last are computed and not stored.
+        Value column =
+            code.min(code.add(code.add(tile.firstColumn, row), half * 8),
+                     code.constant(shape.n - 1));
+        Value first =
+            code.add(code.mul(tile.expert, shape.parts * shape.n),
+                     code.add(column, part * shape.n));
+        rights.push_back(
+            code.at(rhs, code.add(code.mul(code.widen(first), shape.k * 2),
+                                  code.widen(depth))));
+      }
+
+    SmallVector<Value> initial(
+        shape.parts * 4,
+        arith::ConstantOp::create(code, code.getF32FloatAttr(0)));
+    int64_t steps = shape.k / kStep, rounds = steps / kWarps;
+    int64_t groups = rounds / kAhead;
+    // Bytes from one step of a warp to its next.
+    constexpr int64_t kNext = kWarps * kStep * 2;
+    Words values = initial;
+    if (groups)
+      values = code.loop(
+          code.constant(0), code.constant(groups), code.constant(1), values,
+          [&](Value group, ValueRange values) -> SmallVector<Value> {
+            Value from = code.mul(group, kAhead * kNext);
+            return multiply(left, rights, from, kAhead, kNext, values);
+          });
+    Value from = code.constant(groups * kAhead * kNext);
+    if (int64_t rest = rounds % kAhead) {
+      values = multiply(left, rights, from, rest, kNext, values);
+      from = code.constant(rounds * kNext);
+    }
+    if (int64_t rest = steps % kWarps) {
+      auto last = scf::IfOp::create(
+          code, TypeRange(ValueRange(values)),
+          code.isLess(warp, code.constant(rest)), true);
+      OpBuilder::InsertionGuard guard(code);
+      code.setInsertionPointToStart(last.thenBlock());
+      scf::YieldOp::create(code,
+                           multiply(left, rights, from, 1, kNext, values));
+      code.setInsertionPointToStart(last.elseBlock());
+      scf::YieldOp::create(code, values);
+      values = Words(last.getResults());
+    }
+    reduce(tile, values);
+  }
+
+  Words multiply(Value left, ArrayRef<Value> rights, Value from, int64_t steps,
+                 int64_t next, ValueRange values) {
+    SmallVector<Words> lefts;
+    SmallVector<SmallVector<Words>> weights;
+    for (int64_t step = 0; step < steps; ++step) {
+      Value at = code.add(from, step * next);
+      weights.emplace_back();
+      for (Value right : rights)
+        weights.back().push_back(load16(code.at(right, at)));
+      lefts.push_back(load16(code.at(left, at)));
+    }
+    Words result(values);
+    for (int64_t step = 0; step < steps; ++step)
+      for (int64_t part = 0; part < shape.parts; ++part)
+        for (int64_t k = 0; k < 4; k += 2) {
+          ArrayRef<Value> upper = weights[step][part * 2];
+          ArrayRef<Value> lower = weights[step][part * 2 + 1];
+          MutableArrayRef<Value> own =
+              MutableArrayRef<Value>(result).slice(part * 4, 4);
+          mma({upper[k], lower[k], upper[k + 1], lower[k + 1]},
+              {lefts[step][k], lefts[step][k + 1]}, own);
+        }
+    return result;
+  }
+
+  void mma(ArrayRef<Value> a, ArrayRef<Value> b, MutableArrayRef<Value> sums) {
+    Type type = LLVM::LLVMStructType::getLiteral(
+        code.getContext(), SmallVector<Type>(4, code.f32()));
+    Value product = NVVM::MmaOp::create(
+        code, type, a, b, sums, {16, 8, 16}, std::nullopt, std::nullopt,
+        std::array{NVVM::MMATypes::bf16, NVVM::MMATypes::bf16},
+        std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
+    for (int64_t i = 0; i < 4; ++i)
+      sums[i] = LLVM::ExtractValueOp::create(code, product, i);
+  }
+
+  /// Adds up what the warps have, in their order, and stores it.
+  void reduce(const Tile &tile, ValueRange values) {
+    constexpr int64_t kPlane = 32 * 4;
+    int64_t own = shape.parts * 4 * kPlane;
+    Value to = code.at(sums, code.add(code.mul(warp, own), code.mul(lane, 4)));
+    for (auto [i, value] : llvm::enumerate(values))
+      code.store(value, code.at(to, i * kPlane));
+    code.barrier();
+    // One plane of each part a warp.
+    code.when(code.isLess(warp, code.constant(4)), [&] {
+      Value from = code.at(
+          sums, code.add(code.mul(warp, kPlane), code.mul(lane, 4)));
+      SmallVector<Value> parts;
+      for (int64_t part = 0; part < shape.parts; ++part) {
+        Value sum;
+        for (int64_t other = 0; other < kWarps; ++other) {
+          Value value = code.load(
+              code.f32(), code.at(from, other * own + part * 4 * kPlane));
+          sum = sum ? arith::AddFOp::create(code, sum, value) : value;
+        }
+        parts.push_back(sum);
+      }
+      Value value = code.inlineRegion(epilogue, parts);
+      Value row = code.add(tile.firstRow,
+                           code.add(code.mul(code.bitAnd(lane, 3), 2),
+                                    code.bitAnd(warp, 1)));
+      Value column = code.add(code.add(tile.firstColumn, code.shr(lane, 2)),
+                              code.mul(code.shr(warp, 1), 8));
+      Value stores =
+          code.both(code.isLess(row, tile.endRow),
+                    code.isLess(column, code.constant(shape.n)));
+      code.when(stores, [&] {
+        int64_t bytes = shape.out.getIntOrFloatBitWidth() / 8;
+        Value at = code.at(
+            out, code.mul(code.add(code.mul(code.widen(row), shape.n),
+                                   code.widen(column)),
+                          bytes));
+        if (!shape.out.isF32())
+          value = arith::TruncFOp::create(code, shape.out, value);
+        code.store(value, at);
+      });
+    });
+    code.barrier();
+  }
+
+  Value rhs, lhs, gather, offsets, out;
+  Value sums, table, thread, lane, warp;
+};
+} // namespace
+
+LLVM::LLVMFuncOp moe::nvidia::buildWarpMatmul(ModuleOp module, StringRef name,
+                                              const MatmulShape &shape,
+                                              Epilogue &epilogue,
+                                              Launch &launch) {
+  Emitter code(module.getLoc(), module.getContext());
+  SmallVector<Type> types(shape.gather ? 5 : 4, code.pointer(kGlobal));
+  LLVM::LLVMFuncOp func =
+      createKernel(code, module, name, types, kWarps * 32);
+  Matmul matmul(code, shape, epilogue, func);
+  matmul.build();
+  launch.threads = kWarps * 32;
+  launch.shared = matmul.getTableAt() + matmul.tiles.getBytes();
+  launch.each = shape.parts == 1 ? 4 : 2;
+  launch.rows = kRows;
+  launch.columns = kColumns;
+  launch.boxes = {0, 0};
+  LLVM::ReturnOp::create(code, ValueRange());
+  return func;
+}

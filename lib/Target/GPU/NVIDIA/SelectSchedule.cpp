@@ -1,0 +1,133 @@
+//===- SelectSchedule.cpp - Give kernels the schedules of a GPU -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// The figures behind what is chosen are in docs/gpu.md.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Target/GPU/NVIDIA/Passes.h"
+
+#include "mlir/IR/PatternMatch.h"
+
+namespace moe {
+#define GEN_PASS_DEF_SELECTNVIDIASCHEDULE
+#include "moe-mlir/Target/GPU/NVIDIA/Passes.h.inc"
+} // namespace moe
+
+using namespace mlir;
+using moek::GroupedMatmulOp;
+using moenvidia::ScheduleAttr;
+using moenvidia::TargetAttr;
+
+/// Rows of an expert, in the mean, up to which streaming weights past eight rows
+/// at a time beats tiles of 128.
+static constexpr int64_t kFewRows = 6;
+
+static Value makeRows(RewriterBase &b, Location loc, Value like, int64_t n,
+                      Type element) {
+  Value rows = tensor::DimOp::create(b, loc, like, 0);
+  return tensor::EmptyOp::create(
+      b, loc, RankedTensorType::get({ShapedType::kDynamic, n}, element),
+      ValueRange{rows});
+}
+
+/// `matmul` without its combine, and what is combined then, in bf16.
+static GroupedMatmulOp splitCombine(RewriterBase &b, GroupedMatmulOp matmul) {
+  Location loc = matmul.getLoc();
+  b.setInsertionPoint(matmul);
+  Value rows = makeRows(b, loc, matmul.getLhs(), matmul.getN(),
+                        b.getBF16Type());
+  auto plain = GroupedMatmulOp::create(
+      b, loc, TypeRange{rows.getType()}, matmul.getLhs(), matmul.getRhs(),
+      matmul.getOffsets(), matmul.getActive(), matmul.getGather(),
+      matmul.getGatherWeights(), matmul.getTokens(), matmul.getGathered(),
+      matmul.getRows(), matmul.getParameters(), /*positions=*/Value(),
+      /*first_row=*/Value(), /*num_rows=*/Value(), /*slot_weights=*/Value(),
+      /*init=*/Value(), ValueRange{rows}, matmul.getN(), matmul.getK(),
+      matmul.getParts(), matmul.getPhaseAttr(), matmul.getFormatAttr(),
+      moek::ScheduleAttrInterface());
+  b.inlineRegionBefore(matmul.getEpilogue(), plain.getEpilogue(),
+                       plain.getEpilogue().end());
+  b.replaceOpWithNewOp<moek::CombineOp>(
+      matmul, matmul.getResultTypes(), plain->getResult(0),
+      matmul.getPositions(), matmul.getFirstRow(), matmul.getNumRows(),
+      matmul.getSlotWeights(), matmul.getInit(), matmul.getOutputs());
+  return plain;
+}
+
+/// Makes the rows that `matmul` writes bf16; who reads them as they were gets
+/// them widened.
+static void narrowResult(RewriterBase &b, GroupedMatmulOp matmul) {
+  Value result = matmul->getResult(0);
+  auto type = cast<RankedTensorType>(result.getType());
+  auto empty = matmul.getOutputs()[0].getDefiningOp<tensor::EmptyOp>();
+  if (!type.getElementType().isF32() || !empty)
+    return;
+  auto narrow = RankedTensorType::get(type.getShape(), b.getBF16Type());
+  b.setInsertionPoint(matmul);
+  Value own = tensor::EmptyOp::create(b, empty.getLoc(), narrow,
+                                      empty.getDynamicSizes());
+  b.modifyOpInPlace(matmul, [&] {
+    matmul.getOutputsMutable()[0].set(own);
+    result.setType(narrow);
+  });
+  b.setInsertionPointAfter(matmul);
+  Value wide;
+  for (OpOperand &use : llvm::make_early_inc_range(result.getUses())) {
+    auto user = dyn_cast<GroupedMatmulOp>(use.getOwner());
+    if (user && &use == &user.getLhsMutable())
+      continue;
+    if (!wide)
+      wide = arith::ExtFOp::create(b, matmul.getLoc(), type, result);
+    if (use.getOwner() != wide.getDefiningOp())
+      b.modifyOpInPlace(use.getOwner(), [&] { use.set(wide); });
+  }
+}
+
+/// Rounds the rows that `matmul` reads to bf16.
+static void narrowRows(RewriterBase &b, GroupedMatmulOp matmul) {
+  auto type = cast<RankedTensorType>(matmul.getLhs().getType());
+  if (!type.getElementType().isF32())
+    return;
+  b.setInsertionPoint(matmul);
+  Value narrow = arith::TruncFOp::create(
+      b, matmul.getLoc(),
+      RankedTensorType::get(type.getShape(), b.getBF16Type()),
+      matmul.getLhs());
+  b.modifyOpInPlace(matmul, [&] { matmul.getLhsMutable().set(narrow); });
+}
+
+namespace {
+struct SelectNVIDIASchedule
+    : moe::impl::SelectNVIDIAScheduleBase<SelectNVIDIASchedule> {
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    auto chip =
+        dyn_cast_or_null<TargetAttr>(Attribute(moek::getTarget(module)));
+    if (!chip) {
+      module.emitError("has none of NVIDIA's GPUs as its target; set the "
+                       "module attribute '")
+          << moek::kTargetAttrName << "' or name one in moe-set-target";
+      return signalPassFailure();
+    }
+    IRRewriter rewriter(&getContext());
+    SmallVector<GroupedMatmulOp> matmuls;
+    module.walk([&](GroupedMatmulOp op) { matmuls.push_back(op); });
+    for (GroupedMatmulOp &matmul : matmuls)
+      if (matmul.getPositions())
+        matmul = splitCombine(rewriter, matmul);
+    for (GroupedMatmulOp matmul : matmuls)
+      narrowResult(rewriter, matmul);
+    for (GroupedMatmulOp matmul : matmuls) {
+      narrowRows(rewriter, matmul);
+      if (!matmul.getSchedule())
+        matmul.setScheduleAttr(ScheduleAttr::get(
+            &getContext(),
+            chip.getWgmma() ? kFewRows * matmul.getNumExperts() : -1));
+    }
+  }
+};
+} // namespace
