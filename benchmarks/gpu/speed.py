@@ -1,0 +1,93 @@
+# ===- speed.py - Layers beside other implementations ----------------------===//
+# Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+# ===----------------------------------------------------------------------===//
+"""Times a layer, ours beside other implementations, in the same run."""
+
+import importlib
+
+import torch
+
+from check import difference
+from kernels import PATHS, chosen_path
+from layer import random_routing
+from timing import timed
+
+TOKENS = (1, 4, 16, 64, 512, 4096, 16384)
+MODULES = {"grouped_mm": "with_torch", "dense": "with_torch", "triton": "with_triton"}
+# Different inputs and routings in turn, so that weights come from memory.
+CALLS = 4
+# Of a token's largest element: peers round to bf16 more often than we do.
+TOLERANCE = 1e-1
+# Up to so many tokens both of our paths are timed.
+BOTH_PATHS = 1024
+
+
+def find_peer(name):
+    """Its class, or why it is not to be had."""
+    try:
+        module = importlib.import_module(MODULES[name])
+    except ImportError as error:
+        return None, str(error)
+    return next(p for p in module.PEERS if p.name == name), ""
+
+
+def our_pieces(layer, works, path):
+    def launch(name):
+        return lambda i: layer.launch(works[i], name)
+    return {"layer": lambda i: layer.run(works[i], path),
+            **{name.removeprefix("few_"): launch(name) for name in PATHS[path]}}
+
+
+def speed(layer, model, tokens, peers, routing="random"):
+    """A row of the report: microseconds of each piece of each implementation."""
+    works = []
+    for seed in range(CALLS):
+        g = torch.Generator(layer.device).manual_seed(1000 + seed)
+        x = torch.randn(tokens, layer.shape.hidden, device=layer.device, generator=g).bfloat16()
+        works.append(layer.work(x, random_routing(routing, tokens, layer.shape, seed, layer.device)))
+    chosen = chosen_path(tokens)
+    pieces = {f"ours.{piece}": f for piece, f in our_pieces(layer, works, chosen).items()}
+    if tokens <= BOTH_PATHS:
+        other = next(path for path in PATHS if path != chosen)
+        pieces |= {f"{other}.{piece}": f for piece, f in our_pieces(layer, works, other).items()}
+    for i in range(CALLS):  # peers multiply our h
+        layer.run(works[i], chosen)
+    layer.driver.synchronize()
+    ours = works[0].y.inside.clone()
+
+    about, notes, differences = {}, [], {}
+    for name in peers:
+        cls, reason = find_peer(name)
+        if cls is None or cls.models and model not in cls.models:
+            notes += [f"{name}: left out: {reason}"] if reason else []
+            continue
+        try:
+            peer = cls(layer, works)
+            if hasattr(peer, "layer"):
+                differences[name] = difference(peer.layer(0), ours.double())
+        except Exception as error:  # the others go on, unless the device is lost
+            layer.driver.synchronize()
+            notes.append(f"{name}: failed: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+            continue
+        about[name] = peer.about()
+        if differences.get(name, 0) > TOLERANCE:
+            notes.append(f"{name}: not timed: differs from ours by {differences[name]:.1e}")
+            continue
+        pieces |= {f"{name}.{piece}": f for piece, f in peer.pieces().items()}
+    times, repeats = timed(pieces, CALLS)
+    count = works[0].routing.count
+    used = sum(int((w.routing.offsets.diff() > 0).sum()) for w in works) / CALLS
+    expert = 3 * layer.shape.hidden * layer.shape.inner
+    return {"path": chosen, "routing": routing, "us": times, "repeats": repeats, "flops": 2 * count * expert,
+            "weight_bytes": 2 * used * expert, "differences": differences, "peers": about, "notes": notes}
+
+
+def memory(device="cuda", size=1 << 30):
+    """What the memory gives, in TB/s: copying, reads and writes counted, and reading."""
+    a = torch.ones(size // 4, device=device)
+    b = torch.empty_like(a)
+    times, repeats = timed({"copy": lambda _: b.copy_(a), "read": lambda _: a.sum()}, 4)
+    return {"us": times, "repeats": repeats, "copy_tbs": 2 * size / times["copy"] / 1e6,
+            "read_tbs": size / times["read"] / 1e6}
