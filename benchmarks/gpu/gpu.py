@@ -74,7 +74,10 @@ def end_group(process):
     """With what it started: compute-sanitizer starts the program it looks at."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            pass  # it waits for the device; we do not
 
 
 class Worker:
