@@ -27,7 +27,9 @@ from report import Failure, Report, is_wrong, table
 HERE = Path(__file__).resolve().parent
 TOKENS = {"check": "1,3,17,129,700", "speed": "1,4,16,64,512,4096,16384"}
 STAGES = ("check", "speed", "sanitize")
-PEERS, ROUTINGS = ("grouped_mm", "dense", "triton"), ("random", "zipf")
+# And the modules that have them.
+PEERS = {"grouped_mm": "with_torch", "dense": "with_torch", "triton": "with_triton"}
+ROUTINGS = ("random", "zipf")
 TOOLS = ("memcheck", "racecheck", "synccheck")
 # Seconds for one job, and for a process to start.
 JOB_SECONDS = {"check": 60, "speed": 150, "sanitize": 120}
@@ -180,7 +182,7 @@ def wanted_rows(options, card):
     """How the rows of a stage begin, and the worker's job for each."""
     stage, extra, wanted = options.stage, {}, []
     if stage == "speed":
-        extra = {"peers": options.peers, "routing": options.routing}
+        extra = {"peers": {name: PEERS[name] for name in options.peers}, "routing": options.routing}
         wanted.append(({"stage": stage, "card": card, "kernels": None, "model": "memory", "tokens": 0},
                        {"stage": stage, "model": "memory", "tokens": 0}))
     for model, path in chosen_models(options).items():

@@ -14,8 +14,6 @@ from kernels import PATHS, chosen_path
 from layer import random_routing
 from timing import timed
 
-TOKENS = (1, 4, 16, 64, 512, 4096, 16384)
-MODULES = {"grouped_mm": "with_torch", "dense": "with_torch", "triton": "with_triton"}
 # Different inputs and routings in turn, so that weights come from memory.
 CALLS = 4
 # Of a token's largest element: peers round to bf16 more often than we do.
@@ -24,10 +22,10 @@ TOLERANCE = 1e-1
 BOTH_PATHS = 1024
 
 
-def find_peer(name):
+def find_peer(name, module):
     """Its class, or why it is not to be had."""
     try:
-        module = importlib.import_module(MODULES[name])
+        module = importlib.import_module(module)
     except ImportError as error:
         return None, str(error)
     return next(p for p in module.PEERS if p.name == name), ""
@@ -41,7 +39,8 @@ def our_pieces(layer, works, path):
 
 
 def speed(layer, model, tokens, peers, routing="random"):
-    """A row of the report: microseconds of each piece of each implementation."""
+    """A row of the report: microseconds of each piece of each implementation.
+    `peers` says which module has which."""
     works = []
     for seed in range(CALLS):
         g = torch.Generator(layer.device).manual_seed(1000 + seed)
@@ -58,8 +57,8 @@ def speed(layer, model, tokens, peers, routing="random"):
     ours = works[0].y.inside.clone()
 
     about, notes, differences = {}, [], {}
-    for name in peers:
-        cls, reason = find_peer(name)
+    for name, module in peers.items():
+        cls, reason = find_peer(name, module)
         if cls is None or cls.models and model not in cls.models:
             notes += [f"{name}: left out: {reason}"] if reason else []
             continue
