@@ -25,9 +25,10 @@ function(moe_doc_page page td)
 endfunction()
 
 # dialects/moe/MoeOps.td -> dialect-moe.md; it includes the dialect's other files.
-# A dialect without ops has MoeCpuAttrs.td alone.
+# Dialects without ops have <name>Attrs.td alone.
 file(GLOB op_files CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/dialects/*/*Ops.td")
-list(APPEND op_files "${PROJECT_SOURCE_DIR}/dialects/moe_cpu/MoeCpuAttrs.td")
+list(APPEND op_files "${PROJECT_SOURCE_DIR}/dialects/moe_cpu/MoeCpuAttrs.td"
+  "${PROJECT_SOURCE_DIR}/dialects/moe_nvidia/MoeNvidiaAttrs.td")
 foreach(td ${op_files})
   get_filename_component(dialect "${td}" DIRECTORY)
   get_filename_component(dialect "${dialect}" NAME)

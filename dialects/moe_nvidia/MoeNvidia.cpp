@@ -59,10 +59,10 @@ LogicalResult ScheduleAttr::verifySchedule(Operation *op) const {
                   Twine(matmul.getK()) + ", n = " + Twine(matmul.getN()));
   if (matmul.getFormatAttr() || matmul.getGatherWeights() ||
       matmul.getTokens() || !matmul.getGathered().empty() ||
-      !matmul.getRows().empty() || !matmul.getParameters().empty() ||
-      matmul.getPositions() || matmul.getFirstRow())
+      !matmul.getRows().empty() || matmul.getPositions() || matmul.getFirstRow())
     return refuse("have no weights in formats, no weights of rows, no operands "
-                  "of the epilogue, no windows, and do not combine");
+                  "of the epilogue that have rows, no windows, and do not "
+                  "combine");
   if (matmul.getNumExperts() > 1024)
     return refuse("keep tables of at most 1024 experts");
   return success();

@@ -137,6 +137,11 @@ FailureOr<TargetList> moe::resolveTargets(ModuleOp module,
       return emitError(unknown)
              << "target " << chip.getChipName() << " is asked for twice";
     moek::TargetAttrInterface first = chips.front();
+    if (chips.size() > 1 && !registry.find(chip)->getCode(chip).device.empty())
+      return emitError(unknown)
+             << "target " << chip.getChipName()
+             << " is a device with memory of its own, which an artifact is for "
+                "alone; compile the others into artifacts of their own";
     if (registry.find(chip)->getCode(chip).platform !=
         registry.find(first)->getCode(first).platform)
       return emitError(unknown)

@@ -19,7 +19,8 @@
 #include <vector>
 
 // A field that comes to one of these has a line in moe_rt_layout.h.
-static_assert(sizeof(moe_rt) == 48);
+static_assert(sizeof(moe_rt) == 56);
+static_assert(sizeof(moe_launch) == 56);
 static_assert(sizeof(moe_trace_event) == 72);
 
 // A caller's struct has the size that its header gave it.
@@ -41,7 +42,7 @@ TEST(Runtime, InitWritesAsMuchAsThereIs) {
     EXPECT_EQ(rt->num_threads, 3);
     EXPECT_EQ(rt->size, size);
     EXPECT_TRUE(rt->parallel_for && rt->error);
-    EXPECT_FALSE(rt->trace || rt->user);
+    EXPECT_FALSE(rt->trace || rt->user || rt->launch);
   }
 }
 
@@ -106,7 +107,7 @@ TEST(Runtime, Default) {
 }
 
 TEST(Runtime, StatusStrings) {
-  for (int status = MOE_OK; status <= MOE_ERR_BAD_VALUE; ++status)
+  for (int status = MOE_OK; status <= MOE_ERR_DEVICE; ++status)
     EXPECT_STRNE(moe_status_string(status), "unknown status");
   EXPECT_STREQ(moe_status_string(-1), "unknown status");
   EXPECT_STREQ(moe_status_string(1000), "unknown status");

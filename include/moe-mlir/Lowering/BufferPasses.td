@@ -444,11 +444,25 @@ def LowerLaunchesPass : Pass<"moek-lower-launches", "::mlir::ModuleOp"> {
     `<image>_code`, the code that holds the kernel, is declared here and defined
     by the target. Runs when buffers have their place in the workspace.
 
+    Before:
     ```mlir
-    func.func @layer(%x: memref<?x64xbf16> {moe.name = "x"}, %n: index)
-        attributes {moe.entry} {
+    func.func @layer(%x: memref<?x64xbf16> {moe.name = "x"}) attributes {moe.entry} {
+      %n = arith.constant 10 : index
       moe_rt.launch @kernels "copy" blocks(%n) threads(256) shared(0)
           args(%x : memref<?x64xbf16>) boxes = [0]
+      return
+    }
+    ```
+    After:
+    ```mlir
+    llvm.mlir.global external constant @kernels_code() {addr_space = 0 : i32} : !llvm.array<0 x i8>
+    llvm.mlir.global internal constant @moe_kernel_name("copy\00") {addr_space = 0 : i32}
+    // ...
+      moe_rt.check %set, device, "layer: the layer is for a device, and the runtime has no launch hook" runtime(%rt : !llvm.ptr)
+      %status = llvm.call %hook(%rt, %launch) : !llvm.ptr, (!llvm.ptr, !llvm.ptr) -> i32
+      %zero = llvm.mlir.constant(0 : i32) : i32
+      %ok = llvm.icmp "eq" %status, %zero : i32
+      moe_rt.check %ok, device, "layer: kernel copy could not be started" runtime(%rt : !llvm.ptr)
       return
     }
     ```

@@ -73,6 +73,9 @@ struct ChipCode {
   uint64_t needs = 0;
   /// The CPUs that it is made for; none if it is for all that can run it.
   std::vector<moe_cpu_models> models = {};
+  /// Whose memory arguments and workspace are in, such as `nvidia`; empty for
+  /// the host's.
+  std::string device = {};
   /// Whether its kernels round rows to bf16 where they multiply with bf16.
   bool narrowsRows = false;
   /// Whether its kernels can round rows to bytes where they multiply with codes.

@@ -25,7 +25,7 @@ names = [line.split()[0] for line in
          run("moe-compile", "--list-targets").splitlines()]
 for name in names:
     chip = json.loads(run("moe-compile", "--print-target", "--target=" + name))
-    if not chip["models"]:
+    if not chip.get("models"):
         continue
     compared += 1
     said = rows.pop(name, None)

@@ -35,6 +35,8 @@ public:
       return convertMatmul(matmul);
     if (auto index = dyn_cast<moek::IndexOp>(op))
       return convertIndex(index);
+    if (auto route = dyn_cast<moek::RouteOp>(op))
+      return convertRoute(route);
     if (auto combine = dyn_cast<moek::CombineOp>(op))
       return convertCombine(combine);
     if (auto verify = dyn_cast<moek::VerifyRoutingOp>(op)) {
@@ -94,6 +96,10 @@ private:
     MatmulShape shape{op.getNumExperts(), int64_t(op.getN()),
                       int64_t(op.getK()), int64_t(op.getParts()),
                       bool(op.getGather()), nameOf(op.getOutputs()[0])};
+    for (Value parameter : op.getParameters())
+      shape.parameters.push_back(
+          {nameOf(parameter),
+           cast<MemRefType>(parameter.getType()).getRank() == 2});
     if (!shape.out.isBF16())
       return op.emitOpError("writes ") << shape.out << ", and kernels bf16";
     StringRef phase = op.getPhase().value_or("matmul");
@@ -116,7 +122,9 @@ private:
       SmallVector<int64_t> boxes(how.boxes.begin(), how.boxes.end());
       if (shape.gather)
         arguments.push_back(op.getGather());
-      arguments.append({op.getOffsets(), op.getOutputs()[0]});
+      arguments.push_back(op.getOffsets());
+      llvm::append_range(arguments, op.getParameters());
+      arguments.push_back(op.getOutputs()[0]);
       boxes.resize(arguments.size(), 0);
       launch(b, name, blocks, how.each, how.threads, how.shared, arguments,
              boxes);
@@ -137,25 +145,97 @@ private:
   }
 
   LogicalResult convertIndex(moek::IndexOp op) {
+    ImplicitLocOpBuilder b(op.getLoc(), op);
+    if (failed(launchIndex(b, op, op.getRouting(), op.getExperts())))
+      return failure();
+    op.erase();
+    return success();
+  }
+
+  /// Makes the lists of a routing from its indices.
+  LogicalResult launchIndex(ImplicitLocOpBuilder &b, Operation *op,
+                            const moek::RoutingParts &parts, int64_t experts) {
     // Kernels here know the active experts from the offsets, and slots' weights
     // from the routing.
-    for (unsigned output : {1u, 4u})
-      for (Operation *user : op.getOutputs()[output].getUsers())
+    for (Value part : {parts.active, parts.rowWeights})
+      for (Operation *user : part.getUsers())
         if (user != op && !isa<moek::GroupedMatmulOp, moert::LaunchOp>(user))
-          return op.emitOpError("makes no list of active experts and no "
-                                "weights of rows on NVIDIA's GPUs, but '")
+          return op->emitOpError("makes no list of active experts and no "
+                                 "weights of rows on NVIDIA's GPUs, but '")
                  << user->getName() << "' reads one";
-    ImplicitLocOpBuilder b(op.getLoc(), op);
-    auto indices = cast<MemRefType>(op.getIndices().getType());
+    auto indices = cast<MemRefType>(parts.indices.getType());
     std::string name = getName(op, "index");
     int64_t threads, shared;
-    buildIndex(kernels, name, op.getExperts(), indices.getDimSize(1), threads,
-               shared);
-    Value tokens = memref::DimOp::create(b, op.getIndices(), 0);
-    launch(b, name, constant(b, op.getExperts()), std::nullopt, threads, shared,
-           {op.getIndices(), op.getOutputs()[0], op.getOutputs()[2],
-            op.getOutputs()[3], tokens},
+    buildIndex(kernels, name, experts, indices.getDimSize(1), threads, shared);
+    Value tokens = memref::DimOp::create(b, parts.indices, 0);
+    launch(b, name, constant(b, experts), std::nullopt, threads, shared,
+           {parts.indices, parts.offsets, parts.tokens, parts.positions, tokens},
            {0, 0, 0, 0, 0});
+    return success();
+  }
+
+  LogicalResult convertRoute(moek::RouteOp op) {
+    if (!op.getColumns().empty() || !op.getScalars().empty() ||
+        !op.getPolicyOperands().empty() || op.getAlwaysWeights() || op.getCapacity())
+      return op.emitOpError("has no kernel for NVIDIA's GPUs yet: it wants no "
+                            "columns or scalars, no operands of the policy, no "
+                            "weights of experts that every token takes, and no "
+                            "capacity");
+    ImplicitLocOpBuilder b(op.getLoc(), op);
+    moek::RoutingParts parts = op.getRouting();
+    Value tokens = memref::DimOp::create(b, parts.indices, 0);
+    int64_t experts = op.getExperts();
+    SmallVector<Value> arguments;
+    if (Value x = op.getX()) {
+      int64_t depth = cast<MemRefType>(x.getType()).getDimSize(1);
+      if (!nameOf(x).isF32() || !nameOf(op.getRouter()).isF32() || depth % 4)
+        return op.emitOpError("has no kernel for NVIDIA's GPUs yet: it wants "
+                              "tokens and router of f32 in rows of a multiple "
+                              "of 4");
+      Value logits = memref::AllocOp::create(
+          b, MemRefType::get({ShapedType::kDynamic, experts}, b.getF32Type()),
+          ValueRange{tokens}, b.getI64IntegerAttr(64));
+      // Few tokens: a warp for two experts, so that all of the device reads the
+      // router.
+      auto build = [&](StringRef what, int64_t ofTokens, int64_t ofExperts) {
+        std::string name = getName(op, what);
+        int64_t threads;
+        buildLogits(kernels, name, experts, depth, ofTokens, ofExperts,
+                    threads);
+        int64_t groups = (experts + ofExperts - 1) / ofExperts;
+        Value warps = arith::MulIOp::create(b, divide(b, tokens, ofTokens),
+                                            constant(b, groups));
+        launch(b, name, divide(b, warps, threads / 32), std::nullopt, threads,
+               0, {x, op.getRouter(), logits, tokens}, {0, 0, 0, 0});
+      };
+      Value isFew = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, tokens,
+                                          constant(b, 64));
+      auto branch = scf::IfOp::create(b, isFew, /*withElseRegion=*/true);
+      b.setInsertionPointToStart(branch.thenBlock());
+      build("logits_few", 1, 2);
+      b.setInsertionPointToStart(branch.elseBlock());
+      build("logits", 8, 8);
+      b.setInsertionPoint(op);
+      arguments.push_back(logits);
+    }
+    for (ValueRange values :
+         {ValueRange(op.getRows()), ValueRange(op.getVectors()),
+          ValueRange(op.getPerExpert())})
+      for (Value value : values) {
+        if (!nameOf(value).isF32())
+          return op.emitOpError("has no kernel for NVIDIA's GPUs yet: it wants "
+                                "scores of f32");
+        arguments.push_back(value);
+      }
+    std::string name = getName(op, "select");
+    int64_t ofBlock, threads;
+    if (failed(buildSelect(kernels, name, op, ofBlock, threads)))
+      return failure();
+    arguments.append({parts.indices, parts.weights, tokens});
+    launch(b, name, divide(b, tokens, ofBlock), std::nullopt, threads, 0,
+           arguments, SmallVector<int64_t>(arguments.size(), 0));
+    if (failed(launchIndex(b, op, parts, op.getTotalExperts())))
+      return failure();
     op.erase();
     return success();
   }

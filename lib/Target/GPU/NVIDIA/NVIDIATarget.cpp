@@ -106,6 +106,7 @@ public:
     code.suffix = "__";
     for (char c : chip.getChipName())
       code.suffix += llvm::isAlnum(c) ? c : '_';
+    code.device = getName();
     code.narrowsRows = true;
     return code;
   }

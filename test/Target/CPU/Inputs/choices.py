@@ -4,6 +4,7 @@ usage: choices.py F32_LAYER BF16_LAYER FOLDER
 
 Every chip is printed as a file and read back: both ways lead to the same IR.
 """
+import json
 import os
 import re
 import subprocess
@@ -35,6 +36,9 @@ for line in compile_with("--list-targets").splitlines():
     name = line.split()[0]
     path = os.path.join(folder, name + ".json")
     compile_with("--print-target", "--target=" + name, "-o", path)
+    with open(path) as chip:
+        if json.load(chip)["target"] != "cpu":
+            continue
     chosen = []
     for kind, layer in (("f32", f32), ("bf16", bf16)):
         ir = plan(layer, "--target=" + name)

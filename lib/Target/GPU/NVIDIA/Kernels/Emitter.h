@@ -277,6 +277,13 @@ public:
     return {create<mlir::LLVM::BitcastOp>(f32(), low),
             create<mlir::LLVM::BitcastOp>(f32(), high)};
   }
+  /// The element of an expert and column of a tensor `[E, columns]`.
+  Value loadOf(Value base, Type element, Value expert, Value column,
+               int64_t columns) {
+    Value at = add(mul(widen(expert), columns), widen(column));
+    return load(element,
+                this->at(base, mul(at, element.getIntOrFloatBitWidth() / 8)));
+  }
   /// What a region of one block makes of scalars.
   Value inlineRegion(mlir::Region &region, ValueRange values) {
     mlir::IRMapping map;

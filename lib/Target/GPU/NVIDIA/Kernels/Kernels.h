@@ -7,6 +7,8 @@
 #ifndef MOE_MLIR_LIB_TARGET_GPU_NVIDIA_KERNELS_KERNELS_H
 #define MOE_MLIR_LIB_TARGET_GPU_NVIDIA_KERNELS_KERNELS_H
 
+#include "moek/Moek.h"
+
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/Region.h"
@@ -23,9 +25,15 @@ struct MatmulShape {
   bool gather = false;
   /// Of the result: bf16 or f32.
   mlir::Type out;
+  /// What the epilogue reads besides the sums: tensors of `[E, n]`, or `[E]`.
+  struct Parameter {
+    mlir::Type element;
+    bool ofColumns;
+  };
+  llvm::SmallVector<Parameter> parameters = {};
 };
 
-/// Scalars: one for each part to one.
+/// Scalars: one for each part, and one of each parameter, to one.
 using Epilogue = mlir::Region;
 
 /// How a matmul is launched: on blocks for tiles of so many rows of an expert
@@ -38,7 +46,8 @@ struct Launch {
 
 /// For Hopper: products of warpgroups (wgmma) on tiles that are copied while
 /// the ones before are multiplied. Arguments: the map of the weights, the rows
-/// (their map without `gather`), the index (with it), offsets, the result.
+/// (their map without `gather`), the index (with it), offsets, the parameters,
+/// the result.
 mlir::LLVM::LLVMFuncOp buildWarpgroupMatmul(mlir::ModuleOp module,
                                             mlir::StringRef name,
                                             const MatmulShape &shape,
@@ -47,7 +56,7 @@ mlir::LLVM::LLVMFuncOp buildWarpgroupMatmul(mlir::ModuleOp module,
 
 /// For every chip with bf16 products of warps, and few rows an expert: streams
 /// weights from memory into registers. Arguments: weights, rows, the index
-/// (with `gather`), offsets, the result.
+/// (with `gather`), offsets, the parameters, the result.
 mlir::LLVM::LLVMFuncOp buildWarpMatmul(mlir::ModuleOp module,
                                        mlir::StringRef name,
                                        const MatmulShape &shape,
@@ -66,6 +75,22 @@ mlir::LLVM::LLVMFuncOp buildCombine(mlir::ModuleOp module, mlir::StringRef name,
 mlir::LLVM::LLVMFuncOp buildIndex(mlir::ModuleOp module, mlir::StringRef name,
                                   int64_t experts, int64_t slots,
                                   int64_t &threads, int64_t &shared);
+
+/// `out[t, e]`, the product of row t of `x` and row e of `router`, both f32 of
+/// length `depth`, a multiple of 4. A warp has `tokensOfWarp` times
+/// `expertsOfWarp` of them, and a block eight warps. Arguments: x, router, out,
+/// the number of tokens (i32).
+mlir::LLVM::LLVMFuncOp buildLogits(mlir::ModuleOp module, mlir::StringRef name,
+                                   int64_t experts, int64_t depth,
+                                   int64_t tokensOfWarp, int64_t expertsOfWarp,
+                                   int64_t &threads);
+
+/// The experts and weights that `op` chooses. Arguments: the logits if it has
+/// any, its rows, vectors and tables of experts, then indices, weights, and the
+/// number of tokens (i32). Fails with an error if it computes what warps cannot.
+mlir::FailureOr<mlir::LLVM::LLVMFuncOp>
+buildSelect(mlir::ModuleOp module, mlir::StringRef name, moek::RouteOp op,
+            int64_t &tokensOfBlock, int64_t &threads);
 
 /// `body` of each element. Arguments: the inputs, the output, the number of
 /// elements (i32).

@@ -34,8 +34,9 @@ public:
     lhs = args[1];
     if (shape.gather)
       gather = args[2];
-    offsets = args[args.size() - 2];
-    out = args[args.size() - 1];
+    offsets = args[shape.gather ? 3 : 2];
+    parameters = args.slice(shape.gather ? 4 : 3, shape.parameters.size());
+    out = args.back();
   }
 
   void build() {
@@ -191,12 +192,19 @@ private:
         }
         parts.push_back(sum);
       }
-      Value value = code.inlineRegion(epilogue, parts);
       Value row = code.add(tile.firstRow,
                            code.add(code.mul(code.bitAnd(lane, 3), 2),
                                     code.bitAnd(warp, 1)));
       Value column = code.add(code.add(tile.firstColumn, code.shr(lane, 2)),
                               code.mul(code.shr(warp, 1), 8));
+      // Columns behind the last are computed, but not stored.
+      Value known = code.min(column, code.constant(shape.n - 1));
+      for (auto [base, parameter] : llvm::zip(parameters, shape.parameters))
+        parts.push_back(code.loadOf(
+            base, parameter.element, tile.expert,
+            parameter.ofColumns ? known : code.constant(0),
+            parameter.ofColumns ? shape.n : 1));
+      Value value = code.inlineRegion(epilogue, parts);
       Value stores =
           code.both(code.isLess(row, tile.endRow),
                     code.isLess(column, code.constant(shape.n)));
@@ -214,6 +222,7 @@ private:
     code.barrier();
   }
 
+  ValueRange parameters;
   Value rhs, lhs, gather, offsets, out;
   Value sums, table, thread, lane, warp;
 };
@@ -224,7 +233,8 @@ LLVM::LLVMFuncOp moe::nvidia::buildWarpMatmul(ModuleOp module, StringRef name,
                                               Epilogue &epilogue,
                                               Launch &launch) {
   Emitter code(module.getLoc(), module.getContext());
-  SmallVector<Type> types(shape.gather ? 5 : 4, code.pointer(kGlobal));
+  SmallVector<Type> types((shape.gather ? 5 : 4) + shape.parameters.size(),
+                          code.pointer(kGlobal));
   LLVM::LLVMFuncOp func =
       createKernel(code, module, name, types, kWarps * 32);
   Matmul matmul(code, shape, epilogue, func);

@@ -63,8 +63,9 @@ public:
     lhs = args[1];
     if (shape.gather)
       gather = args[2];
-    offsets = args[args.size() - 2];
-    out = args[args.size() - 1];
+    offsets = args[shape.gather ? 3 : 2];
+    parameters = args.slice(shape.gather ? 4 : 3, shape.parameters.size());
+    out = args.back();
   }
 
   void build() {
@@ -376,6 +377,10 @@ private:
             for (int64_t part = 0; part < shape.parts; ++part)
               parts.push_back(
                   sums[(part * blocks + block + i) * 4 + half * 2 + column]);
+            appendParameters(parts, tile,
+                             code.add(code.add(tile.firstColumn,
+                                               code.mul(pair, 2)),
+                                      (block + i) * 8 + column));
             two.push_back(code.inlineRegion(epilogue, parts));
           }
           words.push_back(code.toBF16(two[0], two[1]));
@@ -393,6 +398,18 @@ private:
         });
       }
     }
+  }
+
+  /// Columns behind the last are computed, but not stored.
+  void appendParameters(SmallVectorImpl<Value> &values, const Tile &tile,
+                        Value column) {
+    for (auto [base, parameter] : llvm::zip(parameters, shape.parameters))
+      values.push_back(code.loadOf(
+          base, parameter.element, tile.expert,
+          parameter.ofColumns
+              ? code.min(column, code.constant(shape.n - 1))
+              : code.constant(0),
+          parameter.ofColumns ? shape.n : 1));
   }
 
   int64_t getOutBytes() const { return shape.out.getIntOrFloatBitWidth() / 8; }
@@ -413,6 +430,7 @@ private:
     }
   }
 
+  ValueRange parameters;
   Value rhsMap, lhs, gather, offsets, out;
   Value shared, table, thread, lane, group, total;
 };
@@ -427,7 +445,7 @@ LLVM::LLVMFuncOp moe::nvidia::buildWarpgroupMatmul(ModuleOp module, StringRef na
   SmallVector<Type> types{map, shape.gather ? memory : map};
   if (shape.gather)
     types.push_back(memory);
-  types.append(2, memory);
+  types.append(2 + shape.parameters.size(), memory);
   LLVM::LLVMFuncOp func = createKernel(code, module, name, types, kThreads);
   Matmul matmul(code, shape, epilogue, func);
   matmul.build();

@@ -1,0 +1,118 @@
+/* In place of NVIDIA's driver: says which kernels are started how, and fails at
+   the call that FAIL_AT counts to. The device's memory is the host's. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int calls;
+
+static int call(const char *name) {
+  const char *at = getenv("FAIL_AT");
+  if (!at || ++calls != atoi(at))
+    return 0;
+  printf("  %s fails\n", name);
+  return 700;
+}
+
+#define CALL                                                                   \
+  if (call(__func__))                                                          \
+  return 700
+
+int cuInit(unsigned flags) {
+  CALL;
+  return (int)flags;
+}
+int cuDeviceGet(int *device, int number) {
+  CALL;
+  *device = number;
+  return number == 0 ? 0 : 101;
+}
+int cuDeviceGetAttribute(int *value, int attribute, int device) {
+  CALL;
+  *value = attribute == 16 ? 10 : -1;
+  return device;
+}
+int cuDevicePrimaryCtxRetain(void **context, int device) {
+  CALL;
+  *context = &calls;
+  return device;
+}
+int cuDevicePrimaryCtxRelease_v2(int device) { return device; }
+int cuCtxSetCurrent(void *context) {
+  CALL;
+  return context != &calls;
+}
+int cuModuleLoadData(void **module, const void *image) {
+  CALL;
+  printf("  load %.13s\n", strstr(image, ".target"));
+  *module = (void *)image;
+  return 0;
+}
+int cuModuleUnload(void *module) {
+  printf("  unload\n");
+  return !module;
+}
+/* A kernel is its name, which the PTX has to have, and room for attributes. */
+int cuModuleGetFunction(void **function, void *module, const char *name) {
+  CALL;
+  char entry[128];
+  snprintf(entry, sizeof(entry), ".entry %s(", name);
+  *function = strdup(name);
+  return strstr(module, entry) ? 0 : 500;
+}
+int cuFuncSetAttribute(void *function, int attribute, int value) {
+  CALL;
+  printf("  %s attribute %d = %d\n", (char *)function, attribute, value);
+  return 0;
+}
+int cuTensorMapEncodeTiled(void *map, int type, unsigned rank, void *address,
+                           const uint64_t *sizes, const uint64_t *strides,
+                           const unsigned *box, const unsigned *steps,
+                           int interleave, int swizzle, int promotion, int fill) {
+  CALL;
+  printf("  map: type %d, %u x %u of %u x %u, stride %u, swizzle %d%s\n", type,
+         box[1], box[0], (unsigned)sizes[1], (unsigned)sizes[0],
+         (unsigned)strides[0], swizzle,
+         (uintptr_t)map % 64 ? ", not aligned" : "");
+  memcpy(map, &address, sizeof(address));
+  return rank != 2 || steps[0] != 1 || interleave || promotion != 3 || fill;
+}
+int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z,
+                   unsigned threads, unsigned threads_y, unsigned threads_z,
+                   unsigned shared, void *stream, void **arguments,
+                   void **extra) {
+  CALL;
+  printf("  %s: %u blocks of %u threads, %u bytes, stream %u\n",
+         (char *)function, x, threads, shared, (unsigned)(uintptr_t)stream);
+  return y != 1 || z != 1 || threads_y != 1 || threads_z != 1 || extra ||
+         !arguments[0];
+}
+int cuMemAlloc_v2(uint64_t *memory, size_t bytes) {
+  CALL;
+  *memory = (uint64_t)(uintptr_t)aligned_alloc(256, (bytes + 255) / 256 * 256);
+  return 0;
+}
+int cuMemFree_v2(uint64_t memory) {
+  free((void *)(uintptr_t)memory);
+  return 0;
+}
+int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes,
+                         void *stream) {
+  CALL;
+  memcpy((void *)(uintptr_t)to, from, bytes);
+  return stream != (void *)7;
+}
+int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, void *stream) {
+  CALL;
+  memcpy(to, (void *)(uintptr_t)from, bytes);
+  return stream != (void *)7;
+}
+int cuStreamSynchronize(void *stream) {
+  CALL;
+  return stream != (void *)7;
+}
+int cuGetErrorName(int error, const char **name) {
+  *name = error == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS" : "CUDA_ERROR_OTHER";
+  return 0;
+}

@@ -1,0 +1,26 @@
+"""Lets each call of the driver fail in turn, and says what the program says.
+
+usage: fail.py folder-of-the-driver program
+"""
+import os
+import re
+import subprocess
+import sys
+
+for number in range(1, 1000):
+    environment = dict(os.environ, LD_LIBRARY_PATH=sys.argv[1],
+                       FAIL_AT=str(number))
+    run = subprocess.run([sys.argv[2], "0", "13"], capture_output=True,
+                         text=True, env=environment)
+    failing = re.search(r"(\w+) fails", run.stdout)
+    if run.returncode not in (0, 1):
+        sys.exit("call %d: the program ends with %d" % (number, run.returncode))
+    if not failing:
+        print("every call failed once")
+        break
+    said = [line.strip() for line in run.stdout.splitlines()
+            if "CUDA_ERROR" in line or line == "device failure"]
+    if not any("CUDA_ERROR" in line for line in said):
+        sys.exit("call %d, %s: nobody is told:\n%s" %
+                 (number, failing.group(1), run.stdout))
+    print("%s: %s" % (failing.group(1), ": ".join(reversed(said))))
