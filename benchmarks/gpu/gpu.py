@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-# ===- gpu.py - Kernels for NVIDIA's GPUs: right, and how fast -------------===//
+# ===- gpu.py - Layers on NVIDIA's GPUs: right, and how fast ---------------===//
 # Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # ===----------------------------------------------------------------------===//
-"""Whether our kernels for NVIDIA's GPUs are right, and how fast they are beside other
+"""Whether our layers for NVIDIA's GPUs are right, and how fast they are beside other
 implementations. README.md beside this file says what is measured."""
 
 import argparse
@@ -20,8 +20,7 @@ import threading
 import time
 from pathlib import Path
 
-import kernels
-from driver import CudaError, Driver
+import artifact
 from report import Failure, Report, is_wrong, table
 
 HERE = Path(__file__).resolve().parent
@@ -50,15 +49,15 @@ def parse():
     def counts(text):
         return [int(w) for w in words(text)]
 
-    add("folder", type=Path, nargs="?", help="of kernels: MODEL.cubin, MODEL.ptx or MODEL.s")
+    add("folder", type=Path, nargs="?", help="of artifacts, as make.sh makes it")
     add("--stage", choices=STAGES, required=True)
-    add("--models", type=words, help=f"default: all that the folder has of {', '.join(kernels.MODELS)}")
+    add("--models", type=words, help="default: all that the folder has")
     add("--tokens", type=counts, help="default: " + "; ".join(f"{t} to {s}" for s, t in TOKENS.items()))
     add("--peers", type=words, default=list(PEERS), help=f"default: {','.join(PEERS)}")
     add("--routing", choices=ROUTINGS, default="random", help="of what is timed (default: random)")
     add("--tools", type=words, default=list(TOOLS), help=f"of compute-sanitizer (default: {','.join(TOOLS)})")
     add("--json", help="a report, written after every row")
-    add("--resume", action="store_true", help="go on with that report: leave out what it has of these kernels")
+    add("--resume", action="store_true", help="go on with that report: leave out what it has of these artifacts")
     add("--show", action="store_true", help="only print what the report has of the stage")
     add("--seconds", type=float, default=400, help="start nothing after that, and end with 3 (default: 400)")
     return parser.parse_args()
@@ -162,20 +161,23 @@ def run_jobs(folder, jobs, report, limit):
 
 
 def chosen_models(options):
-    """Their kernels: model, path."""
-    names = options.models or [m for m in kernels.MODELS if options.stage == "check" or m != SANITIZED]
-    found = {}
-    for name in names:
-        if name not in kernels.MODELS:
-            raise Failure(f"there is no model '{name}'; known: {', '.join(kernels.MODELS)}")
-        path = kernels.find(options.folder, name)
-        if path:
-            found[name] = path
-        elif options.models:
-            raise Failure(f"{options.folder} has no kernels for '{name}'")
-    if not found:
-        raise Failure(f"{options.folder} has no kernels: MODEL{', MODEL'.join(kernels.SUFFIXES)}")
-    return found
+    found = artifact.models(options.folder)
+    for name in options.models or []:
+        if name not in found:
+            raise Failure(f"{options.folder} has no '{name}', which would be {name}.so and {name}.json")
+        artifact.read(options.folder, name)
+    if options.models:
+        return options.models
+    chosen = []
+    for name in found:
+        try:
+            artifact.read(options.folder, name)
+            chosen += [name] if options.stage == "check" or name != SANITIZED else []
+        except Failure as error:
+            print(f"gpu.py: left out: {error}", file=sys.stderr)
+    if not chosen:
+        raise Failure(f"{options.folder} has no models; make.sh makes folders that have all")
+    return chosen
 
 
 def wanted_rows(options, card):
@@ -183,11 +185,12 @@ def wanted_rows(options, card):
     stage, extra, wanted = options.stage, {}, []
     if stage == "speed":
         extra = {"peers": {name: PEERS[name] for name in options.peers}, "routing": options.routing}
-        wanted.append(({"stage": stage, "card": card, "kernels": None, "model": "memory", "tokens": 0},
+        wanted.append(({"stage": stage, "card": card, "artifact": None, "model": "memory", "tokens": 0},
                        {"stage": stage, "model": "memory", "tokens": 0}))
-    for model, path in chosen_models(options).items():
+    for model in options.models:
         for tokens in options.tokens or [int(t) for t in TOKENS[stage].split(",")]:
-            row = {"stage": stage, "card": card, "kernels": kernels.digest(path), "model": model, "tokens": tokens}
+            row = {"stage": stage, "card": card, "artifact": artifact.digest(options.folder, model), "model": model,
+                   "tokens": tokens}
             if stage == "speed":
                 row["routing"] = options.routing
             wanted.append((row, {"stage": stage, "model": model, "tokens": tokens, **extra}))
@@ -232,10 +235,10 @@ def sanitize_once(tool, folder, seconds):
 
 def run_sanitizer(options, card, report, limit):
     """The same, by compute-sanitizer."""
-    (path,) = chosen_models(options).values()
     wanted, finished = [], True
     for tool in options.tools:
-        row = {"stage": "sanitize", "card": card, "kernels": kernels.digest(path), "model": SANITIZED, "tool": tool}
+        row = {"stage": "sanitize", "card": card, "artifact": artifact.digest(options.folder, SANITIZED),
+               "model": SANITIZED, "tool": tool}
         wanted.append(row)
         if report.done(row):
             continue
@@ -253,14 +256,14 @@ def check_options(options):
     if options.show:
         return
     if not options.folder:
-        raise Failure("a folder of kernels is needed")
+        raise Failure("a folder of artifacts is needed")
     for known, names in ((PEERS, options.peers), (TOOLS, options.tools)):
         for name in names:
             if name not in known:
                 raise Failure(f"there is no '{name}'; known: {', '.join(known)}")
     if options.stage == "sanitize":
         options.models = [SANITIZED]
-    chosen_models(options)
+    options.models = chosen_models(options)
 
 
 def main(options):
@@ -269,13 +272,10 @@ def main(options):
     if options.show:
         print(table(options.stage, [row for row in report.rows if row["stage"] == options.stage]))
         return 0
-    driver = Driver()
-    if driver.capability != kernels.CAPABILITY:
-        raise Failure(f"{driver.card} has compute capability {'.'.join(map(str, driver.capability))}; the kernels are "
-                      f"for {'.'.join(map(str, kernels.CAPABILITY))}")
+    card = artifact.card()
     limit = Limit(options.seconds)
     run = run_sanitizer if options.stage == "sanitize" else run_stage
-    finished, wanted = run(options, driver.card, report, limit)
+    finished, wanted = run(options, card, report, limit)
     rows = [row for row in map(report.find, wanted) if row]
     print(table(options.stage, rows), flush=True)
     if not finished:
@@ -286,5 +286,5 @@ def main(options):
 if __name__ == "__main__":
     try:
         sys.exit(main(parse()))
-    except (Failure, CudaError, OSError) as error:
+    except (Failure, artifact.DeviceError, OSError) as error:
         sys.exit(f"gpu.py: error: {error}")

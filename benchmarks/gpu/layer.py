@@ -3,8 +3,8 @@
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # ===----------------------------------------------------------------------===//
-"""A layer of a model in PyTorch's memory: random weights, routings as our kernels
-take them, what they write to, and what it should be."""
+"""A layer of a model in PyTorch's memory: random weights, routings, what a call
+writes to, and what it should be."""
 
 import math
 from dataclasses import dataclass
@@ -12,138 +12,126 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from kernels import MAPS, Kernels
+from artifact import Artifact
 
-# A NaN that no computation makes, in what is still to be written and in the rows
-# before and behind it that have to stay as they are.
-POISON, GUARD_ROWS = 0x7FA5, 4
+# What is still to be written is NaN, of any type, and the bytes before and behind it,
+# which have to stay as they are, are nothing that a layer would write.
+POISON, GUARD, GUARD_BYTES = 0xFF, 0xA5, 4096
 
 
 @dataclass
 class Routing:
-    """T tokens with K slots each, A of which have an expert."""
+    """T tokens with K slots each, A of which have an expert. Layers take `indices` and
+    `weights`, and find out the rest, which peers are given."""
 
-    experts: torch.Tensor  # [T, K], -1 where there is none
+    indices: torch.Tensor  # [T, K] in i32, -1 where there is no expert
     weights: torch.Tensor  # [T, K] in f32
     order: torch.Tensor  # [A], the slots (t * K + k) in the order of their experts
     gather: torch.Tensor  # [A], their tokens
-    offsets: torch.Tensor  # [E + 1], the first row of each expert
-    positions: torch.Tensor  # [T, K], the row of each slot, or -1
+    offsets: torch.Tensor  # [E + 1] in i32, the first row of each expert
 
     @property
     def tokens(self):
-        return len(self.experts)
+        return len(self.indices)
 
     @property
     def count(self):
         return len(self.order)
 
 
-def route(experts, weights, number):
-    """What our kernels, and peers, take for granted; outside of what is timed."""
-    flat = experts.flatten()
-    count = int((flat >= 0).sum())
-    order = torch.argsort(torch.where(flat < 0, number, flat), stable=True)[:count]
+def route(indices, weights, number):
+    """What has no expert of that number has none."""
+    flat = indices.flatten().long()
+    has = (flat >= 0) & (flat < number)
+    order = torch.argsort(torch.where(has, flat, number), stable=True)[:int(has.sum())]
     offsets = torch.zeros(number + 1, dtype=torch.int32, device=flat.device)
     offsets[1:] = torch.bincount(flat[order], minlength=number).cumsum(0)
-    positions = torch.full_like(flat, -1, dtype=torch.int32)
-    positions[order] = torch.arange(count, dtype=torch.int32, device=flat.device)
-    gather = (order // experts.shape[1]).int()
-    return Routing(experts, weights.contiguous(), order, gather, offsets, positions.view(experts.shape))
+    return Routing(indices.int().contiguous(), weights.contiguous(), order, order // indices.shape[1], offsets)
 
 
 class Guarded:
-    """A matrix in bf16 with rows around it that nobody may write to."""
+    """Memory for a call to write to, and around it some that nobody may write to."""
 
-    def __init__(self, rows, columns, device):
-        self.whole = torch.empty(rows + 2 * GUARD_ROWS, columns, dtype=torch.int16, device=device)
-        self.inside = self.whole[GUARD_ROWS:GUARD_ROWS + rows].view(torch.bfloat16)
+    def __init__(self, size, device):
+        self.whole = torch.empty(size + 2 * GUARD_BYTES, dtype=torch.uint8, device=device)
+        self.whole.fill_(GUARD)
+        self.inside = self.whole[GUARD_BYTES:GUARD_BYTES + size]
         self.poison()
 
     def poison(self):
-        self.whole.fill_(POISON)
+        self.inside.fill_(POISON)
 
     def intact(self):
-        return bool((self.whole[:GUARD_ROWS] == POISON).all() and (self.whole[-GUARD_ROWS:] == POISON).all())
+        ends = self.whole[:GUARD_BYTES], self.whole[-GUARD_BYTES:]
+        return all(bool((end == GUARD).all()) for end in ends)
 
 
 @dataclass
 class Work:
     """A call of a layer: its input, and what it writes to."""
 
-    x: torch.Tensor
+    x: torch.Tensor  # [T, H] in f32
     routing: Routing
-    h: Guarded
-    rows: Guarded
-    y: Guarded
-    addresses: dict
-    kept: list  # alive as long as their addresses
+    result: Guarded
+    workspace: Guarded
+
+    @property
+    def y(self):
+        return self.result.inside.view(torch.float32).view(self.x.shape)
 
     @property
     def written(self):
-        return {"h": self.h, "rows": self.rows, "y": self.y}
-
-    def results(self):
-        """Those rows that have to be written."""
-        count = self.routing.count
-        return {"h": self.h.inside[:count], "rows": self.rows.inside[:count], "y": self.y.inside}
+        return {"y": self.result, "the workspace": self.workspace}
 
 
 class Layer:
-    def __init__(self, driver, path, shape, device="cuda"):
-        self.driver, self.shape, self.device = driver, shape, device
-        self.kernels = Kernels(driver, path, shape)
-        random = torch.Generator(device).manual_seed(1)
+    def __init__(self, device, folder, model, place="cuda"):
+        self.artifact, self.place = Artifact(device, folder, model), place
+        self.shape = shape = self.artifact.shape
+        random = torch.Generator(place).manual_seed(1)
 
         def weights(*sizes):
-            values = torch.empty(sizes, dtype=torch.bfloat16, device=device)
+            values = torch.empty(sizes, dtype=torch.bfloat16, device=place)
             return values.normal_(std=1 / math.sqrt(sizes[-1]), generator=random)
 
         self.gate_up = weights(shape.experts, 2 * shape.inner, shape.hidden)
         self.down = weights(shape.experts, shape.hidden, shape.inner)
 
-    def work(self, x, routing):
-        rows = max(routing.count, 1)
-        h, out, y = (Guarded(n, columns, self.device) for n, columns in (
-            (rows, self.shape.inner), (rows, self.shape.hidden), (routing.tokens, self.shape.hidden)))
-        named = {"w_gate_up": self.gate_up, "w_down": self.down, "x": x, "gather": routing.gather,
-                 "offsets": routing.offsets, "positions": routing.positions, "weights": routing.weights,
-                 "h": h.inside, "rows": out.inside, "y": y.inside}
-        addresses = {name: tensor.data_ptr() for name, tensor in named.items()}
-        maps = {name: torch.frombuffer(bytearray(data), dtype=torch.uint8).to(self.device)
-                for name, data in self.kernels.maps(addresses, routing.count, MAPS).items()}
-        addresses.update((name, tensor.data_ptr()) for name, tensor in maps.items())
-        return Work(x, routing, h, out, y, addresses, [named, maps])
+    def work(self, kind, tokens, seed):
+        """A call with random input and a routing of a kind."""
+        x = torch.randn(tokens, self.shape.hidden, device=self.place,
+                        generator=torch.Generator(self.place).manual_seed(1000 + seed))
+        return Work(x, random_routing(kind, tokens, self.shape, seed, self.place),
+                    Guarded(x.numel() * x.element_size(), self.place),
+                    Guarded(self.artifact.workspace_bytes(tokens), self.place))
 
-    def stream(self):
-        return torch.cuda.current_stream().cuda_stream if self.device == "cuda" else 0
+    def run(self, work, **how):
+        """Calls the layer, on PyTorch's stream; see Device.call for `how`."""
+        tensors = {"x": work.x, "experts.gate_up": self.gate_up, "experts.down_proj": self.down,
+                   "routing.indices": work.routing.indices, "routing.weights": work.routing.weights, "y": work.y}
+        return self.artifact.call(work.routing.tokens, {name: t.data_ptr() for name, t in tensors.items()},
+                                  work.workspace.inside.data_ptr(), work.workspace.inside.numel(),
+                                  stream=torch.cuda.current_stream().cuda_stream, **how)
 
-    def run(self, work, path):
-        self.kernels.layer(path, work.addresses, work.routing.tokens, self.stream())
+    def reference(self, work):
+        """y in f64, of what is multiplied in bf16: x, h, and the rows of experts."""
+        def rounded(values):
+            return values.bfloat16().double()
 
-    def launch(self, work, name):
-        self.kernels.launch(name, work.addresses, work.routing.tokens, self.stream())
-
-    def reference(self, x, routing):
-        """The same in f64, but with h in bf16 where it is multiplied."""
-        count, offsets = routing.count, routing.offsets.tolist()
-        h = torch.empty(count, self.shape.inner, dtype=torch.float64, device=self.device)
-        rows = torch.empty(count, self.shape.hidden, dtype=torch.float64, device=self.device)
+        routing, x = work.routing, rounded(work.x)
+        rows = torch.empty(routing.count, self.shape.hidden, dtype=torch.float64, device=self.place)
+        offsets = routing.offsets.tolist()
         for expert, (begin, end) in enumerate(zip(offsets, offsets[1:])):
             if begin == end:
                 continue
-            own = x[routing.gather[begin:end].long()].double()
-            gate, up = (own @ self.gate_up[expert].double().T).chunk(2, -1)
-            h[begin:end] = F.silu(gate) * up
-            rows[begin:end] = h[begin:end].bfloat16().double() @ self.down[expert].double().T
-        y = torch.zeros(routing.tokens, self.shape.hidden, dtype=torch.float64, device=self.device)
+            gate, up = (x[routing.gather[begin:end]] @ self.gate_up[expert].double().T).chunk(2, -1)
+            rows[begin:end] = rounded(rounded(F.silu(gate) * up) @ self.down[expert].double().T)
         weights = routing.weights.flatten()[routing.order].double()
-        y.index_add_(0, routing.gather.long(), rows * weights[:, None])
-        return {"h": h, "rows": rows, "y": y}
+        return torch.zeros_like(x).index_add_(0, routing.gather, rows * weights[:, None])
 
 
-def random_routing(kind, tokens, shape, seed, device="cuda"):
-    """A routing that is random, or one that is hard on kernels."""
+def random_routing(kind, tokens, shape, seed, device):
+    """A routing that is random, or one that is hard on a layer."""
     g = torch.Generator(device).manual_seed(seed)
     number, slots = shape.experts, shape.slots
     weights = torch.rand(tokens, slots, device=device, generator=g)
@@ -158,6 +146,10 @@ def random_routing(kind, tokens, shape, seed, device="cuda"):
     elif kind == "holes":
         holes = torch.rand(tokens, slots, device=device, generator=g) < 0.5
         experts = experts.masked_fill(holes, -1)
+    elif kind == "beyond":
+        beyond = torch.tensor([-(1 << 31), -2, number, (1 << 31) - 1], device=device)
+        beyond = beyond[torch.randint(4, experts.shape, device=device, generator=g)]
+        experts = torch.where(torch.rand(tokens, slots, device=device, generator=g) < 0.5, beyond, experts)
     elif kind in ("last", "none"):
         experts = torch.full((tokens, slots), -1, device=device)
         if kind == "last":
@@ -165,4 +157,4 @@ def random_routing(kind, tokens, shape, seed, device="cuda"):
     return route(experts, weights, number)
 
 
-ROUTINGS = ("random", "zipf", "same", "holes", "last", "none")
+ROUTINGS = ("random", "zipf", "same", "holes", "beyond", "last", "none")

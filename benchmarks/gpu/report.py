@@ -9,8 +9,8 @@ import json
 import os
 from pathlib import Path
 
-# What says that a row need not be measured again; `kernels` is a digest of their file.
-KEY = ("stage", "card", "kernels", "model", "tokens", "tool", "routing")
+# What says that a row need not be measured again; `artifact` is a digest of its code.
+KEY = ("stage", "card", "artifact", "model", "tokens", "tool", "routing")
 
 
 class Failure(Exception):
@@ -68,33 +68,32 @@ def is_wrong(row):
 
 
 # Of the table of times: a heading above, the heading, its width.
-COLUMNS = (("layer", "us", 10), ("", "other", 6), ("products", "TFLOP/s", 8), ("", "TB/s", 6), ("", "dense", 6),
-           ("", "grouped", 8), ("", "triton", 7), ("layer", "grouped", 8), ("", "triton", 7))
+COLUMNS = (("layer", "us", 10), ("sorted", "us", 9), ("products", "TFLOP/s", 8), ("", "TB/s", 6), ("", "dense", 6),
+           ("", "grouped", 8), ("", "triton", 7), ("sorted", "grouped", 8), ("", "triton", 7))
 
 
 def speed_cells(first, cells):
-    return (f"{first:<29}" + " ".join(f"{c:>{width}}" for c, (*_, width) in zip(cells, COLUMNS))).rstrip()
+    return (f"{first:<23}" + " ".join(f"{c:>{width}}" for c, (*_, width) in zip(cells, COLUMNS))).rstrip()
 
 
 SPEED_HEAD = [speed_cells("", [c[0] for c in COLUMNS]),
-              speed_cells(f"{'model':<15} {'tokens':>6} path", [c[1] for c in COLUMNS])]
+              speed_cells(f"{'model':<15} {'tokens':>6}", [c[1] for c in COLUMNS])]
 
 
 def speed_line(row):
     if row["model"] == "memory":
         return f"memory: copy {row['copy_tbs']:.2f} TB/s, read {row['read_tbs']:.2f} TB/s"
-    us, ours, layer = row["us"], products(row, "ours"), row["us"]["ours.layer"]
-    other = us.get("few.layer") or us.get("tiled.layer")
-    return speed_cells(f"{row['model']:<15} {row['tokens']:>6} {row['path']}", [
-        f"{layer:.1f}", ratio(other, layer), f"{row['flops'] / ours / 1e6:.0f}",
+    us, ours = row["us"], products(row, "ours")
+    return speed_cells(f"{row['model']:<15} {row['tokens']:>6}", [
+        f"{us['ours.layer']:.1f}", f"{us['ours.sorted']:.1f}", f"{row['flops'] / ours / 1e6:.0f}",
         f"{row['weight_bytes'] / ours / 1e6:.2f}", ratio(products(row, "dense"), ours),
         *[ratio(products(row, who), ours) for who in ("grouped_mm", "triton")],
-        *[ratio(us.get(f"{who}.layer"), layer) for who in ("grouped_mm", "triton")]])
+        *[ratio(us.get(f"{who}.layer"), us["ours.sorted"]) for who in ("grouped_mm", "triton")]])
 
 
 def check_line(row):
-    worst = " ".join(f"{n} {w:.1e}" for n, w in row["worst"].items())
-    return f"{row['model']:<15} {row['tokens']:>6} {row['cases']:>3} cases, {len(row['wrong'])} wrong; off by {worst}"
+    return (f"{row['model']:<15} {row['tokens']:>6} {row['cases']:>3} cases, {len(row['wrong'])} wrong; "
+            f"off by {row['worst']:.1e}")
 
 
 def sanitize_line(row):

@@ -1,5 +1,5 @@
 #!/bin/sh
-# ===- run.sh - The benchmark of kernels for NVIDIA's GPUs, stage by stage -===//
+# ===- run.sh - The benchmark of layers on NVIDIA's GPUs, stage by stage ---===//
 # Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -13,7 +13,7 @@
 set -u
 here=$(dirname "$0")
 if [ -z "${KERNELS:-}" ]; then
-  echo "run.sh: error: KERNELS has to name the folder of the kernels" >&2
+  echo "run.sh: error: KERNELS has to name the folder that make.sh made" >&2
   exit 2
 fi
 case ${1:-} in

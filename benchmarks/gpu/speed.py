@@ -9,17 +9,18 @@ import importlib
 
 import torch
 
+from artifact import is_of
 from check import difference
-from kernels import PATHS, chosen_path
-from layer import random_routing
 from timing import timed
 
 # Different inputs and routings in turn, so that weights come from memory.
 CALLS = 4
 # Of a token's largest element: peers round to bf16 more often than we do.
 TOLERANCE = 1e-1
-# Up to so many tokens both of our paths are timed.
-BOTH_PATHS = 1024
+# Our kernels that peers have, too, and those that do what they are given: the rows of
+# each expert, in bf16.
+PRODUCTS, SORTED = ("gate_up", "down"), ("gate_up", "down", "combine")
+GIVEN = ("index", "elementwise")
 
 
 def find_peer(name, module):
@@ -31,30 +32,25 @@ def find_peer(name, module):
     return next(p for p in module.PEERS if p.name == name), ""
 
 
-def our_pieces(layer, works, path):
-    def launch(name):
-        return lambda i: layer.launch(works[i], name)
-    return {"layer": lambda i: layer.run(works[i], path),
-            **{name.removeprefix("few_"): launch(name) for name in PATHS[path]}}
+def our_pieces(layer, works, kernels):
+    """The layer, what it does behind what peers are given, and its parts. What is left
+    out of a call has run before in the same workspace, where lists of rows stay."""
+    def some(*parts):
+        return lambda i: layer.run(works[i], parts=parts)
+
+    parts = {part: some(part) for part in (*GIVEN, *SORTED) if any(is_of(k, [part]) for k in kernels)}
+    return {"layer": lambda i: layer.run(works[i]), "sorted": some(*SORTED), **parts}
 
 
 def speed(layer, model, tokens, peers, routing="random"):
     """A row of the report: microseconds of each piece of each implementation.
     `peers` says which module has which."""
-    works = []
-    for seed in range(CALLS):
-        g = torch.Generator(layer.device).manual_seed(1000 + seed)
-        x = torch.randn(tokens, layer.shape.hidden, device=layer.device, generator=g).bfloat16()
-        works.append(layer.work(x, random_routing(routing, tokens, layer.shape, seed, layer.device)))
-    chosen = chosen_path(tokens)
-    pieces = {f"ours.{piece}": f for piece, f in our_pieces(layer, works, chosen).items()}
-    if tokens <= BOTH_PATHS:
-        other = next(path for path in PATHS if path != chosen)
-        pieces |= {f"{other}.{piece}": f for piece, f in our_pieces(layer, works, other).items()}
-    for i in range(CALLS):  # peers multiply our h
-        layer.run(works[i], chosen)
-    layer.driver.synchronize()
-    ours = works[0].y.inside.clone()
+    works = [layer.work(routing, tokens, seed) for seed in range(CALLS)]
+    for work in works:
+        kernels = layer.run(work, noting=True)
+    torch.cuda.synchronize()
+    pieces = {f"ours.{piece}": f for piece, f in our_pieces(layer, works, kernels).items()}
+    ours = works[0].y.double()
 
     about, notes, differences = {}, [], {}
     for name, module in peers.items():
@@ -65,9 +61,9 @@ def speed(layer, model, tokens, peers, routing="random"):
         try:
             peer = cls(layer, works)
             if hasattr(peer, "layer"):
-                differences[name] = difference(peer.layer(0), ours.double())
+                differences[name] = difference(peer.layer(0), ours)
         except Exception as error:  # the others go on, unless the device is lost
-            layer.driver.synchronize()
+            torch.cuda.synchronize()
             notes.append(f"{name}: failed: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
             continue
         about[name] = peer.about()
@@ -79,7 +75,7 @@ def speed(layer, model, tokens, peers, routing="random"):
     count = works[0].routing.count
     used = sum(int((w.routing.offsets.diff() > 0).sum()) for w in works) / CALLS
     expert = 3 * layer.shape.hidden * layer.shape.inner
-    return {"path": chosen, "routing": routing, "us": times, "repeats": repeats, "flops": 2 * count * expert,
+    return {"kernels": kernels, "routing": routing, "us": times, "repeats": repeats, "flops": 2 * count * expert,
             "weight_bytes": 2 * used * expert, "differences": differences, "peers": about, "notes": notes}
 
 

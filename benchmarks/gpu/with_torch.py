@@ -10,14 +10,15 @@ import torch.nn.functional as F
 
 
 class Peer:
-    """Another implementation, for a layer and calls of it. `gate_up` and `down` are
-    the products alone, `layer` is all behind the router and returns y."""
+    """Another implementation, for a layer and calls of it, x in bf16. `gate_up` and
+    `down` are the products alone, `layer` is all behind sorting and returns y."""
 
     name = ""
     models = None  # these only
 
     def __init__(self, layer, works):
         self.works = works
+        self.x = [work.x.bfloat16() for work in works]
 
     def about(self):
         """What the report says of it."""
@@ -35,25 +36,28 @@ class Grouped(Peer):
     def __init__(self, layer, works):
         super().__init__(layer, works)
         self.up_weights, self.down_weights = layer.gate_up.transpose(1, 2), layer.down.transpose(1, 2)
-        self.gather = [w.routing.gather.long() for w in works]
-        self.gathered = [w.x[gather] for w, gather in zip(works, self.gather)]
+        self.gathered = [x[w.routing.gather] for x, w in zip(self.x, works)]
         self.ends = [w.routing.offsets[1:].contiguous() for w in works]
+        self.h = [self.hidden(rows, ends) for rows, ends in zip(self.gathered, self.ends)]
         self.scale = [w.routing.weights.flatten()[w.routing.order, None].bfloat16() for w in works]
+
+    def hidden(self, rows, ends):
+        gate, up = torch._grouped_mm(rows, self.up_weights, offs=ends).chunk(2, -1)
+        return F.silu(gate) * up
 
     def gate_up(self, i):
         return torch._grouped_mm(self.gathered[i], self.up_weights, offs=self.ends[i])
 
     def down(self, i):
-        return torch._grouped_mm(self.works[i].h.inside, self.down_weights, offs=self.ends[i])
+        return torch._grouped_mm(self.h[i], self.down_weights, offs=self.ends[i])
 
     def layer(self, i):
-        work = self.works[i]
-        both = torch._grouped_mm(work.x[self.gather[i]], self.up_weights, offs=self.ends[i])
-        gate, up = both.chunk(2, -1)
-        rows = torch._grouped_mm(F.silu(gate) * up, self.down_weights, offs=self.ends[i])
+        routing = self.works[i].routing
+        h = self.hidden(self.x[i][routing.gather], self.ends[i])
+        rows = torch._grouped_mm(h, self.down_weights, offs=self.ends[i])
         slots = torch.empty_like(rows)
-        slots[work.routing.order] = rows * self.scale[i]
-        return slots.view(*work.routing.experts.shape, -1).sum(1)
+        slots[routing.order] = rows * self.scale[i]
+        return slots.view(*routing.indices.shape, -1).sum(1)
 
 
 class Dense(Peer):
@@ -64,12 +68,12 @@ class Dense(Peer):
     def __init__(self, layer, works):
         super().__init__(layer, works)
         count, shape = works[0].routing.count, layer.shape
-        self.x = torch.randn(count, shape.hidden, device=layer.device).bfloat16()
-        self.h = torch.randn(count, shape.inner, device=layer.device).bfloat16()
+        self.rows = torch.randn(count, shape.hidden, device=layer.place).bfloat16()
+        self.h = torch.randn(count, shape.inner, device=layer.place).bfloat16()
         self.up_weight, self.down_weight = layer.gate_up[0].T, layer.down[0].T
 
     def gate_up(self, _):
-        return self.x @ self.up_weight
+        return self.rows @ self.up_weight
 
     def down(self, _):
         return self.h @ self.down_weight

@@ -135,11 +135,11 @@ class Triton(Peer):
     def __init__(self, layer, works, config=None):
         super().__init__(layer, works)
         self.weights, self.shape, self.aligned, self.failures = layer, layer.shape, {}, {}
-        tokens, slots = works[0].routing.experts.shape
+        tokens, slots = works[0].routing.indices.shape
         shape, count = self.shape, tokens * slots
 
         def empty(*sizes):
-            return torch.empty(sizes, dtype=torch.bfloat16, device=layer.device)
+            return torch.empty(sizes, dtype=torch.bfloat16, device=layer.place)
 
         self.both, self.h = empty(count, 2 * shape.inner), empty(count, shape.inner)
         self.rows, self.y = empty(count, shape.hidden), empty(tokens, shape.hidden)
@@ -168,20 +168,20 @@ class Triton(Peer):
         return min(times, key=times.get)
 
     def product(self, i, config, rows, weights, out, scale, slots):
-        experts = self.works[i].routing.experts
+        indices = self.works[i].routing.indices
         if (i, config.block_m) not in self.aligned:
-            self.aligned[i, config.block_m] = align(experts, self.shape.experts, config.block_m)
+            self.aligned[i, config.block_m] = align(indices, self.shape.experts, config.block_m)
         ids, block_experts, padded = self.aligned[i, config.block_m]
         n, k = weights.shape[1:]
         grid = (len(block_experts) * triton.cdiv(n, config.block_n),)
         grouped_product[grid](
             rows, weights, out, ids, block_experts, padded, self.works[i].routing.weights, n, k, slots,
-            experts.numel(), BLOCK_M=config.block_m, BLOCK_N=config.block_n, BLOCK_K=config.block_k,
+            indices.numel(), BLOCK_M=config.block_m, BLOCK_N=config.block_n, BLOCK_K=config.block_k,
             GROUP_M=config.group_m, SCALED=scale, WHOLE=k % config.block_k == 0, num_warps=config.warps,
             num_stages=config.stages)
 
     def gate_up(self, i, config=None):
-        self.product(i, config or self.config, self.works[i].x, self.weights.gate_up, self.both, False,
+        self.product(i, config or self.config, self.x[i], self.weights.gate_up, self.both, False,
                      self.shape.slots)
 
     def down(self, i, config=None):

@@ -18,15 +18,14 @@ import traceback
 import torch
 
 import speed
+from artifact import Device
 from check import check
-from driver import CudaError, Driver
-from kernels import MODELS, find
 from layer import Layer
 
 
 class Jobs:
-    def __init__(self, folder, driver):
-        self.folder, self.driver = folder, driver
+    def __init__(self, folder):
+        self.folder, self.device = folder, Device(folder)
         self.model, self.layer = None, None
 
     def layer_of(self, model):
@@ -34,7 +33,7 @@ class Jobs:
         if self.model != model:
             self.model, self.layer = None, None
             release()
-            self.layer = Layer(self.driver, find(self.folder, model), MODELS[model])
+            self.layer = Layer(self.device, self.folder, model)
             self.model = model
         return self.layer
 
@@ -75,13 +74,12 @@ def main(folder, jobs):
     def say(line):
         print(json.dumps(line), file=answers, flush=True)
 
-    driver = Driver().enter()
     torch.zeros(1, device="cuda")
     torch.backends.cuda.matmul.allow_tf32 = False
     gc.collect()
     gc.freeze()  # making a graph collects garbage, of which the libraries are none
+    runner = Jobs(folder)
     say({"versions": versions()})
-    runner = Jobs(folder, driver)
     for job in jobs:
         try:
             say(runner.run(**job))
@@ -90,9 +88,8 @@ def main(folder, jobs):
             failed = {"failed": describe(error)}
             del error
             try:
-                driver.synchronize()
                 torch.cuda.synchronize()
-            except (CudaError, RuntimeError):
+            except RuntimeError:
                 # Nothing works after that in this process.
                 say({**failed, "lost": True})
                 os._exit(1)
