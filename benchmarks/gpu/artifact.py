@@ -17,8 +17,9 @@ from report import Failure
 
 ABI = 2  # of moe_rt.h
 LIBRARY, OPENMP = "libmoe_rt.so", "libgomp.so.1"  # of a folder; the first may need the second
-# What a layer takes and returns.
+# What a layer takes and returns; and what some take, in f32 [experts, inner or hidden].
 TENSORS = {"x", "experts.gate_up", "experts.down_proj", "routing.indices", "routing.weights", "y"}
+BIASES = {"experts.gate_proj_bias", "experts.up_proj_bias", "experts.down_proj_bias"}
 MESSAGE_BYTES = 512
 
 
@@ -182,7 +183,7 @@ def read(folder, model):
     try:
         function, = json.loads(path.read_text())["functions"]
         tensors = tensors_of(function)
-        if set(tensors) != TENSORS or function["sizes"] != ["T"]:
+        if set(tensors) not in (TENSORS, TENSORS | BIASES) or function["sizes"] != ["T"]:
             raise Failure(f"{path}: has {', '.join(tensors)}; what is measured has {', '.join(sorted(TENSORS))}")
         experts, inner, hidden = tensors["experts.gate_up"]["packed"]["sources"][0]["shape"]
         matrix = 2 * experts * inner * hidden  # bytes
@@ -203,6 +204,7 @@ class Artifact:
         self.device = device
         function, self.shape = read(folder, model)
         self.tensors = list(tensors_of(function))
+        self.biases = {name: t["shape"] for name, t in tensors_of(function).items() if name in BIASES}
         lib = load(Path(folder).resolve() / f"{model}.so")
         self.function = getattr(lib, function["invoke"])
         self.function.restype, self.function.argtypes = c_int, [c_void_p] * 4 + [c_size_t]

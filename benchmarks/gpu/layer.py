@@ -84,6 +84,12 @@ class Work:
         return {"y": self.result, "the workspace": self.workspace}
 
 
+def clamped_swiglu(gate, up, alpha=1.702, limit=7.0, offset=1.0):
+    """The activation of gpt-oss, the one model here that has biases."""
+    gate, up = gate.clamp(max=limit), up.clamp(-limit, limit)
+    return gate * torch.sigmoid(alpha * gate) * (up + offset)
+
+
 class Layer:
     def __init__(self, device, folder, model, place="cuda"):
         self.artifact, self.place = Artifact(device, folder, model), place
@@ -96,6 +102,8 @@ class Layer:
 
         self.gate_up = weights(shape.experts, 2 * shape.inner, shape.hidden)
         self.down = weights(shape.experts, shape.hidden, shape.inner)
+        self.biases = {name: torch.randn(sizes, device=place, generator=random) / 2
+                       for name, sizes in self.artifact.biases.items()}
 
     def work(self, kind, tokens, seed):
         """A call with random input and a routing of a kind."""
@@ -108,7 +116,8 @@ class Layer:
     def run(self, work, **how):
         """Calls the layer, on PyTorch's stream; see Device.call for `how`."""
         tensors = {"x": work.x, "experts.gate_up": self.gate_up, "experts.down_proj": self.down,
-                   "routing.indices": work.routing.indices, "routing.weights": work.routing.weights, "y": work.y}
+                   "routing.indices": work.routing.indices, "routing.weights": work.routing.weights, "y": work.y,
+                   **self.biases}
         return self.artifact.call(work.routing.tokens, {name: t.data_ptr() for name, t in tensors.items()},
                                   work.workspace.inside.data_ptr(), work.workspace.inside.numel(),
                                   stream=torch.cuda.current_stream().cuda_stream, **how)
@@ -118,6 +127,9 @@ class Layer:
         def rounded(values):
             return values.bfloat16().double()
 
+        def bias(name, expert):
+            return self.biases[f"experts.{name}_proj_bias"][expert].double()
+
         routing, x = work.routing, rounded(work.x)
         rows = torch.empty(routing.count, self.shape.hidden, dtype=torch.float64, device=self.place)
         offsets = routing.offsets.tolist()
@@ -125,7 +137,11 @@ class Layer:
             if begin == end:
                 continue
             gate, up = (x[routing.gather[begin:end]] @ self.gate_up[expert].double().T).chunk(2, -1)
-            rows[begin:end] = rounded(rounded(F.silu(gate) * up) @ self.down[expert].double().T)
+            if self.biases:
+                h = rounded(clamped_swiglu(gate + bias("gate", expert), up + bias("up", expert)))
+                rows[begin:end] = rounded(h @ self.down[expert].double().T + bias("down", expert))
+            else:
+                rows[begin:end] = rounded(rounded(F.silu(gate) * up) @ self.down[expert].double().T)
         weights = routing.weights.flatten()[routing.order].double()
         return torch.zeros_like(x).index_add_(0, routing.gather, rows * weights[:, None])
 

@@ -30,14 +30,16 @@ mkdir -p "$folder" || exit
 made=$(mktemp -d) || exit
 trap 'rm -rf "$made"' EXIT
 
-# The artifact of a model. The small one is written with its routing as an argument.
+# The artifact of a model. The small one is written with its routing as an argument; of
+# DeepSeek-V3 it is an eighth of the experts, without the shared one.
 compile() {
   replay="--replay-routing --drop-router-arguments" experts=
   case $1 in
   small) replay= && cp "$here/small.mlir" "$made" ;;
   *)
     if [ "$1" = DeepSeek-V3 ]; then experts=--experts=32; fi
-    "$build/bin/moe-import" --weights-type=bf16 $experts "$models/$1.json" -o "$made/$1.mlir"
+    sed 's/"n_shared_experts": 1/"n_shared_experts": 0/' "$models/$1.json" >"$made/config.json" &&
+      "$build/bin/moe-import" --weights-type=bf16 $experts "$made/config.json" -o "$made/$1.mlir"
     ;;
   esac && "$build/bin/moe-compile" $replay "--target=$target" --emit=shared,manifest "$made/$1.mlir" -o "$made/$1"
 }
