@@ -36,8 +36,9 @@ int moe_cuda_open(int device, moe_cuda **cuda, char *message, size_t bytes);
  *  unloaded; null is fine. */
 void moe_cuda_close(moe_cuda *cuda);
 
-/** The runtime to call layers with; one call at a time. Its hooks but `launch`
- *  may be changed. */
+/** The runtime to call layers with; one call at a time. Its hooks may be changed:
+ *  a `launch` of yours hands kernels on to the one that was there, with the same
+ *  `rt`. */
 moe_rt *moe_cuda_rt(moe_cuda *cuda);
 
 /** The stream, a CUstream, that kernels are started on from now on; null, as in
