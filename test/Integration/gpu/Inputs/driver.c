@@ -45,7 +45,7 @@ int cuCtxSetCurrent(void *context) {
 }
 int cuModuleLoadData(void **module, const void *image) {
   CALL;
-  printf("  load %.13s\n", strstr(image, ".target"));
+  printf("  load %.14s\n", strstr(image, ".target"));
   *module = (void *)image;
   return 0;
 }

@@ -17,19 +17,33 @@ def SelectNVIDIASchedule : Pass<"moe-nvidia-select-schedule", "::mlir::ModuleOp"
     rounded to bf16. An op that has a schedule keeps it. What no kernel can take is
     an error of the schedule's verifier.
 
+    Before:
     ```mlir
     module attributes {moek.target =
         #moe_nvidia.target<"sm_90a", cpu = "sm_90a", wgmma = true>} {
-      func.func @up(%x: tensor<?x128xbf16>, %o: tensor<9xi32>, %a: tensor<9xi32>,
-          %w: tensor<8x64x128xbf16>, %e: tensor<?x64xbf16>) -> tensor<?x64xbf16> {
-        %p = moek.pack %w : tensor<8x64x128xbf16> -> tensor<8x1x64x128xbf16>
-        %h = moek.grouped_matmul n(64) k(128) lhs(%x : tensor<?x128xbf16>)
-            rhs(%p : tensor<8x1x64x128xbf16>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>)
-            outs(%e : tensor<?x64xbf16>) epilogue {
+      func.func @ffn(%x: tensor<?x128xf32>, %o: tensor<9xi32>, %a: tensor<9xi32>,
+          %w: tensor<8x1x64x128xbf16>, %n: index) -> tensor<?x64xf32> {
+        %e = tensor.empty(%n) : tensor<?x64xf32>
+        %h = moek.grouped_matmul n(64) k(128) lhs(%x : tensor<?x128xf32>)
+            rhs(%w : tensor<8x1x64x128xbf16>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>)
+            outs(%e : tensor<?x64xf32>) epilogue {
         ^bb0(%c: f32):
           moek.yield %c : f32
+        } -> tensor<?x64xf32>
+        return %h : tensor<?x64xf32>
+      }
+    }
+    ```
+    After:
+    ```mlir
+    // ...
+        %own = tensor.empty(%n) : tensor<?x64xbf16>
+        %narrow = arith.truncf %x : tensor<?x128xf32> to tensor<?x128xbf16>
+        %h = moek.grouped_matmul n(64) k(128) lhs(%narrow : tensor<?x128xbf16>) rhs(%w : tensor<8x1x64x128xbf16>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) schedule(#moe_nvidia.schedule<few = 48>) outs(%own : tensor<?x64xbf16>) epilogue {
+        // ...
         } -> tensor<?x64xbf16>
-        return %h : tensor<?x64xbf16>
+        %wide = arith.extf %h : tensor<?x64xbf16> to tensor<?x64xf32>
+        return %wide : tensor<?x64xf32>
       }
     }
     ```
@@ -45,6 +59,31 @@ def ConvertMoekToNVVM : Pass<"convert-moek-to-nvvm", "::mlir::ModuleOp"> {
     functions of the `llvm` and `nvvm` dialects, and `moe_rt.launch`. An op
     without a kernel is an error, as is ordinary IR on memrefs: nothing runs on
     the host but the choice of kernels and sizes.
+
+    Before:
+    ```mlir
+    module attributes {moek.target =
+        #moe_nvidia.target<"sm_90a", cpu = "sm_90a", wgmma = true>} {
+      func.func @sum(%rows: memref<?x64xbf16>, %positions: memref<?x2xi32>,
+          %weights: memref<?x2xf32>, %y: memref<?x64xf32>) {
+        moek.combine ins(%rows, %positions : memref<?x64xbf16>, memref<?x2xi32>)
+            slot_weights(%weights : memref<?x2xf32>) outs(%y : memref<?x64xf32>)
+        return
+      }
+    }
+    ```
+    After:
+    ```mlir
+    // ...
+      module @kernels {
+        llvm.mlir.global external @dynamic_shared() {addr_space = 3 : i32, alignment = 1024 : i64} : !llvm.array<0 x i8>
+        llvm.func @sum_combine(%r: !llvm.ptr<1>, %p: !llvm.ptr<1>, %w: !llvm.ptr<1>, %o: !llvm.ptr<1>, %t: i32) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 256>, nvvm.minctasm = 1 : i32} {
+        // ...
+        moe_rt.launch @kernels "sum_combine" blocks(%blocks) each(8) threads(256) shared(0) args(%rows, %positions, %weights, %y, %dim : memref<?x64xbf16>, memref<?x2xi32>, memref<?x2xf32>, memref<?x64xf32>, index) boxes = [0, 0, 0, 0, 0]
+        return
+      }
+    }
+    ```
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect",
                            "::mlir::LLVM::LLVMDialect",
@@ -58,7 +97,26 @@ def SerializeKernels : Pass<"moe-nvidia-serialize-kernels", "::mlir::ModuleOp"> 
   let summary = "Modules of kernels become PTX";
   let description = [{
     Lowers each module of kernels, compiles it with LLVM, and makes the text the
-    value of its `<name>_code`, which launches refer to.
+    value of a global, `<name>_code`, which launches refer to.
+
+    Before:
+    ```mlir
+    module attributes {moek.target =
+        #moe_nvidia.target<"sm_90a", cpu = "sm_90a", wgmma = true>} {
+      module @kernels {
+        llvm.func @fill(%out: !llvm.ptr<1>, %value: i32) attributes {nvvm.kernel} {
+          llvm.store %value, %out : i32, !llvm.ptr<1>
+          llvm.return
+        }
+      }
+    }
+    ```
+    After:
+    ```mlir
+    module attributes {moek.target = #moe_nvidia.target<"sm_90a", cpu = "sm_90a", wgmma = true>} {
+      // ...
+    }
+    ```
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }
