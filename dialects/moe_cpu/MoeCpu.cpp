@@ -341,9 +341,7 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
       (lanes != 4 || scalable))
     return emitError() << stringifyInner(inner)
                        << " needs 4 lanes and is not scalable";
-  bool isOfBytes = inner == Inner::DotInt8 || inner == Inner::MaddInt8 ||
-                   inner == Inner::MmlaInt8;
-  if (planes != 1 && (planes != 2 || !isOfBytes))
+  if (planes != 1 && (planes != 2 || !multipliesBytes(inner)))
     return emitError() << "planes must be 1, or 2 with products of bytes, got "
                        << planes;
   if (scalable && lanes != 4)

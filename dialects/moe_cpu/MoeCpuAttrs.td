@@ -281,11 +281,12 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
     static int64_t getMaxRows(::moecpu::Inner inner, int64_t lanes,
                               int64_t planes = 1);
     /// Whether rows are rounded to bytes, which are multiplied with codes.
-    bool multipliesBytes() const {
-      return getInner() == ::moecpu::Inner::DotInt8 ||
-             getInner() == ::moecpu::Inner::MaddInt8 ||
-             getInner() == ::moecpu::Inner::MmlaInt8;
+    static bool multipliesBytes(::moecpu::Inner inner) {
+      return inner == ::moecpu::Inner::DotInt8 ||
+             inner == ::moecpu::Inner::MaddInt8 ||
+             inner == ::moecpu::Inner::MmlaInt8;
     }
+    bool multipliesBytes() const { return multipliesBytes(getInner()); }
     /// Whether it is for weights in a format.
     bool readsBlocks() const {
       return getInner() == ::moecpu::Inner::Decode || multipliesBytes();

@@ -99,11 +99,6 @@ protected:
                    llvm::function_ref<void(Value period,
                                            llvm::MutableArrayRef<Value>)>
                        body);
-  Value splatAt(mlir::Type element, Value pointer, mlir::VectorType type) {
-    return e.splat(
-        mlir::LLVM::LoadOp::create(e, element, pointer, /*alignment=*/1), type);
-  }
-
   Emitter &e;
   const BlockShape &shape;
   int64_t rows, pitch, pass;

@@ -22,12 +22,6 @@ Value ByteProduct::cast(Value v, int64_t ofLane, Type element) {
   return v.getType() == type ? v : Value(LLVM::BitcastOp::create(e, type, v));
 }
 
-Value ByteProduct::splatOf(Value pointer) {
-  return e.splat(
-      LLVM::LoadOp::create(e, e.getI32Type(), pointer, /*alignment=*/1),
-      intType);
-}
-
 Value ByteProduct::withSign(Value codes) {
   if (!rows.hasSign || rows.largest <= 127)
     return codes;
@@ -54,7 +48,7 @@ public:
       for (int64_t v = 0; v < vectors; ++v)
         ofWord.push_back(asBytes(withSign(codes(word, v))));
       for (size_t row = 0; row < sums.size() / vectors; ++row) {
-        Value x = asBytes(splatOf(bytes(word, row)));
+        Value x = asBytes(e.splatAt(bytes(word, row), intType));
         for (int64_t v = 0; v < vectors; ++v) {
           Value &sum = sums[row * vectors + v];
           sum = call(name, intType, {sum, ofWord[v], x});
@@ -92,7 +86,7 @@ public:
           }
           for (size_t row = 0; row < sums.size() / vectors; ++row) {
             int64_t i = row * vectors + v;
-            Value x = splatOf(bytes(word, row));
+            Value x = e.splatAt(bytes(word, row), intType);
             addPairs(low[i], code, x);
             if (isSplit)
               addPairs(high[i], upper, x);

@@ -34,8 +34,6 @@ public:
 protected:
   Value call(llvm::StringRef intrinsic, mlir::Type type,
              mlir::ValueRange operands);
-  /// Four bytes at `pointer`, in all lanes.
-  Value splatOf(Value pointer);
   /// As they are multiplied: with a sign or without one.
   Value withSign(Value codes);
   /// As bytes, or numbers of 16 bits.

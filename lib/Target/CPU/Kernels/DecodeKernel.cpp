@@ -71,8 +71,7 @@ private:
       }
       for (int64_t r = 0; r < rows; ++r) {
         Value x =
-            splatAt(e.getF32Type(),
-                    e.displace(at, r * pitch + rounds.first[i] * 4), type);
+            e.splatAt(e.displace(at, r * pitch + rounds.first[i] * 4), type);
         for (int64_t v = 0; v < shape.vectors; ++v) {
           Value &sum = tile[r * shape.vectors + v];
           sum = vector::FMAOp::create(e, x, weights[v], sum);

@@ -64,10 +64,10 @@ private:
             shape.vectors,
             isZero
                 ? e.zeros(intType)
-                : splatAt(e.getI32Type(),
-                          e.displace(lhs, r * pitch + activations.correctionAt(
-                                                          sub, plane)),
-                          intType));
+                : e.splatAt(
+                      e.displace(lhs, r * pitch + activations.correctionAt(
+                                                      sub, plane)),
+                      intType));
     return sums;
   }
 
@@ -153,12 +153,10 @@ private:
         minima.push_back(reader.readShared(reader.indexOf(index, 1, scales)));
     }
     for (int64_t r = 0; r < rows; ++r) {
-      Value scale = splatAt(e.getF32Type(),
-                            e.displace(lhs, r * pitch + scaleAt), floatType);
+      Value scale = e.splatAt(e.displace(lhs, r * pitch + scaleAt), floatType);
       Value correction;
       if (activations.hasMinimum)
-        correction = splatAt(
-            e.getF32Type(),
+        correction = e.splatAt(
             e.displace(lhs, r * pitch + activations.correctionAt(sub, 0)),
             floatType);
       for (int64_t v = 0; v < shape.vectors; ++v) {

@@ -114,6 +114,12 @@ public:
   Value splat(Value scalar, mlir::VectorType type) {
     return mlir::vector::BroadcastOp::create(*this, type, scalar);
   }
+  /// The number at `pointer`, wherever that is, in all lanes.
+  Value splatAt(Value pointer, mlir::VectorType type) {
+    return splat(mlir::LLVM::LoadOp::create(*this, type.getElementType(),
+                                            pointer, /*alignment=*/1),
+                 type);
+  }
   Value zeros(mlir::VectorType type) {
     return mlir::arith::ConstantOp::create(*this, getZeroAttr(type));
   }
