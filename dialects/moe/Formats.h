@@ -201,13 +201,15 @@ private:
   Value constantIndex(int64_t value);
 };
 
-/// How the rows that meet weights in a format of codes may be rounded: "f32", not at
-/// all; "int8" and "int16", to so many bits with a scale for 32 values or for all
-/// that share a scale of the weights; "auto", as finely as the weights were.
+/// What rows become that meet weights in a format: nothing else; bf16, as which
+/// the weights are decoded then, too; codes meet integers of so many bits, with a
+/// scale for 32 values or for all that share a scale of the weights.
+enum class RowType { F32, BF16, Int8, Int16 };
+/// How it is said: "f32", "bf16", "int8", "int16"; "auto", not more coarsely than
+/// the weights were.
 llvm::ArrayRef<llvm::StringRef> getRowTypes();
-/// To how many bytes a value of theirs is rounded where `type`, one of these, says
-/// how; 0 if it is not.
-int64_t getRowBytes(llvm::StringRef type, mlir::Attribute format);
+/// What rows become where `said` is one of these; chips may lack what that takes.
+RowType getRowType(llvm::StringRef said, mlir::Attribute format);
 
 /// What a format does that is stored in blocks of bytes, as its fields say, and
 /// that is one of codes: the defaults of WeightFormatAttrInterface.

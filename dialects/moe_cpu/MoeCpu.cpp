@@ -341,6 +341,8 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
       (lanes != 4 || scalable))
     return emitError() << stringifyInner(inner)
                        << " needs 4 lanes and is not scalable";
+  if (inner == Inner::DecodeBF16 && (lanes == 8 || scalable))
+    return emitError() << "decode_bf16 needs 4 or 16 lanes and is not scalable";
   if (planes != 1 && (planes != 2 || !multipliesBytes(inner)))
     return emitError() << "planes must be 1, or 2 with products of bytes, got "
                        << planes;
@@ -366,8 +368,10 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     return failure();
   if (window < 0)
     return emitError() << "window cannot be negative, got " << window;
-  if (widened != 0 && inner != Inner::Widen && inner != Inner::Decode)
-    return emitError() << "only widen and decode have widened values";
+  if (widened != 0 && inner != Inner::Widen && inner != Inner::Decode &&
+      inner != Inner::DecodeBF16)
+    return emitError()
+           << "only widen, decode and decode_bf16 have widened values";
   if (failed(verifyWidened(emitError, widened)))
     return failure();
   return verifyPrefetchLevel(emitError, prefetchLevel);
@@ -385,6 +389,9 @@ PrefetchAttr ScheduleAttr::getPrefetchOf(int64_t rows) const {
 int64_t ScheduleAttr::getMaxRows(Inner inner, int64_t lanes, int64_t planes) {
   // What was found not to spill; see docs/performance.md. What is decoded takes
   // registers for a word of codes, a scale and an offset of each vector.
+  // Numbers that wait for the next k take two more.
+  if (inner == Inner::DecodeBF16)
+    return 8;
   if (inner == Inner::Decode)
     return lanes == 16 ? 10 : lanes == 8 ? 4 : 8;
   // Sums of integers, of each plane, and of floats; see getBlockVectors.
@@ -402,6 +409,44 @@ int64_t ScheduleAttr::getMaxRows(Inner inner, int64_t lanes, int64_t planes) {
   return lanes == 16 ? widen ? 12 : 14 : widen ? 5 : 6;
 }
 
+SmallVector<SmallVector<int64_t>>
+moecpu::groupConsecutive(const moe::DecodeRounds &rounds, int64_t count) {
+  ArrayRef<int64_t> first = rounds.first;
+  auto order = llvm::to_vector(llvm::seq<int64_t>(0, first.size()));
+  if (count > 1)
+    llvm::sort(order,
+               [&](int64_t a, int64_t b) { return first[a] < first[b]; });
+  SmallVector<SmallVector<int64_t>> groups;
+  for (size_t i = 0; i < order.size(); i += count) {
+    if (i + count > order.size())
+      return {};
+    groups.emplace_back(ArrayRef(order).slice(i, count));
+    for (auto [j, index] : llvm::enumerate(groups.back()))
+      if (first[index] != first[order[i]] + static_cast<int64_t>(j))
+        return {};
+  }
+  return groups;
+}
+
+std::string moecpu::getObstacle(Inner inner, int64_t lanes,
+                                moe::WeightFormatAttrInterface format,
+                                int64_t k) {
+  std::string obstacle;
+  llvm::raw_string_ostream os(obstacle);
+  if (inner == Inner::DecodeBF16) {
+    int64_t together = getBF16Together(lanes);
+    if (groupConsecutive(format.getRounds(k), together).empty())
+      os << "multiplies " << together
+         << " consecutive k at once, and rounds of " << format
+         << " have others";
+  }
+  if (!ScheduleAttr::multipliesBytes(inner))
+    return obstacle;
+  if (!isa<moe::CodedFormatAttrInterface>(Attribute(format)))
+    os << "multiplies codes, which " << format << " does not have";
+  return obstacle;
+}
+
 LogicalResult ScheduleAttr::verifySchedule(Operation *op) const {
   auto matmul = dyn_cast<moek::GroupedMatmulOp>(op);
   if (!matmul)
@@ -412,10 +457,11 @@ LogicalResult ScheduleAttr::verifySchedule(Operation *op) const {
       return op->emitOpError("schedule ")
              << *this << " does not fit weights in the format " << format
              << "; use decode";
-    if (multipliesBytes() && !isa<moe::CodedFormatAttrInterface>(format))
+    std::string obstacle =
+        getObstacle(getInner(), getLanes(), format, matmul.getK());
+    if (!obstacle.empty())
       return op->emitOpError("schedule ")
-             << *this << " multiplies codes, which " << format
-             << " does not have; use decode";
+             << *this << " " << obstacle << "; use decode";
     auto type = cast<ShapedType>(matmul.getRhs().getType());
     RankedTensorType logical = matmul.getLogicalRhsType();
     if (type.getShape() == logical.getShape() || getBlocks(matmul))

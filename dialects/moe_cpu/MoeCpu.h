@@ -51,6 +51,17 @@ inline PanelsAttr getPanels(moek::RouteOp op) {
 /// format or its weights are in logical order.
 BlocksAttr getBlocks(moek::GroupedMatmulOp op);
 
+/// The values of a round by `count` consecutive k each, as indices into
+/// `rounds.first`; none if there are others.
+llvm::SmallVector<llvm::SmallVector<int64_t>>
+groupConsecutive(const moe::DecodeRounds &rounds, int64_t count);
+/// Values of consecutive k that products of decoded bf16 take at once.
+inline int64_t getBF16Together(int64_t lanes) { return lanes == 4 ? 4 : 2; }
+/// Why `inner` does not multiply weights in `format`, of rows of `k`, by vectors
+/// of so many lanes, as the end of a sentence; empty if it does.
+std::string getObstacle(Inner inner, int64_t lanes,
+                        moe::WeightFormatAttrInterface format, int64_t k);
+
 /// The schedule of a matmul, or null.
 inline ScheduleAttr getSchedule(moek::GroupedMatmulOp op) {
   return llvm::dyn_cast_or_null<ScheduleAttr>(

@@ -37,7 +37,8 @@ def MoeCpu_Inner : I32EnumAttr<"Inner", "how a micro-kernel multiplies", [
     I32EnumAttrCase<"Decode", 4, "decode">,
     I32EnumAttrCase<"DotInt8", 5, "dot_int8">,
     I32EnumAttrCase<"MaddInt8", 6, "madd_int8">,
-    I32EnumAttrCase<"MmlaInt8", 7, "mmla_int8">]> {
+    I32EnumAttrCase<"MmlaInt8", 7, "mmla_int8">,
+    I32EnumAttrCase<"DecodeBF16", 8, "decode_bf16">]> {
   let cppNamespace = "::moecpu";
   let genSpecializedAttr = 0;
 }
@@ -248,7 +249,7 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
   let description = [{
     | parameter | unit | meaning |
     |---|---|---|
-    | `inner` | | `fma` (f32 weights), `widen` (bf16 weights widened to f32), `dot_bf16`, `mmla_bf16`; of weights in a format `decode` (to f32, in registers) and, of codes times rows that are rounded to bytes, one scale for 32 values, `dot_int8`, `madd_int8` (sums of 16 bits on the way) and `mmla_int8` |
+    | `inner` | | `fma` (f32 weights), `widen` (bf16 weights widened to f32), `dot_bf16`, `mmla_bf16`; of weights in a format `decode` (to f32, in registers), `decode_bf16` (to bf16, times rows of bf16, by `dot_bf16` or `mmla_bf16` of the chip) and, of codes times rows that are rounded to bytes, one scale for 32 values, `dot_int8`, `madd_int8` (sums of 16 bits on the way) and `mmla_int8` |
     | `lanes` | f32 | width of a vector register; 4 is NEON, 8 AVX2, 16 AVX-512 |
     | `rows` | rows | largest register tile; there is one exact kernel for each count up to it |
     | `block_rows` | rows | rows whose accumulators are parked between chunks of k |
@@ -257,7 +258,7 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
     | `prefetch` | | rules of `#moe_cpu.prefetch` for a single tile |
     | `scalable` | | SVE of any vector length instead of NEON |
     | `prefetch_level` | | the cache that several tiles fetch their next chunk into, 1 to 3: what is longer than the first would push out the rows and accumulators in it |
-    | `widened` | bytes | with `widen` and `decode`, from three tiles on: the first one leaves the f32 of so much of a panel in memory for the others, so that each value is widened, or decoded, once; 0: every tile does so for itself |
+    | `widened` | bytes | with `widen`, `decode` and `decode_bf16`, from three tiles on: the first one leaves the f32 or bf16 of so much of a panel in memory for the others, so that each value is widened, or decoded, once; 0: every tile does so for itself |
     | `planes` | bytes | with products of bytes: how many a value of a row is rounded to. 2: 16 bits, which are multiplied as two rows |
     | `window` | rows | how many of a layer are worked on at a time at most, which bounds the workspace; 0 for all |
   }];
@@ -287,9 +288,16 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
              inner == ::moecpu::Inner::MmlaInt8;
     }
     bool multipliesBytes() const { return multipliesBytes(getInner()); }
+    /// Whether rows are rounded to bf16.
+    bool narrowsRows() const {
+      return getInner() == ::moecpu::Inner::DotBF16 ||
+             getInner() == ::moecpu::Inner::MmlaBF16 ||
+             getInner() == ::moecpu::Inner::DecodeBF16;
+    }
     /// Whether it is for weights in a format.
     bool readsBlocks() const {
-      return getInner() == ::moecpu::Inner::Decode || multipliesBytes();
+      return getInner() == ::moecpu::Inner::Decode ||
+             getInner() == ::moecpu::Inner::DecodeBF16 || multipliesBytes();
     }
     /// The rule for a single tile of `rows` rows; null if there is none.
     ::moecpu::PrefetchAttr getPrefetchOf(int64_t rows) const;

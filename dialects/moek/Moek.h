@@ -49,7 +49,7 @@ inline TargetAttrInterface getTarget(mlir::Operation *module) {
 }
 
 /// The module attribute that says how rows are rounded where they multiply weights
-/// in a format of codes, on chips that have products of bytes: a string, one of
+/// in a format, on chips that have such products: a string, one of
 /// moe::getRowTypes().
 inline constexpr llvm::StringLiteral kActivationsAttrName = "moek.activations";
 

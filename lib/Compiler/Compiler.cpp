@@ -428,11 +428,12 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
     for (int i = 2; !suffixes.insert(variant.code.suffix).second; ++i)
       variant.code.suffix = stem + "_" + std::to_string(i);
     variant.keepLayout = keepLayout;
-    if (variant.code.multipliesBytes)
-      variant.activations =
-          moek::getActivations(common->getOperation()).str();
-    if (variant.activations == "f32")
-      variant.activations.clear();
+    StringRef rows = moek::getActivations(common->getOperation());
+    bool toBF16 = rows == "bf16" || rows == "auto";
+    bool toBytes = rows != "bf16" && rows != "f32";
+    if ((toBF16 && variant.code.narrowsRows) ||
+        (toBytes && variant.code.multipliesBytes))
+      variant.activations = rows.str();
     contexts.push_back(std::make_unique<MLIRContext>(
         registry, MLIRContext::Threading::DISABLED));
     contexts.back()->allowUnregisteredDialects(

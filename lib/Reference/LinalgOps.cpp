@@ -10,8 +10,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ByteRows.h"
 #include "Products.h"
+#include "RowRounding.h"
 #include "Scalars.h"
 #include "SpecMath.h"
 #include "moe/Moe.h"
@@ -200,6 +200,15 @@ static bool isMultiplyAdd(linalg::LinalgOp op) {
          (lhs == block.getArgument(1) && rhs == block.getArgument(0));
 }
 
+/// How rows are rounded that factor `i` of a product, if it is weights of an
+/// expert, meets.
+static RowFormat getRowsOfFactor(Machine &machine, linalg::LinalgOp op,
+                                 unsigned i, int64_t depth) {
+  if (!op->getParentOfType<moe::ExpertOp>() || depth <= 0)
+    return {};
+  return getRowFormat(machine.rounding, op->getOperand(i), depth);
+}
+
 /// Factor `i` of a product. Inside of an expert, rows meet weights of bf16 as
 /// they do in moe.ffn: where the machine that is imitated rounds them, they are.
 static std::vector<double> loadFactor(Machine &machine, linalg::LinalgOp op,
@@ -215,12 +224,12 @@ static std::vector<double> loadFactor(Machine &machine, linalg::LinalgOp op,
     for (double &value : values)
       value = machine.rounding.round(value, NumberFormat::bf16());
   int64_t depth = array.shape.empty() ? 1 : array.shape.back();
-  if (op->getParentOfType<moe::ExpertOp>() && depth > 0)
-    if (RowFormat format =
-            getRowFormat(machine.rounding, op->getOperand(1 - i), depth))
-      return roundRows(machine.rounding, values.data(), values.size() / depth,
-                       depth, format);
-  return values;
+  RowFormat rounded = getRowsOfFactor(machine, op, 1 - i, depth);
+  if (!rounded && getRowsOfFactor(machine, op, i, depth).narrowsWeights())
+    rounded.type = moe::RowType::BF16;
+  return rounded ? roundRows(machine.rounding, values.data(),
+                             values.size() / depth, depth, rounded)
+                 : values;
 }
 
 /// Executes x [m, k] times w [n, k] or [k, n] into out [m, n]; false when the
@@ -254,7 +263,9 @@ static bool executeMatmul(Machine &machine, linalg::LinalgOp op,
   NumberFormat format = NumberFormat::get(op->getResult(0).getType());
   (transposed ? addProductTransposed : addProduct)(
       x.data(), rows, *accesses[1].array, columns, depth, out.dataAs<double>(),
-      machine.options.numThreads, ProductErrors(machine.rounding, format));
+      machine.options.numThreads,
+      ProductErrors(machine.rounding, format,
+                    getRowsOfFactor(machine, op, 1, depth).narrowsWeights()));
   return true;
 }
 

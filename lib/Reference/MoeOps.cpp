@@ -9,8 +9,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ByteRows.h"
 #include "Products.h"
+#include "RowRounding.h"
 #include "Scalars.h"
 #include "moe-mlir/Reference/ReferenceInterfaces.h"
 #include "moe/Moe.h"
@@ -490,13 +490,14 @@ static FailureOr<MutableArrayPtr> project(Machine &machine, FFNOp op,
       narrow.push_back(machine.rounding.round(value, NumberFormat::bf16()));
     x = narrow.data();
   }
-  if (RowFormat format = getRowFormat(machine.rounding, weights, depth)) {
-    narrow = roundRows(machine.rounding, x, rows, depth, format);
+  RowFormat rounded = getRowFormat(machine.rounding, weights, depth);
+  if (rounded) {
+    narrow = roundRows(machine.rounding, x, rows, depth, rounded);
     x = narrow.data();
   }
-  addProductTransposed(x, rows, *w, columns, depth, data,
-                       machine.options.numThreads,
-                       ProductErrors(machine.rounding, format));
+  addProductTransposed(
+      x, rows, *w, columns, depth, data, machine.options.numThreads,
+      ProductErrors(machine.rounding, format, rounded.narrowsWeights()));
   if (!bias)
     return out;
   ArrayPtr b = machine.getArray(bias);

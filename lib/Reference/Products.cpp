@@ -106,6 +106,7 @@ void addProductTransposed(const double *x, int64_t rows,
     int64_t count = std::min(kColumns, columns - begin);
     std::vector<double> w(count * depth);
     loadFloats(weights, begin * depth, count * depth, w.data());
+    errors.narrow(w, begin * depth);
     for (int64_t r0 = 0; r0 < rows; r0 += kRows) {
       int64_t rEnd = std::min(rows, r0 + kRows);
       int64_t c = 0;
@@ -138,6 +139,7 @@ void addProduct(const double *x, int64_t rows, const HostTensor &weights,
         squares(hasErrors ? rows * count : 0);
     for (int64_t k = 0; k < depth; ++k) {
       loadFloats(weights, k * columns + begin, count, w.data());
+      errors.narrow(w, k * columns + begin);
       for (int64_t r = 0; r < rows; ++r) {
         double factor = x[r * depth + k];
         double *rowSums = sums.data() + r * count;

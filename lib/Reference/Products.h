@@ -20,11 +20,23 @@ namespace moe::reference {
 struct ProductErrors {
   double unit = 0.0;
   uint64_t key = 0;
+  /// Of weights that are rounded to bf16 before; 0 where they are not.
+  uint64_t weightKey = 0;
 
   ProductErrors() = default;
   /// Errors of sums that are kept in `format`.
-  ProductErrors(RoundingErrors &rounding, const NumberFormat &format)
-      : unit(rounding.isOn() ? format.unit : 0.0), key(rounding.newKey()) {}
+  ProductErrors(RoundingErrors &rounding, const NumberFormat &format,
+                bool narrowsWeights = false)
+      : unit(rounding.isOn() ? format.unit : 0.0), key(rounding.newKey()),
+        weightKey(narrowsWeights ? rounding.newKey() : 0) {}
+
+  /// Weights from number `first` on.
+  void narrow(llvm::MutableArrayRef<double> weights, int64_t first) const {
+    if (weightKey)
+      for (auto [i, w] : llvm::enumerate(weights))
+        w = RoundingErrors::round(w, NumberFormat::bf16(), weightKey,
+                                  first + i);
+  }
 };
 
 /// out[r, n] += sum_k x[r, k] * w[n, k] in double. `weights` is [columns,

@@ -53,7 +53,8 @@ public:
   bool isOn() const { return on; }
   /// Rows that are multiplied with bf16 weights are rounded to bf16.
   bool narrowsRows() const { return narrows; }
-  /// How rows are rounded that are multiplied with codes; empty: not at all.
+  /// How rows are rounded that are multiplied with weights in formats; empty: not
+  /// at all.
   llvm::StringRef activations() const { return rowType; }
 
   /// `value` after being rounded to `format`; with more than one unit after
@@ -77,6 +78,15 @@ public:
 
   /// A key for errors that several threads draw.
   uint64_t newKey() { return on ? mix(next++) : 0; }
+
+  /// `value` after being rounded to `format`, by error `index` of a key.
+  static double round(double value, const NumberFormat &format, uint64_t key,
+                      int64_t index) {
+    if (format.represents(value))
+      return value;
+    double size = std::max(std::fabs(value), format.least);
+    return value + format.unit * size * unitOf(mix(key + index));
+  }
 
   /// The error of a sum of `count` terms in f32 in an order that is not known;
   /// `squares` is the sum of their squares and `index` tells sums of the same

@@ -41,6 +41,8 @@ std::map<std::string, int64_t> run::namedSizes(const Call &call) {
 
 std::string run::formatOf(const Work &work, llvm::StringRef rowType) {
   std::string format = "f32";
+  if (rowType == "bf16" && work.weightType && !work.weightType.isF32())
+    return "bf16";
   if (!rowType.empty() && work.weightType && work.weightType.isInteger(8))
     return "int8";
   if (work.weightType) {

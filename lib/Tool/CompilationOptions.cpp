@@ -42,10 +42,10 @@ CompilationOptions::CompilationOptions(CommandLine &line)
                           "compilation, and passes as for moe-opt")),
       activations(
           "activations", cl::value_desc("type"), cl::cat(line.group("Code")),
-          cl::desc("How rows are rounded where they multiply quantised "
-                   "weights: f32 (not at all), int8, int16 or auto (as "
-                   "finely as the weights were), on chips with products of "
-                   "bytes; by default what the module says in "
+          cl::desc("How rows are rounded where they multiply weights in "
+                   "formats: f32 (not at all), bf16, int8, int16 or auto (as "
+                   "finely as the weights were), on chips with such "
+                   "products; by default what the module says in "
                    "moek.activations, or f32")) {
   mlir::registerPassManagerCLOptions();
   mlir::registerDefaultTimingManagerCLOptions();

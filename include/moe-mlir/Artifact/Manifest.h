@@ -77,8 +77,8 @@ struct TargetDesc {
   uint64_t needs = 0;
   /// Whether its kernels round rows to bf16 where they multiply with bf16.
   bool narrowsRows = false;
-  /// How they round rows that they multiply with codes: see getRowTypes(); empty:
-  /// not at all.
+  /// How they round rows that they multiply with weights in formats: see
+  /// getRowTypes(); empty: not at all.
   std::string activations;
   /// The CPUs that it is made for; none if it is for all that can run it.
   std::vector<moe_cpu_models> models;

@@ -38,7 +38,7 @@ struct CompileOptions {
   std::vector<std::string> targetDescriptions;
   /// Fused kernels, or one kernel per operation of the model.
   bool fuse = true;
-  /// How rows are rounded where they multiply weights in a format of codes, as
+  /// How rows are rounded where they multiply weights in a format, as
   /// `moek.activations` of a module says it, one of getRowTypes(); empty: as it
   /// does.
   std::string activations;

@@ -35,9 +35,8 @@ struct RoundingModel {
   uint64_t seed = 0;
   /// Kernels multiply bf16 weights with rows that are rounded to bf16.
   bool narrowsRows = false;
-  /// How they round rows that they multiply with weights in a format of codes, one
-  /// scale for 32 values or for all that share a scale of the weights; see
-  /// getRowTypes(). Empty: not at all.
+  /// How they round rows that they multiply with weights in a format, and, to
+  /// bf16, these weights; see getRowTypes(). Empty: not at all.
   std::string activations = {};
 };
 

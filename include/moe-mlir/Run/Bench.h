@@ -32,8 +32,9 @@ std::vector<SeenRouting> seenRoutings(const RoutingTrace &trace);
 /// The sizes of a call by name.
 std::map<std::string, int64_t> namedSizes(const Call &call);
 
-/// The format that a function is measured by: that of most of its weights, or
-/// "int8" of codes that meet rows of `rowType`.
+/// The format that a function is measured by: that of most of its weights, or what
+/// those in a format are multiplied as if they meet rows of `rowType`: "int8" or
+/// "bf16".
 std::string formatOf(const Work &work, llvm::StringRef rowType = "");
 
 struct Roofline {

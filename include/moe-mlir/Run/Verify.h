@@ -27,7 +27,7 @@ struct VerifyOptions {
   unsigned threads = 0;
   /// The code that ran rounds rows to bf16 where it multiplies with bf16.
   bool narrowsRows = false;
-  /// And rows that meet codes as this says; see getRowTypes().
+  /// And rows that meet weights in formats as this says; see getRowTypes().
   std::string activations = {};
   /// Told of experts that the interpreter is done with.
   ProgressFn progress = {};

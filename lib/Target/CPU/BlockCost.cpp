@@ -152,6 +152,16 @@ std::optional<double> CpuCostModel::getBlockCycles(ScheduleAttr schedule,
     multiplying =
         product ? 64 * size * llvm::alignTo(rows * planes, 2) / *product : 0;
     break;
+  case Inner::DecodeBF16: {
+    // Two numbers of operations for each of two values of a vector: to bf16,
+    // and beside each other.
+    product = rate(lanes == 4 ? "mmla_bf16" : "dot_bf16");
+    int64_t multiplied = lanes == 4 ? llvm::alignTo(rows, 2) : rows;
+    multiplying = product ? 64 * size * multiplied / *product : 0;
+    if (!isDecoded)
+      operations.others += size * vectors * (lanes == 4 ? 2 : 1);
+    break;
+  }
   case Inner::MaddInt8:
     // The product, and the addition of its pairs.
     product = fma;
@@ -173,6 +183,8 @@ std::optional<double> CpuCostModel::getBlockCycles(ScheduleAttr schedule,
     operations.others += sums * planes;
     operations.floats += sums * (1 + planes + form.hasMinimum);
     loads = size / 4 * rows * planes;
+  } else if (schedule.narrowsRows()) {
+    loads /= moecpu::getBF16Together(schedule.getLanes());
   }
   double floats = multiplying + operations.floats / floatsACycle;
   double others = operations.others / othersACycle;

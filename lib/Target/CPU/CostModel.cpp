@@ -68,6 +68,7 @@ std::optional<double> CpuCostModel::getStepCycles(ScheduleAttr schedule,
       cycles = 128.0 * llvm::alignTo(rows, 2) / *mmla;
     break;
   case Inner::Decode:
+  case Inner::DecodeBF16:
   case Inner::DotInt8:
   case Inner::MaddInt8:
   case Inner::MmlaInt8:

@@ -14,6 +14,7 @@
 #include "CostModel.h"
 
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/Remarks.h"
 
 #include <algorithm>
 
@@ -28,18 +29,48 @@ using moecpu::Inner;
 using moecpu::ScheduleAttr;
 using moecpu::TargetAttr;
 
-/// To how many bytes the rows of `matmul` are rounded.
-static int64_t selectPlanes(moek::GroupedMatmulOp matmul) {
-  return moe::getRowBytes(
+/// What the rows of `matmul`, which meet weights in a format, were to become.
+static moe::RowType getRowType(moek::GroupedMatmulOp matmul) {
+  return moe::getRowType(
       moek::getActivations(matmul->getParentOfType<ModuleOp>()),
       matmul.getFormatAttr());
 }
 
+/// How weights in a format are multiplied, or, with a remark, decoded where
+/// rows cannot become what they were to.
+static Inner selectInnerOfFormat(TargetAttr cpu, moek::GroupedMatmulOp matmul) {
+  moe::RowType type = getRowType(matmul);
+  if (type == moe::RowType::F32)
+    return Inner::Decode;
+  bool toBF16 = type == moe::RowType::BF16;
+  std::optional<Inner> inner = CpuCostModel(cpu).selectInt8();
+  if (toBF16)
+    inner = CpuCostModel(cpu).selectBF16() == Inner::Widen
+                ? std::nullopt
+                : std::optional(Inner::DecodeBF16);
+  std::string obstacle =
+      inner ? moecpu::getObstacle(*inner, cpu.getLanes(),
+                                  matmul.getFormatAttr(), matmul.getK())
+            : "";
+  if (inner && obstacle.empty())
+    return *inner;
+  std::string why = "rows stay f32, as ";
+  if (inner)
+    why += (stringifyInner(*inner) + " " + obstacle).str();
+  else
+    why += (cpu.getName() + " has no faster products of " +
+            (toBF16 ? "bf16" : "bytes"))
+               .str();
+  mlir::remark::missed(matmul.getLoc(),
+                       mlir::remark::RemarkOpts::name("not-rounded")
+                           .category("moek-select-schedule"))
+      << why;
+  return Inner::Decode;
+}
+
 static Inner selectInner(TargetAttr cpu, moek::GroupedMatmulOp matmul) {
-  if (matmul.getFormatAttr()) {
-    std::optional<Inner> ofBytes = CpuCostModel(cpu).selectInt8();
-    return ofBytes && selectPlanes(matmul) ? *ofBytes : Inner::Decode;
-  }
+  if (matmul.getFormatAttr())
+    return selectInnerOfFormat(cpu, matmul);
   return getElementTypeOrSelf(matmul.getRhs().getType()).isF32()
              ? Inner::Fma
              : CpuCostModel(cpu).selectBF16();
@@ -60,8 +91,8 @@ static constexpr int64_t kDecodedBytes = 64 << 10;
 static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner, int64_t window,
                                    moek::GroupedMatmulOp matmul = {}) {
   CpuCostModel model(cpu);
-  bool ofBytes = matmul && matmul.getFormatAttr() && inner != Inner::Decode;
-  int64_t planes = ofBytes ? selectPlanes(matmul) : 1;
+  bool ofBytes = ScheduleAttr::multipliesBytes(inner);
+  int64_t planes = ofBytes && getRowType(matmul) == moe::RowType::Int16 ? 2 : 1;
   int64_t rows = model.selectRows(inner, planes);
   // A work item is long for the memory's sake; kernels make them shorter where
   // threads would have too few.
@@ -75,9 +106,9 @@ static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner, int64_t window,
               : model.selectPrefetch(rows),
       cpu.getScalable() && (inner == Inner::Fma || inner == Inner::Widen),
       level, window,
-      inner == Inner::Widen    ? cpu.getWidened()
-      : inner == Inner::Decode ? kDecodedBytes
-                               : 0,
+      inner == Inner::Widen                                  ? cpu.getWidened()
+      : inner == Inner::Decode || inner == Inner::DecodeBF16 ? kDecodedBytes
+                                                             : 0,
       planes);
 }
 
@@ -144,10 +175,9 @@ static void padIntermediate(RewriterBase &rewriter, OpResult rows, int64_t n) {
   auto empty = init->get().getDefiningOp<tensor::EmptyOp>();
   if (!consumer || !empty || static_cast<int64_t>(consumer.getK()) != n)
     return;
-  Inner inner = moecpu::getSchedule(consumer).getInner();
-  Type element = inner == Inner::DotBF16 || inner == Inner::MmlaBF16
-                     ? Type(BFloat16Type::get(rewriter.getContext()))
-                     : Type(Float32Type::get(rewriter.getContext()));
+  Type element = moecpu::getSchedule(consumer).narrowsRows()
+                     ? Type(rewriter.getBF16Type())
+                     : rewriter.getF32Type();
   auto type = cast<RankedTensorType>(rows.getType());
   if (isRead && type.getElementType() != element)
     return;
@@ -297,13 +327,17 @@ private:
     bool isPlain = schedule.getInner() == Inner::Fma ||
                    schedule.getInner() == Inner::Widen ||
                    schedule.getInner() == Inner::Decode;
+    if (schedule.getInner() == Inner::DecodeBF16)
+      inner = stringifyInner(schedule.getLanes() == 4 ? Inner::MmlaBF16
+                                                      : Inner::DotBF16);
     if (!isPlain && !target.has(inner))
       return matmul.emitOpError("multiplies with ")
              << inner << ", which the target " << target << " does not have; "
              << (panels && panels.getKBlock() == 4
                      ? "its panels of k_block = 4 are for that alone, pack "
                        "them with k_block = 2"
-                     : "use widen");
+                 : matmul.getFormat() ? "use decode"
+                                      : "use widen");
     if (schedule.getScalable() && !target.getScalable())
       return matmul.emitOpError("has a scalable schedule, but the target ")
              << target << " has no scalable vectors";

@@ -42,7 +42,8 @@ BlockSizes moe::getBlockSizes(ScheduleAttr schedule, moecpu::BlocksAttr layout,
   int64_t panel = layout.getBlockBytes(k);
   return {panel, getLhsBlockBytes(schedule, layout.getFormat(), k),
           llvm::divideCeil(panel, 2 * kLineBytes),
-          layout.getFormat().getBlockSize(k) * kStepBytes};
+          layout.getFormat().getBlockSize(k) * kPanelColumns *
+              getLhsElementType(schedule).getIntOrFloatBitWidth() / 8};
 }
 
 BlockShape::BlockShape(ScheduleAttr schedule, moecpu::BlocksAttr layout,
@@ -175,20 +176,30 @@ BlockPass::BlockPass(Emitter &e, const BlockShape &shape, int64_t pitch,
     readers.emplace_back(e, shape, (pass * shape.vectors + v) * shape.lanes);
 }
 
+/// Where number `i` of the tile is parked, from the first column of a pass on.
+static int64_t getParked(const BlockShape &shape, int64_t i) {
+  return i / shape.vectors * kStepBytes + i % shape.vectors * shape.lanes * 4;
+}
+
+SmallVector<Value> BlockPass::loadTile(Value acc) {
+  SmallVector<Value> tile;
+  for (int64_t i = 0; i < rows * shape.vectors; ++i)
+    tile.push_back(LLVM::LoadOp::create(
+        e, e.vecF32(shape.lanes), e.displace(acc, getParked(shape, i)), 4));
+  return tile;
+}
+
+void BlockPass::storeTile(Value acc, ValueRange tile) {
+  for (auto [i, value] : llvm::enumerate(tile))
+    LLVM::StoreOp::create(e, value, e.displace(acc, getParked(shape, i)), 4);
+}
+
 void BlockPass::emit() {
-  VectorType type = e.vecF32(shape.lanes);
-  auto parked = [&](int64_t i) {
-    int64_t r = i / shape.vectors, v = i % shape.vectors;
-    return e.displace(arguments.acc,
-                      r * kStepBytes +
-                          (pass * shape.vectors + v) * shape.lanes * 4);
-  };
+  Value acc = e.displace(arguments.acc, pass * shape.vectors * shape.lanes * 4);
   BlockSizes sizes = getBlockSizes(shape.schedule, shape.layout, shape.k);
   bool readsValues = arguments.role == Role::Widened;
-  SmallVector<Value> init;
-  int64_t size = rows * shape.vectors;
-  for (int64_t i = 0; i < size; ++i)
-    init.push_back(LLVM::LoadOp::create(e, type, parked(i), 4));
+  SmallVector<Value> init = loadTile(acc);
+  size_t size = init.size();
   init.append({arguments.panel, arguments.lhs});
   // The first pass fetches for all.
   bool fetchesNext = arguments.next && pass == 0;
@@ -218,8 +229,7 @@ void BlockPass::emit() {
       carried.back() = e.displace(values, sizes.widened);
     scf::YieldOp::create(e, carried);
   }
-  for (int64_t i = 0; i < size; ++i)
-    LLVM::StoreOp::create(e, loop.getResult(i), parked(i), 4);
+  storeTile(acc, loop.getResults().take_front(size));
 }
 
 void BlockPass::readShared() {

@@ -86,7 +86,10 @@ public:
 protected:
   using Value = mlir::Value;
 
-  /// Multiplies one block and adds to `tile`, the accumulators, row by row.
+  /// The accumulators, from and to rows of 32 f32 at `acc`: row by row.
+  virtual llvm::SmallVector<Value> loadTile(Value acc);
+  virtual void storeTile(Value acc, mlir::ValueRange tile);
+  /// Multiplies one block and adds to `tile`, the accumulators.
   virtual void emitBlock(Value lhs, llvm::MutableArrayRef<Value> tile) = 0;
   /// `count` rounds of something for the block at hand, as a loop that carries
   /// `tile`, if they are more than one; prefetches between them.
@@ -104,8 +107,8 @@ protected:
   int64_t rows, pitch, pass;
   const BlockArguments &arguments;
   llvm::SmallVector<PanelReader, 2> readers;
-  /// Where the values of this block are, as rows of 32 f32, if the role says that
-  /// there are any.
+  /// Where the values of this block are, as they are multiplied, if the role says
+  /// that there are any.
   Value values;
 
 private:
@@ -124,7 +127,7 @@ private:
   Value block, next;
 };
 
-/// By values that are decoded to f32 in registers.
+/// By values that are decoded to f32 or bf16 in registers.
 std::unique_ptr<BlockPass> createDecodePass(Emitter &e, const BlockShape &shape,
                                             int64_t pitch, int64_t pass,
                                             const BlockArguments &arguments);

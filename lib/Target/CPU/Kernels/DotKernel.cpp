@@ -62,12 +62,11 @@ private:
       for (int64_t plane = 0; plane < activations.planes; ++plane)
         sums.append(
             shape.vectors,
-            isZero
-                ? e.zeros(intType)
-                : e.splatAt(
-                      e.displace(lhs, r * pitch + activations.correctionAt(
-                                                      sub, plane)),
-                      intType));
+            isZero ? e.zeros(intType)
+                   : e.splatAt(
+                         e.displace(lhs, r * pitch + activations.correctionAt(
+                                                         sub, plane)),
+                         intType));
     return sums;
   }
 

@@ -330,7 +330,7 @@ static LeftRows prepareRows(Emitter &e, moek::GroupedMatmulOp op,
   if (schedule.multipliesBytes())
     bytes.emplace(cast<CodedFormatAttrInterface>(weights.blocks.getFormat()),
                   k, schedule);
-  Type element = getLhsElementType(e.getContext(), schedule.getInner());
+  Type element = getLhsElementType(schedule);
   // Padding behind k is zeros in buffers between kernels; in anyone else's it
   // may be a NaN, which zero weights do not remove.
   if (!bytes && !op.getGather() && lhsType.getLayout().isIdentity() &&

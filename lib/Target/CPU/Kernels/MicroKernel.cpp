@@ -34,13 +34,14 @@ int64_t moe::getLhsBlockBytes(ScheduleAttr schedule,
     QuantizedRows rows(cast<CodedFormatAttrInterface>(format), k, schedule);
     return format.getBlockSize(k) / rows.block * rows.blockBytes();
   }
-  return format.getBlockSize(k) * 4;
+  return format.getBlockSize(k) *
+         getLhsElementType(schedule).getIntOrFloatBitWidth() / 8;
 }
 
-Type moe::getLhsElementType(MLIRContext *context, Inner inner) {
-  if (inner == Inner::DotBF16 || inner == Inner::MmlaBF16)
-    return BFloat16Type::get(context);
-  return Float32Type::get(context);
+Type moe::getLhsElementType(ScheduleAttr schedule) {
+  MLIRContext *context = schedule.getContext();
+  return schedule.narrowsRows() ? Type(BFloat16Type::get(context))
+                                : Float32Type::get(context);
 }
 
 int64_t moe::getNumPasses(ScheduleAttr schedule, int64_t rows) {

@@ -38,7 +38,7 @@ int64_t getLhsStepBytes(moecpu::Inner inner);
 int64_t getLhsBlockBytes(moecpu::ScheduleAttr schedule,
                          WeightFormatAttrInterface format, int64_t k);
 /// The element type the left operand's rows must have.
-mlir::Type getLhsElementType(mlir::MLIRContext *context, moecpu::Inner inner);
+mlir::Type getLhsElementType(moecpu::ScheduleAttr schedule);
 
 /// How tiles multiply what a schedule widened for them: f32 by f32. From so
 /// many tiles on it does that.
@@ -61,9 +61,9 @@ struct MicroKernels {
   /// line at `next`, which moves on by `stride` bytes, in every step.
   mlir::func::FuncOp shared;
   /// Of schedules with `widened`, else null: `shared` with an argument more,
-  /// the address to which it writes what it widens or decodes, rows of 32 f32;
-  /// and `shared` of such rows, with two steps for each that were widened. The
-  /// same multiply-adds in the same order.
+  /// the address to which it writes what it widens or decodes, rows of 32 f32 (or
+  /// bf16 as they are multiplied); and `shared` of such rows, with two steps for
+  /// each that were widened. The same multiply-adds in the same order.
   mlir::func::FuncOp widening, widened;
 };
 

@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "LaneKernel.h"
+#include "RowPairs.h"
 
 using namespace mlir;
 using namespace moe;
@@ -78,9 +79,7 @@ protected:
   }
 };
 
-/// bfmmla: 2 rows x 4 k times 2 columns x 4 k. A tile holds 2 x 2 blocks, pairs
-/// of rows by pairs of columns. With an odd number of rows the last one is
-/// there twice.
+/// bfmmla.
 class NeonMmlaKernel : public TileKernel {
 public:
   NeonMmlaKernel(Emitter &e, ScheduleAttr schedule, int64_t kBlock,
@@ -88,7 +87,7 @@ public:
       : TileKernel(e, schedule, rows, pitch), kBlock(kBlock),
         // Putting weights together takes registers, too.
         vectors(kBlock < 4 && rows > 4 ? 2 : getVectors(schedule, rows)),
-        vecType(e.vecF32(kLanes)) {}
+        pairs(e, rows, vectors) {}
 
   void forEachPass(PassBody body) override {
     emitPassLoop(e.idx(vectors * kLanes), [&](Pass &pass, Value column) {
@@ -102,31 +101,11 @@ public:
   }
 
   SmallVector<Value> loadTile(const Pass &pass, Value acc) override {
-    SmallVector<Value> tile;
-    acc = e.displace(acc, pass.offset);
-    for (int64_t r = 0; r < rows; r += 2)
-      for (int64_t v = 0; v < vectors; ++v) {
-        int64_t column = v * kVectorBytes;
-        Value top = load(vecType, at(acc, r * kStepBytes + column), 4);
-        Value bottom =
-            load(vecType, at(acc, second(r) * kStepBytes + column), 4);
-        tile.push_back(shuffle(top, bottom, {0, 1, 4, 5}));
-        tile.push_back(shuffle(top, bottom, {2, 3, 6, 7}));
-      }
-    return tile;
+    return pairs.loadTile(e.displace(acc, pass.offset));
   }
 
   void storeTile(const Pass &pass, Value acc, ValueRange tile) override {
-    acc = e.displace(acc, pass.offset);
-    for (int64_t r = 0, i = 0; r < rows; r += 2)
-      for (int64_t v = 0; v < vectors; ++v, i += 2) {
-        int64_t column = v * kVectorBytes;
-        LLVM::StoreOp::create(e, shuffle(tile[i], tile[i + 1], {0, 1, 4, 5}),
-                              at(acc, r * kStepBytes + column), 4);
-        if (r + 1 < rows)
-          LLVM::StoreOp::create(e, shuffle(tile[i], tile[i + 1], {2, 3, 6, 7}),
-                                at(acc, (r + 1) * kStepBytes + column), 4);
-      }
+    pairs.storeTile(e.displace(acc, pass.offset), tile);
   }
 
   /// Four k.
@@ -134,36 +113,20 @@ public:
 
   void multiply(const Pass &pass, Value panel, Value lhs,
                 MutableArrayRef<Value> tile) override {
-    VectorType half = e.vec(4, e.getBF16Type());
-    SmallVector<Value> pairs;
-    for (int64_t r = 0; r < rows; r += 2) {
-      Value top = load(half, at(lhs, r * pitch), 2);
-      Value bottom = load(half, at(lhs, second(r) * pitch), 2);
-      pairs.push_back(shuffle(top, bottom, {0, 1, 2, 3, 4, 5, 6, 7}));
-    }
+    SmallVector<Value> rows = pairs.loadRows(lhs, pitch);
     // 4 f32 of a row of the tile are two vectors of 2 columns x 4 k here.
     for (int64_t v = 0; v < vectors; ++v) {
       Value first, second;
-      for (int64_t side = 0; side < 2; ++side) {
-        Value w = loadWeights(panel, v, side, first, second);
-        for (auto [p, pair] : llvm::enumerate(pairs)) {
-          Value &x = tile[(p * vectors + v) * 2 + side];
-          x = multiplyBlocks(x, pair, w);
-        }
-      }
+      for (int64_t side = 0; side < 2; ++side)
+        pairs.multiply(rows, loadWeights(panel, v, side, first, second), v,
+                       side, tile);
     }
   }
 
 private:
   int64_t kBlock, vectors;
-  VectorType vecType;
+  RowPairs pairs;
 
-  Value multiplyBlocks(Value x, Value a, Value w) {
-    return LLVM::CallIntrinsicOp::create(
-               e, vecType, e.getStringAttr("llvm.aarch64.neon.bfmmla"),
-               ValueRange{x, a, w})
-        .getResult(0);
-  }
   /// Four k of columns 4v and 4v + 1, or of the two after them. Where only
   /// pairs of k are together, `first` and `second` keep these of all four.
   Value loadWeights(Value panel, int64_t v, int64_t side, Value &first,
@@ -171,19 +134,16 @@ private:
     VectorType type = e.vec(8, e.getBF16Type());
     if (kBlock == 4)
       return load(type, at(panel, (2 * v + side) * kVectorBytes), 2);
-    VectorType pairs = e.vec(kLanes, e.getI32Type());
+    VectorType words = e.vec(kLanes, e.getI32Type());
     if (side == 0) {
-      first = load(pairs, at(panel, v * kVectorBytes), 4);
-      second = load(pairs, at(panel, kStepBytes + v * kVectorBytes), 4);
+      first = load(words, at(panel, v * kVectorBytes), 4);
+      second = load(words, at(panel, kStepBytes + v * kVectorBytes), 4);
     }
     int64_t c = 2 * side;
     return LLVM::BitcastOp::create(
-        e, type, shuffle(first, second, {c, c + 4, c + 1, c + 5}));
-  }
-  /// The second row of the pair that begins with `row`.
-  int64_t second(int64_t row) { return std::min(row + 1, rows - 1); }
-  Value shuffle(Value a, Value b, ArrayRef<int64_t> lanes) {
-    return vector::ShuffleOp::create(e, a, b, lanes);
+        e, type,
+        vector::ShuffleOp::create(e, first, second,
+                                  ArrayRef<int64_t>{c, c + 4, c + 1, c + 5}));
   }
 };
 } // namespace

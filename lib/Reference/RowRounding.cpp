@@ -1,10 +1,10 @@
-//===- ByteRows.cpp - Rows that kernels round to bytes ---------*- C++ -*-===//
+//===- RowRounding.cpp - Rows that kernels round ----------------*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 
-#include "ByteRows.h"
+#include "RowRounding.h"
 
 #include "moe/Moe.h"
 
@@ -41,21 +41,31 @@ RowFormat getRowFormat(const RoundingErrors &rounding, Value weights,
   if (rounding.activations().empty())
     return {};
   DequantizeOp decoder = getDecoder(weights);
-  auto format =
-      decoder
-          ? dyn_cast<CodedFormatAttrInterface>(Attribute(decoder.getFormat()))
-          : CodedFormatAttrInterface();
-  if (!format || depth % format.getBlockSize(depth) != 0)
+  if (!decoder)
     return {};
+  WeightFormatAttrInterface format = decoder.getFormat();
+  if (depth % format.getBlockSize(depth) != 0)
+    return {};
+  RowType type = getRowType(rounding.activations(), format);
+  if (type == RowType::F32 ||
+      (type == RowType::BF16 && !rounding.narrowsRows()))
+    return {};
+  if (type == RowType::BF16)
+    return {type};
   constexpr int64_t least = 32;
-  return {getRowBytes(rounding.activations(), format),
-          std::max(least, format.getCodeForm(depth).subBlock)};
+  auto coded = cast<CodedFormatAttrInterface>(Attribute(format));
+  return {type, std::max(least, coded.getCodeForm(depth).subBlock)};
 }
 
 std::vector<double> roundRows(RoundingErrors &rounding, const double *rows,
                               int64_t count, int64_t depth, RowFormat format) {
   std::vector<double> values(rows, rows + count * depth);
-  const double steps = format.bytes == 1 ? 127 : 127 * 256;
+  if (format.type == RowType::BF16) {
+    for (double &value : values)
+      value = rounding.round(value, NumberFormat::bf16());
+    return values;
+  }
+  const double steps = format.type == RowType::Int8 ? 127 : 127 * 256;
   // What is smaller than any scale becomes zero.
   const NumberFormat step{/*unit=*/0.5 / steps, /*least=*/0x1p-120};
   for (int64_t i = 0, e = count * depth; i < e; i += format.block) {
