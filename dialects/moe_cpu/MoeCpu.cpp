@@ -442,8 +442,16 @@ std::string moecpu::getObstacle(Inner inner, int64_t lanes,
   }
   if (!ScheduleAttr::multipliesBytes(inner))
     return obstacle;
-  if (!isa<moe::CodedFormatAttrInterface>(Attribute(format)))
+  auto coded = dyn_cast<moe::CodedFormatAttrInterface>(Attribute(format));
+  if (!coded) {
     os << "multiplies codes, which " << format << " does not have";
+    return obstacle;
+  }
+  // 128 less would take a correction of its own beside that of a minimum.
+  moe::CodeForm form = coded.getCodeForm(k);
+  if (lanes == 4 && form.hasMinimum && form.zero + form.most > 127)
+    os << "multiplies codes as numbers with a sign, and " << format
+       << " has codes above 127 beside minima";
   return obstacle;
 }
 
