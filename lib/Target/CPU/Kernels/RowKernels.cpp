@@ -87,11 +87,12 @@ void moe::emitGatherRows(Emitter &e, Value src, Value tokens, Value weights,
             v = arith::ExtFOp::create(e, weight.getType(), v);
           v = arith::MulFOp::create(e, v, weight);
         }
-        auto have = cast<VectorType>(v.getType());
-        if (have.getElementTypeBitWidth() > writeType.getElementTypeBitWidth())
+        // Between types of 16 bits, too, by way of f32.
+        if (v.getType() != writeType &&
+            !isa<Float32Type>(getElementTypeOrSelf(v)))
+          v = arith::ExtFOp::create(e, e.vecF32(), v);
+        if (v.getType() != writeType)
           v = arith::TruncFOp::create(e, writeType, v);
-        else if (have != writeType)
-          v = arith::ExtFOp::create(e, writeType, v);
         // The padded row has room for the whole last vector; a plain row of
         // moek.gather has not.
         if (mask && dstType.getDimSize(1) < (k + 15) / 16 * 16)
