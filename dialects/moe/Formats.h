@@ -188,6 +188,8 @@ public:
   Value toFloat(Value a);           ///< Of an i32 with a sign.
   /// The f32 whose bits are those of the i32 `a`.
   Value asFloat(Value a);
+  /// The f32 of the f16 whose bits are the lower half of the i32 `a`.
+  Value halfToFloat(Value a);
   /// Byte `index` of a word.
   Value byteOf(Value word, int64_t index);
   /// Where `a` is below `limit`, as integers without a sign, `below`, else

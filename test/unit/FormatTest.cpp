@@ -270,6 +270,35 @@ TEST_P(Formats, BuildWhatTheModelDecodes) {
   }
 }
 
+TEST(E4M3, AllBytesAreWhatTheyAre) {
+  HostTensor values = HostTensor::allocate(DType::F8E4M3, {1, 256});
+  for (int byte = 0; byte < 256; ++byte)
+    values.dataAs<uint8_t>()[byte] = byte;
+  // 2^127 more must not make infinities of what is small, or of zeros.
+  for (double scale : {1.0, 0x1p-140, 0x1p127}) {
+    HostTensor scales = HostTensor::allocate(DType::F32, {1});
+    scales.set(0, scale);
+    Context context{false};
+    std::vector<HostTensor> built = context.run(
+        "func.func @f(%v: tensor<1x256xf8E4M3FN>, %s: tensor<1xf32>) -> "
+        "tensor<1x256xf32> {\n  %w = moe.dequantize #moe.fp8<rows = 1, columns "
+        "= 0> (%v, %s : tensor<1x256xf8E4M3FN>, tensor<1xf32>) : "
+        "tensor<1x256xf32>\n  return %w : tensor<1x256xf32>\n}\n",
+        {values, scales});
+    ASSERT_EQ(built.size(), 1u);
+    for (int byte = 0; byte < 256; ++byte) {
+      int magnitude = byte & 127, exponent = magnitude >> 3;
+      double want = exponent ? std::ldexp(8 + magnitude % 8, exponent - 10)
+                             : std::ldexp(magnitude, -9);
+      float expected = static_cast<float>((byte < 128 ? want : -want) * scale);
+      if (magnitude == 127)
+        EXPECT_TRUE(std::isnan(built[0].get(byte))) << byte;
+      else
+        EXPECT_EQ(built[0].get(byte), expected) << byte << " " << scale;
+    }
+  }
+}
+
 TEST_P(Formats, DecodeEveryValueOnce) {
   for (int64_t k : sizes) {
     int64_t block = format.getBlockSize(k);

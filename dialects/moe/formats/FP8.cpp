@@ -80,11 +80,10 @@ void FP8FormatAttr::buildShared(BlockReader &reader, int64_t,
 
 void FP8FormatAttr::buildValues(BlockReader &reader, int64_t, Value, Value word,
                                 SmallVectorImpl<Value> &values) const {
-  Value bytes = reader.readWord(Values, word);
   Value scale = reader.readShared(reader.indexOf(word, 0));
-  for (int64_t i = 0; i < 4; ++i)
-    values.push_back(
-        reader.multiply(buildE4M3(reader, reader.byteOf(bytes, i)), scale));
+  buildFourE4M3(reader, reader.readWord(Values, word), values);
+  for (Value &value : values)
+    value = reader.multiply(value, scale);
 }
 
 double FP8FormatAttr::getErrorBound() const { return 1.0 / 28; }

@@ -169,6 +169,18 @@ Value BlockReader::asFloat(Value a) {
   return arith::BitcastOp::create(builder, loc, getFloatType(), a);
 }
 
+Value BlockReader::halfToFloat(Value a) {
+  auto typeOf = [&](Type element) -> Type {
+    auto vector = dyn_cast<VectorType>(a.getType());
+    return vector ? vector.clone(element) : element;
+  };
+  Value bits =
+      arith::TruncIOp::create(builder, loc, typeOf(builder.getI16Type()), a);
+  Value half = arith::BitcastOp::create(builder, loc,
+                                        typeOf(builder.getF16Type()), bits);
+  return arith::ExtFOp::create(builder, loc, getFloatType(), half);
+}
+
 Value BlockReader::byteOf(Value word, int64_t index) {
   Value byte = shiftRight(word, 8 * index);
   return index < 3 ? bitAnd(byte, 255) : byte;
@@ -300,19 +312,33 @@ Value moe::lookUpE2M1(BlockReader &reader, Value nibbles) {
   return reader.lookUp(nibbles, codes);
 }
 
+/// Two E4M3, the upper byte of each half of `bytes`, as f16 of a 256th of their
+/// values: the exponent counts from 15 there, not from 7.
+static Value buildHalves(BlockReader &reader, Value bytes) {
+  Value magnitudes = reader.bitAnd(reader.shiftRight(bytes, 1), 0x3f803f80);
+  Value signs = reader.bitAnd(bytes, 0x80008000);
+  // What is no number, 127, is the only one that carries, and one that has that
+  // bit is no number of f16.
+  Value carry = reader.bitAnd(
+      reader.add(magnitudes, reader.integer(0x00800080)), 0x40004000);
+  return reader.bitOr(reader.bitOr(magnitudes, signs), carry);
+}
+
+static Value buildFromHalf(BlockReader &reader, Value half) {
+  return reader.multiply(reader.halfToFloat(half), reader.number(256));
+}
+
 Value moe::buildE4M3(BlockReader &reader, Value byte) {
-  Value magnitude = reader.bitAnd(byte, 127);
-  Value sign = reader.shiftLeft(reader.bitAnd(byte, 128), 24);
-  Value bits = reader.bitOr(reader.shiftLeft(magnitude, 20), sign);
-  // An exponent of e is one of e - 7, and 0 is one of -6 without the leading 1.
-  Value normal = reader.asFloat(reader.add(bits, reader.integer(120 << 23)));
-  Value least = reader.asFloat(reader.add(sign, reader.integer(121 << 23)));
-  Value small =
-      reader.add(reader.asFloat(reader.add(bits, reader.integer(121 << 23))),
-                 reader.negate(least));
-  Value nan = reader.number(std::numeric_limits<double>::quiet_NaN());
-  return reader.selectBelow(magnitude, 8, small,
-                            reader.selectBelow(magnitude, 127, normal, nan));
+  return buildFromHalf(reader, buildHalves(reader, reader.shiftLeft(byte, 8)));
+}
+
+void moe::buildFourE4M3(BlockReader &reader, Value word,
+                        SmallVectorImpl<Value> &values) {
+  Value even = buildHalves(reader, reader.shiftLeft(word, 8));
+  Value odd = buildHalves(reader, word);
+  for (int64_t shift : {0, 16})
+    for (Value halves : {even, odd})
+      values.push_back(buildFromHalf(reader, reader.shiftRight(halves, shift)));
 }
 
 Value moe::buildE8M0(BlockReader &reader, Value byte, int64_t less) {

@@ -47,9 +47,12 @@ mlir::Value lookUpIQ4(BlockReader &reader, mlir::Value nibbles);
 constexpr int64_t kE2M1Zero = 12;
 mlir::Value lookUpE2M1(BlockReader &reader, mlir::Value nibbles);
 
-/// The value of a byte as E4M3 without infinities; with no number below the
-/// normal ones on the way, which a CPU may be told to take for zero.
+/// The value of a byte as E4M3 without infinities, by way of f16: conversions take
+/// its numbers below the normal ones for what they are, whatever a CPU is told.
 mlir::Value buildE4M3(BlockReader &reader, mlir::Value byte);
+/// The same of the four bytes of a word, two at a time.
+void buildFourE4M3(BlockReader &reader, mlir::Value word,
+                   llvm::SmallVectorImpl<mlir::Value> &values);
 
 /// 2^(byte - 127 - `less`), for 0 or 1 less; NaN of 255. From bits, so that it is
 /// exact below the normal numbers, whatever the mode of the CPU.
