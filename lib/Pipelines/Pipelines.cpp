@@ -105,6 +105,7 @@ moe::ExtensionContext moe::getExtensionContext(const PipelineOptions &options,
 void moe::buildModelPipeline(OpPassManager &pm,
                              const PipelineOptions &options) {
   verify(pm, Stage::Model);
+  pm.addPass(createStoreWeights());
   // Exporters write loops and branches as blocks. Everything behind wants scf.
   pm.addNestedPass<func::FuncOp>(createLiftControlFlowToSCFPass());
   pm.addPass(createPrepareEntryPointsPass());

@@ -26,28 +26,8 @@ using namespace moe;
 using namespace moe::quantize;
 
 //===----------------------------------------------------------------------===//
-// Types
+// Sizes
 //===----------------------------------------------------------------------===//
-
-std::string WeightType::name() const {
-  return format ? nameWeightFormat(format) : dtypeName(number);
-}
-
-int64_t WeightType::getBlockSize(int64_t k) const {
-  return format ? format.getBlockSize(k) : k;
-}
-
-SmallVector<StorageTensor> WeightType::getStorage(MLIRContext *context,
-                                                  int64_t k) const {
-  if (format)
-    return format.getStorage(k);
-  Builder b(context);
-  Type element = number == DType::BF16  ? Type(b.getBF16Type())
-                 : number == DType::F16 ? Type(b.getF16Type())
-                 : number == DType::F64 ? Type(b.getF64Type())
-                                        : Type(b.getF32Type());
-  return {{"", element, k}};
-}
 
 /// Bytes of a row of each tensor.
 static SmallVector<int64_t> getBytesOfRow(const WeightType &type,

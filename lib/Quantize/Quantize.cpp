@@ -377,6 +377,13 @@ bool quantize::quantizeModel(ModuleOp module, const QuantizeOptions &options,
   std::vector<ModelWeight> weights = findWeights(module, left);
   if (!applyRules(options.rules, weights, error))
     return false;
+  if (options.rules.empty() &&
+      llvm::none_of(weights,
+                    [](const ModelWeight &weight) { return weight.to; })) {
+    error = "nothing says what weights become: neither --to nor a " +
+            kFormatAttr.str() + " of the model";
+    return false;
+  }
   Quantizer quantizer(options, report, error);
   return quantizer.plan(module, weights) &&
          storeWeights(module, weights, error) &&

@@ -4,7 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 
-#include "moe-mlir/Quantize/ModelWeights.h"
+#include "moe-mlir/Quantize/Quantize.h"
 
 #include "moe-mlir/Analysis/StoredWeights.h"
 
@@ -87,28 +87,6 @@ static std::string listNames(ArrayRef<ModelWeight> weights) {
   return llvm::join(names, ", ") + (isCut ? ", ..." : "");
 }
 
-/// Whether rows of the weight can be stored so.
-static bool checkFormat(const ModelWeight &weight, const WeightType &to,
-                        std::string &error) {
-  if (!to.format)
-    return true;
-  std::string problem;
-  ScopedDiagnosticHandler handler(to.format.getContext(),
-                                  [&](Diagnostic &diagnostic) {
-                                    problem = diagnostic.str();
-                                    return success();
-                                  });
-  auto emitError = [&] {
-    return mlir::emitError(UnknownLoc::get(to.format.getContext()));
-  };
-  if (succeeded(to.format.verifyFormat(emitError, weight.columns())))
-    return true;
-  error = "'" + weight.name + "': " + problem +
-          "; say in front what it becomes instead, or to keep it: --to='" +
-          weight.name + "=keep,*=" + to.name() + "'";
-  return false;
-}
-
 bool quantize::applyRules(ArrayRef<WeightRule> rules,
                           MutableArrayRef<ModelWeight> weights,
                           std::string &error) {
@@ -127,8 +105,13 @@ bool quantize::applyRules(ArrayRef<WeightRule> rules,
         continue;
       isRuled = true;
       weight.to = rules[i].to;
-      if (weight.to && !checkFormat(weight, *weight.to, error))
-        return false;
+    }
+    std::string why;
+    if (weight.to && !checkStorage(weight, *weight.to, why)) {
+      error = "'" + weight.name + "': " + why +
+              "; say in front what it becomes instead, or to keep it: --to='" +
+              weight.name + "=keep,*=" + weight.to->name() + "'";
+      return false;
     }
   }
   for (auto [rule, used] : llvm::zip_equal(rules, isUsed))

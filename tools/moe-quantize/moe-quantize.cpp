@@ -55,9 +55,10 @@ struct Options {
   moe::tools::ThreadsOption threadsOption{line};
 
   cl::opt<std::string> to{
-      "to", cl::Required, cl::value_desc("[pattern=]format,..."), cl::cat(how),
+      "to", cl::value_desc("[pattern=]format,..."), cl::cat(how),
       cl::desc("What matrices of experts become: a format such as q4_k, f32, "
-               "bf16, or keep; the first pattern counts that fits the name")};
+               "bf16, or keep; the first pattern counts that fits the name "
+               "(default: what the model says in moe.format)")};
 
   cl::opt<std::string> importance{
       "importance", cl::value_desc("profile"), cl::cat(how),
@@ -125,7 +126,8 @@ int main(int argc, char **argv) {
     how.profile = &profile;
   }
   if (!options.random.read(how.seed, error) ||
-      !moe::quantize::parseRules(context, options.to, how.rules, error))
+      (options.to.getNumOccurrences() &&
+       !moe::quantize::parseRules(context, options.to, how.rules, error)))
     return fail(error);
   for (const std::string &file : options.inputFiles)
     if (!tensors.addFile(file, error))
@@ -137,11 +139,12 @@ int main(int argc, char **argv) {
   moe::QuantizeReport report;
   report.title = sys::path::stem(options.inputFile).str();
   report.facts = {{"Model", sys::path::filename(options.inputFile).str()},
-                  {"Formats", options.to}};
+                  {"Formats", options.to.empty() ? "as the model says"
+                                                 : options.to.getValue()}};
   if (how.profile)
     report.facts.emplace_back("Importance",
                               sys::path::filename(options.importance).str());
-  std::vector<moe::quantize::LeftWeight> left;
+  std::vector<moe::LeftWeight> left;
   moe::OutputSet outputs;
   std::string base = options.output;
   bool isDone = moe::quantize::quantizeModel(
@@ -149,7 +152,7 @@ int main(int argc, char **argv) {
       left, error);
   progress.hide();
   model.flush();
-  for (const moe::quantize::LeftWeight &weight : left)
+  for (const moe::LeftWeight &weight : left)
     errs() << "moe-quantize: note: a weight of " << weight.function
            << (weight.name.empty() ? "" : ", '" + weight.name + "',")
            << " stays as it is: " << weight.why << "\n";

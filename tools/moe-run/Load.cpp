@@ -52,6 +52,9 @@ bool Loaded::load(const Given &given, std::string &error) {
     if (!model->parse(options.line,
                       given.isModel ? options.inputFile : options.modelFile,
                       options.bytecode.allow) ||
+        // What is verified has the arguments of what is run.
+        failed(moe::tools::runPasses(**model,
+                                     "builtin.module(moe-store-weights)")) ||
         failed(moe::applyRoutingOptions(**model, given.routing)))
       return false;
   }

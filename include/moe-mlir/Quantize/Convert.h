@@ -15,32 +15,13 @@
 #include "moe-mlir/Quantize/Encoding.h"
 #include "moe-mlir/Reference/FormatDecoder.h"
 #include "moe-mlir/Report/QuantizeReport.h"
-#include "moe-mlir/Support/HostTensor.h"
-#include "moe/Moe.h"
+#include "moe-mlir/Transforms/StoreWeights.h"
 
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace moe::quantize {
-
-/// How weights are stored: in a format, or as numbers of a float type.
-struct WeightType {
-  WeightFormatAttrInterface format;
-  DType number = DType::F32;
-
-  bool operator==(const WeightType &other) const {
-    return format == other.format && (format || number == other.number);
-  }
-  bool operator!=(const WeightType &other) const { return !(*this == other); }
-
-  /// As on a command line: q4_k, bf16.
-  std::string name() const;
-  /// The tensors that weights of this type are stored in; of numbers one.
-  llvm::SmallVector<StorageTensor> getStorage(mlir::MLIRContext *context,
-                                              int64_t k) const;
-  int64_t getBlockSize(int64_t k) const;
-};
 
 /// Converts matrices of one shape from one type to another.
 class Converter {

@@ -9,10 +9,27 @@
 
 #include "moe-mlir/Artifact/PackedWeights.h"
 #include "moe-mlir/Artifact/Profile.h"
-#include "moe-mlir/Quantize/ModelWeights.h"
+#include "moe-mlir/Quantize/Convert.h"
 #include "moe-mlir/Support/Progress.h"
 
 namespace moe::quantize {
+
+/// A pattern of names, `*` and `?` as in shells, and what weights become; null
+/// to keep them.
+struct WeightRule {
+  std::string pattern;
+  std::optional<WeightType> to;
+};
+
+/// Reads "q4_k", or "PATTERN=q4_k,PATTERN=f32,PATTERN=keep".
+bool parseRules(mlir::MLIRContext &context, llvm::StringRef text,
+                std::vector<WeightRule> &rules, std::string &error);
+
+/// Gives each weight what the first rule says whose pattern is its name, or
+/// "<function>/<name>"; another one keeps what the model says. A rule without
+/// any weight is an error, and so is a format that cannot store one.
+bool applyRules(llvm::ArrayRef<WeightRule> rules,
+                llvm::MutableArrayRef<ModelWeight> weights, std::string &error);
 
 struct QuantizeOptions {
   std::vector<WeightRule> rules;

@@ -369,6 +369,38 @@ def SplitProducts : Pass<"moe-split-products"> {
                            "::mlir::tensor::TensorDialect"];
 }
 
+def StoreWeights : Pass<"moe-store-weights", "::mlir::ModuleOp"> {
+  let summary = "Store weights as their moe.format says";
+  let description = [{
+    An argument that is a matrix of experts may say in `moe.format` what it is to
+    be stored in: a format of weights, or a type of floats. It becomes the tensors
+    of that format, with names as `moe-import --weights-type` gives them, and a
+    `moe.dequantize` of them; with floats only its type changes. A weight in a
+    format says it on the first of the arguments that it is stored in, and is
+    then stored otherwise. `moe-quantize` converts checkpoints in the same way.
+
+    Before:
+    ```mlir
+    func.func @ffn(%x: tensor<4x32xf32>, %up: tensor<64x32xf32> {moe.format = #moe.q4_0, moe.name = "up"},
+                   %down: tensor<32x64xf32> {moe.format = bf16, moe.name = "down"}) -> tensor<4x32xf32> {
+      %f = moe.ffn %x up(%up) down(%down) activation(#moe.relu2)
+          : (tensor<4x32xf32>, tensor<64x32xf32>, tensor<32x64xf32>) -> tensor<4x32xf32>
+      return %f : tensor<4x32xf32>
+    }
+    ```
+    After:
+    ```mlir
+    func.func @ffn(%x: tensor<4x32xf32> {moe.name = "arg0"}, %blocks: tensor<64x1x18xi8> {moe.name = "up"},
+                   %down: tensor<32x64xbf16> {moe.name = "down"}) -> tensor<4x32xf32> {
+      %up = moe.dequantize #moe.q4_0 (%blocks : tensor<64x1x18xi8>) : tensor<64x32xf32>
+      %f = moe.ffn %x up(%up) down(%down) activation(#moe.relu2)
+          : (tensor<4x32xf32>, tensor<64x32xf32>, tensor<32x64xbf16>) -> tensor<4x32xf32>
+      return %f : tensor<4x32xf32>
+    }
+    ```
+  }];
+}
+
 def RecordRouting : Pass<"moe-record-routing", "::mlir::ModuleOp"> {
   let summary = "Return the routings of entry functions";
   let description = [{

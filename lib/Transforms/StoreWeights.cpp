@@ -1,20 +1,84 @@
-//===- ModelWeights.cpp - The weights of a model ---------------*- C++ -*-===//
+//===- StoreWeights.cpp - How weights of a model are stored -----*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
+//
+// A weight is found from where it is multiplied, through views, to the argument
+// that it is. That becomes the tensors of a format, or numbers of another type,
+// and all that is between follows.
+//
+//===----------------------------------------------------------------------===//
 
-#include "moe-mlir/Quantize/ModelWeights.h"
+#include "moe-mlir/Transforms/StoreWeights.h"
 
 #include "moe-mlir/Analysis/StoredWeights.h"
 #include "moe-mlir/Analysis/WeightUse.h"
+#include "moe-mlir/Transforms/Passes.h"
 
 #include "mlir/IR/Verifier.h"
 #include "llvm/ADT/MapVector.h"
 
+namespace moe {
+#define GEN_PASS_DEF_STOREWEIGHTS
+#include "moe-mlir/Transforms/Passes.h.inc"
+} // namespace moe
+
 using namespace mlir;
 using namespace moe;
-using namespace moe::quantize;
+
+//===----------------------------------------------------------------------===//
+// Types
+//===----------------------------------------------------------------------===//
+
+static Type getNumberType(MLIRContext *context, DType number) {
+  Builder b(context);
+  return number == DType::BF16  ? Type(b.getBF16Type())
+         : number == DType::F16 ? Type(b.getF16Type())
+         : number == DType::F64 ? Type(b.getF64Type())
+                                : Type(b.getF32Type());
+}
+
+/// That of an element type, or nothing if it is no float of these.
+static std::optional<DType> getNumber(Type element) {
+  for (DType number : {DType::F64, DType::F32, DType::F16, DType::BF16})
+    if (getNumberType(element.getContext(), number) == element)
+      return number;
+  return std::nullopt;
+}
+
+std::string WeightType::name() const {
+  return format ? nameWeightFormat(format) : dtypeName(number);
+}
+
+Attribute WeightType::attribute(MLIRContext *context) const {
+  if (format)
+    return format;
+  return TypeAttr::get(getNumberType(context, number));
+}
+
+/// What a `moe.format` says, or nothing if that is no type of weights.
+static std::optional<WeightType> getWeightType(Attribute attribute) {
+  if (auto format = dyn_cast<WeightFormatAttrInterface>(attribute))
+    return WeightType{format};
+  auto type = dyn_cast<TypeAttr>(attribute);
+  std::optional<DType> number =
+      type ? getNumber(type.getValue()) : std::nullopt;
+  if (!number)
+    return std::nullopt;
+  return WeightType{{}, *number};
+}
+
+int64_t WeightType::getBlockSize(int64_t k) const {
+  return format ? format.getBlockSize(k) : k;
+}
+
+SmallVector<StorageTensor> WeightType::getStorage(MLIRContext *context,
+                                                  int64_t k) const {
+  if (format)
+    return format.getStorage(k);
+  return {{"", getNumberType(context, number), k}};
+}
 
 //===----------------------------------------------------------------------===//
 // Finding
@@ -72,6 +136,29 @@ static SmallVector<Operand> listOperands(func::FuncOp function) {
   return operands;
 }
 
+SmallVector<BlockArgument> ModelWeight::getArguments() const {
+  SmallVector<BlockArgument> arguments;
+  auto stored = value.getDefiningOp<DequantizeOp>();
+  for (Value tensor :
+       stored ? ValueRange(stored.getStorage()) : ValueRange(value))
+    arguments.push_back(cast<BlockArgument>(tensor));
+  return arguments;
+}
+
+static Attribute getFormat(BlockArgument argument) {
+  auto function = cast<func::FuncOp>(argument.getOwner()->getParentOp());
+  return function.getArgAttr(argument.getArgNumber(), kFormatAttr);
+}
+
+void ModelWeight::setFormat(Attribute format) const {
+  unsigned number = getArguments().front().getArgNumber();
+  func::FuncOp changed = function;
+  if (format)
+    changed.setArgAttr(number, kFormatAttr, format);
+  else
+    changed.removeArgAttr(number, kFormatAttr);
+}
+
 /// What stands for `root`, or why nothing can.
 static std::optional<ModelWeight> describe(func::FuncOp function, Value root,
                                            std::string &why) {
@@ -101,19 +188,17 @@ static std::optional<ModelWeight> describe(func::FuncOp function, Value root,
   }
   add(root);
   Type element = weight.type.getElementType();
-  std::string text;
-  llvm::raw_string_ostream(text) << element;
-  if (!parseDType(text, weight.from.number) ||
-      !llvm::is_contained({DType::F64, DType::F32, DType::F16, DType::BF16},
-                          weight.from.number)) {
-    why = "its elements are " + text;
+  std::optional<DType> number = getNumber(element);
+  if (!number) {
+    llvm::raw_string_ostream(why) << "its elements are " << element;
     return std::nullopt;
   }
+  weight.from.number = *number;
   return weight;
 }
 
-std::vector<ModelWeight> quantize::findWeights(ModuleOp module,
-                                               std::vector<LeftWeight> &left) {
+std::vector<ModelWeight> moe::findWeights(ModuleOp module,
+                                          std::vector<LeftWeight> &left) {
   std::vector<ModelWeight> weights;
   auto leave = [&](func::FuncOp function, std::string name, std::string why) {
     LeftWeight weight{function.getSymName().str(), std::move(name),
@@ -144,10 +229,13 @@ std::vector<ModelWeight> quantize::findWeights(ModuleOp module,
       std::optional<ModelWeight> weight;
       if (problem.empty())
         weight = describe(function, root, problem);
-      if (weight)
+      if (weight) {
+        if (Attribute said = getFormat(weight->getArguments().front()))
+          weight->to = getWeightType(said);
         weights.push_back(std::move(*weight));
-      else
+      } else {
         leave(function, nameWeight(root), problem);
+      }
     }
   }
   return weights;
@@ -164,6 +252,21 @@ ModelWeight::getTarget() const {
         to->format ? getStorageType(tensor, type, to->getBlockSize(columns()))
                    : RankedTensorType::get(type.getShape(), tensor.element));
   return target;
+}
+
+bool moe::checkStorage(const ModelWeight &weight, const WeightType &to,
+                       std::string &why) {
+  if (!to.format)
+    return true;
+  ScopedDiagnosticHandler handler(to.format.getContext(),
+                                  [&](Diagnostic &diagnostic) {
+                                    why = diagnostic.str();
+                                    return success();
+                                  });
+  auto emitError = [&] {
+    return mlir::emitError(UnknownLoc::get(to.format.getContext()));
+  };
+  return succeeded(to.format.verifyFormat(emitError, weight.columns()));
 }
 
 //===----------------------------------------------------------------------===//
@@ -222,10 +325,7 @@ static bool storeWeight(const ModelWeight &weight, std::string &error) {
   func::FuncOp function = weight.function;
   Value value = weight.value;
   auto stored = value.getDefiningOp<DequantizeOp>();
-  SmallVector<BlockArgument> old;
-  for (Value tensor :
-       stored ? ValueRange(stored.getStorage()) : ValueRange(value))
-    old.push_back(cast<BlockArgument>(tensor));
+  SmallVector<BlockArgument> old = weight.getArguments();
   unsigned at = old.front().getArgNumber();
   OpBuilder b(function.getContext());
   SmallVector<Value> tensors;
@@ -274,8 +374,8 @@ static size_t countUnpacked(func::FuncOp function, std::string &why) {
   });
 }
 
-bool quantize::storeWeights(ModuleOp module, ArrayRef<ModelWeight> weights,
-                            std::string &error) {
+bool moe::storeWeights(ModuleOp module, ArrayRef<ModelWeight> weights,
+                       std::string &error) {
   llvm::MapVector<Operation *, size_t> functions;
   std::string why;
   for (const ModelWeight &weight : weights)
@@ -291,12 +391,14 @@ bool quantize::storeWeights(ModuleOp module, ArrayRef<ModelWeight> weights,
     }
     nameArguments(function);
   }
-  for (const ModelWeight &weight : weights)
+  for (const ModelWeight &weight : weights) {
+    weight.setFormat(nullptr);
     if (weight.isChanged() && !storeWeight(weight, why)) {
       error =
           "'" + weight.name + "' cannot be " + weight.to->name() + ": " + why;
       return false;
     }
+  }
   for (auto [op, count] : functions)
     nameArguments(cast<func::FuncOp>(op));
   if (failed(verify(module))) {
@@ -312,3 +414,75 @@ bool quantize::storeWeights(ModuleOp module, ArrayRef<ModelWeight> weights,
     }
   return true;
 }
+
+//===----------------------------------------------------------------------===//
+// The pass
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+struct StoreWeights : moe::impl::StoreWeightsBase<StoreWeights> {
+  void runOnOperation() override {
+    if (failed(run()))
+      signalPassFailure();
+  }
+
+private:
+  /// Whether every `moe.format` of the module can be obeyed.
+  LogicalResult check(ArrayRef<ModelWeight> weights,
+                      ArrayRef<LeftWeight> left) {
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      for (BlockArgument argument : function.getArguments())
+        if (Attribute said = getFormat(argument))
+          if (failed(checkOne(argument, said, weights, left)))
+            return failure();
+    return success();
+  }
+
+  LogicalResult checkOne(BlockArgument argument, Attribute said,
+                         ArrayRef<ModelWeight> weights,
+                         ArrayRef<LeftWeight> left) {
+    auto function = cast<func::FuncOp>(argument.getOwner()->getParentOp());
+    std::string name = nameWeight(argument), why;
+    auto fail = [&](const Twine &problem) {
+      return emitError(argument.getLoc())
+             << "'" << name << "' of '" << function.getSymName()
+             << "' cannot be " << said << ", as its " << kFormatAttr
+             << " says: " << problem;
+    };
+    const ModelWeight *weight = llvm::find_if(weights, [&](const auto &each) {
+      return each.getArguments().front() == argument;
+    });
+    if (weight == weights.end()) {
+      for (const LeftWeight &each : left)
+        if (each.function == function.getSymName() && each.name == name)
+          return fail(each.why);
+      return fail("it is no matrix that experts of a public function are "
+                  "multiplied by");
+    }
+    if (!weight->to)
+      return fail("it is no format of weights, and no type of floats");
+    if (!checkStorage(*weight, *weight->to, why))
+      return fail(why);
+    return success();
+  }
+
+  LogicalResult run() {
+    auto hasFormat = [](BlockArgument argument) { return getFormat(argument); };
+    if (llvm::none_of(getOperation().getOps<func::FuncOp>(),
+                      [&](func::FuncOp function) {
+                        return llvm::any_of(function.getArguments(), hasFormat);
+                      }))
+      return success();
+    std::vector<LeftWeight> left;
+    std::vector<ModelWeight> weights = findWeights(getOperation(), left);
+    std::string error;
+    if (failed(check(weights, left)))
+      return failure();
+    if (!storeWeights(getOperation(), weights, error))
+      return emitError(getOperation().getLoc()) << error;
+    return success();
+  }
+};
+
+} // namespace
