@@ -120,6 +120,16 @@ static void addMemory(CompileReport::Layer &layer, DictionaryAttr interface) {
   }
 }
 
+int moe::getCallThreads(moek::TargetAttrInterface chip, int asked) {
+  if (asked > 0)
+    return asked;
+  llvm::json::Object described =
+      TargetRegistry::get().find(chip)->describeChip(chip);
+  const llvm::json::Object *rates = described.getObject("rates");
+  return rates ? std::max<int64_t>(rates->getInteger("cores").value_or(1), 1)
+               : 1;
+}
+
 FailureOr<CompileReport>
 moe::describeCompilation(ModuleOp module, const CompileOptions &options,
                          moek::TargetAttrInterface chip, int threads) {
@@ -130,13 +140,9 @@ moe::describeCompilation(ModuleOp module, const CompileOptions &options,
   llvm::json::Object described =
       TargetRegistry::get().find(chip)->describeChip(chip);
   if (llvm::json::Object *rates = described.getObject("rates"))
-    for (const auto &[name, value] : *rates) {
+    for (const auto &[name, value] : *rates)
       report.rates.emplace_back(name.str(), value.getAsInteger().value_or(0));
-      if (threads == 0 && name == "cores")
-        threads = report.rates.back().second;
-    }
-  threads = std::max(threads, 1);
-  report.threads = threads;
+  threads = report.threads = getCallThreads(chip, threads);
   llvm::sort(report.rates);
 
   // Those of the stages to `planned`, once.

@@ -15,6 +15,7 @@
 #include "moe-mlir/Conversion/LinalgToVector/Passes.h"
 #include "moe-mlir/Conversion/MoeToMoek/BatchPolicyInterface.h"
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
+#include "moe-mlir/Fit/Passes.h"
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe-mlir/Pipelines/Pipelines.h"
 #include "moe-mlir/Target/CPU/CPUTarget.h"
@@ -44,6 +45,7 @@ void moe::registerAllDialects(mlir::DialectRegistry &registry) {
 }
 
 void moe::registerAllPasses() {
+  registerMoeFitPasses();
   registerMoeTransformsPasses();
   registerMoeToMoekPasses();
   registerFusionPipeline();

@@ -8,6 +8,7 @@
 
 #include <numeric>
 
+using namespace mlir;
 using namespace moe;
 
 /// As many rows of the mean expert are taken to be those of each: few rows tell
@@ -43,4 +44,18 @@ quantize::getImportance(const Profile::Weight &weight) {
       importance.push_back(static_cast<float>(std::max(count / mean, kLeast)));
   }
   return result;
+}
+
+bool quantize::checkProfile(const Profile::Weight &met,
+                            const ModelWeight &weight, std::string &problem) {
+  if (met.columns == weight.columns() &&
+      static_cast<int64_t>(met.experts.size()) == weight.numExperts())
+    return true;
+  func::FuncOp function = weight.function;
+  problem = "the profile has " + std::to_string(met.experts.size()) +
+            " experts with " + std::to_string(met.columns) + " columns of '" +
+            weight.name + "' of function '" + function.getSymName().str() +
+            "', and the model " + std::to_string(weight.numExperts()) +
+            " with " + std::to_string(weight.columns());
+  return false;
 }

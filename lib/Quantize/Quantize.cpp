@@ -187,16 +187,11 @@ void Quantizer::findImportance(Job &job) {
       options.profile->find(job.function, job.weight->name);
   if (!met)
     return;
-  if (met->columns == job.weight->columns() &&
-      static_cast<int64_t>(met->experts.size()) == job.weight->numExperts())
+  std::string problem;
+  if (checkProfile(*met, *job.weight, problem))
     job.importance = getImportance(*met);
   else
-    problems.push_back(
-        "the profile has " + std::to_string(met->experts.size()) +
-        " experts with " + std::to_string(met->columns) + " columns of '" +
-        job.weight->name + "' of function '" + job.function +
-        "', and the model " + std::to_string(job.weight->numExperts()) +
-        " with " + std::to_string(job.weight->columns()));
+    problems.push_back(problem);
 }
 
 void Quantizer::planCopies() {

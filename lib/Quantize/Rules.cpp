@@ -31,7 +31,7 @@ static SmallVector<StringRef> splitRules(StringRef text) {
   return parts;
 }
 
-static bool parseType(MLIRContext &context, StringRef text,
+static bool parseType(MLIRContext &context, StringRef text, StringRef option,
                       std::optional<WeightType> &type, std::string &error) {
   if (text == "keep")
     return true;
@@ -44,11 +44,21 @@ static bool parseType(MLIRContext &context, StringRef text,
     return true;
   std::vector<std::string> known = {"keep", "f32", "bf16"};
   llvm::append_range(known, getWeightFormatNames());
-  error = "--to: " + (problem.empty()
-                          ? "unknown format '" + text.str() + "'; known are " +
-                                llvm::join(known, ", ")
-                          : text.str() + ": " + problem);
+  error = option.str() + ": " +
+          (problem.empty() ? "unknown format '" + text.str() + "'; known are " +
+                                 llvm::join(known, ", ")
+                           : text.str() + ": " + problem);
   return false;
+}
+
+bool quantize::parseTypes(MLIRContext &context, StringRef text,
+                          StringRef option,
+                          std::vector<std::optional<WeightType>> &types,
+                          std::string &error) {
+  for (StringRef part : splitRules(text))
+    if (!parseType(context, part, option, types.emplace_back(), error))
+      return false;
+  return true;
 }
 
 bool quantize::parseRules(MLIRContext &context, StringRef text,
@@ -69,7 +79,7 @@ bool quantize::parseRules(MLIRContext &context, StringRef text,
               "': " + llvm::toString(glob.takeError());
       return false;
     }
-    if (!parseType(context, type, rule.to, error))
+    if (!parseType(context, type, "--to", rule.to, error))
       return false;
     rules.push_back(std::move(rule));
   }

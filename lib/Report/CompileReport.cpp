@@ -20,13 +20,6 @@ using Layer = CompileReport::Layer;
 // Figures
 //===----------------------------------------------------------------------===//
 
-static std::string milliseconds(double seconds) {
-  if (seconds < 0)
-    return "unknown";
-  double ms = seconds * 1e3;
-  return fixed(ms, ms < 1 ? 3 : ms < 100 ? 2 : 1) + " ms";
-}
-
 /// All phases of a layer's calls, in the order of the kernels.
 static std::vector<std::string> phasesOf(const Layer &layer) {
   std::vector<std::string> phases;
@@ -106,6 +99,8 @@ std::string moe::printText(const CompileReport &report) {
   if (report.rates.empty())
     out += "times are unknown: " + report.chip +
            " says no rates; moe-describe-cpu measures those of a machine\n";
+  if (!report.formats.empty())
+    out += "\nformats\n" + report.formats;
   for (const Layer &layer : report.layers) {
     out += "\n" + layer.name + "\n";
     if (!layer.same.empty())
@@ -210,6 +205,9 @@ std::string moe::printHtml(const CompileReport &report) {
     out += "<div class=\"verdict unsure\"><strong>Times are unknown</strong><p>"
            "This chip says no rates; <code>moe-describe-cpu</code> measures "
            "those of a machine.</p></div>\n";
+  if (!report.formats.empty())
+    out += "<section><h2>Formats</h2>\n<pre>" + escape(report.formats) +
+           "</pre></section>\n";
   for (const Layer &layer : report.layers)
     out += printLayer(layer);
   if (!report.decisions.empty()) {

@@ -120,6 +120,13 @@ std::string report::scaled(double value, const std::string &unit) {
   return fixed(value, digits) + " " + prefixes[i] + unit;
 }
 
+std::string report::milliseconds(double seconds) {
+  if (seconds < 0)
+    return "unknown";
+  double ms = seconds * 1e3;
+  return fixed(ms, ms < 1 ? 3 : ms < 100 ? 2 : 1) + " ms";
+}
+
 std::string report::beginPage(const std::string &title,
                               const std::string &kicker,
                               const std::string &heading,

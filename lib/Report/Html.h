@@ -33,6 +33,8 @@ std::string counted(int64_t count, const std::string &noun);
 std::string percent(double share);
 /// "12.6 MB", "201 G" for the units "B" and none.
 std::string scaled(double value, const std::string &unit);
+/// "0.123 ms"; "unknown" if negative.
+std::string milliseconds(double seconds);
 
 /// A name and a value in the header of a page.
 struct Fact {

@@ -41,8 +41,9 @@ bool CommandLine::read(moe::CompileOptions &options, Outputs &outputs,
       outputs.text = moe::CodeKind::Assembly;
     if (emits("llvm-ir"))
       outputs.text = moe::CodeKind::LLVMIR;
-    if (outputs.text && emit.size() > 1)
-      return fail("--emit=asm and --emit=llvm-ir stand alone");
+    outputs.model = emits("model");
+    if ((outputs.text || outputs.model) && emit.size() > 1)
+      return fail("--emit=model, --emit=asm and --emit=llvm-ir stand alone");
   }
   if (!compileTo.empty())
     outputs.stage = moe::parseStage(compileTo);
@@ -54,6 +55,16 @@ bool CommandLine::read(moe::CompileOptions &options, Outputs &outputs,
                 "'; known are text and html");
   if (reportThreads < 0 || reportThreads > 4096)
     return fail("--report-threads is 1 to 4096");
+  auto needsFit = [&](const cl::Option &option) {
+    return option.getNumOccurrences() && fit.empty()
+               ? fail("--" + option.ArgStr + " goes with --fit")
+               : true;
+  };
+  if (!needsFit(fitFor) || !needsFit(fitTokens) || !needsFit(fitFormatNames) ||
+      !needsFit(inputFiles) || !needsFit(importance))
+    return false;
+  if (fitTokens < 1)
+    return fail("--fit-tokens needs a number of at least 1");
   routing = {recordRouting, replayRouting, dropRouterArguments};
   if (routing.dropArguments && !routing.replay)
     return fail("--drop-router-arguments goes with --replay-routing");

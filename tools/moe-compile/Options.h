@@ -22,11 +22,15 @@ namespace cl = llvm::cl;
 struct Outputs {
   std::optional<Stage> stage;
   std::optional<CodeKind> text;
+  /// The model, before anything is compiled.
+  bool model = false;
   /// What a report is written as: "text" or "html".
   std::string report;
   std::string base;
 
-  bool isArtifact() const { return !stage && !text && report.empty(); }
+  bool isArtifact() const {
+    return !stage && !text && !model && report.empty();
+  }
 };
 
 struct CommandLine {
@@ -41,11 +45,15 @@ struct CommandLine {
          "moe-compile layer.mlir --target=x86-64-v4 --compile-to=fused"},
         {"What is expected of it",
          "moe-compile layer.mlir --target=native --report"},
+        {"Weights in formats that fit into a budget, and what moe-quantize "
+         "has to do then",
+         "moe-compile layer.mlir --fit=2.5GiB -o out/layer"},
         {"The machine code", "moe-compile layer.mlir --target=native "
                              "--emit=asm -o layer.s"}},
        "Without a file, or with -, the model is read from standard input.",
        knownTargets()}};
   cl::OptionCategory &in = line.group("Input"), &code = line.group("Code"),
+                     &fitting = line.group("Formats of weights"),
                      &out = line.group("Output");
 
   cl::opt<std::string> input{cl::Positional, cl::init("-"), cl::cat(in)};
@@ -89,14 +97,40 @@ struct CommandLine {
       "optimize-ir", cl::init(true), cl::cat(code),
       cl::desc("Clean up the LLVM IR before code generation (default: on)")};
 
+  cl::opt<std::string> fit{
+      "fit", cl::value_desc("bytes"), cl::cat(fitting),
+      cl::desc(
+          "Store matrices of experts in formats such that all weights take "
+          "no more than that: 600M, 2.5GiB")};
+  cl::opt<std::string> fitFor{
+      "fit-for", cl::init("error"), cl::value_desc("goal"), cl::cat(fitting),
+      cl::desc("What is to be small: what is lost, or times of calls "
+               "(default: error)")};
+  cl::opt<int64_t> fitTokens{
+      "fit-tokens", cl::init(1), cl::value_desc("n"), cl::cat(fitting),
+      cl::desc("Tokens of the calls whose times count (default: 1)")};
+  cl::opt<std::string> fitFormatNames{
+      "fit-formats", cl::value_desc("format,..."), cl::cat(fitting),
+      cl::desc("What matrices may become, such as q8_0,q4_k,keep (default: all "
+               "that can be written)")};
+  cl::list<std::string> inputFiles{
+      "inputs", cl::CommaSeparated, cl::value_desc("file,..."),
+      cl::cat(fitting),
+      cl::desc("Tensors of the model, .safetensors or .npy: <function>/<name>, "
+               "or <name> for all functions")};
+  cl::opt<std::string> importance{
+      "importance", cl::value_desc("profile"), cl::cat(fitting),
+      cl::desc("Make errors small where it counts: by what weights are "
+               "multiplied with, which moe-run --profile-out wrote")};
+
   cl::opt<std::string> output{
       "o", cl::value_desc("base"), cl::cat(out),
       cl::desc("Base name of the files written; for IR and assembly the file "
                "itself, - for standard output")};
   cl::list<std::string> emit{
       "emit", cl::CommaSeparated, cl::value_desc("kind,..."), cl::cat(out),
-      cl::desc("What to write (default: all files; asm and llvm-ir stand "
-               "alone)")};
+      cl::desc("What to write (default: all files; model, asm and llvm-ir "
+               "stand alone)")};
   cl::opt<std::string> compileTo{
       "compile-to", cl::value_desc("stage"), cl::cat(out),
       cl::desc("Print the IR after a stage instead")};
@@ -118,11 +152,17 @@ struct CommandLine {
                "program)")};
 
   CommandLine() {
-    line.choose(
-        emit, {"obj", "lib", "shared", "header", "manifest", "asm", "llvm-ir"});
+    line.choose(emit, {"obj", "lib", "shared", "header", "manifest", "model",
+                       "asm", "llvm-ir"});
+    line.choose(fitFor, {"error", "speed"});
     line.choose(compileTo, stageNames());
     line.addList("list-targets", "List the targets", describeTargets);
   }
+
+  /// Chooses formats as --fit asks for it: the model says which, and `text`
+  /// why. False without an error if diagnostics tell.
+  bool fitFormats(mlir::ModuleOp model, const CompileOptions &options,
+                  std::string &text, std::string &error) const;
 
   /// What the command line said, or why it cannot be.
   bool read(CompileOptions &options, Outputs &outputs, RoutingOptions &routing,

@@ -10,6 +10,7 @@
 
 #include "Options.h"
 
+#include "moe-mlir/Fit/Fit.h"
 #include "moe-mlir/InitAll.h"
 #include "moe-mlir/Support/OutputSet.h"
 #include "moe-mlir/Support/Progress.h"
@@ -59,6 +60,7 @@ int main(int argc, char **argv) {
   DialectRegistry registry;
   moe::registerCompilerDialects(registry);
   moe::registerAllDialects(registry);
+  moe::fit::registerFormatModels(registry);
   if (!given.plugins.load(registry, error) ||
       !given.compilation.apply(options, error))
     return fail(error);
@@ -75,12 +77,17 @@ int main(int argc, char **argv) {
     return 1;
   if (failed(moe::applyRoutingOptions(*model, routing)))
     return 1;
+  std::string fitted;
+  if (!given.fit.empty() && !given.fitFormats(*model, options, fitted, error))
+    return error.empty() ? 1 : fail(error);
   if (outputs.isArtifact()) {
     moe::Progress progress("compiling", "steps");
     options.progress = progress.function();
     LogicalResult compiled =
         moe::compileToArtifact(*model, options, outputs.base);
     progress.hide();
+    if (succeeded(compiled))
+      llvm::outs() << fitted;
     return failed(compiled);
   }
 
@@ -91,11 +98,18 @@ int main(int argc, char **argv) {
   moek::TargetAttrInterface target = targets->back();
   std::string result;
   llvm::raw_string_ostream out(result);
-  if (!outputs.report.empty()) {
+  if (outputs.model) {
+    for (StringRef line : llvm::split(StringRef(fitted).rtrim(), '\n'))
+      if (!line.empty())
+        out << "// " << line << "\n";
+    model->print(out, OpPrintingFlags().printNameLocAsPrefix());
+    out << "\n";
+  } else if (!outputs.report.empty()) {
     FailureOr<moe::CompileReport> report =
         moe::describeCompilation(*model, options, target, given.reportThreads);
     if (failed(report))
       return 1;
+    report->formats = fitted;
     out << (outputs.report == "html" ? printHtml(*report) : printText(*report));
   } else if (outputs.stage) {
     OwningOpRef<ModuleOp> lowered =

@@ -94,9 +94,14 @@ llvm::LogicalResult compileToArtifact(mlir::ModuleOp module,
                                       llvm::StringRef outputBase);
 
 /// The module after `stage`, for one chip.
-mlir::OwningOpRef<mlir::ModuleOp>
-compileToStage(mlir::ModuleOp module, const CompileOptions &options,
-               moek::TargetAttrInterface chip, Stage stage);
+mlir::OwningOpRef<mlir::ModuleOp> compileToStage(mlir::ModuleOp module,
+                                                 const CompileOptions &options,
+                                                 moek::TargetAttrInterface chip,
+                                                 Stage stage);
+
+/// The threads of calls that are to be described: those that were asked for, or
+/// 0 for the cores that the chip says it has, or one.
+int getCallThreads(moek::TargetAttrInterface chip, int asked);
 
 /// What `module` becomes for `chip`, and what calls with `threads` threads are
 /// expected to take; 0: those of its cores, or one. All sizes of a function are

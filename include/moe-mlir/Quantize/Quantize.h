@@ -25,6 +25,12 @@ struct WeightRule {
 bool parseRules(mlir::MLIRContext &context, llvm::StringRef text,
                 std::vector<WeightRule> &rules, std::string &error);
 
+/// Reads "q4_k,bf16,keep"; `option` is what errors name.
+bool parseTypes(mlir::MLIRContext &context, llvm::StringRef text,
+                llvm::StringRef option,
+                std::vector<std::optional<WeightType>> &types,
+                std::string &error);
+
 /// Gives each weight what the first rule says whose pattern is its name, or
 /// "<function>/<name>"; another one keeps what the model says. A rule without
 /// any weight is an error, and so is a format that cannot store one.
@@ -55,9 +61,13 @@ bool quantizeModel(mlir::ModuleOp module, const QuantizeOptions &options,
                    QuantizeReport &report, std::vector<LeftWeight> &left,
                    std::string &error);
 
+/// Whether what was seen of a weight can be of this one; `problem` if not.
+bool checkProfile(const Profile::Weight &met, const ModelWeight &weight,
+                  std::string &problem);
+
 /// What errors in each column of each of `experts` matrices count, 1 in the
-/// mean: by the mean squares of what an expert met, and where that was little of
-/// what all of them met. Empty if nothing was met.
+/// mean: by the mean squares of what an expert met, and where that was little
+/// of what all of them met. Empty if nothing was met.
 std::vector<std::vector<float>> getImportance(const Profile::Weight &weight);
 
 /// The report for programs: docs/quantize.md has its members.

@@ -64,6 +64,8 @@ struct CompileReport {
   /// What the chip says of itself.
   std::vector<std::pair<std::string, int64_t>> rates;
   std::vector<Layer> layers;
+  /// What formats were chosen for the weights, as text; empty if none were.
+  std::string formats;
   std::vector<Decision> decisions;
 };
 

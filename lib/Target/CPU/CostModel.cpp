@@ -246,12 +246,19 @@ KernelCost CpuCostModel::estimateMatmul(moek::GroupedMatmulOp op,
   KernelCost cost;
   cost.phase = op.getPhase().value_or("matmul").str();
   const RowsOfExperts *rows = context.rows(op.getOffsets());
+  auto packed = cast<ShapedType>(op.getRhs().getType());
+  // What is no expert is multiplied with all rows.
+  RowsOfExperts dense;
+  std::optional<double> all = context.sizes.size(op.getLhs(), 0);
+  if (!rows && packed.getDimSize(0) == 1 && all && !op.getGather()) {
+    dense.addExact(1, std::llround(*all));
+    rows = &dense;
+  }
   if (!rows) {
     cost.bound = "how many rows experts get is not known";
     return cost;
   }
   double n = op.getN(), k = op.getK(), parts = op.getParts();
-  auto packed = cast<ShapedType>(op.getRhs().getType());
   double expertBytes = double(packed.getNumElements()) / packed.getDimSize(0) *
                        packed.getElementTypeBitWidth() / 8;
   cost.operations = 2 * rows->rows * n * k * parts;
