@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <random>
 
 using namespace mlir;
@@ -21,8 +22,25 @@ static constexpr int64_t kValues = 1 << 19, kRows = 4;
 /// Rows of normal draws, which stand for all rows.
 static constexpr int64_t kDrawnRows = 64;
 
+/// Of the experts of a weight.
+static double sumUp(const std::vector<double> &all, const ModelWeight &weight) {
+  auto begin = all.begin() + weight.begin;
+  return std::accumulate(begin, begin + weight.numExperts(), 0.0);
+}
+
+double Loss::getPart(const ModelWeight &weight) const {
+  return experts.empty() ? square * static_cast<double>(weight.numExperts()) /
+                               static_cast<double>(weight.allExperts())
+                         : sumUp(experts, weight);
+}
+
+double Loss::getOwn(const ModelWeight &weight) const {
+  return experts.empty() ? square
+                         : sumUp(experts, weight) / sumUp(shares, weight);
+}
+
 static int64_t getSampledRows(const ModelWeight &weight) {
-  int64_t rows = kValues / (weight.numExperts() * weight.columns());
+  int64_t rows = kValues / (weight.allExperts() * weight.columns());
   return std::min(std::max(rows, kRows), weight.rows());
 }
 
@@ -49,11 +67,11 @@ bool ErrorModel::readWeight(const ModelWeight &weight,
                             std::string &error) const {
   func::FuncOp function = weight.function;
   std::string name = function.getSymName().str();
-  tensor = options.tensors->find(name, weight.name);
+  tensor = options.tensors->find(name, weight.ownName());
   std::vector<int64_t> shape = weight.type.getShape().vec();
   std::string wanted = describeType(weight.from.number, shape);
   if (!tensor)
-    error = "'" + weight.name + "' of function '" + name +
+    error = "'" + weight.ownName() + "' of function '" + name +
             "' is missing: " + wanted;
   else if (tensor->shape != shape ||
            !llvm::is_contained(
@@ -68,32 +86,36 @@ bool ErrorModel::readProfile(const ModelWeight &weight, Sample &sample,
                              std::string &error) const {
   func::FuncOp function = weight.function;
   const Profile::Weight *met =
-      options.profile->find(function.getSymName().str(), weight.name);
+      options.profile->find(function.getSymName().str(), weight.ownName());
   if (!met)
     return true;
   if (!quantize::checkProfile(*met, weight, error))
     return false;
   sample.importance = getImportance(*met);
   // An expert that nobody met is not free.
+  double all = 0;
   for (const ActivationStatistics &expert : met->experts)
-    sample.shares.push_back(static_cast<double>(expert.rows) + 1);
+    all += static_cast<double>(expert.rows) + 1;
+  for (const ActivationStatistics &expert : met->experts)
+    sample.shares.push_back((static_cast<double>(expert.rows) + 1) / all);
   return true;
 }
 
-double ErrorModel::measureOne(const ModelWeight &weight, const Sample &sample,
-                              const WeightType &to) const {
+Loss ErrorModel::measureOne(const ModelWeight &weight, const Sample &sample,
+                            const WeightType &to) const {
   std::string problem;
   func::FuncOp function = weight.function;
   std::optional<Converter> converter =
       Converter::get(sample.type, to, sample.rows, weight.columns(),
                      function.getLoc(), problem);
   if (!converter)
-    return INFINITY;
-  double sum = 0, shares = 0;
+    return {INFINITY, {}, {}};
+  Loss loss;
+  loss.shares = sample.shares;
   WeightError all;
   int64_t count = sample.experts.size() == 1 && sample.importance.empty()
                       ? 1
-                      : weight.numExperts();
+                      : weight.allExperts();
   for (int64_t expert = 0; expert < count; ++expert) {
     WeightError own;
     ArrayRef<float> importance;
@@ -101,19 +123,21 @@ double ErrorModel::measureOne(const ModelWeight &weight, const Sample &sample,
       importance = sample.importance[expert];
     if (!converter->convert(sample.get(expert), importance, /*threads=*/0, own,
                             problem))
-      return INFINITY;
+      return {INFINITY, {}, {}};
     all.add(own);
     if (sample.shares.empty())
       continue;
-    sum += sample.shares[expert] * own.weighted() * own.weighted();
-    shares += sample.shares[expert];
+    loss.experts.push_back(sample.shares[expert] * own.weighted() *
+                           own.weighted());
+    loss.square += loss.experts.back();
   }
-  double root = all.weighted();
-  return sample.shares.empty() ? root * root : sum / shares;
+  if (sample.shares.empty())
+    loss.square = all.weighted() * all.weighted();
+  return loss;
 }
 
 bool ErrorModel::measure(const ModelWeight &weight, ArrayRef<WeightType> types,
-                         std::vector<double> &squares, std::string &error) {
+                         std::vector<Loss> &losses, std::string &error) {
   Sample sample;
   sample.rows = std::min(kDrawnRows, weight.rows());
   const HostTensor *tensor = nullptr;
@@ -131,7 +155,7 @@ bool ErrorModel::measure(const ModelWeight &weight, ArrayRef<WeightType> types,
     sample.rows = getSampledRows(weight);
     int64_t bytes =
         weight.columns() * static_cast<int64_t>(dtypeSize(tensor->dtype));
-    for (int64_t expert = 0; expert < weight.numExperts(); ++expert) {
+    for (int64_t expert = 0; expert < weight.allExperts(); ++expert) {
       std::vector<uint8_t> &rows = sample.experts.emplace_back();
       for (int64_t i = 0; i < sample.rows; ++i) {
         int64_t row = i * weight.rows() / sample.rows;
@@ -143,18 +167,19 @@ bool ErrorModel::measure(const ModelWeight &weight, ArrayRef<WeightType> types,
   } else {
     sample.experts.push_back(drawNormals(sample.rows * weight.columns()));
   }
-  squares.clear();
+  losses.clear();
   for (const WeightType &to : types) {
     auto key = std::make_pair(weight.columns(), to.name());
     auto it = known.find(key);
+    Loss &loss = losses.emplace_back();
     // What a number is stored as it is loses nothing.
-    double square = to == weight.from ? 0
-                    : isKnown && it != known.end()
-                        ? it->second
-                        : measureOne(weight, sample, to);
+    if (to == weight.from)
+      loss = {0, std::vector<double>(sample.shares.size()), sample.shares};
+    else
+      loss = isKnown && it != known.end() ? it->second
+                                          : measureOne(weight, sample, to);
     if (isKnown && to != weight.from)
-      known[key] = square;
-    squares.push_back(square);
+      known[key] = loss;
   }
   return true;
 }

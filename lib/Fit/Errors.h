@@ -19,15 +19,28 @@
 
 namespace moe::fit {
 
+struct Loss {
+  /// The mean square of errors in parts of that of the values; infinite where a
+  /// type cannot hold them.
+  double square = 0;
+  /// What each expert adds to it, and its part of all rows; empty if all are
+  /// alike.
+  std::vector<double> experts, shares;
+
+  /// What the experts of `weight`, which may be a range, add to it.
+  double getPart(const ModelWeight &weight) const;
+  /// The square of their own error.
+  double getOwn(const ModelWeight &weight) const;
+};
+
 class ErrorModel {
 public:
   explicit ErrorModel(const FitOptions &options) : options(options) {}
 
-  /// The mean square of errors in parts of that of the values, for each of
-  /// `types`; infinite for one that cannot hold them. An error says what is
-  /// wrong with the tensor or the profile.
+  /// What each of `types` loses of a whole weight. An error says what is wrong
+  /// with the tensor or the profile.
   bool measure(const ModelWeight &weight, llvm::ArrayRef<WeightType> types,
-               std::vector<double> &squares, std::string &error);
+               std::vector<Loss> &losses, std::string &error);
 
 private:
   /// Some rows of each expert, or those that stand for all of them.
@@ -49,12 +62,12 @@ private:
                   std::string &error) const;
   bool readProfile(const ModelWeight &weight, Sample &sample,
                    std::string &error) const;
-  double measureOne(const ModelWeight &weight, const Sample &sample,
-                    const WeightType &to) const;
+  Loss measureOne(const ModelWeight &weight, const Sample &sample,
+                  const WeightType &to) const;
 
   const FitOptions &options;
   /// Of normal draws without a profile: by the columns, and the type.
-  std::map<std::pair<int64_t, std::string>, double> known;
+  std::map<std::pair<int64_t, std::string>, Loss> known;
 };
 
 } // namespace moe::fit

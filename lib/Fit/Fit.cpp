@@ -14,6 +14,7 @@
 
 #include "Errors.h"
 #include "Estimates.h"
+#include "Ranges.h"
 #include "Units.h"
 #include "moe-mlir/Analysis/StoredWeights.h"
 #include "moe-mlir/Fit/Knapsack.h"
@@ -35,7 +36,8 @@ namespace {
 struct UnitOptions {
   func::FuncOp function;
   Unit unit;
-  std::vector<WeightType> types;
+  /// One type for all experts, or ranges of them.
+  std::vector<WeightRanges> ranges;
   /// What each does to its layer.
   std::vector<int64_t> bytes;
   std::vector<double> seconds;
@@ -65,8 +67,13 @@ private:
   bool findOptions();
   void joinUnits(func::FuncOp function, std::vector<Unit> &own);
   bool addOptions(func::FuncOp function, const Unit &unit);
+  bool addOption(UnitOptions &own, const WeightRanges &ranges,
+                 ArrayRef<double> squares, std::string &why);
+  std::vector<WeightRanges>
+  findRanges(const Unit &unit, ArrayRef<WeightType> types,
+             ArrayRef<std::vector<Loss>> losses) const;
   std::vector<WeightType> getTypes(const ModelWeight &weight) const;
-  Formats getFormats(const Unit &unit, const WeightType &type) const;
+  Formats getFormats(const Unit &unit, ArrayRef<WeightRange> ranges) const;
   std::vector<Item> getItems(double errorPrice, double secondsPrice) const;
   bool decide();
   std::optional<Choice> solve(int64_t budget) const;
@@ -75,7 +82,7 @@ private:
   void apply(const Choice &choice);
   bool describe(const Choice &choice);
   std::vector<std::string> findKept() const;
-  std::string getRules() const;
+  std::string getRules(ArrayRef<ModelWeight> decided) const;
 
   ModuleOp module;
   MLIRContext *context;
@@ -128,18 +135,84 @@ std::vector<WeightType> Selector::getTypes(const ModelWeight &weight) const {
   return types;
 }
 
-Formats Selector::getFormats(const Unit &unit, const WeightType &type) const {
+Formats Selector::getFormats(const Unit &unit,
+                             ArrayRef<WeightRange> ranges) const {
   Formats formats;
   for (size_t i : unit)
     formats[weights[i].getArguments().front().getArgNumber()] =
-        type.attribute(context);
+        getFormatAttribute(context, ranges);
   return formats;
 }
 
-bool Selector::addOptions(func::FuncOp function, const Unit &unit) {
-  const Estimate *base = estimator.get(function, {}, error);
-  if (!base)
+/// Adds ranges, or one type; false if the layer cannot be compiled so.
+bool Selector::addOption(UnitOptions &own, const WeightRanges &ranges,
+                         ArrayRef<double> squares, std::string &why) {
+  const Estimate *base = estimator.get(own.function, {}, why);
+  const Estimate *estimate =
+      estimator.get(own.function, getFormats(own.unit, ranges), why);
+  if (!estimate || (options.isForSpeed && estimate->seconds < 0))
     return false;
+  own.ranges.push_back(ranges);
+  own.bytes.push_back(estimate->bytes - base->bytes);
+  own.seconds.push_back(estimate->seconds - base->seconds);
+  for (auto [to, from] : llvm::zip_equal(own.squares, squares))
+    to.push_back(from);
+  return true;
+}
+
+/// Ranges of experts that are worth it, where it is known how often experts are
+/// chosen. What is no format has numbers of its own type.
+std::vector<WeightRanges>
+Selector::findRanges(const Unit &unit, ArrayRef<WeightType> types,
+                     ArrayRef<std::vector<Loss>> losses) const {
+  constexpr size_t mostRanges = 4;
+  std::vector<size_t> usable;
+  for (size_t t = 0; t < types.size(); ++t)
+    if ((types[t].format || types[t].number == DType::F32) &&
+        llvm::all_of(losses, [&](const std::vector<Loss> &each) {
+          return std::isfinite(each[t].square) && !each[t].experts.empty() &&
+                 each[t].experts.size() == losses.front()[t].experts.size();
+        }))
+      usable.push_back(t);
+  std::vector<int64_t> bytes;
+  std::vector<std::vector<double>> sums;
+  for (size_t t : usable) {
+    int64_t &own = bytes.emplace_back();
+    std::vector<double> &sum =
+        sums.emplace_back(losses.front()[t].experts.size());
+    for (auto [i, each] : llvm::zip_equal(unit, losses)) {
+      for (int64_t part : quantize::Converter::getBytes(
+               types[t], context, weights[i].rows(), weights[i].columns()))
+        own += part;
+      for (auto [to, from] : llvm::zip_equal(sum, each[t].experts))
+        to += from;
+    }
+  }
+  std::vector<WeightRanges> found;
+  for (const Segments &segments : findSegments(bytes, sums, mostRanges)) {
+    WeightRanges &ranges = found.emplace_back();
+    for (auto [begin, type] : segments)
+      ranges.push_back({begin, types[usable[type]]});
+  }
+  return found;
+}
+
+/// What a weight loses with each expert in the type of its range.
+static double getSquare(ArrayRef<WeightRange> ranges,
+                        ArrayRef<WeightType> types, ArrayRef<Loss> losses) {
+  double sum = 0;
+  for (auto [i, range] : llvm::enumerate(ranges)) {
+    const Loss &loss = losses[llvm::find(types, range.type) - types.begin()];
+    int64_t end = i + 1 < ranges.size()
+                      ? ranges[i + 1].begin
+                      : static_cast<int64_t>(loss.experts.size());
+    for (int64_t expert = range.begin; expert < end; ++expert)
+      sum += loss.experts[expert];
+  }
+  return sum;
+}
+
+bool Selector::addOptions(func::FuncOp function, const Unit &unit) {
   UnitOptions own{function, unit, {}, {}, {}, {}};
   own.squares.resize(unit.size());
   std::vector<WeightType> types = getTypes(weights[unit.front()]);
@@ -147,36 +220,34 @@ bool Selector::addOptions(func::FuncOp function, const Unit &unit) {
     llvm::erase_if(types, [&](const WeightType &type) {
       return !llvm::is_contained(getTypes(weights[i]), type);
     });
-  std::vector<std::vector<double>> squares(unit.size());
-  for (auto [i, each] : llvm::zip_equal(unit, squares)) {
+  std::vector<std::vector<Loss>> losses(unit.size());
+  for (auto [i, each] : llvm::zip_equal(unit, losses)) {
     if (!errors.measure(weights[i], types, each, error))
       return false;
     if (options.progress)
       options.progress(i + 1, weights.size(), weights[i].name);
   }
   std::string why;
-  for (auto [i, type] : llvm::enumerate(types)) {
-    if (llvm::any_of(squares, [&](const std::vector<double> &each) {
-          return !std::isfinite(each[i]);
-        }))
-      continue;
-    why.clear();
-    const Estimate *estimate =
-        estimator.get(function, getFormats(unit, type), why);
-    if (!estimate || (options.isForSpeed && estimate->seconds < 0))
-      continue;
-    own.types.push_back(type);
-    own.bytes.push_back(estimate->bytes - base->bytes);
-    own.seconds.push_back(estimate->seconds - base->seconds);
-    for (auto [to, from] : llvm::zip_equal(own.squares, squares))
-      to.push_back(from[i]);
+  for (auto [t, type] : llvm::enumerate(types)) {
+    std::vector<double> squares;
+    for (const std::vector<Loss> &each : losses)
+      squares.push_back(each[t].square);
+    if (llvm::all_of(squares,
+                     [](double square) { return std::isfinite(square); }))
+      addOption(own, {{0, type}}, squares, why);
   }
-  if (own.types.empty()) {
+  if (own.ranges.empty()) {
     error = "'" + weights[unit.front()].name + "' of function '" +
             function.getSymName().str() +
             "' can be in none of the formats that were given" +
             (why.empty() ? "" : ": " + why);
     return false;
+  }
+  for (const WeightRanges &ranges : findRanges(unit, types, losses)) {
+    std::vector<double> squares;
+    for (const std::vector<Loss> &each : losses)
+      squares.push_back(getSquare(ranges, types, each));
+    addOption(own, ranges, squares, why);
   }
   units.push_back(std::move(own));
   return true;
@@ -192,7 +263,7 @@ void Selector::joinUnits(func::FuncOp function, std::vector<Unit> &own) {
       llvm::append_range(all, unit);
     std::string why;
     const Estimate *estimate =
-        estimator.get(function, getFormats(all, type), why);
+        estimator.get(function, getFormats(all, WeightRange{0, type}), why);
     return estimate ? estimate->seconds : -1;
   };
   auto areFasterTogether = [&](const Unit &a, const Unit &b) {
@@ -265,7 +336,7 @@ std::vector<Item> Selector::getItems(double errorPrice,
   std::vector<Item> items;
   for (const UnitOptions &unit : units) {
     Item &item = items.emplace_back();
-    for (size_t i = 0; i < unit.types.size(); ++i)
+    for (size_t i = 0; i < unit.ranges.size(); ++i)
       item.push_back({unit.bytes[i], errorPrice * unit.getSquare(i) +
                                          secondsPrice * unit.seconds[i]});
   }
@@ -321,7 +392,7 @@ bool Selector::estimateAll(const Choice &choice, Estimate &all) {
     Formats formats;
     for (auto [unit, option] : llvm::zip_equal(units, choice.options))
       if (unit.function == function)
-        for (auto [number, format] : getFormats(unit.unit, unit.types[option]))
+        for (auto [number, format] : getFormats(unit.unit, unit.ranges[option]))
           formats[number] = format;
     const Estimate *own = estimator.get(function, formats, error);
     if (!own)
@@ -365,10 +436,8 @@ bool Selector::decide() {
 
 void Selector::apply(const Choice &choice) {
   for (auto [unit, option] : llvm::zip_equal(units, choice.options))
-    for (size_t i : unit.unit) {
-      weights[i].to = unit.types[option];
-      weights[i].setFormat(unit.types[option].attribute(context));
-    }
+    for (size_t i : unit.unit)
+      weights[i].setFormat(getFormatAttribute(context, unit.ranges[option]));
 }
 
 //===----------------------------------------------------------------------===//
@@ -386,24 +455,37 @@ static std::string escape(StringRef name) {
   return text;
 }
 
-std::string Selector::getRules() const {
+std::string Selector::getRules(ArrayRef<ModelWeight> decided) const {
   auto isSame = [](const ModelWeight &a, const ModelWeight &b) {
-    return a.to.value_or(a.from) == b.to.value_or(b.from);
+    return a.to.value_or(a.from) == b.to.value_or(b.from) &&
+           a.begin == b.begin && a.end == b.end;
   };
-  if (llvm::all_of(weights, [&](const ModelWeight &weight) {
-        return weight.isChanged() && isSame(weight, weights.front());
+  if (llvm::all_of(decided, [&](const ModelWeight &weight) {
+        return weight.isChanged() && !weight.isRange() &&
+               isSame(weight, decided.front());
       }))
-    return weights.front().to->name();
+    return decided.front().to->name();
   std::vector<std::string> rules;
-  for (const ModelWeight &weight : weights) {
+  for (const ModelWeight &weight : decided) {
     if (!weight.isChanged())
       continue;
-    bool isShared = llvm::all_of(weights, [&](const ModelWeight &other) {
-      return other.name != weight.name || isSame(other, weight);
+    // Each function has a weight of that name, or range of it, in the same
+    // type.
+    bool isShared = llvm::all_of(decided, [&](const ModelWeight &other) {
+      return other.ownName() != weight.ownName() ||
+             llvm::any_of(decided, [&](const ModelWeight &same) {
+               return same.function == other.function &&
+                      same.ownName() == weight.ownName() &&
+                      isSame(same, weight);
+             });
     });
     func::FuncOp function = weight.function;
     std::string rule = (isShared ? "" : escape(function.getSymName()) + "/") +
-                       escape(weight.name) + "=" + weight.to->name();
+                       escape(weight.ownName());
+    if (weight.isRange())
+      rule += "@" + std::to_string(weight.begin) + "-" +
+              std::to_string(weight.end - 1);
+    rule += "=" + weight.to->name();
     if (!llvm::is_contained(rules, rule))
       rules.push_back(std::move(rule));
   }
@@ -438,14 +520,14 @@ bool Selector::describe(const Choice &choice) {
   report.errorsOf = options.tensors ? "the weights" : "normal draws";
   if (options.profile)
     report.errorsOf += ", by what they are multiplied with";
-  report.rules = getRules();
-  std::map<size_t, double> squares;
-  for (auto [unit, option] : llvm::zip_equal(units, choice.options))
-    for (auto [i, each] : llvm::zip_equal(unit.unit, unit.squares))
-      squares[i] = each[option];
+  std::vector<LeftWeight> left;
+  std::vector<ModelWeight> decided = findWeights(module, left);
+  report.rules = getRules(decided);
   double sum = 0;
+  for (auto [unit, option] : llvm::zip_equal(units, choice.options))
+    sum += unit.getSquare(option);
   int64_t weightBytes = 0;
-  for (auto [i, weight] : llvm::enumerate(weights)) {
+  for (const ModelWeight &weight : decided) {
     FitReport::Weight told;
     func::FuncOp function = weight.function;
     told.function = function.getSymName().str();
@@ -453,20 +535,20 @@ bool Selector::describe(const Choice &choice) {
     told.from = weight.from.name();
     WeightType to = weight.to.value_or(weight.from);
     told.to = to.name();
-    told.isGiven = !squares.count(i);
-    if (told.isGiven) {
-      std::vector<double> own;
-      if (!errors.measure(weight, to, own, error))
-        return false;
-      squares[i] = own.front();
-    }
-    told.count = weight.type.getNumElements();
+    auto before = llvm::find_if(
+        weights, [&](const auto &each) { return each.value == weight.value; });
+    told.isGiven = before->to || before->from.format;
+    std::vector<Loss> losses;
+    if (!errors.measure(weight, to, losses, error))
+      return false;
+    if (told.isGiven)
+      sum += losses.front().getPart(weight);
+    told.count = weight.rows() * weight.columns() * weight.numExperts();
     for (int64_t bytes : quantize::Converter::getBytes(
              to, context, weight.rows(), weight.columns()))
       told.bytes += bytes * weight.numExperts();
     weightBytes += told.bytes;
-    told.error = std::sqrt(squares[i]);
-    sum += squares[i];
+    told.error = std::sqrt(losses.front().getOwn(weight));
     report.weights.push_back(std::move(told));
   }
   report.error = std::sqrt(sum / static_cast<double>(functions.size()));

@@ -49,13 +49,13 @@ quantize::getImportance(const Profile::Weight &weight) {
 bool quantize::checkProfile(const Profile::Weight &met,
                             const ModelWeight &weight, std::string &problem) {
   if (met.columns == weight.columns() &&
-      static_cast<int64_t>(met.experts.size()) == weight.numExperts())
+      static_cast<int64_t>(met.experts.size()) == weight.allExperts())
     return true;
   func::FuncOp function = weight.function;
   problem = "the profile has " + std::to_string(met.experts.size()) +
             " experts with " + std::to_string(met.columns) + " columns of '" +
-            weight.name + "' of function '" + function.getSymName().str() +
-            "', and the model " + std::to_string(weight.numExperts()) +
+            weight.ownName() + "' of function '" + function.getSymName().str() +
+            "', and the model " + std::to_string(weight.allExperts()) +
             " with " + std::to_string(weight.columns());
   return false;
 }

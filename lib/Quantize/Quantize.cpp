@@ -53,10 +53,11 @@ struct Job {
   }
 };
 
-/// An argument of a function, and the weight that is converted from it.
+/// An argument of a function, and the weights that are converted from it: one,
+/// or ranges of one.
 struct Use {
   std::string function, argument;
-  const ModelWeight *weight;
+  std::vector<const ModelWeight *> weights;
 };
 
 class Quantizer {
@@ -158,8 +159,10 @@ bool Quantizer::isSharedBy(const ModelWeight &weight, const std::string &name) {
     const HostTensor *found = options.tensors.find(use.function, use.argument);
     bool isOwn = found && found->name != use.argument;
     if (use.argument == name && !isOwn &&
-        (!use.weight || *use.weight->to != *weight.to ||
-         use.weight->type != weight.type))
+        llvm::none_of(use.weights, [&](const ModelWeight *other) {
+          return *other->to == *weight.to && other->type == weight.type &&
+                 other->name == weight.name;
+        }))
       return false;
   }
   return true;
@@ -184,7 +187,7 @@ void Quantizer::planWeight(const ModelWeight &weight) {
 /// Of a tensor that functions share, that of the first of them.
 void Quantizer::findImportance(Job &job) {
   const Profile::Weight *met =
-      options.profile->find(job.function, job.weight->name);
+      options.profile->find(job.function, job.weight->ownName());
   if (!met)
     return;
   std::string problem;
@@ -200,7 +203,7 @@ void Quantizer::planCopies() {
     for (const Use &use : uses) {
       isArgument |= tensor.name == use.argument ||
                     tensor.name == use.function + "/" + use.argument;
-      isNeeded |= !use.weight &&
+      isNeeded |= use.weights.empty() &&
                   options.tensors.find(use.function, use.argument) == &tensor;
     }
     if (!isArgument)
@@ -214,11 +217,11 @@ void Quantizer::planCopies() {
 bool Quantizer::plan(ModuleOp module, ArrayRef<ModelWeight> weights) {
   for (auto function : module.getOps<func::FuncOp>())
     for (BlockArgument argument : function.getArguments()) {
-      Use use{function.getSymName().str(), nameWeight(argument), nullptr};
+      Use use{function.getSymName().str(), nameWeight(argument), {}};
       for (const ModelWeight &weight : weights)
         if (weight.isChanged() && weight.function == function &&
             llvm::is_contained(weight.tensors, use.argument))
-          use.weight = &weight;
+          use.weights.push_back(&weight);
       uses.push_back(std::move(use));
     }
   for (const ModelWeight &weight : weights)
@@ -314,7 +317,7 @@ bool Quantizer::convert(const Job &job) {
   for (int64_t expert = 0; expert < weight.numExperts(); ++expert) {
     SmallVector<const uint8_t *> given;
     for (auto [source, buffer] : llvm::zip_equal(sources, made)) {
-      given.push_back(getExpert(source, expert, buffer));
+      given.push_back(getExpert(source, weight.begin + expert, buffer));
       told.bytesFrom += source.bytes;
       done += source.bytes;
       if (!given.back()) {
@@ -325,11 +328,11 @@ bool Quantizer::convert(const Job &job) {
     told.experts.emplace_back();
     ArrayRef<float> importance;
     if (told.hasImportance)
-      importance = job.importance[expert];
+      importance = job.importance[weight.begin + expert];
     if (!converter->convert(given, importance, options.threads,
                             told.experts.back(), problem)) {
-      error = "'" + job.prefix + weight.name + "', expert " +
-              std::to_string(expert) + ", " + problem;
+      error = "'" + job.prefix + weight.ownName() + "', expert " +
+              std::to_string(weight.begin + expert) + ", " + problem;
       return false;
     }
     for (auto [source, data] : llvm::zip_equal(sources, given))

@@ -61,6 +61,25 @@ bool quantize::parseTypes(MLIRContext &context, StringRef text,
   return true;
 }
 
+/// Takes "@0-15" or "@3" from the end of a pattern.
+static bool parseExperts(StringRef text, WeightRule &rule, std::string &error) {
+  auto [name, experts] = StringRef(rule.pattern).rsplit('@');
+  if (name.size() == rule.pattern.size())
+    return true;
+  auto [firstText, lastText] = experts.split('-');
+  int64_t first = 0, last = 0;
+  if (firstText.getAsInteger(10, first) ||
+      (experts.contains('-') ? lastText : firstText).getAsInteger(10, last) ||
+      first < 0 || last < first) {
+    error = "--to: '" + text.str() +
+            "': expected experts behind the @, such as 3 or 0-15";
+    return false;
+  }
+  rule.experts = {first, last};
+  rule.pattern = name.str();
+  return true;
+}
+
 bool quantize::parseRules(MLIRContext &context, StringRef text,
                           std::vector<WeightRule> &rules, std::string &error) {
   for (StringRef part : splitRules(text)) {
@@ -72,6 +91,8 @@ bool quantize::parseRules(MLIRContext &context, StringRef text,
       rule.pattern = part.take_front(equal).trim().str();
       type = part.drop_front(equal + 1).trim();
     }
+    if (!parseExperts(part, rule, error))
+      return false;
     llvm::Expected<llvm::GlobPattern> glob =
         llvm::GlobPattern::create(rule.pattern);
     if (!glob) {
@@ -97,31 +118,80 @@ static std::string listNames(ArrayRef<ModelWeight> weights) {
   return llvm::join(names, ", ") + (isCut ? ", ..." : "");
 }
 
+/// What experts become that no rule before said anything of.
+static bool applyRule(const WeightRule &rule, const ModelWeight &weight,
+                      std::vector<bool> &isRuled,
+                      std::vector<std::optional<WeightType>> &types,
+                      std::string &error) {
+  auto [first, last] = rule.experts.value_or(
+      std::make_pair(int64_t(0), weight.numExperts() - 1));
+  if (last >= weight.numExperts()) {
+    error = "--to: '" + weight.name + "' has no expert " +
+            std::to_string(last) + ": there are " +
+            std::to_string(weight.numExperts());
+    return false;
+  }
+  for (int64_t expert = first; expert <= last; ++expert)
+    if (!isRuled[expert]) {
+      isRuled[expert] = true;
+      types[expert] = rule.to;
+    }
+  return true;
+}
+
+/// `weight`, or its ranges.
+static std::vector<ModelWeight>
+splitByTypes(ModelWeight weight,
+             ArrayRef<std::optional<WeightType>> typesOfExperts) {
+  WeightRanges ranges;
+  bool isKept = true;
+  for (auto [expert, type] : llvm::enumerate(typesOfExperts)) {
+    WeightType to = type.value_or(weight.from);
+    isKept &= !type;
+    if (ranges.empty() || ranges.back().type != to)
+      ranges.push_back({static_cast<int64_t>(expert), to});
+  }
+  // One that is a range already becomes something else as a whole.
+  if (weight.isRange())
+    weight.to = ranges.front().type;
+  else if (isKept)
+    weight.to = std::nullopt;
+  if (isKept || weight.isRange())
+    return {weight};
+  return splitWeight(weight, ranges);
+}
+
 bool quantize::applyRules(ArrayRef<WeightRule> rules,
-                          MutableArrayRef<ModelWeight> weights,
+                          std::vector<ModelWeight> &weights,
                           std::string &error) {
   std::vector<llvm::GlobPattern> globs;
   for (const WeightRule &rule : rules)
     globs.push_back(llvm::cantFail(llvm::GlobPattern::create(rule.pattern)));
   std::vector<bool> isUsed(rules.size());
+  std::vector<ModelWeight> all;
   for (ModelWeight &weight : weights) {
     std::string full = (weight.function.getSymName() + "/" + weight.name).str();
-    bool isRuled = false;
+    std::vector<bool> isRuled(weight.numExperts());
+    std::vector<std::optional<WeightType>> types(weight.numExperts(),
+                                                 weight.to);
     for (auto [i, glob] : llvm::enumerate(globs)) {
-      if (!glob.match(weight.name) && !glob.match(full))
+      if ((!glob.match(weight.name) && !glob.match(full)) ||
+          (rules[i].experts && weight.isRange()))
         continue;
       isUsed[i] = true;
-      if (isRuled)
-        continue;
-      isRuled = true;
-      weight.to = rules[i].to;
+      if (!applyRule(rules[i], weight, isRuled, types, error))
+        return false;
     }
-    std::string why;
-    if (weight.to && !checkStorage(weight, *weight.to, why)) {
-      error = "'" + weight.name + "': " + why +
-              "; say in front what it becomes instead, or to keep it: --to='" +
-              weight.name + "=keep,*=" + weight.to->name() + "'";
-      return false;
+    for (ModelWeight &part : splitByTypes(weight, types)) {
+      std::string why;
+      if (part.to && !checkStorage(part, *part.to, why)) {
+        error =
+            "'" + part.name + "': " + why +
+            "; say in front what it becomes instead, or to keep it: --to='" +
+            part.ownName() + "=keep,*=" + part.to->name() + "'";
+        return false;
+      }
+      all.push_back(std::move(part));
     }
   }
   for (auto [rule, used] : llvm::zip_equal(rules, isUsed))
@@ -130,5 +200,6 @@ bool quantize::applyRules(ArrayRef<WeightRule> rules,
               (weights.empty() ? "none" : listNames(weights));
       return false;
     }
+  weights = std::move(all);
   return true;
 }

@@ -7,6 +7,7 @@
 #include "moe-mlir/Target/Cost.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 
 #include <algorithm>
@@ -53,6 +54,19 @@ void RowsOfExperts::addExact(double experts, int64_t rows) {
   std::vector<double> likelihood(rows + 1);
   likelihood.back() = 1;
   add(experts, std::move(likelihood));
+}
+
+RowsOfExperts RowsOfExperts::slice(double begin, double count) const {
+  RowsOfExperts part;
+  double first = 0;
+  for (const Group &group : groups) {
+    double own =
+        std::min(begin + count, first + group.experts) - std::max(begin, first);
+    if (own > 0)
+      part.add(own, group.likelihood);
+    first += group.experts;
+  }
+  return part;
 }
 
 const RowsOfExperts *CostContext::rows(Value offsets) const {
@@ -155,6 +169,17 @@ void CostCounter::findRows(Operation *op, CostContext &context) {
       return;
     }
     context.known[routing.getRoutingResults().offsets] = std::move(rows);
+    return;
+  }
+  // Offsets of some experts, with the end of the last one.
+  if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
+    const RowsOfExperts *rows = context.rows(slice.getSource());
+    if (rows && slice.getSourceType().getRank() == 1 &&
+        !slice.isDynamicOffset(0) && !slice.isDynamicSize(0)) {
+      RowsOfExperts part =
+          rows->slice(slice.getStaticOffset(0), slice.getStaticSize(0) - 1);
+      context.known[slice.getResult()] = std::move(part);
+    }
     return;
   }
   // Windows over rows take them all in turn.

@@ -12,6 +12,7 @@
 
 #include "moe-mlir/Transforms/StoreWeights.h"
 
+#include "SplitExperts.h"
 #include "moe-mlir/Analysis/StoredWeights.h"
 #include "moe-mlir/Analysis/WeightUse.h"
 #include "moe-mlir/Transforms/Passes.h"
@@ -67,6 +68,39 @@ static std::optional<WeightType> getWeightType(Attribute attribute) {
   if (!number)
     return std::nullopt;
   return WeightType{{}, *number};
+}
+
+Attribute moe::getFormatAttribute(MLIRContext *context,
+                                  ArrayRef<WeightRange> ranges) {
+  if (ranges.size() == 1)
+    return ranges.front().type.attribute(context);
+  Builder b(context);
+  SmallVector<Attribute> list;
+  for (const WeightRange &range : ranges)
+    list.push_back(b.getArrayAttr(
+        {b.getI64IntegerAttr(range.begin), range.type.attribute(context)}));
+  return b.getArrayAttr(list);
+}
+
+/// What a `moe.format` of `experts` experts says; empty if that is nothing.
+static WeightRanges getRanges(Attribute attribute, int64_t experts) {
+  if (std::optional<WeightType> type = getWeightType(attribute))
+    return {{0, *type}};
+  auto list = dyn_cast<ArrayAttr>(attribute);
+  WeightRanges ranges;
+  for (Attribute each : list ? list.getValue() : ArrayRef<Attribute>()) {
+    auto pair = dyn_cast<ArrayAttr>(each);
+    auto begin = pair && pair.size() == 2 ? dyn_cast<IntegerAttr>(pair[0])
+                                          : IntegerAttr();
+    std::optional<WeightType> type =
+        begin ? getWeightType(pair[1]) : std::nullopt;
+    int64_t least = ranges.empty() ? 0 : ranges.back().begin + 1;
+    if (!type || begin.getInt() < least || begin.getInt() >= experts ||
+        (ranges.empty() && begin.getInt() != 0))
+      return {};
+    ranges.push_back({begin.getInt(), *type});
+  }
+  return ranges;
 }
 
 int64_t WeightType::getBlockSize(int64_t k) const {
@@ -230,9 +264,10 @@ std::vector<ModelWeight> moe::findWeights(ModuleOp module,
       if (problem.empty())
         weight = describe(function, root, problem);
       if (weight) {
+        WeightRanges ranges;
         if (Attribute said = getFormat(weight->getArguments().front()))
-          weight->to = getWeightType(said);
-        weights.push_back(std::move(*weight));
+          ranges = getRanges(said, weight->allExperts());
+        llvm::append_range(weights, splitWeight(*weight, ranges));
       } else {
         leave(function, nameWeight(root), problem);
       }
@@ -241,16 +276,48 @@ std::vector<ModelWeight> moe::findWeights(ModuleOp module,
   return weights;
 }
 
+std::vector<ModelWeight> moe::splitWeight(const ModelWeight &weight,
+                                          ArrayRef<WeightRange> ranges) {
+  std::vector<ModelWeight> parts;
+  for (auto [i, range] : llvm::enumerate(ranges)) {
+    ModelWeight &part = parts.emplace_back(weight);
+    part.to = range.type;
+    if (ranges.size() == 1)
+      continue;
+    part.whole = weight.name;
+    part.begin = range.begin;
+    part.end =
+        i + 1 < ranges.size() ? ranges[i + 1].begin : weight.allExperts();
+    part.name +=
+        "." + std::to_string(part.begin) + "-" + std::to_string(part.end - 1);
+  }
+  if (parts.empty())
+    parts.push_back(weight);
+  return parts;
+}
+
+/// The type of what values of `weight` are in the IR when it is `to`.
+static RankedTensorType getValueType(const ModelWeight &weight,
+                                     const WeightType &to) {
+  SmallVector<int64_t> shape(weight.type.getShape());
+  if (weight.isRange())
+    shape.front() = weight.numExperts();
+  MLIRContext *context = weight.type.getContext();
+  return RankedTensorType::get(
+      shape, getNumberType(context, to.format ? DType::F32 : to.number));
+}
+
 std::vector<std::pair<std::string, RankedTensorType>>
 ModelWeight::getTarget() const {
   MLIRContext *context = type.getContext();
+  RankedTensorType values = getValueType(*this, *to);
   SmallVector<StorageTensor> storage = to->getStorage(context, columns());
   std::vector<std::pair<std::string, RankedTensorType>> target;
   for (const StorageTensor &tensor : storage)
     target.emplace_back(
         nameStorage(name, tensor, storage.size()),
-        to->format ? getStorageType(tensor, type, to->getBlockSize(columns()))
-                   : RankedTensorType::get(type.getShape(), tensor.element));
+        to->format ? getStorageType(tensor, values, to->getBlockSize(columns()))
+                   : values);
   return target;
 }
 
@@ -321,41 +388,67 @@ static void nameArguments(func::FuncOp function) {
   }
 }
 
-static bool storeWeight(const ModelWeight &weight, std::string &error) {
+/// Makes arguments at `at` and behind it of what `weight` becomes; what stands
+/// for it.
+static Value insertTensors(const ModelWeight &weight, unsigned &at) {
   func::FuncOp function = weight.function;
-  Value value = weight.value;
-  auto stored = value.getDefiningOp<DequantizeOp>();
-  SmallVector<BlockArgument> old = weight.getArguments();
-  unsigned at = old.front().getArgNumber();
   OpBuilder b(function.getContext());
+  Location loc = weight.value.getLoc();
   SmallVector<Value> tensors;
-  for (auto [i, target] : llvm::enumerate(weight.getTarget())) {
-    auto attributes = b.getDictionaryAttr(
-        b.getNamedAttr("moe.name", b.getStringAttr(target.first)));
-    if (failed(function.insertArgument(at + i, target.second, attributes,
-                                       value.getLoc()))) {
+  for (auto &[name, type] : weight.getTarget()) {
+    auto attributes =
+        b.getDictionaryAttr(b.getNamedAttr("moe.name", b.getStringAttr(name)));
+    if (failed(function.insertArgument(at, type, attributes, loc)))
+      return {};
+    tensors.push_back(function.getArgument(at++));
+  }
+  if (!weight.to->format)
+    return tensors.front();
+  // In front of all that may use it, in the order of arguments.
+  Block &entry = function.getBody().front();
+  auto place = llvm::find_if(
+      entry, [](Operation &op) { return !isa<DequantizeOp>(op); });
+  b.setInsertionPoint(&entry, place);
+  return DequantizeOp::create(b, loc, getValueType(weight, *weight.to),
+                              weight.to->format, tensors);
+}
+
+/// Stores what has one value in one way, or in ranges.
+static bool storeWeight(ArrayRef<ModelWeight> parts, std::string &error) {
+  const ModelWeight &first = parts.front();
+  func::FuncOp function = first.function;
+  Value value = first.value;
+  Type element = getValueType(first, *first.to).getElementType();
+  if (llvm::any_of(parts, [&](const ModelWeight &part) {
+        return getValueType(part, *part.to).getElementType() != element;
+      })) {
+    error = "numbers of ranges of experts have to be of one type";
+    return false;
+  }
+  SmallVector<BlockArgument> old = first.getArguments();
+  unsigned at = old.front().getArgNumber();
+  SmallVector<Value> values;
+  for (const ModelWeight &part : parts) {
+    values.push_back(insertTensors(part, at));
+    if (!values.back()) {
       error = "the function cannot have other arguments";
       return false;
     }
-    tensors.push_back(function.getArgument(at + i));
   }
-  Value changed = tensors.front();
-  if (weight.to->format) {
-    // In front of all that may use it, in the order of arguments.
+  Value changed = values.front();
+  if (values.size() > 1) {
+    splitExperts(value, parts);
     Block &entry = function.getBody().front();
-    auto place = llvm::find_if(
-        entry, [](Operation &op) { return !isa<DequantizeOp>(op); });
-    b.setInsertionPoint(&entry, place);
-    auto type = RankedTensorType::get(weight.type.getShape(), b.getF32Type());
-    changed = DequantizeOp::create(b, value.getLoc(), type, weight.to->format,
-                                   tensors);
+    OpBuilder b(&entry, llvm::find_if(entry, [](Operation &op) {
+      return !isa<DequantizeOp>(op);
+    }));
+    changed = tensor::ConcatOp::create(b, value.getLoc(), /*dim=*/0, values);
   }
   value.replaceAllUsesWith(changed);
-  Type element = getElementTypeOrSelf(changed.getType());
-  if (element != weight.type.getElementType() &&
+  if (element != first.type.getElementType() &&
       failed(retype(changed, element, error)))
     return false;
-  if (stored)
+  if (auto stored = value.getDefiningOp<DequantizeOp>())
     stored.erase();
   llvm::BitVector erased(function.getNumArguments());
   for (BlockArgument argument : old)
@@ -391,11 +484,15 @@ bool moe::storeWeights(ModuleOp module, ArrayRef<ModelWeight> weights,
     }
     nameArguments(function);
   }
-  for (const ModelWeight &weight : weights) {
+  for (size_t i = 0, end; i < weights.size(); i = end) {
+    const ModelWeight &weight = weights[i];
+    for (end = i + 1; end < weights.size() && weights[end].isRange() &&
+                      weights[end].value == weight.value;)
+      ++end;
     weight.setFormat(nullptr);
-    if (weight.isChanged() && !storeWeight(weight, why)) {
-      error =
-          "'" + weight.name + "' cannot be " + weight.to->name() + ": " + why;
+    if (weight.isChanged() && !storeWeight(weights.slice(i, end - i), why)) {
+      error = "'" + weight.ownName() + "' cannot be " + weight.to->name() +
+              ": " + why;
       return false;
     }
   }
@@ -461,9 +558,15 @@ private:
                   "multiplied by");
     }
     if (!weight->to)
-      return fail("it is no format of weights, and no type of floats");
-    if (!checkStorage(*weight, *weight->to, why))
-      return fail(why);
+      return fail(isa<ArrayAttr>(said)
+                      ? "it is no list of ranges of experts, such as "
+                        "[[0, #moe.q6_k], [16, #moe.q4_k]]"
+                      : "it is no format of weights, and no type of floats");
+    for (;
+         weight != weights.end() && weight->getArguments().front() == argument;
+         ++weight)
+      if (!checkStorage(*weight, *weight->to, why))
+        return fail(why);
     return success();
   }
 

@@ -55,7 +55,7 @@ struct Options {
   moe::tools::ThreadsOption threadsOption{line};
 
   cl::opt<std::string> to{
-      "to", cl::value_desc("[pattern=]format,..."), cl::cat(how),
+      "to", cl::value_desc("[pattern[@experts]=]format,..."), cl::cat(how),
       cl::desc("What matrices of experts become: a format such as q4_k, f32, "
                "bf16, or keep; the first pattern counts that fits the name "
                "(default: what the model says in moe.format)")};

@@ -19,9 +19,11 @@ namespace moe::quantize {
 struct WeightRule {
   std::string pattern;
   std::optional<WeightType> to;
+  /// Experts, if not all of them are meant.
+  std::optional<std::pair<int64_t, int64_t>> experts = {};
 };
 
-/// Reads "q4_k", or "PATTERN=q4_k,PATTERN=f32,PATTERN=keep".
+/// Reads "q4_k", or "PATTERN=q4_k,PATTERN@0-15=f32,PATTERN=keep".
 bool parseRules(mlir::MLIRContext &context, llvm::StringRef text,
                 std::vector<WeightRule> &rules, std::string &error);
 
@@ -31,11 +33,12 @@ bool parseTypes(mlir::MLIRContext &context, llvm::StringRef text,
                 std::vector<std::optional<WeightType>> &types,
                 std::string &error);
 
-/// Gives each weight what the first rule says whose pattern is its name, or
-/// "<function>/<name>"; another one keeps what the model says. A rule without
-/// any weight is an error, and so is a format that cannot store one.
+/// Gives each weight, or each of its experts, what the first rule says whose
+/// pattern is its name, or "<function>/<name>"; another one keeps what the
+/// model says. A weight of several types becomes its ranges. A rule without any
+/// weight is an error, and so is a format that cannot store one.
 bool applyRules(llvm::ArrayRef<WeightRule> rules,
-                llvm::MutableArrayRef<ModelWeight> weights, std::string &error);
+                std::vector<ModelWeight> &weights, std::string &error);
 
 struct QuantizeOptions {
   std::vector<WeightRule> rules;

@@ -39,6 +39,8 @@ struct RowsOfExperts {
   void addEven(double tokens, int64_t experts, int64_t slots);
   /// `experts` experts with just as many rows.
   void addExact(double experts, int64_t rows);
+  /// Those of `count` experts from `begin` on.
+  RowsOfExperts slice(double begin, double count) const;
 };
 
 /// What a kernel is asked about with.

@@ -377,7 +377,10 @@ def StoreWeights : Pass<"moe-store-weights", "::mlir::ModuleOp"> {
     of that format, with names as `moe-import --weights-type` gives them, and a
     `moe.dequantize` of them; with floats only its type changes. A weight in a
     format says it on the first of the arguments that it is stored in, and is
-    then stored otherwise. `moe-quantize` converts checkpoints in the same way.
+    then stored otherwise. A list of formats, each with its first expert, is for
+    ranges of experts: `[[0, #moe.q6_k], [16, #moe.q4_k]]`. Each range is a weight
+    of its own then, called `experts.up_proj.0-15`, and experts of different ranges
+    are groups of their own. `moe-quantize` converts checkpoints in the same way.
 
     Before:
     ```mlir
@@ -399,6 +402,7 @@ def StoreWeights : Pass<"moe-store-weights", "::mlir::ModuleOp"> {
     }
     ```
   }];
+  let dependentDialects = ["::mlir::tensor::TensorDialect"];
 }
 
 def RecordRouting : Pass<"moe-record-routing", "::mlir::ModuleOp"> {

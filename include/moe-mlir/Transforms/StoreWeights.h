@@ -25,8 +25,9 @@
 namespace moe {
 
 /// Of an argument that is a matrix of experts: what it is to be stored in, a
-/// format or a type of floats. Of a weight in a format, on the first of the
-/// arguments that it is stored in.
+/// format or a type of floats, or for ranges of experts a list of such, each
+/// with its first expert: [[0, #moe.q6_k], [16, #moe.q4_k]]. Of a weight in a
+/// format, on the first of the arguments that it is stored in.
 inline constexpr llvm::StringLiteral kFormatAttr = "moe.format";
 
 /// How weights are stored: in a format, or as numbers of a float type.
@@ -49,7 +50,24 @@ struct WeightType {
   int64_t getBlockSize(int64_t k) const;
 };
 
-/// A matrix `[N, K]`, or one for each expert `[E, N, K]`.
+/// Experts from `begin` to the next range.
+struct WeightRange {
+  int64_t begin = 0;
+  WeightType type;
+
+  bool operator==(const WeightRange &other) const {
+    return begin == other.begin && type == other.type;
+  }
+};
+/// The first begins at expert 0.
+using WeightRanges = llvm::SmallVector<WeightRange, 1>;
+
+/// As `moe.format` says it.
+mlir::Attribute getFormatAttribute(mlir::MLIRContext *context,
+                                   llvm::ArrayRef<WeightRange> ranges);
+
+/// A matrix `[N, K]`, or one for each expert `[E, N, K]`, or for a range of
+/// experts that is to be stored in its own way.
 struct ModelWeight {
   mlir::func::FuncOp function;
   /// An argument, or the result of a moe.dequantize of arguments.
@@ -62,11 +80,18 @@ struct ModelWeight {
   std::vector<mlir::RankedTensorType> tensorTypes;
   /// What it is to become; from the start what `moe.format` says.
   std::optional<WeightType> to;
+  /// Of a range: the name of the whole, and the experts.
+  std::string whole = {};
+  int64_t begin = 0, end = 0;
 
-  bool isChanged() const { return to && *to != from; }
-  int64_t numExperts() const {
+  bool isRange() const { return !whole.empty(); }
+  bool isChanged() const { return to && (isRange() || *to != from); }
+  int64_t allExperts() const {
     return type.getRank() == 3 ? type.getDimSize(0) : 1;
   }
+  int64_t numExperts() const { return isRange() ? end - begin : allExperts(); }
+  /// Its name in the model as it is.
+  const std::string &ownName() const { return isRange() ? whole : name; }
   int64_t rows() const { return type.getDimSize(type.getRank() - 2); }
   int64_t columns() const { return type.getShape().back(); }
 
@@ -92,6 +117,11 @@ struct LeftWeight {
 /// order of arguments. Those that cannot be stored otherwise go to `left`.
 std::vector<ModelWeight> findWeights(mlir::ModuleOp module,
                                      std::vector<LeftWeight> &left);
+
+/// What `weight` becomes with `ranges`: itself, or its ranges, which are called
+/// NAME.0-15 and so on.
+std::vector<ModelWeight> splitWeight(const ModelWeight &weight,
+                                     llvm::ArrayRef<WeightRange> ranges);
 
 /// Whether rows of `weight` can be stored as `to`; why not.
 bool checkStorage(const ModelWeight &weight, const WeightType &to,
