@@ -90,6 +90,7 @@ struct LowerLaunches : moe::impl::LowerLaunchesPassBase<LowerLaunches> {
     set(launch, offsetof(moe_launch, shared_bytes), half(op.getShared()));
     set(launch, offsetof(moe_launch, num_arguments), half(count));
     set(launch, offsetof(moe_launch, arguments), arguments);
+    set(launch, offsetof(moe_launch, overlaps), word(op.getOverlaps()));
     for (auto [i, value] : llvm::enumerate(op.getArguments())) {
       Value own = at(arguments, i * sizeof(moe_launch_argument));
       auto kind = [&](int32_t kind) {

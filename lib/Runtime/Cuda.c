@@ -12,6 +12,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* CUlaunchAttribute and CUlaunchConfig. */
+typedef struct launch_attribute {
+  int id;
+  char padding[4];
+  union {
+    int overlaps;
+    char bytes[64];
+  } value;
+} launch_attribute;
+
+typedef struct launch_config {
+  unsigned blocks[3], threads[3], shared_bytes;
+  void *stream;
+  const launch_attribute *attributes;
+  unsigned num_attributes;
+} launch_config;
+
 /* A kernel that was loaded. Names and images are constants of artifacts: their
    addresses tell them apart. */
 typedef struct kernel {
@@ -45,8 +62,7 @@ struct moe_cuda {
   int (*ModuleUnload)(void *);
   int (*ModuleGetFunction)(void **, void *, const char *);
   int (*FuncSetAttribute)(void *, int, int);
-  int (*LaunchKernel)(void *, unsigned, unsigned, unsigned, unsigned, unsigned,
-                      unsigned, unsigned, void *, void **, void **);
+  int (*LaunchKernelEx)(const launch_config *, void *, void **, void **);
   int (*TensorMapEncodeTiled)(void *, int, unsigned, void *,
                               const unsigned long long *,
                               const unsigned long long *, const unsigned *,
@@ -76,7 +92,7 @@ static const struct {
     {"cuModuleUnload", offsetof(moe_cuda, ModuleUnload)},
     {"cuModuleGetFunction", offsetof(moe_cuda, ModuleGetFunction)},
     {"cuFuncSetAttribute", offsetof(moe_cuda, FuncSetAttribute)},
-    {"cuLaunchKernel", offsetof(moe_cuda, LaunchKernel)},
+    {"cuLaunchKernelEx", offsetof(moe_cuda, LaunchKernelEx)},
     {"cuTensorMapEncodeTiled", offsetof(moe_cuda, TensorMapEncodeTiled)},
     {"cuMemAlloc_v2", offsetof(moe_cuda, MemAlloc)},
     {"cuMemFree_v2", offsetof(moe_cuda, MemFree)},
@@ -201,11 +217,15 @@ static int launchKernel(moe_cuda *cuda, const moe_launch *launch) {
   int64_t most = (int64_t)launch->each * cuda->multiprocessors;
   if (launch->each && blocks > most)
     blocks = most;
-  return check(cuda,
-               cuda->LaunchKernel(function, (unsigned)blocks, 1, 1,
-                                  (unsigned)launch->threads, 1, 1,
-                                  (unsigned)launch->shared_bytes, cuda->stream,
-                                  pointers, NULL),
+  enum { kProgrammaticStreamSerialization = 6 };
+  launch_attribute overlaps = {kProgrammaticStreamSerialization, {0}, {1}};
+  launch_config config = {{(unsigned)blocks, 1, 1},
+                          {(unsigned)launch->threads, 1, 1},
+                          (unsigned)launch->shared_bytes,
+                          cuda->stream,
+                          &overlaps,
+                          launch->overlaps != 0};
+  return check(cuda, cuda->LaunchKernelEx(&config, function, pointers, NULL),
                launch->kernel);
 }
 

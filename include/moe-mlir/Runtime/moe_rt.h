@@ -140,6 +140,9 @@ typedef struct moe_launch {
   int32_t shared_bytes; /**< Memory that a block shares. */
   int32_t num_arguments;
   const moe_launch_argument *arguments;
+  /** Not 0: the kernel itself waits for the ones before it, so that its blocks
+   *  may be set up while those end (programmatic dependent launch). */
+  int64_t overlaps;
 } moe_launch;
 
 /** The hooks. Fill one with moe_rt_init() and change what you want to; do not

@@ -71,6 +71,7 @@ MOE_FIELD(moe_launch, threads, 36);
 MOE_FIELD(moe_launch, shared_bytes, 40);
 MOE_FIELD(moe_launch, num_arguments, 44);
 MOE_FIELD(moe_launch, arguments, 48);
+MOE_FIELD(moe_launch, overlaps, 56);
 
 MOE_FIELD(moe_tensor, name, 0);
 MOE_FIELD(moe_tensor, dtype, 8);

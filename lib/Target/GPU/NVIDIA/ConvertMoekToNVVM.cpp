@@ -6,6 +6,7 @@
 
 #include "moe-mlir/Target/GPU/NVIDIA/Passes.h"
 
+#include "Kernels/Emitter.h"
 #include "Kernels/Kernels.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -27,6 +28,11 @@ public:
   Converter(ModuleOp module) : module(module) {
     OpBuilder b = OpBuilder::atBlockBegin(module.getBody());
     kernels = ModuleOp::create(b, module.getLoc(), kKernels);
+    auto chip = dyn_cast_or_null<moenvidia::TargetAttr>(
+        Attribute(moek::getTarget(module)));
+    overlaps = chip && chip.getWgmma();
+    if (overlaps)
+      kernels->setAttr(kOverlapsAttr, b.getUnitAttr());
   }
 
   /// Fails with an error where `op` would need memory that is on the device.
@@ -75,7 +81,8 @@ private:
                             b.getStringAttr(kernel), blocks,
                             each ? b.getI64IntegerAttr(*each) : IntegerAttr(),
                             b.getI64IntegerAttr(threads),
-                            b.getI64IntegerAttr(shared), arguments,
+                            b.getI64IntegerAttr(shared),
+                            overlaps ? b.getUnitAttr() : UnitAttr(), arguments,
                             b.getDenseI64ArrayAttr(boxes));
   }
 
@@ -300,6 +307,8 @@ private:
   }
 
   ModuleOp module, kernels;
+  /// Whether kernels wait for those before by themselves.
+  bool overlaps;
 };
 
 struct ConvertMoekToNVVM

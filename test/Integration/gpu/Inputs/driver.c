@@ -78,14 +78,24 @@ int cuTensorMapEncodeTiled(void *map, int type, unsigned rank, void *address,
   memcpy(map, &address, sizeof(address));
   return rank != 2 || steps[0] != 1 || interleave || promotion != 3 || fill;
 }
-int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z,
-                   unsigned threads, unsigned threads_y, unsigned threads_z,
-                   unsigned shared, void *stream, void **arguments,
-                   void **extra) {
+struct config {
+  unsigned blocks[3], threads[3], shared;
+  void *stream;
+  const int *attribute;
+  unsigned attributes;
+};
+int cuLaunchKernelEx(const struct config *config, void *function,
+                     void **arguments, void **extra) {
   CALL;
-  printf("  %s: %u blocks of %u threads, %u bytes, stream %u\n",
-         (char *)function, x, threads, shared, (unsigned)(uintptr_t)stream);
-  return y != 1 || z != 1 || threads_y != 1 || threads_z != 1 || extra ||
+  printf("  %s: %u blocks of %u threads, %u bytes, stream %u%s\n",
+         (char *)function, config->blocks[0], config->threads[0],
+         config->shared, (unsigned)(uintptr_t)config->stream,
+         config->attributes == 1 && config->attribute[0] == 6 &&
+                 config->attribute[2] == 1
+             ? ", overlapping"
+             : "");
+  return config->blocks[1] != 1 || config->blocks[2] != 1 ||
+         config->threads[1] != 1 || config->threads[2] != 1 || extra ||
          !arguments[0];
 }
 int cuMemAlloc_v2(uint64_t *memory, size_t bytes) {

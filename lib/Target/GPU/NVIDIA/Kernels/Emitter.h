@@ -30,6 +30,9 @@ using mlir::ValueRange;
 constexpr unsigned kGlobal = 1, kShared = 3;
 constexpr unsigned kAllLanes = 0xffffffff;
 
+/// On a module of kernels that are set up while those before them end.
+constexpr llvm::StringLiteral kOverlapsAttr = "moe_nvidia.overlaps";
+
 class Emitter : public mlir::ImplicitLocOpBuilder {
 public:
   using ImplicitLocOpBuilder::ImplicitLocOpBuilder;
@@ -314,12 +317,13 @@ private:
   }
 };
 
-/// A kernel, and `dynamic_shared`, which all share; `code` goes on in it. An
+/// A kernel of which a multiprocessor has room for so many blocks, and
+/// `dynamic_shared`, which all share; `code` goes on in it. An
 /// argument of `mapType` is a tensor map by value.
 mlir::LLVM::LLVMFuncOp createKernel(Emitter &code, mlir::ModuleOp module,
                                     mlir::StringRef name,
-                                    mlir::TypeRange arguments,
-                                    int64_t threads);
+                                    mlir::TypeRange arguments, int64_t threads,
+                                    int64_t blocks = 1);
 
 } // namespace moe::nvidia
 

@@ -11,7 +11,7 @@ using namespace moe::nvidia;
 
 LLVM::LLVMFuncOp moe::nvidia::createKernel(Emitter &code, ModuleOp module,
                                            StringRef name, TypeRange arguments,
-                                           int64_t threads) {
+                                           int64_t threads, int64_t blocks) {
   code.setInsertionPointToEnd(module.getBody());
   if (!module.lookupSymbol("dynamic_shared"))
     LLVM::GlobalOp::create(
@@ -40,7 +40,14 @@ LLVM::LLVMFuncOp moe::nvidia::createKernel(Emitter &code, ModuleOp module,
   func->setAttr(NVVM::NVVMDialect::getMaxntidAttrName(),
                 code.getDenseI32ArrayAttr({static_cast<int32_t>(threads)}));
   func->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
-                code.getI32IntegerAttr(1));
+                code.getI32IntegerAttr(static_cast<int32_t>(blocks)));
   code.setInsertionPointToStart(func.addEntryBlock(code));
+  if (module->hasAttr(kOverlapsAttr)) {
+    // All that this kernel reads is of kernels before, whose memory it may write,
+    // too; the next one does the same.
+    NVVM::GriddepcontrolOp::create(code, NVVM::GridDepActionKind::wait);
+    NVVM::GriddepcontrolOp::create(code,
+                                   NVVM::GridDepActionKind::launch_dependents);
+  }
   return func;
 }

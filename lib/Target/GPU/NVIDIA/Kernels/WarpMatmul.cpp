@@ -20,15 +20,15 @@ using namespace moe::nvidia;
 
 namespace {
 constexpr int64_t kRows = 8, kColumns = 16, kWarps = 8, kStep = 32;
-/// Steps whose loads are in flight together.
-constexpr int64_t kAhead = 4;
+/// Blocks of a multiprocessor, which share its registers.
+constexpr int64_t kBlocks = 3;
 
 class Matmul {
 public:
   Matmul(Emitter &code, const MatmulShape &shape, Epilogue &epilogue,
          LLVM::LLVMFuncOp func)
       : code(code), shape(shape), epilogue(epilogue),
-        tiles(shape.experts, kRows, kColumns, shape.n) {
+        ahead(4 / shape.parts), tiles(shape.experts, kRows, kColumns, shape.n) {
     auto args = func.getArguments();
     rhs = args[0];
     lhs = args[1];
@@ -63,6 +63,8 @@ public:
   Emitter &code;
   const MatmulShape &shape;
   Epilogue &epilogue;
+  /// Steps whose loads are in flight together.
+  int64_t ahead;
   Tiles tiles;
 
 private:
@@ -103,7 +105,7 @@ private:
         shape.parts * 4,
         arith::ConstantOp::create(code, code.getF32FloatAttr(0)));
     int64_t steps = shape.k / kStep, rounds = steps / kWarps;
-    int64_t groups = rounds / kAhead;
+    int64_t groups = rounds / ahead;
     // Bytes from one step of a warp to its next.
     constexpr int64_t kNext = kWarps * kStep * 2;
     Words values = initial;
@@ -111,11 +113,11 @@ private:
       values = code.loop(
           code.constant(0), code.constant(groups), code.constant(1), values,
           [&](Value group, ValueRange values) -> SmallVector<Value> {
-            Value from = code.mul(group, kAhead * kNext);
-            return multiply(left, rights, from, kAhead, kNext, values);
+            Value from = code.mul(group, ahead * kNext);
+            return multiply(left, rights, from, ahead, kNext, values);
           });
-    Value from = code.constant(groups * kAhead * kNext);
-    if (int64_t rest = rounds % kAhead) {
+    Value from = code.constant(groups * ahead * kNext);
+    if (int64_t rest = rounds % ahead) {
       values = multiply(left, rights, from, rest, kNext, values);
       from = code.constant(rounds * kNext);
     }
@@ -236,12 +238,12 @@ LLVM::LLVMFuncOp moe::nvidia::buildWarpMatmul(ModuleOp module, StringRef name,
   SmallVector<Type> types((shape.gather ? 5 : 4) + shape.parameters.size(),
                           code.pointer(kGlobal));
   LLVM::LLVMFuncOp func =
-      createKernel(code, module, name, types, kWarps * 32);
+      createKernel(code, module, name, types, kWarps * 32, kBlocks);
   Matmul matmul(code, shape, epilogue, func);
   matmul.build();
   launch.threads = kWarps * 32;
   launch.shared = matmul.getTableAt() + matmul.tiles.getBytes();
-  launch.each = shape.parts == 1 ? 4 : 2;
+  launch.each = kBlocks;
   launch.rows = kRows;
   launch.columns = kColumns;
   launch.boxes = {0, 0};
