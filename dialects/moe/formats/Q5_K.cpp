@@ -46,11 +46,12 @@ Value Q5_KFormatAttr::buildCodes(BlockReader &reader, int64_t, Value period,
                                  Value word, int64_t stream) const {
   Value bytes = reader.readWord(
       QL, reader.sum(reader.indexOf(period, kSubBlock / 4), word));
-  // Byte l has bit i of elements 32 i + l.
-  Value top = reader.shiftRight(reader.readWord(QH, word),
-                                reader.indexOf(period, 2, stream));
+  // Byte l has bit i of elements 32 i + l. Both streams share the first shift.
+  Value top =
+      reader.shiftRight(reader.readWord(QH, word), reader.indexOf(period, 2));
+  top = reader.shiftLeft(top, 4 - stream);
   return reader.bitOr(buildNibbles(reader, bytes, stream),
-                      reader.shiftLeft(reader.bitAnd(top, 0x01010101), 4));
+                      reader.bitAnd(top, 0x10101010));
 }
 
 double Q5_KFormatAttr::getErrorBound() const { return 1.0 / 31; }

@@ -58,9 +58,11 @@ Value Q6_KFormatAttr::buildCodes(BlockReader &reader, int64_t, Value period,
                      word));
   Value high =
       reader.readWord(QH, reader.sum(reader.indexOf(period, kHalf / 16), word));
-  high = reader.bitAnd(reader.shiftRight(high, 2 * stream), 0x03030303);
+  // To where they belong in one shift.
+  int64_t up = 4 - 2 * stream;
+  high = up < 0 ? reader.shiftRight(high, -up) : reader.shiftLeft(high, up);
   return reader.bitOr(buildNibbles(reader, low, stream / 2),
-                      reader.shiftLeft(high, 4));
+                      reader.bitAnd(high, 0x30303030));
 }
 
 double Q6_KFormatAttr::getErrorBound() const { return 1.0 / 32; }
