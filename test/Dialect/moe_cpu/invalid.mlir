@@ -232,10 +232,20 @@ func.func @router(%x: memref<?x64xf32>, %wr: memref<1x1x128x32x1xf32>, %i: memre
 
 // -----
 
-// expected-error @+1 {{only widen and decode have widened values}}
+// expected-error @+1 {{only widen, decode and decode_bf16 have widened values}}
 #bad = #moe_cpu.schedule<fma, lanes = 8, rows = 6, block_rows = 256, chunk = 131072, run = 2097152, widened = 2048>
 
 // -----
 
 // expected-error @+1 {{widened must be a multiple of 2048 bytes (8 steps of k) of at most 131072, got 1024}}
 #bad = #moe_cpu.schedule<widen, lanes = 8, rows = 5, block_rows = 256, chunk = 131072, run = 2097152, widened = 1024>
+
+// -----
+
+// expected-error @+1 {{decode_bf16 needs 4 or 16 lanes and is not scalable}}
+#bad = #moe_cpu.schedule<decode_bf16, lanes = 8, rows = 4, block_rows = 256, chunk = 131072, run = 2097152>
+
+// -----
+
+// expected-error @+1 {{a tile of 9 rows does not fit the registers; rows must be from 1 to 8 for this inner kernel and width}}
+#bad = #moe_cpu.schedule<decode_bf16, lanes = 16, rows = 9, block_rows = 256, chunk = 131072, run = 2097152>
