@@ -21,6 +21,8 @@
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Reference/Interpreter.h"
 
+#include "llvm/ADT/MapVector.h"
+
 #include <cmath>
 
 using namespace mlir;
@@ -456,39 +458,42 @@ static std::string escape(StringRef name) {
 }
 
 std::string Selector::getRules(ArrayRef<ModelWeight> decided) const {
-  auto isSame = [](const ModelWeight &a, const ModelWeight &b) {
-    return a.to.value_or(a.from) == b.to.value_or(b.from) &&
-           a.begin == b.begin && a.end == b.end;
+  auto typeOf = [](const ModelWeight &weight) {
+    return weight.to.value_or(weight.from);
   };
   if (llvm::all_of(decided, [&](const ModelWeight &weight) {
         return weight.isChanged() && !weight.isRange() &&
-               isSame(weight, decided.front());
+               typeOf(weight) == typeOf(decided.front());
       }))
     return decided.front().to->name();
-  std::vector<std::string> rules;
-  for (const ModelWeight &weight : decided) {
-    if (!weight.isChanged())
-      continue;
-    // Each function has a weight of that name, or range of it, in the same
-    // type.
-    bool isShared = llvm::all_of(decided, [&](const ModelWeight &other) {
-      return other.ownName() != weight.ownName() ||
-             llvm::any_of(decided, [&](const ModelWeight &same) {
-               return same.function == other.function &&
-                      same.ownName() == weight.ownName() &&
-                      isSame(same, weight);
-             });
-    });
-    func::FuncOp function = weight.function;
-    std::string rule = (isShared ? "" : escape(function.getSymName()) + "/") +
-                       escape(weight.ownName());
-    if (weight.isRange())
-      rule += "@" + std::to_string(weight.begin) + "-" +
-              std::to_string(weight.end - 1);
-    rule += "=" + weight.to->name();
-    if (!llvm::is_contained(rules, rule))
-      rules.push_back(std::move(rule));
+  // The first rule counts that fits: in front what differs from most functions.
+  std::vector<std::string> rules, common;
+  llvm::MapVector<StringRef, SmallVector<const ModelWeight *>> named;
+  for (const ModelWeight &weight : decided)
+    named[weight.ownName()].push_back(&weight);
+  for (auto &[name, all] : named) {
+    auto count = [&](const ModelWeight *weight) {
+      return llvm::count_if(all, [&](const ModelWeight *other) {
+        return !other->isRange() && typeOf(*other) == typeOf(*weight);
+      });
+    };
+    const ModelWeight *most = *llvm::max_element(
+        all, [&](auto *a, auto *b) { return count(a) < count(b); });
+    for (const ModelWeight *weight : all) {
+      func::FuncOp function = weight->function;
+      std::string rule = escape(function.getSymName()) + "/" + escape(name);
+      if (weight->isRange())
+        rule += "@" + std::to_string(weight->begin) + "-" +
+                std::to_string(weight->end - 1);
+      else if (typeOf(*weight) == typeOf(*most))
+        continue;
+      rules.push_back(rule + "=" +
+                      (weight->isChanged() ? typeOf(*weight).name() : "keep"));
+    }
+    if (!most->isRange() && most->isChanged())
+      common.push_back(escape(name) + "=" + typeOf(*most).name());
   }
+  llvm::append_range(rules, common);
   return llvm::join(rules, ",");
 }
 
