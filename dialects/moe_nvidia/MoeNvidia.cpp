@@ -33,9 +33,8 @@ StringRef TargetAttr::getChipName() const { return getName(); }
 // ScheduleAttr
 //===----------------------------------------------------------------------===//
 
-LogicalResult
-ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                     int64_t few) {
+LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                   int64_t few) {
   if (few < -1)
     return emitError() << "few must be a number of rows or -1, got " << few;
   return success();
@@ -46,8 +45,7 @@ LogicalResult ScheduleAttr::verifySchedule(Operation *op) const {
   if (!matmul)
     return op->emitOpError("has ") << *this << ", which is for grouped matmuls";
   auto refuse = [&](const Twine &why) {
-    return op->emitOpError("has ")
-           << *this << ", whose kernels " << why;
+    return op->emitOpError("has ") << *this << ", whose kernels " << why;
   };
   auto isBF16 = [](Value v) {
     return getElementTypeOrSelf(v.getType()).isBF16();
@@ -59,7 +57,8 @@ LogicalResult ScheduleAttr::verifySchedule(Operation *op) const {
                   Twine(matmul.getK()) + ", n = " + Twine(matmul.getN()));
   if (matmul.getFormatAttr() || matmul.getGatherWeights() ||
       matmul.getTokens() || !matmul.getGathered().empty() ||
-      !matmul.getRows().empty() || matmul.getPositions() || matmul.getFirstRow())
+      !matmul.getRows().empty() || matmul.getPositions() ||
+      matmul.getFirstRow())
     return refuse("have no weights in formats, no weights of rows, no operands "
                   "of the epilogue that have rows, no windows, and do not "
                   "combine");

@@ -133,7 +133,7 @@ def MoeRt_LaunchOp : MoeRt_Op<"launch", [DeclareOpInterfaceMethods<MemoryEffects
     | `blocks` | | of threads; with `each`, at most so many for each multiprocessor |
     | `threads` | | of a block |
     | `shared` | bytes | of memory that a block shares, besides what the kernel has by itself |
-    | `overlaps` | | the kernel waits for those before it by itself, so that its blocks may be set up while they end |
+    | `overlaps` | blocks | the kernel waits for those before it by itself, and its blocks, if they are no more than so many, are set up while those end |
 
     Memrefs become their addresses on the device and integers i32. One whose
     entry in `boxes` is not 0 is described as a matrix of rows of its last
@@ -152,12 +152,12 @@ def MoeRt_LaunchOp : MoeRt_Op<"launch", [DeclareOpInterfaceMethods<MemoryEffects
   }];
   let arguments = (ins FlatSymbolRefAttr:$image, StrAttr:$kernel, Index:$blocks,
                        OptionalAttr<I64Attr>:$each, I64Attr:$threads,
-                       I64Attr:$shared, UnitAttr:$overlaps,
+                       I64Attr:$shared, OptionalAttr<I64Attr>:$overlaps,
                        Variadic<AnyType>:$arguments,
                        DenseI64ArrayAttr:$boxes);
   let assemblyFormat = [{
     $image $kernel `blocks` `(` $blocks `)` (`each` `(` $each^ `)`)?
-    `threads` `(` $threads `)` `shared` `(` $shared `)` (`overlaps` $overlaps^)?
+    `threads` `(` $threads `)` `shared` `(` $shared `)` (`overlaps` `(` $overlaps^ `)`)?
     `args` `(` $arguments `:` type($arguments) `)` `boxes` `=` $boxes attr-dict
   }];
   let hasVerifier = 1;

@@ -90,7 +90,11 @@ struct LowerLaunches : moe::impl::LowerLaunchesPassBase<LowerLaunches> {
     set(launch, offsetof(moe_launch, shared_bytes), half(op.getShared()));
     set(launch, offsetof(moe_launch, num_arguments), half(count));
     set(launch, offsetof(moe_launch, arguments), arguments);
-    set(launch, offsetof(moe_launch, overlaps), word(op.getOverlaps()));
+    Value overlaps = arith::CmpIOp::create(b, arith::CmpIPredicate::ule,
+                                           toWord(op.getBlocks()),
+                                           word(op.getOverlaps().value_or(0)));
+    set(launch, offsetof(moe_launch, overlaps),
+        arith::ExtUIOp::create(b, b.getI64Type(), overlaps));
     for (auto [i, value] : llvm::enumerate(op.getArguments())) {
       Value own = at(arguments, i * sizeof(moe_launch_argument));
       auto kind = [&](int32_t kind) {
@@ -104,8 +108,8 @@ struct LowerLaunches : moe::impl::LowerLaunchesPassBase<LowerLaunches> {
       }
       int64_t box = op.getBoxes()[i];
       kind(box ? MOE_LAUNCH_MATRIX : MOE_LAUNCH_POINTER);
-      Value address = toWord(
-          memref::ExtractAlignedPointerAsIndexOp::create(b, value));
+      Value address =
+          toWord(memref::ExtractAlignedPointerAsIndexOp::create(b, value));
       set(own, offsetof(moe_launch_argument, pointer),
           LLVM::IntToPtrOp::create(b, pointerType(), address));
       if (!box)
@@ -114,8 +118,8 @@ struct LowerLaunches : moe::impl::LowerLaunchesPassBase<LowerLaunches> {
       int64_t last = memref.getRank() - 1;
       Value rows = arith::ConstantIndexOp::create(b, 1);
       for (int64_t dim = 0; dim < last; ++dim)
-        rows = arith::MulIOp::create(
-            b, rows, memref::DimOp::create(b, value, dim));
+        rows = arith::MulIOp::create(b, rows,
+                                     memref::DimOp::create(b, value, dim));
       set(own, offsetof(moe_launch_argument, value), toWord(rows));
       set(own, offsetof(moe_launch_argument, columns),
           toWord(memref::DimOp::create(b, value, last)));
@@ -123,8 +127,8 @@ struct LowerLaunches : moe::impl::LowerLaunchesPassBase<LowerLaunches> {
 
     // The hook came after the first runtimes of this ABI.
     Value null = LLVM::ZeroOp::create(b, pointerType());
-    Value size = LLVM::LoadOp::create(b, b.getI64Type(),
-                                      at(rt, offsetof(moe_rt, size)));
+    Value size =
+        LLVM::LoadOp::create(b, b.getI64Type(), at(rt, offsetof(moe_rt, size)));
     Value has = LLVM::ICmpOp::create(
         b, LLVM::ICmpPredicate::uge, size,
         word(offsetof(moe_rt, launch) + sizeof(moe_rt::launch)));
@@ -137,26 +141,23 @@ struct LowerLaunches : moe::impl::LowerLaunchesPassBase<LowerLaunches> {
     scf::YieldOp::create(b, null);
     b.setInsertionPoint(op);
     hook = known.getResult(0);
-    Value isSet =
-        LLVM::ICmpOp::create(b, LLVM::ICmpPredicate::ne, hook, null);
+    Value isSet = LLVM::ICmpOp::create(b, LLVM::ICmpPredicate::ne, hook, null);
     check(b, isSet, rt, function,
           "the layer is for a device, and the runtime has no launch hook");
     auto type = LLVM::LLVMFunctionType::get(b.getI32Type(),
                                             {pointerType(), pointerType()});
     Value status =
         LLVM::CallOp::create(b, type, ValueRange{hook, rt, launch}).getResult();
-    check(b,
-          LLVM::ICmpOp::create(b, LLVM::ICmpPredicate::eq, status, half(0)),
-          rt, function,
-          "kernel " + op.getKernel() + " could not be started");
+    check(b, LLVM::ICmpOp::create(b, LLVM::ICmpPredicate::eq, status, half(0)),
+          rt, function, "kernel " + op.getKernel() + " could not be started");
     op.erase();
   }
 
   void check(ImplicitLocOpBuilder &b, Value ok, Value rt, func::FuncOp function,
              const Twine &message) {
-    moert::CheckOp::create(
-        b, b.getLoc(), ok, moert::Status::Device,
-        b.getStringAttr(function.getName() + ": " + message), rt);
+    moert::CheckOp::create(b, b.getLoc(), ok, moert::Status::Device,
+                           b.getStringAttr(function.getName() + ": " + message),
+                           rt);
   }
 
   Value getText(ImplicitLocOpBuilder &b, StringRef text) {

@@ -1,5 +1,6 @@
 /*===- Cuda.c - Layers on NVIDIA's GPUs ---------------------------*- C -*-===*\
-|* Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+|* Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM
+Exceptions.
 |* See LICENSE for license information.
 |* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 \*===----------------------------------------------------------------------===*/
@@ -148,9 +149,9 @@ static void *findKernel(moe_cuda *cuda, const moe_launch *launch) {
     if (k->image == launch->image && k->name == launch->kernel)
       return k->function;
   void *code = loadModule(cuda, launch->image), *function;
-  if (!code || check(cuda,
-                     cuda->ModuleGetFunction(&function, code, launch->kernel),
-                     launch->kernel))
+  if (!code ||
+      check(cuda, cuda->ModuleGetFunction(&function, code, launch->kernel),
+            launch->kernel))
     return NULL;
   if (launch->shared_bytes > 48 << 10 &&
       check(cuda,
@@ -168,8 +169,8 @@ static void *findKernel(moe_cuda *cuda, const moe_launch *launch) {
   return function;
 }
 
-/* A CUtensorMap: bf16, swizzled by 128 bytes, 256 bytes of the second-level cache
-   at a time. */
+/* A CUtensorMap: bf16, swizzled by 128 bytes, 256 bytes of the second-level
+   cache at a time. */
 static int encode(moe_cuda *cuda, void *map, const moe_launch_argument *from) {
   unsigned long long sizes[2] = {(unsigned long long)from->columns,
                                  (unsigned long long)from->value};

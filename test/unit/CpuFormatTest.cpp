@@ -40,7 +40,8 @@ struct UnitFormat
   double getErrorBound(Attribute) const { return 1; }
 };
 
-struct UnitCodes : CodedFormatAttrInterface::ExternalModel<UnitCodes, UnitAttr> {
+struct UnitCodes
+    : CodedFormatAttrInterface::ExternalModel<UnitCodes, UnitAttr> {
   CodeForm getCodeForm(Attribute, int64_t) const { return form; }
   Value buildCodes(Attribute, BlockReader &reader, int64_t, Value, Value word,
                    int64_t) const {
@@ -53,7 +54,8 @@ protected:
   CpuFormats() {
     context.loadDialect<MoeDialect, moecpu::MoeCpuDialect>();
     UnitAttr::attachInterface<UnitFormat, UnitCodes>(context);
-    format = cast<WeightFormatAttrInterface>(Attribute(UnitAttr::get(&context)));
+    format =
+        cast<WeightFormatAttrInterface>(Attribute(UnitAttr::get(&context)));
     form = {/*subBlock=*/32, /*zero=*/0, /*hasMinimum=*/true, /*most=*/127};
     stride = 1;
   }
@@ -89,16 +91,19 @@ TEST_F(CpuFormats, BF16IsOfConsecutiveK) {
   for (int64_t lanes : {4, 16})
     EXPECT_EQ(whyNot(Inner::DecodeBF16, lanes), "");
   stride = 2;
-  EXPECT_EQ(whyNot(Inner::DecodeBF16, 16),
-            "multiplies 2 consecutive k at once, and rounds of unit have others");
-  EXPECT_EQ(whyNot(Inner::DecodeBF16, 4),
-            "multiplies 4 consecutive k at once, and rounds of unit have others");
+  EXPECT_EQ(
+      whyNot(Inner::DecodeBF16, 16),
+      "multiplies 2 consecutive k at once, and rounds of unit have others");
+  EXPECT_EQ(
+      whyNot(Inner::DecodeBF16, 4),
+      "multiplies 4 consecutive k at once, and rounds of unit have others");
   EXPECT_EQ(whyNot(Inner::Decode, 4), "");
 }
 
 /// Those that AArch64 multiplies today all stay so.
 TEST_F(CpuFormats, FormatsOfTheDialectHaveNoObstacle) {
-  for (const char *text : {"#moe.q4_k", "#moe.q5_1", "#moe.q2_k", "#moe.q8_0"}) {
+  for (const char *text :
+       {"#moe.q4_k", "#moe.q5_1", "#moe.q2_k", "#moe.q8_0"}) {
     auto own = cast<WeightFormatAttrInterface>(parseAttribute(text, &context));
     for (Inner inner : {Inner::DotInt8, Inner::MmlaInt8, Inner::DecodeBF16})
       EXPECT_EQ(moecpu::getObstacle(inner, 4, own, 256), "");

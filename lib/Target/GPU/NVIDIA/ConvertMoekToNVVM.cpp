@@ -12,6 +12,8 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 
+#include <limits>
+
 namespace moe {
 #define GEN_PASS_DEF_CONVERTMOEKTONVVM
 #include "moe-mlir/Target/GPU/NVIDIA/Passes.h.inc"
@@ -21,6 +23,9 @@ using namespace mlir;
 using namespace moe::nvidia;
 
 static constexpr StringLiteral kKernels = "kernels";
+/// Blocks up to which a kernel is set up while the ones before it end: that
+/// takes a few microseconds off a call of few tokens, and costs more with many.
+static constexpr int64_t kFewBlocks = 512;
 
 namespace {
 class Converter {
@@ -76,14 +81,16 @@ private:
 
   void launch(ImplicitLocOpBuilder &b, StringRef kernel, Value blocks,
               std::optional<int64_t> each, int64_t threads, int64_t shared,
-              ValueRange arguments, ArrayRef<int64_t> boxes) {
-    moert::LaunchOp::create(b, FlatSymbolRefAttr::get(b.getContext(), kKernels),
-                            b.getStringAttr(kernel), blocks,
-                            each ? b.getI64IntegerAttr(*each) : IntegerAttr(),
-                            b.getI64IntegerAttr(threads),
-                            b.getI64IntegerAttr(shared),
-                            overlaps ? b.getUnitAttr() : UnitAttr(), arguments,
-                            b.getDenseI64ArrayAttr(boxes));
+              ValueRange arguments, ArrayRef<int64_t> boxes,
+              int64_t mostOverlapping = kFewBlocks) {
+    moert::LaunchOp::create(
+        b, FlatSymbolRefAttr::get(b.getContext(), kKernels),
+        b.getStringAttr(kernel), blocks,
+        each ? b.getI64IntegerAttr(*each) : IntegerAttr(),
+        b.getI64IntegerAttr(threads), b.getI64IntegerAttr(shared),
+        overlaps && mostOverlapping ? b.getI64IntegerAttr(mostOverlapping)
+                                    : IntegerAttr(),
+        arguments, b.getDenseI64ArrayAttr(boxes));
   }
 
   Value constant(ImplicitLocOpBuilder &b, int64_t value) {
@@ -100,8 +107,8 @@ private:
     if (!schedule)
       return op.emitOpError("has no schedule of one of NVIDIA's GPUs");
     ImplicitLocOpBuilder b(op.getLoc(), op);
-    MatmulShape shape{op.getNumExperts(), int64_t(op.getN()),
-                      int64_t(op.getK()), int64_t(op.getParts()),
+    MatmulShape shape{op.getNumExperts(),   int64_t(op.getN()),
+                      int64_t(op.getK()),   int64_t(op.getParts()),
                       bool(op.getGather()), nameOf(op.getOutputs()[0])};
     for (Value parameter : op.getParameters())
       shape.parameters.push_back(
@@ -113,18 +120,16 @@ private:
     Value rows = memref::DimOp::create(b, op.getOutputs()[0], 0);
     auto build = [&](bool few) {
       Launch how;
-      std::string name =
-          getName(op, (phase + (few ? "_few" : "")).str());
-      (few ? buildWarpMatmul : buildWarpgroupMatmul)(
-          kernels, name, shape, op.getEpilogue(), how);
+      std::string name = getName(op, (phase + (few ? "_few" : "")).str());
+      (few ? buildWarpMatmul : buildWarpgroupMatmul)(kernels, name, shape,
+                                                     op.getEpilogue(), how);
       // No more tiles than rows, nor than full ones and one of each expert.
       Value tiles = arith::MinUIOp::create(
           b, rows,
           arith::AddIOp::create(b, divide(b, rows, how.rows),
                                 constant(b, shape.experts)));
       int64_t columns = (shape.n + how.columns - 1) / how.columns;
-      Value blocks =
-          arith::MulIOp::create(b, tiles, constant(b, columns));
+      Value blocks = arith::MulIOp::create(b, tiles, constant(b, columns));
       SmallVector<Value> arguments{op.getRhs(), op.getLhs()};
       SmallVector<int64_t> boxes(how.boxes.begin(), how.boxes.end());
       if (shape.gather)
@@ -134,7 +139,7 @@ private:
       arguments.push_back(op.getOutputs()[0]);
       boxes.resize(arguments.size(), 0);
       launch(b, name, blocks, how.each, how.threads, how.shared, arguments,
-             boxes);
+             boxes, few ? std::numeric_limits<int32_t>::max() : 0);
     };
     if (schedule.getFew() > 0) {
       Value isFew = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, rows,
@@ -175,15 +180,17 @@ private:
     int64_t threads, shared;
     buildIndex(kernels, name, experts, indices.getDimSize(1), threads, shared);
     Value tokens = memref::DimOp::create(b, parts.indices, 0);
-    launch(b, name, constant(b, experts), std::nullopt, threads, shared,
-           {parts.indices, parts.offsets, parts.tokens, parts.positions, tokens},
-           {0, 0, 0, 0, 0});
+    launch(
+        b, name, constant(b, experts), std::nullopt, threads, shared,
+        {parts.indices, parts.offsets, parts.tokens, parts.positions, tokens},
+        {0, 0, 0, 0, 0});
     return success();
   }
 
   LogicalResult convertRoute(moek::RouteOp op) {
     if (!op.getColumns().empty() || !op.getScalars().empty() ||
-        !op.getPolicyOperands().empty() || op.getAlwaysWeights() || op.getCapacity())
+        !op.getPolicyOperands().empty() || op.getAlwaysWeights() ||
+        op.getCapacity())
       return op.emitOpError("has no kernel for NVIDIA's GPUs yet: it wants no "
                             "columns or scalars, no operands of the policy, no "
                             "weights of experts that every token takes, and no "
@@ -254,9 +261,10 @@ private:
     if (op.getInit() || op.getFirstRow() || !op.getSlotWeights() || n % 8 ||
         !nameOf(op.getRows()).isBF16() ||
         !(type.getElementType().isF32() || type.getElementType().isBF16()))
-      return op.emitOpError("has no kernel for NVIDIA's GPUs yet: it wants rows "
-                            "of bf16, weights of slots, no initial values, no "
-                            "window, and rows of a multiple of 8");
+      return op.emitOpError(
+          "has no kernel for NVIDIA's GPUs yet: it wants rows "
+          "of bf16, weights of slots, no initial values, no "
+          "window, and rows of a multiple of 8");
     ImplicitLocOpBuilder b(op.getLoc(), op);
     std::string name = getName(op, "combine");
     int64_t threads;
@@ -274,7 +282,8 @@ private:
 
   LogicalResult convertElementwise(linalg::GenericOp op) {
     bool isPlain =
-        op.getNumDpsInits() == 1 && op.getNumLoops() == op.getNumParallelLoops() &&
+        op.getNumDpsInits() == 1 &&
+        op.getNumLoops() == op.getNumParallelLoops() &&
         llvm::all_of(op.getIndexingMapsArray(),
                      [](AffineMap map) { return map.isIdentity(); }) &&
         llvm::all_of(op->getOperands(), [](Value v) {
@@ -311,8 +320,7 @@ private:
   bool overlaps;
 };
 
-struct ConvertMoekToNVVM
-    : moe::impl::ConvertMoekToNVVMBase<ConvertMoekToNVVM> {
+struct ConvertMoekToNVVM : moe::impl::ConvertMoekToNVVMBase<ConvertMoekToNVVM> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     SmallVector<Operation *> ops;

@@ -4,8 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// The code of a chip is a function for the host, which chooses kernels and their
-// sizes and starts them by a hook of the runtime, and the kernels as PTX in it.
+// The code of a chip is a function for the host, which chooses kernels and
+// their sizes and starts them by a hook of the runtime, and the kernels as PTX
+// in it.
 //
 //===----------------------------------------------------------------------===//
 
@@ -49,12 +50,12 @@ public:
   }
 
   void getDependentDialects(DialectRegistry &registry) const override {
-    registry.insert<arith::ArithDialect, cf::ControlFlowDialect,
-                    func::FuncDialect, linalg::LinalgDialect,
-                    LLVM::LLVMDialect, math::MathDialect, memref::MemRefDialect,
-                    moenvidia::MoeNvidiaDialect, moert::MoeRtDialect,
-                    NVVM::NVVMDialect, scf::SCFDialect, tensor::TensorDialect,
-                    vector::VectorDialect>();
+    registry
+        .insert<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect,
+                linalg::LinalgDialect, LLVM::LLVMDialect, math::MathDialect,
+                memref::MemRefDialect, moenvidia::MoeNvidiaDialect,
+                moert::MoeRtDialect, NVVM::NVVMDialect, scf::SCFDialect,
+                tensor::TensorDialect, vector::VectorDialect>();
   }
 
   //===--------------------------------------------------------------------===//
@@ -159,8 +160,8 @@ public:
     for (auto global : module.getOps<LLVM::GlobalOp>())
       if (global.getSymName().ends_with("_code"))
         llvm::append_range(
-            output, cast<StringAttr>(global.getValueOrNull()).getValue()
-                        .drop_back());
+            output,
+            cast<StringAttr>(global.getValueOrNull()).getValue().drop_back());
     return true;
   }
 };

@@ -22,8 +22,8 @@ using moek::GroupedMatmulOp;
 using moenvidia::ScheduleAttr;
 using moenvidia::TargetAttr;
 
-/// Rows of an expert, in the mean, up to which streaming weights past eight rows
-/// at a time beats tiles of 128.
+/// Rows of an expert, in the mean, up to which streaming weights past eight
+/// rows at a time beats tiles of 128.
 static constexpr int64_t kFewRows = 6;
 
 static Value makeRows(RewriterBase &b, Location loc, Value like, int64_t n,
@@ -38,8 +38,8 @@ static Value makeRows(RewriterBase &b, Location loc, Value like, int64_t n,
 static GroupedMatmulOp splitCombine(RewriterBase &b, GroupedMatmulOp matmul) {
   Location loc = matmul.getLoc();
   b.setInsertionPoint(matmul);
-  Value rows = makeRows(b, loc, matmul.getLhs(), matmul.getN(),
-                        b.getBF16Type());
+  Value rows =
+      makeRows(b, loc, matmul.getLhs(), matmul.getN(), b.getBF16Type());
   auto plain = GroupedMatmulOp::create(
       b, loc, TypeRange{rows.getType()}, matmul.getLhs(), matmul.getRhs(),
       matmul.getOffsets(), matmul.getActive(), matmul.getGather(),
@@ -95,8 +95,7 @@ static void narrowRows(RewriterBase &b, GroupedMatmulOp matmul) {
   b.setInsertionPoint(matmul);
   Value narrow = arith::TruncFOp::create(
       b, matmul.getLoc(),
-      RankedTensorType::get(type.getShape(), b.getBF16Type()),
-      matmul.getLhs());
+      RankedTensorType::get(type.getShape(), b.getBF16Type()), matmul.getLhs());
   b.modifyOpInPlace(matmul, [&] { matmul.getLhsMutable().set(narrow); });
 }
 

@@ -46,8 +46,8 @@ static LogicalResult expandMath(ModuleOp kernels) {
       continue;
     Value log2e = arith::ConstantOp::create(
         rewriter, op->getLoc(), rewriter.getF32FloatAttr(1.44269504f));
-    Value scaled = arith::MulFOp::create(rewriter, op->getLoc(),
-                                         op->getOperand(0), log2e);
+    Value scaled =
+        arith::MulFOp::create(rewriter, op->getLoc(), op->getOperand(0), log2e);
     rewriter.replaceOpWithNewOp<math::Exp2Op>(op, scaled, approximate);
   }
   RewritePatternSet patterns(kernels.getContext());

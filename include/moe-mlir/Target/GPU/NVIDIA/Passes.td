@@ -79,7 +79,7 @@ def ConvertMoekToNVVM : Pass<"convert-moek-to-nvvm", "::mlir::ModuleOp"> {
         llvm.mlir.global external @dynamic_shared() {addr_space = 3 : i32, alignment = 1024 : i64} : !llvm.array<0 x i8>
         llvm.func @sum_combine(%r: !llvm.ptr<1>, %p: !llvm.ptr<1>, %w: !llvm.ptr<1>, %o: !llvm.ptr<1>, %t: i32) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 256>, nvvm.minctasm = 1 : i32} {
         // ...
-        moe_rt.launch @kernels "sum_combine" blocks(%blocks) each(8) threads(256) shared(0) overlaps args(%rows, %positions, %weights, %y, %dim : memref<?x64xbf16>, memref<?x2xi32>, memref<?x2xf32>, memref<?x64xf32>, index) boxes = [0, 0, 0, 0, 0]
+        moe_rt.launch @kernels "sum_combine" blocks(%blocks) each(8) threads(256) shared(0) overlaps(512) args(%rows, %positions, %weights, %y, %dim : memref<?x64xbf16>, memref<?x2xi32>, memref<?x2xf32>, memref<?x64xf32>, index) boxes = [0, 0, 0, 0, 0]
         return
       }
     }

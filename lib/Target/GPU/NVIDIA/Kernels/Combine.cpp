@@ -23,9 +23,9 @@ LLVM::LLVMFuncOp moe::nvidia::buildCombine(ModuleOp module, StringRef name,
   threads = kThreads;
   Emitter code(module.getLoc(), module.getContext());
   Type memory = code.pointer(kGlobal);
-  LLVM::LLVMFuncOp func = createKernel(
-      code, module, name, {memory, memory, memory, memory, code.i32()},
-      kThreads);
+  LLVM::LLVMFuncOp func =
+      createKernel(code, module, name,
+                   {memory, memory, memory, memory, code.i32()}, kThreads);
   auto args = func.getArguments();
   Value rows = args[0], positions = args[1], weights = args[2], to = args[3];
   Value chunks = code.constant(n / kColumns);
@@ -35,8 +35,8 @@ LLVM::LLVMFuncOp moe::nvidia::buildCombine(ModuleOp module, StringRef name,
       code.mul(code.numBlocks(), kThreads), {},
       [&](Value number, ValueRange) -> SmallVector<Value> {
         Value token = code.div(number, chunks);
-        Value column = code.mul(
-            code.sub(number, code.mul(token, n / kColumns)), kColumns);
+        Value column =
+            code.mul(code.sub(number, code.mul(token, n / kColumns)), kColumns);
         Value zero = arith::ConstantOp::create(code, code.getF32FloatAttr(0));
         SmallVector<Value> sums(kColumns, zero);
         SmallVector<std::pair<Value, Value>> own;
@@ -49,9 +49,9 @@ LLVM::LLVMFuncOp moe::nvidia::buildCombine(ModuleOp module, StringRef name,
                                      code.constant(0));
           Value row = code.widen(code.max(position, code.constant(0)));
           Value from = code.at(
-              rows, code.mul(code.add(code.mul(row, n), code.widen(column)), 2));
-          loaded.push_back(
-              code.load(VectorType::get({4}, code.i32()), from));
+              rows,
+              code.mul(code.add(code.mul(row, n), code.widen(column)), 2));
+          loaded.push_back(code.load(VectorType::get({4}, code.i32()), from));
           own.push_back({valid, weight});
         }
         for (int64_t slot = 0; slot < slots; ++slot) {
@@ -64,10 +64,9 @@ LLVM::LLVMFuncOp moe::nvidia::buildCombine(ModuleOp module, StringRef name,
                   code, weight, code.select(valid, value, zero), sums[j]);
           }
         }
-        Value at = code.at(
-            to, code.mul(code.add(code.mul(code.widen(token), n),
-                                  code.widen(column)),
-                         out.getIntOrFloatBitWidth() / 8));
+        Value at = code.at(to, code.mul(code.add(code.mul(code.widen(token), n),
+                                                 code.widen(column)),
+                                        out.getIntOrFloatBitWidth() / 8));
         if (out.isF32()) {
           for (int64_t i = 0; i < kColumns; i += 4)
             code.store(code.pack(ValueRange(sums).slice(i, 4)),

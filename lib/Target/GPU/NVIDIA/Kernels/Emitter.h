@@ -39,9 +39,7 @@ public:
 
   Type i32() { return getI32Type(); }
   Type f32() { return getF32Type(); }
-  Type mapType() {
-    return mlir::LLVM::LLVMArrayType::get(getI8Type(), 128);
-  }
+  Type mapType() { return mlir::LLVM::LLVMArrayType::get(getI8Type(), 128); }
   Type pointer(unsigned space) {
     return mlir::LLVM::LLVMPointerType::get(getContext(), space);
   }
@@ -94,9 +92,7 @@ public:
   Value select(Value condition, Value a, Value b) {
     return create<mlir::arith::SelectOp>(condition, a, b);
   }
-  Value widen(Value a) {
-    return create<mlir::arith::ExtUIOp>(getI64Type(), a);
-  }
+  Value widen(Value a) { return create<mlir::arith::ExtUIOp>(getI64Type(), a); }
 
   //===--------------------------------------------------------------------===//
   // Memory: addresses are counted in bytes
@@ -173,13 +169,13 @@ public:
                                                 constant(0x989680));
   }
   void arrive(Value barrier) {
-    create<mlir::NVVM::MBarrierArriveOp>(
-        getI64Type(), barrier, Value(), blockScope(), getBoolAttr(false));
+    create<mlir::NVVM::MBarrierArriveOp>(getI64Type(), barrier, Value(),
+                                         blockScope(), getBoolAttr(false));
   }
   void arriveExpecting(Value barrier, int64_t bytes) {
-    create<mlir::NVVM::MBarrierArriveExpectTxOp>(
-        Type(), barrier, constant(bytes), blockScope(), getBoolAttr(false),
-        Value());
+    create<mlir::NVVM::MBarrierArriveExpectTxOp>(Type(), barrier,
+                                                 constant(bytes), blockScope(),
+                                                 getBoolAttr(false), Value());
   }
   /// A box of the tensor that a map describes; `coordinates`, the innermost
   /// first, are those of its first element.
@@ -252,12 +248,11 @@ public:
 
   /// Words next to each other.
   Value pack(ValueRange words) {
-    auto type = mlir::VectorType::get({int64_t(words.size())},
-                                      words.front().getType());
+    auto type =
+        mlir::VectorType::get({int64_t(words.size())}, words.front().getType());
     Value vector = create<mlir::LLVM::PoisonOp>(type);
     for (auto [i, word] : llvm::enumerate(words))
-      vector =
-          create<mlir::LLVM::InsertElementOp>(vector, word, constant(i));
+      vector = create<mlir::LLVM::InsertElementOp>(vector, word, constant(i));
     return vector;
   }
   mlir::SmallVector<Value> unpack(Value vector) {
@@ -293,13 +288,11 @@ public:
     map.map(region.getArguments(), values);
     for (mlir::Operation &op : region.front().without_terminator())
       clone(op, map);
-    return map.lookupOrDefault(
-        region.front().getTerminator()->getOperand(0));
+    return map.lookupOrDefault(region.front().getTerminator()->getOperand(0));
   }
 
 private:
-  template <typename Op, typename... Args>
-  Op create(Args &&...args) {
+  template <typename Op, typename... Args> Op create(Args &&...args) {
     return Op::create(*this, std::forward<Args>(args)...);
   }
   mlir::NVVM::MemScopeKindAttr blockScope() {

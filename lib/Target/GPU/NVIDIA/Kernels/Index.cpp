@@ -26,9 +26,9 @@ LLVM::LLVMFuncOp moe::nvidia::buildIndex(ModuleOp module, StringRef name,
   threads = kWarps * 32;
   shared = 2 * kWarps * 4;
   Type memory = code.pointer(kGlobal);
-  LLVM::LLVMFuncOp func = createKernel(
-      code, module, name, {memory, memory, memory, memory, code.i32()},
-      threads);
+  LLVM::LLVMFuncOp func =
+      createKernel(code, module, name,
+                   {memory, memory, memory, memory, code.i32()}, threads);
   auto args = func.getArguments();
   Value indices = args[0], offsets = args[1], tokens = args[2],
         positions = args[3];
@@ -44,9 +44,9 @@ LLVM::LLVMFuncOp moe::nvidia::buildIndex(ModuleOp module, StringRef name,
   Value first = code.mul(warp, stretch);
   Value end = code.min(code.add(first, stretch), total);
   auto load = [&](Value at, Value valid) {
-    Value own = code.load(
-        code.i32(),
-        code.at(indices, code.mul(code.select(valid, at, zero), 4)));
+    Value own =
+        code.load(code.i32(),
+                  code.at(indices, code.mul(code.select(valid, at, zero), 4)));
     return code.select(valid, own, code.constant(-1));
   };
 
@@ -56,15 +56,15 @@ LLVM::LLVMFuncOp moe::nvidia::buildIndex(ModuleOp module, StringRef name,
       [&](Value base, ValueRange counts) -> SmallVector<Value> {
         Value at = code.add(base, lane);
         Value own = load(at, code.isLess(at, end));
-        Value lower = code.both(
-            code.compare(arith::CmpIPredicate::sge, own, zero),
-            code.isLess(own, expert));
+        Value lower =
+            code.both(code.compare(arith::CmpIPredicate::sge, own, zero),
+                      code.isLess(own, expert));
         Value same = code.compare(arith::CmpIPredicate::eq, own, expert);
         return {code.add(counts[0], code.countLanes(lower)),
                 code.add(counts[1], code.countLanes(same))};
       });
-  Value base = LLVM::AddressOfOp::create(code, code.pointer(kShared),
-                                         "dynamic_shared");
+  Value base =
+      LLVM::AddressOfOp::create(code, code.pointer(kShared), "dynamic_shared");
   Value place = code.mul(warp, 4);
   code.when(code.isEqual(lane, 0), [&] {
     code.store(counts[0], code.at(base, place));
@@ -75,8 +75,7 @@ LLVM::LLVMFuncOp moe::nvidia::buildIndex(ModuleOp module, StringRef name,
   // Sums over the warps: all lower ones, and the own ones of warps before.
   Value mine = code.mul(lane, 4);
   Value lower = code.load(code.i32(), code.at(base, mine));
-  Value same =
-      code.load(code.i32(), code.at(code.at(base, mine), kWarps * 4));
+  Value same = code.load(code.i32(), code.at(code.at(base, mine), kWarps * 4));
   Value before = code.select(code.isLess(lane, warp), same, zero);
   for (int64_t bits = 1; bits < 32; bits *= 2) {
     lower = code.add(lower, code.exchange(lower, bits));
@@ -90,31 +89,28 @@ LLVM::LLVMFuncOp moe::nvidia::buildIndex(ModuleOp module, StringRef name,
               [&] { code.store(code.add(lower, same), code.at(to, 4)); });
   });
 
-  code.loop(
-      first, end, code.constant(32), {code.add(lower, before)},
-      [&](Value base, ValueRange next) -> SmallVector<Value> {
-        Value at = code.add(base, lane);
-        Value valid = code.isLess(at, end);
-        Value own = load(at, valid);
-        Value same = code.compare(arith::CmpIPredicate::eq, own, expert);
-        Value lanes = code.ballot(same);
-        Value ahead = code.countBits(code.both(
-            lanes, code.sub(code.shiftLeft(one, lane), one)));
-        Value row = code.add(next[0], ahead);
-        code.storeIf(same, code.div(at, code.constant(slots)),
-                     code.at(tokens, code.mul(row, 4)));
-        // What has no expert is for the first block.
-        Value none = code.both(
-            valid,
-            code.both(
-                code.isEqual(expert, 0),
-                code.compare(arith::CmpIPredicate::uge, own,
-                             code.constant(experts))));
-        code.storeIf(code.either(same, none),
-                     code.select(same, row, code.constant(-1)),
-                     code.at(positions, code.mul(at, 4)));
-        return {code.add(next[0], code.countBits(lanes))};
-      });
+  code.loop(first, end, code.constant(32), {code.add(lower, before)},
+            [&](Value base, ValueRange next) -> SmallVector<Value> {
+              Value at = code.add(base, lane);
+              Value valid = code.isLess(at, end);
+              Value own = load(at, valid);
+              Value same = code.compare(arith::CmpIPredicate::eq, own, expert);
+              Value lanes = code.ballot(same);
+              Value ahead = code.countBits(
+                  code.both(lanes, code.sub(code.shiftLeft(one, lane), one)));
+              Value row = code.add(next[0], ahead);
+              code.storeIf(same, code.div(at, code.constant(slots)),
+                           code.at(tokens, code.mul(row, 4)));
+              // What has no expert is for the first block.
+              Value none = code.both(
+                  valid, code.both(code.isEqual(expert, 0),
+                                   code.compare(arith::CmpIPredicate::uge, own,
+                                                code.constant(experts))));
+              code.storeIf(code.either(same, none),
+                           code.select(same, row, code.constant(-1)),
+                           code.at(positions, code.mul(at, 4)));
+              return {code.add(next[0], code.countBits(lanes))};
+            });
   LLVM::ReturnOp::create(code, ValueRange());
   return func;
 }

@@ -14,10 +14,10 @@ LLVM::LLVMFuncOp moe::nvidia::createKernel(Emitter &code, ModuleOp module,
                                            int64_t threads, int64_t blocks) {
   code.setInsertionPointToEnd(module.getBody());
   if (!module.lookupSymbol("dynamic_shared"))
-    LLVM::GlobalOp::create(
-        code, LLVM::LLVMArrayType::get(code.getI8Type(), 0),
-        /*isConstant=*/false, LLVM::Linkage::External, "dynamic_shared",
-        Attribute(), /*alignment=*/1024, kShared);
+    LLVM::GlobalOp::create(code, LLVM::LLVMArrayType::get(code.getI8Type(), 0),
+                           /*isConstant=*/false, LLVM::Linkage::External,
+                           "dynamic_shared", Attribute(), /*alignment=*/1024,
+                           kShared);
   SmallVector<Type> types(arguments);
   for (Type &type : types)
     if (type == code.mapType())
@@ -26,8 +26,7 @@ LLVM::LLVMFuncOp moe::nvidia::createKernel(Emitter &code, ModuleOp module,
       code, name,
       LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(code.getContext()),
                                   types));
-  func->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(),
-                code.getUnitAttr());
+  func->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), code.getUnitAttr());
   for (auto [i, type] : llvm::enumerate(arguments))
     if (type == code.mapType()) {
       func.setArgAttr(i, LLVM::LLVMDialect::getByValAttrName(),
@@ -43,8 +42,8 @@ LLVM::LLVMFuncOp moe::nvidia::createKernel(Emitter &code, ModuleOp module,
                 code.getI32IntegerAttr(static_cast<int32_t>(blocks)));
   code.setInsertionPointToStart(func.addEntryBlock(code));
   if (module->hasAttr(kOverlapsAttr)) {
-    // All that this kernel reads is of kernels before, whose memory it may write,
-    // too; the next one does the same.
+    // All that this kernel reads is of kernels before, whose memory it may
+    // write, too; the next one does the same.
     NVVM::GriddepcontrolOp::create(code, NVVM::GridDepActionKind::wait);
     NVVM::GriddepcontrolOp::create(code,
                                    NVVM::GridDepActionKind::launch_dependents);

@@ -51,8 +51,7 @@ struct Launch {
 mlir::LLVM::LLVMFuncOp buildWarpgroupMatmul(mlir::ModuleOp module,
                                             mlir::StringRef name,
                                             const MatmulShape &shape,
-                                            Epilogue &epilogue,
-                                            Launch &launch);
+                                            Epilogue &epilogue, Launch &launch);
 
 /// For every chip with bf16 products of warps, and few rows an expert: streams
 /// weights from memory into registers. Arguments: weights, rows, the index
@@ -87,7 +86,8 @@ mlir::LLVM::LLVMFuncOp buildLogits(mlir::ModuleOp module, mlir::StringRef name,
 
 /// The experts and weights that `op` chooses. Arguments: the logits if it has
 /// any, its rows, vectors and tables of experts, then indices, weights, and the
-/// number of tokens (i32). Fails with an error if it computes what warps cannot.
+/// number of tokens (i32). Fails with an error if it computes what warps
+/// cannot.
 mlir::FailureOr<mlir::LLVM::LLVMFuncOp>
 buildSelect(mlir::ModuleOp module, mlir::StringRef name, moek::RouteOp op,
             int64_t &tokensOfBlock, int64_t &threads);

@@ -4,10 +4,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Logits are products in f32, each the sum of 32 lanes' sums, so that their bits
-// do not depend on how many tokens there are. Then a warp has a token: the regions
-// of the router and the policy's selection, which are written on vectors of
-// experts, run on its lanes.
+// Logits are products in f32, each the sum of 32 lanes' sums, so that their
+// bits do not depend on how many tokens there are. Then a warp has a token: the
+// regions of the router and the policy's selection, which are written on
+// vectors of experts, run on its lanes.
 //
 //===----------------------------------------------------------------------===//
 
@@ -47,9 +47,9 @@ LLVM::LLVMFuncOp moe::nvidia::buildLogits(ModuleOp module, StringRef name,
       SmallVector<Value> result;
       for (int64_t i = 0; i < count; ++i) {
         Value row = code.min(code.add(first, i), code.add(end, -1));
-        result.push_back(code.at(
-            base, code.add(code.mul(code.widen(row), depth * 4),
-                           code.widen(code.mul(lane, 16)))));
+        result.push_back(
+            code.at(base, code.add(code.mul(code.widen(row), depth * 4),
+                                   code.widen(code.mul(lane, 16)))));
       }
       return result;
     };
@@ -80,9 +80,9 @@ LLVM::LLVMFuncOp moe::nvidia::buildLogits(ModuleOp module, StringRef name,
                          return multiply(code.mul(step, 512), sums);
                        });
     if (int64_t rest = depth % 128) {
-      auto last = scf::IfOp::create(
-          code, TypeRange(ValueRange(sums)),
-          code.isLess(lane, code.constant(rest / 4)), true);
+      auto last =
+          scf::IfOp::create(code, TypeRange(ValueRange(sums)),
+                            code.isLess(lane, code.constant(rest / 4)), true);
       OpBuilder::InsertionGuard guard(code);
       code.setInsertionPointToStart(last.thenBlock());
       scf::YieldOp::create(code, multiply(code.constant(steps * 512), sums));
@@ -112,8 +112,8 @@ LLVM::LLVMFuncOp moe::nvidia::buildLogits(ModuleOp module, StringRef name,
   return func;
 }
 
-/// The choice for one token as a function of vectors: of what `op` reads of it, in
-/// order, to the experts and their weights.
+/// The choice for one token as a function of vectors: of what `op` reads of it,
+/// in order, to the experts and their weights.
 static FailureOr<func::FuncOp> buildChoice(OpBuilder &top, moek::RouteOp op) {
   ImplicitLocOpBuilder b(op.getLoc(), top);
   int64_t experts = op.getExperts(), slots = op.getSelectedSlots();
@@ -123,8 +123,8 @@ static FailureOr<func::FuncOp> buildChoice(OpBuilder &top, moek::RouteOp op) {
   int64_t inputs = bool(op.getX()) + op.getRows().size() +
                    op.getVectors().size() + op.getPerExpert().size();
   SmallVector<Type> types(inputs, VectorType::get({experts}, b.getF32Type()));
-  auto func = func::FuncOp::create(b, "choice",
-                                   b.getFunctionType(types, {integers, floats}));
+  auto func = func::FuncOp::create(
+      b, "choice", b.getFunctionType(types, {integers, floats}));
   b.setInsertionPointToStart(func.addEntryBlock());
   ValueRange all = func.getArguments();
   auto inlined = [&](Region &region, ValueRange arguments) {
@@ -147,13 +147,12 @@ static FailureOr<func::FuncOp> buildChoice(OpBuilder &top, moek::RouteOp op) {
                           "NVIDIA's GPUs have no kernel for yet: ")
            << policy;
   Value none = arith::ConstantOp::create(b, b.getZeroAttr(integers));
-  Value used = arith::CmpIOp::create(b, arith::CmpIPredicate::sge,
-                                     chosen.experts, none);
+  Value used =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::sge, chosen.experts, none);
   bool full = policy.fillsAllSlots(experts);
   Value zeros = arith::ConstantOp::create(b, b.getZeroAttr(floats));
   auto ifUsed = [&](Value value) -> Value {
-    return full ? value
-                : Value(arith::SelectOp::create(b, used, value, zeros));
+    return full ? value : Value(arith::SelectOp::create(b, used, value, zeros));
   };
   // What `table` has for the experts.
   auto lookUp = [&](Value table) {
@@ -163,8 +162,7 @@ static FailureOr<func::FuncOp> buildChoice(OpBuilder &top, moek::RouteOp op) {
       Value safe = arith::MaxSIOp::create(
           b, expert, arith::ConstantIntOp::create(b, b.getI32Type(), 0));
       Value at = arith::IndexCastOp::create(b, b.getIndexType(), safe);
-      Value value =
-          vector::ExtractOp::create(b, table, OpFoldResult(at));
+      Value value = vector::ExtractOp::create(b, table, OpFoldResult(at));
       result = vector::InsertOp::create(b, value, result, slot);
     }
     return ifUsed(result);

@@ -21,8 +21,7 @@ void Tiles::count(Emitter &code, Value offsets, Value table, Value lane) const {
     Value expert = code.add(lane, base);
     Value last = code.constant(experts);
     Value from = code.load(
-        code.i32(),
-        code.at(offsets, code.mul(code.min(expert, last), 4)));
+        code.i32(), code.at(offsets, code.mul(code.min(expert, last), 4)));
     Value to = code.load(
         code.i32(),
         code.at(offsets, code.mul(code.min(code.add(expert, 1), last), 4)));
@@ -56,18 +55,16 @@ Tile Tiles::find(Emitter &code, Value table, Value lane, Value number) const {
   for (int64_t base = 0; base < slots; base += 32) {
     Value place = code.mul(code.add(lane, base), 4);
     Value end = code.load(code.i32(), code.at(code.at(table, place), 4));
-    expert = code.add(
-        expert,
-        code.countLanes(code.compare(arith::CmpIPredicate::sle, end, number)));
+    expert = code.add(expert, code.countLanes(code.compare(
+                                  arith::CmpIPredicate::sle, end, number)));
   }
   Value place = code.mul(expert, 4);
   Value before = code.load(code.i32(), code.at(table, place));
   Value firstRows = code.at(table, (slots + 1) * 4);
   Value from = code.load(code.i32(), code.at(firstRows, place));
-  Value to =
-      code.load(code.i32(), code.at(code.at(firstRows, place), 4));
-  Value rowTiles = code.div(code.add(code.sub(to, from), rows - 1),
-                            code.constant(rows));
+  Value to = code.load(code.i32(), code.at(code.at(firstRows, place), 4));
+  Value rowTiles =
+      code.div(code.add(code.sub(to, from), rows - 1), code.constant(rows));
   Value own = code.sub(number, before);
   Value column = code.div(own, rowTiles);
   Value row = code.sub(own, code.mul(column, rowTiles));

@@ -7,8 +7,8 @@
 // The rows of each expert are cut into tiles of `rows`, its columns into tiles
 // of `columns`. Blocks take tiles round robin, expert by expert and, of one
 // expert, all tiles of the same columns in a row: they read the same weights at
-// about the same time. Nothing of it is known before the kernel runs: each block
-// counts the tiles of all experts once, in shared memory.
+// about the same time. Nothing of it is known before the kernel runs: each
+// block counts the tiles of all experts once, in shared memory.
 //
 //===----------------------------------------------------------------------===//
 

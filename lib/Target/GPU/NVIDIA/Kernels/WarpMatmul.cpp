@@ -7,8 +7,8 @@
 // A tile is eight rows by 16 columns of each part. The warps of a block share
 // the depth, and a warp multiplies 16 rows of weights by the eight rows. Both
 // come straight from memory: a lane loads 16 bytes of a row, eight values that
-// follow one another, where the instruction asks for values apart. As it does so
-// on both sides, only the order of the sum changes.
+// follow one another, where the instruction asks for values apart. As it does
+// so on both sides, only the order of the sum changes.
 //
 //===----------------------------------------------------------------------===//
 
@@ -27,8 +27,8 @@ class Matmul {
 public:
   Matmul(Emitter &code, const MatmulShape &shape, Epilogue &epilogue,
          LLVM::LLVMFuncOp func)
-      : code(code), shape(shape), epilogue(epilogue),
-        ahead(4 / shape.parts), tiles(shape.experts, kRows, kColumns, shape.n) {
+      : code(code), shape(shape), epilogue(epilogue), ahead(4 / shape.parts),
+        tiles(shape.experts, kRows, kColumns, shape.n) {
     auto args = func.getArguments();
     rhs = args[0];
     lhs = args[1];
@@ -71,8 +71,7 @@ private:
   using Words = SmallVector<Value>;
 
   Words load16(Value address) {
-    return code.unpack(
-        code.load(VectorType::get({4}, code.i32()), address));
+    return code.unpack(code.load(VectorType::get({4}, code.i32()), address));
   }
 
   void buildTile(const Tile &tile) {
@@ -80,8 +79,8 @@ private:
     // left side.
     Value row = code.shr(lane, 2), quarter = code.bitAnd(lane, 3);
     Value depth = code.add(code.mul(warp, kStep * 2), code.mul(quarter, 16));
-    Value own = code.min(code.add(tile.firstRow, row),
-                         code.add(tile.endRow, -1));
+    Value own =
+        code.min(code.add(tile.firstRow, row), code.add(tile.endRow, -1));
     if (shape.gather)
       own = code.load(code.i32(), code.at(gather, code.mul(own, 4)));
     Value left = code.at(lhs, code.add(code.mul(code.widen(own), shape.k * 2),
@@ -93,9 +92,8 @@ private:
         Value column =
             code.min(code.add(code.add(tile.firstColumn, row), half * 8),
                      code.constant(shape.n - 1));
-        Value first =
-            code.add(code.mul(tile.expert, shape.parts * shape.n),
-                     code.add(column, part * shape.n));
+        Value first = code.add(code.mul(tile.expert, shape.parts * shape.n),
+                               code.add(column, part * shape.n));
         rights.push_back(
             code.at(rhs, code.add(code.mul(code.widen(first), shape.k * 2),
                                   code.widen(depth))));
@@ -122,9 +120,9 @@ private:
       from = code.constant(rounds * kNext);
     }
     if (int64_t rest = steps % kWarps) {
-      auto last = scf::IfOp::create(
-          code, TypeRange(ValueRange(values)),
-          code.isLess(warp, code.constant(rest)), true);
+      auto last =
+          scf::IfOp::create(code, TypeRange(ValueRange(values)),
+                            code.isLess(warp, code.constant(rest)), true);
       OpBuilder::InsertionGuard guard(code);
       code.setInsertionPointToStart(last.thenBlock());
       scf::YieldOp::create(code,
@@ -182,8 +180,8 @@ private:
     code.barrier();
     // One plane of each part a warp.
     code.when(code.isLess(warp, code.constant(4)), [&] {
-      Value from = code.at(
-          sums, code.add(code.mul(warp, kPlane), code.mul(lane, 4)));
+      Value from =
+          code.at(sums, code.add(code.mul(warp, kPlane), code.mul(lane, 4)));
       SmallVector<Value> parts;
       for (int64_t part = 0; part < shape.parts; ++part) {
         Value sum;
@@ -194,28 +192,27 @@ private:
         }
         parts.push_back(sum);
       }
-      Value row = code.add(tile.firstRow,
-                           code.add(code.mul(code.bitAnd(lane, 3), 2),
-                                    code.bitAnd(warp, 1)));
+      Value row =
+          code.add(tile.firstRow, code.add(code.mul(code.bitAnd(lane, 3), 2),
+                                           code.bitAnd(warp, 1)));
       Value column = code.add(code.add(tile.firstColumn, code.shr(lane, 2)),
                               code.mul(code.shr(warp, 1), 8));
       // Columns behind the last are computed, but not stored.
       Value known = code.min(column, code.constant(shape.n - 1));
       for (auto [base, parameter] : llvm::zip(parameters, shape.parameters))
-        parts.push_back(code.loadOf(
-            base, parameter.element, tile.expert,
-            parameter.ofColumns ? known : code.constant(0),
-            parameter.ofColumns ? shape.n : 1));
+        parts.push_back(
+            code.loadOf(base, parameter.element, tile.expert,
+                        parameter.ofColumns ? known : code.constant(0),
+                        parameter.ofColumns ? shape.n : 1));
       Value value = code.inlineRegion(epilogue, parts);
-      Value stores =
-          code.both(code.isLess(row, tile.endRow),
-                    code.isLess(column, code.constant(shape.n)));
+      Value stores = code.both(code.isLess(row, tile.endRow),
+                               code.isLess(column, code.constant(shape.n)));
       code.when(stores, [&] {
         int64_t bytes = shape.out.getIntOrFloatBitWidth() / 8;
-        Value at = code.at(
-            out, code.mul(code.add(code.mul(code.widen(row), shape.n),
-                                   code.widen(column)),
-                          bytes));
+        Value at =
+            code.at(out, code.mul(code.add(code.mul(code.widen(row), shape.n),
+                                           code.widen(column)),
+                                  bytes));
         if (!shape.out.isF32())
           value = arith::TruncFOp::create(code, shape.out, value);
         code.store(value, at);

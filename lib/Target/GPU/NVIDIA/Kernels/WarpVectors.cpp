@@ -50,9 +50,9 @@ LogicalResult WarpVectors::emit(Operation *op) {
       Value value = registers[insert.getValueToStore()].front();
       Registers result = registers[insert.getDest()];
       for (auto [i, own] : llvm::enumerate(result))
-        own = code.select(code.compare(arith::CmpIPredicate::eq, getElement(i),
-                                       at),
-                          value, own);
+        own = code.select(
+            code.compare(arith::CmpIPredicate::eq, getElement(i), at), value,
+            own);
       set(insert.getResult(), result);
       return success();
     }
@@ -138,8 +138,8 @@ LogicalResult WarpVectors::emitConstant(arith::ConstantOp op) {
     }
     Value own = constant(all[i * 32]);
     for (int64_t at = 1; at < 32 && i * 32 + at < elements; ++at)
-      own = code.select(code.isEqual(lane, at), constant(all[i * 32 + at]),
-                        own);
+      own =
+          code.select(code.isEqual(lane, at), constant(all[i * 32 + at]), own);
     values.push_back(own);
   }
   set(op.getResult(), values);
@@ -209,8 +209,8 @@ LogicalResult WarpVectors::emitReduction(vector::ReductionOp op) {
   for (auto [i, own] : llvm::enumerate(registers[op.getVector()])) {
     Value value = own;
     if (int64_t(i + 1) * 32 > elements)
-      value = code.select(
-          code.isLess(getElement(i), code.constant(elements)), value, none);
+      value = code.select(code.isLess(getElement(i), code.constant(elements)),
+                          value, none);
     result = result ? combine(result, value) : value;
   }
   for (int64_t bits = 16; bits; bits /= 2)
@@ -225,10 +225,9 @@ LogicalResult WarpVectors::emitLoop(scf::ForOp op) {
   Registers initial;
   for (Value value : op.getInitArgs())
     llvm::append_range(initial, registers[value]);
-  auto loop = scf::ForOp::create(
-      code, registers[op.getLowerBound()].front(),
-      registers[op.getUpperBound()].front(), registers[op.getStep()].front(),
-      initial);
+  auto loop = scf::ForOp::create(code, registers[op.getLowerBound()].front(),
+                                 registers[op.getUpperBound()].front(),
+                                 registers[op.getStep()].front(), initial);
   OpBuilder::InsertionGuard guard(code);
   code.setInsertionPointToStart(loop.getBody());
   auto take = [&](ValueRange all, ValueRange wholes) {

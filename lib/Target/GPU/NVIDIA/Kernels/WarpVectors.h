@@ -4,10 +4,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Routers compute on vectors of all experts, and weights on vectors of all slots.
-// Here a warp does: element i is in register i / 32 of lane i % 32. Scalars are the
-// same in all lanes. Reductions add up registers, then lanes, always in the same
-// order.
+// Routers compute on vectors of all experts, and weights on vectors of all
+// slots. Here a warp does: element i is in register i / 32 of lane i % 32.
+// Scalars are the same in all lanes. Reductions add up registers, then lanes,
+// always in the same order.
 //
 //===----------------------------------------------------------------------===//
 

@@ -26,7 +26,8 @@ constexpr int64_t kRows = 128, kColumns = 256, kDepth = 64, kStages = 4;
 /// Those of one group.
 constexpr int64_t kGroupRows = kRows / 2;
 constexpr int64_t kRowBytes = kDepth * 2;
-constexpr int64_t kLhsBytes = kRows * kRowBytes, kRhsBytes = kColumns * kRowBytes;
+constexpr int64_t kLhsBytes = kRows * kRowBytes,
+                  kRhsBytes = kColumns * kRowBytes;
 constexpr int64_t kThreads = 384, kSums = 128;
 // Of shared memory.
 constexpr int64_t kRhsAt = kStages * kLhsBytes;
@@ -55,7 +56,7 @@ struct Ring {
 class Matmul {
 public:
   Matmul(Emitter &code, const MatmulShape &shape, Epilogue &epilogue,
-          LLVM::LLVMFuncOp func)
+         LLVM::LLVMFuncOp func)
       : code(code), shape(shape), epilogue(epilogue),
         tiles(shape.experts, kRows, kColumns / shape.parts, shape.n) {
     auto args = func.getArguments();
@@ -125,10 +126,10 @@ private:
   Ring getStart() { return {code.constant(0), code.constant(0)}; }
 
   /// `body` for each tile of this block, and each stage of it.
-  void forEachTile(
-      ValueRange initial,
-      function_ref<SmallVector<Value>(const Tile &, ValueRange)> body,
-      SmallVector<Value> *results = nullptr) {
+  void
+  forEachTile(ValueRange initial,
+              function_ref<SmallVector<Value>(const Tile &, ValueRange)> body,
+              SmallVector<Value> *results = nullptr) {
     auto values =
         code.loop(code.block(), total, code.numBlocks(), initial,
                   [&](Value number, ValueRange values) {
@@ -158,34 +159,34 @@ private:
   void buildBoxCopies() {
     Value first = code.isEqual(lane, 0);
     Ring start = getStart();
-    forEachTile({start.stage, start.parity}, [&](const Tile &tile,
-                                                 ValueRange values) {
-      return code.loop(
-          code.constant(0), code.constant(getSteps()), code.constant(1),
-          values, [&](Value step, ValueRange values) -> SmallVector<Value> {
-            Ring ring{values[0], values[1]};
-            code.when(first, [&] {
-              code.wait(empty(ring.stage),
-                        code.bitXor(ring.parity, code.constant(1)));
-              code.arriveExpecting(full(ring.stage), kLhsBytes + kRhsBytes);
-              Value column = code.mul(step, kDepth);
-              code.copyBox(code.at(shared, code.mul(ring.stage, kLhsBytes)),
-                           lhs, {column, tile.firstRow}, full(ring.stage));
-              copyWeights(tile, ring.stage, column);
-            });
-            Ring next = ring.next(code);
-            return {next.stage, next.parity};
-          });
-    });
+    forEachTile(
+        {start.stage, start.parity}, [&](const Tile &tile, ValueRange values) {
+          return code.loop(
+              code.constant(0), code.constant(getSteps()), code.constant(1),
+              values, [&](Value step, ValueRange values) -> SmallVector<Value> {
+                Ring ring{values[0], values[1]};
+                code.when(first, [&] {
+                  code.wait(empty(ring.stage),
+                            code.bitXor(ring.parity, code.constant(1)));
+                  code.arriveExpecting(full(ring.stage), kLhsBytes + kRhsBytes);
+                  Value column = code.mul(step, kDepth);
+                  code.copyBox(code.at(shared, code.mul(ring.stage, kLhsBytes)),
+                               lhs, {column, tile.firstRow}, full(ring.stage));
+                  copyWeights(tile, ring.stage, column);
+                });
+                Ring next = ring.next(code);
+                return {next.stage, next.parity};
+              });
+        });
   }
 
   /// By four warps: eight threads copy the 128 bytes of a row, and each thread
   /// those of eight rows.
   void buildGatheringCopies() {
     Value chunk = code.bitAnd(thread, 7), row = code.shr(thread, 3);
-    Value place = code.add(
-        code.mul(row, kRowBytes),
-        code.shl(code.bitXor(chunk, code.bitAnd(row, 7)), 4));
+    Value place =
+        code.add(code.mul(row, kRowBytes),
+                 code.shl(code.bitXor(chunk, code.bitAnd(row, 7)), 4));
     Value first = code.isEqual(thread, 0);
     Ring start = getStart();
     SmallVector<Value> last;
@@ -198,9 +199,8 @@ private:
             Value own = code.add(code.add(tile.firstRow, row), i * 16);
             Value token = code.load(
                 code.i32(), code.at(gather, code.mul(code.min(own, end), 4)));
-            Value bytes = code.add(
-                code.mul(code.widen(token), shape.k * 2),
-                code.widen(code.shl(chunk, 4)));
+            Value bytes = code.add(code.mul(code.widen(token), shape.k * 2),
+                                   code.widen(code.shl(chunk, 4)));
             sources.push_back(code.at(lhs, bytes));
           }
           return code.loop(
@@ -242,8 +242,8 @@ private:
   /// units of 16 bytes, and 1024 bytes from eight rows to the next.
   Value getDescriptor(Value address) {
     Value low = code.bitAnd(code.shr(code.sharedNumber(address), 4), 0x3fff);
-    int64_t rest = (int64_t(1) << 62) | (int64_t(1024 >> 4) << 32) |
-                   (int64_t(1) << 16);
+    int64_t rest =
+        (int64_t(1) << 62) | (int64_t(1024 >> 4) << 32) | (int64_t(1) << 16);
     return code.bitOr(code.widen(low), code.constant64(rest));
   }
 
@@ -273,11 +273,11 @@ private:
       constraints += "," + std::to_string(i);
       values.push_back(LLVM::ExtractValueOp::create(code, sums, i));
     }
-    Value tied = LLVM::InlineAsmOp::create(
-                     code, type, values, "", constraints,
-                     /*has_side_effects=*/true, /*is_align_stack=*/false,
-                     LLVM::TailCallKind::None, LLVM::AsmDialectAttr(),
-                     ArrayAttr())
+    Value tied = LLVM::InlineAsmOp::create(code, type, values, "", constraints,
+                                           /*has_side_effects=*/true,
+                                           /*is_align_stack=*/false,
+                                           LLVM::TailCallKind::None,
+                                           LLVM::AsmDialectAttr(), ArrayAttr())
                      .getResult(0);
     for (int64_t i = 0; i < kSums; ++i)
       values[i] = LLVM::ExtractValueOp::create(code, tied, i);
@@ -297,8 +297,8 @@ private:
       // A group without rows leaves the tensor cores to the other one.
       Value hasRows = code.isLess(
           code.add(tile.firstRow, code.mul(own, kGroupRows)), tile.endRow);
-      auto branch = scf::IfOp::create(
-          code, TypeRange{code.i32(), code.i32()}, hasRows, true);
+      auto branch = scf::IfOp::create(code, TypeRange{code.i32(), code.i32()},
+                                      hasRows, true);
       OpBuilder::InsertionGuard guard(code);
       code.setInsertionPointToStart(branch.thenBlock());
       scf::YieldOp::create(code, multiplyTile(tile, own, leads, values));
@@ -360,14 +360,15 @@ private:
     int64_t blocks = kColumns / 8 / shape.parts;
     Value pair = code.bitAnd(thread, 3);
     // Warps have 16 rows each.
-    Value row = code.add(code.add(tile.firstRow, code.mul(own, kGroupRows)),
-                   code.add(code.mul(code.shr(code.bitAnd(thread, 127), 5), 16),
-                            code.shr(lane, 2)));
+    Value row =
+        code.add(code.add(tile.firstRow, code.mul(own, kGroupRows)),
+                 code.add(code.mul(code.shr(code.bitAnd(thread, 127), 5), 16),
+                          code.shr(lane, 2)));
     for (int64_t half = 0; half < 2; ++half) {
       Value ownRow = code.add(row, half * 8);
       Value valid = code.isLess(ownRow, tile.endRow);
-      Value rowAt = code.at(
-          out, code.mul(code.widen(ownRow), shape.n * getOutBytes()));
+      Value rowAt =
+          code.at(out, code.mul(code.widen(ownRow), shape.n * getOutBytes()));
       for (int64_t block = 0; block < blocks; block += 4) {
         SmallVector<Value> words;
         for (int64_t i = 0; i < 4; ++i) {
@@ -377,10 +378,10 @@ private:
             for (int64_t part = 0; part < shape.parts; ++part)
               parts.push_back(
                   sums[(part * blocks + block + i) * 4 + half * 2 + column]);
-            appendParameters(parts, tile,
-                             code.add(code.add(tile.firstColumn,
-                                               code.mul(pair, 2)),
-                                      (block + i) * 8 + column));
+            appendParameters(
+                parts, tile,
+                code.add(code.add(tile.firstColumn, code.mul(pair, 2)),
+                         (block + i) * 8 + column));
             two.push_back(code.inlineRegion(epilogue, parts));
           }
           words.push_back(code.toBF16(two[0], two[1]));
@@ -388,13 +389,13 @@ private:
         transpose(words, pair);
         // Eight columns next to each other by now.
         Value column =
-            code.add(tile.firstColumn,
-                     code.add(code.mul(pair, 8), block * 8));
+            code.add(tile.firstColumn, code.add(code.mul(pair, 8), block * 8));
         Value stores =
             code.both(valid, code.isLess(column, code.constant(shape.n)));
         code.when(stores, [&] {
-          code.store(code.pack(words), code.at(rowAt, code.mul(code.widen(column),
-                                                     getOutBytes())));
+          code.store(
+              code.pack(words),
+              code.at(rowAt, code.mul(code.widen(column), getOutBytes())));
         });
       }
     }
@@ -406,9 +407,8 @@ private:
     for (auto [base, parameter] : llvm::zip(parameters, shape.parameters))
       values.push_back(code.loadOf(
           base, parameter.element, tile.expert,
-          parameter.ofColumns
-              ? code.min(column, code.constant(shape.n - 1))
-              : code.constant(0),
+          parameter.ofColumns ? code.min(column, code.constant(shape.n - 1))
+                              : code.constant(0),
           parameter.ofColumns ? shape.n : 1));
   }
 
@@ -436,10 +436,11 @@ private:
 };
 } // namespace
 
-LLVM::LLVMFuncOp moe::nvidia::buildWarpgroupMatmul(ModuleOp module, StringRef name,
-                                               const MatmulShape &shape,
-                                               Epilogue &epilogue,
-                                               Launch &launch) {
+LLVM::LLVMFuncOp moe::nvidia::buildWarpgroupMatmul(ModuleOp module,
+                                                   StringRef name,
+                                                   const MatmulShape &shape,
+                                                   Epilogue &epilogue,
+                                                   Launch &launch) {
   Emitter code(module.getLoc(), module.getContext());
   Type map = code.mapType(), memory = code.pointer(kGlobal);
   SmallVector<Type> types{map, shape.gather ? memory : map};
