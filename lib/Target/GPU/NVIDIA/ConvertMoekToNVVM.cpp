@@ -288,7 +288,9 @@ private:
                      [](AffineMap map) { return map.isIdentity(); }) &&
         llvm::all_of(op->getOperands(), [](Value v) {
           auto type = dyn_cast<MemRefType>(v.getType());
-          return type && type.getLayout().isIdentity();
+          return type && type.getLayout().isIdentity() && type.getRank() &&
+                 !llvm::any_of(type.getShape().drop_front(),
+                               ShapedType::isDynamic);
         });
     if (!isPlain)
       return op.emitOpError("has no kernel for NVIDIA's GPUs yet: it is not of "
@@ -301,14 +303,16 @@ private:
       types.push_back(nameOf(input));
     std::string name = getName(op, "elementwise");
     int64_t threads;
-    buildElementwise(kernels, name, types, type.getElementType(),
+    int64_t rowLength = 1;
+    for (int64_t size : type.getShape().drop_front())
+      rowLength *= size;
+    buildElementwise(kernels, name, types, type.getElementType(), rowLength,
                      op.getRegion(), threads);
-    Value elements = constant(b, 1);
-    for (int64_t dim = 0; dim < type.getRank(); ++dim)
-      elements = arith::MulIOp::create(b, elements,
-                                       memref::DimOp::create(b, out, dim));
+    Value rows = memref::DimOp::create(b, out, 0);
+    Value elements =
+        arith::MulIOp::create(b, rows, constant(b, rowLength));
     SmallVector<Value> arguments(op.getDpsInputs());
-    arguments.append({out, elements});
+    arguments.append({out, rows});
     launch(b, name, divide(b, elements, threads), 8, threads, 0, arguments,
            SmallVector<int64_t>(arguments.size(), 0));
     op.erase();

@@ -28,11 +28,13 @@ LLVM::LLVMFuncOp moe::nvidia::buildCombine(ModuleOp module, StringRef name,
                    {memory, memory, memory, memory, code.i32()}, kThreads);
   auto args = func.getArguments();
   Value rows = args[0], positions = args[1], weights = args[2], to = args[3];
-  Value chunks = code.constant(n / kColumns);
-  Value first = code.add(code.mul(code.block(), kThreads), code.thread());
+  // There may be more chunks than an i32 counts.
+  Value chunks = code.constant64(n / kColumns);
+  Value first = code.add(code.mul(code.widen(code.block()), kThreads),
+                         code.widen(code.thread()));
   code.loop(
-      first, code.mul(args[4], n / kColumns),
-      code.mul(code.numBlocks(), kThreads), {},
+      first, code.mul(code.widen(args[4]), n / kColumns),
+      code.mul(code.widen(code.numBlocks()), kThreads), {},
       [&](Value number, ValueRange) -> SmallVector<Value> {
         Value token = code.div(number, chunks);
         Value column =
@@ -50,7 +52,7 @@ LLVM::LLVMFuncOp moe::nvidia::buildCombine(ModuleOp module, StringRef name,
           Value row = code.widen(code.max(position, code.constant(0)));
           Value from = code.at(
               rows,
-              code.mul(code.add(code.mul(row, n), code.widen(column)), 2));
+              code.mul(code.add(code.mul(row, n), column), 2));
           loaded.push_back(code.load(VectorType::get({4}, code.i32()), from));
           own.push_back({valid, weight});
         }
@@ -64,8 +66,8 @@ LLVM::LLVMFuncOp moe::nvidia::buildCombine(ModuleOp module, StringRef name,
                   code, weight, code.select(valid, value, zero), sums[j]);
           }
         }
-        Value at = code.at(to, code.mul(code.add(code.mul(code.widen(token), n),
-                                                 code.widen(column)),
+        Value at = code.at(to, code.mul(code.add(code.mul(token, n),
+                                                 column),
                                         out.getIntOrFloatBitWidth() / 8));
         if (out.isF32()) {
           for (int64_t i = 0; i < kColumns; i += 4)

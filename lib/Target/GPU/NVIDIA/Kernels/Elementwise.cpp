@@ -12,19 +12,23 @@ using namespace moe::nvidia;
 
 LLVM::LLVMFuncOp moe::nvidia::buildElementwise(ModuleOp module, StringRef name,
                                                TypeRange inputs, Type output,
-                                               Region &body, int64_t &threads) {
+                                               int64_t rowLength, Region &body,
+                                               int64_t &threads) {
   Emitter code(module.getLoc(), module.getContext());
   threads = 256;
   SmallVector<Type> types(inputs.size() + 1, code.pointer(kGlobal));
   types.push_back(code.i32());
   LLVM::LLVMFuncOp func = createKernel(code, module, name, types, threads);
   auto args = func.getArguments();
-  Value first = code.add(code.mul(code.block(), threads), code.thread());
-  code.loop(first, args.back(), code.mul(code.numBlocks(), threads), {},
+  // There may be more elements than an i32 counts.
+  Value first = code.add(code.mul(code.widen(code.block()), threads),
+                         code.widen(code.thread()));
+  code.loop(first, code.mul(code.widen(args.back()), rowLength),
+            code.mul(code.widen(code.numBlocks()), threads), {},
             [&](Value at, ValueRange) -> SmallVector<Value> {
               auto place = [&](Value base, Type type) {
                 int64_t bytes = type.getIntOrFloatBitWidth() / 8;
-                return code.at(base, code.mul(code.widen(at), bytes));
+                return code.at(base, code.mul(at, bytes));
               };
               SmallVector<Value> values;
               for (auto [i, type] : llvm::enumerate(inputs))

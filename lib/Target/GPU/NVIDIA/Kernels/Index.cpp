@@ -46,7 +46,7 @@ LLVM::LLVMFuncOp moe::nvidia::buildIndex(ModuleOp module, StringRef name,
   auto load = [&](Value at, Value valid) {
     Value own =
         code.load(code.i32(),
-                  code.at(indices, code.mul(code.select(valid, at, zero), 4)));
+                  code.at(indices, code.mul(code.widen(code.select(valid, at, zero)), 4)));
     return code.select(valid, own, code.constant(-1));
   };
 
@@ -100,7 +100,7 @@ LLVM::LLVMFuncOp moe::nvidia::buildIndex(ModuleOp module, StringRef name,
                   code.both(lanes, code.sub(code.shiftLeft(one, lane), one)));
               Value row = code.add(next[0], ahead);
               code.storeIf(same, code.div(at, code.constant(slots)),
-                           code.at(tokens, code.mul(row, 4)));
+                           code.at(tokens, code.mul(code.widen(row), 4)));
               // What has no expert is for the first block.
               Value none = code.both(
                   valid, code.both(code.isEqual(expert, 0),
@@ -108,7 +108,7 @@ LLVM::LLVMFuncOp moe::nvidia::buildIndex(ModuleOp module, StringRef name,
                                                 code.constant(experts))));
               code.storeIf(code.either(same, none),
                            code.select(same, row, code.constant(-1)),
-                           code.at(positions, code.mul(at, 4)));
+                           code.at(positions, code.mul(code.widen(at), 4)));
               return {code.add(next[0], code.countBits(lanes))};
             });
   LLVM::ReturnOp::create(code, ValueRange());

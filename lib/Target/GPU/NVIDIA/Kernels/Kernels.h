@@ -92,13 +92,13 @@ mlir::FailureOr<mlir::LLVM::LLVMFuncOp>
 buildSelect(mlir::ModuleOp module, mlir::StringRef name, moek::RouteOp op,
             int64_t &tokensOfBlock, int64_t &threads);
 
-/// `body` of each element. Arguments: the inputs, the output, the number of
-/// elements (i32).
+/// `body` of each element. Arguments: the inputs, the output, the number of rows
+/// of `rowLength` elements (i32).
 mlir::LLVM::LLVMFuncOp buildElementwise(mlir::ModuleOp module,
                                         mlir::StringRef name,
                                         mlir::TypeRange inputs,
-                                        mlir::Type output, mlir::Region &body,
-                                        int64_t &threads);
+                                        mlir::Type output, int64_t rowLength,
+                                        mlir::Region &body, int64_t &threads);
 
 } // namespace moe::nvidia
 

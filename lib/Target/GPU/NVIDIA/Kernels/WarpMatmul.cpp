@@ -82,7 +82,7 @@ private:
     Value own =
         code.min(code.add(tile.firstRow, row), code.add(tile.endRow, -1));
     if (shape.gather)
-      own = code.load(code.i32(), code.at(gather, code.mul(own, 4)));
+      own = code.load(code.i32(), code.at(gather, code.mul(code.widen(own), 4)));
     Value left = code.at(lhs, code.add(code.mul(code.widen(own), shape.k * 2),
                                        code.widen(depth)));
     SmallVector<Value> rights;

@@ -198,7 +198,8 @@ private:
           for (int64_t i = 0; i < 8; ++i) {
             Value own = code.add(code.add(tile.firstRow, row), i * 16);
             Value token = code.load(
-                code.i32(), code.at(gather, code.mul(code.min(own, end), 4)));
+                code.i32(), code.at(gather,
+                                    code.mul(code.widen(code.min(own, end)), 4)));
             Value bytes = code.add(code.mul(code.widen(token), shape.k * 2),
                                    code.widen(code.shl(chunk, 4)));
             sources.push_back(code.at(lhs, bytes));
