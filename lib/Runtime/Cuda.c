@@ -225,7 +225,7 @@ static int launchKernel(moe_cuda *cuda, const moe_launch *launch) {
                           (unsigned)launch->shared_bytes,
                           cuda->stream,
                           &overlaps,
-                          launch->overlaps != 0};
+                          launch->size >= sizeof(*launch) && launch->overlaps};
   return check(cuda, cuda->LaunchKernelEx(&config, function, pointers, NULL),
                launch->kernel);
 }
