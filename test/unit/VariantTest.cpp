@@ -189,7 +189,7 @@ TEST(Variant, SaysWhichThereAre) {
   EXPECT_EQ(message, std::string(1023, 'n'));
   rt.error = nullptr;
   EXPECT_EQ(moe_rt_no_variant(&rt, table.get(), "f"), MOE_ERR_UNSUPPORTED_CPU);
-  rt.size -= 1;
+  rt.size = MOE_RT_LEAST_SIZE - 1;
   EXPECT_EQ(moe_rt_no_variant(&rt, table.get(), "f"), MOE_ERR_BAD_ABI);
 }
 

@@ -10,7 +10,10 @@
 #include "Kernels/Kernels.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "mlir/IR/Matchers.h"
+#include "mlir/Transforms/RegionUtils.h"
 
 #include <limits>
 
@@ -292,9 +295,24 @@ private:
                  !llvm::any_of(type.getShape().drop_front(),
                                ShapedType::isDynamic);
         });
+    // Constants of the function around come along; indices do not.
+    SetVector<Value> captured;
+    getUsedValuesDefinedAbove(op.getRegion(), captured);
+    for (Value value : captured) {
+      Operation *constant = value.getDefiningOp();
+      isPlain &= constant && matchPattern(constant, m_Constant());
+    }
+    for (Operation &inner : op.getRegion().front().without_terminator())
+      isPlain &=
+          isa<arith::ArithDialect, math::MathDialect>(inner.getDialect());
     if (!isPlain)
       return op.emitOpError("has no kernel for NVIDIA's GPUs yet: it is not of "
                             "one element at a time");
+    OpBuilder front = OpBuilder::atBlockBegin(&op.getRegion().front());
+    for (Value value : captured)
+      replaceAllUsesInRegionWith(
+          value, front.clone(*value.getDefiningOp())->getResult(0),
+          op.getRegion());
     ImplicitLocOpBuilder b(op.getLoc(), op);
     Value out = op.getDpsInits()[0];
     auto type = cast<MemRefType>(out.getType());
