@@ -72,7 +72,7 @@ public:
   }
 
 private:
-  Type nameOf(Value value) { return getElementTypeOrSelf(value.getType()); }
+  Type getElement(Value value) { return getElementTypeOrSelf(value.getType()); }
 
   std::string getName(Operation *op, StringRef what) {
     auto func = op->getParentOfType<func::FuncOp>();
@@ -112,10 +112,10 @@ private:
     ImplicitLocOpBuilder b(op.getLoc(), op);
     MatmulShape shape{op.getNumExperts(),   int64_t(op.getN()),
                       int64_t(op.getK()),   int64_t(op.getParts()),
-                      bool(op.getGather()), nameOf(op.getOutputs()[0])};
+                      bool(op.getGather()), getElement(op.getOutputs()[0])};
     for (Value parameter : op.getParameters())
       shape.parameters.push_back(
-          {nameOf(parameter),
+          {getElement(parameter),
            cast<MemRefType>(parameter.getType()).getRank() == 2});
     if (!shape.out.isBF16())
       return op.emitOpError("writes ") << shape.out << ", and kernels bf16";
@@ -205,7 +205,7 @@ private:
     SmallVector<Value> arguments;
     if (Value x = op.getX()) {
       int64_t depth = cast<MemRefType>(x.getType()).getDimSize(1);
-      if (!nameOf(x).isF32() || !nameOf(op.getRouter()).isF32() || depth % 4)
+      if (!getElement(x).isF32() || !getElement(op.getRouter()).isF32() || depth % 4)
         return op.emitOpError("has no kernel for NVIDIA's GPUs yet: it wants "
                               "tokens and router of f32 in rows of a multiple "
                               "of 4");
@@ -239,7 +239,7 @@ private:
          {ValueRange(op.getRows()), ValueRange(op.getVectors()),
           ValueRange(op.getPerExpert())})
       for (Value value : values) {
-        if (!nameOf(value).isF32())
+        if (!getElement(value).isF32())
           return op.emitOpError("has no kernel for NVIDIA's GPUs yet: it wants "
                                 "scores of f32");
         arguments.push_back(value);
@@ -262,7 +262,7 @@ private:
     auto type = cast<MemRefType>(out.getType());
     int64_t n = type.getDimSize(1);
     if (op.getInit() || op.getFirstRow() || !op.getSlotWeights() || n % 8 ||
-        !nameOf(op.getRows()).isBF16() ||
+        !getElement(op.getRows()).isBF16() ||
         !(type.getElementType().isF32() || type.getElementType().isBF16()))
       return op.emitOpError(
           "has no kernel for NVIDIA's GPUs yet: it wants rows "
@@ -318,7 +318,7 @@ private:
     auto type = cast<MemRefType>(out.getType());
     SmallVector<Type> types;
     for (Value input : op.getDpsInputs())
-      types.push_back(nameOf(input));
+      types.push_back(getElement(input));
     std::string name = getName(op, "elementwise");
     int64_t threads;
     int64_t rowLength = 1;
