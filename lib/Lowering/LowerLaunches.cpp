@@ -32,6 +32,7 @@ struct LowerLaunches : moe::impl::LowerLaunchesPassBase<LowerLaunches> {
   void runOnOperation() override {
     SmallVector<moert::LaunchOp> launches;
     getOperation().walk([&](moert::LaunchOp op) { launches.push_back(op); });
+    SymbolTable symbols(getOperation());
     for (moert::LaunchOp op : launches) {
       auto function = op->getParentOfType<func::FuncOp>();
       if (!function || !moe::isEntryFunction(function)) {
@@ -39,13 +40,13 @@ struct LowerLaunches : moe::impl::LowerLaunchesPassBase<LowerLaunches> {
                         "have; inline this function into its callers");
         return signalPassFailure();
       }
-      lower(op, function);
+      lower(op, function, symbols);
     }
   }
 
   Type pointerType() { return LLVM::LLVMPointerType::get(&getContext()); }
 
-  void lower(moert::LaunchOp op, func::FuncOp function) {
+  void lower(moert::LaunchOp op, func::FuncOp function, SymbolTable &symbols) {
     Value rt = moe::getOrAddRuntimeArgument(function);
     Location loc = op.getLoc();
     // In the entry block: stack slots in loops would add up.
@@ -60,7 +61,7 @@ struct LowerLaunches : moe::impl::LowerLaunchesPassBase<LowerLaunches> {
     Value launch = stack(sizeof(moe_launch));
     Value arguments =
         stack(std::max<int64_t>(count, 1) * sizeof(moe_launch_argument));
-    Value kernel = getText(b, (op.getKernel() + Twine('\0')).str());
+    Value kernel = getText(b, symbols, (op.getKernel() + Twine('\0')).str());
     Value image = LLVM::AddressOfOp::create(b, pointerType(), getImage(op));
 
     b.setInsertionPoint(op);
@@ -160,8 +161,7 @@ struct LowerLaunches : moe::impl::LowerLaunchesPassBase<LowerLaunches> {
                            rt);
   }
 
-  Value getText(ImplicitLocOpBuilder &b, StringRef text) {
-    SymbolTable symbols(getOperation());
+  Value getText(ImplicitLocOpBuilder &b, SymbolTable &symbols, StringRef text) {
     OpBuilder top = OpBuilder::atBlockBegin(getOperation().getBody());
     auto global = LLVM::GlobalOp::create(
         top, b.getLoc(), LLVM::LLVMArrayType::get(b.getI8Type(), text.size()),

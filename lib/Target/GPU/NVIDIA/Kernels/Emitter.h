@@ -68,6 +68,7 @@ public:
   Value shl(Value a, int64_t b) {
     return create<mlir::arith::ShLIOp>(a, like(b, a));
   }
+  Value shl(Value a, Value b) { return create<mlir::arith::ShLIOp>(a, b); }
   Value bitAnd(Value a, int64_t b) {
     return create<mlir::arith::AndIOp>(a, like(b, a));
   }
@@ -86,9 +87,6 @@ public:
   }
   Value both(Value a, Value b) { return create<mlir::arith::AndIOp>(a, b); }
   Value either(Value a, Value b) { return create<mlir::arith::OrIOp>(a, b); }
-  Value shiftLeft(Value a, Value b) {
-    return create<mlir::arith::ShLIOp>(a, b);
-  }
   Value select(Value condition, Value a, Value b) {
     return create<mlir::arith::SelectOp>(condition, a, b);
   }
@@ -187,13 +185,13 @@ public:
                                          mlir::NVVM::TMALoadMode::TILE),
         getBoolAttr(false), mlir::NVVM::CTAGroupKindAttr(), Value());
   }
-  /// 16 bytes, of which those behind `bytes` become zeros.
-  void copy16(Value to, Value from, Value bytes = Value()) {
+  /// 16 bytes.
+  void copy16(Value to, Value from) {
     create<mlir::NVVM::CpAsyncOp>(
         to, from, getI32IntegerAttr(16),
         mlir::NVVM::LoadCacheModifierKindAttr::get(
             getContext(), mlir::NVVM::LoadCacheModifierKind::CG),
-        bytes);
+        Value());
   }
   void commitCopies() { create<mlir::NVVM::CpAsyncCommitGroupOp>(); }
   /// Until all but the last `groups` groups have arrived.

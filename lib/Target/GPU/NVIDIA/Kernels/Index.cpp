@@ -97,7 +97,7 @@ LLVM::LLVMFuncOp moe::nvidia::buildIndex(ModuleOp module, StringRef name,
               Value same = code.compare(arith::CmpIPredicate::eq, own, expert);
               Value lanes = code.ballot(same);
               Value ahead = code.countBits(
-                  code.both(lanes, code.sub(code.shiftLeft(one, lane), one)));
+                  code.both(lanes, code.sub(code.shl(one, lane), one)));
               Value row = code.add(next[0], ahead);
               code.storeIf(same, code.div(at, code.constant(slots)),
                            code.at(tokens, code.mul(code.widen(row), 4)));

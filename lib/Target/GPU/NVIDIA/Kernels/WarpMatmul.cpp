@@ -12,7 +12,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Kernels.h"
+#include "MatmulArguments.h"
 #include "Tiles.h"
 
 using namespace mlir;
@@ -27,17 +27,9 @@ class Matmul {
 public:
   Matmul(Emitter &code, const MatmulShape &shape, Epilogue &epilogue,
          LLVM::LLVMFuncOp func)
-      : code(code), shape(shape), epilogue(epilogue), ahead(4 / shape.parts),
-        tiles(shape.experts, kRows, kColumns, shape.n) {
-    auto args = func.getArguments();
-    rhs = args[0];
-    lhs = args[1];
-    if (shape.gather)
-      gather = args[2];
-    offsets = args[shape.gather ? 3 : 2];
-    parameters = args.slice(shape.gather ? 4 : 3, shape.parameters.size());
-    out = args.back();
-  }
+      : code(code), shape(shape), epilogue(epilogue),
+        given(shape, func.getArguments()), ahead(4 / shape.parts),
+        tiles(shape.experts, kRows, kColumns, shape.n) {}
 
   void build() {
     Value base = LLVM::AddressOfOp::create(code, code.pointer(kShared),
@@ -48,7 +40,7 @@ public:
     lane = code.bitAnd(thread, 31);
     warp = code.broadcast(code.shr(thread, 5), 0);
     code.when(code.isEqual(warp, 0),
-              [&] { tiles.count(code, offsets, table, lane); });
+              [&] { tiles.count(code, given.offsets, table, lane); });
     code.barrier();
     code.loop(code.block(), tiles.getTotal(code, table), code.numBlocks(), {},
               [&](Value number, ValueRange) -> SmallVector<Value> {
@@ -57,17 +49,12 @@ public:
               });
   }
 
+  int64_t getSharedBytes() const { return getTableAt() + tiles.getBytes(); }
+
+private:
   /// Behind the sums.
   int64_t getTableAt() const { return kWarps * shape.parts * 4 * 32 * 4; }
 
-  Emitter &code;
-  const MatmulShape &shape;
-  Epilogue &epilogue;
-  /// Steps whose loads are in flight together.
-  int64_t ahead;
-  Tiles tiles;
-
-private:
   using Words = SmallVector<Value>;
 
   Words load16(Value address) {
@@ -82,9 +69,11 @@ private:
     Value own =
         code.min(code.add(tile.firstRow, row), code.add(tile.endRow, -1));
     if (shape.gather)
-      own = code.load(code.i32(), code.at(gather, code.mul(code.widen(own), 4)));
-    Value left = code.at(lhs, code.add(code.mul(code.widen(own), shape.k * 2),
-                                       code.widen(depth)));
+      own = code.load(code.i32(),
+                      code.at(given.gather, code.mul(code.widen(own), 4)));
+    Value left =
+        code.at(given.lhs, code.add(code.mul(code.widen(own), shape.k * 2),
+                                    code.widen(depth)));
     SmallVector<Value> rights;
     for (int64_t part = 0; part < shape.parts; ++part)
       for (int64_t half = 0; half < 2; ++half) {
@@ -94,9 +83,9 @@ private:
                      code.constant(shape.n - 1));
         Value first = code.add(code.mul(tile.expert, shape.parts * shape.n),
                                code.add(column, part * shape.n));
-        rights.push_back(
-            code.at(rhs, code.add(code.mul(code.widen(first), shape.k * 2),
-                                  code.widen(depth))));
+        rights.push_back(code.at(
+            given.rhs, code.add(code.mul(code.widen(first), shape.k * 2),
+                                code.widen(depth))));
       }
 
     SmallVector<Value> initial(
@@ -197,22 +186,16 @@ private:
                                            code.bitAnd(warp, 1)));
       Value column = code.add(code.add(tile.firstColumn, code.shr(lane, 2)),
                               code.mul(code.shr(warp, 1), 8));
-      // Columns behind the last are computed, but not stored.
-      Value known = code.min(column, code.constant(shape.n - 1));
-      for (auto [base, parameter] : llvm::zip(parameters, shape.parameters))
-        parts.push_back(
-            code.loadOf(base, parameter.element, tile.expert,
-                        parameter.ofColumns ? known : code.constant(0),
-                        parameter.ofColumns ? shape.n : 1));
+      given.appendParameters(code, parts, tile.expert, column);
       Value value = code.inlineRegion(epilogue, parts);
       Value stores = code.both(code.isLess(row, tile.endRow),
                                code.isLess(column, code.constant(shape.n)));
       code.when(stores, [&] {
         int64_t bytes = shape.out.getIntOrFloatBitWidth() / 8;
-        Value at =
-            code.at(out, code.mul(code.add(code.mul(code.widen(row), shape.n),
-                                           code.widen(column)),
-                                  bytes));
+        Value at = code.at(given.out,
+                           code.mul(code.add(code.mul(code.widen(row), shape.n),
+                                             code.widen(column)),
+                                    bytes));
         if (!shape.out.isF32())
           value = arith::TruncFOp::create(code, shape.out, value);
         code.store(value, at);
@@ -221,8 +204,13 @@ private:
     code.barrier();
   }
 
-  ValueRange parameters;
-  Value rhs, lhs, gather, offsets, out;
+  Emitter &code;
+  const MatmulShape &shape;
+  Epilogue &epilogue;
+  MatmulArguments given;
+  /// Steps whose loads are in flight together.
+  int64_t ahead;
+  Tiles tiles;
   Value sums, table, thread, lane, warp;
 };
 } // namespace
@@ -239,7 +227,7 @@ LLVM::LLVMFuncOp moe::nvidia::buildWarpMatmul(ModuleOp module, StringRef name,
   Matmul matmul(code, shape, epilogue, func);
   matmul.build();
   launch.threads = kWarps * 32;
-  launch.shared = matmul.getTableAt() + matmul.tiles.getBytes();
+  launch.shared = matmul.getSharedBytes();
   launch.each = kBlocks;
   launch.rows = kRows;
   launch.columns = kColumns;

@@ -13,7 +13,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Kernels.h"
+#include "MatmulArguments.h"
 #include "Tiles.h"
 
 using namespace mlir;
@@ -58,16 +58,8 @@ public:
   Matmul(Emitter &code, const MatmulShape &shape, Epilogue &epilogue,
          LLVM::LLVMFuncOp func)
       : code(code), shape(shape), epilogue(epilogue),
-        tiles(shape.experts, kRows, kColumns / shape.parts, shape.n) {
-    auto args = func.getArguments();
-    rhsMap = args[0];
-    lhs = args[1];
-    if (shape.gather)
-      gather = args[2];
-    offsets = args[shape.gather ? 3 : 2];
-    parameters = args.slice(shape.gather ? 4 : 3, shape.parameters.size());
-    out = args.back();
-  }
+        given(shape, func.getArguments()),
+        tiles(shape.experts, kRows, kColumns / shape.parts, shape.n) {}
 
   void build() {
     Value base = LLVM::AddressOfOp::create(code, code.pointer(kShared),
@@ -87,7 +79,7 @@ public:
       NVVM::FenceMbarrierInitOp::create(code);
     });
     code.when(code.isEqual(warp, 1),
-              [&] { tiles.count(code, offsets, table, lane); });
+              [&] { tiles.count(code, given.offsets, table, lane); });
     code.barrier();
     total = tiles.getTotal(code, table);
     group = code.shr(warp, 2);
@@ -106,10 +98,7 @@ public:
         });
   }
 
-  Emitter &code;
-  const MatmulShape &shape;
-  Epilogue &epilogue;
-  Tiles tiles;
+  int64_t getSharedBytes() const { return kTableAt + tiles.getBytes(); }
 
 private:
   void setRegisters(int64_t count, NVVM::SetMaxRegisterAction action) {
@@ -151,7 +140,7 @@ private:
           code.add(code.add(code.mul(tile.expert, shape.parts * shape.n),
                             part * shape.n),
                    tile.firstColumn);
-      code.copyBox(to, rhsMap, {column, row}, full(stage));
+      code.copyBox(to, given.rhs, {column, row}, full(stage));
     }
   }
 
@@ -171,7 +160,8 @@ private:
                   code.arriveExpecting(full(ring.stage), kLhsBytes + kRhsBytes);
                   Value column = code.mul(step, kDepth);
                   code.copyBox(code.at(shared, code.mul(ring.stage, kLhsBytes)),
-                               lhs, {column, tile.firstRow}, full(ring.stage));
+                               given.lhs, {column, tile.firstRow},
+                               full(ring.stage));
                   copyWeights(tile, ring.stage, column);
                 });
                 Ring next = ring.next(code);
@@ -197,12 +187,13 @@ private:
           Value end = code.add(tile.endRow, -1);
           for (int64_t i = 0; i < 8; ++i) {
             Value own = code.add(code.add(tile.firstRow, row), i * 16);
-            Value token = code.load(
-                code.i32(), code.at(gather,
-                                    code.mul(code.widen(code.min(own, end)), 4)));
+            Value token =
+                code.load(code.i32(),
+                          code.at(given.gather,
+                                  code.mul(code.widen(code.min(own, end)), 4)));
             Value bytes = code.add(code.mul(code.widen(token), shape.k * 2),
                                    code.widen(code.shl(chunk, 4)));
-            sources.push_back(code.at(lhs, bytes));
+            sources.push_back(code.at(given.lhs, bytes));
           }
           return code.loop(
               code.constant(0), code.constant(getSteps()), code.constant(1),
@@ -368,8 +359,8 @@ private:
     for (int64_t half = 0; half < 2; ++half) {
       Value ownRow = code.add(row, half * 8);
       Value valid = code.isLess(ownRow, tile.endRow);
-      Value rowAt =
-          code.at(out, code.mul(code.widen(ownRow), shape.n * getOutBytes()));
+      Value rowAt = code.at(
+          given.out, code.mul(code.widen(ownRow), shape.n * getOutBytes()));
       for (int64_t block = 0; block < blocks; block += 4) {
         SmallVector<Value> words;
         for (int64_t i = 0; i < 4; ++i) {
@@ -379,8 +370,8 @@ private:
             for (int64_t part = 0; part < shape.parts; ++part)
               parts.push_back(
                   sums[(part * blocks + block + i) * 4 + half * 2 + column]);
-            appendParameters(
-                parts, tile,
+            given.appendParameters(
+                code, parts, tile.expert,
                 code.add(code.add(tile.firstColumn, code.mul(pair, 2)),
                          (block + i) * 8 + column));
             two.push_back(code.inlineRegion(epilogue, parts));
@@ -402,17 +393,6 @@ private:
     }
   }
 
-  /// Columns behind the last are computed, but not stored.
-  void appendParameters(SmallVectorImpl<Value> &values, const Tile &tile,
-                        Value column) {
-    for (auto [base, parameter] : llvm::zip(parameters, shape.parameters))
-      values.push_back(code.loadOf(
-          base, parameter.element, tile.expert,
-          parameter.ofColumns ? code.min(column, code.constant(shape.n - 1))
-                              : code.constant(0),
-          parameter.ofColumns ? shape.n : 1));
-  }
-
   int64_t getOutBytes() const { return shape.out.getIntOrFloatBitWidth() / 8; }
 
   /// Four words of four lanes that follow one another: lane i gets word i of
@@ -431,8 +411,11 @@ private:
     }
   }
 
-  ValueRange parameters;
-  Value rhsMap, lhs, gather, offsets, out;
+  Emitter &code;
+  const MatmulShape &shape;
+  Epilogue &epilogue;
+  MatmulArguments given;
+  Tiles tiles;
   Value shared, table, thread, lane, group, total;
 };
 } // namespace
@@ -452,7 +435,7 @@ LLVM::LLVMFuncOp moe::nvidia::buildWarpgroupMatmul(ModuleOp module,
   Matmul matmul(code, shape, epilogue, func);
   matmul.build();
   launch.threads = kThreads;
-  launch.shared = kTableAt + matmul.tiles.getBytes();
+  launch.shared = matmul.getSharedBytes();
   launch.each = 1;
   launch.rows = kRows;
   launch.columns = kColumns / shape.parts;
