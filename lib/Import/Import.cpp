@@ -15,6 +15,7 @@
 #include "Model.h"
 
 #include "moe-mlir/Analysis/StoredWeights.h"
+#include "moe-mlir/Checkpoint/ConfigText.h"
 #include "moe/Moe.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -74,31 +75,6 @@ void Model::readSizes(Config &config, llvm::StringRef expertsKey,
 //===----------------------------------------------------------------------===//
 // Checks
 //===----------------------------------------------------------------------===//
-
-/// The JSON parser recurses; a hostile file must not reach the end of the
-/// stack.
-static bool isNestedTooDeeply(llvm::StringRef json) {
-  constexpr int deepest = 200;
-  int depth = 0;
-  bool inString = false;
-  for (size_t i = 0; i < json.size(); ++i) {
-    char c = json[i];
-    if (inString) {
-      if (c == '\\')
-        ++i;
-      else if (c == '"')
-        inString = false;
-    } else if (c == '"') {
-      inString = true;
-    } else if (c == '[' || c == '{') {
-      if (++depth > deepest)
-        return true;
-    } else if (c == ']' || c == '}') {
-      --depth;
-    }
-  }
-  return false;
-}
 
 std::string moe::importer::checkGroups(const Model &model) {
   if (model.groups <= 1)
@@ -245,28 +221,6 @@ static std::string nameModel(llvm::StringRef fileName,
 /// A call numbers its tokens in 32 bits.
 constexpr int64_t mostTokens = std::numeric_limits<int32_t>::max();
 
-/// Python writes numbers that are not finite as words that JSON does not have,
-/// and released files hold some under keys that no layer depends on. In place
-/// of them come values that no accessor takes.
-static std::string replaceWords(llvm::StringRef json) {
-  std::string text;
-  bool inString = false;
-  while (!json.empty()) {
-    if (!inString && json.consume_front("Infinity")) {
-      text += "1e999";
-    } else if (!inString && json.consume_front("NaN")) {
-      text += "\"NaN\"";
-    } else {
-      size_t length = inString && json.front() == '\\' ? 2 : 1;
-      if (json.front() == '"')
-        inString = !inString;
-      text += json.take_front(length);
-      json = json.drop_front(std::min(length, json.size()));
-    }
-  }
-  return text;
-}
-
 /// The levels of a configuration that may hold the language model of a model
 /// of several parts.
 static constexpr llvm::StringLiteral languageModelKeys[] = {
@@ -333,16 +287,9 @@ static std::unique_ptr<Model> readModel(llvm::StringRef json,
                                         std::string &problem) {
   std::string supported =
       "; supported model types: " + llvm::join(getSupportedModelTypes(), ", ");
-  if (isNestedTooDeeply(json)) {
-    problem = "not a model configuration: nested too deeply";
+  std::optional<llvm::json::Value> value = parseConfigText(json, problem);
+  if (!value)
     return nullptr;
-  }
-  llvm::Expected<llvm::json::Value> value =
-      llvm::json::parse(replaceWords(json));
-  if (!value) {
-    problem = "not valid JSON: " + llvm::toString(value.takeError());
-    return nullptr;
-  }
   const llvm::json::Object *object = value->getAsObject();
   if (!object) {
     problem = "not a model configuration: the file must hold a JSON object "

@@ -9,7 +9,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "MappedFile.h"
+#include "moe-mlir/Support/MappedFile.h"
 #include "moe-mlir/Support/TensorIO.h"
 
 #include <atomic>

@@ -11,7 +11,7 @@
 
 #include "StrictJSON.h"
 #include "TensorFormats.h"
-#include "moe-mlir/Support/TensorIO.h"
+#include "moe-mlir/Support/SafetensorsHeader.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -38,13 +38,6 @@ constexpr FormatName formatNames[] = {
     {"I8", DType::I8},   {"F8_E8M0", DType::F8E8M0},
     {"U8", DType::U8},   {"BOOL", DType::I1},    {"F8_E4M3", DType::F8E4M3},
 };
-
-const FormatName *findFormat(std::string_view name) {
-  for (const FormatName &row : formatNames)
-    if (name == row.name)
-      return &row;
-  return nullptr;
-}
 
 struct Header {
   std::string name;
@@ -99,16 +92,27 @@ bool parseHeader(StrictJSON &json, std::vector<Header> &headers,
 
 } // namespace
 
-bool detail::readSafetensors(const std::string &path,
-                             std::vector<HostTensor> &tensors,
-                             std::string &error, TensorMetadata *metadata) {
+std::optional<DType> moe::parseSafetensorsType(std::string_view name) {
+  for (const FormatName &row : formatNames)
+    if (name == row.name)
+      return row.dtype;
+  return std::nullopt;
+}
+
+std::string moe::listSafetensorsTypes() {
+  std::string known;
+  for (const FormatName &row : formatNames)
+    known += std::string(known.empty() ? "" : ", ") + row.name;
+  return known;
+}
+
+bool moe::readSafetensorsHeader(const MappedFile &file, const std::string &path,
+                                std::vector<SafetensorsEntry> &entries,
+                                TensorMetadata &metadata, std::string &error) {
   auto fail = [&](const std::string &what) {
     error = path + ": " + what;
     return false;
   };
-  MappedFile file;
-  if (!file.open(path, error))
-    return false;
   if (file.size < 8)
     return fail("truncated: " + std::to_string(file.size) +
                 " bytes, a .safetensors file has at least 8");
@@ -134,27 +138,19 @@ bool detail::readSafetensors(const std::string &path,
     if (!header.hasDType || !header.hasShape || header.offsets.size() != 2)
       return fail(what + "lacks one of dtype, shape, data_offsets [begin, "
                          "end]");
-    const FormatName *format = findFormat(header.dtype);
-    if (!format) {
-      std::string known;
-      for (const FormatName &row : formatNames)
-        known += std::string(known.empty() ? "" : ", ") + row.name;
-      return fail(what + "has the dtype '" + header.dtype +
-                  "'; supported are " + known);
-    }
+    std::optional<DType> dtype = parseSafetensorsType(header.dtype);
     int64_t bytes, begin = header.offsets[0], end = header.offsets[1];
-    if (!checkedByteSize(header.shape, dtypeSize(format->dtype), bytes))
+    if (!checkedByteSize(header.shape, dtype ? dtypeSize(*dtype) : 1, bytes))
       return fail(what + "has a shape whose size overflows");
     if (begin > end || end > dataBytes)
       return fail(what + "has data_offsets [" + std::to_string(begin) + ", " +
                   std::to_string(end) + "] outside of the " +
                   std::to_string(dataBytes) +
                   " bytes of data (truncated file?)");
-    if (end - begin != bytes)
+    if (dtype && end - begin != bytes)
       return fail(what + "has " + std::to_string(end - begin) +
-                  " bytes of data, but " +
-                  describeType(format->dtype, header.shape) + " takes " +
-                  std::to_string(bytes));
+                  " bytes of data, but " + describeType(*dtype, header.shape) +
+                  " takes " + std::to_string(bytes));
   }
   std::stable_sort(
       headers.begin(), headers.end(),
@@ -163,20 +159,44 @@ bool detail::readSafetensors(const std::string &path,
     if (headers[i].offsets[0] < headers[i - 1].offsets[1])
       return fail("tensors '" + headers[i - 1].name + "' and '" +
                   headers[i].name + "' overlap");
+  for (Header &header : headers)
+    entries.push_back({std::move(header.name), std::move(header.dtype),
+                       std::move(header.shape),
+                       8 + headerBytes + header.offsets[0],
+                       8 + headerBytes + header.offsets[1]});
+  metadata.insert(further.begin(), further.end());
+  return true;
+}
 
+bool detail::readSafetensors(const std::string &path,
+                             std::vector<HostTensor> &tensors,
+                             std::string &error, TensorMetadata *metadata) {
+  auto fail = [&](const std::string &what) {
+    error = path + ": " + what;
+    return false;
+  };
+  MappedFile file;
+  std::vector<SafetensorsEntry> entries;
+  TensorMetadata further;
+  if (!file.open(path, error) ||
+      !readSafetensorsHeader(file, path, entries, further, error))
+    return false;
   std::vector<HostTensor> result;
   std::string_view padding = paddingPrefix;
-  for (Header &header : headers) {
-    if (header.name.compare(0, padding.size(), padding) == 0)
+  for (SafetensorsEntry &entry : entries) {
+    std::optional<DType> dtype = parseSafetensorsType(entry.type);
+    if (!dtype)
+      return fail("tensor '" + entry.name + "' has the dtype '" + entry.type +
+                  "'; supported are " + listSafetensorsTypes());
+    if (entry.name.compare(0, padding.size(), padding) == 0)
       continue;
-    DType dtype = findFormat(header.dtype)->dtype;
     // Models have exponents as bytes.
-    if (dtype == DType::F8E8M0)
+    if (*dtype == DType::F8E8M0)
       dtype = DType::U8;
-    result.push_back(viewOrCopy(file, 8 + headerBytes + header.offsets[0],
-                                dtype, header.shape, header.name));
+    result.push_back(
+        viewOrCopy(file, entry.begin, *dtype, entry.shape, entry.name));
     if (!result.back().data)
-      return fail("no memory for tensor '" + header.name + "', " +
+      return fail("no memory for tensor '" + entry.name + "', " +
                   result.back().describe());
   }
   tensors.insert(tensors.end(), result.begin(), result.end());

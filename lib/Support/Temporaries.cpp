@@ -10,7 +10,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Temporaries.h"
-#include "MappedFile.h"
+#include "moe-mlir/Support/MappedFile.h"
 
 #include "moe-mlir/Support/OutputSet.h"
 #include "moe-mlir/Support/TemporaryFolder.h"

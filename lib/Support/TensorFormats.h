@@ -11,7 +11,7 @@
 #ifndef MOE_LIB_SUPPORT_TENSORFORMATS_H
 #define MOE_LIB_SUPPORT_TENSORFORMATS_H
 
-#include "MappedFile.h"
+#include "moe-mlir/Support/MappedFile.h"
 #include "moe-mlir/Support/TensorIO.h"
 
 namespace moe::detail {
@@ -20,11 +20,6 @@ bool readSafetensors(const std::string &path, std::vector<HostTensor> &tensors,
                      std::string &error, TensorMetadata *metadata);
 bool readNpy(const std::string &path, std::vector<HostTensor> &tensors,
              std::string &error);
-
-/// The tensor at a checked `offset` of the file: in place, or a copy where the
-/// file leaves its elements misaligned.
-HostTensor viewOrCopy(const MappedFile &file, size_t offset, DType dtype,
-                      std::vector<int64_t> shape, std::string name);
 
 } // namespace moe::detail
 

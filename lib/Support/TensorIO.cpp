@@ -29,9 +29,8 @@ bool moe::readTensors(const std::string &path, std::vector<HostTensor> &tensors,
   return false;
 }
 
-HostTensor detail::viewOrCopy(const MappedFile &file, size_t offset,
-                              DType dtype, std::vector<int64_t> shape,
-                              std::string name) {
+HostTensor moe::viewOrCopy(const MappedFile &file, size_t offset, DType dtype,
+                           std::vector<int64_t> shape, std::string name) {
   HostTensor tensor;
   tensor.name = std::move(name);
   tensor.dtype = dtype;

@@ -9,8 +9,10 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_LIB_SUPPORT_MAPPEDFILE_H
-#define MOE_LIB_SUPPORT_MAPPEDFILE_H
+#ifndef MOE_MLIR_SUPPORT_MAPPEDFILE_H
+#define MOE_MLIR_SUPPORT_MAPPEDFILE_H
+
+#include "moe-mlir/Support/HostTensor.h"
 
 #include <cerrno>
 #include <cstring>
@@ -21,15 +23,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace moe::detail {
+namespace moe {
 
+namespace detail {
 // MappedFile.cpp: mappings by their addresses, for signal handlers.
 void rememberMapping(const void *base, size_t size, const std::string &path);
 void forgetMapping(const void *base);
 /// The path of the file that is mapped at `address`, or null. Calls nothing.
 const char *findMapping(const void *address);
+} // namespace detail
 
 struct MappedFile {
+  /// Null for an empty file, as is `data`.
   std::shared_ptr<void> storage;
   char *data = nullptr;
   size_t size = 0;
@@ -60,9 +65,9 @@ struct MappedFile {
     if (base == MAP_FAILED)
       return fail(std::string("cannot map: ") + std::strerror(code));
     size_t length = size;
-    rememberMapping(base, length, path);
+    detail::rememberMapping(base, length, path);
     storage = std::shared_ptr<void>(base, [length](void *p) {
-      forgetMapping(p);
+      detail::forgetMapping(p);
       munmap(p, length);
     });
     data = static_cast<char *>(base);
@@ -70,6 +75,11 @@ struct MappedFile {
   }
 };
 
-} // namespace moe::detail
+/// The tensor at a checked `offset` of the file: in place, or a copy where the
+/// file leaves its elements misaligned.
+HostTensor viewOrCopy(const MappedFile &file, size_t offset, DType dtype,
+                      std::vector<int64_t> shape, std::string name);
 
-#endif // MOE_LIB_SUPPORT_MAPPEDFILE_H
+} // namespace moe
+
+#endif // MOE_MLIR_SUPPORT_MAPPEDFILE_H
