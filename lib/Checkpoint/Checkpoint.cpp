@@ -94,20 +94,25 @@ const CheckpointTensor *Checkpoint::find(llvm::StringRef name) const {
   return it != tensors.end() && it->name == name ? &*it : nullptr;
 }
 
+bool Checkpoint::checkReadable(const CheckpointTensor &tensor,
+                               std::string &error) const {
+  if (tensor.isReadable())
+    return true;
+  error = getFile(tensor) + ": tensor '" + tensor.name + "' is of type " +
+          tensor.type + ", which cannot be read; readable are " +
+          (kind == Kind::GGUF ? listGGUFTypes() : listSafetensorsTypes());
+  return false;
+}
+
 bool Checkpoint::view(const CheckpointTensor &tensor, HostTensor &result,
                       std::string &error) const {
-  std::string what = getFile(tensor) + ": tensor '" + tensor.name + "' ";
-  if (!tensor.isReadable()) {
-    error = what + "is of type " + tensor.type +
-            ", which cannot be read; readable are " +
-            (kind == Kind::GGUF ? listGGUFTypes() : listSafetensorsTypes());
+  if (!checkReadable(tensor, error))
     return false;
-  }
   result = viewOrCopy(files[tensor.file].mapping, tensor.offset,
                       tensor.dtype.value_or(DType::U8), tensor.getStoredShape(),
                       tensor.name);
   if (!result.data)
-    error = what + "of " + std::to_string(tensor.bytes) +
-            " bytes: no memory for a copy";
+    error = getFile(tensor) + ": tensor '" + tensor.name + "' of " +
+            std::to_string(tensor.bytes) + " bytes: no memory for a copy";
   return result.data;
 }

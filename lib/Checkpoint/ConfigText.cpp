@@ -60,8 +60,8 @@ static std::string replaceWords(llvm::StringRef json) {
   return text;
 }
 
-std::optional<llvm::json::Value>
-moe::parseConfigText(llvm::StringRef text, std::string &problem) {
+std::optional<llvm::json::Value> moe::parseConfigText(llvm::StringRef text,
+                                                      std::string &problem) {
   if (isNestedTooDeeply(text)) {
     problem = "not a model configuration: nested too deeply";
     return std::nullopt;

@@ -42,8 +42,8 @@ struct CheckpointTensor {
   /// In elements, slowest first: the reverse of the order in GGUF files.
   std::vector<int64_t> shape;
   /// Blocks hold so many consecutive elements of the last dimension (1: plain
-  /// elements) in so many bytes (0: the type is not known, and the tensor cannot
-  /// be read).
+  /// elements) in so many bytes (0: the type is not known, and the tensor
+  /// cannot be read).
   int64_t blockElements = 1, blockBytes = 0;
   /// Number of the file, and where in it the data are.
   size_t file = 0;
@@ -62,8 +62,8 @@ class Checkpoint {
 public:
   enum class Kind { HuggingFace, GGUF };
 
-  /// Opens a folder, a .safetensors or a .gguf file; of a set of GGUF parts, any
-  /// one. Null with a message.
+  /// Opens a folder, a .safetensors or a .gguf file; of a set of GGUF parts,
+  /// any one. Null with a message.
   static std::unique_ptr<Checkpoint> open(const std::string &path,
                                           std::string &error);
 
@@ -95,6 +95,17 @@ public:
   /// type is not known. Not to be written to.
   bool view(const CheckpointTensor &tensor, HostTensor &result,
             std::string &error) const;
+
+  /// The bytes of a tensor in the mapped file, of any alignment, and what keeps
+  /// them there.
+  const char *getData(const CheckpointTensor &tensor) const {
+    return files[tensor.file].mapping.data + tensor.offset;
+  }
+  std::shared_ptr<void> getStorage(const CheckpointTensor &tensor) const {
+    return files[tensor.file].mapping.storage;
+  }
+  /// False with a message if the type of a tensor is not known.
+  bool checkReadable(const CheckpointTensor &tensor, std::string &error) const;
 
 private:
   struct File {

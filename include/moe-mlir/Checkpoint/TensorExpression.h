@@ -54,6 +54,8 @@ public:
   const std::string &getName() const { return name; }
   bool isStack() const { return expertAt != std::string::npos; }
   llvm::ArrayRef<TensorStep> getSteps() const { return steps; }
+  /// The tensor of one expert, or the only one.
+  std::string nameOf(int64_t expert) const;
   /// The tensors that it needs, of `experts` experts.
   std::vector<std::string> names(int64_t experts) const;
   bool operator==(const TensorExpression &other) const {
@@ -74,11 +76,9 @@ public:
   /// Nothing, with a message, unless the expression gives a tensor of `shape`
   /// (but for dimensions of one) whose elements can become `dtype`: floats are
   /// converted (rounded to nearest even), integers of equal size are alike.
-  static std::optional<TensorReader> make(const Checkpoint &checkpoint,
-                                          const TensorExpression &expression,
-                                          DType dtype,
-                                          const std::vector<int64_t> &shape,
-                                          std::string &error);
+  static std::optional<TensorReader>
+  make(const Checkpoint &checkpoint, const TensorExpression &expression,
+       DType dtype, const std::vector<int64_t> &shape, std::string &error);
 
   /// Whether the elements lie in one file in order and are of the type that is
   /// wanted.
