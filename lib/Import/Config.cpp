@@ -87,7 +87,7 @@ std::string moe::importer::quote(const llvm::json::Value &value) {
 void Config::fail(llvm::StringRef key, const llvm::Twine &message) {
   if (log.failure.empty())
     log.failure =
-        ("key '" + printable(prefix + spell(key).str()) + "' " + message).str();
+        ("key '" + printable(prefix + key.str()) + "' " + message).str();
 }
 
 void Config::failType(llvm::StringRef key, const llvm::Twine &expected,
@@ -99,158 +99,91 @@ void Config::failType(llvm::StringRef key, const llvm::Twine &expected,
 // Reading
 //===----------------------------------------------------------------------===//
 
-llvm::StringRef Config::spell(llvm::StringRef key) const {
-  if (object.get(key))
-    return key;
-  for (auto [real, other] : aliases)
-    if (real == key && object.get(other))
-      return other;
-  return key;
-}
-
-const llvm::json::Value *Config::find(llvm::StringRef key) const {
-  log.read.insert(prefix + key.str());
-  return object.get(spell(key));
-}
-
-const llvm::json::Value *Config::get(llvm::StringRef key) {
-  const llvm::json::Value *value = find(key);
-  if (!value || value->kind() != llvm::json::Value::Null)
-    return value;
-  fail(key, "is null, which means nothing for it; without the key, the "
-            "default of the model type is used");
-  return nullptr;
-}
-
-bool Config::has(llvm::StringRef key) const {
-  const llvm::json::Value *value = find(key);
-  return value && value->kind() != llvm::json::Value::Null;
-}
-
-bool Config::isNull(llvm::StringRef key) const {
-  const llvm::json::Value *value = find(key);
-  return value && value->kind() == llvm::json::Value::Null;
-}
-
-int64_t Config::integer(llvm::StringRef key, int64_t least,
-                        std::optional<int64_t> fallback) {
-  const llvm::json::Value *value = get(key);
-  if (!value) {
-    if (!fallback)
-      fail(key, "is missing");
-    return fallback.value_or(std::max<int64_t>(least, 1));
+const llvm::json::Value *Config::find(llvm::StringRef key) {
+  auto [first, rest] = key.split('.');
+  if (!rest.empty()) {
+    const llvm::json::Value *value = object.get(first);
+    return value && value->kind() != llvm::json::Value::Null
+               ? nested(first).find(rest)
+               : nullptr;
   }
-  std::optional<int64_t> number = value->getAsInteger();
+  log.read.insert(prefix + key.str());
+  return object.get(key);
+}
+
+int64_t Config::integer(llvm::StringRef key, const llvm::json::Value &value,
+                        int64_t least) {
+  std::optional<int64_t> number = value.getAsInteger();
   if (number && *number >= least && *number <= largestInteger)
     return *number;
   failType(key,
            "an integer from " + llvm::Twine(least) + " to " +
                llvm::Twine(largestInteger),
-           *value);
+           value);
   return std::max<int64_t>(least, 1);
 }
 
-int64_t Config::size(llvm::StringRef key, std::optional<int64_t> fallback,
-                     int64_t least) {
-  int64_t value = integer(key, least, fallback);
-  if (!find(key) && fallback)
-    log.defaulted.push_back(prefix + key.str() + " = " + std::to_string(value));
-  return value;
-}
-
-double Config::number(llvm::StringRef key, double fallback) {
-  const llvm::json::Value *value = get(key);
-  if (!value)
-    return fallback;
-  std::optional<double> number = value->getAsNumber();
+double Config::number(llvm::StringRef key, const llvm::json::Value &value) {
+  std::optional<double> number = value.getAsNumber();
   // The compiler computes in f32: what f32 cannot hold is no sensible value.
   if (number && (std::isnormal(static_cast<float>(*number)) || *number == 0.0))
     return *number;
-  failType(key, "a number that f32 holds", *value);
-  return fallback;
+  failType(key, "a number that f32 holds", value);
+  return 1.0;
 }
 
-bool Config::flag(llvm::StringRef key, bool fallback) {
-  const llvm::json::Value *value = get(key);
-  if (!value)
-    return fallback;
-  if (std::optional<bool> flag = value->getAsBoolean())
+bool Config::flag(llvm::StringRef key, const llvm::json::Value &value) {
+  if (std::optional<bool> flag = value.getAsBoolean())
     return *flag;
-  failType(key, "true or false", *value);
-  return fallback;
+  failType(key, "true or false", value);
+  return false;
 }
 
-std::string Config::text(llvm::StringRef key,
-                         std::optional<llvm::StringRef> fallback) {
-  const llvm::json::Value *value = get(key);
-  if (!value) {
-    if (!fallback)
-      fail(key, "is missing");
-    return fallback.value_or("").str();
-  }
-  if (std::optional<llvm::StringRef> text = value->getAsString())
+std::string Config::text(llvm::StringRef key, const llvm::json::Value &value) {
+  if (std::optional<llvm::StringRef> text = value.getAsString())
     return text->str();
-  failType(key, "a string", *value);
-  return fallback.value_or("").str();
+  failType(key, "a string", value);
+  return {};
 }
 
-std::optional<std::vector<int64_t>> Config::integers(llvm::StringRef key) {
-  if (!has(key))
-    return std::nullopt;
-  const llvm::json::Value *value = find(key);
-  std::vector<int64_t> numbers;
-  const llvm::json::Array *array = value->getAsArray();
-  if (array)
-    for (const llvm::json::Value &element : *array)
-      if (std::optional<int64_t> number = element.getAsInteger())
-        numbers.push_back(*number);
-  if (!array || numbers.size() != array->size())
-    failType(key, "a list of integers", *value);
-  std::sort(numbers.begin(), numbers.end());
-  return numbers;
+const llvm::json::Value &Config::list(llvm::StringRef key,
+                                      const llvm::json::Value &value,
+                                      llvm::StringRef type) {
+  static const llvm::json::Value empty = llvm::json::Array();
+  auto fits = [&](const llvm::json::Value &element) {
+    return type == "integers"  ? element.getAsInteger().has_value()
+           : type == "numbers" ? element.getAsNumber().has_value()
+                               : element.getAsString().has_value();
+  };
+  const llvm::json::Array *array = value.getAsArray();
+  if (array && llvm::all_of(*array, fits))
+    return value;
+  failType(key, "a list of " + type, value);
+  return empty;
 }
 
 Config Config::nested(llvm::StringRef key) {
   static const llvm::json::Object empty;
   const llvm::json::Object *inner = nullptr;
-  if (has(key)) {
-    const llvm::json::Value *value = find(key);
+  log.read.insert(prefix + key.str());
+  const llvm::json::Value *value = object.get(key);
+  if (value && value->kind() != llvm::json::Value::Null) {
     inner = value->getAsObject();
     if (inner)
-      log.opened.insert(prefix + spell(key).str());
+      log.opened.insert(prefix + key.str());
     else
       failType(key, "an object", *value);
   }
-  return Config(inner ? *inner : empty, log, prefix + spell(key).str() + ".");
+  return Config(inner ? *inner : empty, log, prefix + key.str() + ".");
 }
 
-std::string Config::activation(llvm::StringRef key,
-                               std::optional<llvm::StringRef> fallback) {
-  std::string name = text(key, fallback);
+std::string Config::findActivation(llvm::StringRef key, llvm::StringRef name) {
   std::string attribute = getActivation(name);
   if (attribute.empty())
     fail(key, "names the unknown activation '" + printable(name) +
                   "' (known are " + listActivations() + ")");
   return attribute;
 }
-
-void Config::alias(llvm::StringRef other, llvm::StringRef key) {
-  aliases.emplace_back(key, other);
-  const llvm::json::Value *second = object.get(other);
-  log.read.insert(prefix + other.str());
-  if (const llvm::json::Value *first = second ? find(key) : nullptr;
-      first && *first != *second)
-    fail(key, "is " + quote(*first) + ", but '" + other +
-                  "', another name of it, is " + quote(*second));
-}
-
-void Config::expect(llvm::StringRef key, const llvm::json::Value &only) {
-  if (has(key) && *find(key) != only)
-    fail(key, "is " + quote(*find(key)) + "; this model type supports " +
-                  quote(only));
-}
-
-void Config::skip(llvm::StringRef key) { log.read.insert(prefix + key.str()); }
 
 //===----------------------------------------------------------------------===//
 // Keys that nobody reads
@@ -263,12 +196,6 @@ static std::vector<llvm::StringRef> listKeys(const llvm::json::Object &object) {
     keys.push_back(entry.first);
   std::sort(keys.begin(), keys.end());
   return keys;
-}
-
-void Config::failUnread(const llvm::Twine &message) {
-  for (llvm::StringRef key : listKeys(object))
-    if (!log.read.contains(prefix + key.str()))
-      fail(key, message);
 }
 
 void Config::checkUnread() {

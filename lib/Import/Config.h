@@ -50,55 +50,43 @@ public:
          std::string prefix = {})
       : object(object), log(log), prefix(std::move(prefix)) {}
 
-  /// True when the key is there and not null.
-  bool has(llvm::StringRef key) const;
-  /// True when the key is there and null. No accessor takes null: what it means
-  /// differs from key to key, and is asked for with this.
-  bool isNull(llvm::StringRef key) const;
-
-  /// An integer of at least `least`. Without a fallback the key is required.
-  int64_t integer(llvm::StringRef key, int64_t least = 1,
-                  std::optional<int64_t> fallback = std::nullopt);
-  /// An integer that the shapes of the layer depend on: that it came from
-  /// upstream's defaults is worth a note.
-  int64_t size(llvm::StringRef key, std::optional<int64_t> fallback,
-               int64_t least = 1);
-  double number(llvm::StringRef key, double fallback);
-  bool flag(llvm::StringRef key, bool fallback);
-  std::string text(llvm::StringRef key,
-                   std::optional<llvm::StringRef> fallback = std::nullopt);
-  /// A list of integers, sorted; nothing when the key is absent or null.
-  std::optional<std::vector<int64_t>> integers(llvm::StringRef key);
+  /// The value of a key, null if it is not there. A dot in `key` leads into an
+  /// object. The key counts as read.
+  const llvm::json::Value *find(llvm::StringRef key);
   /// The configuration under a key that holds an object; without one, an empty
-  /// one, of which every key has its default.
+  /// one.
   Config nested(llvm::StringRef key);
 
-  /// The activation attribute that the key names, such as `#moe.silu`.
-  std::string activation(llvm::StringRef key,
-                         std::optional<llvm::StringRef> fallback);
+  // `value` as what a key holds. Where it is something else that is a failure,
+  // and a harmless value is returned.
 
-  /// `key` may also be spelled `other`, as in upstream's attribute_map.
-  void alias(llvm::StringRef other, llvm::StringRef key);
-  /// The formula of the family is the one of this value, and has no other.
-  void expect(llvm::StringRef key, const llvm::json::Value &only);
-  /// A key that upstream does not look at either.
-  void skip(llvm::StringRef key);
+  /// An integer of at least `least`.
+  int64_t integer(llvm::StringRef key, const llvm::json::Value &value,
+                  int64_t least);
+  double number(llvm::StringRef key, const llvm::json::Value &value);
+  bool flag(llvm::StringRef key, const llvm::json::Value &value);
+  std::string text(llvm::StringRef key, const llvm::json::Value &value);
+  /// A list of `type`: integers, numbers or texts.
+  const llvm::json::Value &list(llvm::StringRef key,
+                                const llvm::json::Value &value,
+                                llvm::StringRef type);
+  /// The activation attribute of an upstream name, such as `#moe.silu`.
+  std::string findActivation(llvm::StringRef key, llvm::StringRef name);
+
+  /// A size that the shapes of a layer depend on came from upstream's defaults,
+  /// which is worth a note.
+  void noteDefault(llvm::StringRef key, llvm::StringRef value) {
+    log.defaulted.push_back(prefix + key.str() + " = " + value.str());
+  }
 
   /// Records a failure about a key; only the first one counts.
   void fail(llvm::StringRef key, const llvm::Twine &message);
   bool failed() const { return !log.failure.empty(); }
 
-  /// Fails for every key of this level that was not read.
-  void failUnread(const llvm::Twine &message);
   /// Judges the keys that nobody has read, of this level and those in it.
   void checkUnread();
 
 private:
-  const llvm::json::Value *find(llvm::StringRef key) const;
-  /// As `find`, for a value that is wanted now: null is a failure.
-  const llvm::json::Value *get(llvm::StringRef key);
-  /// How the file spells a key.
-  llvm::StringRef spell(llvm::StringRef key) const;
   void failType(llvm::StringRef key, const llvm::Twine &expected,
                 const llvm::json::Value &value);
   void checkUnread(llvm::StringRef key, const llvm::json::Value &value);
@@ -108,14 +96,11 @@ private:
   ConfigLog &log;
   /// The path of this object inside the file, such as `text_config.`.
   std::string prefix;
-  /// Pairs of a key and another spelling.
-  std::vector<std::pair<llvm::StringRef, llvm::StringRef>> aliases;
 };
 
 /// The activation attribute for an upstream activation name; empty when there
 /// is none.
 std::string getActivation(llvm::StringRef name);
-
 /// The upstream activation names that are understood, for messages.
 std::string listActivations();
 

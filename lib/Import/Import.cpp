@@ -1,20 +1,20 @@
-//===- Import.cpp - Model configurations to moe IR --------------*- C++ -*-===//
+//===- Import.cpp - Models to moe IR ----------------------------*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// The part that all families share: reading the file, finding the family,
-// checking sizes, choosing layers, and parsing what the family wrote.
+// Finding the family of a model, reading its keys, choosing layers, and writing
+// each of them.
 //
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Import/Import.h"
 
-#include "LayerBuilder.h"
-#include "Model.h"
+#include "Layer.h"
 
 #include "moe-mlir/Analysis/StoredWeights.h"
+#include "moe-mlir/Checkpoint/Checkpoint.h"
 #include "moe-mlir/Checkpoint/ConfigText.h"
 #include "moe/Moe.h"
 
@@ -24,7 +24,6 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/MLIRContext.h"
-#include "mlir/Parser/Parser.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Path.h"
 
@@ -34,89 +33,127 @@ using namespace moe;
 using namespace moe::importer;
 
 //===----------------------------------------------------------------------===//
-// The table of families
+// Families
 //===----------------------------------------------------------------------===//
-
-static FamilyTable makeFamilyTable() {
-  FamilyTable table;
-#define MOE_IMPORT_FAMILY(name) register##name(table);
-#include "Families.inc"
-#undef MOE_IMPORT_FAMILY
-  return table;
-}
 
 std::vector<std::string> moe::getSupportedModelTypes() {
-  std::vector<std::string> types;
-  for (const auto &entry : makeFamilyTable())
-    types.push_back(entry.first);
-  return types;
+  FamilyLibrary library(findFamilyFolder());
+  std::string error;
+  // Without its files the program knows none; importing says why.
+  (void)library.loadAll(error);
+  return library.getModelTypes();
 }
 
-void Model::readSizes(Config &config, llvm::StringRef expertsKey,
-                      llvm::StringRef intermediateKey,
-                      const DefaultSizes &defaults, int64_t fewest) {
-  layers = config.size("num_hidden_layers", defaults.layers);
-  hidden = config.size("hidden_size", defaults.hidden);
-  intermediate = config.size(intermediateKey, defaults.intermediate);
-  experts = config.size(expertsKey, defaults.experts,
-                        /*least=*/fewest ? fewest - 1 : 1);
-  slots = config.size("num_experts_per_tok", defaults.slots);
-  activation = config.activation("hidden_act", "silu");
-  if (experts < fewest)
-    dense = ("with '" + expertsKey + "' " + llvm::Twine(experts) +
-             ", every layer is dense")
-                .str();
-  else if (slots > experts)
-    config.fail("num_experts_per_tok",
-                "is " + llvm::Twine(slots) + ", more than the " +
-                    llvm::Twine(experts) + " experts of '" + expertsKey + "'");
+std::vector<std::string> moe::getFamilies() {
+  FamilyLibrary library(findFamilyFolder());
+  std::string error;
+  (void)library.loadAll(error);
+  return library.getNames();
+}
+
+namespace {
+
+/// A model, and the level of its configuration that its family reads.
+struct Reading {
+  FamilyLibrary library{findFamilyFolder()};
+  const FamilyFile *family = nullptr;
+  /// By the user, whatever the type is.
+  bool isNamed = false;
+  std::string modelType;
+  /// Model types of levels that no family reads.
+  std::vector<std::string> tried;
+  ConfigLog log;
+};
+
+} // namespace
+
+/// The levels of a configuration that may hold the language model of a model
+/// of several parts.
+static constexpr llvm::StringLiteral languageModelKeys[] = {
+    "text_config", "language_config", "llm_config", "thinker_config"};
+
+/// The innermost level that may hold a language model; nothing when no family
+/// reads it. A level without a type of its own, or of one that is not known, is
+/// read by the family of the level around it.
+static std::optional<Config> findLevel(Config config, Reading &reading) {
+  const llvm::json::Value *type = config.find("model_type");
+  if (type) {
+    std::string name = config.text("model_type", *type);
+    const FamilyFile *known = reading.library.findModelType(name);
+    if (known || reading.modelType.empty() || !reading.family)
+      reading.modelType = name;
+    if (!known)
+      reading.tried.push_back("'" + printable(name) + "'");
+    if (known && !reading.isNamed)
+      reading.family = known;
+  } else if (!reading.family) {
+    config.fail("model_type", "is missing");
+  }
+  if (config.failed())
+    return std::nullopt;
+  for (llvm::StringRef key : languageModelKeys)
+    if (const llvm::json::Value *inner = config.find(key);
+        inner && inner->kind() != llvm::json::Value::Null) {
+      Config level = config.nested(key);
+      return config.failed() ? std::nullopt : findLevel(level, reading);
+    }
+  if (!reading.family)
+    return std::nullopt;
+  return config;
+}
+
+/// The metadata of a GGUF file that are of its architecture.
+static llvm::json::Object takeArchitecture(const llvm::json::Object &metadata,
+                                           llvm::StringRef architecture) {
+  llvm::json::Object own;
+  std::string prefix = architecture.str() + ".";
+  for (const auto &entry : metadata)
+    if (llvm::StringRef key = entry.first; key.consume_front(prefix))
+      own[key.str()] = entry.second;
+  return own;
 }
 
 //===----------------------------------------------------------------------===//
-// Checks
+// Experts and layers
 //===----------------------------------------------------------------------===//
-
-std::string moe::importer::checkGroups(const Model &model) {
-  if (model.groups <= 1)
-    return {};
-  std::string groups = std::to_string(model.groups) + " groups";
-  if (model.experts % model.groups)
-    return std::to_string(model.experts) +
-           " experts cannot be split evenly into " + groups;
-  if (model.keptGroups > model.groups)
-    return "cannot keep " + std::to_string(model.keptGroups) + " of " + groups;
-  int64_t reachable = model.keptGroups * (model.experts / model.groups);
-  if (reachable < model.slots)
-    return "the " + std::to_string(model.keptGroups) + " kept of " + groups +
-           " hold " + std::to_string(reachable) + " experts, but " +
-           std::to_string(model.slots) + " are chosen per token";
-  return {};
-}
 
 /// Keeps the first experts. The number of groups stays if it can, so that the
 /// shrunken layer still routes as the model does; otherwise their size stays.
-static std::string keepExperts(Model &model, int64_t experts) {
-  if (experts < 0 || experts > model.experts)
-    return "--experts=" + std::to_string(experts) + " is not between 1 and " +
-           std::to_string(model.experts) + ", the experts of this model";
-  if (experts < model.slots)
-    return "--experts=" + std::to_string(experts) + " is less than the " +
-           std::to_string(model.slots) + " experts chosen per token";
-  int64_t groupSize = model.experts / model.groups;
-  model.experts = experts;
+static std::string keepExperts(Variables &variables, int64_t experts) {
+  std::string error;
+  int64_t all = variables.getInteger("E", error),
+          slots = variables.getInteger("K", error);
+  int64_t groups = variables.has("groups")
+                       ? std::max<int64_t>(1, variables.getInteger("groups", error))
+                       : 1;
+  int64_t kept =
+      groups > 1 ? variables.getInteger("kept_groups", error) : 1;
+  std::string option = "--experts=" + std::to_string(experts);
+  if (!error.empty())
+    return option + ": " + error;
+  if (experts < 0 || experts > all)
+    return option + " is not between 1 and " + std::to_string(all) +
+           ", the experts of this model";
+  if (experts < slots)
+    return option + " is less than the " + std::to_string(slots) +
+           " experts chosen per token";
+  variables.set("E", experts);
   // Two members a group are what the sum of the two best needs.
-  if (model.groups == 1 ||
-      (experts / model.groups >= 2 && checkGroups(model).empty()))
+  if (groups == 1 || (experts / groups >= 2 &&
+                      checkGroups(experts, slots, groups, kept).empty()))
     return {};
+  int64_t groupSize = all / groups;
   if (experts % groupSize == 0) {
-    model.groups = experts / groupSize;
-    model.keptGroups = std::min(model.keptGroups, model.groups);
-    if (checkGroups(model).empty())
+    groups = experts / groupSize;
+    kept = std::min(kept, groups);
+    variables.set("groups", groups);
+    variables.set("kept_groups", kept);
+    if (checkGroups(experts, slots, groups, kept).empty())
       return {};
   }
-  return "--experts=" + std::to_string(experts) +
-         " does not fit the model's groups of " + std::to_string(groupSize) +
-         " experts; use a multiple of " + std::to_string(groupSize);
+  return option + " does not fit the model's groups of " +
+         std::to_string(groupSize) + " experts; use a multiple of " +
+         std::to_string(groupSize);
 }
 
 /// Layer numbers as ranges, such as `3-60` or `1, 3, 5`.
@@ -145,17 +182,38 @@ static std::string listLayers(llvm::ArrayRef<int64_t> layers) {
 /// seconds.
 constexpr int64_t mostLayers = 4096;
 
+/// The layers that have experts.
+static std::vector<int64_t> findMoELayers(Variables &variables, int64_t layers,
+                                          std::string &problem) {
+  std::vector<int64_t> found;
+  for (int64_t layer = 0; layer < layers && problem.empty(); ++layer) {
+    variables.setLayer(layer);
+    Value holds = variables.evaluate("moe_layer", problem);
+    if (problem.empty() && !holds.getFlag())
+      problem = "'moe_layer' of the family is " + holds.describe().str();
+    if (problem.empty() && *holds.getFlag())
+      found.push_back(layer);
+  }
+  return found;
+}
+
 /// Turns --layers into layer numbers, all of them MoE layers.
-static std::string chooseLayers(const Model &model, llvm::StringRef choice,
+static std::string chooseLayers(Variables &variables, llvm::StringRef choice,
                                 std::vector<int64_t> &chosen) {
+  std::string problem;
+  int64_t layers = variables.getInteger("L", problem);
+  Value dense = variables.evaluate("dense", problem);
   std::vector<int64_t> all;
-  for (int64_t layer = 0; layer < model.layers && model.dense.empty(); ++layer)
-    if (model.isMoELayer(layer))
-      all.push_back(layer);
-  if (all.empty())
-    return "none of its " + std::to_string(model.layers) +
-           " layers is a MoE layer" +
-           (model.dense.empty() ? "" : ": " + model.dense);
+  if (problem.empty() && dense.print().empty())
+    all = findMoELayers(variables, layers, problem);
+  if (!problem.empty())
+    return problem;
+  if (all.empty()) {
+    std::string why =
+        variables.substitute(dense.print(), variables, problem);
+    return "none of its " + std::to_string(layers) +
+           " layers is a MoE layer" + (why.empty() ? "" : ": " + why);
+  }
   if (choice == "all") {
     if (all.size() > mostLayers)
       return "--layers=all is " + std::to_string(all.size()) +
@@ -179,17 +237,16 @@ static std::string chooseLayers(const Model &model, llvm::StringRef choice,
       last < first)
     return "--layers=" + choice.str() +
            " is neither a layer (3), a range (0-7) nor 'all'";
-  if (last >= model.layers)
-    return "there is no layer " +
-           std::to_string(std::max(first, model.layers)) +
-           ": the model has layers 0-" + std::to_string(model.layers - 1) +
+  if (last >= layers)
+    return "there is no layer " + std::to_string(std::max(first, layers)) +
+           ": the model has layers 0-" + std::to_string(layers - 1) +
            ", of which MoE: " + listLayers(all);
   if (last - first >= mostLayers)
     return "--layers=" + choice.str() + " is " +
            std::to_string(last - first + 1) +
            " layers, and one import has at most " + std::to_string(mostLayers);
   for (int64_t layer = first; layer <= last; ++layer) {
-    if (!model.isMoELayer(layer))
+    if (!std::binary_search(all.begin(), all.end(), layer))
       return "layer " + std::to_string(layer) +
              " is dense; the MoE layers are " + listLayers(all);
     chosen.push_back(layer);
@@ -221,31 +278,6 @@ static std::string nameModel(llvm::StringRef fileName,
 /// A call numbers its tokens in 32 bits.
 constexpr int64_t mostTokens = std::numeric_limits<int32_t>::max();
 
-/// The levels of a configuration that may hold the language model of a model
-/// of several parts.
-static constexpr llvm::StringLiteral languageModelKeys[] = {
-    "text_config", "language_config", "llm_config", "thinker_config"};
-
-/// Finds the level whose model type is known, and reads the model there. Types
-/// that are not known are left in `tried`.
-static std::unique_ptr<Model> readModelAt(Config config,
-                                          const FamilyTable &families,
-                                          std::string &modelType,
-                                          std::vector<std::string> &tried) {
-  std::string type = config.text("model_type");
-  if (config.failed())
-    return nullptr;
-  if (auto family = families.find(type); family != families.end()) {
-    modelType = type;
-    return family->second(config, type);
-  }
-  tried.push_back("'" + printable(type) + "'");
-  for (llvm::StringRef key : languageModelKeys)
-    if (config.has(key))
-      return readModelAt(config.nested(key), families, modelType, tried);
-  return nullptr;
-}
-
 /// A list for one line.
 static std::string listSome(llvm::ArrayRef<std::string> names) {
   constexpr size_t most = 12;
@@ -258,19 +290,24 @@ static std::string listSome(llvm::ArrayRef<std::string> names) {
 }
 
 /// What is worth a word about a file that can be imported.
-static std::vector<std::string> writeNotes(const ConfigLog &log,
-                                           llvm::StringRef modelType,
-                                           llvm::ArrayRef<std::string> tried,
+static std::vector<std::string> writeNotes(const Reading &reading,
                                            const ImportOptions &options) {
+  const ConfigLog &log = reading.log;
   std::vector<std::string> notes;
-  if (!tried.empty())
-    notes.push_back("model_type " + llvm::join(tried, ", which holds a ") +
-                    ", which holds a '" + modelType.str() +
+  if (reading.isNamed)
+    notes.push_back("model_type '" + printable(reading.modelType) +
+                    "' is read by the family '" + reading.family->name + "'");
+  else if (!reading.tried.empty())
+    notes.push_back("model_type " +
+                    llvm::join(reading.tried, ", which holds a ") +
+                    ", which holds a '" + reading.modelType +
                     "', which is imported");
   if (!log.quantization.empty())
     notes.push_back("the weights of this checkpoint are quantised ('" +
                     printable(log.quantization) +
-                    "'); the layers take weights of " + options.weightsType);
+                    "'); the layers take weights of " +
+                    (options.weightsType == "auto" ? "f32"
+                                                   : options.weightsType));
   if (!log.defaulted.empty())
     notes.push_back("not in the file, so as upstream has it: " +
                     listSome(log.defaulted));
@@ -279,51 +316,11 @@ static std::vector<std::string> writeNotes(const ConfigLog &log,
   return notes;
 }
 
-/// Reads the model that the JSON text describes; null with `problem` set.
-static std::unique_ptr<Model> readModel(llvm::StringRef json,
-                                        const ImportOptions &options,
-                                        std::string &modelType,
-                                        std::vector<std::string> &notes,
-                                        std::string &problem) {
-  std::string supported =
-      "; supported model types: " + llvm::join(getSupportedModelTypes(), ", ");
-  std::optional<llvm::json::Value> value = parseConfigText(json, problem);
-  if (!value)
-    return nullptr;
-  const llvm::json::Object *object = value->getAsObject();
-  if (!object) {
-    problem = "not a model configuration: the file must hold a JSON object "
-              "with the key 'model_type'" +
-              supported;
-    return nullptr;
-  }
-
-  ConfigLog log;
-  log.ignoreQuantization = options.ignoreQuantization;
-  Config config(*object, log);
-  std::vector<std::string> tried;
-  std::unique_ptr<Model> model =
-      readModelAt(config, makeFamilyTable(), modelType, tried);
-  if (!config.failed() && !model)
-    config.fail("model_type", "is " + llvm::join(tried, ", which holds a ") +
-                                  ", which is not supported");
-  if (!config.failed())
-    config.checkUnread();
-  problem = log.failure;
-  if (!problem.empty()) {
-    problem +=
-        modelType.empty() ? supported : " (model_type '" + modelType + "')";
-    return nullptr;
-  }
-  notes = writeNotes(log, modelType, tried, options);
-  return model;
-}
-
 bool moe::parseWeightsType(mlir::MLIRContext &context, llvm::StringRef text,
                            WeightFormatAttrInterface &format,
                            std::string &error) {
   format = {};
-  if (text == "f32" || text == "bf16")
+  if (text == "auto" || text == "f32" || text == "bf16")
     return true;
   std::string problem;
   format = parseWeightFormat(context, text, problem);
@@ -340,64 +337,209 @@ bool moe::parseWeightsType(mlir::MLIRContext &context, llvm::StringRef text,
   return false;
 }
 
+namespace {
+
+/// One import: its parts in the order in which they are needed.
+class Importer {
+public:
+  Importer(mlir::MLIRContext &context, const Checkpoint *checkpoint,
+           const ImportOptions &options)
+      : context(context), checkpoint(checkpoint), options(options) {}
+
+  /// The layers of the model that `json` describes. Null with `problem` set.
+  mlir::OwningOpRef<mlir::ModuleOp> run(const llvm::json::Object &json,
+                                        llvm::StringRef fileName);
+
+  std::string problem;
+  std::vector<std::string> notes;
+
+private:
+  bool loadFamilies();
+  std::optional<Config> findConfig(const llvm::json::Object &json);
+  /// `config` is the level that the family reads, `root` the one that has all
+  /// others.
+  mlir::OwningOpRef<mlir::ModuleOp> build(Config &config, Config &root,
+                                          llvm::StringRef fileName);
+  /// Behind a failure of a key.
+  std::string describeType() const {
+    return reading.modelType.empty()
+               ? ""
+               : " (model_type '" + printable(reading.modelType) + "')";
+  }
+  bool isGGUF() const {
+    return checkpoint && checkpoint->getKind() == Checkpoint::Kind::GGUF;
+  }
+
+  mlir::MLIRContext &context;
+  const Checkpoint *checkpoint;
+  const ImportOptions &options;
+  Reading reading;
+  llvm::json::Object ofArchitecture;
+};
+
+} // namespace
+
+bool Importer::loadFamilies() {
+  if (!reading.library.loadAll(problem))
+    return false;
+  if (options.family.empty())
+    return true;
+  reading.family = reading.library.load(options.family, problem);
+  if (!reading.family)
+    problem = "--family: " + problem;
+  reading.isNamed = reading.family != nullptr;
+  return reading.isNamed;
+}
+
+std::optional<Config> Importer::findConfig(const llvm::json::Object &json) {
+  if (!isGGUF())
+    return findLevel(Config(json, reading.log), reading);
+  std::optional<llvm::StringRef> type = json.getString("general.architecture");
+  if (!type) {
+    problem = "the metadata have no 'general.architecture'";
+    return std::nullopt;
+  }
+  reading.modelType = type->str();
+  if (!reading.family)
+    reading.family = reading.library.findArchitecture(reading.modelType);
+  ofArchitecture = takeArchitecture(json, reading.modelType);
+  if (reading.family)
+    return Config(ofArchitecture, reading.log, reading.modelType + ".");
+  reading.tried.push_back("'" + printable(reading.modelType) + "'");
+  return std::nullopt;
+}
+
+mlir::OwningOpRef<mlir::ModuleOp> Importer::build(Config &config,
+                                                  Config &root,
+                                                  llvm::StringRef fileName) {
+  const FamilyFile &family = *reading.family;
+  Variables variables(family, isGGUF());
+  std::optional<WeightSources> sources;
+  if (checkpoint && !checkpoint->getTensors().empty()) {
+    sources.emplace(*checkpoint, family, variables, context);
+    variables.stored = [&](llvm::StringRef name) {
+      auto weight = llvm::find_if(
+          family.weights,
+          [&](const WeightSpec &weight) { return weight.name == name; });
+      return weight != family.weights.end() && sources->has(*weight);
+    };
+  }
+  variables.read(config);
+  if (!config.failed())
+    variables.check(config);
+  if (!config.failed())
+    root.checkUnread();
+  if (config.failed()) {
+    problem = reading.log.failure + describeType();
+    return nullptr;
+  }
+  int64_t allExperts = 0;
+  std::string dense = variables.evaluate("dense", problem).print();
+  if (options.experts && problem.empty() && dense.empty()) {
+    allExperts = variables.getInteger("E", problem);
+    problem = keepExperts(variables, options.experts);
+  }
+  std::vector<int64_t> layers;
+  if (problem.empty())
+    problem = chooseLayers(variables, options.layers, layers);
+  if (!problem.empty())
+    return nullptr;
+
+  WeightFormatAttrInterface format;
+  if (!parseWeightsType(context, options.weightsType, format, problem))
+    return nullptr;
+  std::string name = nameModel(fileName, reading.modelType);
+  variables.set("T", options.tokens ? Value(options.tokens)
+                                    : Value(std::string("?")));
+  mlir::OwningOpRef<mlir::ModuleOp> module =
+      mlir::ModuleOp::create(mlir::UnknownLoc::get(&context));
+  (*module)->setAttr("moe.model", mlir::StringAttr::get(&context, name));
+  LayerContext layerContext{family,  variables, options,
+                            context, format,    sources ? &*sources : nullptr,
+                            allExperts, {}};
+  for (int64_t layer : layers)
+    if (!buildLayer(layerContext, *module, layer, name, problem))
+      return nullptr;
+  return module;
+}
+
+mlir::OwningOpRef<mlir::ModuleOp>
+Importer::run(const llvm::json::Object &json, llvm::StringRef fileName) {
+  if (options.tokens < 0 || options.tokens > mostTokens) {
+    problem = "--tokens=" + std::to_string(options.tokens) +
+              " is not a number of tokens; use 1 to " +
+              std::to_string(mostTokens);
+    return nullptr;
+  }
+  if (!loadFamilies())
+    return nullptr;
+  // A checkpoint is read as it is stored.
+  reading.log.ignoreQuantization = options.ignoreQuantization || checkpoint;
+  std::optional<Config> config = findConfig(json);
+  std::string supported = "; supported model types: " +
+                          llvm::join(reading.library.getModelTypes(), ", ");
+  if (!config && problem.empty())
+    problem = (reading.log.failure.empty()
+                   ? "key '" +
+                         std::string(isGGUF() ? "general.architecture"
+                                              : "model_type") +
+                         "' is " + llvm::join(reading.tried, ", which holds a ") +
+                         ", which is not supported"
+                   : reading.log.failure) +
+              (reading.family ? describeType() : supported);
+  if (!config)
+    return nullptr;
+  context.loadDialect<MoeDialect, mlir::arith::ArithDialect,
+                      mlir::func::FuncDialect, mlir::linalg::LinalgDialect,
+                      mlir::math::MathDialect, mlir::tensor::TensorDialect>();
+  Config root = isGGUF() ? *config : Config(json, reading.log);
+  mlir::OwningOpRef<mlir::ModuleOp> module = build(*config, root, fileName);
+  if (module) {
+    if (checkpoint)
+      reading.log.quantization.clear();
+    notes = writeNotes(reading, options);
+  }
+  return module;
+}
+
 mlir::OwningOpRef<mlir::ModuleOp>
 moe::importConfig(mlir::MLIRContext &context, llvm::StringRef json,
                   llvm::StringRef fileName, const ImportOptions &options,
                   std::string &error, std::vector<std::string> *notes) {
-  auto fail = [&](const std::string &problem) {
-    error = fileName.str() + ": " + problem;
-    return nullptr;
-  };
   WeightFormatAttrInterface format;
   if (!parseWeightsType(context, options.weightsType, format, error))
     return nullptr;
-  if (options.tokens < 0 || options.tokens > mostTokens)
-    return fail("--tokens=" + std::to_string(options.tokens) +
-                " is not a number of tokens; use 1 to " +
-                std::to_string(mostTokens));
-
-  std::string modelType, problem;
-  std::vector<std::string> found;
-  std::unique_ptr<Model> model =
-      readModel(json, options, modelType, found, problem);
-  if (!model)
-    return fail(problem);
-  if (options.experts && model->dense.empty())
-    problem = keepExperts(*model, options.experts);
-  std::vector<int64_t> layers;
-  if (problem.empty())
-    problem = chooseLayers(*model, options.layers, layers);
-  if (!problem.empty())
-    return fail(problem);
-
-  // All layers are alike: one is written and read, the others are copies.
-  std::string name = nameModel(fileName, modelType);
-  LayerBuilder builder(*model, options, format);
-  model->buildLayer(builder);
-  if (!builder.getProblem().empty())
-    return fail(builder.getProblem());
-  std::string text = builder.finish(layers.front(), name);
-
-  context.loadDialect<MoeDialect, mlir::arith::ArithDialect,
-                      mlir::func::FuncDialect, mlir::linalg::LinalgDialect,
-                      mlir::math::MathDialect, mlir::tensor::TensorDialect>();
-  mlir::OwningOpRef<mlir::ModuleOp> module =
-      mlir::parseSourceString<mlir::ModuleOp>(
-          text, mlir::ParserConfig(&context), "imported " + fileName.str());
+  Importer importer(context, nullptr, options);
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  std::optional<llvm::json::Value> value =
+      parseConfigText(json, importer.problem);
+  if (value && !value->getAsObject())
+    importer.problem = "not a model configuration: the file must hold a JSON "
+                       "object with the key 'model_type'; supported model "
+                       "types: " +
+                       llvm::join(getSupportedModelTypes(), ", ");
+  else if (value)
+    module = importer.run(*value->getAsObject(), fileName);
   if (!module)
-    return fail("the layer that was written for it is not valid IR, which is "
-                "a bug of moe-import");
-  (*module)->setAttr("moe.model", mlir::StringAttr::get(&context, name));
-  auto first = *module->getOps<mlir::func::FuncOp>().begin();
-  for (int64_t layer : llvm::drop_begin(layers)) {
-    mlir::func::FuncOp copy = first.clone();
-    copy.setName(nameLayer(layer));
-    copy->setAttr(
-        "moe.layer",
-        mlir::IntegerAttr::get(mlir::IntegerType::get(&context, 64), layer));
-    module->push_back(copy);
-  }
-  if (notes)
-    *notes = std::move(found);
+    error = fileName.str() + ": " + importer.problem;
+  else if (notes)
+    *notes = std::move(importer.notes);
+  return module;
+}
+
+mlir::OwningOpRef<mlir::ModuleOp>
+moe::importCheckpoint(mlir::MLIRContext &context, const Checkpoint &checkpoint,
+                      const ImportOptions &options, std::string &error,
+                      std::vector<std::string> *notes) {
+  WeightFormatAttrInterface format;
+  if (!parseWeightsType(context, options.weightsType, format, error))
+    return nullptr;
+  Importer importer(context, &checkpoint, options);
+  mlir::OwningOpRef<mlir::ModuleOp> module =
+      importer.run(checkpoint.getConfig(), checkpoint.getConfigPath());
+  if (!module)
+    error = checkpoint.getConfigPath() + ": " + importer.problem;
+  else if (notes)
+    *notes = std::move(importer.notes);
   return module;
 }

@@ -39,6 +39,7 @@ static constexpr FormulaKey formulaKeys[] = {
     {"mlp_layer_types", "says which layers have experts"},
     {"num_dense_layers", "says which layers have experts"},
     {"first_k_dense_replace", "says which layers have experts"},
+    {"approximate", "is an argument of the activation"},
     {"layer_overrides", "gives single layers other values"},
     {"moe_token_dropout", "scales what the experts give"},
 };
@@ -153,6 +154,7 @@ static constexpr llvm::StringLiteral harmlessKeys[] = {
     "residual_multiplier",
     // Dense layers and extra ones that are no layers of the model.
     "dense_intermediate_size",
+    "feed_forward_length",
     "intermediate_size",
     "intermediate_size_mlp",
     "num_mtp_layers",

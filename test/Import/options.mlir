@@ -35,4 +35,5 @@
 // STDIN: module attributes {moe.model = "mixtral"}
 
 // RUN: moe-import --help | FileCheck %s --check-prefix=HELP
-// HELP: Supported model types: dbrx, deepseek_v2,
+// HELP: Supported model types:
+// HELP: deepseek_v3

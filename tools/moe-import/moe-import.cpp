@@ -8,6 +8,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "moe-mlir/Checkpoint/Checkpoint.h"
 #include "moe-mlir/Import/Import.h"
 #include "moe-mlir/Support/OutputSet.h"
 #include "moe-mlir/Tool/CommandLine.h"
@@ -16,6 +17,9 @@
 
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/SmallString.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace cl = llvm::cl;
@@ -28,9 +32,12 @@ namespace {
 struct Options {
   moe::tools::CommandLine line{
       {"moe-import",
-       "Turns the config.json of a model into moe IR, one function a layer.",
-       "<config.json>",
-       {{"The first MoE layer of a model, with eight of its experts",
+       "Turns a model, its checkpoint or the config.json of one, into moe IR, one "
+       "function a layer.",
+       "<folder, .gguf or config.json>",
+       {{"All layers of a checkpoint, with weights as it has them",
+         "moe-import --layers=all DIR -o model.mlir"},
+        {"The first MoE layer of a model, with eight of its experts",
          "moe-import --experts=8 config.json -o layer.mlir"},
         {"All layers, with bf16 weights",
          "moe-import --layers=all --weights-type=bf16 config.json -o "
@@ -41,15 +48,20 @@ struct Options {
                      &out = line.group("Output");
 
   cl::opt<std::string> input{cl::Positional, cl::Required, cl::cat(in),
-                             cl::desc("<config.json or ->")};
+                             cl::desc("<folder, .gguf, .safetensors, config.json or ->")};
   cl::opt<std::string> layers{
       "layers", cl::value_desc("layers"), cl::init("first"), cl::cat(model),
       cl::desc("Layers to import: 3, 0-7 or all (default: the first MoE "
                "layer)")};
   cl::opt<std::string> weightsType{
-      "weights-type", cl::value_desc("type"), cl::init("f32"), cl::cat(model),
+      "weights-type", cl::value_desc("type"), cl::init("auto"), cl::cat(model),
       cl::desc("Type of the expert weights: f32, bf16, or a format that they "
-               "are stored in, such as q4_0 (default: f32)")};
+               "are stored in, such as q4_0 (default: as the checkpoint has "
+               "them; f32 without one)")};
+  cl::opt<std::string> family{
+      "family", cl::value_desc("name or file"), cl::cat(model),
+      cl::desc("Read the model by this family, whatever its type is: one of "
+               "--list-families, or a .yaml file of yours")};
   cl::opt<int64_t> experts{
       "experts", cl::value_desc("N"), cl::cat(model),
       cl::desc("Keep only the first N experts of each layer")};
@@ -69,10 +81,32 @@ struct Options {
   Options() {
     line.addList("list-models", "List the model types that can be imported",
                  moe::getSupportedModelTypes);
+    line.addList("list-families", "List the families that come with the compiler",
+                 moe::getFamilies);
   }
 };
 
 } // namespace
+
+static bool isCheckpoint(llvm::StringRef path) {
+  return llvm::sys::fs::is_directory(path) || path.ends_with(".gguf") ||
+         path.ends_with(".safetensors");
+}
+
+/// The configuration of a folder that has no weights, such as one that was
+/// downloaded without them; `path` itself for others.
+static std::string findConfig(const std::string &path) {
+  llvm::SmallString<128> config(path);
+  llvm::sys::path::append(config, "config.json");
+  if (!llvm::sys::fs::is_directory(path) || !llvm::sys::fs::exists(config))
+    return path;
+  std::error_code code;
+  for (llvm::sys::fs::directory_iterator file(path, code), end;
+       !code && file != end; file.increment(code))
+    if (llvm::StringRef(file->path()).ends_with(".safetensors"))
+      return path;
+  return config.str().str();
+}
 
 int main(int argc, char **argv) {
   moe::ToolProcess process(argc, argv, "moe-import");
@@ -84,6 +118,7 @@ int main(int argc, char **argv) {
   moe::ImportOptions options;
   options.layers = given.layers;
   options.weightsType = given.weightsType;
+  options.family = given.family;
   options.experts = given.experts;
   options.tokens = given.tokens;
   options.ignoreQuantization = given.ignoreQuantization;
@@ -98,17 +133,23 @@ int main(int argc, char **argv) {
   moe::WeightFormatAttrInterface format;
   if (!moe::parseWeightsType(context, options.weightsType, format, error))
     return fail(error);
-  std::unique_ptr<llvm::MemoryBuffer> file =
-      moe::tools::openInput(given.input, error);
-  if (!file)
-    return fail(error);
-  if (file->getBufferSize() > largestFile)
-    return fail(given.input + ": too large for a model configuration (" +
-                llvm::Twine(file->getBufferSize()) + " bytes)");
-
   std::vector<std::string> notes;
-  mlir::OwningOpRef<mlir::ModuleOp> module = moe::importConfig(
-      context, file->getBuffer(), given.input, options, error, &notes);
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  const std::string path = findConfig(given.input);
+  if (isCheckpoint(path)) {
+    std::unique_ptr<moe::Checkpoint> checkpoint =
+        moe::Checkpoint::open(path, error);
+    if (checkpoint)
+      module = moe::importCheckpoint(context, *checkpoint, options, error,
+                                     &notes);
+  } else if (std::unique_ptr<llvm::MemoryBuffer> file =
+                 moe::tools::openInput(path, error)) {
+    if (file->getBufferSize() > largestFile)
+      return fail(path + ": too large for a model configuration (" +
+                  llvm::Twine(file->getBufferSize()) + " bytes)");
+    module = moe::importConfig(context, file->getBuffer(), path, options,
+                               error, &notes);
+  }
   if (!module)
     return fail(error);
   for (const std::string &note : notes)

@@ -24,13 +24,19 @@
 
 namespace moe {
 
+class Checkpoint;
+
 struct ImportOptions {
   /// `first` (the first MoE layer), `all` (every MoE layer), a layer number or
   /// an inclusive range such as `0-7`.
   std::string layers = "first";
-  /// What expert weights are: f32, bf16, or a format that they are stored in.
-  /// Router weights and biases are always f32.
-  std::string weightsType = "f32";
+  /// What expert weights are: f32, bf16, or a format that they are stored in;
+  /// auto is what the checkpoint has, and f32 without one. Router weights and
+  /// biases are always f32.
+  std::string weightsType = "auto";
+  /// The family that reads the model, whatever its type: the name of one that
+  /// comes with the compiler, or the path of a file (.yaml). Empty: by the type.
+  std::string family;
   /// Keeps only the first experts of each layer; 0 keeps all.
   int64_t experts = 0;
   /// A static number of tokens; 0 leaves it dynamic.
@@ -43,7 +49,10 @@ struct ImportOptions {
 /// The `model_type` values that can be imported, sorted.
 std::vector<std::string> getSupportedModelTypes();
 
-/// The format that `text` stands for, null for plain f32 and bf16: `q4_0` for
+/// The families that come with the compiler, sorted.
+std::vector<std::string> getFamilies();
+
+/// The format that `text` stands for, null for auto and plain f32 and bf16: `q4_0` for
 /// #moe.q4_0, or any attribute as IR has it. False when it is neither.
 bool parseWeightsType(mlir::MLIRContext &context, llvm::StringRef text,
                       WeightFormatAttrInterface &format, std::string &error);
@@ -56,6 +65,14 @@ mlir::OwningOpRef<mlir::ModuleOp>
 importConfig(mlir::MLIRContext &context, llvm::StringRef json,
              llvm::StringRef fileName, const ImportOptions &options,
              std::string &error, std::vector<std::string> *notes = nullptr);
+
+/// The same for a checkpoint, a folder or a GGUF file: arguments have the types
+/// of its weights, and `moe.checkpoint` of each function says which of its
+/// tensors they are. Without tensors, as importConfig() with its metadata.
+mlir::OwningOpRef<mlir::ModuleOp>
+importCheckpoint(mlir::MLIRContext &context, const Checkpoint &checkpoint,
+                 const ImportOptions &options, std::string &error,
+                 std::vector<std::string> *notes = nullptr);
 
 } // namespace moe
 

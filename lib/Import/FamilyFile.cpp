@@ -1,0 +1,453 @@
+//===- FamilyFile.cpp - Files of model families -----------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Reading a file and its bases, and judging what is in it: a word that means
+// nothing is an error, so that a misspelt one is not passed over.
+//
+//===----------------------------------------------------------------------===//
+
+#include "FamilyFile.h"
+#include "YAML.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SmallString.h"
+#include "llvm/ADT/Twine.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Process.h"
+
+#include <algorithm>
+#include <set>
+
+using namespace llvm;
+using namespace moe::importer;
+
+static constexpr StringLiteral extension = ".yaml";
+
+const KeySpec *FamilyFile::findKey(StringRef variable) const {
+  auto found = find_if(
+      keys, [&](const KeySpec &key) { return key.variable == variable; });
+  return found == keys.end() ? nullptr : &*found;
+}
+
+std::string moe::importer::findFamilyFolder() {
+  if (std::optional<std::string> folder =
+          sys::Process::GetEnv("MOE_MLIR_FAMILIES"))
+    return *folder;
+  static int anchor;
+  std::string program = sys::fs::getMainExecutable(nullptr, &anchor);
+  // PREFIX/bin/moe-import and PREFIX/share/moe-mlir/families; in a build
+  // folder, test programs are further down.
+  StringRef folder = sys::path::parent_path(program);
+  for (int up = 0; up < 4 && !folder.empty(); ++up) {
+    folder = sys::path::parent_path(folder);
+    SmallString<128> candidate(folder);
+    sys::path::append(candidate, "share", "moe-mlir", "families");
+    if (sys::fs::is_directory(candidate))
+      return candidate.str().str();
+  }
+  return {};
+}
+
+//===----------------------------------------------------------------------===//
+// Bases
+//===----------------------------------------------------------------------===//
+
+/// Fields of named things, whose entries are merged one by one.
+static bool isMergedMap(StringRef field) {
+  for (StringRef merged : {"values", "types", "snippets", "keys", "weights"})
+    if (field == merged)
+      return true;
+  return false;
+}
+
+static void mergeEntry(json::Object &into, StringRef name,
+                       const json::Value &value) {
+  const json::Object *object = value.getAsObject();
+  json::Value *old = into.get(name);
+  // A key or a weight keeps what the new file does not say of it.
+  if (old && object && old->getAsObject()) {
+    for (const auto &field : *object)
+      (*old->getAsObject())[field.first.str()] = field.second;
+    return;
+  }
+  // Keys of JSON objects do not own a StringRef.
+  into[name.str()] = value;
+}
+
+static void mergeBase(json::Object &family, const json::Object &base) {
+  for (const auto &field : base) {
+    StringRef name = field.first;
+    // What the base itself is for is not inherited.
+    if (name == "model_types" || name == "architectures" || name == "base")
+      continue;
+    json::Value *own = family.get(name);
+    if (!own) {
+      family[name.str()] = field.second;
+      continue;
+    }
+    json::Object *ownMap = own->getAsObject();
+    const json::Object *baseMap = field.second.getAsObject();
+    if (!isMergedMap(name) || !ownMap || !baseMap)
+      continue;
+    json::Object merged = *baseMap;
+    for (const auto &entry : *ownMap)
+      mergeEntry(merged, entry.first, entry.second);
+    *own = std::move(merged);
+  }
+}
+
+const json::Object *FamilyLibrary::loadObject(StringRef path, int depth,
+                                              std::string &error) {
+  if (auto known = objects.find(path.str()); known != objects.end())
+    return &known->second;
+  if (depth > 16) {
+    error = path.str() + ": bases that lead in a circle";
+    return nullptr;
+  }
+  ErrorOr<std::unique_ptr<MemoryBuffer>> file = MemoryBuffer::getFile(path);
+  if (!file) {
+    error = path.str() + ": " + file.getError().message();
+    return nullptr;
+  }
+  std::optional<json::Value> value =
+      parseYAML((*file)->getBuffer(), path, error);
+  if (!value)
+    return nullptr;
+  json::Object *object = value->getAsObject();
+  if (!object) {
+    error = path.str() + ": a family file has to be a mapping";
+    return nullptr;
+  }
+  StringRef base = object->getString("base").value_or("common");
+  if (sys::path::stem(path) != "common") {
+    SmallString<128> basePath(folder);
+    sys::path::append(basePath, base + extension);
+    const json::Object *inherited = loadObject(basePath, depth + 1, error);
+    if (!inherited) {
+      error = path.str() + ": the base '" + base.str() + "': " + error;
+      return nullptr;
+    }
+    mergeBase(*object, *inherited);
+  }
+  return &objects.try_emplace(path.str(), std::move(*object)).first->second;
+}
+
+//===----------------------------------------------------------------------===//
+// Fields
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// Reads the fields of one object, and complains of those that nobody read.
+class Fields {
+public:
+  Fields(const json::Value &value, std::string where, std::string &error)
+      : object(value.getAsObject()), where(std::move(where)), error(error) {
+    if (!object)
+      fail("has to be a mapping");
+  }
+
+  void fail(const Twine &message) {
+    if (error.empty())
+      error = (where + ": " + message).str();
+  }
+
+  const json::Value *get(StringRef name) {
+    read.insert(name);
+    return object ? object->get(name) : nullptr;
+  }
+
+  void text(StringRef name, std::string &into) {
+    const json::Value *value = get(name);
+    if (!value)
+      return;
+    if (std::optional<StringRef> text = value->getAsString())
+      into = text->str();
+    // An expression may look like a flag or a number.
+    else if (std::optional<bool> flag = value->getAsBoolean())
+      into = *flag ? "true" : "false";
+    else if (std::optional<int64_t> integer = value->getAsInteger())
+      into = std::to_string(*integer);
+    else if (std::optional<double> number = value->getAsNumber())
+      into = std::to_string(*number);
+    else
+      fail("'" + name + "' has to be a text");
+  }
+
+  /// One text, or a list of them.
+  void texts(StringRef name, std::vector<std::string> &into) {
+    const json::Value *value = get(name);
+    if (!value || value->kind() == json::Value::Null)
+      return;
+    into.clear();
+    json::Array one;
+    const json::Array *array = value->getAsArray();
+    if (!array) {
+      one.push_back(*value);
+      array = &one;
+    }
+    for (const json::Value &element : *array)
+      if (std::optional<StringRef> text = element.getAsString())
+        into.push_back(text->str());
+      else if (std::optional<int64_t> number = element.getAsInteger())
+        into.push_back(std::to_string(*number));
+      else
+        fail("'" + name + "' has to be a text or a list of texts");
+  }
+
+  void copy(StringRef name, std::optional<json::Value> &into) {
+    if (const json::Value *value = get(name))
+      into = *value;
+  }
+
+  void flag(StringRef name, bool &into) {
+    const json::Value *value = get(name);
+    if (value && value->getAsBoolean())
+      into = *value->getAsBoolean();
+    else if (value)
+      fail("'" + name + "' has to be true or false");
+  }
+
+  void integer(StringRef name, int64_t &into) {
+    const json::Value *value = get(name);
+    if (value && value->getAsInteger())
+      into = *value->getAsInteger();
+    else if (value)
+      fail("'" + name + "' has to be an integer");
+  }
+
+  /// Calls `entry(name, value)` in the order of names.
+  template <typename Entry> void forEach(StringRef name, const Entry &entry) {
+    const json::Value *value = get(name);
+    if (!value || value->kind() == json::Value::Null)
+      return;
+    const json::Object *map = value->getAsObject();
+    if (!map)
+      return fail("'" + name + "' has to be a mapping");
+    std::map<std::string, const json::Value *> sorted;
+    for (const auto &field : *map)
+      sorted[field.first.str()] = &field.second;
+    for (const auto &[key, field] : sorted)
+      // Null takes back what the base has.
+      if (field->kind() != json::Value::Null)
+        entry(key, *field);
+  }
+
+  /// A misspelt field would be passed over.
+  void finish() {
+    if (!object)
+      return;
+    for (const auto &field : *object)
+      if (!is_contained(read, StringRef(field.first)))
+        fail("'" + StringRef(field.first) + "' means nothing here; known are " +
+             join());
+  }
+
+private:
+  std::string join() const {
+    std::string names;
+    for (StringRef name : read)
+      names += (names.empty() ? "" : ", ") + name.str();
+    return names;
+  }
+
+  const json::Object *object;
+  std::string where;
+  std::string &error;
+  std::set<StringRef> read;
+};
+
+constexpr StringLiteral keyTypes[] = {"size",       "integer",  "number",
+                                      "flag",       "text",     "activation",
+                                      "integers",   "texts",    "numbers"};
+
+} // namespace
+
+static KeySpec readKey(const std::string &name, const json::Value &value,
+                       const std::string &where, std::string &error) {
+  KeySpec key;
+  key.variable = name;
+  Fields fields(value, where + ": key " + name, error);
+  fields.texts("names", key.names);
+  fields.texts("gguf", key.ggufNames);
+  fields.text("type", key.type);
+  fields.copy("default", key.fallback);
+  fields.copy("gguf_default", key.ggufFallback);
+  fields.copy("null", key.null);
+  fields.copy("only", key.only);
+  fields.integer("least", key.least);
+  fields.flag("per_layer", key.perLayer);
+  fields.flag("required", key.required);
+  fields.finish();
+  if (!is_contained(keyTypes, StringRef(key.type)))
+    fields.fail("unknown type '" + key.type + "'");
+  return key;
+}
+
+static WeightSpec readWeight(const std::string &name, const json::Value &value,
+                             const std::string &where, std::string &error) {
+  WeightSpec weight;
+  weight.name = name;
+  Fields fields(value, where + ": weight " + name, error);
+  fields.texts("shape", weight.shape);
+  fields.text("type", weight.type);
+  fields.texts("names", weight.names);
+  fields.texts("gguf", weight.ggufNames);
+  fields.finish();
+  if (weight.shape.empty())
+    fields.fail("has no shape");
+  return weight;
+}
+
+static SnippetSpec readSnippet(const std::string &name,
+                               const json::Value &value,
+                               const std::string &where, std::string &error) {
+  SnippetSpec snippet;
+  // One without parameters is only its text.
+  if (std::optional<StringRef> text = value.getAsString()) {
+    snippet.text = text->str();
+    return snippet;
+  }
+  Fields fields(value, where + ": snippet " + name, error);
+  fields.texts("parameters", snippet.parameters);
+  fields.text("text", snippet.text);
+  fields.finish();
+  return snippet;
+}
+
+static std::unique_ptr<FamilyFile> readFamily(StringRef path,
+                                              const json::Object &object,
+                                              std::string &error) {
+  auto family = std::make_unique<FamilyFile>();
+  family->path = path.str();
+  family->name = sys::path::stem(path).str();
+  const std::string &where = family->path;
+  json::Value whole = json::Object(object);
+  Fields fields(whole, where, error);
+  std::string about;
+  fields.text("about", about);
+  fields.get("base");
+  fields.texts("model_types", family->modelTypes);
+  fields.texts("architectures", family->architectures);
+  fields.texts("ignored", family->ignored);
+  fields.texts("prefix", family->prefixes);
+  fields.texts("gguf_prefix", family->ggufPrefixes);
+  fields.forEach("keys", [&](const std::string &name, const json::Value &value) {
+    family->keys.push_back(readKey(name, value, where, error));
+  });
+  fields.forEach("weights",
+                 [&](const std::string &name, const json::Value &value) {
+                   family->weights.push_back(
+                       readWeight(name, value, where, error));
+                 });
+  fields.forEach("snippets",
+                 [&](const std::string &name, const json::Value &value) {
+                   family->snippets[name] =
+                       readSnippet(name, value, where, error);
+                 });
+  for (auto [field, into] : {std::pair{"values", &family->values},
+                             std::pair{"types", &family->types}})
+    fields.forEach(field,
+                   [&](const std::string &name, const json::Value &value) {
+                     if (std::optional<StringRef> text = value.getAsString())
+                       (*into)[name] = text->str();
+                     else
+                       (*into)[name] = formatv("{0}", value).str();
+                   });
+  if (const json::Value *checks = fields.get("checks")) {
+    const json::Array *list = checks->getAsArray();
+    if (!list)
+      fields.fail("'checks' has to be a list");
+    for (const json::Value &value : list ? *list : json::Array()) {
+      CheckSpec check;
+      Fields own(value, where + ": check", error);
+      own.text("that", check.that);
+      own.text("key", check.key);
+      own.text("says", check.says);
+      own.finish();
+      family->checks.push_back(std::move(check));
+    }
+  }
+  fields.finish();
+  return error.empty() ? std::move(family) : nullptr;
+}
+
+//===----------------------------------------------------------------------===//
+// The library
+//===----------------------------------------------------------------------===//
+
+const FamilyFile *FamilyLibrary::load(StringRef nameOrFile,
+                                      std::string &error) {
+  std::string path = nameOrFile.str();
+  if (!nameOrFile.ends_with(extension) && !nameOrFile.ends_with(".yml") &&
+      !nameOrFile.contains('/')) {
+    SmallString<128> own(folder);
+    sys::path::append(own, nameOrFile + extension);
+    path = own.str().str();
+  }
+  auto &family = families[path];
+  if (family)
+    return family.get();
+  error.clear();
+  if (const json::Object *object = loadObject(path, 0, error))
+    family = readFamily(path, *object, error);
+  if (!family)
+    families.erase(path);
+  return family.get();
+}
+
+bool FamilyLibrary::loadAll(std::string &error) {
+  std::error_code code;
+  std::vector<std::string> paths;
+  for (sys::fs::directory_iterator file(folder, code), end;
+       !code && file != end; file.increment(code))
+    if (StringRef(file->path()).ends_with(extension))
+      paths.push_back(file->path());
+  if (code || paths.empty()) {
+    error = "no family files in '" + folder + "'" +
+            (code ? ": " + code.message() : "") +
+            "; MOE_MLIR_FAMILIES names another folder";
+    return false;
+  }
+  std::sort(paths.begin(), paths.end());
+  for (const std::string &path : paths)
+    if (!load(path, error))
+      return false;
+  return true;
+}
+
+const FamilyFile *FamilyLibrary::findModelType(StringRef type) const {
+  for (const auto &entry : families)
+    if (is_contained(entry.second->modelTypes, type))
+      return entry.second.get();
+  return nullptr;
+}
+
+const FamilyFile *FamilyLibrary::findArchitecture(StringRef name) const {
+  for (const auto &entry : families)
+    if (is_contained(entry.second->architectures, name))
+      return entry.second.get();
+  return nullptr;
+}
+
+std::vector<std::string> FamilyLibrary::getModelTypes() const {
+  std::vector<std::string> types;
+  for (const auto &entry : families)
+    llvm::append_range(types, entry.second->modelTypes);
+  std::sort(types.begin(), types.end());
+  return types;
+}
+
+std::vector<std::string> FamilyLibrary::getNames() const {
+  std::vector<std::string> names;
+  for (const auto &entry : families)
+    if (!entry.second->modelTypes.empty() ||
+        !entry.second->architectures.empty())
+      names.push_back(entry.second->name);
+  return names;
+}
