@@ -14,8 +14,12 @@
 #include "moe-mlir/Tool/CommandLine.h"
 #include "moe-mlir/Tool/InputFile.h"
 #include "moe-mlir/Tool/ToolProcess.h"
+#include "moe-mlir/Transforms/Passes.h"
 
+#include "mlir/Dialect/Arith/IR/ValueBoundsOpInterfaceImpl.h"
+#include "mlir/Dialect/Tensor/IR/ValueBoundsOpInterfaceImpl.h"
 #include "mlir/IR/MLIRContext.h"
+#include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
@@ -28,6 +32,8 @@ namespace cl = llvm::cl;
 static constexpr size_t largestFile = 16 << 20;
 
 namespace {
+
+enum class Part { Block, Experts };
 
 struct Options {
   moe::tools::CommandLine line{
@@ -73,6 +79,13 @@ struct Options {
                               cl::desc("Output file (default: standard "
                                        "output)")};
 
+  cl::opt<Part> part{
+      "part", cl::cat(model), cl::init(Part::Block),
+      cl::desc("What of a layer to import"),
+      cl::values(clEnumValN(Part::Block, "block",
+                            "all of it (the default)"),
+                 clEnumValN(Part::Experts, "experts",
+                            "its experts, with the routing as arguments"))};
   cl::opt<bool> ignoreQuantization{
       "ignore-quantization", cl::cat(model),
       cl::desc("Import the layers of a checkpoint whose weights are quantised "
@@ -129,7 +142,11 @@ int main(int argc, char **argv) {
     return fail("--tokens needs a number of at least 1");
 
   std::string error;
-  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  // The pass that leaves experts alone asks which rows are as many.
+  mlir::DialectRegistry registry;
+  mlir::arith::registerValueBoundsOpInterfaceExternalModels(registry);
+  mlir::tensor::registerValueBoundsOpInterfaceExternalModels(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
   moe::WeightFormatAttrInterface format;
   if (!moe::parseWeightsType(context, options.weightsType, format, error))
     return fail(error);
@@ -152,6 +169,19 @@ int main(int argc, char **argv) {
   }
   if (!module)
     return fail(error);
+  if (given.part == Part::Experts) {
+    mlir::PassManager passes(&context);
+    passes.addPass(moe::createIsolateExperts());
+    std::string problem;
+    mlir::ScopedDiagnosticHandler handler(
+        &context, [&](mlir::Diagnostic &diagnostic) {
+          if (problem.empty())
+            problem = diagnostic.str();
+          return mlir::success();
+        });
+    if (mlir::failed(passes.run(*module)))
+      return fail(path + ": --part=experts: " + problem);
+  }
   for (const std::string &note : notes)
     llvm::errs() << "moe-import: note: " << given.input << ": " << note << "\n";
   std::string text;

@@ -499,4 +499,70 @@ def ReplayRouting : Pass<"moe-replay-routing", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::tensor::TensorDialect"];
 }
 
+def IsolateExperts : Pass<"moe-isolate-experts", "::mlir::ModuleOp"> {
+  let summary = "Leave the experts of a layer, with the routing from outside";
+  let description = [{
+    An entry function with one layer becomes one of its experts alone, for who
+    has a router of their own:
+
+    | argument | type | |
+    |---|---|---|
+    | `x` | `tensor<TxH>` | what the experts get: the rows that were dispatched |
+    | `routing.indices` | `tensor<TxKxi32>` | the experts of each token; -1, or the number of experts, in unused slots |
+    | `routing.weights` | `tensor<TxKxf32>` | their weights |
+
+    and the weights of the experts; the result `y` is the weighted sum of what the
+    experts give. Router, shared experts and whatever else is around them go, and
+    so do their arguments. The routing is trusted: nothing of it is checked.
+
+    Before:
+    ```mlir
+    func.func @layer(%x: tensor<?x4xf32> {moe.name = "x", moe.dims = ["T"]},
+        %s: tensor<?x8xf32> {moe.name = "s", moe.dims = ["T"]},
+        %up: tensor<8x6x4xf32> {moe.name = "up"},
+        %down: tensor<8x4x6xf32> {moe.name = "down"})
+        -> (tensor<?x4xf32> {moe.name = "y", moe.dims = ["T"]}) {
+      %r = moe.router #moe.top_k<2> select(%s) weigh(%s)
+          : tensor<?x8xf32> -> !moe.routing<8 x 2>
+      %d = moe.dispatch %x by %r
+          : tensor<?x4xf32>, !moe.routing<8 x 2> -> tensor<?x4xf32>
+      %o = moe.expert %d by %r : (tensor<?x4xf32>, !moe.routing<8 x 2>) -> tensor<?x4xf32>
+        experts 0 to 8 weights(%up, %down : tensor<8x6x4xf32>, tensor<8x4x6xf32>) {
+        ^bb0(%own: tensor<?x4xf32>, %u: tensor<6x4xf32>, %w: tensor<4x6xf32>):
+          %f = moe.ffn %own up(%u) down(%w) activation(#moe.relu)
+              : (tensor<?x4xf32>, tensor<6x4xf32>, tensor<4x6xf32>) -> tensor<?x4xf32>
+          moe.yield %f : tensor<?x4xf32>
+        }
+      %y = moe.combine %o by %r init(%x : tensor<?x4xf32>)
+          : tensor<?x4xf32>, !moe.routing<8 x 2> -> tensor<?x4xf32>
+      return %y : tensor<?x4xf32>
+    }
+    ```
+    After:
+    ```mlir
+    func.func @layer(%x: tensor<?x4xf32> {moe.name = "x", moe.dims = ["T"]},
+        %i: tensor<?x2xi32> {moe.name = "routing.indices", moe.dims = ["T"]},
+        %w: tensor<?x2xf32> {moe.name = "routing.weights", moe.dims = ["T"]},
+        %up: tensor<8x6x4xf32> {moe.name = "up"},
+        %down: tensor<8x4x6xf32> {moe.name = "down"})
+        -> (tensor<?x4xf32> {moe.name = "y", moe.dims = ["T"]}) {
+      %r = moe.routing.make %i, %w trusted
+          : tensor<?x2xi32>, tensor<?x2xf32> -> !moe.routing<8 x 2>
+      %d = moe.dispatch %x by %r
+          : tensor<?x4xf32>, !moe.routing<8 x 2> -> tensor<?x4xf32>
+      %o = moe.expert %d by %r : (tensor<?x4xf32>, !moe.routing<8 x 2>) -> tensor<?x4xf32>
+        experts 0 to 8 weights(%up, %down : tensor<8x6x4xf32>, tensor<8x4x6xf32>) {
+        ^bb0(%own: tensor<?x4xf32>, %u: tensor<6x4xf32>, %v: tensor<4x6xf32>):
+          %f = moe.ffn %own up(%u) down(%v) activation(#moe.relu)
+              : (tensor<?x4xf32>, tensor<6x4xf32>, tensor<4x6xf32>) -> tensor<?x4xf32>
+          moe.yield %f : tensor<?x4xf32>
+        }
+      %y = moe.combine %o by %r
+          : tensor<?x4xf32>, !moe.routing<8 x 2> -> tensor<?x4xf32>
+      return %y : tensor<?x4xf32>
+    }
+    ```
+  }];
+}
+
 #endif // MOE_MLIR_TRANSFORMS_PASSES
