@@ -10,7 +10,10 @@
 
 #include "moe/Moe.h"
 
+#include "moe-mlir/Checkpoint/TensorExpression.h"
+
 #include "mlir/Interfaces/FoldInterfaces.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "mlir/Transforms/InliningUtils.h"
 
 using namespace mlir;
@@ -50,4 +53,30 @@ void MoeDialect::initialize() {
 #include "moe/MoeOps.cpp.inc"
       >();
   addInterfaces<MoeFoldInterface, MoeInlinerInterface>();
+}
+
+LogicalResult MoeDialect::verifyOperationAttribute(Operation *op,
+                                                   NamedAttribute attribute) {
+  if (attribute.getName() != getCheckpointAttrName())
+    return success();
+  auto fail = [&] {
+    return op->emitOpError() << "`" << getCheckpointAttrName() << "` ";
+  };
+  if (!isa<FunctionOpInterface>(op))
+    return fail() << "is an attribute of functions";
+  auto weights = dyn_cast<DictionaryAttr>(attribute.getValue());
+  if (!weights)
+    return fail() << "has to be a dictionary of strings, not "
+                  << attribute.getValue();
+  for (NamedAttribute weight : weights) {
+    auto text = dyn_cast<StringAttr>(weight.getValue());
+    if (!text)
+      return fail() << "says of '" << weight.getName().getValue()
+                    << "' what is no string: " << weight.getValue();
+    std::string error;
+    if (!TensorExpression::parse(text, error))
+      return fail() << "of '" << weight.getName().getValue() << "', " << text
+                    << ": " << error;
+  }
+  return success();
 }

@@ -64,6 +64,21 @@ def Moe_Dialect : Dialect {
     }
     ```
 
+    A function may say where its weights are in the files of a model, in
+    `moe.checkpoint`: for the `moe.name` of an argument, a tensor of the checkpoint
+    and what is to be done to it. `{e}` stands for the number of an expert, of which
+    there are as many as the argument has along its first dimension. Tools read
+    weights by it; compiled code does not depend on it.
+
+    ```mlir
+    func.func private @layer(%x: tensor<?x64xf32>,
+        %g: tensor<8x32x64xbf16> {moe.name = "experts.gate_proj"},
+        %u: tensor<8x32x64xbf16> {moe.name = "experts.up_proj"}) -> tensor<?x64xf32>
+      attributes {moe.checkpoint = {
+        experts.gate_proj = "model.layers.0.mlp.experts.{e}.gate_proj.weight",
+        experts.up_proj = "model.layers.0.mlp.up | transpose(1, 2)"}}
+    ```
+
     Letters used throughout: T tokens, H hidden size, I intermediate size of an
     expert, E experts, K slots of a token, A assignments (A <= T * K).
   }];
@@ -78,6 +93,7 @@ def Moe_Dialect : Dialect {
   ];
 
   let hasConstantMaterializer = 1;
+  let hasOperationAttrVerify = 1;
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;
 
@@ -87,6 +103,12 @@ def Moe_Dialect : Dialect {
     void registerAttributes();
 
   public:
+    /// Of functions: a dictionary that says of arguments, by their `moe.name`,
+    /// how they are made from the tensors of a checkpoint; see
+    /// moe-mlir/Checkpoint/TensorExpression.h.
+    static constexpr ::llvm::StringLiteral getCheckpointAttrName() {
+      return "moe.checkpoint";
+    }
   }];
 }
 

@@ -10,6 +10,7 @@
 
 #include "moe-mlir/Artifact/FunctionInputs.h"
 #include "moe-mlir/Artifact/ContentId.h"
+#include "moe-mlir/Checkpoint/TensorExpression.h"
 #include "moe-mlir/Runtime/moe_rt.h"
 
 #include <algorithm>
@@ -92,6 +93,20 @@ bool FunctionInputs::bindSizes(const FunctionDesc &function,
 // Finding and checking
 //===----------------------------------------------------------------------===//
 
+std::optional<TensorReader> FunctionInputs::findReader(
+    const FunctionDesc &function, const std::string &name, DType dtype,
+    const std::vector<int64_t> &shape, std::string &error) const {
+  error.clear();
+  auto said = function.checkpoint.find(name);
+  if (!checkpoint || said == function.checkpoint.end())
+    return std::nullopt;
+  std::optional<TensorExpression> expression =
+      TensorExpression::parse(said->second, error);
+  if (!expression)
+    return std::nullopt;
+  return TensorReader::make(*checkpoint, *expression, dtype, shape, error);
+}
+
 std::optional<HostTensor>
 FunctionInputs::find(const FunctionDesc &function, const std::string &name,
                      DType dtype, const std::vector<int64_t> &shape,
@@ -99,9 +114,14 @@ FunctionInputs::find(const FunctionDesc &function, const std::string &name,
                      const StoredGroup *stored) const {
   if (const HostTensor *found = tensors.find(function.name, name))
     return *found;
-  if (!seed)
-    return std::nullopt;
   HostTensor tensor;
+  std::string error;
+  std::optional<TensorReader> reader =
+      findReader(function, name, dtype, shape, error);
+  if (reader && (!describeOnly || reader->isView()))
+    return reader->get(name);
+  if (!error.empty() || (!seed && !reader))
+    return std::nullopt;
   if (!describeOnly) {
     tensor = HostTensor::allocate(dtype, shape, name);
     if (tensor.data && stored)
@@ -124,8 +144,20 @@ TensorSource FunctionInputs::source() const {
   };
 }
 
-TensorFill FunctionInputs::fill() const {
-  return [this](HostTensor &part, uint64_t first, const StoredGroup *stored) {
+FunctionFill FunctionInputs::fill() const {
+  return [this](const FunctionDesc &function, HostTensor &part, uint64_t first,
+                const StoredGroup *stored) {
+    std::string error;
+    for (const PackTensor &weight : function.getWeights()) {
+      if (weight.name != part.name)
+        continue;
+      if (std::optional<TensorReader> reader = findReader(
+              function, weight.name, weight.dtype, weight.shape, error)) {
+        reader->read(static_cast<int64_t>(first), part.numElements(),
+                     part.data);
+        return;
+      }
+    }
     if (stored) {
       fillStored(part, *seed, *stored, first);
       return;
@@ -187,14 +219,32 @@ bool FunctionInputs::check(const Manifest &manifest,
                            const FunctionDesc &function,
                            const std::vector<int64_t> *sizeValues,
                            std::string &error) const {
+  if (checkpoint && function.checkpoint.empty()) {
+    error = "function '" + function.name +
+            "' does not say where its weights are in a checkpoint; import the "
+            "model from the checkpoint with moe-import, and compile that";
+    return false;
+  }
   std::vector<std::string> problems, expected;
   // Several sources may be slices of one tensor.
   auto addOnce = [](std::vector<std::string> &lines, std::string line) {
     if (std::find(lines.begin(), lines.end(), line) == lines.end())
       lines.push_back(std::move(line));
   };
+  // Whether it is in the checkpoint, or has a problem there.
+  auto isRead = [&](const std::string &name, DType dtype,
+                    const std::vector<int64_t> &shape) {
+    std::string problem;
+    bool isThere =
+        findReader(function, name, dtype, shape, problem).has_value();
+    if (!problem.empty())
+      addOnce(problems, "'" + name + "': " + problem);
+    return isThere || !problem.empty();
+  };
   auto compare = [&](const HostTensor *tensor, const std::string &name,
                      DType dtype, const std::vector<int64_t> &shape) {
+    if (!tensor && isRead(name, dtype, shape))
+      return;
     if (!tensor && !seed)
       problems.push_back("'" + name + "' is missing");
     else if (tensor && (tensor->dtype != dtype || tensor->shape != shape))
@@ -222,11 +272,12 @@ bool FunctionInputs::check(const Manifest &manifest,
                               describeType(wanted.dtype, wanted.shape) +
                               describePackable(spec, wanted.dtype));
         const HostTensor *found = tensors.find(function.name, wanted.name);
-        if (!found && !seed) {
+        bool isThere = found || isRead(wanted.name, wanted.dtype, wanted.shape);
+        if (!isThere && !seed) {
           addOnce(problems, "'" + wanted.name + "' is missing");
           isComplete = false;
         }
-        // Made-up tensors fit; only what files hold has to be looked at.
+        // Others fit; only what files hold has to be looked at.
         described.push_back(found ? *found : HostTensor());
         described.back().name = wanted.name;
         if (!found) {

@@ -12,6 +12,7 @@
 #include "moe-mlir/Artifact/Manifest.h"
 #include "ManifestReader.h"
 #include "moe-mlir/Artifact/ContentId.h"
+#include "moe-mlir/Checkpoint/TensorExpression.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/JSON.h"
@@ -50,6 +51,25 @@ FunctionDesc::resolve(const ArgumentDesc &value,
     shape.push_back(dim.isDynamic() ? sizeValues[index] : dim.size);
   }
   return shape;
+}
+
+std::vector<PackTensor> FunctionDesc::getWeights() const {
+  std::vector<PackTensor> weights;
+  std::set<std::string> seen;
+  auto add = [&](PackTensor tensor) {
+    if (seen.insert(tensor.name).second)
+      weights.push_back(std::move(tensor));
+  };
+  for (const ArgumentDesc &argument : arguments) {
+    if (argument.packed) {
+      for (const PackSource &source : argument.packed->sources)
+        for (PackTensor &tensor : source.getTensors())
+          add(std::move(tensor));
+    } else if (!argument.isDynamic()) {
+      add({argument.name, resolve(argument, {}), argument.dtype, {}});
+    }
+  }
+  return weights;
 }
 
 const FunctionDesc *Manifest::find(std::string_view name) const {
@@ -126,6 +146,28 @@ bool parseArgument(Reader &reader, const json::Value &value,
                                argument.describe());
 }
 
+bool parseCheckpoint(Reader &reader, const json::Object &object,
+                     const std::string &path, FunctionDesc &function) {
+  const json::Value *value = object.get("checkpoint");
+  if (!value)
+    return true;
+  const json::Object *weights = value->getAsObject();
+  if (!weights)
+    return reader.fail(path + ".checkpoint", "expected an object");
+  for (const auto &weight : *weights) {
+    std::string name = llvm::StringRef(weight.first).str(), problem;
+    auto text = weight.second.getAsString();
+    if (!text)
+      problem = "expected a string";
+    else
+      (void)TensorExpression::parse(*text, problem);
+    if (!problem.empty())
+      return reader.fail(path + ".checkpoint." + name, problem);
+    function.checkpoint[name] = text->str();
+  }
+  return true;
+}
+
 /// For people; but it has to be what it looks like.
 bool parseWorkspace(Reader &reader, const json::Object &function,
                     const std::string &path) {
@@ -193,7 +235,8 @@ bool parseFunction(Reader &reader, const json::Value &value,
                       parseOne, !isAlias))
       return false;
   }
-  return parseWorkspace(reader, *object, path);
+  return parseCheckpoint(reader, *object, path, function) &&
+         parseWorkspace(reader, *object, path);
 }
 
 bool parseTarget(Reader &reader, const json::Value &value,

@@ -73,10 +73,17 @@ TensorPool collectSources(const FunctionDesc &function, const PackSpec &spec,
   return sources;
 }
 
+TensorFill bindFill(const FunctionDesc &function, const FunctionFill &fill) {
+  return [&](HostTensor &part, uint64_t first, const StoredGroup *stored) {
+    fill(function, part, first, stored);
+  };
+}
+
 /// Writes one packed argument; `written` is told of the bytes.
 bool writePacked(SafetensorsWriter &writer, const FunctionDesc &function,
                  const PackSpec &spec, const TensorSource &source,
-                 const TensorFill &fill, HostTensor &buffer, std::string &error,
+                 const FunctionFill &fill, HostTensor &buffer,
+                 std::string &error,
                  const std::function<void(uint64_t)> &written) {
   TensorPool sources = collectSources(function, spec, source);
   auto lookup = [&](const std::string &name) { return sources.find("", name); };
@@ -92,12 +99,17 @@ bool writePacked(SafetensorsWriter &writer, const FunctionDesc &function,
               " bytes";
       return false;
     }
-    if (!packExperts(spec, lookup, begin, end, buffer.data, error, fill))
+    if (!packExperts(spec, lookup, begin, end, buffer.data, error,
+                     bindFill(function, fill)))
       return false;
     if (!writer.append(buffer.data, (end - begin) * perExpert, error))
       return false;
     written((end - begin) * perExpert);
   }
+  // What is mapped has been read: the next argument is of other tensors.
+  for (const HostTensor &tensor : sources.all())
+    if (tensor.data)
+      forgetRead(tensor.data, tensor.numBytes());
   return true;
 }
 
@@ -105,11 +117,11 @@ bool writePacked(SafetensorsWriter &writer, const FunctionDesc &function,
 
 bool moe::packArgument(const FunctionDesc &function,
                        const ArgumentDesc &argument, const TensorSource &source,
-                       const TensorFill &fill, HostTensor &packed,
+                       const FunctionFill &fill, HostTensor &packed,
                        std::string &error) {
   TensorPool sources = collectSources(function, *argument.packed, source);
   auto lookup = [&](const std::string &name) { return sources.find("", name); };
-  if (!pack(*argument.packed, lookup, packed, error, fill))
+  if (!pack(*argument.packed, lookup, packed, error, bindFill(function, fill)))
     return false;
   packed.name = argument.name;
   return true;
@@ -118,8 +130,9 @@ bool moe::packArgument(const FunctionDesc &function,
 bool moe::writePackedWeights(OutputSet &outputs, const std::string &path,
                              const Manifest &manifest,
                              const std::vector<const FunctionDesc *> &functions,
-                             const TensorSource &source, const TensorFill &fill,
-                             std::string &error, const ProgressFn &progress) {
+                             const TensorSource &source,
+                             const FunctionFill &fill, std::string &error,
+                             const ProgressFn &progress) {
   struct Item {
     const FunctionDesc *function;
     const ArgumentDesc *argument;
@@ -184,7 +197,7 @@ bool moe::writePackedWeights(OutputSet &outputs, const std::string &path,
       *tensor =
           HostTensor::allocate(tensor->dtype, tensor->shape, tensor->name);
       if (tensor->data)
-        fill(*tensor, 0, nullptr);
+        fill(*item.function, *tensor, 0, nullptr);
     }
     if (!tensor->data) {
       error = where + "no memory for tensor '" + tensor->name + "', " +

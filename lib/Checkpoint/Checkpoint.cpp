@@ -116,3 +116,15 @@ bool Checkpoint::view(const CheckpointTensor &tensor, HostTensor &result,
             std::to_string(tensor.bytes) + " bytes: no memory for a copy";
   return result.data;
 }
+
+std::string moe::listTensors(llvm::ArrayRef<std::string> names) {
+  constexpr size_t shown = 3;
+  size_t count = names.size();
+  std::string text =
+      count == 1 ? "tensor " : std::to_string(count) + " tensors ";
+  for (size_t i = 0; i < count && i < shown; ++i) {
+    bool isLast = i + 1 == count;
+    text += (i == 0 ? "'" : isLast ? " and '" : ", '") + names[i] + "'";
+  }
+  return count > shown ? text + ", ..." : text;
+}

@@ -156,7 +156,7 @@ private:
 
   detail::ByteCursor cursor;
   uint64_t numTensors = 0, numPairs = 0;
-  llvm::StringSet<> keys;
+  llvm::StringSet<> keys, names;
   /// Where the description of each tensor is.
   std::vector<uint64_t> places;
   uint64_t alignmentPlace = 0;
@@ -323,6 +323,8 @@ bool Part::readTensor() {
   if (name.empty() || !json::isUTF8(name))
     return cursor.fail("a tensor whose name is empty or not UTF-8", at);
   detail::ByteCursor::Scope scope(cursor, "tensor '" + name.str() + "'");
+  if (!names.insert(name).second)
+    return cursor.fail("a second time", at);
   if (!cursor.number(rank, "the rank"))
     return false;
   constexpr uint32_t maxRank = 4;

@@ -30,6 +30,8 @@ static constexpr int64_t tileSize = 32;
 static constexpr int64_t batchSize = tileSize * tileSize;
 /// Bytes that one thread copies at a time.
 static constexpr int64_t chunkBytes = 1 << 20;
+/// No layer has more.
+static constexpr size_t mostExperts = 1 << 16;
 
 struct TensorReader::Source {
   std::vector<const char *> parts;
@@ -318,11 +320,18 @@ TensorReader::make(const Checkpoint &checkpoint,
                   describeType(dtype, shape));
   int64_t experts = expression.isStack() ? shape[0] : 1;
   const CheckpointTensor *first = nullptr;
+  std::vector<std::string> missing;
   for (int64_t e = 0; e < experts; ++e) {
     std::string name = expression.nameOf(e);
     const CheckpointTensor *tensor = checkpoint.find(name);
-    if (!tensor)
-      return refuse(checkpoint.getPath() + ": has no tensor '" + name + "'");
+    if (!tensor) {
+      missing.push_back(std::move(name));
+      // The shape may be anything.
+      if (missing.size() > mostExperts)
+        break;
+    }
+    if (!missing.empty())
+      continue;
     if (!checkpoint.checkReadable(*tensor, error))
       return std::nullopt;
     first = first ? first : tensor;
@@ -335,6 +344,8 @@ TensorReader::make(const Checkpoint &checkpoint,
     if (!llvm::is_contained(own->storage, storage))
       own->storage.push_back(storage);
   }
+  if (!missing.empty())
+    return refuse(checkpoint.getPath() + ": lacks " + listTensors(missing));
   std::string where = checkpoint.getFile(*first) + ": tensor '" + first->name +
                       "', " + first->describe() + ", ";
   own->from = first->dtype.value_or(DType::U8);

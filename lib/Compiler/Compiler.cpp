@@ -135,6 +135,7 @@ std::vector<compiler::Alias> getAliases(ModuleOp module) {
     alias.entry = entry.getAs<StringAttr>("entry").str();
     if (auto layer = entry.getAs<IntegerAttr>("layer"))
       alias.layer = layer.getInt();
+    alias.checkpoint = entry.getAs<DictionaryAttr>("checkpoint");
     aliases.push_back(std::move(alias));
   }
   return aliases;

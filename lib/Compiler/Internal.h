@@ -47,6 +47,7 @@ struct Alias {
   /// Its name in the model.
   std::string entry;
   std::optional<int64_t> layer;
+  mlir::DictionaryAttr checkpoint;
 };
 
 /// Everything the header and the manifest tell.

@@ -75,6 +75,9 @@ json::Object compiler::buildManifest(const ArtifactInfo &info) {
       function["layer"] = *alias.layer;
     else
       function.erase("layer");
+    function.erase("checkpoint");
+    if (alias.checkpoint)
+      function["checkpoint"] = toJSON(alias.checkpoint);
     functions.push_back(std::move(function));
   }
   json::Array targets;

@@ -35,7 +35,7 @@ const std::string &Estimator::getText(func::FuncOp function) {
   if (!text.empty())
     return text;
   OwningOpRef<func::FuncOp> nameless = function.clone();
-  for (StringRef name : {kLayerAttr, kEntryAttr})
+  for (StringRef name : {kLayerAttr, kEntryAttr, kCheckpointAttr})
     (*nameless)->removeAttr(name);
   nameless->setSymName("layer");
   llvm::raw_string_ostream os(text);

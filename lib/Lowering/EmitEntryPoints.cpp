@@ -136,6 +136,8 @@ public:
           b.getNamedAttr("workspace_growth", b.getI64IntegerAttr(*growth)));
     if (Attribute layer = body->getAttr(moe::kLayerAttr))
       attrs.push_back(b.getNamedAttr("layer", layer));
+    if (Attribute checkpoint = body->getAttr(moe::kCheckpointAttr))
+      attrs.push_back(b.getNamedAttr("checkpoint", checkpoint));
     if (Attribute model = body->getAttr(moe::kModelAttr))
       attrs.push_back(b.getNamedAttr("model", model));
     return b.getDictionaryAttr(attrs);

@@ -4,7 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Finds entry functions that differ only in their name and layer number.
+// Finds entry functions that differ only in their name, layer number, and where
+// their weights come from.
 //
 //===----------------------------------------------------------------------===//
 
@@ -24,7 +25,8 @@ namespace {
 
 bool isIdentity(StringRef attrName) {
   return attrName == SymbolTable::getSymbolAttrName() ||
-         attrName == moe::kLayerAttr || attrName == moe::kEntryAttr;
+         attrName == moe::kLayerAttr || attrName == moe::kCheckpointAttr ||
+         attrName == moe::kEntryAttr;
 }
 
 /// What two functions must agree in besides their bodies.
@@ -82,6 +84,8 @@ struct MergeIdenticalFunctions
           builder.getNamedAttr("entry", moe::getEntryName(function))};
       if (Attribute layer = function->getAttr(moe::kLayerAttr))
         entry.push_back(builder.getNamedAttr("layer", layer));
+      if (Attribute checkpoint = function->getAttr(moe::kCheckpointAttr))
+        entry.push_back(builder.getNamedAttr("checkpoint", checkpoint));
       aliases.push_back(builder.getDictionaryAttr(entry));
       if (failed(SymbolTable::replaceAllSymbolUses(
               function, original.getSymNameAttr(), module))) {

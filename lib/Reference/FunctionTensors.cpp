@@ -7,6 +7,7 @@
 #include "moe-mlir/Reference/FunctionTensors.h"
 
 #include "Values.h"
+#include "moe-mlir/Checkpoint/TensorExpression.h"
 #include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Support/RowMagnitude.h"
 #include "moe-mlir/Support/TensorIO.h"
@@ -32,6 +33,40 @@ bool reference::readTensorFiles(ArrayRef<std::string> files, TensorMap &tensors,
         return false;
       }
     }
+  }
+  return true;
+}
+
+bool reference::readCheckpoint(func::FuncOp func, const Checkpoint &checkpoint,
+                               TensorMap &tensors, std::string &error) {
+  auto said =
+      func->getAttrOfType<DictionaryAttr>(MoeDialect::getCheckpointAttrName());
+  if (!said) {
+    error = ("function '" + func.getSymName() +
+             "' has no `moe.checkpoint`, which says where its weights are in a "
+             "checkpoint; import the model from the checkpoint with moe-import")
+                .str();
+    return false;
+  }
+  for (unsigned i = 0; i < func.getNumArguments(); ++i) {
+    std::string name = argumentName(func, i);
+    auto text = said.getAs<StringAttr>(name);
+    auto type = dyn_cast<RankedTensorType>(func.getArgumentTypes()[i]);
+    std::optional<DType> dtype =
+        type ? dtypeOf(type.getElementType()) : std::nullopt;
+    if (!text || !dtype || !type.hasStaticShape() || tensors.contains(name))
+      continue;
+    std::optional<TensorExpression> expression =
+        TensorExpression::parse(text, error);
+    HostTensor tensor;
+    if (expression)
+      tensor = evaluate(checkpoint, *expression, *dtype, type.getShape().vec(),
+                        error);
+    if (!tensor.data) {
+      error = "'" + name + "': " + error;
+      return false;
+    }
+    tensors[name] = tensor;
   }
   return true;
 }

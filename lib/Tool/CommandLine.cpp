@@ -6,6 +6,8 @@
 
 #include "moe-mlir/Tool/CommandLine.h"
 
+#include "moe-mlir/Checkpoint/Checkpoint.h"
+
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Config/llvm-config.h"
@@ -391,6 +393,20 @@ bool RandomOption::read(std::optional<uint64_t> &result,
     return true;
   error = "--random: '" + seed + "' is not a whole number in range";
   return false;
+}
+
+CheckpointOption::CheckpointOption(CommandLine &line)
+    : path("checkpoint", cl::value_desc("folder|file"),
+           cl::cat(line.group("Input")),
+           cl::desc("Weights as they are published: a Hugging Face folder, a "
+                    ".safetensors or a .gguf file")) {}
+
+bool CheckpointOption::open(std::shared_ptr<const Checkpoint> &checkpoint,
+                            std::string &error) const {
+  if (path.empty())
+    return true;
+  checkpoint = Checkpoint::open(path, error);
+  return checkpoint != nullptr;
 }
 
 ThreadsOption::ThreadsOption(CommandLine &line)

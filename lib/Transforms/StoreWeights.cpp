@@ -413,6 +413,23 @@ static Value insertTensors(const ModelWeight &weight, unsigned &at) {
                               weight.to->format, tensors);
 }
 
+/// What `parts` become is not in a checkpoint any more, unless it is the same
+/// numbers of another type: those are converted when they are read.
+static void forgetCheckpoint(ArrayRef<ModelWeight> parts) {
+  const ModelWeight &first = parts.front();
+  func::FuncOp function = first.function;
+  auto said = function->getAttrOfType<DictionaryAttr>(
+      MoeDialect::getCheckpointAttrName());
+  if (!said || (!first.isRange() && !first.from.format && !first.to->format))
+    return;
+  // Those that it becomes may have the names of those that it was.
+  NamedAttrList rest(said);
+  for (const std::string &name : first.tensors)
+    rest.erase(name);
+  function->setAttr(MoeDialect::getCheckpointAttrName(),
+                    rest.getDictionary(function.getContext()));
+}
+
 /// Stores what has one value in one way, or in ranges.
 static bool storeWeight(ArrayRef<ModelWeight> parts, std::string &error) {
   const ModelWeight &first = parts.front();
@@ -444,6 +461,7 @@ static bool storeWeight(ArrayRef<ModelWeight> parts, std::string &error) {
     }));
     changed = tensor::ConcatOp::create(b, value.getLoc(), /*dim=*/0, values);
   }
+  forgetCheckpoint(parts);
   value.replaceAllUsesWith(changed);
   if (element != first.type.getElementType() &&
       failed(retype(changed, element, error)))

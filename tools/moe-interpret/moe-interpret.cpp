@@ -55,6 +55,7 @@ struct Options {
       "inputs", cl::CommaSeparated, cl::value_desc("file,..."), cl::cat(in),
       cl::desc("Files (.safetensors, .npy) with the arguments, matched by "
                "moe.name, or by arg0, arg1, ...")};
+  moe::tools::CheckpointOption checkpoint{line};
   moe::tools::RandomOption random{line};
   moe::tools::SizeOptions sizes{line};
   moe::tools::BytecodeOption bytecode{line};
@@ -84,6 +85,7 @@ struct Given {
   const Options &options;
   std::optional<uint64_t> seed;
   std::map<std::string, int64_t> sizes;
+  std::shared_ptr<const moe::Checkpoint> checkpoint;
 };
 
 } // namespace
@@ -94,10 +96,13 @@ static LogicalResult fail(const Twine &message) {
 }
 
 static LogicalResult runFunction(const Given &given, func::FuncOp func,
-                                 const TensorMap &tensors) {
+                                 TensorMap tensors) {
   const Options &options = given.options;
   std::vector<HostTensor> arguments;
   std::string error;
+  if (given.checkpoint &&
+      !moe::reference::readCheckpoint(func, *given.checkpoint, tensors, error))
+    return fail(error);
   if (!moe::reference::makeArguments(func, tensors, given.seed, given.sizes,
                                      arguments, error))
     return fail(error);
@@ -139,9 +144,10 @@ int main(int argc, char **argv) {
   Options options;
   options.line.parse(argc, argv);
   std::string error;
-  Given given{options, {}, {}};
+  Given given{options, {}, {}, {}};
   if (!options.random.read(given.seed, error) ||
-      !options.sizes.read(given.sizes, error))
+      !options.sizes.read(given.sizes, error) ||
+      !options.checkpoint.open(given.checkpoint, error))
     return options.line.fail(error);
 
   DialectRegistry registry;

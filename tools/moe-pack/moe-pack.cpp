@@ -9,6 +9,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "moe-mlir/Artifact/CheckpointUse.h"
 #include "moe-mlir/Artifact/FunctionInputs.h"
 #include "moe-mlir/Support/Progress.h"
 #include "moe-mlir/Support/Random.h"
@@ -16,6 +17,7 @@
 #include "moe-mlir/Tool/ToolProcess.h"
 
 #include "llvm/Support/Path.h"
+#include "llvm/Support/WithColor.h"
 
 using namespace llvm;
 
@@ -29,6 +31,8 @@ struct Options {
        {{"The weights of a model, by the names of its tensors",
          "moe-pack layer.json --inputs=model.safetensors "
          "-o packed.safetensors"},
+        {"Those of a model's files, which it was imported from",
+         "moe-pack layers.json --checkpoint=OLMoE-1B-7B -o packed.safetensors"},
         {"Random ones", "moe-pack layer.json --random=1 "
                         "-o packed.safetensors"}},
        moe::randomHelp}};
@@ -40,6 +44,7 @@ struct Options {
       "inputs", cl::CommaSeparated, cl::value_desc("file,..."), cl::cat(in),
       cl::desc("Tensors of the model, .safetensors or .npy: <function>/<name>, "
                "or <name> for all functions")};
+  moe::tools::CheckpointOption checkpoint{line};
   moe::tools::RandomOption random{line};
   cl::list<std::string> entries{
       "entry", cl::CommaSeparated, cl::value_desc("name,..."), cl::cat(in),
@@ -67,7 +72,8 @@ int main(int argc, char **argv) {
   if (!moe::readManifest(path, manifest, error))
     return fail(error);
   moe::FunctionInputs inputs;
-  if (!options.random.read(inputs.seed, error))
+  if (!options.random.read(inputs.seed, error) ||
+      !options.checkpoint.open(inputs.checkpoint, error))
     return fail(error);
   for (const std::string &file : options.inputFiles)
     if (!inputs.tensors.addFile(file, error))
@@ -85,6 +91,15 @@ int main(int argc, char **argv) {
   for (const moe::FunctionDesc *function : functions)
     if (!inputs.check(manifest, *function, nullptr, error))
       return fail(error);
+  if (inputs.checkpoint) {
+    std::vector<std::string> unused =
+        moe::findUnusedTensors(*inputs.checkpoint, functions);
+    if (!unused.empty())
+      WithColor::warning(errs(), "moe-pack")
+          << options.checkpoint.path << ": " << moe::listTensors(unused)
+          << (unused.size() == 1 ? " is" : " are")
+          << " beside the weights of these layers, and not used by them\n";
+  }
   moe::OutputSet outputs;
   moe::Progress progress("packing", "B");
   if (!moe::writePackedWeights(outputs, options.outputFile, manifest, functions,

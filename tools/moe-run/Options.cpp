@@ -15,7 +15,8 @@ using namespace moe::run;
 
 bool Given::readInputs(std::string &error) {
   if (!options.random.read(inputs.seed, error) ||
-      !options.sizes.read(inputs.sizes, error))
+      !options.sizes.read(inputs.sizes, error) ||
+      !options.checkpoint.open(inputs.checkpoint, error))
     return false;
   for (const std::string &file : options.inputFiles)
     if (!inputs.tensors.addFile(file, error))

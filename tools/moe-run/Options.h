@@ -48,6 +48,7 @@ struct CommandLine {
   cl::opt<std::string> weightsFile{
       "weights", cl::value_desc("packed.safetensors"), cl::cat(in),
       cl::desc("Weights packed by moe-pack, used where they are mapped")};
+  tools::CheckpointOption checkpoint{line};
   tools::RandomOption random{line};
   tools::SizeOptions sizes{line};
   tools::BytecodeOption bytecode{line};

@@ -4,8 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Where tools take arguments from: files matched by name, or a seed. All that
-// does not fit is reported at once, with what was expected.
+// Where tools take arguments from: files matched by name, a checkpoint, or a
+// seed. All that does not fit is reported at once, with what was expected.
 //
 //===----------------------------------------------------------------------===//
 
@@ -20,10 +20,16 @@
 
 namespace moe {
 
+class Checkpoint;
+class TensorReader;
+
 class FunctionInputs {
 public:
   /// Tensors as the model has them.
   TensorPool tensors;
+  /// Where weights come from that are not among `tensors`, as functions say in
+  /// their `checkpoint`.
+  std::shared_ptr<const Checkpoint> checkpoint;
   /// Arguments that are packed already, as writePackedWeights() leaves them.
   TensorPool packed;
   /// Makes up whatever is missing, in these ranges.
@@ -52,8 +58,9 @@ public:
                      std::vector<HostTensor> &arguments,
                      std::string &error) const;
 
-  /// One tensor of the model: from the pool, or made up (of `stored`, if it is
-  /// stored weights; with a null `data` if `describeOnly`), or nothing.
+  /// One tensor of the model: from the pool, from the checkpoint, or made up
+  /// (of `stored`, if it is stored weights), or nothing. What would have to be
+  /// made or copied has a null `data` if `describeOnly`.
   std::optional<HostTensor> find(const FunctionDesc &function,
                                  const std::string &name, DType dtype,
                                  const std::vector<int64_t> &shape,
@@ -62,9 +69,15 @@ public:
 
   /// The callbacks of writePackedWeights() and packArgument().
   TensorSource source() const;
-  TensorFill fill() const;
+  FunctionFill fill() const;
 
 private:
+  /// Reads a tensor that is in the checkpoint by what the function says;
+  /// nothing if it is not said, or, with a message, if that does not fit.
+  std::optional<TensorReader> findReader(const FunctionDesc &function,
+                                         const std::string &name, DType dtype,
+                                         const std::vector<int64_t> &shape,
+                                         std::string &error) const;
   const HostTensor *findPacked(const FunctionDesc &function,
                                const ArgumentDesc &argument) const;
 };

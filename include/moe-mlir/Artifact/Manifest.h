@@ -16,6 +16,7 @@
 #include "moe-mlir/Artifact/Packing.h"
 #include "moe-mlir/Runtime/moe_variant.h"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -49,6 +50,9 @@ struct FunctionDesc {
   std::string symbol;
   std::string model;
   std::optional<int64_t> layer;
+  /// How weights are made from tensors of a checkpoint, by the names that they
+  /// have in the model; expressions as TensorExpression::parse() takes them.
+  std::map<std::string, std::string> checkpoint;
   /// Names of the sizes in the order of the function's parameters.
   std::vector<std::string> sizes;
   std::vector<ArgumentDesc> arguments;
@@ -62,6 +66,9 @@ struct FunctionDesc {
   std::string variant;
   /// Symbol of the artifact's id.
   std::string idSymbol() const { return symbol + "__id"; }
+
+  /// The tensors of the model that static arguments are made of, each once.
+  std::vector<PackTensor> getWeights() const;
 
   /// The shape of `value` once all sizes (in the order of `sizes`) are known.
   std::vector<int64_t> resolve(const ArgumentDesc &value,

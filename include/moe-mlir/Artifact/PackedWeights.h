@@ -38,15 +38,20 @@ private:
 };
 
 /// Gives the tensor called `name` of `function`, or nothing. `shape` and
-/// `dtype` are those it should have. A tensor whose `data` is null is made up
-/// by a TensorFill, part by part.
+/// `dtype` are those it should have. A tensor whose `data` is null is made by a
+/// FunctionFill, part by part.
 using TensorSource = std::function<std::optional<HostTensor>(
     const FunctionDesc &function, const std::string &name, DType dtype,
     const std::vector<int64_t> &shape)>;
 
+/// TensorFill for the tensors of a function.
+using FunctionFill =
+    std::function<void(const FunctionDesc &function, HostTensor &part,
+                       uint64_t first, const StoredGroup *stored)>;
+
 /// Packs an argument whose description says how into a tensor of its name.
 bool packArgument(const FunctionDesc &function, const ArgumentDesc &argument,
-                  const TensorSource &source, const TensorFill &fill,
+                  const TensorSource &source, const FunctionFill &fill,
                   HostTensor &packed, std::string &error);
 
 /// Writes each argument of static shape of each of `functions`, packed where
@@ -57,7 +62,7 @@ bool packArgument(const FunctionDesc &function, const ArgumentDesc &argument,
 bool writePackedWeights(OutputSet &outputs, const std::string &path,
                         const Manifest &manifest,
                         const std::vector<const FunctionDesc *> &functions,
-                        const TensorSource &source, const TensorFill &fill,
+                        const TensorSource &source, const FunctionFill &fill,
                         std::string &error, const ProgressFn &progress = {});
 
 } // namespace moe

@@ -126,6 +126,9 @@ private:
   std::vector<File> files;
 };
 
+/// "tensor 'a'", or "3 tensors 'a', 'b' and 'c'", of which a few are named.
+std::string listTensors(llvm::ArrayRef<std::string> names);
+
 } // namespace moe
 
 #endif // MOE_MLIR_CHECKPOINT_CHECKPOINT_H

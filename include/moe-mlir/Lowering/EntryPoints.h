@@ -32,6 +32,8 @@ inline constexpr llvm::StringLiteral kRoleAttr = "moe.role";
 /// The name of an entry function in the model, where its name in C differs.
 inline constexpr llvm::StringLiteral kEntryAttr = "moe.entry";
 inline constexpr llvm::StringLiteral kLayerAttr = "moe.layer";
+/// Where weights come from; MoeDialect verifies it.
+inline constexpr llvm::StringLiteral kCheckpointAttr = "moe.checkpoint";
 inline constexpr llvm::StringLiteral kModelAttr = "moe.model";
 inline constexpr llvm::StringLiteral kModelInterfaceAttr =
     "moe.model_interface";

@@ -104,7 +104,7 @@ def MergeIdenticalFunctionsPass
   let summary = "Compiles entry functions that differ only in their name once";
   let description = [{
     Layers of a model are mostly equal but for their weights, which are
-    arguments. Entry functions that are equal up to their name and `moe.layer`
+    arguments. Entry functions that are equal up to their name, `moe.layer` and `moe.checkpoint`
     are erased but for the first; the module attribute `moe.aliases` lists the
     others with what they forward to.
 

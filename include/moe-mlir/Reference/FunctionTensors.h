@@ -20,6 +20,10 @@
 #include <string>
 #include <vector>
 
+namespace moe {
+class Checkpoint;
+} // namespace moe
+
 namespace moe::reference {
 
 using TensorMap = llvm::StringMap<HostTensor>;
@@ -31,6 +35,12 @@ std::string resultName(mlir::func::FuncOp func, unsigned i);
 /// Reads the tensors of files; a name that is there twice is an error.
 bool readTensorFiles(llvm::ArrayRef<std::string> files, TensorMap &tensors,
                      std::string &error);
+
+/// Adds the arguments of `func` that are not among `tensors` and that its
+/// `moe.checkpoint` says how to read. It is an error if there is none, or if
+/// tensors do not fit.
+bool readCheckpoint(mlir::func::FuncOp func, const Checkpoint &checkpoint,
+                    TensorMap &tensors, std::string &error);
 
 /// What argument `i` consists of if weights are stored in it; nothing if none
 /// are.

@@ -31,6 +31,10 @@ class PassManager;
 class TimingScope;
 } // namespace mlir
 
+namespace moe {
+class Checkpoint;
+} // namespace moe
+
 namespace moe::tools {
 
 struct Example {
@@ -179,6 +183,16 @@ struct RandomOption {
   bool read(std::optional<uint64_t> &seed, std::string &error) const;
 
   llvm::cl::opt<std::string> seed;
+};
+
+/// --checkpoint=DIR or FILE.
+struct CheckpointOption {
+  explicit CheckpointOption(CommandLine &line);
+  /// Leaves `checkpoint` alone if the option was not given.
+  bool open(std::shared_ptr<const Checkpoint> &checkpoint,
+            std::string &error) const;
+
+  llvm::cl::opt<std::string> path;
 };
 
 /// --threads=N, where 0 stands for all CPUs.
