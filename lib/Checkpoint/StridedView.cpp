@@ -185,6 +185,7 @@ bool detail::applyStep(const TensorStep &step, int64_t block, StridedView &view,
       llvm::fill(view.strides, 0);
     return true;
   case Kind::Reshape:
+  case Kind::GPTQ: // Not of views.
     break;
   }
   return false;

@@ -31,6 +31,7 @@ constexpr StepName stepNames[] = {
     {Kind::Every, "every", 3, "every(AXIS, I, N)"},
     {Kind::First, "first", 2, "first(AXIS, COUNT)"},
     {Kind::Reshape, "reshape", 0, "reshape(SIZE, ...)"},
+    {Kind::GPTQ, "gptq", 1, "gptq(OFFSET)"},
 };
 
 /// No tensor has more.
@@ -118,6 +119,8 @@ bool Parser::check(const TensorStep &step, size_t where) {
   if (step.kind == Kind::Reshape)
     return checkedByteSize(step.numbers, 1, bytes) ||
            fail("a shape whose size overflows", where);
+  if (step.kind == Kind::GPTQ)
+    return numbers[0] <= 1 || fail("zeros are stored less 0 or 1", where);
   size_t axes = step.kind == Kind::Transpose ? 2 : 1;
   for (int64_t axis : numbers.take_front(axes))
     if (axis >= static_cast<int64_t>(maxRank))
@@ -180,6 +183,10 @@ std::optional<TensorExpression> TensorExpression::parse(llvm::StringRef text,
     std::optional<TensorStep> step = parser.parseStep();
     if (!step)
       return std::nullopt;
+    if (step->kind == Kind::GPTQ && !expression.steps.empty()) {
+      error = "'gptq' is of a tensor as it is stored, so it is the first step";
+      return std::nullopt;
+    }
     expression.steps.push_back(std::move(*step));
   }
   return expression;

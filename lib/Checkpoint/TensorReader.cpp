@@ -12,6 +12,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "ConvertFloats.h"
+#include "GPTQ.h"
 #include "StridedView.h"
 #include "moe-mlir/Support/Parallel.h"
 #include "moe-mlir/Support/TensorIO.h"
@@ -319,6 +320,9 @@ TensorReader::make(const Checkpoint &checkpoint,
                   "' stands for one tensor per expert, and the weight is " +
                   describeType(dtype, shape));
   int64_t experts = expression.isStack() ? shape[0] : 1;
+  bool isGPTQ = !expression.getSteps().empty() &&
+                expression.getSteps()[0].kind == TensorStep::Kind::GPTQ;
+  std::vector<int64_t> sizes;
   const CheckpointTensor *first = nullptr;
   std::vector<std::string> missing;
   for (int64_t e = 0; e < experts; ++e) {
@@ -339,6 +343,16 @@ TensorReader::make(const Checkpoint &checkpoint,
       return refuse(checkpoint.getFile(*tensor) + ": tensor '" + name +
                     "' is " + tensor->describe() + ", and '" + first->name +
                     "' is " + first->describe());
+    if (isGPTQ) {
+      HostTensor decoded;
+      if (!decodeGPTQ(checkpoint, name, expression.getSteps()[0].numbers[0],
+                      decoded, error))
+        return std::nullopt;
+      own->parts.push_back(decoded.dataAs<char>());
+      own->storage.push_back(decoded.storage);
+      sizes = decoded.shape;
+      continue;
+    }
     own->parts.push_back(checkpoint.getData(*tensor));
     std::shared_ptr<void> storage = checkpoint.getStorage(*tensor);
     if (!llvm::is_contained(own->storage, storage))
@@ -348,17 +362,18 @@ TensorReader::make(const Checkpoint &checkpoint,
     return refuse(checkpoint.getPath() + ": lacks " + listTensors(missing));
   std::string where = checkpoint.getFile(*first) + ": tensor '" + first->name +
                       "', " + first->describe() + ", ";
-  own->from = first->dtype.value_or(DType::U8);
+  own->from = isGPTQ ? DType::F32 : first->dtype.value_or(DType::U8);
   own->to = dtype;
   own->shape = shape;
-  std::vector<int64_t> sizes = first->getStoredShape();
+  if (!isGPTQ)
+    sizes = first->getStoredShape();
   StridedView part = StridedView::whole(sizes);
   own->partSize = part.numElements();
   if (expression.isStack())
     sizes.insert(sizes.begin(), experts);
   own->stages.push_back(StridedView::whole(std::move(sizes)));
   int64_t block = first->isBlocks() ? first->blockBytes : 1;
-  for (const TensorStep &step : expression.getSteps()) {
+  for (const TensorStep &step : expression.getSteps().drop_front(isGPTQ)) {
     std::optional<StridedView> next;
     std::string problem;
     if (!applyStep(step, block, own->stages.back(), next, problem))

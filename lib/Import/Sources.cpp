@@ -252,14 +252,20 @@ WeightSources::inInt4(llvm::StringRef stem, const std::vector<int64_t> &shape,
   const llvm::json::Value *bits = getQuantization("bits");
   if (bits && bits->getAsInteger() != 4)
     return reject(error, "'" + codes.name + "' has other than 4 bits");
-  if (order == "gptq" &&
-      !hasConsecutiveGroups((stem + ".g_idx").str(), shape, k / groups, error))
-    return reject(error, "'" + codes.name +
-                             "' is in an order of activations (g_idx): its "
-                             "groups are not consecutive, which no format "
-                             "says; see docs/formats.md");
   const llvm::json::Value *version = getQuantization("checkpoint_format");
-  if (order == "gptq" && version && version->getAsString() == "gptq_v2")
+  bool isSecond = version && version->getAsString() == "gptq_v2";
+  // In an order of activations the k of a group are apart, which no format says:
+  // such weights are decoded when they are packed.
+  if (order == "gptq" &&
+      !hasConsecutiveGroups((stem + ".g_idx").str(), shape, k / groups,
+                            error)) {
+    StoredWeight decoded;
+    decoded.elementType = "f32";
+    decoded.expressions = {codes.name + " | gptq(" + (isSecond ? "0" : "1") +
+                           ")"};
+    return decoded;
+  }
+  if (order == "gptq" && isSecond)
     order = "gptq_v2";
   const llvm::json::Value *kernel = getQuantization("version");
   if (order == "awq" && kernel && kernel->getAsString() &&

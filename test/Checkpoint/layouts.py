@@ -135,7 +135,7 @@ def check(name, path, x, expected, tolerance=1e-9):
     output = f"{folder}/{name}-y.safetensors"
     for command in (["moe-import", path, "-o", ir],
                     ["moe-interpret", ir, f"--checkpoint={path}",
-                     f"--inputs={inputs}", f"--output={output}"]):
+                     f"--inputs={inputs}", "-o", output]):
         done = subprocess.run(command, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, timeout=120)
         if done.returncode:
@@ -368,11 +368,17 @@ def int4(rows, columns, method):
         return values, {"qweight": np.ascontiguousarray(words), "qzeros": pack(zeros.T - 1),
                         "scales": np.ascontiguousarray(scales.T),
                         "g_idx": (np.arange(columns) // 32).astype("i4")}
+    if method == "gptq-act":
+        group = random.permutation(np.arange(columns) // 32)
+        q = random.integers(0, 16, (rows, columns))
+        values = scales.astype(float)[:, group] * (q - zeros[:, group])
+        return values, {"qweight": np.ascontiguousarray(pack(q).T), "qzeros": pack(zeros.T - 1),
+                        "scales": np.ascontiguousarray(scales.T), "g_idx": group.astype("i4")}
     return values, {"weight_packed": pack(q), "weight_scale": scales,
                     "weight_shape": np.array([rows, columns], "i8")}
 
 
-for method in "awq", "gptq", "pack_quantized":
+for method in "awq", "gptq", "gptq-act", "pack_quantized":
     inner, hidden = 32, 64
     x = tokens(hidden)
     w = {"router": random.standard_normal((E, hidden)).astype("f4").astype(float)}
@@ -384,7 +390,7 @@ for method in "awq", "gptq", "pack_quantized":
             w[part].append(values)
             for name, tensor in stored.items():
                 tensors[f"{mlp}experts.{e}.{part}_proj.{name}"] = tensor
-    quantization = {"quant_method": method, "bits": 4, "group_size": 32}
+    quantization = {"quant_method": method.split("-")[0], "bits": 4, "group_size": 32}
     if method == "pack_quantized":
         quantization = {"quant_method": "compressed-tensors", "format": "pack-quantized"}
     path = make(method, {**qwen, "hidden_size": hidden, "moe_intermediate_size": inner,
@@ -430,7 +436,8 @@ for stacked in True, False:
     gguf(path, {"general.architecture": arch, "general.name": "made up",
                 f"{arch}.block_count": 1, f"{arch}.embedding_length": hidden,
                 f"{arch}.feed_forward_length": inner, f"{arch}.expert_count": E,
-                f"{arch}.expert_used_count": 2, f"{arch}.expert_feed_forward_length": inner,
+                f"{arch}.expert_used_count": 2,
+                **({f"{arch}.expert_feed_forward_length": inner} if stacked else {}),
                 f"{arch}.attention.layer_norm_rms_epsilon": 1e-6}, tensors)
     check(arch, path, x, layer(x, w, 2, normalized if stacked else softmax_of_chosen))
 

@@ -32,7 +32,7 @@
 namespace moe {
 
 struct TensorStep {
-  enum class Kind { Transpose, Part, Every, First, Reshape };
+  enum class Kind { Transpose, Part, Every, First, Reshape, GPTQ };
   Kind kind;
   /// The numbers in parentheses.
   std::vector<int64_t> numbers;
