@@ -59,7 +59,7 @@ std::string moe::importer::findFamilyFolder() {
 
 /// Fields of named things, whose entries are merged one by one.
 static bool isMergedMap(StringRef field) {
-  for (StringRef merged : {"values", "types", "snippets", "keys", "weights"})
+  for (StringRef merged : {"values", "types", "inputs", "snippets", "keys", "weights"})
     if (field == merged)
       return true;
   return false;
@@ -83,7 +83,8 @@ static void mergeBase(json::Object &family, const json::Object &base) {
   for (const auto &field : base) {
     StringRef name = field.first;
     // What the base itself is for is not inherited.
-    if (name == "model_types" || name == "architectures" || name == "base")
+    if (name == "model_types" || name == "architectures" || name == "base" ||
+        name == "example")
       continue;
     json::Value *own = family.get(name);
     if (!own) {
@@ -101,12 +102,12 @@ static void mergeBase(json::Object &family, const json::Object &base) {
   }
 }
 
-const json::Object *FamilyLibrary::loadObject(StringRef path, int depth,
+const json::Object *FamilyLibrary::loadObject(StringRef path,
                                               std::string &error) {
   if (auto known = objects.find(path.str()); known != objects.end())
     return &known->second;
-  if (depth > 16) {
-    error = path.str() + ": bases that lead in a circle";
+  if (is_contained(loading, path.str())) {
+    error = "bases that lead in a circle";
     return nullptr;
   }
   ErrorOr<std::unique_ptr<MemoryBuffer>> file = MemoryBuffer::getFile(path);
@@ -127,7 +128,9 @@ const json::Object *FamilyLibrary::loadObject(StringRef path, int depth,
   if (sys::path::stem(path) != "common") {
     SmallString<128> basePath(folder);
     sys::path::append(basePath, base + extension);
-    const json::Object *inherited = loadObject(basePath, depth + 1, error);
+    loading.push_back(path.str());
+    const json::Object *inherited = loadObject(basePath, error);
+    loading.pop_back();
     if (!inherited) {
       error = path.str() + ": the base '" + base.str() + "': " + error;
       return nullptr;
@@ -280,6 +283,9 @@ static KeySpec readKey(const std::string &name, const json::Value &value,
   fields.copy("gguf_default", key.ggufFallback);
   fields.copy("null", key.null);
   fields.copy("only", key.only);
+  // Null takes back that of the base.
+  if (key.only && key.only->kind() == json::Value::Null)
+    key.only.reset();
   fields.integer("least", key.least);
   fields.flag("per_layer", key.perLayer);
   fields.flag("required", key.required);
@@ -351,7 +357,8 @@ static std::unique_ptr<FamilyFile> readFamily(StringRef path,
                        readSnippet(name, value, where, error);
                  });
   for (auto [field, into] : {std::pair{"values", &family->values},
-                             std::pair{"types", &family->types}})
+                             std::pair{"types", &family->types},
+                             std::pair{"inputs", &family->inputs}})
     fields.forEach(field,
                    [&](const std::string &name, const json::Value &value) {
                      if (std::optional<StringRef> text = value.getAsString())
@@ -372,6 +379,12 @@ static std::unique_ptr<FamilyFile> readFamily(StringRef path,
       own.finish();
       family->checks.push_back(std::move(check));
     }
+  }
+  if (const json::Value *example = fields.get("example")) {
+    if (const json::Object *object = example->getAsObject())
+      family->example = *object;
+    else
+      fields.fail("'example' has to be a mapping");
   }
   fields.finish();
   return error.empty() ? std::move(family) : nullptr;
@@ -394,14 +407,14 @@ const FamilyFile *FamilyLibrary::load(StringRef nameOrFile,
   if (family)
     return family.get();
   error.clear();
-  if (const json::Object *object = loadObject(path, 0, error))
+  if (const json::Object *object = loadObject(path, error))
     family = readFamily(path, *object, error);
   if (!family)
     families.erase(path);
   return family.get();
 }
 
-bool FamilyLibrary::loadAll(std::string &error) {
+std::vector<std::string> FamilyLibrary::listFiles(std::string &error) const {
   std::error_code code;
   std::vector<std::string> paths;
   for (sys::fs::directory_iterator file(folder, code), end;
@@ -412,13 +425,17 @@ bool FamilyLibrary::loadAll(std::string &error) {
     error = "no family files in '" + folder + "'" +
             (code ? ": " + code.message() : "") +
             "; MOE_MLIR_FAMILIES names another folder";
-    return false;
+    return {};
   }
   std::sort(paths.begin(), paths.end());
-  for (const std::string &path : paths)
+  return paths;
+}
+
+bool FamilyLibrary::loadAll(std::string &error) {
+  for (const std::string &path : listFiles(error))
     if (!load(path, error))
       return false;
-  return true;
+  return error.empty();
 }
 
 const FamilyFile *FamilyLibrary::findModelType(StringRef type) const {

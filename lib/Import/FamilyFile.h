@@ -89,10 +89,15 @@ struct FamilyFile {
   std::map<std::string, std::string> values;
   /// Types of the IR, `!name`.
   std::map<std::string, std::string> types;
+  /// Inputs of a layer beside `x`, under their names, and their types, whose
+  /// first dimension is the tokens. A layer has those that its IR uses.
+  std::map<std::string, std::string> inputs;
   std::map<std::string, SnippetSpec> snippets;
   /// Keys that upstream does not look at either.
   std::vector<std::string> ignored;
   std::vector<std::string> prefixes, ggufPrefixes;
+  /// Keys that a configuration has to have, for a check of the family.
+  llvm::json::Object example;
 
   const KeySpec *findKey(llvm::StringRef variable) const;
 };
@@ -108,6 +113,8 @@ public:
   const FamilyFile *load(llvm::StringRef nameOrFile, std::string &error);
   /// All families of the folder that some model has; false with `error`.
   bool loadAll(std::string &error);
+  /// The files of the folder, sorted; empty with `error` set when it has none.
+  std::vector<std::string> listFiles(std::string &error) const;
   /// Which of the loaded families reads this model type, or this architecture
   /// of GGUF files.
   const FamilyFile *findModelType(llvm::StringRef type) const;
@@ -116,12 +123,14 @@ public:
   std::vector<std::string> getNames() const;
 
 private:
-  const llvm::json::Object *loadObject(llvm::StringRef path, int depth,
+  const llvm::json::Object *loadObject(llvm::StringRef path,
                                        std::string &error);
 
   std::string folder;
   std::map<std::string, std::unique_ptr<FamilyFile>> families;
   std::map<std::string, llvm::json::Object> objects;
+  /// Files whose bases are being read.
+  std::vector<std::string> loading;
 };
 
 /// Where the families that come with the compiler are: beside the program, as

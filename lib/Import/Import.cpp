@@ -190,7 +190,10 @@ static std::vector<int64_t> findMoELayers(Variables &variables, int64_t layers,
     variables.setLayer(layer);
     Value holds = variables.evaluate("moe_layer", problem);
     if (problem.empty() && !holds.getFlag())
-      problem = "'moe_layer' of the family is " + holds.describe().str();
+      problem = "is " + holds.describe().str() + ", not a flag";
+    if (!problem.empty())
+      problem = variables.getFamily().path + ": 'moe_layer' of layer " +
+                std::to_string(layer) + ": " + problem;
     if (problem.empty() && *holds.getFlag())
       found.push_back(layer);
   }
@@ -380,10 +383,8 @@ private:
 } // namespace
 
 bool Importer::loadFamilies() {
-  if (!reading.library.loadAll(problem))
-    return false;
   if (options.family.empty())
-    return true;
+    return reading.library.loadAll(problem);
   reading.family = reading.library.load(options.family, problem);
   if (!reading.family)
     problem = "--family: " + problem;

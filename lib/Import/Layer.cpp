@@ -173,7 +173,8 @@ void LayerWriter::addWeight(const WeightSpec &weight) {
     if (error.empty() && (shape.back() < 1 || shape.back() > (1 << 28)))
       error = "a size of " + std::to_string(shape.back()) + " ('" + size + "')";
     if (!error.empty()) {
-      error = "the shape of '" + weight.name + "': " + error;
+      error = context.family.path + ": the shape of '" + weight.name +
+              "': " + error;
       return;
     }
   }
@@ -227,13 +228,15 @@ void LayerWriter::addWeight(const WeightSpec &weight) {
 std::string LayerWriter::write(llvm::StringRef functionName) {
   std::string body =
       expandSnippet(context.family, variables, "layer", error);
-  if (!error.empty())
+  if (!error.empty()) {
+    error = context.family.path + ": " + error;
     return {};
+  }
   for (const auto &[name, text] : context.family.types) {
     aliases += "!" + name + " = " +
                variables.substitute(text, variables, error) + "\n";
     if (!error.empty()) {
-      error = "type '" + name + "': " + error;
+      error = context.family.path + ": type '" + name + "': " + error;
       return {};
     }
   }
@@ -246,6 +249,13 @@ std::string LayerWriter::write(llvm::StringRef functionName) {
       context.options.tokens ? "" : ", moe.dims = [\"T\"]";
   std::string text = aliases + "func.func @" + functionName.str() +
                      "(%x: !x {moe.name = \"x\"" + dims + "}";
+  for (const auto &[name, type] : context.family.inputs)
+    if (findName(body, name) != llvm::StringRef::npos)
+      text += ",\n    %" + name + ": " +
+              variables.substitute(type, variables, error) +
+              " {moe.name = \"" + name + "\"" + dims + "}";
+  if (!error.empty())
+    return {};
   for (const Argument &argument : arguments) {
     llvm::StringRef name = argument.name;
     name.consume_back(".stored");

@@ -151,7 +151,8 @@ void Variables::check(Config &config) {
       continue;
     std::string says = error.empty() ? substitute(check.says, *this, error) : "";
     if (!error.empty())
-      says = "cannot be checked: " + error;
+      says = "cannot be checked: " + family.path + ": '" + check.that +
+             "': " + error;
     // A key of several that mean the same is chosen by an expression.
     std::string variable = check.key;
     if (!family.findKey(variable))

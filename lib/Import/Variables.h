@@ -40,6 +40,7 @@ public:
   bool has(llvm::StringRef name) const {
     return known.count(name.str()) || family.values.count(name.str());
   }
+  const FamilyFile &getFamily() const { return family; }
   /// How the file spells the key of a variable, or would.
   std::string spell(llvm::StringRef variable) const;
 

@@ -153,10 +153,10 @@ imports("no shared expert", {**qwen, "model_type": "qwen3_next", "num_experts": 
                              "shared_expert_intermediate_size": 0},
         "!moe.routing<16 x 4>", without=["shared"])
 imports("text_config of a known type",
-        {"model_type": "kimi_k25", "vision_config": {"hidden_size": 8},
+        {"model_type": "kimi_k99", "vision_config": {"hidden_size": 8},
          "text_config": {**deepseek, "model_type": "kimi_k2"}},
         "groups = 4, keep = 2", "moe.scale<2.5>",
-        notes=["model_type 'kimi_k25', which holds a 'kimi_k2', which is imported"])
+        notes=["model_type 'kimi_k99', which holds a 'kimi_k2', which is imported"])
 imports("thinker_config", {"model_type": "some_omni", "thinker_config": {
     "model_type": "some_thinker", "text_config": {**qwen, "num_experts": 16}}},
         "!moe.routing<16 x 4>", notes=["'some_omni', which holds a 'some_thinker', which holds"])
@@ -191,7 +191,6 @@ for name, value, expected in [
         ("mlp_bias", True, "is true: it adds biases"),
         ("use_expert_bias", True, "is true: it adds a bias to the scores"),
         ("router_logit_softcapping", 30.0, "is 30: it bends the logits"),
-        ("mlp_layer_types", ["dense"], 'is ["dense"]: it says which layers have experts'),
         ("expert_dtype", "fp4", 'is "fp4": it may change a layer, by its name'),
         ("num_expert_groups", 4, "is 4: it may change a layer"),
         ("use_bias", True, "is true: it may change a layer"),

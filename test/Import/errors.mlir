@@ -19,7 +19,7 @@
 // DEEP: moe-import: error: {{.*}}deep.json: not a model configuration: nested too deeply
 
 // RUN: not moe-import %t/untyped.json 2>&1 | FileCheck %s --check-prefix=UNTYPED
-// UNTYPED: moe-import: error: {{.*}}untyped.json: key 'model_type' is missing; supported model types: {{.*}}dbrx, deepseek_v2, deepseek_v3, {{.*}}, switch_transformers
+// UNTYPED: moe-import: error: {{.*}}untyped.json: key 'model_type' is missing; supported model types: {{.*}}dbrx, deepseek, {{.*}}deepseek_v2, deepseek_v3, {{.*}}, switch_transformers, {{.*}}
 
 // RUN: not moe-import %t/unknown.json -o %t/unknown.mlir 2>&1 | FileCheck %s --check-prefix=UNKNOWN
 // RUN: not ls %t/unknown.mlir

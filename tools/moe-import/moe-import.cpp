@@ -53,7 +53,7 @@ struct Options {
   cl::OptionCategory &in = line.group("Input"), &model = line.group("Model"),
                      &out = line.group("Output");
 
-  cl::opt<std::string> input{cl::Positional, cl::Required, cl::cat(in),
+  cl::opt<std::string> input{cl::Positional, cl::cat(in),
                              cl::desc("<folder, .gguf, .safetensors, config.json or ->")};
   cl::opt<std::string> layers{
       "layers", cl::value_desc("layers"), cl::init("first"), cl::cat(model),
@@ -97,6 +97,11 @@ struct Options {
     line.addList("list-families", "List the families that come with the compiler",
                  moe::getFamilies);
   }
+
+  cl::opt<bool> checkFamilies{
+      "check-families", cl::cat(in),
+      cl::desc("Check the family files that come with the compiler, or those "
+               "of $MOE_MLIR_FAMILIES, and import nothing")};
 };
 
 } // namespace
@@ -147,6 +152,14 @@ int main(int argc, char **argv) {
   mlir::arith::registerValueBoundsOpInterfaceExternalModels(registry);
   mlir::tensor::registerValueBoundsOpInterfaceExternalModels(registry);
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  if (given.checkFamilies) {
+    std::vector<std::string> problems = moe::checkFamilies(context);
+    for (const std::string &problem : problems)
+      llvm::errs() << "moe-import: error: " << problem << "\n";
+    return problems.empty() ? 0 : 1;
+  }
+  if (given.input.empty())
+    return fail("expected a folder, a .gguf file or a config.json");
   moe::WeightFormatAttrInterface format;
   if (!moe::parseWeightsType(context, options.weightsType, format, error))
     return fail(error);
