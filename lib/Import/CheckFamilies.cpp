@@ -118,15 +118,15 @@ void Checker::checkLayers() {
   options.layers = "all";
   std::string error;
   mlir::OwningOpRef<mlir::ModuleOp> module = importConfig(
-      context,
-      llvm::formatv("{0}", llvm::json::Value(std::move(config))).str(),
+      context, llvm::formatv("{0}", llvm::json::Value(std::move(config))).str(),
       "its example", options, error);
   if (!module)
     return fail(error);
   llvm::StringSet<> seen;
   for (auto function : module->getOps<mlir::func::FuncOp>())
     for (unsigned i = 0; i < function.getNumArguments(); ++i)
-      if (auto name = function.getArgAttrOfType<mlir::StringAttr>(i, "moe.name"))
+      if (auto name =
+              function.getArgAttrOfType<mlir::StringAttr>(i, "moe.name"))
         if (seen.insert(name.getValue()).second)
           checkNames(name.getValue());
 }

@@ -59,7 +59,8 @@ std::string moe::importer::findFamilyFolder() {
 
 /// Fields of named things, whose entries are merged one by one.
 static bool isMergedMap(StringRef field) {
-  for (StringRef merged : {"values", "types", "inputs", "snippets", "keys", "weights"})
+  for (StringRef merged :
+       {"values", "types", "inputs", "snippets", "keys", "weights"})
     if (field == merged)
       return true;
   return false;

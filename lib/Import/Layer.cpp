@@ -252,8 +252,8 @@ std::string LayerWriter::write(llvm::StringRef functionName) {
   for (const auto &[name, type] : context.family.inputs)
     if (findName(body, name) != llvm::StringRef::npos)
       text += ",\n    %" + name + ": " +
-              variables.substitute(type, variables, error) +
-              " {moe.name = \"" + name + "\"" + dims + "}";
+              variables.substitute(type, variables, error) + " {moe.name = \"" +
+              name + "\"" + dims + "}";
   if (!error.empty())
     return {};
   for (const Argument &argument : arguments) {

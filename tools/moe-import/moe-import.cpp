@@ -53,8 +53,9 @@ struct Options {
   cl::OptionCategory &in = line.group("Input"), &model = line.group("Model"),
                      &out = line.group("Output");
 
-  cl::opt<std::string> input{cl::Positional, cl::cat(in),
-                             cl::desc("<folder, .gguf, .safetensors, config.json or ->")};
+  cl::opt<std::string> input{
+      cl::Positional, cl::cat(in),
+      cl::desc("<folder, .gguf, .safetensors, config.json or ->")};
   cl::opt<std::string> layers{
       "layers", cl::value_desc("layers"), cl::init("first"), cl::cat(model),
       cl::desc("Layers to import: 3, 0-7 or all (default: the first MoE "

@@ -54,7 +54,8 @@ std::vector<std::string> getFamilies();
 
 /// What is wrong with the family files that come with the compiler, one line
 /// each: files that cannot be read, expressions that are none, layers that are
-/// no IR, weights without a name in a checkpoint, types that two families claim.
+/// no IR, weights without a name in a checkpoint, types that two families
+/// claim.
 std::vector<std::string> checkFamilies(mlir::MLIRContext &context);
 
 /// The format that `text` stands for, null for auto and plain f32 and bf16: `q4_0` for
