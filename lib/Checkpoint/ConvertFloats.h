@@ -14,6 +14,9 @@
 #include "moe-mlir/Support/FloatConversions.h"
 #include "moe-mlir/Support/HostTensor.h"
 
+#include <algorithm>
+#include <limits>
+
 namespace moe::detail {
 
 inline bool isConvertible(DType dtype) {
@@ -21,9 +24,15 @@ inline bool isConvertible(DType dtype) {
          dtype == DType::F16;
 }
 
+/// Tables of small numbers are stored in 64 bits where weights have 32.
+inline bool isNarrowing(DType from, DType to) {
+  return from == DType::I64 && to == DType::I32;
+}
+
 /// Whether elements of one type can become those of another.
 inline bool isConvertible(DType from, DType to) {
-  if (from == to || (isConvertible(from) && isConvertible(to)))
+  if (from == to || (isConvertible(from) && isConvertible(to)) ||
+      isNarrowing(from, to))
     return true;
   // Bytes may be exponents, and integers may have a sign or not.
   auto isBits = [](DType dtype) {
@@ -44,8 +53,19 @@ template <typename Use> void withLoad(DType from, const Use &use) {
     use(f16ToF32, uint16_t());
 }
 
+/// Integers that do not fit become the nearest that does, so that whoever checks
+/// them sees that they are out of range.
+inline void narrowIntegers(const void *source, void *out, int64_t count) {
+  constexpr int64_t most = std::numeric_limits<int32_t>::max();
+  for (int64_t i = 0; i < count; ++i)
+    static_cast<int32_t *>(out)[i] = static_cast<int32_t>(std::clamp(
+        static_cast<const int64_t *>(source)[i], -most - 1, most));
+}
+
 inline void convertFloats(DType from, DType to, const void *source, void *out,
                           int64_t count) {
+  if (isNarrowing(from, to))
+    return narrowIntegers(source, out, count);
   withLoad(from, [&](auto load, auto element) {
     auto *values = static_cast<const decltype(element) *>(source);
     auto store = [&](auto *to, auto round) {

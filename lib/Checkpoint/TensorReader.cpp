@@ -47,6 +47,10 @@ struct TensorReader::Source {
   std::vector<StridedView> stages;
 
   bool isPlain() const { return stages.size() == 1; }
+  /// Whether elements are copied as they are.
+  bool isSame() const {
+    return from == to || (!isConvertible(from) && !isNarrowing(from, to));
+  }
   size_t fromBytes() const { return dtypeSize(from); }
   size_t toBytes() const { return dtypeSize(to); }
   const char *address(int64_t place) const {
@@ -68,7 +72,7 @@ struct TensorReader::Source {
 /// Writes aligned elements as they are wanted.
 void TensorReader::Source::store(const void *elements, char *out,
                                  int64_t count) const {
-  if (fromBytes() == toBytes() && (from == to || !isConvertible(from)))
+  if (isSame())
     std::memcpy(out, elements, count * fromBytes());
   else
     convertFloats(from, to, elements, out, count);
@@ -80,8 +84,7 @@ void TensorReader::Source::copyRun(int64_t place, int64_t count,
   while (count != 0) {
     int64_t here = std::min(count, partSize - place % partSize);
     const char *data = address(place);
-    bool isSame = from == to || !isConvertible(from);
-    if (isSame) {
+    if (isSame()) {
       std::memcpy(out, data, here * fromBytes());
     } else {
       // Files may hold elements anywhere.
