@@ -1,5 +1,6 @@
-# Each family computes the formula of its model: tiny layers with random weights
-# against NumPy in float64. The formulas were written from the models' own code.
+# Each family computes the formula of its model: tiny layers with random weights,
+# read from a checkpoint as the model has it, against NumPy in float64. The formulas
+# were written from the models' own code.
 #
 # RUN: %python %s %t
 
@@ -9,6 +10,9 @@ import subprocess
 import sys
 
 import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "Inputs"))
+import layouts  # noqa: E402
 
 folder = sys.argv[1]
 os.makedirs(folder, exist_ok=True)
@@ -144,9 +148,9 @@ def shapes(bias=False, shared=0, gate=False, biases=False, logit_bias=False, wid
     return result
 
 
-def case(name, config, tensors, formula, layers="first", inputs=None):
+def case(name, config, tensors, formula, layer="1", inputs=None):
     cases.append((name, {"model_type": name, "hidden_size": H, **config}, tensors, formula,
-                  layers, inputs or (lambda rng: {})))
+                  layer, inputs or (lambda rng: {})))
 
 
 # The layer of DeepSeek-V3 under the names of many.
@@ -168,7 +172,7 @@ case("dots3_note", {**ungrouped, "n_shared_experts": 2, "shared_experts_intermed
 other = {"num_hidden_layers": 4, "moe_intermediate_size": I, "num_experts": E, "num_experts_per_tok": K}
 case("exaone_moe", {**other, "num_shared_experts": 2, "routed_scaling_factor": 1.5,
                     "mlp_layer_types": ["dense", "dense", "sparse", "sparse"]},
-     shapes(bias=True, shared=2 * I), standard(**v3, scale=1.5), layers="2")
+     shapes(bias=True, shared=2 * I), standard(**v3, scale=1.5), layer="2")
 case("kimi_linear", {"num_hidden_layers": 4, "moe_intermediate_size": I, "num_experts": E,
                      "num_experts_per_token": K, "num_shared_experts": 1, "num_expert_group": 2,
                      "topk_group": 1, "moe_renormalize": True, "routed_scaling_factor": 2.446,
@@ -178,7 +182,7 @@ case("hy_v3", {**other, "num_shared_experts": 1, "router_scaling_factor": 2.826}
      with_shared, standard(**v3, scale=2.826))
 case("mimo_v2_flash", {**v3_keys, "n_shared_experts": None, "routed_scaling_factor": None,
                        "first_k_dense_replace": 0, "moe_layer_freq": [0, 1, 0, 1]},
-     shapes(bias=True), standard(**{**v3, "shared": None}), layers="3")
+     shapes(bias=True), standard(**{**v3, "shared": None}), layer="3")
 case("afmoe", {**other, "num_shared_experts": 1, "num_dense_layers": 1, "route_scale": 2.0},
      with_shared, standard(**v3, scale=2.0))
 case("beam", {**other, "n_group": 4, "topk_group": 2, "routed_scaling_factor": 2.5},
@@ -214,8 +218,8 @@ def hashed(x, w):
 v4 = {"num_hidden_layers": 4, "moe_intermediate_size": I, "n_routed_experts": E, "num_experts_per_tok": K,
       "num_hash_layers": 2, "swiglu_limit": 0.5, "routed_scaling_factor": 1.5, "vocab_size": 11}
 case("deepseek_v4", v4, with_shared,
-     standard(**{**v3, "score": sqrt_softplus, "shared": ten}, act=ten, scale=1.5), layers="2")
-case("deepseek_v4", v4, shapes(shared=I), hashed, layers="1", inputs=lambda rng: {
+     standard(**{**v3, "score": sqrt_softplus, "shared": ten}, act=ten, scale=1.5), layer="2")
+case("deepseek_v4", v4, shapes(shared=I), hashed, layer="1", inputs=lambda rng: {
     "ids": rng.integers(0, 11, T).astype(np.int32),
     "router.table": np.array([rng.permutation(E)[:K] for _ in range(11)], np.int32)})
 
@@ -233,7 +237,7 @@ case("qwen2_moe", {**other, "shared_expert_intermediate_size": S}, with_gate,
 case("lara_mini", {**other, "shared_expert_intermediate_size": S}, shapes(shared=S),
      standard(eps=0, shared=swiglu))
 case("flint", {**other, "shared_expert_intermediate_size": S}, shapes(shared=S),
-     standard(score=sigmoid, eps=0, shared=swiglu), layers="2")
+     standard(score=sigmoid, eps=0, shared=swiglu), layer="2")
 
 # Sigmoid with a bias of their own.
 
@@ -242,14 +246,14 @@ case("minimax_m2", mini, shapes(bias=True), standard(score=sigmoid, bias=True, e
 gpt = clamped(1.702, 0.5, 1.0)
 case("minimax_m3", {**mini, "shared_intermediate_size": S, "swiglu_limit": 0.5, "hidden_act": "swigluoai",
                     "moe_layer_freq": [0, 1]}, shapes(bias=True, shared=S),
-     standard(score=sigmoid, bias=True, eps=0, scale=2.0, act=gpt, shared=gpt), layers="1")
+     standard(score=sigmoid, bias=True, eps=0, scale=2.0, act=gpt, shared=gpt), layer="1")
 step = {"num_hidden_layers": 6, "moe_intermediate_size": I, "moe_num_experts": E, "moe_top_k": K,
         "share_expert_dim": S, "moe_router_scaling_factor": 3.0, "moe_layers_enum": "3, 4,5",
         "swiglu_limits": [0, 0, 0, 0.0, 0.5, 0.25], "swiglu_limits_shared": [0, 0, 0, None, 0, 0.75]}
 for layer, act, shared in ("3", swiglu, swiglu), ("4", clamped_behind(0.5), swiglu), \
         ("5", clamped_behind(0.25), clamped_behind(0.75)):
     case("step3p5", step, shapes(bias=True, shared=S),
-         standard(score=sigmoid, bias=True, eps=0, scale=3.0, act=act, shared=shared), layers=layer)
+         standard(score=sigmoid, bias=True, eps=0, scale=3.0, act=act, shared=shared), layer=layer)
 case("kolibri1", {**other, "shared_expert_intermediate_size": S}, shapes(bias=True, shared=S),
      standard(score=None, bias=True, on_logits=True, after=sigmoid, shared=swiglu))
 case("laguna", {**other, "shared_expert_intermediate_size": S, "moe_routed_scaling_factor": 2.5,
@@ -302,7 +306,7 @@ for name in "granitemoeshared", "granitemoehybrid", "granitemoe_swa":
 for name in "olmoe", "flex_olmo":
     case(name, {**mini, "norm_topk_prob": True}, shapes(), standard(eps=0))
 case("hunyuan_v1_moe", {"num_hidden_layers": 3, "intermediate_size": I, "num_experts": [2, E, 4],
-                        "moe_topk": [1, K, 2]}, shapes(shared=I), standard(eps=0, shared=swiglu), layers="1")
+                        "moe_topk": [1, K, 2]}, shapes(shared=I), standard(eps=0, shared=swiglu), layer="1")
 case("aria_text", {"num_hidden_layers": 2, "intermediate_size": I, "moe_num_experts": E, "moe_topk": K,
                    "moe_num_shared_experts": 2, "hidden_act": "gelu_new"}, shapes(shared=2 * I),
      standard(score=None, after=softmax, shared=geglu_tanh))
@@ -370,10 +374,10 @@ nemo = {"hybrid_override_pattern": "M*EE", "moe_intermediate_size": I, "n_routed
         "routed_scaling_factor": 2.5}
 plain = {"router.weight": (E, H), "router.correction_bias": (E,), "experts.up_proj": (E, I, H),
          "experts.down_proj": (E, H, I), "shared.up_proj": (S, H), "shared.down_proj": (H, S)}
-case("nemotron_h", nemo, plain, nemotron, layers="2")
+case("nemotron_h", nemo, plain, nemotron, layer="2")
 case("nemotron_h", {**nemo, "moe_latent_size": 3},
      {**plain, "latent.down": (3, H), "latent.up": (H, 3), "experts.up_proj": (E, I, 3),
-      "experts.down_proj": (E, 3, I)}, nemotron, layers="3")
+      "experts.down_proj": (E, 3, I)}, nemotron, layer="3")
 
 
 def longcat(x, w):
@@ -411,7 +415,7 @@ def save(path, tensors):
     header, data = {}, b""
     for name, tensor in tensors.items():
         raw = np.ascontiguousarray(tensor).tobytes()
-        header[name] = {"dtype": {"float64": "F64", "float32": "F32", "int32": "I32"}[str(tensor.dtype)],
+        header[name] = {"dtype": {"float32": "F32", "int32": "I32", "int64": "I64"}[str(tensor.dtype)],
                         "shape": list(tensor.shape), "data_offsets": [len(data), len(data) + len(raw)]}
         data += raw
     text = json.dumps(header).encode()
@@ -419,9 +423,18 @@ def save(path, tensors):
         file.write(len(text).to_bytes(8, "little") + text + data)
 
 
-def check(number, name, config, tensors, formula, layers, inputs):
+def run(*command):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.stdout if done.returncode else ""
+
+
+INPUTS = "x", "x_experts", "ids"
+
+
+def check(number, name, config, tensors, formula, layer, inputs):
     stem = os.path.join(folder, f"{number}-{name}")
-    with open(stem + ".json", "w") as file:
+    os.makedirs(stem, exist_ok=True)
+    with open(os.path.join(stem, "config.json"), "w") as file:
         json.dump(config, file)
     rng = np.random.default_rng(number)
     values = {"x": (T, H), **tensors}
@@ -430,15 +443,15 @@ def check(number, name, config, tensors, formula, layers, inputs):
     wide = {key: value if value.dtype == np.int32 else value.astype(np.float64)
             for key, value in values.items()}
     y = formula(wide["x"], wide)
-    save(stem + ".safetensors", values)
+    given = {key: value for key, value in values.items() if key in INPUTS}
+    weights = {key: value for key, value in values.items() if key not in INPUTS}
+    save(os.path.join(stem, "model.safetensors"), layouts.store(name, weights, layer))
+    save(stem + "-x.safetensors", given)
     save(stem + "-y.safetensors", {"y": y.astype(np.float32)})
-    for command in (["moe-import", f"--layers={layers}", stem + ".json", "-o", stem + ".mlir"],
-                    ["moe-interpret", stem + ".mlir", f"--inputs={stem}.safetensors",
-                     f"--expect={stem}-y.safetensors", "--tolerance=2e-6"]):
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if done.returncode:
-            return f"{name}, layer {layers}: {done.stdout}"
-    return None
+    problem = run("moe-import", f"--layers={layer}", stem, "-o", stem + ".mlir") or run(
+        "moe-interpret", stem + ".mlir", f"--checkpoint={stem}", f"--inputs={stem}-x.safetensors",
+        f"--expect={stem}-y.safetensors", "--tolerance=2e-6")
+    return f"{name}, layer {layer}: {problem}" if problem else None
 
 
 failures = [problem for number, entry in enumerate(cases) if (problem := check(number, *entry))]
