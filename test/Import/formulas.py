@@ -186,7 +186,7 @@ case("mimo_v2_flash", {**v3_keys, "n_shared_experts": None, "routed_scaling_fact
 case("afmoe", {**other, "num_shared_experts": 1, "num_dense_layers": 1, "route_scale": 2.0},
      with_shared, standard(**v3, scale=2.0))
 case("beam", {**other, "n_group": 4, "topk_group": 2, "routed_scaling_factor": 2.5},
-     shapes(bias=True), standard(**{**v3, "shared": None}, groups=(4, 2), scale=2.5))
+     shapes(bias=True), standard(**{**v3, "shared": None}, groups=(4, 2), scale=2.5), layer="3")
 ten = clamped(1.0, 0.5, 0.0)
 case("glm5_next", {**ungrouped, "swiglu_limit": 0.5}, with_shared,
      standard(**{**v3, "shared": ten}, act=ten, scale=2.5))
