@@ -120,8 +120,8 @@ def _import(source: Path, layers: Union[str, int, Sequence[int], None], part: st
         arguments.append(f"--weights-type={weights_type}")
     if experts is not None:
         arguments.append(f"--experts={experts}")
-    # What moe-import reads of a checkpoint beside config.json is what came with --part.
-    if source.is_dir() and not _tools.has_option("moe-import", "part"):
+    # Which reads no checkpoint is older than --family.
+    if source.is_dir() and not _tools.has_option("moe-import", "family"):
         source = source / "config.json"
     return _tools.run("moe-import", [*arguments, source])
 
