@@ -164,7 +164,7 @@ def _make_inputs(layer: Layer, args: argparse.Namespace) -> Tuple[Any, Any, Dict
     rng = np.random.default_rng(args.random)
     experts = max((p.get("experts", 1) for p in layer._function.packing.values()), default=1)
     for arg in layer.arguments:
-        if arg.name in given or arg.packed or arg.name in layer._bound:
+        if arg.name in given or arg.packed or arg.name in layer._binding.addresses:
             continue
         shape = tuple(args.tokens if isinstance(dim, str) else dim for dim in arg.shape)
         if arg.name.startswith("routing.indices"):

@@ -55,7 +55,11 @@ class Kind:
         raise NotImplementedError
 
     def empty(self, dtype: str, shape: Shape) -> Any:
-        """A new array."""
+        """A new array; NumPy's if the library has none that may be written."""
+        raise NotImplementedError
+
+    def start(self, array: Any) -> int:
+        """Where the elements are of what empty() returned."""
         raise NotImplementedError
 
     def contiguous(self, array: Any) -> Any:
@@ -118,6 +122,9 @@ class NumpyKind(Kind):
     def address(self, array: Any, arg: Arg, shape: Shape) -> int:
         if array.dtype != self.dtypes.get(arg.dtype) or array.shape != shape or not array.flags.c_contiguous:
             self.refuse(array, arg, shape)
+        return self.start(array)
+
+    def start(self, array: Any) -> int:
         try:
             # A quarter of the time of .ctypes.data, of arrays that may be written.
             return addressof(_from_buffer(array))
@@ -206,6 +213,9 @@ class TorchKind(Kind):
 
     def empty(self, dtype: str, shape: Shape) -> Any:
         return self.torch.empty(shape, dtype=self.dtypes[dtype], device="cpu")
+
+    def start(self, array: Any) -> int:
+        return int(array.data_ptr())
 
     def contiguous(self, array: Any) -> Any:
         return array.detach().contiguous()
@@ -296,6 +306,9 @@ class ForeignKind(Kind):
     def empty(self, dtype: str, shape: Shape) -> Any:
         return numpy_kind().empty(dtype, shape)
 
+    def start(self, array: Any) -> int:
+        return numpy_kind().start(array)
+
     def contiguous(self, array: Foreign) -> Foreign:
         if not array.is_contiguous:
             fail("an array of DLPack is not contiguous; make a copy first")
@@ -329,6 +342,8 @@ def torch_kind() -> Optional[TorchKind]:
 def find_kind(array: Any, name: str, dtype: str, shape: Optional[Sequence[Any]] = None) -> Tuple[Any, Kind]:
     """What to read `array` as, and its kind. `dtype` and `shape` are what is expected."""
     if isinstance(array, np.ndarray):
+        if isinstance(array, np.ma.MaskedArray):
+            fail(f"{name}: is a masked array, and compiled layers know no masks")
         # A uint16 is bf16 where that is expected, and no other type is.
         return array, (_BITS if dtype == "bf16" and array.dtype == np.uint16 else numpy_kind())
     torch = torch_kind()

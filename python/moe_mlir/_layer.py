@@ -7,10 +7,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
-from ctypes import addressof, c_int64, c_size_t, c_void_p
+from ctypes import c_int64, c_void_p
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -18,9 +17,10 @@ import numpy as np
 
 from . import _manifest, _packing
 from ._arrays import KINDS, Kind, find_kind, nbytes, torch_kind
+from ._calls import Binding, Call, Plan, Workspace, workspaces
 from ._errors import fail
 from ._manifest import Arg, Function
-from ._runtime import ALIGNMENT, Library, Runtime, open_library
+from ._runtime import Library, Runtime, open_library
 from ._weights import Weights
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -40,59 +40,8 @@ class Routing(NamedTuple):
     counts: Any = None
 
 
-# -- Memory of calls ----------------------------------------------------------
-
-
-class _Workspace:
-    """Scratch memory. Nothing in it outlives a call, so all layers share them."""
-
-    __slots__ = ("memory", "pointer", "size", "room")
-
-    def __init__(self) -> None:
-        self.room = -1
-        self.grow(0)
-
-    def grow(self, size: int) -> None:
-        # Freed first: the old one has no contents to keep.
-        self.memory: Any = None
-        self.memory = np.empty(size + ALIGNMENT, np.uint8)
-        address = self.memory.ctypes.data
-        self.pointer = c_void_p(address + -address % ALIGNMENT)
-        self.size = c_size_t(size)
-        self.room = size
-
-
-#: Those that no call is using: as many as there were calls at the same time.
-_workspaces: List[_Workspace] = []
-
-
-class _Call:
-    """What one call of one layer writes to, so that several can run at once."""
-
-    __slots__ = ("buffers", "runtime", "rt")
-
-    def __init__(self, buffers: Any, runtime: Runtime) -> None:
-        self.buffers = buffers
-        self.runtime = runtime
-        self.rt = runtime.reference
-
-
-class _Plan:
-    """All that follows from the shapes of a call."""
-
-    __slots__ = ("sizes", "workspace", "shapes", "results")
-
-    def __init__(self, sizes: Any, workspace: int, shapes: Dict[str, Tuple[int, ...]],
-                 results: List[Tuple[int, ...]]) -> None:
-        self.sizes = sizes
-        self.workspace = workspace
-        self.shapes = shapes
-        self.results = results
-
-
+#: How many shapes of calls a layer remembers.
 _MAX_PLANS = 1024
-
-# -- Layers -------------------------------------------------------------------
 
 
 class Layer:
@@ -137,11 +86,9 @@ class Layer:
         known = {dim for dim in self._x_arg.shape if isinstance(dim, str)}
         self._sized = [arg for arg in function.arguments if arg.name != x and
                        any(isinstance(dim, str) and dim not in known for dim in arg.shape)]
-        self._plans: Dict[Any, _Plan] = {}
-        self._calls: List[_Call] = []
-        self._weights: Optional[Weights] = None
-        self._bound: Dict[str, int] = {}
-        self._required = [name for name in self._named]
+        self._plans: Dict[Any, Plan] = {}
+        self._binding = Binding(None, {}, list(self._named))
+        self._has_more = bool(self._named or self._routings)
         self._has_packed = any(arg.packed for arg in function.arguments)
 
     def _find_routings(self, index: Dict[str, int]) -> List[Tuple[str, str]]:
@@ -211,17 +158,13 @@ class Layer:
     @property
     def weights(self) -> Optional[Weights]:
         """The packed weights; set them to a Weights or the path of a file."""
-        return self._weights
+        return self._binding.weights
 
     @weights.setter
     def weights(self, value: Union[Weights, PathLike, None]) -> None:
         weights = value if value is None or isinstance(value, Weights) else Weights.open(value)
         bound = weights._bind(self._library, self._function) if weights is not None else {}
-        self._required = [name for name in self._named if name not in bound]
-        self._bound = bound
-        self._weights = weights
-        # Calls that run keep theirs, and the weights they were made with.
-        self._calls = []
+        self._binding = Binding(weights, bound, [name for name in self._named if name not in bound])
 
     def pack(self, tensors: Mapping[str, Any]) -> Weights:
         """Packs the model's tensors, in memory, into what `weights` takes.
@@ -256,23 +199,23 @@ class Layer:
         plan = self._plans.get(key)
         if plan is None:
             plan = self._make_plan(key, x, routing, inputs, out)
-        calls = self._calls
+        binding = self._binding  # Stays until the end of the call, and the weights with it.
         try:
-            call = calls.pop()
+            call = binding.calls.pop()
         except IndexError:
-            call = self._make_call()
+            call = self._make_call(binding)
         try:
-            workspace = _workspaces.pop()
+            workspace = workspaces.pop()
         except IndexError:
-            workspace = _Workspace()
+            workspace = Workspace()
         try:
             buffers = call.buffers
             buffers[self._x] = kind.address(x, self._x_arg, plan.shapes[self._x_arg.name])
-            alive = self._put_inputs(buffers, plan, routing, inputs) if self._named or self._routings or inputs \
-                or routing is not None else None
+            alive = self._put_inputs(buffers, binding, plan, routing, inputs) \
+                if self._has_more or inputs or routing is not None else None
             if self._is_simple and out is None:
                 y = kind.empty(self._y.dtype, plan.results[0])  # type: ignore[union-attr]
-                buffers[self._first_result] = kind.address(y, self._y, plan.results[0])  # type: ignore[arg-type]
+                buffers[self._first_result] = kind.start(y)
             else:
                 y = self._put_results(buffers, plan, kind, out)
             if workspace.room < plan.workspace:
@@ -281,18 +224,18 @@ class Layer:
             if status:
                 raise call.runtime.error(self._where, status)
         finally:
-            calls.append(call)
-            _workspaces.append(workspace)
+            binding.calls.append(call)
+            workspaces.append(workspace)
             alive = None  # The memory of all arguments had to stay until here.
         return y
 
-    def _make_call(self) -> _Call:
-        if self._has_packed and self._weights is None:
+    def _make_call(self, binding: Binding) -> Call:
+        if self._has_packed and binding.weights is None:
             fail(f"{self.name}: has no weights; load(..., weights=), or set .weights to what .pack() returns")
         buffers = (c_void_p * max(len(self.arguments) + len(self.results), 1))()
-        for name, address in self._bound.items():
+        for name, address in binding.addresses.items():
             buffers[self._index[name]] = address
-        return _Call(buffers, Runtime(self._library, self._threads))
+        return Call(buffers, Runtime(self._library, self._threads))
 
     def _pairs(self, routing: Any, inputs: Dict[str, Any]) -> List[Tuple[str, Any]]:
         """All arguments but x that are given, by name."""
@@ -321,9 +264,10 @@ class Layer:
             shapes.append(tuple(int(n) for n in shape))
         return shapes
 
-    def _put_inputs(self, buffers: Any, plan: _Plan, routing: Any, inputs: Dict[str, Any]) -> List[Any]:
+    def _put_inputs(self, buffers: Any, binding: Binding, plan: Plan, routing: Any,
+                    inputs: Dict[str, Any]) -> List[Any]:
         """Checks the arguments beside x and fills in where they are; returns what has to stay."""
-        for name in self._required:
+        for name in binding.required:
             if name not in inputs:
                 fail(f"{self.name}: argument {name!r} is missing (is it in the packed weights?)")
         alive = []
@@ -338,12 +282,13 @@ class Layer:
                 array, kind = find_kind(array, name, arg.dtype, arg.shape)
             buffers[at] = kind.address(array, arg, plan.shapes[name])
             alive.append(array)
-        for name, address in self._bound.items():
+        # What an earlier call gave in place of a bound weight is not this one's.
+        for name, address in binding.addresses.items():
             if name in self._named and name not in inputs:
                 buffers[self._index[name]] = address
         return alive
 
-    def _put_results(self, buffers: Any, plan: _Plan, kind: Kind, out: Any) -> Any:
+    def _put_results(self, buffers: Any, plan: Plan, kind: Kind, out: Any) -> Any:
         """Makes or checks the results and fills in where they are; returns what the call does."""
         given: Sequence[Any] = ()
         if out is not None:
@@ -361,12 +306,12 @@ class Layer:
         for i, arg in enumerate(self.results):
             if arrays[i] is None:
                 arrays[i] = kind.empty(arg.dtype, plan.results[i])
-                buffers[self._first_result + i] = kind.address(arrays[i], arg, plan.results[i])
+                buffers[self._first_result + i] = kind.start(arrays[i])
         values = [arrays[i] for i in self._outputs]
         values += [Routing(arrays[i], arrays[w], None if c is None else arrays[c]) for i, w, c in self._routed]
         return values[0] if len(values) == 1 else tuple(values)
 
-    def _check_overlap(self, buffers: Any, plan: _Plan, result: int, address: int, size: int) -> None:
+    def _check_overlap(self, buffers: Any, plan: Plan, result: int, address: int, size: int) -> None:
         """Results have to be memory of their own."""
         others = [(arg.name, buffers[self._index[arg.name]],
                    nbytes(arg.dtype, plan.shapes[arg.name])) for arg in self.arguments]
@@ -376,7 +321,7 @@ class Layer:
             if begin and size and length and address < begin + length and begin < address + size:
                 fail(f"out ({self.results[result].name}): overlaps {name!r}; results need memory of their own")
 
-    def _make_plan(self, key: Any, x: Any, routing: Any, inputs: Dict[str, Any], out: Any) -> _Plan:
+    def _make_plan(self, key: Any, x: Any, routing: Any, inputs: Dict[str, Any], out: Any) -> Plan:
         """Binds the sizes to the shapes of what is given, and checks that all fit."""
         sizes: Dict[str, int] = {}
         given = {self._x_arg.name: x, **dict(self._pairs(routing, inputs))}
@@ -401,7 +346,7 @@ class Layer:
             return tuple(sizes[dim] if isinstance(dim, str) else dim for dim in arg.shape)
 
         shapes = {arg.name: resolve(arg) for arg in self.arguments}
-        plan = _Plan(array, int(self._workspace(array)), shapes, [resolve(arg) for arg in self.results])
+        plan = Plan(array, int(self._workspace(array)), shapes, [resolve(arg) for arg in self.results])
         isKeyed = all(name in self._sizes_of_key() for name in names)
         if isKeyed:
             if len(self._plans) >= _MAX_PLANS:
