@@ -82,7 +82,7 @@ class Kind:
         expected = f"expected {arg.dtype}[{', '.join(map(str, shape))}]"
         where = self.location(array)
         if where:
-            fail(f"{arg.name}: {where}; {expected} in the memory of the CPU")
+            fail(f"{arg.name}: {where}; {expected} that is contiguous, on the CPU")
         found = self.name_of(array)
         actual = tuple(int(n) for n in array.shape)
         if found != arg.dtype and not (arg.dtype == "index" and found == "i64"):

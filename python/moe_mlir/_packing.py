@@ -62,7 +62,7 @@ def wanted(function: Function) -> List[Arg]:
 
 
 def _weights_of(function: Function) -> List[Arg]:
-    return [arg for arg in function.arguments if arg.is_static and not arg.name.startswith("routing.")
+    return [arg for arg in function.arguments if arg.is_static and arg.shape and not arg.name.startswith("routing.")
             and arg.name != first_input(function)]
 
 
