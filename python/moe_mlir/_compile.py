@@ -13,7 +13,9 @@ import json
 import os
 import platform
 import re
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -42,11 +44,10 @@ class Artifact:
     key: str
     notes: Tuple[str, ...]
 
-    def __init__(self, path: Path, key: str = "", notes: Sequence[str] = (), keep: Any = None) -> None:
+    def __init__(self, path: Path, key: str = "", notes: Sequence[str] = ()) -> None:
         self.path = path
         self.key = key
         self.notes = tuple(notes)
-        self._keep = keep  # The temporary folder, if the files are in one.
         self.manifest = _manifest.read(path.with_suffix(".json"))
 
     @property
@@ -242,9 +243,15 @@ def compile(config: Any, *, layers: Union[str, int, Sequence[int], None] = "all"
                        tick=shown.update)
 
     if not cache:
-        keep = tempfile.TemporaryDirectory(prefix="moe-mlir-")
-        fill(Path(keep.name))
-        return Artifact(Path(keep.name) / "model.so", key, result.notes, keep)
+        temporary = tempfile.mkdtemp(prefix="moe-mlir-")
+        try:
+            fill(Path(temporary))
+            artifact = Artifact(Path(temporary) / "model.so", key, result.notes)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        weakref.finalize(artifact, shutil.rmtree, temporary, ignore_errors=True)
+        return artifact
     folder = _cache.make("artifacts", key, _is_good, {"what": _describe(result.output)}, fill)
     return Artifact(folder / "model.so", key, result.notes)
 
