@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 
+import setuptools
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
@@ -72,4 +73,9 @@ class Wheel(bdist_wheel):
         return "py3", "none", platform if HAS_RUNTIME else "any"
 
 
-setup(cmdclass={"build_py": BuildPy, "bdist_wheel": Wheel})
+class Distribution(setuptools.Distribution):
+    def has_ext_modules(self):
+        return HAS_RUNTIME
+
+
+setup(distclass=Distribution, cmdclass={"build_py": BuildPy, "bdist_wheel": Wheel})

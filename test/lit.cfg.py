@@ -135,7 +135,7 @@ for tool in sorted(os.listdir(config.moe_tools_dir)
         config.available_features.add(tool)
 
 # Python packages: the feature is `python-NAME`.
-for package in ("numpy", "safetensors", "yaml"):
+for package in ("numpy", "safetensors", "yaml", "pip", "setuptools", "wheel"):
     if runs(config.python, "-c", "import " + package):
         config.available_features.add("python-" + package)
 

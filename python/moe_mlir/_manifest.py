@@ -75,6 +75,8 @@ class Function:
     model: str = ""
     #: Of each packed argument, the object that says how it is packed.
     packing: Dict[str, Any] = field(default_factory=dict, compare=False, hash=False)
+    #: How weights are made of a checkpoint's tensors, by their names in the model.
+    checkpoint: Dict[str, str] = field(default_factory=dict, compare=False, hash=False)
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,8 @@ class _Reader:
         invoke = self.get(value, path, "invoke", str, symbol + "__invoke")
         return Function(name, symbol, invoke, self.get(value, path, "variant", str, ""), symbol, tuple(sizes),
                         arguments, results, self.get(value, path, "layer", int, None),
-                        self.get(value, path, "model", str, ""), packing)
+                        self.get(value, path, "model", str, ""), packing,
+                        self.get(value, path, "checkpoint", dict, {}))
 
 
 def parse(text: str, path: Path) -> Manifest:

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Union
 
@@ -63,7 +64,7 @@ def _identity(file: Path) -> List[Any]:
 def _packed_part(function: Function) -> List[Any]:
     """Of a manifest, what decides which bytes are packed."""
     return [function.name, [[a.name, a.dtype, list(a.shape), function.packing.get(a.name)]
-                            for a in function.arguments if a.is_static]]
+                            for a in function.arguments if a.is_static], function.checkpoint]
 
 
 def _select(manifest: Manifest, layers: Union[str, int, Sequence[Union[str, int]], None]) -> List[Function]:
@@ -127,7 +128,10 @@ def pack(artifact: Union[Artifact, PathLike], checkpoint: PathLike, *,
                 sizes = [_size(file) for file in folder.glob(target.name + ".*")]
                 shown.update(min(max(sizes, default=0), total))
 
-            _tools.run("moe-pack", [base, *flags, "-o", target], tick=tick)
+            result = _tools.run("moe-pack", [base, *flags, "-o", target], tick=tick)
+        for note in result.notes:
+            # Such as tensors of the checkpoint that no layer reads.
+            warnings.warn(note, stacklevel=3)
 
     if out is not None:
         target = Path(out)
