@@ -70,13 +70,17 @@ class Binding:
 
 
 class Plan:
-    """All that follows from the shapes of a call."""
+    """All that follows from the shapes of a call.
 
-    __slots__ = ("sizes", "workspace", "shapes", "results")
+    shapes: of the arguments. results: of the results. nbytes: of arguments, then results.
+    """
+
+    __slots__ = ("sizes", "workspace", "shapes", "results", "nbytes")
 
     def __init__(self, sizes: Any, workspace: int, shapes: Dict[str, Tuple[int, ...]],
-                 results: List[Tuple[int, ...]]) -> None:
+                 results: List[Tuple[int, ...]], nbytes: List[int]) -> None:
         self.sizes = sizes
         self.workspace = workspace
         self.shapes = shapes
         self.results = results
+        self.nbytes = nbytes

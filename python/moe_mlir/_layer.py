@@ -80,6 +80,7 @@ class Layer:
         self._routed = self._find_routed()
         own = [i for i in range(len(function.results)) if not any(i in group for group in self._routed)]
         self._outputs: List[int] = own
+        self._before_outputs = [*range(len(function.arguments)), *(self._first_result + i for i in own)]
         self._is_simple = len(own) == 1 and len(function.results) == 1
         self._y = function.results[own[0]] if own else None
         # Sizes that x does not tell are told by others, by name or of the routing.
@@ -213,11 +214,13 @@ class Layer:
             buffers[self._x] = kind.address(x, self._x_arg, plan.shapes[self._x_arg.name])
             alive = self._put_inputs(buffers, binding, plan, routing, inputs) \
                 if self._has_more or inputs or routing is not None else None
-            if self._is_simple and out is None:
+            if not self._is_simple:
+                y = self._put_results(buffers, plan, kind, out)
+            elif out is None:
                 y = kind.empty(self._y.dtype, plan.results[0])  # type: ignore[union-attr]
                 buffers[self._first_result] = kind.start(y)
             else:
-                y = self._put_results(buffers, plan, kind, out)
+                y = self._put_out(buffers, plan, 0, out)
             if workspace.room < plan.workspace:
                 workspace.grow(plan.workspace)
             status = self._invoke(call.rt, plan.sizes, buffers, workspace.pointer, workspace.size)
@@ -297,12 +300,7 @@ class Layer:
                 fail(f"{self.name}: out= has to be a tuple of {len(self._outputs)} arrays")
         arrays: List[Any] = [None] * len(self.results)
         for i, array in zip(self._outputs, given):
-            arg, shape = self.results[i], plan.results[i]
-            array, found = find_kind(array, f"out ({arg.name})", arg.dtype, arg.shape)
-            address = found.writable(array, arg, shape)
-            self._check_overlap(buffers, plan, i, address, nbytes(arg.dtype, shape))
-            buffers[self._first_result + i] = address
-            arrays[i] = array
+            arrays[i] = self._put_out(buffers, plan, i, array)
         for i, arg in enumerate(self.results):
             if arrays[i] is None:
                 arrays[i] = kind.empty(arg.dtype, plan.results[i])
@@ -311,15 +309,23 @@ class Layer:
         values += [Routing(arrays[i], arrays[w], None if c is None else arrays[c]) for i, w, c in self._routed]
         return values[0] if len(values) == 1 else tuple(values)
 
-    def _check_overlap(self, buffers: Any, plan: Plan, result: int, address: int, size: int) -> None:
-        """Results have to be memory of their own."""
-        others = [(arg.name, buffers[self._index[arg.name]],
-                   nbytes(arg.dtype, plan.shapes[arg.name])) for arg in self.arguments]
-        others += [(self.results[i].name, buffers[self._first_result + i],
-                    nbytes(self.results[i].dtype, plan.results[i])) for i in self._outputs if i < result]
-        for name, begin, length in others:
-            if begin and size and length and address < begin + length and begin < address + size:
-                fail(f"out ({self.results[result].name}): overlaps {name!r}; results need memory of their own")
+    def _put_out(self, buffers: Any, plan: Plan, result: int, array: Any) -> Any:
+        """Checks an array that a result is written to, and fills in where it is; returns it."""
+        arg = self.results[result]
+        kind = KINDS.get(type(array)) if arg.dtype != "bf16" else None
+        if kind is None:
+            array, kind = find_kind(array, f"out ({arg.name})", arg.dtype, arg.shape)
+        at = self._first_result + result
+        address = kind.writable(array, arg, plan.results[result])
+        end = address + plan.nbytes[at]
+        # Results have to be memory of their own.
+        for i in self._before_outputs[:self._first_result + self._outputs.index(result)]:
+            begin = buffers[i]
+            if begin and begin < end and address < begin + plan.nbytes[i]:
+                name = (self.arguments + self.results)[i].name
+                fail(f"out ({arg.name}): overlaps {name!r}; results need memory of their own")
+        buffers[at] = address
+        return array
 
     def _make_plan(self, key: Any, x: Any, routing: Any, inputs: Dict[str, Any], out: Any) -> Plan:
         """Binds the sizes to the shapes of what is given, and checks that all fit."""
@@ -346,7 +352,10 @@ class Layer:
             return tuple(sizes[dim] if isinstance(dim, str) else dim for dim in arg.shape)
 
         shapes = {arg.name: resolve(arg) for arg in self.arguments}
-        plan = Plan(array, int(self._workspace(array)), shapes, [resolve(arg) for arg in self.results])
+        results = [resolve(arg) for arg in self.results]
+        sizes_in_bytes = [nbytes(arg.dtype, shape) for arg, shape in
+                          zip(self.arguments + self.results, [*shapes.values(), *results])]
+        plan = Plan(array, int(self._workspace(array)), shapes, results, sizes_in_bytes)
         isKeyed = all(name in self._sizes_of_key() for name in names)
         if isKeyed:
             if len(self._plans) >= _MAX_PLANS:
