@@ -213,7 +213,8 @@ def compile(config: Any, *, layers: Union[str, int, Sequence[int], None] = "all"
     targets: names of `moe-compile --list-targets`; "native" is this machine, None the usual ones.
     activations: how rows are rounded where they multiply weights in formats: "f32",
         "bf16", "int8", "int16" or "auto".
-    record_routing, replay_routing: return the routing, or take it as an argument.
+    record_routing: return the routing behind y.
+    replay_routing: take the routing as an argument, and nothing that only the router needs.
     family: a family of checkpoints, or a file that describes one.
     experts: keep only the first so many of each layer.
     options: further ones for moe-compile.
@@ -228,7 +229,11 @@ def compile(config: Any, *, layers: Union[str, int, Sequence[int], None] = "all"
     names = [targets] if isinstance(targets, str) else list(targets or ())
     flags = [f"--target={','.join(names)}"] if names else []
     flags += [f"--activations={activations}"] if activations else []
-    flags += ["--record-routing"] * record_routing + ["--replay-routing"] * replay_routing + list(options)
+    flags += ["--record-routing"] if record_routing else []
+    # Without the router's weights, which are packed elsewhere and plain here, the
+    # packed weights of the layer with its router fit.
+    flags += ["--replay-routing", "--drop-router-arguments"] if replay_routing else []
+    flags += options
     key_parts: Dict[str, Any] = {"version": _KEY_VERSION, "ir": result.output, "flags": flags,
                                  "compiler": _tools.identity("moe-compile")}
     if "native" in names:
@@ -258,7 +263,7 @@ def compile(config: Any, *, layers: Union[str, int, Sequence[int], None] = "all"
 
 def _describe(ir: str) -> str:
     """What an entry of the cache is listed as."""
-    module = re.search(r"^module @(\"[^\"]*\"|[\w.-]+)", ir, re.M)
+    module = re.search(r"^module (?:attributes \{.*\bmoe\.model = |@)(\"[^\"]*\"|[\w.-]+)", ir, re.M)
     functions = re.findall(r"func\.func (?:public )?@(\"[^\"]*\"|[\w.$-]+)", ir)
     name = module.group(1).strip('"') if module else ""
     shown = ", ".join(functions[:2]) + (f", ... ({len(functions)})" if len(functions) > 2 else "")
