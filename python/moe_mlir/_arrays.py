@@ -350,7 +350,8 @@ def find_kind(array: Any, name: str, dtype: str, shape: Optional[Sequence[Any]] 
     if torch is not None and isinstance(array, torch.torch.Tensor):
         return array, torch
     if shape == () and isinstance(array, (bool, int, float, np.generic)):
-        return np.asarray(array, _NUMPY_DTYPES.get(dtype)), numpy_kind()
+        scalar: Any = _NUMPY_DTYPES.get(dtype)
+        return np.asarray(array, scalar), numpy_kind()
     if hasattr(array, "__dlpack__") and hasattr(array, "__dlpack_device__"):
         return Foreign(name, array), _FOREIGN
     fail(f"{name}: is a {type(array).__name__}; expected an array of NumPy or PyTorch, or one with DLPack")

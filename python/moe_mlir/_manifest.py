@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence, Tuple, Union
@@ -263,10 +264,26 @@ def parse(text: str, path: Path) -> Manifest:
     return Manifest(path, found, targets, tuple(resolved))
 
 
+#: Those that were read last, by what tells a file from another: layers of a model
+#: are loaded one by one, and each of them would read all again.
+_known: Dict[Tuple[str, int, int, int, int], Manifest] = {}
+_MAX_KNOWN = 16
+
+
 def read(path: Path) -> Manifest:
     """Reads the manifest `path`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with open(path, encoding="utf-8") as file:
+            status = os.fstat(file.fileno())
+            key = (str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            found = _known.get(key)
+            if found is not None:
+                return found
+            text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         fail(f"{path}: cannot read: {getattr(error, 'strerror', None) or error}")
-    return parse(text, path)
+    manifest = parse(text, path)
+    if len(_known) >= _MAX_KNOWN:
+        _known.clear()
+    _known[key] = manifest
+    return manifest

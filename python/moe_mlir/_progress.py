@@ -28,7 +28,7 @@ class Progress:
         self._bar: Any = None
         if self._is_on and total is not None:
             try:
-                from tqdm.auto import tqdm
+                from tqdm.auto import tqdm  # type: ignore[import-untyped,unused-ignore]
             except ImportError:
                 return
             self._bar = tqdm(desc=what, total=total, unit=unit, unit_scale=True, unit_divisor=1000)

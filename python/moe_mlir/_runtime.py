@@ -93,9 +93,11 @@ class MoePackPlan(ctypes.Structure):
 _messages: Dict[int, str] = {}
 
 
-@_ErrorHook
-def _on_error(rt: Optional[int], status: int, message: Optional[bytes]) -> None:
+def _hear(rt: Optional[int], status: int, message: Optional[bytes]) -> None:
     _messages[rt or 0] = (message or b"").decode("utf-8", "replace")
+
+
+_on_error = _ErrorHook(_hear)
 
 
 class Runtime:

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence
 
 from ._errors import fail
 
@@ -40,7 +40,7 @@ def find(name: str) -> Path:
     return Path(path)
 
 
-def identity(name: str) -> List[object]:
+def identity(name: str) -> List[Any]:
     """What tells one build of a tool from another."""
     path = find(name).resolve()
     status = path.stat()
@@ -55,7 +55,7 @@ def _help(path: str, size: int, mtime: int) -> str:
 
 def has_option(tool: str, option: str) -> bool:
     """Whether `tool` has `--option`: the one check for what older builds cannot do."""
-    return re.search(rf"^\s*--{re.escape(option)}(?![\w-])", _help(*identity(tool)), re.M) is not None  # type: ignore[arg-type]
+    return re.search(rf"^\s*--{re.escape(option)}(?![\w-])", _help(*identity(tool)), re.M) is not None
 
 
 def need_option(tool: str, option: str, what: str) -> None:
