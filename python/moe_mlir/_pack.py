@@ -21,6 +21,7 @@ from ._compile import Artifact
 from ._errors import Error, fail
 from ._layer import PathLike
 from ._manifest import ABI, Function, Manifest
+from ._packing import wanted
 from ._progress import Progress
 
 #: Of what moe-pack makes of the same plans and files: a new number when that changes.
@@ -76,6 +77,15 @@ def _select(manifest: Manifest, layers: Union[str, int, Sequence[Union[str, int]
     return [manifest.select(one) for one in chosen]
 
 
+def _has_own_names(source: Path, functions: Sequence[Function]) -> bool:
+    """Whether the tensors have the names of the artifact's, not those of a family."""
+    if not any(function.checkpoint for function in functions):
+        return True
+    with open(source, "rb") as file:
+        names = {name.split("/")[-1] for name in _safetensors.read_header(file, source).tensors}
+    return any(arg.name in names for function in functions for arg in wanted(function))
+
+
 def _total(functions: Sequence[Function]) -> int:
     return sum(arg.nbytes for f in functions for arg in f.arguments if arg.is_static)
 
@@ -86,9 +96,9 @@ def pack(artifact: Union[Artifact, PathLike], checkpoint: PathLike, *,
     """Packs the weights of a checkpoint for an artifact, once.
 
     artifact: what compile() returned, or the path of BASE.so.
-    checkpoint: the folder of a checkpoint or a .gguf file, whose tensors have the
-        names of their family; or a .safetensors file whose tensors have the names
-        of the artifact's (Layer.model_tensors), "<function>/<name>" or "<name>".
+    checkpoint: the folder of a checkpoint, or a .gguf or .safetensors file, whose
+        tensors have the names of their family; or a .safetensors file whose tensors have
+        those of the artifact (Layer.model_tensors), "<function>/<name>" or "<name>".
     layers: numbers of layers or names of functions; "all" is all of the artifact.
     out: the file to write. Without it the file is in the cache, and is the same one
         the next time: as long as the files of the checkpoint have their size, time
@@ -104,7 +114,7 @@ def pack(artifact: Union[Artifact, PathLike], checkpoint: PathLike, *,
     if not source.exists():
         fail(f"{source}: no such file or folder; expected a checkpoint's folder, or a .gguf or .safetensors file")
     sources = [_identity(file) for file in _files(source)]
-    if source.suffix == ".safetensors" and source.is_file():
+    if source.suffix == ".safetensors" and source.is_file() and _has_own_names(source, functions):
         flags = [f"--inputs={source}"]
     else:
         _tools.need_option("moe-pack", "checkpoint", "packing a checkpoint")
@@ -112,6 +122,7 @@ def pack(artifact: Union[Artifact, PathLike], checkpoint: PathLike, *,
     if len(functions) != len(manifest.functions):
         flags.append("--entry=" + ",".join(f.name for f in functions))
     total = _total(functions)
+    notes: List[str] = []
 
     def write(target: Path) -> None:
         folder = target.parent
@@ -129,15 +140,14 @@ def pack(artifact: Union[Artifact, PathLike], checkpoint: PathLike, *,
                 shown.update(min(max(sizes, default=0), total))
 
             result = _tools.run("moe-pack", [base, *flags, "-o", target], tick=tick)
-        for note in result.notes:
-            # Such as tensors of the checkpoint that no layer reads.
-            warnings.warn(note, stacklevel=3)
+        notes.extend(result.notes)
 
     if out is not None:
         target = Path(out)
         if target.suffix != ".safetensors":
             fail(f"{target}: expected the name of a .safetensors file")
         write(target)
+        _tell(notes)
         return target
     parts: Dict[str, Any] = {
         "version": _LAYOUT_VERSION,
@@ -150,7 +160,14 @@ def pack(artifact: Union[Artifact, PathLike], checkpoint: PathLike, *,
     what = f"{source.name}: {', '.join(f.name for f in functions[:2])}" + \
         (f", ... ({len(functions)})" if len(functions) > 2 else "")
     folder = _cache.make("packed", key, _is_good, {"what": what}, lambda path: write(path / "packed.safetensors"))
+    _tell(notes)
     return folder / "packed.safetensors"
+
+
+def _tell(notes: Sequence[str]) -> None:
+    """What moe-pack said, such as tensors of the checkpoint that no layer reads."""
+    for note in notes:
+        warnings.warn(note, stacklevel=3)
 
 
 def _size(file: Path) -> int:
