@@ -85,7 +85,7 @@ readers() {
     echo "readers: seeds $seed to $((s - 1))"
     return 0
   fi
-  local all=(safetensors npy strict-json manifest weights config ir)
+  local all=(safetensors npy strict-json manifest weights gguf index expression config ir)
   each=$((share / ${#all[@]}))
   for target in "${all[@]}"; do
     corpus="build-asan/corpus/$target"

@@ -153,8 +153,13 @@ FunctionFill FunctionInputs::fill() const {
         continue;
       if (std::optional<TensorReader> reader = findReader(
               function, weight.name, weight.dtype, weight.shape, error)) {
-        reader->read(static_cast<int64_t>(first), part.numElements(),
-                     part.data);
+        int64_t begin = static_cast<int64_t>(first), count = part.numElements();
+        if (std::optional<HostTensor> view = reader->view(begin, count)) {
+          part.data = view->data;
+          part.storage = view->storage;
+        } else {
+          reader->read(begin, count, part.data);
+        }
         return;
       }
     }

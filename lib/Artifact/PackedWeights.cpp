@@ -13,6 +13,8 @@
 #include "moe-mlir/Runtime/moe_rt.h"
 #include "moe-mlir/Support/TensorIO.h"
 
+#include "llvm/ADT/STLExtras.h"
+
 #include <algorithm>
 #include <string_view>
 
@@ -90,6 +92,12 @@ bool writePacked(SafetensorsWriter &writer, const FunctionDesc &function,
   if (!checkPackSources(spec, lookup, error))
     return false;
   int64_t perExpert = spec.bytesPerExpert(), batch = packBatch(spec);
+  // An expert that is a tensor of its own need not be copied to be packed, and
+  // a large one is work enough.
+  constexpr int64_t largeExpert = 1 << 20;
+  auto isInParts = [](const HostTensor &tensor) { return !tensor.data; };
+  if (perExpert >= largeExpert && llvm::any_of(sources.all(), isInParts))
+    batch = 1;
   if (!buffer.data || buffer.shape[0] < batch * perExpert)
     buffer = HostTensor::allocate(DType::U8, {batch * perExpert});
   for (int64_t begin = 0; begin < spec.experts; begin += batch) {

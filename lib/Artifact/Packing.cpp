@@ -11,6 +11,7 @@
 #include "moe-mlir/Artifact/Packing.h"
 #include "moe-mlir/Runtime/moe_pack_panel.h"
 #include "moe-mlir/Support/Parallel.h"
+#include "moe-mlir/Support/TensorIO.h"
 
 #include <algorithm>
 #include <atomic>
@@ -280,6 +281,8 @@ bool moe::packExperts(const PackSpec &spec, const TensorLookup &lookup,
                    item % panels,
                    static_cast<char *>(out) + item * panelBytes);
   });
+  for (const HostTensor &part : filled)
+    forgetRead(part.data, part.numBytes());
   return true;
 }
 

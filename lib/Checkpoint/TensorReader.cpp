@@ -48,7 +48,7 @@ struct TensorReader::Source {
 
   bool isPlain() const { return stages.size() == 1; }
   /// Whether elements are copied as they are.
-  bool isSame() const {
+  bool keepsBits() const {
     return from == to || (!isConvertible(from) && !isNarrowing(from, to));
   }
   size_t fromBytes() const { return dtypeSize(from); }
@@ -72,7 +72,7 @@ struct TensorReader::Source {
 /// Writes aligned elements as they are wanted.
 void TensorReader::Source::store(const void *elements, char *out,
                                  int64_t count) const {
-  if (isSame())
+  if (keepsBits())
     std::memcpy(out, elements, count * fromBytes());
   else
     convertFloats(from, to, elements, out, count);
@@ -84,7 +84,7 @@ void TensorReader::Source::copyRun(int64_t place, int64_t count,
   while (count != 0) {
     int64_t here = std::min(count, partSize - place % partSize);
     const char *data = address(place);
-    if (isSame()) {
+    if (keepsBits()) {
       std::memcpy(out, data, here * fromBytes());
     } else {
       // Files may hold elements anywhere.
@@ -259,35 +259,40 @@ void TensorReader::read(int64_t first, int64_t count, void *out) const {
 // Views
 //===----------------------------------------------------------------------===//
 
-bool TensorReader::isView() const {
+std::optional<HostTensor> TensorReader::view(int64_t first,
+                                             int64_t count) const {
   const Source &own = *source;
-  if (own.count == 0 || !own.isPlain() ||
-      (own.from != own.to && isConvertible(own.from)))
-    return false;
+  if (count == 0 || !own.isPlain() || !own.keepsBits())
+    return std::nullopt;
   const StridedView &view = own.stages.front();
-  int64_t last = view.offset + own.count - 1;
-  return view.sizes.size() == 1 && view.strides[0] == 1 &&
-         view.offset / own.partSize == last / own.partSize &&
-         reinterpret_cast<uintptr_t>(own.address(view.offset)) %
-                 own.toBytes() ==
-             0;
+  if (view.sizes.size() != 1 || view.strides[0] != 1)
+    return std::nullopt;
+  int64_t begin = view.offset + first, last = begin + count - 1;
+  if (begin / own.partSize != last / own.partSize)
+    return std::nullopt;
+  HostTensor result;
+  result.dtype = own.to;
+  result.shape = {count};
+  result.storage = std::shared_ptr<void>(source, const_cast<Source *>(&own));
+  result.data = const_cast<char *>(own.address(begin));
+  if (reinterpret_cast<uintptr_t>(result.data) % own.toBytes() != 0)
+    return std::nullopt;
+  return result;
 }
+
+bool TensorReader::isView() const { return view(0, source->count).has_value(); }
 
 HostTensor TensorReader::get(const std::string &name) const {
   const Source &own = *source;
-  if (!isView()) {
-    HostTensor copy = HostTensor::allocate(own.to, own.shape, name);
-    if (copy.data)
-      read(0, own.count, copy.data);
-    return copy;
+  if (std::optional<HostTensor> whole = view(0, own.count)) {
+    whole->name = name;
+    whole->shape = own.shape;
+    return *whole;
   }
-  HostTensor view;
-  view.name = name;
-  view.dtype = own.to;
-  view.shape = own.shape;
-  view.storage = std::shared_ptr<void>(source, const_cast<Source *>(&own));
-  view.data = const_cast<char *>(own.address(own.stages.front().offset));
-  return view;
+  HostTensor copy = HostTensor::allocate(own.to, own.shape, name);
+  if (copy.data)
+    read(0, own.count, copy.data);
+  return copy;
 }
 
 //===----------------------------------------------------------------------===//
@@ -386,7 +391,15 @@ TensorReader::make(const Checkpoint &checkpoint,
       own->stages.push_back(std::move(*next));
   }
   const std::vector<int64_t> &made = own->stages.back().sizes;
-  if (withoutOnes(made) != withoutOnes(shape))
+  std::vector<int64_t> wanted = shape;
+  // Formats of blocks have an axis for the blocks of a row.
+  if (block != 1 && wanted.size() >= 2 && wanted.back() == block) {
+    wanted.pop_back();
+    if (__builtin_mul_overflow(wanted.back(), block, &wanted.back()))
+      return refuse("a weight whose size overflows");
+  }
+  if (withoutOnes(made) != withoutOnes(shape) &&
+      withoutOnes(made) != withoutOnes(wanted))
     return refuse(where + "gives " + listSizes(made) + " by '" +
                   expression.print() + "', and the weight is " +
                   describeType(dtype, shape));

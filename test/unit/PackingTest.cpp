@@ -322,9 +322,8 @@ TEST(Packing, FileIsMappedInPlace) {
     made.name = name;
     return made;
   };
-  auto fill = [](HostTensor &part, uint64_t first, const StoredGroup *) {
-    fillRandom(part, 9, 1.0, first);
-  };
+  auto fill = [](const FunctionDesc &, HostTensor &part, uint64_t first,
+                 const StoredGroup *) { fillRandom(part, 9, 1.0, first); };
   TestFolder folder;
   std::string error, path = folder.file("w.safetensors");
   {

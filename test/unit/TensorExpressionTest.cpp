@@ -326,6 +326,9 @@ TEST(TensorReader, KeepsBlocksWhole) {
   ASSERT_TRUE(half.data) << error;
   EXPECT_EQ(half.dataAs<char>()[18], bytes[36 + 18]);
   EXPECT_TRUE(get("w | reshape(8, 36)", {8, 36}).data) << error;
+  // As formats have them: the blocks of a row along an axis.
+  EXPECT_TRUE(get("w", {2, 4, 2, 18}).data) << error;
+  EXPECT_FALSE(get("w", {2, 4, 18, 2}).data);
   for (const char *text :
        {"w | transpose(1, 2)", "w | every(2, 0, 2)", "w | part(2, 0, 4)",
         "w | first(2, 20)", "w | reshape(2, 48, 3)"}) {

@@ -151,6 +151,7 @@ using TensorLookup = std::function<const HostTensor *(const std::string &)>;
 
 /// Computes the elements of `part`, which begins with element `first` of the
 /// tensor of that name. Stored weights consist of `stored`, others of numbers.
+/// `part` has memory for them, and may be made to be other memory instead.
 using TensorFill = std::function<void(HostTensor &part, uint64_t first,
                                       const StoredGroup *stored)>;
 

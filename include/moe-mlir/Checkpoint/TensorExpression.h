@@ -74,14 +74,17 @@ private:
 class TensorReader {
 public:
   /// Nothing, with a message, unless the expression gives a tensor of `shape`
-  /// (but for dimensions of one) whose elements can become `dtype`: floats are
+  /// (but for dimensions of one, and with blocks apart or the bytes of a row
+  /// together) whose elements can become `dtype`: floats are
   /// converted (rounded to nearest even), integers of equal size are alike.
   static std::optional<TensorReader>
   make(const Checkpoint &checkpoint, const TensorExpression &expression,
        DType dtype, const std::vector<int64_t> &shape, std::string &error);
 
-  /// Whether the elements lie in one file in order and are of the type that is
-  /// wanted.
+  /// Elements [first, first + count) where they are, if they lie in one file in
+  /// order, aligned, and are of the type that is wanted.
+  std::optional<HostTensor> view(int64_t first, int64_t count) const;
+  /// Whether all are.
   bool isView() const;
   /// The whole: in place if isView(), else a copy; its `data` is null if there
   /// is no memory for that.

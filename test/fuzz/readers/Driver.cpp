@@ -17,6 +17,7 @@
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <random>
@@ -35,10 +36,8 @@ struct Folder {
     path = pattern;
   }
   ~Folder() {
-    for (const char *name :
-         {"/in.safetensors", "/in.npy", "/seed.safetensors", "/seed.npy"})
-      unlink((path + name).c_str());
-    rmdir(path.c_str());
+    std::error_code ignored;
+    std::filesystem::remove_all(path, ignored);
   }
   std::string path;
 };

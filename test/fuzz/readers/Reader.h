@@ -37,6 +37,12 @@ void readManifest(std::string_view bytes);
 std::vector<std::string> manifestSeeds();
 void readWeights(std::string_view bytes);
 std::vector<std::string> weightsSeeds();
+void readGGUF(std::string_view bytes);
+std::vector<std::string> ggufSeeds();
+void readIndex(std::string_view bytes);
+std::vector<std::string> indexSeeds();
+void readExpression(std::string_view bytes);
+std::vector<std::string> expressionSeeds();
 void readConfig(std::string_view bytes);
 std::vector<std::string> configSeeds();
 void readIR(std::string_view bytes);
@@ -48,6 +54,9 @@ inline const Reader readers[] = {
     {"strict-json", readStrictJSON, jsonSeeds},
     {"manifest", readManifest, manifestSeeds},
     {"weights", readWeights, weightsSeeds},
+    {"gguf", readGGUF, ggufSeeds},
+    {"index", readIndex, indexSeeds},
+    {"expression", readExpression, expressionSeeds},
     {"config", readConfig, configSeeds},
     {"ir", readIR, irSeeds},
 };
