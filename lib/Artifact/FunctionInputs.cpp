@@ -145,23 +145,32 @@ TensorSource FunctionInputs::source() const {
 }
 
 FunctionFill FunctionInputs::fill() const {
-  return [this](const FunctionDesc &function, HostTensor &part, uint64_t first,
-                const StoredGroup *stored) {
-    std::string error;
-    for (const PackTensor &weight : function.getWeights()) {
-      if (weight.name != part.name)
-        continue;
-      if (std::optional<TensorReader> reader = findReader(
-              function, weight.name, weight.dtype, weight.shape, error)) {
-        int64_t begin = static_cast<int64_t>(first), count = part.numElements();
-        if (std::optional<HostTensor> view = reader->view(begin, count)) {
-          part.data = view->data;
-          part.storage = view->storage;
-        } else {
-          reader->read(begin, count, part.data);
-        }
-        return;
+  // The readers of one function: its tensors are filled part by part.
+  struct Readers {
+    const FunctionDesc *function = nullptr;
+    std::map<std::string, TensorReader> byName;
+  };
+  auto readers = std::make_shared<Readers>();
+  return [this, readers](const FunctionDesc &function, HostTensor &part,
+                         uint64_t first, const StoredGroup *stored) {
+    if (readers->function != &function) {
+      *readers = {&function, {}};
+      std::string error;
+      for (const PackTensor &weight : function.getWeights())
+        if (std::optional<TensorReader> reader = findReader(
+                function, weight.name, weight.dtype, weight.shape, error))
+          readers->byName.emplace(weight.name, *reader);
+    }
+    if (auto it = readers->byName.find(part.name);
+        it != readers->byName.end()) {
+      int64_t begin = static_cast<int64_t>(first), count = part.numElements();
+      if (std::optional<HostTensor> view = it->second.view(begin, count)) {
+        part.data = view->data;
+        part.storage = view->storage;
+      } else {
+        it->second.read(begin, count, part.data);
       }
+      return;
     }
     if (stored) {
       fillStored(part, *seed, *stored, first);

@@ -31,11 +31,17 @@ static const char good[] = R"({
                       {"name": "u", "part": 1, "first_expert": 0,
                        "shape": [2, 32, 64], "dtype": "bf16"}]}}],
      "results": [{"name": "y", "dtype": "f32", "shape": ["T", 64]}],
-     "invoke": "layer_0__invoke"},
-    {"name": "layer_1", "layer": 1, "alias_of": "layer_0"}],
+     "checkpoint": {"g": "a.{e}.g | transpose(1, 2)",
+                  "u" : "a.u"
+}
+, "invoke" : "layer_0__invoke"
+},
+    {"name": "layer_1", "layer": 1, "alias_of": "layer_0",
+     "checkpoint": {"g": "b.g"}}],
   "targets": [{"name": "x86-64-v3", "platform": "x86_64-linux-gnu",
                "needs": 1, "narrows_rows": true,
-               "models": [[1, 2], [8591310864, 8591310879]]}]})";
+               "models": [[1, 2], [8591310864, 8591310879]]}]
+})";
 
 TEST(Manifest, Parses) {
   Manifest manifest;
@@ -45,6 +51,10 @@ TEST(Manifest, Parses) {
   const FunctionDesc &function = manifest.functions[0];
   EXPECT_EQ(function.model, "M");
   EXPECT_EQ(function.layer, 0);
+  EXPECT_EQ(function.checkpoint.at("g"), "a.{e}.g | transpose(1, 2)");
+  // An alias has its own, and all of it.
+  EXPECT_EQ(manifest.functions[1].checkpoint.size(), 1u);
+  EXPECT_EQ(function.getWeights().size(), 2u);
   ASSERT_EQ(function.arguments.size(), 2u);
   EXPECT_EQ(function.arguments[0].describe(), "f32[Tx64]");
   EXPECT_EQ(function.resolve(function.arguments[0], {7}),
@@ -197,6 +207,11 @@ TEST(Manifest, Rejects) {
       {"\"name\": \"layer_0\"",
        "\"workspace\": {\"x\": [[1, 2, 3]]}, \"name\": \"layer_0\"",
        "workspace.x[0]: expected a size and its bytes"},
+      {"transpose(1, 2)", "transpose(1)",
+       "functions[0].checkpoint.g: expected transpose(A, B) (column 11)"},
+      {"\"a.u\"", "5", "functions[0].checkpoint.u: expected a string"},
+      {"\"checkpoint\": {\"g\": \"b.g\"}", "\"checkpoint\": []",
+       "functions[1].checkpoint: expected an object"},
       {"\"version\": 2", "\"id\": 5, \"version\": 2", "id: expected a string"},
       {"{\"name\": \"x86-64-v3\"", "5, {\"name\": \"x86-64-v3\"",
        "targets[0]: expected an object"},
