@@ -31,17 +31,13 @@ static const char good[] = R"({
                       {"name": "u", "part": 1, "first_expert": 0,
                        "shape": [2, 32, 64], "dtype": "bf16"}]}}],
      "results": [{"name": "y", "dtype": "f32", "shape": ["T", 64]}],
-     "checkpoint": {"g": "a.{e}.g | transpose(1, 2)",
-                  "u" : "a.u"
-}
-, "invoke" : "layer_0__invoke"
-},
+     "checkpoint": {"g": "a.{e}.g | transpose(1, 2) ", "u": "a.u"},
+     "invoke": "layer_0__invoke"},
     {"name": "layer_1", "layer": 1, "alias_of": "layer_0",
      "checkpoint": {"g": "b.g"}}],
   "targets": [{"name": "x86-64-v3", "platform": "x86_64-linux-gnu",
                "needs": 1, "narrows_rows": true,
-               "models": [[1, 2], [8591310864, 8591310879]]}]
-})";
+               "models": [[1, 2], [8591310864, 8591310879]]}]})";
 
 TEST(Manifest, Parses) {
   Manifest manifest;
@@ -51,7 +47,7 @@ TEST(Manifest, Parses) {
   const FunctionDesc &function = manifest.functions[0];
   EXPECT_EQ(function.model, "M");
   EXPECT_EQ(function.layer, 0);
-  EXPECT_EQ(function.checkpoint.at("g"), "a.{e}.g | transpose(1, 2)");
+  EXPECT_EQ(function.checkpoint.at("g"), "a.{e}.g | transpose(1, 2) ");
   // An alias has its own, and all of it.
   EXPECT_EQ(manifest.functions[1].checkpoint.size(), 1u);
   EXPECT_EQ(function.getWeights().size(), 2u);

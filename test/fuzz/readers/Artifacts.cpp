@@ -61,16 +61,12 @@ static const char manifestSeed[] = R"({
                       {"name": "u", "part": 1, "first_expert": 0,
                        "shape": [2, 8, 4], "dtype": "bf16"}]}}],
      "results": [{"name": "y", "dtype": "f32", "shape": ["T", 4]}],
-     "checkpoint": {"g": "m.{e}.g | transpose(1, 2)",
-                  "u" : "m.u"
-}
-, "invoke" : "layer_0__invoke"
-},
+     "checkpoint": {"g": "m.{e}.g | transpose(1, 2) ", "u": "m.u"},
+     "invoke": "layer_0__invoke"},
     {"name": "layer_1", "layer": 1, "alias_of": "layer_0"}],
   "targets": [{"name": "x86-64-v3", "platform": "x86_64-linux-gnu",
                "needs": 1, "narrows_rows": true}],
-  "extensions": ["after-model:cse"], "pass_pipeline": "cse"
-})";
+  "extensions": ["after-model:cse"], "pass_pipeline": "cse"})";
 
 std::vector<std::string> fuzz::manifestSeeds() {
   return {manifestSeed, R"({"version":2,"abi":2,"functions":[],"targets":[]})",
