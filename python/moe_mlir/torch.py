@@ -23,6 +23,7 @@ from typing import Any, Dict, Iterable, List, Sequence, Tuple, Union
 
 import torch
 
+from . import _cache
 from ._errors import Error, fail
 from ._layer import Layer, _Workspace, _workspaces, load
 from ._runtime import Runtime
@@ -179,9 +180,7 @@ def publish(experts: Experts) -> Experts:
 
 def _search_path() -> List[Path]:
     named = [Path(part) for part in os.environ.get("MOE_MLIR_ARTIFACTS", "").split(os.pathsep) if part]
-    cache = os.environ.get("MOE_MLIR_CACHE")
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return [*_folders, *named, Path(cache) if cache else Path(home) / "moe-mlir"]
+    return [*_folders, *named, _cache.root() / "artifacts"]
 
 
 def _matches(manifest: Path, key: str) -> bool:

@@ -15,8 +15,10 @@ time, and tells what it did with each of them.
 from __future__ import annotations
 
 from ._experts import experts_forward
+from ._prepare import prepare, refresh
+from ._report import Entry, Report
 
-__all__ = ["register"]
+__all__ = ["Entry", "Report", "prepare", "refresh", "register"]
 
 
 def register() -> None:

@@ -133,6 +133,11 @@ class State:
         self._watched: List[Tuple[Any, str, Any, int, int]] = []
         self.watch(module)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of packed weights."""
+        return sum(weights.nbytes for weights, _ in self.weights.values())
+
     def __deepcopy__(self, memo: Any) -> None:
         return None  # A copy of the module packs its own parameters.
 
@@ -202,7 +207,8 @@ class State:
                     fail(f"{name} is on the meta device, there is nothing to pack; give prepare() a folder of packed "
                          "weights")
             if spec.stored:
-                tensors = _quantize.stored(tensors, spec)
+                plain = _quantize.canonical(tensors, module.is_transposed, module.is_concatenated)
+                tensors = _quantize.stored(plain, spec)
             if norm is not None:
                 count = spec.experts
                 tensors["norm.before"] = norm.before.expand(count, -1).contiguous()

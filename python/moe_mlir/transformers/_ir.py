@@ -20,7 +20,9 @@ from ._activation import Activation
 __all__ = ["Spec", "experts_ir"]
 
 #: Formats of weights that blocks are stored in: (weights, bytes) of a block.
-BLOCKS = {"q8_0": (32, 34), "q4_0": (32, 18)}
+BLOCKS = {"q8_0": (32, 34), "q5_1": (32, 24), "q5_0": (32, 22), "q4_1": (32, 20), "q4_0": (32, 18),
+          "iq4_nl": (32, 18), "q6_k": (256, 210), "q5_k": (256, 176), "q4_k": (256, 144), "q3_k": (256, 110),
+          "q2_k": (256, 84), "iq4_xs": (256, 136)}
 
 
 @dataclass(frozen=True)
