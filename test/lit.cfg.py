@@ -6,6 +6,7 @@ tool needs no line here. Substitutions:
   %python      the Python that CMake found
   %cc, %cxx    the compilers of the build
   %cmake       the CMake of the build
+  %peers_python the Python of the environment of scripts/python-peers.sh
   %moe_src     the root of the repository
   %moe_build   the root of the build
   %moe_version the version of the project
@@ -138,6 +139,12 @@ for tool in sorted(os.listdir(config.moe_tools_dir)
 for package in ("numpy", "safetensors", "yaml", "pip", "setuptools", "wheel"):
     if runs(config.python, "-c", "import " + package):
         config.available_features.add("python-" + package)
+
+# PyTorch and transformers, in an environment that scripts/python-peers.sh makes.
+peers = os.path.join(config.moe_build_dir, "python", "transformers")
+if os.path.exists(os.path.join(peers, "requirements.txt")) and not config.sanitize_flags:
+    config.available_features.add("python-transformers")
+config.substitutions.append((r"%peers_python\b", '"%s"' % os.path.join(peers, "bin", "python")))
 
 # LLVM is not built with the sanitizers: containers and arenas that cross the
 # border look overflown, and what it never frees is no leak of ours.

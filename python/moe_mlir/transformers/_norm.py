@@ -34,11 +34,12 @@ def recognize_norm(module: torch.nn.Module, columns: int) -> Norm:
     generator = torch.Generator().manual_seed(21)
     scale = torch.tensor([1e-4, 1e-3, 0.1, 10.0]).repeat(4)[:, None]
     rows = torch.randn(16, columns, generator=generator) * scale
-    weights = [p.detach().float() for p in module.parameters() if p.shape == (columns,)]
+    weights = [p.detach() for p in module.parameters() if p.shape == (columns,)]
     if any(p.device.type == "meta" for p in weights):
         raise Unrecognized("the weight of its norm is on the meta device")
     ones = torch.ones(columns)
-    scales = [ones, *(s for w in weights for s in (w, 1 + w))]
+    # Some add one before they widen, which rounds.
+    scales = [ones, *(s for w in weights for s in (w.float(), 1 + w.float(), (1 + w).float()))]
     pairs: List[Tuple[torch.Tensor, torch.Tensor]] = [(ones, s) for s in scales] + [(s, ones) for s in scales[1:]]
     named: List[Any] = [getattr(module, name, None) for name in ("eps", "variance_epsilon", "norm_eps")]
     epsilons = [float(e) for e in named if isinstance(e, (int, float))] + [1e-6, 1e-5, 1e-15]
