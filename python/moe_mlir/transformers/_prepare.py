@@ -191,7 +191,7 @@ def prepare(model: torch.nn.Module, *, replace: str = "experts", verify: bool = 
     with Progress("preparing", enabled=progress) as shown:
         for name, block in blocks:
             shown.update()
-            entry = _blocks.replace(name, block, model, weights_type)
+            entry = _blocks.replace(name, block, model, weights_type, free)
             report.entries.append(entry)
             if entry.artifact is not None:
                 replaced.update(block.modules())
