@@ -19,7 +19,9 @@ from ._errors import Error
 from ._layer import Layer, Routing, load
 from ._manifest import Arg
 from ._pack import pack
+from ._record import record
 from ._version import __version__
 from ._weights import Weights
 
-__all__ = ["Arg", "Artifact", "Error", "Layer", "Routing", "Weights", "compile", "load", "pack", "__version__"]
+__all__ = ["Arg", "Artifact", "Error", "Layer", "Routing", "Weights", "compile", "load", "pack", "record",
+           "__version__"]

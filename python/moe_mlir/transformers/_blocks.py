@@ -26,7 +26,7 @@ from ._experts import Unsupported, _version, is_experts
 from ._quantize import canonical
 from ._report import Entry
 
-__all__ = ["candidates", "replace"]
+__all__ = ["candidates", "replace", "set_aside"]
 
 _ATTRIBUTE = "_moe_mlir_block"
 #: Of the largest result; transformers rounds what routers compute in 16 bits, too.
@@ -147,12 +147,18 @@ def _wrap(ir: str, rows: str) -> str:
     return inner + wrapper
 
 
-def _ir_of(config: Any, number: Optional[int], weights: str, rows: str) -> str:
+def _ir_of(config: Dict[str, Any], number: Optional[int], weights: str, rows: str) -> str:
     """The importer's IR of a layer, the same text for layers that differ in nothing."""
     options = dict(part="block", weights_type=weights, family=None, experts=None)
     try:
         ir = _compile._read_ir(config, layers=number, **options).output
     except Error as error:
+        # Configurations hold what they derived from others, which no file has. What the
+        # layer computes is compared with the model's own code in any case.
+        derived = re.search(r"key '(\w+)' is .*: it may change a layer, by its name, and is not read", str(error))
+        if derived and derived.group(1) in config:
+            rest = {key: value for key, value in config.items() if key != derived.group(1)}
+            return _ir_of(rest, number, weights, rows)
         if number is None:
             raise Unsupported(str(error)) from error
         return _ir_of(config, None, weights, rows)
@@ -225,7 +231,8 @@ def _compile_block(name: str, block: torch.nn.Module, model: torch.nn.Module) ->
     get = getattr(config, "get_text_config", None)
     text = get(decoder=True) if get is not None else config
     rows = DTYPES[first.dtype]
-    ir = _ir_of(text, number, "bf16" if rows == "bf16" else "f32", rows)
+    described = {"model_type": text.model_type, **text.to_dict()}
+    ir = _ir_of(described, number, "bf16" if rows == "bf16" else "f32", rows)
     artifact = _compile.compile(ir, progress=False)
     layer = load(artifact.path)
     wanted = {arg.name: tuple(arg.shape) for arg in layer.model_tensors}
@@ -311,3 +318,19 @@ def replace(name: str, block: torch.nn.Module, model: torch.nn.Module, weights_t
     block.__dict__[_ATTRIBUTE] = made
     block.forward = types.MethodType(_forward, block)  # type: ignore[method-assign]
     return entry
+
+
+def set_aside(model: torch.nn.Module) -> Tuple[List[Tuple[torch.nn.Module, _Block]], Dict[str, str]]:
+    """Lets the model's own code run in place of compiled blocks, until they are put back
+    as `_moe_mlir_block`; says by name which cannot be."""
+    found, left = [], {}
+    for name, module in model.named_modules():
+        block = module.__dict__.get(_ATTRIBUTE)
+        if block is None:
+            continue
+        if block.is_freed:
+            left[name] = "it is a compiled block whose own parameters were freed"
+        else:
+            found.append((module, block))
+            module.__dict__[_ATTRIBUTE] = None
+    return found, left

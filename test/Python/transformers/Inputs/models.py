@@ -91,3 +91,31 @@ def experts_alone(family, name, seed, dtype=torch.float32, **attributes):
     made = getattr(module, name)(SimpleNamespace(_experts_implementation="moe_mlir", **attributes)).to(dtype)
     scramble(made, seed)
     return made
+
+
+def without_interface(name, dtype=torch.float32):
+    """A model whose experts transformers does not dispatch."""
+    import transformers
+
+    words = dict(pad_token_id=0, bos_token_id=1, eos_token_id=2)
+    torch.manual_seed(0)
+    if name == "llama4":
+        made = transformers.AutoModelForCausalLM.from_config(transformers.Llama4TextConfig(
+            vocab_size=96, hidden_size=64, intermediate_size=40, intermediate_size_mlp=96, num_hidden_layers=2,
+            num_attention_heads=4, num_key_value_heads=2, head_dim=16, num_local_experts=8, num_experts_per_tok=1,
+            interleave_moe_layer_step=1, **words), attn_implementation="eager")
+    elif name == "dbrx":
+        made = transformers.AutoModelForCausalLM.from_config(transformers.DbrxConfig(
+            d_model=64, n_heads=4, n_layers=2, max_seq_len=64, vocab_size=96,
+            attn_config=dict(kv_n_heads=2, clip_qkv=8.0, rope_theta=10000.0),
+            ffn_config=dict(ffn_hidden_size=40, moe_num_experts=6, moe_top_k=2, hidden_size=64,
+                            moe_normalize_expert_weights=1.0), **words))
+    else:
+        # A capacity that is exceeded: 9 tokens on 4 experts that take 2 each.
+        made = transformers.SwitchTransformersForConditionalGeneration(transformers.SwitchTransformersConfig(
+            vocab_size=96, d_model=64, d_kv=16, d_ff=96, num_layers=2, num_sparse_encoder_layers=1,
+            num_decoder_layers=2, num_sparse_decoder_layers=1, num_heads=4, num_experts=4, expert_capacity=2,
+            dropout_rate=0.0, router_jitter_noise=0.0, pad_token_id=0, decoder_start_token_id=0))
+    made = made.to(dtype).eval()
+    scramble(made, 0)
+    return made
