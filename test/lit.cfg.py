@@ -144,6 +144,9 @@ for package in ("numpy", "safetensors", "yaml", "pip", "setuptools", "wheel"):
 peers = os.path.join(config.moe_build_dir, "python", "transformers")
 if os.path.exists(os.path.join(peers, "requirements.txt")) and not config.sanitize_flags:
     config.available_features.add("python-transformers")
+else:
+    lit_config.note("test/Python/transformers is UNSUPPORTED without PyTorch and transformers; "
+                    "scripts/python-peers.sh installs them and runs it")
 config.substitutions.append((r"%peers_python\b", '"%s"' % os.path.join(peers, "bin", "python")))
 
 # LLVM is not built with the sanitizers: containers and arenas that cross the

@@ -32,7 +32,7 @@ __all__ = ["State", "Unsupported", "experts_forward", "is_experts", "state_of"]
 
 _ATTRIBUTE = "_moe_mlir"
 _lock = threading.RLock()
-_compiled: Dict[Tuple[Spec, str], Experts] = {}
+_compiled: Dict[Tuple[Any, ...], Experts] = {}
 
 
 class Unsupported(Exception):
@@ -101,15 +101,15 @@ def describe(module: torch.nn.Module, slots: int, rows: torch.dtype, stored: Opt
                 "f32" if stored else dtype, stored), norm
 
 
-def compiled(spec: Spec, activations: str) -> Experts:
+def compiled(spec: Spec, activations: str, targets: Any) -> Experts:
     """The experts of `spec`, compiled once a process, and taken from the cache if they are there."""
     from .. import compile
 
     with _lock:
-        key = (spec, activations)
+        key = (spec, activations, targets if isinstance(targets, (str, type(None))) else tuple(targets))
         found = _compiled.get(key)
         if found is None:
-            artifact = compile(experts_ir(spec), activations=activations, progress=False)
+            artifact = compile(experts_ir(spec), activations=activations, targets=targets, progress=False)
             found = _compiled[key] = publish(Experts(load(artifact.path)))
         return found
 
@@ -122,16 +122,21 @@ class State:
     """
 
     def __init__(self, module: torch.nn.Module, stored: Optional[str] = None, activations: Optional[str] = None,
-                 previous: str = "eager") -> None:
+                 previous: str = "eager", targets: Any = "native") -> None:
         self.stored = stored
         self.activations = activations or ("auto" if stored else "f32")
         self.previous = previous
+        self.targets = targets
         self.reason: Optional[str] = None
         self.is_freed = False
         self.weights: Dict[Tuple[str, ...], Tuple[Weights, List[torch.Tensor]]] = {}
         self.calls: Dict[Tuple[int, torch.dtype], Bound] = {}
         self._watched: List[Tuple[Any, str, Any, int, int]] = []
         self.watch(module)
+
+    def again(self, module: torch.nn.Module) -> "State":
+        """A new one, with the same options."""
+        return State(module, self.stored, self.activations, self.previous, self.targets)
 
     @property
     def nbytes(self) -> int:
@@ -187,7 +192,7 @@ class State:
             except Unsupported as error:
                 self.reason = str(error)
                 return None
-            experts = compiled(spec, self.activations)
+            experts = compiled(spec, self.activations, self.targets)
             found = self.calls[slots, rows] = Bound(experts, self.pack(module, spec, norm, experts))
             return found
 
@@ -262,7 +267,7 @@ def state_of(module: torch.nn.Module) -> State:
             if state is None:
                 state = State(module)
             else:
-                state = State(module, state.stored, state.activations, state.previous)
+                state = state.again(module)
             module.__dict__[_ATTRIBUTE] = state
         return state
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, Optional, Sequence, Union
 
 import torch
 
@@ -80,11 +80,12 @@ class _Preparation:
     """The options of prepare(), for each module in turn."""
 
     def __init__(self, verify: bool, free: bool, weights_type: Optional[str], activations: Optional[str],
-                 packed: Optional[Path]) -> None:
+                 targets: Any, packed: Optional[Path]) -> None:
         self.verify = verify
         self.free = free
         self.weights_type = weights_type
         self.activations = activations
+        self.targets = targets
         self.packed = packed
 
     def experts(self, name: str, module: torch.nn.Module, parent: Optional[torch.nn.Module]) -> Entry:
@@ -97,7 +98,7 @@ class _Preparation:
             call = next(iter(old.calls.values()))
             entry.artifact, entry.nbytes = call.experts.key, old.nbytes
             return entry
-        state = State(module, self.weights_type, self.activations, previous or "eager")
+        state = State(module, self.weights_type, self.activations, previous or "eager", self.targets)
         slots = slots_of(module, parent)
         try:
             rows = next(p.dtype for p in parameters_of(module).values())
@@ -131,7 +132,7 @@ class _Preparation:
     def _pack(self, name: str, module: torch.nn.Module, state: State, slots: int, rows: torch.dtype) -> None:
         """Packs, by way of a file if there is a folder for them."""
         spec, norm = describe(module, slots, rows, self.weights_type)
-        experts = compiled(spec, state.activations)
+        experts = compiled(spec, state.activations, state.targets)
         if self.packed is not None:
             file = _packed_file(self.packed, name)
             if not file.exists():
@@ -146,7 +147,8 @@ class _Preparation:
 
 def prepare(model: torch.nn.Module, *, replace: str = "experts", verify: bool = False, free: bool = False,
             strict: bool = False, weights_type: Optional[str] = None, activations: Optional[str] = None,
-            packed: Union[str, "os.PathLike[str]", None] = None, progress: bool = True) -> Report:
+            targets: Union[str, Sequence[str], None] = "native", packed: Union[str, "os.PathLike[str]", None] = None,
+            progress: bool = True) -> Report:
     """Compiles the experts of a model, packs their weights, and makes the model use them.
 
     model: of transformers. What it computes stays the same, but for rounding.
@@ -165,6 +167,8 @@ def prepare(model: torch.nn.Module, *, replace: str = "experts", verify: bool = 
         such as "q8_0" or "q4_0"; None keeps them as they are.
     activations: how rows are rounded that meet such weights: "f32", "int8", "int16",
         "auto" (the default with `weights_type`, errors no larger than those of the weights).
+    targets: what code is made for, as compile() takes it: "native" is this machine, None
+        the usual chips, for exported programs that run elsewhere.
     packed: a folder of packed weights, a file for each module: mapped if it is
         there, else written and mapped. The folder has to be of this model and these
         options. With it, experts may be on the meta device from the beginning.
@@ -182,7 +186,7 @@ def prepare(model: torch.nn.Module, *, replace: str = "experts", verify: bool = 
     folder = Path(packed) if packed is not None else None
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    work = _Preparation(verify, free, weights_type, activations, folder)
+    work = _Preparation(verify, free, weights_type, activations, targets, folder)
     parents: Dict[torch.nn.Module, torch.nn.Module] = {c: m for m in model.modules() for c in m.children()}
     report = Report()
     modules = [(name, module) for name, module in model.named_modules() if is_experts(module)]
@@ -202,9 +206,11 @@ def prepare(model: torch.nn.Module, *, replace: str = "experts", verify: bool = 
             report.entries.append(work.experts(name, module, parents.get(module)))
     if any(module not in replaced for _, module in modules):
         _choose(model, [module for _, module in modules])
-    if strict and report.left:
-        entry = report.left[0]
-        raise Error(f"{entry.name}: {entry.reason}")
+    if strict:
+        for entry in report.left:
+            # Of a block that stays, the experts may be compiled.
+            if not any(other.name.startswith(entry.name + ".") for other in report.compiled):
+                raise Error(f"{entry.name}: {entry.reason}")
     return report
 
 
@@ -223,4 +229,4 @@ def refresh(model: torch.nn.Module) -> None:
     for module in model.modules():
         state = module.__dict__.get(_ATTRIBUTE)
         if state is not None and not state.is_freed:
-            module.__dict__[_ATTRIBUTE] = State(module, state.stored, state.activations, state.previous)
+            module.__dict__[_ATTRIBUTE] = state.again(module)

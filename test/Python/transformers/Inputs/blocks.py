@@ -72,7 +72,7 @@ except moe_mlir.Error as error:
 model = models.model("mixtral")
 model.model.layers[1].mlp.experts.act_fn = torch.nn.GELU()
 expected = logits(model)
-report = prepare(model, replace="block")
+report = prepare(model, replace="block", strict=True)
 assert [entry.part for entry in report.compiled] == ["block", "experts"], report
 assert "deviates by" in report.left[0].reason and report.left[0].name == "model.layers.1.mlp", report
 assert (logits(model) - expected).abs().max() <= 2e-6 * expected.abs().max()
