@@ -3,8 +3,9 @@
 
 The model has the layers of OLMoE-1B-7B (H 2048, I 1024, E 64, K 8), few of them, a
 small vocabulary, and random weights in bf16. Everything runs in one process, in
-turns, and of each the median over rounds is shown: whole forward passes, and steps of
-decoding behind a prompt. It needs the environment of scripts/python-peers.sh, and
+turns, and of each the median over rounds is shown: whole forward passes, the experts
+of all layers alone, and steps of decoding behind a prompt. It needs the environment of
+scripts/python-peers.sh, and
 about 5 GB of memory a layer with all implementations.
 
     build/python/transformers/bin/python benchmarks/python/transformers_speed.py --json=out.json
@@ -28,7 +29,7 @@ from transformers import AutoModelForCausalLM, OlmoeConfig  # noqa: E402
 
 OWN = ("eager", "batched_mm", "grouped_mm")
 #: batched_mm copies the weights of each assignment: beyond this it needs more memory than there is.
-BATCHED_MOST = 16
+BATCHED_MOST = 4
 PROMPT, STEPS = 64, 8
 
 
@@ -65,12 +66,19 @@ class Variants:
         self.model = model
         self.modules = [m for m in model.modules() if hasattr(m, "_is_expert_parallel")]
         self.states = {}
+        self.blocks = {}
         for name in names:
             if name in OWN:
                 continue
             for module in self.modules:
                 module.__dict__.pop("_moe_mlir", None)
             begin = time.monotonic()
+            if name == "block":
+                report = moe_mlir.transformers.prepare(model, replace="block", strict=True, progress=False)
+                self.blocks = {module: module.__dict__["_moe_mlir_block"] for module in model.modules()
+                               if "_moe_mlir_block" in module.__dict__}
+                print(f"{name}: prepared in {time.monotonic() - begin:.1f} s", flush=True)
+                continue
             format_ = None if name == "moe_mlir" else name
             folder = os.path.join(packed, name) if packed and format_ else None
             report = moe_mlir.transformers.prepare(model, weights_type=format_, packed=folder, strict=True,
@@ -80,11 +88,17 @@ class Variants:
             print(f"{name}: prepared in {time.monotonic() - begin:.1f} s, {megabytes:.0f} MB", flush=True)
 
     def choose(self, name):
+        for module, block in self.blocks.items():
+            module.__dict__["_moe_mlir_block"] = block if name == "block" else None
+        if name == "block":
+            return
         for module, state in zip(self.modules, self.states.get(name, [None] * len(self.modules))):
             module.__dict__["_moe_mlir"] = state
         self.model.set_experts_implementation("moe_mlir" if name in self.states else name)
 
-    def has(self, name, tokens):
+    def has(self, name, what, tokens):
+        if name == "block":
+            return what != "experts"
         return name != "batched_mm" or tokens <= BATCHED_MOST
 
 
@@ -104,6 +118,14 @@ def decode(model, ids):
     return (time.perf_counter() - begin) / STEPS
 
 
+def experts_alone(modules, hidden_states, indices, weights):
+    """Seconds for the experts of all layers, each on the same tokens and routing."""
+    begin = time.perf_counter()
+    for module in modules:
+        module(hidden_states, indices, weights)
+    return time.perf_counter() - begin
+
+
 def cpu():
     try:
         lines = dict(line.split(":", 1) for line in open("/proc/cpuinfo") if ":" in line)
@@ -118,7 +140,8 @@ def main():
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--tokens", default="1,16,128,512", help="tokens of forward passes")
     parser.add_argument("--variants", default="eager,batched_mm,grouped_mm,moe_mlir,q8_0,q4_0",
-                        help="implementations of transformers, moe_mlir, and formats of its weights")
+                        help="implementations of transformers, moe_mlir, formats of its weights, and block: "
+                        "with the router, which takes memory of its own")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--packed", help="folder that keeps weights in formats for the next run, which maps them: "
@@ -134,18 +157,23 @@ def main():
 
     generator = torch.Generator().manual_seed(1)
     results = []
-    cases = [("forward", int(t)) for t in options.tokens.split(",")] + [("decoding", 1)]
+    counts = [int(t) for t in options.tokens.split(",")]
+    cases = [(what, n) for what in ("forward", "experts") for n in counts] + [("decoding", 1)]
     with torch.inference_mode():
         for what, tokens in cases:
             ids = torch.randint(2, 8192, (1, PROMPT if what == "decoding" else tokens), generator=generator)
-            run = decode if what == "decoding" else forward
-            present = [name for name in names if variants.has(name, ids.shape[1] if what == "decoding" else tokens)]
+            x = torch.randn(tokens, 2048, generator=generator).to(torch.bfloat16)
+            indices = torch.rand(tokens, 64, generator=generator).topk(8).indices
+            weights = torch.rand(tokens, 8, generator=generator).to(torch.bfloat16)
+            run = {"decoding": lambda: decode(model, ids), "forward": lambda: forward(model, ids),
+                   "experts": lambda: experts_alone(variants.modules, x, indices, weights)}[what]
+            present = [name for name in names if variants.has(name, what, ids.shape[1] if what == "decoding" else tokens)]
             times = {name: [] for name in present}
             # One round first that is not counted: packing, caches, threads.
             for i in range(options.rounds + 1):
                 for name in present:
                     variants.choose(name)
-                    seconds = run(model, ids)
+                    seconds = run()
                     if i:
                         times[name].append(seconds)
             median = {name: statistics.median(values) for name, values in times.items()}
