@@ -24,8 +24,9 @@ from typing import Any, Dict, Iterable, List, Sequence, Tuple, Union
 import torch
 
 from . import _cache
+from ._calls import Workspace, workspaces
 from ._errors import Error, fail
-from ._layer import Layer, _Workspace, _workspaces, load
+from ._layer import Layer, load
 from ._runtime import Runtime
 
 __all__ = ["Bound", "Experts", "add_search_path", "experts", "find", "save_artifacts"]
@@ -135,9 +136,9 @@ class Bound:
         except IndexError:
             call = self._call()
         try:
-            workspace = _workspaces.pop()
+            workspace = workspaces.pop()
         except IndexError:
-            workspace = _Workspace()
+            workspace = Workspace()
         try:
             buffers = call[0]
             at = self._places
@@ -152,7 +153,7 @@ class Bound:
                 raise call[1].error("experts", status)
         finally:
             calls.append(call)
-            _workspaces.append(workspace)
+            workspaces.append(workspace)
         return y
 
 
