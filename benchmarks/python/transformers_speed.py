@@ -167,7 +167,8 @@ def main():
             weights = torch.rand(tokens, 8, generator=generator).to(torch.bfloat16)
             run = {"decoding": lambda: decode(model, ids), "forward": lambda: forward(model, ids),
                    "experts": lambda: experts_alone(variants.modules, x, indices, weights)}[what]
-            present = [name for name in names if variants.has(name, what, ids.shape[1] if what == "decoding" else tokens)]
+            longest = PROMPT if what == "decoding" else tokens
+            present = [name for name in names if variants.has(name, what, longest)]
             times = {name: [] for name in present}
             # One round first that is not counted: packing, caches, threads.
             for i in range(options.rounds + 1):

@@ -134,7 +134,8 @@ def _wrap(ir: str, rows: str) -> str:
         return (f"%{result}_e = tensor.empty(%count) : {target}\n"
                 f'%{result} = linalg.generic {{indexing_maps = [{same}, {same}], iterator_types = ["parallel", '
                 f'"parallel"]}} ins({value} : {source}) outs(%{result}_e : {target}) {{\n'
-                f"^bb0(%a: {of}, %o: {to}):\n%b = arith.{op} %a : {of} to {to}\nlinalg.yield %b : {to} }} -> {target}\n")
+                f"^bb0(%a: {of}, %o: {to}):\n%b = arith.{op} %a : {of} to {to}\n"
+                f"linalg.yield %b : {to} }} -> {target}\n")
 
     call = f"%y = func.call @inner({given}) : ({', '.join(y if n == '%x' else t for n, t, _ in values)}) -> {y}\n"
     wrapper = (f"func.func @block({head}) -> ({narrow} {{{y_attributes}}}) {{\n%c0 = arith.constant 0 : index\n"

@@ -15,14 +15,14 @@ from __future__ import annotations
 import threading
 import warnings
 import weakref
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 
 from .._errors import Error, fail
 from .._layer import load
 from .._weights import Weights
-from ..torch import DTYPES, Bound, Experts, NoBackward, find, publish
+from ..torch import DTYPES, Bound, Experts, NoBackward, publish
 from . import _quantize
 from ._activation import Unrecognized, recognize
 from ._ir import BLOCKS, Spec, experts_ir
@@ -60,7 +60,8 @@ def parameters_of(module: torch.nn.Module) -> Dict[str, torch.Tensor]:
     return found  # type: ignore[return-value]
 
 
-def describe(module: torch.nn.Module, slots: int, rows: torch.dtype, stored: Optional[str]) -> Tuple[Spec, Optional[Norm]]:
+def describe(module: torch.nn.Module, slots: int, rows: torch.dtype,
+             stored: Optional[str]) -> Tuple[Spec, Optional[Norm]]:
     """The Spec of `module`; raises Unsupported with the reason."""
     parameters = parameters_of(module)
     up = parameters["gate_up_proj" if module.has_gate else "up_proj"]
@@ -318,5 +319,6 @@ def _traced(self: torch.nn.Module, hidden_states: torch.Tensor, indices: torch.T
     call = state.calls.get((indices.shape[1], hidden_states.dtype)) if state is not None else None
     if call is None:
         raise Error("moe_mlir: these experts are not packed yet, and cannot be while the model is traced; call "
-                    "moe_mlir.transformers.prepare(model), or run the model once, before torch.compile and torch.export")
+                    "moe_mlir.transformers.prepare(model), or run the model once, before torch.compile and "
+                    "torch.export")
     return torch.ops.moe_mlir.experts(hidden_states, indices, weights, call.packed, call.experts.key)

@@ -46,10 +46,9 @@ def stored(tensors: Mapping[str, torch.Tensor], spec: Spec) -> Dict[str, torch.T
     with tempfile.TemporaryDirectory(prefix="moe-mlir-") as name:
         folder = Path(name)
         (folder / "plain.mlir").write_text(experts_ir(plain), encoding="utf-8")
-        _safetensors.write(folder / "plain.safetensors",
-                           [(key, _NAMES[tensor.dtype], tuple(tensor.shape),
-                             memoryview(tensor.view(-1).view(torch.uint8).numpy())) for key, tensor in matrices.items()],
-                           {})
+        written = [(key, _NAMES[tensor.dtype], tuple(tensor.shape), memoryview(tensor.view(-1).view(torch.uint8).numpy()))
+                   for key, tensor in matrices.items()]
+        _safetensors.write(folder / "plain.safetensors", written, {})
         _tools.run("moe-quantize", [folder / "plain.mlir", f"--inputs={folder / 'plain.safetensors'}",
                                     f"--to={spec.stored}", f"--threads={torch.get_num_threads()}", "-o",
                                     folder / "stored"])
