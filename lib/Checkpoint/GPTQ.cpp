@@ -6,20 +6,20 @@
 
 #include "GPTQ.h"
 
-#include "moe-mlir/Support/Parallel.h"
-
 using namespace moe;
+using namespace moe::detail;
 
 /// Codes in a word.
 static constexpr int64_t perWord = 8;
 
-bool detail::decodeGPTQ(const Checkpoint &checkpoint, llvm::StringRef qweight,
-                        int64_t offset, HostTensor &result,
-                        std::string &error) {
+std::optional<GPTQWeights> GPTQWeights::open(const Checkpoint &checkpoint,
+                                             llvm::StringRef qweight,
+                                             int64_t offset,
+                                             std::string &error) {
   llvm::StringRef stem = qweight;
   auto refuse = [&](const std::string &what) {
     error = checkpoint.getPath() + ": tensor '" + qweight.str() + "': " + what;
-    return false;
+    return std::nullopt;
   };
   if (!stem.consume_back(".qweight"))
     return refuse("GPTQ's codes are called '.qweight'");
@@ -27,47 +27,52 @@ bool detail::decodeGPTQ(const Checkpoint &checkpoint, llvm::StringRef qweight,
     std::string name = (stem + suffix).str();
     const CheckpointTensor *stored = checkpoint.find(name);
     if (!stored)
-      return refuse("without '" + name + "'");
-    if (!checkpoint.view(*stored, tensor, error))
+      refuse("without '" + name + "'");
+    if (!stored || !checkpoint.view(*stored, tensor, error))
       return false;
-    bool isScale = suffix == ".scales";
-    if (tensor.shape.size() != rank ||
-        (isScale ? !isFloat(tensor.dtype) : tensor.dtype != DType::I32))
-      return refuse("'" + name + "' is " + tensor.describe());
-    return true;
+    bool fits = suffix == ".scales" ? isFloat(tensor.dtype)
+                                    : tensor.dtype == DType::I32;
+    if (tensor.shape.size() != rank || !fits)
+      refuse("'" + name + "' is " + tensor.describe());
+    return error.empty();
   };
-  HostTensor codes, zeros, scales, groups;
-  if (!find(".qweight", codes, 2) || !find(".qzeros", zeros, 2) ||
-      !find(".scales", scales, 2) || !find(".g_idx", groups, 1))
-    return false;
-  int64_t n = codes.shape[1], k = codes.shape[0] * perWord;
-  int64_t count = scales.shape[0];
-  if (scales.shape[1] != n || zeros.shape[0] != count ||
-      zeros.shape[1] * perWord != n || groups.shape[0] != k)
-    return refuse(codes.describe() + " does not go with zeros of " +
-                  zeros.describe() + ", scales of " + scales.describe() +
-                  " and groups of " + groups.describe());
+  error.clear();
+  GPTQWeights own;
+  own.offset = offset;
+  if (!find(".qweight", own.codes, 2) || !find(".qzeros", own.zeros, 2) ||
+      !find(".scales", own.scales, 2) || !find(".g_idx", own.groups, 1))
+    return std::nullopt;
+  int64_t n = own.codes.shape[1], k = own.groups.shape[0];
+  int64_t count = own.scales.shape[0];
+  if (k % perWord != 0 || own.codes.shape[0] != k / perWord ||
+      own.scales.shape[1] != n || own.zeros.shape[0] != count ||
+      n % perWord != 0 || own.zeros.shape[1] != n / perWord)
+    return refuse(own.codes.describe() + " does not go with zeros of " +
+                  own.zeros.describe() + ", scales of " +
+                  own.scales.describe() + " and groups of " +
+                  own.groups.describe());
   for (int64_t i = 0; i < k; ++i)
-    if (double group = groups.get(i); group < 0 || group >= count)
-      return refuse("g_idx names group " + std::to_string(int64_t(group)) +
-                    " of " + std::to_string(count));
-  result = HostTensor::allocate(DType::F32, {n, k}, qweight.str());
-  if (!result.data)
-    return refuse("no memory for " + result.describe());
-  auto nibble = [](const HostTensor &words, int64_t word, int64_t at) {
-    return words.dataAs<uint32_t>()[word] >> (4 * at) & 15;
-  };
-  parallelFor(n, [&](int64_t row) {
-    float *out = result.dataAs<float>() + row * k;
-    for (int64_t i = 0; i < k; ++i) {
-      int64_t group = groups.dataAs<int32_t>()[i];
-      int64_t zero = nibble(zeros, group * (n / perWord) + row / perWord,
-                            row % perWord);
-      int64_t code = nibble(codes, i / perWord * n + row, i % perWord);
-      // The zero is one of four bits as well.
-      out[i] = static_cast<float>(scales.get(group * n + row) *
-                                  double(code - ((zero + offset) & 15)));
-    }
-  });
-  return true;
+    if (int32_t group = own.groups.dataAs<int32_t>()[i];
+        group < 0 || group >= count)
+      return refuse("g_idx names group " + std::to_string(group) + " of " +
+                    std::to_string(count));
+  return own;
+}
+
+static int64_t getNibble(const HostTensor &words, int64_t word, int64_t at) {
+  return words.dataAs<uint32_t>()[word] >> (4 * at) & 15;
+}
+
+void GPTQWeights::decode(int64_t first, int64_t count, float *out) const {
+  int64_t n = codes.shape[1], size = groups.shape[0];
+  for (int64_t element = first; element < first + count; ++element) {
+    int64_t row = element / size, k = element % size;
+    int64_t group = groups.dataAs<int32_t>()[k];
+    int64_t code = getNibble(codes, k / perWord * n + row, k % perWord),
+            zero = getNibble(zeros, group * (n / perWord) + row / perWord,
+                             row % perWord);
+    // The zero is one of four bits as well.
+    *out++ = static_cast<float>(scales.get(group * n + row) *
+                                double(code - ((zero + offset) & 15)));
+  }
 }

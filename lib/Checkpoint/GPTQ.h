@@ -15,15 +15,32 @@
 
 #include "moe-mlir/Checkpoint/Checkpoint.h"
 
+#include <optional>
+
 namespace moe::detail {
 
 /// The weights [N, K] in f32 that `qweight`, an I32 [K/8, N], and the tensors
 /// beside it stand for: `qzeros` I32 [G, N/8], `scales` [G, N] of floats and
-/// `g_idx` I32 [K], which gives each k its group of G. Zeros are stored less
-/// `offset`. Each weight is scale * (code - zero), rounded once. False with a
-/// message.
-bool decodeGPTQ(const Checkpoint &checkpoint, llvm::StringRef qweight,
-                int64_t offset, HostTensor &result, std::string &error);
+/// `g_idx` I32 [K], which gives each k its group of G. Each weight is
+/// scale * (code - zero), rounded once.
+class GPTQWeights {
+public:
+  /// Zeros are stored less `offset`. Nothing with a message unless all tensors
+  /// are there and fit.
+  static std::optional<GPTQWeights> open(const Checkpoint &checkpoint,
+                                         llvm::StringRef qweight,
+                                         int64_t offset, std::string &error);
+
+  std::vector<int64_t> getShape() const {
+    return {codes.shape[1], groups.shape[0]};
+  }
+  /// Elements [first, first + count) in row-major order.
+  void decode(int64_t first, int64_t count, float *out) const;
+
+private:
+  HostTensor codes, zeros, scales, groups;
+  int64_t offset = 0;
+};
 
 } // namespace moe::detail
 

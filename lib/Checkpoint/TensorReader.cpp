@@ -37,6 +37,8 @@ static constexpr size_t mostExperts = 1 << 16;
 struct TensorReader::Source {
   std::vector<const char *> parts;
   std::vector<std::shared_ptr<void>> storage;
+  /// Of weights that are decoded as they are read, in place of parts.
+  std::vector<GPTQWeights> encoded;
   /// Elements of a part.
   int64_t partSize = 0;
   DType from = DType::F32, to = DType::F32;
@@ -83,6 +85,16 @@ void TensorReader::Source::copyRun(int64_t place, int64_t count,
                                    char *out) const {
   while (count != 0) {
     int64_t here = std::min(count, partSize - place % partSize);
+    if (!encoded.empty()) {
+      float batch[batchSize];
+      here = std::min(here, batchSize);
+      encoded[place / partSize].decode(place % partSize, here, batch);
+      store(batch, out, here);
+      place += here;
+      count -= here;
+      out += here * toBytes();
+      continue;
+    }
     const char *data = address(place);
     if (keepsBits()) {
       std::memcpy(out, data, here * fromBytes());
@@ -219,6 +231,8 @@ void TensorReader::Source::copy(int64_t first, int64_t count, char *out) const {
 
 /// Lets the pages go that these elements were read from.
 void TensorReader::Source::forget(int64_t first, int64_t count) const {
+  if (!encoded.empty())
+    return;
   std::pair<int64_t, int64_t> range(
       0, static_cast<int64_t>(parts.size()) * partSize - 1);
   if (isPlain())
@@ -262,7 +276,7 @@ void TensorReader::read(int64_t first, int64_t count, void *out) const {
 std::optional<HostTensor> TensorReader::view(int64_t first,
                                              int64_t count) const {
   const Source &own = *source;
-  if (count == 0 || !own.isPlain() || !own.keepsBits())
+  if (count == 0 || !own.isPlain() || !own.keepsBits() || !own.encoded.empty())
     return std::nullopt;
   const StridedView &view = own.stages.front();
   if (view.sizes.size() != 1 || view.strides[0] != 1)
@@ -352,13 +366,12 @@ TensorReader::make(const Checkpoint &checkpoint,
                     "' is " + tensor->describe() + ", and '" + first->name +
                     "' is " + first->describe());
     if (isGPTQ) {
-      HostTensor decoded;
-      if (!decodeGPTQ(checkpoint, name, expression.getSteps()[0].numbers[0],
-                      decoded, error))
+      std::optional<GPTQWeights> weights = GPTQWeights::open(
+          checkpoint, name, expression.getSteps()[0].numbers[0], error);
+      if (!weights)
         return std::nullopt;
-      own->parts.push_back(decoded.dataAs<char>());
-      own->storage.push_back(decoded.storage);
-      sizes = decoded.shape;
+      sizes = weights->getShape();
+      own->encoded.push_back(std::move(*weights));
       continue;
     }
     own->parts.push_back(checkpoint.getData(*tensor));
@@ -410,6 +423,9 @@ TensorReader::make(const Checkpoint &checkpoint,
   // Views of views stay as they are: they are evaluated by the element.
   if (own->count != 0 && own->isPlain())
     own->stages.front() = own->stages.front().simplify();
+  if (isGPTQ && (!own->isPlain() || own->stages.front().strides.size() != 1))
+    return refuse(where + "does not fit '" + expression.print() +
+                  "': behind 'gptq' only experts can be left out");
   TensorReader reader;
   reader.source = std::move(own);
   return reader;
