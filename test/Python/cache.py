@@ -22,28 +22,6 @@ from moe_mlir import Error, _cache
 OUT = layers.folder()
 IR = (layers.INPUTS / "scale.mlir").read_text()
 
-# Stands for moe-compile: says that it was called, and takes its time.
-SLOW = """#!/bin/sh
-case "$*" in *--help*|*--version*) exec {real} "$@" ;; esac
-echo called >> {calls}
-sleep {seconds}
-exec {real} "$@"
-"""
-
-
-def slow_tools(seconds):
-    """A folder of tools whose moe-compile is slow, and the file that counts its calls."""
-    folder = OUT / f"bin-{seconds}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    for tool in Path(os.environ["MOE_MLIR_BIN"]).glob("moe-*"):
-        (folder / tool.name).symlink_to(tool)
-    (folder / "moe-compile").unlink()
-    (folder / "moe-compile").write_text(SLOW.format(real=Path(os.environ["MOE_MLIR_BIN"]) / "moe-compile",
-                                                    calls=folder / "calls", seconds=seconds))
-    (folder / "moe-compile").chmod(0o755)
-    return folder, folder / "calls"
-
 
 class Cache(unittest.TestCase):
     def setUp(self):
@@ -71,7 +49,7 @@ class Cache(unittest.TestCase):
         self.assertEqual(first.path.stat().st_mtime_ns, made)
         keys = {first.key, moe_mlir.compile(IR + "\n").key, moe_mlir.compile(IR, options=["--no-fuse"]).key,
                 moe_mlir.compile(IR, targets=None).key}
-        folder, calls = slow_tools(0)
+        folder, calls = layers.slow_tools(OUT, 0)
         before = os.environ["MOE_MLIR_BIN"]
         os.environ["MOE_MLIR_BIN"] = str(folder)
         try:
@@ -128,7 +106,7 @@ class Cache(unittest.TestCase):
 
     def test_several_processes(self):
         """One compiles, the others wait for it."""
-        folder, calls = slow_tools(1)
+        folder, calls = layers.slow_tools(OUT, 1)
         processes = [self.start(folder) for _ in range(4)]
         results = [process.communicate() + (process.returncode,) for process in processes]
         self.assertEqual({r[1:] for r in results}, {("", 0)})
@@ -137,7 +115,7 @@ class Cache(unittest.TestCase):
 
     def test_killed(self):
         """What a killed process leaves is seen by nobody, and goes."""
-        folder, calls = slow_tools(2)
+        folder, calls = layers.slow_tools(OUT, 2)
         process = self.start(folder)
         while not calls.exists():
             time.sleep(0.02)
@@ -152,7 +130,7 @@ class Cache(unittest.TestCase):
 
     def test_interrupted(self):
         """Ctrl-C ends the tool and leaves nothing."""
-        folder, calls = slow_tools(3)
+        folder, calls = layers.slow_tools(OUT, 3)
         process = self.start(folder)
         while not calls.exists():
             time.sleep(0.02)

@@ -76,3 +76,26 @@ def to_bf16(values):
 
 def from_bf16(bits):
     return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+# Stands for a tool: says that it was called, and takes its time.
+SLOW = """#!/bin/sh
+case "$*" in *--help*|*--version*) exec {real} "$@" ;; esac
+echo called >> {calls}
+sleep {seconds}
+exec {real} "$@"
+"""
+
+
+def slow_tools(out, seconds, name="moe-compile"):
+    """A folder of tools of which one is slow, and the file that counts its calls."""
+    folder = out / f"bin-{seconds}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for tool in Path(os.environ["MOE_MLIR_BIN"]).glob("moe-*"):
+        (folder / tool.name).symlink_to(tool)
+    (folder / name).unlink()
+    (folder / name).write_text(SLOW.format(real=Path(os.environ["MOE_MLIR_BIN"]) / name,
+                                       calls=folder / "calls", seconds=seconds))
+    (folder / name).chmod(0o755)
+    return folder, folder / "calls"
