@@ -260,7 +260,8 @@ def _parser() -> argparse.ArgumentParser:
     packer = commands.add_parser("pack", help="pack the weights of a checkpoint; prints the path of the file")
     packer.add_argument("artifact", help="BASE.so, beside BASE.json")
     packer.add_argument("checkpoint", help="the folder of a checkpoint, or a .gguf or .safetensors file")
-    packer.add_argument("-o", dest="output", metavar="FILE.safetensors", help="the file to write (default: in the cache)")
+    packer.add_argument("-o", dest="output", metavar="FILE.safetensors",
+                        help="the file to write (default: in the cache)")
     packer.add_argument("--layers", default="all", help="numbers of layers or names of functions (default: all)")
     packer.set_defaults(run=_pack)
 

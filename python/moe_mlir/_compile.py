@@ -147,7 +147,8 @@ def _read_ir(config: Any, **options: Any) -> _tools.Result:
     if isinstance(config, str) and ("\n" in config or "func.func" in config):
         return _check_ir(config, "the text", options)
     if not isinstance(config, (str, os.PathLike)):
-        fail(f"config is a {type(config).__name__}; expected a path, IR text, a dict or a configuration of transformers")
+        fail(f"config is a {type(config).__name__}; expected a path, IR text, a dict or a configuration of "
+             "transformers")
     path = Path(config)
     if not path.exists():
         fail(f"{path}: no such file or folder; expected config.json, the folder of a checkpoint, a .gguf or .mlir file")

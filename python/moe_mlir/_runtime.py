@@ -182,6 +182,8 @@ class Library:
             hint = ""
             if "libmoe_rt.so" in str(error):
                 hint = "; set MOE_MLIR_RUNTIME to a libmoe_rt.so, or compile the model again"
+            elif "libgomp" in str(error):
+                hint = "; install GCC's OpenMP library (Debian: libgomp1)"
             fail(f"{path}: cannot load: {error}{hint}")
         self.init.argtypes = [c_void_p, c_size_t, c_int32]
         self.init.restype = None
@@ -191,7 +193,8 @@ class Library:
         for function in manifest.functions:
             found = self._text(function.code + "__id")
             if found != manifest.id:
-                what = f"their ids are {found} and {manifest.id}" if found else f"no '{function.code}__id' in the library"
+                what = f"their ids are {found} and {manifest.id}" if found else \
+                    f"no '{function.code}__id' in the library"
                 fail(f"{path} and {manifest.path} are from different runs of moe-compile ({what})")
 
     def _features(self) -> int:

@@ -119,7 +119,8 @@ def map_file(path: Path) -> Tuple[Header, mmap.mmap]:
         fail(f"{path}: cannot read: {getattr(error, 'strerror', None) or error}")
 
 
-def write(path: Path, tensors: Iterable[Tuple[str, str, Tuple[int, ...], memoryview]], metadata: Dict[str, str]) -> None:
+def write(path: Path, tensors: Iterable[Tuple[str, str, Tuple[int, ...], memoryview]],
+          metadata: Dict[str, str]) -> None:
     """Writes tensors, (name, dtype of the format, shape, bytes), at aligned offsets."""
     entries: Dict[str, Any] = {"__metadata__": metadata}
     places: List[Tuple[int, memoryview]] = []

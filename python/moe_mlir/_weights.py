@@ -62,7 +62,8 @@ class Weights:
         header, self._memory = _safetensors.map_file(self.path)
         found = header.metadata.get("format", "")
         if not found.startswith("moe-packed-"):
-            fail(f"{path}: not packed weights (no \"format\" in its metadata); pack them with moe_mlir.pack or moe-pack")
+            fail(f"{path}: not packed weights (no \"format\" in its metadata); pack them with moe_mlir.pack or "
+                 "moe-pack")
         if found != _FORMAT:
             fail(f"{path}: packed weights of another version ({found!r}, and this is {_FORMAT!r}); pack them again")
         self._bytes = np.frombuffer(self._memory, np.uint8)

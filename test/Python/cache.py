@@ -34,8 +34,8 @@ class Cache(unittest.TestCase):
         # Whatever this process was told to ignore.
         code = ("import signal, sys, moe_mlir; signal.signal(signal.SIGINT, signal.default_int_handler); "
                 "print(moe_mlir.compile(sys.argv[1]).path)")
-        return subprocess.Popen([sys.executable, "-c", code, ir], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                env={**os.environ, "MOE_MLIR_BIN": str(bin_folder)}, start_new_session=True)
+        return subprocess.Popen([sys.executable, "-c", code, ir], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                text=True, env={**os.environ, "MOE_MLIR_BIN": str(bin_folder)}, start_new_session=True)
 
     def is_empty(self):
         return not _cache.entries() and not any((self.root / "tmp").iterdir())
@@ -119,7 +119,10 @@ class Cache(unittest.TestCase):
         process = self.start(folder)
         while not calls.exists():
             time.sleep(0.02)
-        # While it is at work, its folder is left alone.
+        # While it is at work, its folder is left alone, however old its files seem.
+        (work,) = (self.root / "tmp").iterdir()
+        for path in (*work.iterdir(), work):
+            os.utime(path, (0, 0))
         _cache._clean()
         self.assertEqual(len(list((self.root / "tmp").iterdir())), 1)
         os.killpg(process.pid, signal.SIGKILL)

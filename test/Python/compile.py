@@ -64,7 +64,8 @@ class Compile(unittest.TestCase):
 
     def test_options(self):
         record = moe_mlir.compile(CONFIG, layers=0, record_routing=True).load()
-        self.assertEqual([r.name for r in record.results], ["y", "routing.indices", "routing.weights", "routing.counts"])
+        self.assertEqual([r.name for r in record.results],
+                         ["y", "routing.indices", "routing.weights", "routing.counts"])
         bf16 = moe_mlir.compile(CONFIG, layers=0, weights_type="bf16").load()
         self.assertEqual({s.dtype for s in bf16.model_tensors if s.name.startswith("experts.")}, {"bf16"})
         few = moe_mlir.compile(CONFIG, layers=0, experts=4).load()

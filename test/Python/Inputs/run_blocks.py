@@ -7,7 +7,8 @@ import sys
 
 with open(sys.argv[1]) as page:
     text = page.read()
-blocks = [(text[:m.start()].count("\n") + 2, m.group(1)) for m in re.finditer(r"^```python\n(.*?)^```$", text, re.M | re.S)]
+blocks = [(text[:m.start()].count("\n") + 2, m.group(1))
+          for m in re.finditer(r"^```python\n(.*?)^```$", text, re.M | re.S)]
 assert len(blocks) > 3
 names = {}
 for line, block in blocks[1:]:

@@ -37,7 +37,8 @@ class Tensors(unittest.TestCase):
         self.assertLess(layers.difference(y, self.expected), 1e-6)
         self.assertLess(layers.difference(self.scored(self.x, scores=self.scores), self.expected), 1e-6)
         # Kinds may be mixed; the result is of x's.
-        self.assertTrue(torch.equal(self.layer(self.x, routing=(self.routing.indices.numpy(), self.routing.weights)), y))
+        mixed = (self.routing.indices.numpy(), self.routing.weights)
+        self.assertTrue(torch.equal(self.layer(self.x, routing=mixed), y))
         out = torch.empty(9, 32)
         self.assertIs(self.layer(self.x, routing=self.routing, out=out), out)
         self.assertTrue(torch.equal(out, y))
@@ -46,8 +47,8 @@ class Tensors(unittest.TestCase):
             self.assertTrue(torch.equal(self.layer(parameter, routing=self.routing), y))
         with torch.inference_mode():
             self.assertTrue(torch.equal(self.layer(self.x * 1, routing=self.routing), y))
-        self.assertEqual(self.layer(self.x[:0], routing=Routing(self.routing.indices[:0], self.routing.weights[:0])).shape,
-                         (0, 32))
+        none = Routing(self.routing.indices[:0], self.routing.weights[:0])
+        self.assertEqual(self.layer(self.x[:0], routing=none).shape, (0, 32))
 
     def test_half(self):
         source = (layers.INPUTS / "bf16.mlir").read_text()
