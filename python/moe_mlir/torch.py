@@ -273,7 +273,7 @@ class NoBackward(torch.autograd.Function):
     """Runs `bound` in eager mode such that only a backward pass fails."""
 
     @staticmethod
-    def forward(ctx: Any, bound: Bound, x: torch.Tensor, indices: torch.Tensor,  # type: ignore[override]
+    def forward(ctx: Any, bound: Bound, x: torch.Tensor, indices: torch.Tensor,
                 weights: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
         return bound(x, indices, weights)
 

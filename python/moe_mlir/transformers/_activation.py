@@ -159,7 +159,7 @@ def _record(run: Callable[[torch.Tensor], torch.Tensor], sample: torch.Tensor, g
     from torch.fx.experimental.proxy_tensor import make_fx
 
     try:
-        graph = make_fx(lambda given: run(given))(sample).graph
+        graph: Any = make_fx(lambda given: run(given))(sample).graph
     except Exception as error:  # Whatever a model's code may raise.
         raise Unrecognized(f"its activation cannot be recorded: {str(error).splitlines()[0]}") from error
     columns = sample.shape[1]
@@ -200,7 +200,8 @@ def _record(run: Callable[[torch.Tensor], torch.Tensor], sample: torch.Tensor, g
         elif name == "getitem":
             values[node] = values[args[0]][args[1]]
         elif name == "slice":
-            _, dim, start, stop, step, *_ = [*args, *[0, 0, None, 1][len(args) - 1:]]
+            given: List[Any] = [*args[1:], *[0, 0, None, 1][len(args) - 1:]]
+            dim, start, stop, step = given[:4]
             if dim in (0, -2) and not start:
                 values[node] = values[args[0]]
             elif values[args[0]] == "all" or (not gated and values[args[0]] == "up"):
@@ -218,7 +219,7 @@ def _operation(name: str, args: List[Any], kwargs: Dict[str, Any]) -> Expr:
     v = args[0]
     bounds = [args[i] if len(args) > i else kwargs.get(key) for i, key in ((1, "min"), (2, "max"))]
     softplus = ("add", _relu(v), ("log1p", ("exp", ("neg", ("abs", v)))))
-    unary = {"reciprocal": lambda: ("div", 1.0, v), "sigmoid": lambda: _sigmoid(v), "relu": lambda: _relu(v),
+    unary: Dict[str, Callable[[], Expr]] = {"reciprocal": lambda: ("div", 1.0, v), "sigmoid": lambda: _sigmoid(v), "relu": lambda: _relu(v),
              "silu": lambda: _silu(v), "square": lambda: ("mul", v, v),
              "softplus": lambda: softplus, "mish": lambda: ("mul", v, ("tanh", softplus))}
     binary = {"maximum": "max", "minimum": "min", "clamp_min": "max", "clamp_max": "min"}

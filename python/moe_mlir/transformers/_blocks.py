@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import types
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import torch
 
@@ -49,7 +49,7 @@ def candidates(model: torch.nn.Module, everything: bool) -> List[Tuple[str, torc
 # -- Parameters -----------------------------------------------------------------------
 
 
-def _split(tensors: Dict[str, torch.Tensor], transposed: bool, concatenated: bool) -> Dict[str, torch.Tensor]:
+def _split(tensors: Mapping[str, torch.Tensor], transposed: bool, concatenated: bool) -> Dict[str, torch.Tensor]:
     """Fused parameters as [E, I, H], [E, I, H] and [E, H, I], by the importer's names."""
     found = {}
     for name, tensor in canonical(tensors, transposed, concatenated).items():
@@ -62,7 +62,7 @@ def _split(tensors: Dict[str, torch.Tensor], transposed: bool, concatenated: boo
     return found
 
 
-def _experts_tensors(experts: torch.nn.Module, count: int) -> Iterator[Dict[str, torch.Tensor]]:
+def _experts_tensors(experts: Any, count: int) -> Iterator[Dict[str, torch.Tensor]]:
     """What the parameters of a module of experts may be, the likeliest first."""
     own = dict(experts.named_parameters())
     if is_experts(experts):
@@ -71,7 +71,8 @@ def _experts_tensors(experts: torch.nn.Module, count: int) -> Iterator[Dict[str,
         yield _split(own, True, True)
         yield _split(own, False, True)
     elif {"mlp.w1", "mlp.v1", "mlp.w2"} <= own.keys():
-        gate, up, down = (own["mlp." + name].unflatten(0, (count, -1)) for name in ("w1", "v1", "w2"))
+        gate, up, down = (matrix.view(count, -1, matrix.shape[1])
+                          for matrix in (own["mlp." + name] for name in ("w1", "v1", "w2")))
         yield {"experts.gate_proj": gate, "experts.up_proj": up, "experts.down_proj": down.transpose(1, 2)}
     else:
         names = {"wi": "up_proj", "wo": "down_proj", "fc1": "up_proj", "fc2": "down_proj"}
@@ -317,7 +318,7 @@ def replace(name: str, block: torch.nn.Module, model: torch.nn.Module, weights_t
         made.is_freed = True
         made.watch(block)
     block.__dict__[_ATTRIBUTE] = made
-    block.forward = types.MethodType(_forward, block)  # type: ignore[method-assign]
+    block.forward = types.MethodType(_forward, block)
     return entry
 
 

@@ -39,13 +39,13 @@ class Unsupported(Exception):
     """Why a module stays on its own implementation."""
 
 
-def is_experts(module: torch.nn.Module) -> bool:
+def is_experts(module: Any) -> bool:
     """Whether transformers dispatches `module` by `experts_implementation`."""
     return all(hasattr(module, name) for name in ("_is_expert_parallel", "is_transposed", "has_gate")) \
         and hasattr(type(module).forward, "__wrapped__")
 
 
-def parameters_of(module: torch.nn.Module) -> Dict[str, torch.Tensor]:
+def parameters_of(module: Any) -> Dict[str, torch.Tensor]:
     """The module's own parameters that the computation reads, by name."""
     names = ["gate_up_proj" if module.has_gate else "up_proj", "down_proj"]
     if module.has_bias:
@@ -60,7 +60,7 @@ def parameters_of(module: torch.nn.Module) -> Dict[str, torch.Tensor]:
     return found  # type: ignore[return-value]
 
 
-def describe(module: torch.nn.Module, slots: int, rows: torch.dtype,
+def describe(module: Any, slots: int, rows: torch.dtype,
              stored: Optional[str]) -> Tuple[Spec, Optional[Norm]]:
     """The Spec of `module`; raises Unsupported with the reason."""
     parameters = parameters_of(module)
@@ -122,7 +122,7 @@ class State:
     previous: the implementation that it had before, by its name.
     """
 
-    def __init__(self, module: torch.nn.Module, stored: Optional[str] = None, activations: Optional[str] = None,
+    def __init__(self, module: Any, stored: Optional[str] = None, activations: Optional[str] = None,
                  previous: str = "eager", targets: Any = "native") -> None:
         self.stored = stored
         self.activations = activations or ("auto" if stored else "f32")
@@ -135,7 +135,7 @@ class State:
         self._watched: List[Tuple[Any, str, Any, int, int]] = []
         self.watch(module)
 
-    def again(self, module: torch.nn.Module) -> "State":
+    def again(self, module: Any) -> "State":
         """A new one, with the same options."""
         return State(module, self.stored, self.activations, self.previous, self.targets)
 
@@ -152,7 +152,7 @@ class State:
 
     # -- Parameters that change --------------------------------------------------
 
-    def watch(self, module: torch.nn.Module) -> None:
+    def watch(self, module: Any) -> None:
         """Remembers the parameters that the weights are packed from."""
         self._watched = []
         try:
@@ -179,7 +179,7 @@ class State:
 
     # -- Packing ---------------------------------------------------------------------
 
-    def call_for(self, module: torch.nn.Module, slots: int, rows: torch.dtype) -> Optional[Bound]:
+    def call_for(self, module: Any, slots: int, rows: torch.dtype) -> Optional[Bound]:
         """What runs `module` for a routing of `slots` slots; None if nothing does, see `reason`."""
         found = self.calls.get((slots, rows))
         if found is not None or self.reason is not None:
@@ -197,7 +197,7 @@ class State:
             found = self.calls[slots, rows] = Bound(experts, self.pack(module, spec, norm, experts))
             return found
 
-    def pack(self, module: torch.nn.Module, spec: Spec, norm: Optional[Norm], experts: Experts) -> List[torch.Tensor]:
+    def pack(self, module: Any, spec: Spec, norm: Optional[Norm], experts: Experts) -> List[torch.Tensor]:
         """The packed weights for `experts`, which those of the same layouts share."""
         layer = experts.layer
         plans = layer._library.plans(layer._function)
@@ -257,9 +257,9 @@ def _version(tensor: torch.Tensor) -> int:
 # -- Calls ------------------------------------------------------------------------------
 
 
-def state_of(module: torch.nn.Module) -> State:
+def state_of(module: Any) -> State:
     """The State of `module`, made new if its parameters changed."""
-    state = module.__dict__.get(_ATTRIBUTE)
+    state: Optional[State] = module.__dict__.get(_ATTRIBUTE)
     if state is not None and state.is_current():
         return state
     with _lock:
@@ -273,7 +273,7 @@ def state_of(module: torch.nn.Module) -> State:
         return state
 
 
-def own_forward(module: torch.nn.Module, state: Optional[State], *args: Any) -> Any:
+def own_forward(module: Any, state: Optional[State], *args: Any) -> Any:
     """The implementation that `module` would have without this package."""
     from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 
@@ -283,7 +283,7 @@ def own_forward(module: torch.nn.Module, state: Optional[State], *args: Any) -> 
     return type(module).forward.__wrapped__(module, *args)
 
 
-def experts_forward(self: torch.nn.Module, hidden_states: torch.Tensor, top_k_index: Optional[torch.Tensor] = None,
+def experts_forward(self: Any, hidden_states: torch.Tensor, top_k_index: Optional[torch.Tensor] = None,
                     top_k_weights: Optional[torch.Tensor] = None, *, router_indices: Optional[torch.Tensor] = None,
                     routing_weights: Optional[torch.Tensor] = None) -> torch.Tensor:
     """The experts of `self` on hidden_states [T, H], as transformers calls them.
@@ -298,27 +298,31 @@ def experts_forward(self: torch.nn.Module, hidden_states: torch.Tensor, top_k_in
     state = self.__dict__.get(_ATTRIBUTE)
     if state is None or not state.is_current():
         state = state_of(self)
-    call = state.calls.get((indices.shape[1], hidden_states.dtype))
+    call: Optional[Bound] = state.calls.get((indices.shape[1], hidden_states.dtype))
     if call is None:
         call = state.call_for(self, indices.shape[1], hidden_states.dtype)
     if call is None or hidden_states.device.type != "cpu":
-        return own_forward(self, state, hidden_states, indices, weights)
+        result: torch.Tensor = own_forward(self, state, hidden_states, indices, weights)
+        return result
     if torch.is_grad_enabled():
         parameters = [p for p in self.parameters() if p.requires_grad]
         if parameters or hidden_states.requires_grad or weights.requires_grad:
-            return NoBackward.apply(call, hidden_states, indices, weights, *parameters)
+            y: torch.Tensor = NoBackward.apply(call, hidden_states, indices, weights, *parameters)
+            return y
     return call(hidden_states, indices, weights)
 
 
-def _traced(self: torch.nn.Module, hidden_states: torch.Tensor, indices: torch.Tensor,
+def _traced(self: Any, hidden_states: torch.Tensor, indices: torch.Tensor,
             weights: torch.Tensor) -> torch.Tensor:
     """One operation of the graph that is being made."""
-    state = self._moe_mlir if hasattr(self, _ATTRIBUTE) else None
+    state: Any = self._moe_mlir if hasattr(self, _ATTRIBUTE) else None
     if state is not None and state.reason is not None:
-        return own_forward(self, state, hidden_states, indices, weights)
+        result: torch.Tensor = own_forward(self, state, hidden_states, indices, weights)
+        return result
     call = state.calls.get((indices.shape[1], hidden_states.dtype)) if state is not None else None
     if call is None:
         raise Error("moe_mlir: these experts are not packed yet, and cannot be while the model is traced; call "
                     "moe_mlir.transformers.prepare(model), or run the model once, before torch.compile and "
                     "torch.export")
-    return torch.ops.moe_mlir.experts(hidden_states, indices, weights, call.packed, call.experts.key)
+    y: torch.Tensor = torch.ops.moe_mlir.experts(hidden_states, indices, weights, call.packed, call.experts.key)
+    return y

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Union
+from typing import Any, Dict, Optional, Sequence, Set, Union
 
 import torch
 
@@ -191,7 +191,7 @@ def prepare(model: torch.nn.Module, *, replace: str = "experts", verify: bool = 
     report = Report()
     modules = [(name, module) for name, module in model.named_modules() if is_experts(module)]
     blocks = _blocks.candidates(model, everything=replace == "block")
-    replaced = set()
+    replaced: Set[torch.nn.Module] = set()
     with Progress("preparing", enabled=progress) as shown:
         for name, block in blocks:
             shown.update()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from pathlib import Path
-from typing import Dict, Mapping
+from typing import Any, Dict, Mapping
 
 import torch
 
@@ -34,6 +34,11 @@ def canonical(tensors: Mapping[str, torch.Tensor], transposed: bool, concatenate
     return found
 
 
+def _bytes(tensor: torch.Tensor) -> memoryview:
+    array: Any = tensor.view(-1).view(torch.uint8).numpy()
+    return memoryview(array)
+
+
 def stored(tensors: Mapping[str, torch.Tensor], spec: Spec) -> Dict[str, torch.Tensor]:
     """`tensors`, as canonical() gives them, with matrices in the blocks of `spec.stored`.
 
@@ -46,7 +51,7 @@ def stored(tensors: Mapping[str, torch.Tensor], spec: Spec) -> Dict[str, torch.T
     with tempfile.TemporaryDirectory(prefix="moe-mlir-") as name:
         folder = Path(name)
         (folder / "plain.mlir").write_text(experts_ir(plain), encoding="utf-8")
-        written = [(key, _NAMES[tensor.dtype], tuple(tensor.shape), memoryview(tensor.view(-1).view(torch.uint8).numpy()))
+        written = [(key, _NAMES[tensor.dtype], tuple(tensor.shape), _bytes(tensor))
                    for key, tensor in matrices.items()]
         _safetensors.write(folder / "plain.safetensors", written, {})
         _tools.run("moe-quantize", [folder / "plain.mlir", f"--inputs={folder / 'plain.safetensors'}",
