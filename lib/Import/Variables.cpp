@@ -77,7 +77,8 @@ void Variables::readKey(Config &config, const KeySpec &key) {
     const llvm::json::Value *other = config.find(name);
     if (!other)
       continue;
-    if (value && *value != *other)
+    // Those of a GGUF file may mean several things: the first one counts.
+    if (value && *value != *other && !isGGUF)
       config.fail(used, "is " + quote(*value) + ", but '" + name +
                             "', another name of it, is " + quote(*other));
     if (!value) {
