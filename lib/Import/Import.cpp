@@ -393,6 +393,11 @@ moe::importCheckpoint(mlir::MLIRContext &context, const Checkpoint &checkpoint,
   WeightFormatAttrInterface format;
   if (!parseWeightsType(context, options.weightsType, format, error))
     return nullptr;
+  if (checkpoint.getConfigPath().empty()) {
+    error = checkpoint.getPath() + ": has no configuration; expected the "
+                                   "folder with its config.json";
+    return nullptr;
+  }
   Importer importer(context, &checkpoint, options);
   mlir::OwningOpRef<mlir::ModuleOp> module =
       importer.run(checkpoint.getConfig(), checkpoint.getConfigPath());

@@ -47,6 +47,8 @@ private:
   void addStored(const WeightSpec &weight, const std::vector<int64_t> &shape,
                  WeightFormatAttrInterface format,
                  llvm::ArrayRef<std::string> expressions);
+  void checkSource(llvm::StringRef name, llvm::StringRef expression,
+                   mlir::RankedTensorType type);
   std::string keepExperts(const WeightSpec &weight, std::string expression,
                           const std::vector<int64_t> &shape);
 
@@ -129,6 +131,15 @@ std::string LayerWriter::keepExperts(const WeightSpec &weight,
                                  : expression.insert(at, first);
 }
 
+/// Sizes of a configuration that are not those of the tensors beside it.
+void LayerWriter::checkSource(llvm::StringRef name, llvm::StringRef expression,
+                              mlir::RankedTensorType type) {
+  std::string problem;
+  if (!expression.empty() &&
+      !context.sources->check(expression, type, problem) && error.empty())
+    error = "'" + name.str() + "': " + problem;
+}
+
 void LayerWriter::addStored(const WeightSpec &weight,
                             const std::vector<int64_t> &shape,
                             WeightFormatAttrInterface format,
@@ -154,10 +165,12 @@ void LayerWriter::addStored(const WeightSpec &weight,
     std::string own = nameStorage(weight.name, tensor, storage.size());
     // One tensor has the name of the weight, and another value.
     std::string value = own == weight.name ? own + ".stored" : own;
-    std::string stored =
-        print(getStorageType(tensor, type, format.getBlockSize(k)));
+    mlir::RankedTensorType storedType =
+        getStorageType(tensor, type, format.getBlockSize(k));
+    std::string stored = print(storedType);
     arguments.push_back(
         {value, stored, i < expressions.size() ? expressions[i] : ""});
+    checkSource(own, arguments.back().expression, storedType);
     names += (names.empty() ? "%" : ", %") + value;
     types += (types.empty() ? "" : ", ") + stored;
   }
@@ -210,8 +223,12 @@ void LayerWriter::addWeight(const WeightSpec &weight) {
     elementType = "f32";
     addStored(weight, shape, format, expressions);
   } else {
-    arguments.push_back({weight.name, writeTensor(shape, elementType),
-                         expressions.empty() ? "" : expressions.front()});
+    std::string type = writeTensor(shape, elementType);
+    arguments.push_back(
+        {weight.name, type, expressions.empty() ? "" : expressions.front()});
+    checkSource(weight.name, arguments.back().expression,
+                mlir::cast<mlir::RankedTensorType>(
+                    mlir::parseType(type, &context.context)));
   }
   // `!experts_up_proj`, and `!one_experts_up_proj` for that of one expert.
   std::string name = flatten(weight.name);

@@ -7,6 +7,7 @@
 #include "Sources.h"
 
 #include "moe-mlir/Analysis/StoredWeights.h"
+#include "moe-mlir/Checkpoint/TensorExpression.h"
 
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/Diagnostics.h"
@@ -94,6 +95,35 @@ std::string WeightSources::getExample(const WeightSpec &weight) {
   std::string error;
   std::vector<Candidate> candidates = getCandidates(weight, error);
   return candidates.empty() ? "" : candidates.front().name;
+}
+
+/// As the elements of an argument are in memory.
+static std::optional<DType> toDType(mlir::Type type) {
+  if (mlir::isa<mlir::Float8E4M3FNType>(type))
+    return DType::F8E4M3;
+  if (type.isF32())
+    return DType::F32;
+  if (type.isBF16())
+    return DType::BF16;
+  if (type.isF16())
+    return DType::F16;
+  if (type.isInteger(8))
+    return DType::I8;
+  if (type.isInteger(32))
+    return DType::I32;
+  if (type.isInteger(64))
+    return DType::I64;
+  return std::nullopt;
+}
+
+bool WeightSources::check(llvm::StringRef expression,
+                          mlir::RankedTensorType type,
+                          std::string &error) const {
+  std::optional<TensorExpression> parsed =
+      TensorExpression::parse(expression, error);
+  std::optional<DType> dtype = toDType(type.getElementType());
+  return parsed && (!dtype || TensorReader::make(checkpoint, *parsed, *dtype,
+                                                 type.getShape().vec(), error));
 }
 
 std::optional<StoredWeight>

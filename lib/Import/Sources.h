@@ -41,6 +41,9 @@ public:
   std::optional<StoredWeight> find(const WeightSpec &weight,
                                    const std::vector<int64_t> &shape,
                                    std::string &error);
+  /// Whether an argument of `type` can be made by `expression`; `error` else.
+  bool check(llvm::StringRef expression, mlir::RankedTensorType type,
+             std::string &error) const;
   /// Whether find() would find something.
   bool has(const WeightSpec &weight);
   /// One of the names that find() would look for.

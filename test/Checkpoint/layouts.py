@@ -441,12 +441,24 @@ for stacked in True, False:
                 f"{arch}.attention.layer_norm_rms_epsilon": 1e-6}, tensors)
     check(arch, path, x, layer(x, w, 2, normalized if stacked else softmax_of_chosen))
 
-# Not one tensor of a layer, a shape that is wrong.
-path = make("missing", {**qwen, "hidden_size": H, "moe_intermediate_size": I, "num_experts": E},
-            {mlp + "gate.weight": np.zeros((E, H), "f4")})
-done = subprocess.run(["moe-import", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-if done.returncode != 1 or "no tensor for 'experts.gate_proj'; looked for " not in done.stderr or done.stdout:
-    failures.append("missing: " + done.stderr)
+# Tensors that are not there, sizes that are not those of the configuration, and
+# no configuration at all.
+
+
+def refuses(path, *expected):
+    done = subprocess.run(["moe-import", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True)
+    if (done.returncode != 1 or done.stdout or done.stderr.count("\n") != 1
+            or not all(text in done.stderr for text in expected)):
+        failures.append(f"{path}: {done.returncode} {done.stderr}")
+
+
+tiny = {**qwen, "hidden_size": H, "moe_intermediate_size": I, "num_experts": E}
+router = {mlp + "gate.weight": np.zeros((E, H), "f4")}
+refuses(make("missing", tiny, router), "no tensor for 'experts.gate_proj'; looked for ")
+refuses(make("wide", {**tiny, "hidden_size": 2 * H}, router), "layer 0: 'router.weight'",
+        "F32[5x16]", "and the weight is f32[5x32]")
+refuses(f"{folder}/wide/model.safetensors", "has no configuration")
 
 print("\n".join(failures))
 sys.exit(1 if failures else 0)
