@@ -335,8 +335,11 @@ Importer::run(const llvm::json::Object &json, llvm::StringRef fileName) {
   // A checkpoint is read as it is stored.
   reading.log.ignoreQuantization = options.ignoreQuantization || checkpoint;
   std::optional<Config> config = findConfig(json);
-  std::string supported = "; supported model types: " +
-                          llvm::join(reading.library.getModelTypes(), ", ");
+  // They are too many for a line.
+  std::string supported =
+      "; moe-import --list-models lists the " +
+      std::to_string(reading.library.getModelTypes().size()) +
+      " model types that are, and --family=FILE.yaml adds one";
   if (!config && problem.empty())
     problem = (reading.log.failure.empty()
                    ? "key '" +
@@ -374,9 +377,7 @@ moe::importConfig(mlir::MLIRContext &context, llvm::StringRef json,
       parseConfigText(json, importer.problem);
   if (value && !value->getAsObject())
     importer.problem = "not a model configuration: the file must hold a JSON "
-                       "object with the key 'model_type'; supported model "
-                       "types: " +
-                       llvm::join(getSupportedModelTypes(), ", ");
+                       "object with the key 'model_type'";
   else if (value)
     module = importer.run(*value->getAsObject(), fileName);
   if (!module)

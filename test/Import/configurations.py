@@ -163,7 +163,7 @@ imports("thinker_config", {"model_type": "some_omni", "thinker_config": {
 refuses("text_config of an unknown type",
         {"model_type": "bert4", "text_config": {"model_type": "bert4_text"}},
         "key 'model_type' is 'bert4', which holds a 'bert4_text', which is not supported; "
-        "supported model types: ")
+        "moe-import --list-models lists the 1", " model types that are")
 refuses("the path of a key", {"model_type": "x", "text_config": {**qwen, "num_experts": -1}},
         "key 'text_config.num_experts' must be an integer from 0 to 1048576, but is -1")
 refuses("groups below text_config",
