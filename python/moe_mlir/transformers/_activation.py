@@ -219,9 +219,11 @@ def _operation(name: str, args: List[Any], kwargs: Dict[str, Any]) -> Expr:
     v = args[0]
     bounds = [args[i] if len(args) > i else kwargs.get(key) for i, key in ((1, "min"), (2, "max"))]
     softplus = ("add", _relu(v), ("log1p", ("exp", ("neg", ("abs", v)))))
-    unary: Dict[str, Callable[[], Expr]] = {"reciprocal": lambda: ("div", 1.0, v), "sigmoid": lambda: _sigmoid(v), "relu": lambda: _relu(v),
-             "silu": lambda: _silu(v), "square": lambda: ("mul", v, v),
-             "softplus": lambda: softplus, "mish": lambda: ("mul", v, ("tanh", softplus))}
+    unary: Dict[str, Callable[[], Expr]] = {
+        "reciprocal": lambda: ("div", 1.0, v), "sigmoid": lambda: _sigmoid(v), "relu": lambda: _relu(v),
+        "silu": lambda: _silu(v), "square": lambda: ("mul", v, v), "softplus": lambda: softplus,
+        "mish": lambda: ("mul", v, ("tanh", softplus)),
+    }
     binary = {"maximum": "max", "minimum": "min", "clamp_min": "max", "clamp_max": "min"}
     base = name[:-1] if name.endswith("_") else name  # In place is the same value.
     if base in _UNARY and len(args) == 1:
