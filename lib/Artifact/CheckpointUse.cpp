@@ -55,10 +55,17 @@ moe::findUnusedTensors(const Checkpoint &checkpoint,
       isFirst = false;
       int64_t experts = weight.shape.empty() ? 0 : weight.shape.front();
       experts = std::min<int64_t>(experts, checkpoint.getTensors().size());
-      for (const std::string &each : expression->names(experts))
+      for (const std::string &each : expression->names(experts)) {
         used.insert(each);
+        // What a weight in an order of activations is decoded from.
+        if (llvm::StringRef stem = each; stem.consume_back(".qweight"))
+          for (llvm::StringRef part : {".qzeros", ".scales", ".g_idx"})
+            used.insert((stem + part).str());
+      }
     }
-    if (!folder.empty())
+    // Where weights share only the layer's folder, everything else of the layer
+    // is in it, too.
+    if (!folder.empty() && !llvm::isDigit(folder[folder.size() - 2]))
       folders.insert(folder);
   }
   std::vector<std::string> unused;

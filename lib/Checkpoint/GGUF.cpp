@@ -250,7 +250,7 @@ bool Part::readPair() {
       !(type == Array ? readList(value) : readValue(type, value)))
     return false;
   if (value.kind() != json::Value::Null)
-    metadata[key] = std::move(value);
+    metadata[key.str()] = std::move(value);
   return true;
 }
 

@@ -4,9 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// With `desc_act` the k of a group are anywhere in a row, each named by `g_idx`.
-// No format of kernels has such groups: these weights are decoded when they are
-// read.
+// With `desc_act` the k of a group are anywhere in a row, each named by
+// `g_idx`. No format of kernels has such groups: these weights are decoded when
+// they are read.
 //
 //===----------------------------------------------------------------------===//
 

@@ -72,9 +72,10 @@ readObject(const std::string &path, uint64_t most, std::string &error) {
 }
 
 bool HuggingFaceReader::readConfig() {
-  checkpoint.configPath = joinPath(checkpoint.path, "config.json");
-  if (!fs::exists(checkpoint.configPath))
+  std::string path = joinPath(checkpoint.path, "config.json");
+  if (!fs::exists(path))
     return true;
+  checkpoint.configPath = path;
   std::optional<json::Object> config =
       readObject(checkpoint.configPath, /*most=*/64 << 20, error);
   if (config)

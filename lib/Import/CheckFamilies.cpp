@@ -9,6 +9,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "moe-mlir/Checkpoint/TensorExpression.h"
 #include "moe-mlir/Import/Import.h"
 
 #include "Expression.h"
@@ -40,6 +41,8 @@ private:
   void checkExpression(llvm::StringRef text, const llvm::Twine &where);
   /// Those inside of a text, as `${...}`.
   void checkInside(llvm::StringRef text, const llvm::Twine &where);
+  /// What is done with a tensor, whatever the values in it are.
+  void checkSteps(llvm::StringRef name, const llvm::Twine &where);
   void checkNames(llvm::StringRef weight);
 
   mlir::MLIRContext &context;
@@ -66,6 +69,21 @@ void Checker::checkInside(llvm::StringRef text, const llvm::Twine &where) {
   }
 }
 
+void Checker::checkSteps(llvm::StringRef name, const llvm::Twine &where) {
+  std::string text, error;
+  while (!name.empty()) {
+    auto [before, behind] = name.split("${");
+    text += before;
+    if (before.size() == name.size())
+      break;
+    llvm::StringRef expression = takeBalanced(behind, "}");
+    text += "1";
+    name = behind.drop_front(std::min(expression.size() + 1, behind.size()));
+  }
+  if (!TensorExpression::parse(llvm::StringRef(text).ltrim('/'), error))
+    fail(where + ": '" + text + "': " + error);
+}
+
 void Checker::checkExpressions() {
   for (const auto &[name, text] : family.values)
     checkExpression(text, "value " + name);
@@ -88,8 +106,10 @@ void Checker::checkExpressions() {
       checkExpression(size, "weight " + weight.name);
     for (const std::vector<std::string> *names :
          {&weight.names, &weight.ggufNames})
-      for (const std::string &name : *names)
+      for (const std::string &name : *names) {
         checkInside(name, "weight " + weight.name);
+        checkSteps(name, "weight " + weight.name);
+      }
   }
   for (const std::vector<std::string> *prefixes :
        {&family.prefixes, &family.ggufPrefixes})

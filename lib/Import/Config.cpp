@@ -26,6 +26,9 @@ namespace {
 /// bound keeps products of sizes far from overflow.
 constexpr int64_t largestInteger = 1 << 20;
 
+/// Lists of layers are as long as the model is deep.
+constexpr size_t mostElements = 8192;
+
 struct ActivationName {
   llvm::StringLiteral upstream;
   llvm::StringLiteral attribute;
@@ -100,6 +103,11 @@ void Config::failType(llvm::StringRef key, const llvm::Twine &expected,
 //===----------------------------------------------------------------------===//
 
 const llvm::json::Value *Config::find(llvm::StringRef key) {
+  // Keys of GGUF files have dots of their own.
+  if (const llvm::json::Value *whole = object.get(key)) {
+    log.read.insert(prefix + key.str());
+    return whole;
+  }
   auto [first, rest] = key.split('.');
   if (!rest.empty()) {
     const llvm::json::Value *value = object.get(first);
@@ -156,6 +164,11 @@ const llvm::json::Value &Config::list(llvm::StringRef key,
                                : element.getAsString().has_value();
   };
   const llvm::json::Array *array = value.getAsArray();
+  if (array && array->size() > mostElements) {
+    fail(key, "has " + llvm::Twine(array->size()) + " values; the most is " +
+                  llvm::Twine(mostElements));
+    return empty;
+  }
   if (array && llvm::all_of(*array, fits))
     return value;
   failType(key, "a list of " + type, value);

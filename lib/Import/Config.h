@@ -28,6 +28,11 @@
 
 namespace moe::importer {
 
+/// The levels of a configuration that may hold the language model of a model
+/// of several parts.
+inline constexpr llvm::StringLiteral languageModelKeys[] = {
+    "text_config", "language_config", "llm_config", "thinker_config"};
+
 /// What is found out about one file while it is read; all of its levels share
 /// it. Keys are named by their full path, such as `text_config.hidden_size`.
 struct ConfigLog {

@@ -18,6 +18,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 
 using namespace moe::importer;
 
@@ -103,11 +104,14 @@ public:
 private:
   /// A hostile file must not reach the end of the stack.
   static constexpr int deepest = 100;
+  static constexpr int mostNodes = 2000;
+  static constexpr size_t longestShown = 80;
 
   Node fail(const llvm::Twine &message) {
     if (error.empty())
-      error = ("column " + llvm::Twine(position + 1) + " of '" + text +
-               "': " + message)
+      error = ("column " + llvm::Twine(position + 1) + " of '" +
+               text.take_front(longestShown) +
+               (text.size() > longestShown ? "..." : "") + "': " + message)
                   .str();
     return nullptr;
   }
@@ -126,6 +130,9 @@ private:
   }
 
   Node make(Expression::Kind kind, llvm::StringRef symbol) {
+    // What is nested is counted by depth, what is long by this.
+    if (++nodes > mostNodes)
+      fail("an expression that is too long");
     auto node = std::make_unique<Expression>();
     node->kind = kind;
     node->symbol = symbol.str();
@@ -160,12 +167,12 @@ private:
   /// Operators by precedence, longer ones before those that they start with.
   Node parseBinary(unsigned level) {
     static const std::vector<std::vector<llvm::StringLiteral>> levels = {
-        {"||"}, {"&&"}, {"==", "!="}, {"<=", ">=", "<", ">"},
+        {"||"},     {"&&"},         {"==", "!="}, {"<=", ">=", "<", ">"},
         {"+", "-"}, {"*", "/", "%"}};
     if (level == levels.size())
       return parseUnary();
     Node left = parseBinary(level + 1);
-    while (left) {
+    while (left && error.empty()) {
       auto found = llvm::find_if(
           levels[level], [&](llvm::StringRef token) { return accept(token); });
       if (found == levels[level].end())
@@ -198,7 +205,7 @@ private:
 
   Node parseIndexed() {
     Node node = parsePrimary();
-    while (node && accept("[")) {
+    while (node && error.empty() && accept("[")) {
       Node index = parseChoice();
       if (!index || !accept("]"))
         return fail("expected ']'");
@@ -223,9 +230,8 @@ private:
   }
 
   llvm::StringRef takeWord() {
-    llvm::StringRef word = text.substr(position).take_while([](char c) {
-      return llvm::isAlnum(c) || c == '_' || c == '.';
-    });
+    llvm::StringRef word = text.substr(position).take_while(
+        [](char c) { return llvm::isAlnum(c) || c == '_' || c == '.'; });
     position += word.size();
     return word;
   }
@@ -291,7 +297,7 @@ private:
   llvm::StringRef text;
   std::string &error;
   size_t position = 0;
-  int depth = 0;
+  int depth = 0, nodes = 0;
 };
 
 } // namespace moe::importer
@@ -325,6 +331,9 @@ llvm::StringRef moe::importer::takeBalanced(llvm::StringRef text,
 // Evaluation
 //===----------------------------------------------------------------------===//
 
+/// Doubling a text again and again must not fill the memory.
+static constexpr size_t longestText = 1 << 20;
+
 static Value computeIntegers(char op, int64_t a, int64_t b,
                              std::string &error) {
   int64_t result = 0;
@@ -342,7 +351,7 @@ static Value computeIntegers(char op, int64_t a, int64_t b,
   default:
     if (b == 0)
       return fail(error, "a division by zero");
-    overflows = b == -1;
+    overflows = a == std::numeric_limits<int64_t>::min() && b == -1;
     if (!overflows)
       result = op == '/' ? a / b : a % b;
   }
@@ -353,8 +362,11 @@ static Value computeIntegers(char op, int64_t a, int64_t b,
 
 static Value compute(char op, const Value &a, const Value &b,
                      std::string &error) {
-  if (op == '+' && (a.getText() || b.getText()))
-    return a.print() + b.print();
+  if (op == '+' && (a.getText() || b.getText())) {
+    std::string text = a.print() + b.print();
+    return text.size() > longestText ? fail(error, "a text without end")
+                                     : Value(std::move(text));
+  }
   std::optional<int64_t> m = a.getInteger(), n = b.getInteger();
   if (m && n)
     return computeIntegers(op, *m, *n, error);
@@ -375,15 +387,16 @@ static Value compare(llvm::StringRef op, const Value &a, const Value &b,
                      std::string &error) {
   std::optional<double> x = a.getNumber(), y = b.getNumber();
   if (!x || !y)
-    return fail(error, "'" + op + "' of " + a.describe() + " and " +
-                           b.describe());
-  return op == "<" ? *x < *y : op == ">" ? *x > *y : op == "<=" ? *x <= *y
-                                                                 : *x >= *y;
+    return fail(error,
+                "'" + op + "' of " + a.describe() + " and " + b.describe());
+  return op == "<"    ? *x < *y
+         : op == ">"  ? *x > *y
+         : op == "<=" ? *x <= *y
+                      : *x >= *y;
 }
 
-static std::optional<bool> evaluateFlag(const Value &value,
-                                        llvm::StringRef where,
-                                        std::string &error) {
+static std::optional<bool>
+evaluateFlag(const Value &value, llvm::StringRef where, std::string &error) {
   std::optional<bool> flag = value.getFlag();
   if (!flag)
     fail(error, where + " wants a flag, and has " + value.describe());
@@ -400,8 +413,8 @@ static Value getElement(const Value &value, const Value &index,
                            index.describe());
   int64_t size = list ? list->size() : text->size();
   if (*at < 0 || *at >= size)
-    return fail(error, "element " + llvm::Twine(*at) + " of " +
-                           llvm::Twine(size));
+    return fail(error,
+                "element " + llvm::Twine(*at) + " of " + llvm::Twine(size));
   return list ? (*list)[*at] : Value(std::string(1, (*text)[*at]));
 }
 

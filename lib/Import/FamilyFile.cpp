@@ -266,9 +266,9 @@ private:
   std::set<StringRef> read;
 };
 
-constexpr StringLiteral keyTypes[] = {"size",       "integer",  "number",
-                                      "flag",       "text",     "activation",
-                                      "integers",   "texts",    "numbers"};
+constexpr StringLiteral keyTypes[] = {"size",     "integer", "number",
+                                      "flag",     "text",    "activation",
+                                      "integers", "texts",   "numbers"};
 
 } // namespace
 
@@ -327,9 +327,8 @@ static SnippetSpec readSnippet(const std::string &name,
   return snippet;
 }
 
-static std::unique_ptr<FamilyFile> readFamily(StringRef path,
-                                              const json::Object &object,
-                                              std::string &error) {
+static std::unique_ptr<FamilyFile>
+readFamily(StringRef path, const json::Object &object, std::string &error) {
   auto family = std::make_unique<FamilyFile>();
   family->path = path.str();
   family->name = sys::path::stem(path).str();
@@ -344,19 +343,18 @@ static std::unique_ptr<FamilyFile> readFamily(StringRef path,
   fields.texts("ignored", family->ignored);
   fields.texts("prefix", family->prefixes);
   fields.texts("gguf_prefix", family->ggufPrefixes);
-  fields.forEach("keys", [&](const std::string &name, const json::Value &value) {
-    family->keys.push_back(readKey(name, value, where, error));
-  });
-  fields.forEach("weights",
+  fields.forEach("keys",
                  [&](const std::string &name, const json::Value &value) {
-                   family->weights.push_back(
-                       readWeight(name, value, where, error));
+                   family->keys.push_back(readKey(name, value, where, error));
                  });
-  fields.forEach("snippets",
-                 [&](const std::string &name, const json::Value &value) {
-                   family->snippets[name] =
-                       readSnippet(name, value, where, error);
-                 });
+  fields.forEach(
+      "weights", [&](const std::string &name, const json::Value &value) {
+        family->weights.push_back(readWeight(name, value, where, error));
+      });
+  fields.forEach(
+      "snippets", [&](const std::string &name, const json::Value &value) {
+        family->snippets[name] = readSnippet(name, value, where, error);
+      });
   for (auto [field, into] : {std::pair{"values", &family->values},
                              std::pair{"types", &family->types},
                              std::pair{"inputs", &family->inputs}})

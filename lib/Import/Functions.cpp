@@ -18,9 +18,8 @@ Value moe::importer::fail(std::string &error, const llvm::Twine &message) {
   return {};
 }
 
-std::optional<Value> moe::importer::callFunction(llvm::StringRef name,
-                                        llvm::ArrayRef<Value> arguments,
-                                        std::string &error) {
+std::optional<Value> moe::importer::callFunction(
+    llvm::StringRef name, llvm::ArrayRef<Value> arguments, std::string &error) {
   auto number = [&](size_t i) { return arguments[i].getNumber(); };
   size_t count = arguments.size();
   // list(a, b, ...): the texts that are not empty, separated by commas.
@@ -51,11 +50,11 @@ std::optional<Value> moe::importer::callFunction(llvm::StringRef name,
   }
   if (name == "quoted" && count == 1)
     return Value("'" + arguments[0].print() + "'");
-  bool areTexts = count == 2 && arguments[0].getText() && arguments[1].getText();
+  bool areTexts =
+      count == 2 && arguments[0].getText() && arguments[1].getText();
   if (name == "starts_with" && areTexts)
-    return Value(
-        llvm::StringRef(*arguments[0].getText())
-            .starts_with(*arguments[1].getText()));
+    return Value(llvm::StringRef(*arguments[0].getText())
+                     .starts_with(*arguments[1].getText()));
   // behind('gated-relu', 'gated-'): what is behind the first one there.
   if (name == "behind" && areTexts)
     return Value(llvm::StringRef(*arguments[0].getText())
@@ -64,15 +63,15 @@ std::optional<Value> moe::importer::callFunction(llvm::StringRef name,
   // split('3,4', ','): a list of texts.
   if (name == "split" && areTexts && !arguments[1].getText()->empty()) {
     llvm::SmallVector<llvm::StringRef> parts;
-    llvm::StringRef(*arguments[0].getText()).split(parts, *arguments[1].getText());
+    llvm::StringRef(*arguments[0].getText())
+        .split(parts, *arguments[1].getText());
     Value::List list;
     for (llvm::StringRef part : parts)
       list.emplace_back(part.trim().str());
     return Value(std::move(list));
   }
-  for (llvm::StringRef known :
-       {"min", "max", "sqrt", "len", "contains", "quoted", "starts_with",
-        "behind", "split"})
+  for (llvm::StringRef known : {"min", "max", "sqrt", "len", "contains",
+                                "quoted", "starts_with", "behind", "split"})
     if (name == known)
       return fail(error, name + "() cannot take these arguments");
   return std::nullopt;

@@ -4,7 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Those that depend on nothing but their arguments; docs/families.md lists them.
+// Those that depend on nothing but their arguments; docs/families.md lists
+// them.
 //
 //===----------------------------------------------------------------------===//
 

@@ -30,7 +30,6 @@
 
 #include <limits>
 
-
 using namespace moe;
 using namespace moe::importer;
 
@@ -68,11 +67,6 @@ struct Reading {
 };
 
 } // namespace
-
-/// The levels of a configuration that may hold the language model of a model
-/// of several parts.
-static constexpr llvm::StringLiteral languageModelKeys[] = {
-    "text_config", "language_config", "llm_config", "thinker_config"};
 
 /// The innermost level that may hold a language model; nothing when no family
 /// reads it. A level without a type of its own, or of one that is not known, is
@@ -159,16 +153,14 @@ static std::vector<std::string> writeNotes(const Reading &reading,
     notes.push_back("model_type '" + printable(reading.modelType) +
                     "' is read by the family '" + reading.family->name + "'");
   else if (!reading.tried.empty())
-    notes.push_back("model_type " +
-                    llvm::join(reading.tried, ", which holds a ") +
-                    ", which holds a '" + reading.modelType +
-                    "', which is imported");
+    notes.push_back(
+        "model_type " + llvm::join(reading.tried, ", which holds a ") +
+        ", which holds a '" + reading.modelType + "', which is imported");
   if (!log.quantization.empty())
-    notes.push_back("the weights of this checkpoint are quantised ('" +
-                    printable(log.quantization) +
-                    "'); the layers take weights of " +
-                    (options.weightsType == "auto" ? "f32"
-                                                   : options.weightsType));
+    notes.push_back(
+        "the weights of this checkpoint are quantised ('" +
+        printable(log.quantization) + "'); the layers take weights of " +
+        (options.weightsType == "auto" ? "f32" : options.weightsType));
   if (!log.defaulted.empty())
     notes.push_back("not in the file, so as upstream has it: " +
                     listSome(log.defaulted));
@@ -268,8 +260,7 @@ std::optional<Config> Importer::findConfig(const llvm::json::Object &json) {
   return std::nullopt;
 }
 
-mlir::OwningOpRef<mlir::ModuleOp> Importer::build(Config &config,
-                                                  Config &root,
+mlir::OwningOpRef<mlir::ModuleOp> Importer::build(Config &config, Config &root,
                                                   llvm::StringRef fileName) {
   const FamilyFile &family = *reading.family;
   Variables variables(family, isGGUF());
@@ -277,9 +268,10 @@ mlir::OwningOpRef<mlir::ModuleOp> Importer::build(Config &config,
   if (checkpoint && !checkpoint->getTensors().empty()) {
     sources.emplace(*checkpoint, family, variables, context);
     variables.stored = [&](llvm::StringRef name) {
-      auto weight = llvm::find_if(
-          family.weights,
-          [&](const WeightSpec &weight) { return weight.name == name; });
+      auto weight =
+          llvm::find_if(family.weights, [&](const WeightSpec &weight) {
+            return weight.name == name;
+          });
       return weight != family.weights.end() && sources->has(*weight);
     };
   }
@@ -313,8 +305,9 @@ mlir::OwningOpRef<mlir::ModuleOp> Importer::build(Config &config,
   mlir::OwningOpRef<mlir::ModuleOp> module =
       mlir::ModuleOp::create(mlir::UnknownLoc::get(&context));
   (*module)->setAttr("moe.model", mlir::StringAttr::get(&context, name));
-  LayerContext layerContext{family,  variables, options,
-                            context, format,    sources ? &*sources : nullptr,
+  LayerContext layerContext{family,     variables,
+                            options,    context,
+                            format,     sources ? &*sources : nullptr,
                             allExperts, {}};
   for (int64_t layer : layers)
     if (!buildLayer(layerContext, *module, layer, name, problem))
@@ -322,8 +315,8 @@ mlir::OwningOpRef<mlir::ModuleOp> Importer::build(Config &config,
   return module;
 }
 
-mlir::OwningOpRef<mlir::ModuleOp>
-Importer::run(const llvm::json::Object &json, llvm::StringRef fileName) {
+mlir::OwningOpRef<mlir::ModuleOp> Importer::run(const llvm::json::Object &json,
+                                                llvm::StringRef fileName) {
   if (options.tokens < 0 || options.tokens > mostTokens) {
     problem = "--tokens=" + std::to_string(options.tokens) +
               " is not a number of tokens; use 1 to " +
@@ -341,14 +334,15 @@ Importer::run(const llvm::json::Object &json, llvm::StringRef fileName) {
       std::to_string(reading.library.getModelTypes().size()) +
       " model types that are, and --family=FILE.yaml adds one";
   if (!config && problem.empty())
-    problem = (reading.log.failure.empty()
-                   ? "key '" +
-                         std::string(isGGUF() ? "general.architecture"
-                                              : "model_type") +
-                         "' is " + llvm::join(reading.tried, ", which holds a ") +
-                         ", which is not supported"
-                   : reading.log.failure) +
-              (reading.family ? describeType() : supported);
+    problem =
+        (reading.log.failure.empty()
+             ? "key '" +
+                   std::string(isGGUF() ? "general.architecture"
+                                        : "model_type") +
+                   "' is " + llvm::join(reading.tried, ", which holds a ") +
+                   ", which is not supported"
+             : reading.log.failure) +
+        (reading.family ? describeType() : supported);
   if (!config)
     return nullptr;
   context.loadDialect<MoeDialect, mlir::arith::ArithDialect,
@@ -395,8 +389,13 @@ moe::importCheckpoint(mlir::MLIRContext &context, const Checkpoint &checkpoint,
   if (!parseWeightsType(context, options.weightsType, format, error))
     return nullptr;
   if (checkpoint.getConfigPath().empty()) {
-    error = checkpoint.getPath() + ": has no configuration; expected the "
-                                   "folder with its config.json";
+    error = checkpoint.getPath() +
+            ": has no configuration; expected a folder with a config.json";
+    return nullptr;
+  }
+  if (checkpoint.getKind() == Checkpoint::Kind::HuggingFace &&
+      checkpoint.getTensors().empty()) {
+    error = checkpoint.getPath() + ": has no tensors";
     return nullptr;
   }
   Importer importer(context, &checkpoint, options);

@@ -50,7 +50,7 @@ private:
   void checkSource(llvm::StringRef name, llvm::StringRef expression,
                    mlir::RankedTensorType type);
   std::string keepExperts(const WeightSpec &weight, std::string expression,
-                          const std::vector<int64_t> &shape);
+                          const std::vector<int64_t> &shape, bool isFormat);
 
   LayerContext &context;
   Variables &variables;
@@ -119,14 +119,15 @@ LayerWriter::findUses(llvm::StringRef body) const {
 /// With fewer experts than the checkpoint has, stacked tensors are cut.
 std::string LayerWriter::keepExperts(const WeightSpec &weight,
                                      std::string expression,
-                                     const std::vector<int64_t> &shape) {
+                                     const std::vector<int64_t> &shape,
+                                     bool isFormat) {
   if (weight.shape.front() != "E" || context.options.experts == 0 ||
       context.options.experts == context.allExperts ||
       llvm::StringRef(expression).contains("{e}"))
     return expression;
-  // Ahead of a change of shape, which is for the experts that are kept.
+  // A format's own change of shape comes last, and is for those that are kept.
   std::string first = " | first(0, " + std::to_string(shape.front()) + ")";
-  size_t at = expression.find(" | reshape(");
+  size_t at = isFormat ? expression.rfind(" | reshape(") : std::string::npos;
   return at == std::string::npos ? expression + first
                                  : expression.insert(at, first);
 }
@@ -152,8 +153,8 @@ void LayerWriter::addStored(const WeightSpec &weight,
           error = "'" + weight.name + "': " + diagnostic.str();
         return mlir::success();
       });
-  auto type = mlir::RankedTensorType::get(
-      shape, mlir::Float32Type::get(&mlirContext));
+  auto type =
+      mlir::RankedTensorType::get(shape, mlir::Float32Type::get(&mlirContext));
   auto emitError = [&] {
     return mlir::emitError(mlir::UnknownLoc::get(&mlirContext));
   };
@@ -197,16 +198,24 @@ void LayerWriter::addWeight(const WeightSpec &weight) {
   WeightFormatAttrInterface format = isStored ? context.format : nullptr;
   std::vector<std::string> expressions;
   if (context.sources) {
+    // Names are of whole tensors.
+    Value kept = variables.lookup("E", error);
+    if (context.options.experts)
+      variables.set("E", context.allExperts);
     std::optional<StoredWeight> found =
         context.sources->find(weight, shape, error);
+    variables.set("E", kept);
     if (!found)
       return;
     for (std::string &expression : found->expressions)
-      expressions.push_back(keepExperts(weight, expression, shape));
-    if (found->format && isStored && !isAuto && found->format != context.format) {
+      expressions.push_back(
+          keepExperts(weight, expression, shape, found->format != nullptr));
+    if (found->format && isStored && !isAuto &&
+        found->format != context.format) {
       error = "'" + weight.name + "' is stored in " +
-              nameWeightFormat(found->format) + ", and --weights-type asks for " +
-              asked + "; moe-quantize converts weights";
+              nameWeightFormat(found->format) +
+              ", and --weights-type asks for " + asked +
+              "; moe-quantize converts weights";
       return;
     }
     if (!found->format && format) {
@@ -243,8 +252,7 @@ void LayerWriter::addWeight(const WeightSpec &weight) {
 //===----------------------------------------------------------------------===//
 
 std::string LayerWriter::write(llvm::StringRef functionName) {
-  std::string body =
-      expandSnippet(context.family, variables, "layer", error);
+  std::string body = expandSnippet(context.family, variables, "layer", error);
   if (!error.empty()) {
     error = context.family.path + ": " + error;
     return {};
@@ -262,8 +270,7 @@ std::string LayerWriter::write(llvm::StringRef functionName) {
     if (!error.empty())
       return {};
   }
-  std::string dims =
-      context.options.tokens ? "" : ", moe.dims = [\"T\"]";
+  std::string dims = context.options.tokens ? "" : ", moe.dims = [\"T\"]";
   std::string text = aliases + "func.func @" + functionName.str() +
                      "(%x: !x {moe.name = \"x\"" + dims + "}";
   for (const auto &[name, type] : context.family.inputs)
@@ -295,8 +302,7 @@ static void keepNames(mlir::AsmParserState &state, mlir::MLIRContext &context) {
     text.consume_back(".stored");
     if (isRead)
       text = text.substr(text.rfind('.') + 1);
-    return mlir::NameLoc::get(
-        mlir::StringAttr::get(&context, flatten(text)));
+    return mlir::NameLoc::get(mlir::StringAttr::get(&context, flatten(text)));
   };
   for (mlir::AsmParserState::OperationDefinition &op : state.getOpDefs())
     if (!op.resultGroups.empty())
@@ -309,8 +315,8 @@ static void keepNames(mlir::AsmParserState &state, mlir::MLIRContext &context) {
 
 /// Constants that the layer of a family has and this one does without.
 static void eraseUnused(mlir::func::FuncOp function) {
-  for (mlir::Operation &op : llvm::make_early_inc_range(
-           llvm::reverse(function.getBody().front())))
+  for (mlir::Operation &op :
+       llvm::make_early_inc_range(llvm::reverse(function.getBody().front())))
     if (mlir::isOpTriviallyDead(&op))
       op.erase();
 }
@@ -337,12 +343,12 @@ mlir::func::FuncOp moe::importer::buildLayer(LayerContext &context,
     module.push_back(function);
   } else {
     std::string refused;
-    mlir::ScopedDiagnosticHandler handler(
-        &mlirContext, [&](mlir::Diagnostic &diagnostic) {
-          if (refused.empty())
-            refused = diagnostic.str();
-          return mlir::success();
-        });
+    mlir::ScopedDiagnosticHandler handler(&mlirContext,
+                                          [&](mlir::Diagnostic &diagnostic) {
+                                            if (refused.empty())
+                                              refused = diagnostic.str();
+                                            return mlir::success();
+                                          });
     mlir::AsmParserState state;
     mlir::ParserConfig config(&mlirContext);
     mlir::Block block;
@@ -375,6 +381,7 @@ mlir::func::FuncOp moe::importer::buildLayer(LayerContext &context,
           b.getNamedAttr(key, b.getStringAttr(argument.expression)));
   }
   if (!expressions.empty())
-    function->setAttr("moe.checkpoint", b.getDictionaryAttr(expressions));
+    function->setAttr(MoeDialect::getCheckpointAttrName(),
+                      b.getDictionaryAttr(expressions));
   return function;
 }

@@ -14,11 +14,11 @@ std::string moe::importer::keepExperts(Variables &variables, int64_t experts) {
   std::string error;
   int64_t all = variables.getInteger("E", error),
           slots = variables.getInteger("K", error);
-  int64_t groups = variables.has("groups")
-                       ? std::max<int64_t>(1, variables.getInteger("groups", error))
-                       : 1;
-  int64_t kept =
-      groups > 1 ? variables.getInteger("kept_groups", error) : 1;
+  int64_t groups =
+      variables.has("groups")
+          ? std::max<int64_t>(1, variables.getInteger("groups", error))
+          : 1;
+  int64_t kept = groups > 1 ? variables.getInteger("kept_groups", error) : 1;
   std::string option = "--experts=" + std::to_string(experts);
   if (!error.empty())
     return option + ": " + error;
@@ -33,6 +33,8 @@ std::string moe::importer::keepExperts(Variables &variables, int64_t experts) {
   if (groups == 1 || (experts / groups >= 2 &&
                       checkGroups(experts, slots, groups, kept).empty()))
     return {};
+  if (std::string bad = checkGroups(all, slots, groups, kept); !bad.empty())
+    return option + ": " + bad;
   int64_t groupSize = all / groups;
   if (experts % groupSize == 0) {
     groups = experts / groupSize;
@@ -91,8 +93,9 @@ static std::vector<int64_t> findMoELayers(Variables &variables, int64_t layers,
   return found;
 }
 
-std::string moe::importer::chooseLayers(Variables &variables, llvm::StringRef choice,
-                                std::vector<int64_t> &chosen) {
+std::string moe::importer::chooseLayers(Variables &variables,
+                                        llvm::StringRef choice,
+                                        std::vector<int64_t> &chosen) {
   std::string problem;
   int64_t layers = variables.getInteger("L", problem);
   Value dense = variables.evaluate("dense", problem);
@@ -102,10 +105,9 @@ std::string moe::importer::chooseLayers(Variables &variables, llvm::StringRef ch
   if (!problem.empty())
     return problem;
   if (all.empty()) {
-    std::string why =
-        variables.substitute(dense.print(), variables, problem);
-    return "none of its " + std::to_string(layers) +
-           " layers is a MoE layer" + (why.empty() ? "" : ": " + why);
+    std::string why = variables.substitute(dense.print(), variables, problem);
+    return "none of its " + std::to_string(layers) + " layers is a MoE layer" +
+           (why.empty() ? "" : ": " + why);
   }
   if (choice == "all") {
     if (all.size() > mostLayers)

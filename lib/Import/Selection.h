@@ -20,8 +20,8 @@ namespace moe::importer {
 /// shrunken layer still routes as the model does; otherwise their size stays.
 std::string keepExperts(Variables &variables, int64_t experts);
 
-/// Turns `first`, `all`, a number or a range into layer numbers, all of them MoE
-/// layers.
+/// Turns `first`, `all`, a number or a range into layer numbers, all of them
+/// MoE layers.
 std::string chooseLayers(Variables &variables, llvm::StringRef choice,
                          std::vector<int64_t> &chosen);
 

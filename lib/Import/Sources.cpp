@@ -16,20 +16,25 @@
 using namespace moe;
 using namespace moe::importer;
 
+/// How the weights are stored, said at whatever level.
+static const llvm::json::Object *
+findQuantization(const llvm::json::Object &config) {
+  for (llvm::StringRef key : {"quantization_config", "compression_config"})
+    if (const llvm::json::Object *found = config.getObject(key))
+      return found;
+  for (llvm::StringRef key : languageModelKeys)
+    if (const llvm::json::Object *level = config.getObject(key))
+      if (const llvm::json::Object *found = findQuantization(*level))
+        return found;
+  return nullptr;
+}
+
 WeightSources::WeightSources(const Checkpoint &checkpoint,
                              const FamilyFile &family, Variables &variables,
                              mlir::MLIRContext &context)
     : checkpoint(checkpoint), family(family), variables(variables),
       context(context) {
-  const llvm::json::Object &config = checkpoint.getConfig();
-  for (llvm::StringRef level :
-       {"", "text_config", "language_config", "llm_config", "thinker_config"})
-    if (const llvm::json::Object *object =
-            level.empty() ? &config : config.getObject(level))
-      for (llvm::StringRef key :
-           {"quantization_config", "compression_config"})
-        if (!quantization)
-          quantization = object->getObject(key);
+  quantization = findQuantization(checkpoint.getConfig());
 }
 
 const llvm::json::Value *
@@ -51,8 +56,9 @@ WeightSources::getCandidates(const WeightSpec &weight, std::string &error) {
   std::vector<Candidate> candidates;
   for (const std::string &alternative : names) {
     std::string text = variables.substitute(alternative, variables, error);
-    auto [name, steps] = llvm::StringRef(text).split(" | ");
-    std::string all = steps.empty() ? "" : " | " + steps.str();
+    auto [name, steps] = llvm::StringRef(text).split('|');
+    name = name.trim();
+    std::string all = steps.empty() ? "" : " | " + steps.trim().str();
     if (name.consume_front("/")) {
       candidates.push_back({name.str(), all});
       continue;
@@ -85,10 +91,9 @@ bool WeightSources::isThere(const Candidate &candidate) const {
 
 bool WeightSources::has(const WeightSpec &weight) {
   std::string error;
-  return llvm::any_of(getCandidates(weight, error),
-                      [&](const Candidate &candidate) {
-                        return isThere(candidate);
-                      });
+  return llvm::any_of(
+      getCandidates(weight, error),
+      [&](const Candidate &candidate) { return isThere(candidate); });
 }
 
 std::string WeightSources::getExample(const WeightSpec &weight) {
@@ -137,8 +142,7 @@ WeightSources::find(const WeightSpec &weight, const std::vector<int64_t> &shape,
       return describe(weight, candidate, shape, error);
   constexpr size_t most = 4;
   std::string tried;
-  for (const Candidate &candidate :
-       llvm::ArrayRef(candidates).take_front(most))
+  for (const Candidate &candidate : llvm::ArrayRef(candidates).take_front(most))
     tried += (tried.empty() ? "" : ", ") + candidate.name;
   if (candidates.size() > most)
     tried += " and " + std::to_string(candidates.size() - most) + " more names";
@@ -189,19 +193,20 @@ std::optional<StoredWeight> WeightSources::inFormat(
       mlir::RankedTensorType::get(shape, mlir::Float32Type::get(&context));
   int64_t k = shape.back();
   std::string refused;
-  mlir::ScopedDiagnosticHandler handler(
-      &context, [&](mlir::Diagnostic &diagnostic) {
-        refused = diagnostic.str();
-        return mlir::success();
-      });
+  mlir::ScopedDiagnosticHandler handler(&context,
+                                        [&](mlir::Diagnostic &diagnostic) {
+                                          refused = diagnostic.str();
+                                          return mlir::success();
+                                        });
   auto emitError = [&] {
     return mlir::emitError(mlir::UnknownLoc::get(&context));
   };
   if (mlir::failed(stored.format.verifyFormat(emitError, k)))
     return reject(error, "stored in " + format + ": " + refused);
   for (const StorageTensor &storage : stored.format.getStorage(k)) {
-    const auto *found = llvm::find_if(
-        tensors, [&](const auto &entry) { return entry.first == storage.name; });
+    const auto *found = llvm::find_if(tensors, [&](const auto &entry) {
+      return entry.first == storage.name;
+    });
     // A format of one tensor names it as it likes.
     const Candidate *candidate = tensors.size() == 1 ? &tensors.front().second
                                  : found != tensors.end() ? &found->second
@@ -209,10 +214,10 @@ std::optional<StoredWeight> WeightSources::inFormat(
     const CheckpointTensor *first =
         candidate ? findFirst(candidate->name) : nullptr;
     if (!first)
-      return reject(error, "stored in " + format + ", of which '" +
-                               (candidate ? candidate->name
-                                          : storage.name.str()) +
-                               "' is missing");
+      return reject(error,
+                    "stored in " + format + ", of which '" +
+                        (candidate ? candidate->name : storage.name.str()) +
+                        "' is missing");
     llvm::ArrayRef<int64_t> wanted =
         getStorageType(storage, type, stored.format.getBlockSize(k)).getShape();
     std::vector<int64_t> has = first->getStoredShape();
@@ -282,13 +287,17 @@ WeightSources::inInt4(llvm::StringRef stem, const std::vector<int64_t> &shape,
   const llvm::json::Value *bits = getQuantization("bits");
   if (bits && bits->getAsInteger() != 4)
     return reject(error, "'" + codes.name + "' has other than 4 bits");
+  if (isPacked && !hasConsecutiveGroups((stem + ".weight_g_idx").str(), shape,
+                                        k / groups, error))
+    return reject(error, "'" + codes.name +
+                             "' has groups in an order of activations "
+                             "('.weight_g_idx'), which cannot be read");
   const llvm::json::Value *version = getQuantization("checkpoint_format");
   bool isSecond = version && version->getAsString() == "gptq_v2";
-  // In an order of activations the k of a group are apart, which no format says:
-  // such weights are decoded when they are packed.
-  if (order == "gptq" &&
-      !hasConsecutiveGroups((stem + ".g_idx").str(), shape, k / groups,
-                            error)) {
+  // In an order of activations the k of a group are apart, which no format
+  // says: such weights are decoded when they are packed.
+  if (order == "gptq" && !hasConsecutiveGroups((stem + ".g_idx").str(), shape,
+                                               k / groups, error)) {
     StoredWeight decoded;
     decoded.elementType = "f32";
     decoded.expressions = {codes.name + " | gptq(" + (isSecond ? "0" : "1") +
@@ -337,8 +346,7 @@ WeightSources::describe(const WeightSpec &weight, const Candidate &candidate,
     return Candidate{name.str(), candidate.steps};
   };
   if (first->type == "F8_E4M3") {
-    for (llvm::StringRef suffix :
-         {"_scale_inv", "_scale"}) {
+    for (llvm::StringRef suffix : {"_scale_inv", "_scale"}) {
       Candidate scales = withSteps(candidate.name + suffix);
       const CheckpointTensor *scale = findFirst(scales.name);
       if (!scale)
@@ -356,7 +364,12 @@ WeightSources::describe(const WeightSpec &weight, const Candidate &candidate,
         rows = *(*sizes)[0].getAsInteger();
         columns = *(*sizes)[1].getAsInteger();
       }
-      // A scale a row, or one for all.
+      bool isOne = !sizes && scale->shape.size() < 2;
+      if (isOne && (shape[shape.size() - 2] > rows || shape.back() > columns))
+        return reject(error, "'" + scales.name + "' is " + scale->describe() +
+                                 "; one scale for a whole matrix cannot be "
+                                 "read");
+      // A scale a row.
       if (scale->shape.size() == 2 && scale->shape[1] == 1 && !sizes) {
         rows = 1;
         columns = 0;
@@ -379,17 +392,16 @@ WeightSources::describe(const WeightSpec &weight, const Candidate &candidate,
   if (!first->dtype || getElementType(*first->dtype).empty())
     return reject(error, "'" + candidate.name + "' is " + first->describe() +
                              ", which weights are not read from");
-  // Matrices in f16 are a format: kernels widen them. Rows that are not of whole
-  // blocks are widened when they are packed.
+  // Matrices in f16 are a format: kernels widen them. Rows that are not of
+  // whole blocks are widened when they are packed.
   std::string problem;
   if (weight.type == "stored" && *first->dtype == DType::F16)
     if (std::optional<StoredWeight> stored =
             inFormat("f16", shape, {{"values", candidate}}, problem))
       return stored;
   StoredWeight stored;
-  stored.elementType = *first->dtype == DType::F16
-                           ? "f32"
-                           : getElementType(*first->dtype).str();
+  stored.elementType =
+      *first->dtype == DType::F16 ? "f32" : getElementType(*first->dtype).str();
   stored.expressions.push_back(candidate.name + candidate.steps);
   return stored;
 }

@@ -14,6 +14,7 @@ using namespace moe::importer;
 namespace {
 
 constexpr int deepest = 30;
+constexpr int mostSnippets = 100'000;
 constexpr size_t largest = 16 << 20;
 
 /// The parameters of a snippet around the names of the family.
@@ -63,6 +64,7 @@ private:
   Variables &variables;
   std::string &error;
   std::vector<Condition> conditions;
+  int expanded = 0;
 };
 
 } // namespace
@@ -114,8 +116,8 @@ bool Expander::handleCall(llvm::StringRef line, Scope &scope, int depth) {
   }
   if (call.empty() || !llvm::isAlpha(call.front()) || result.contains(' '))
     return false;
-  llvm::StringRef name = call.take_while(
-      [](char c) { return llvm::isAlnum(c) || c == '_'; });
+  llvm::StringRef name =
+      call.take_while([](char c) { return llvm::isAlnum(c) || c == '_'; });
   llvm::StringRef rest = call.drop_front(name.size());
   auto snippet = family.snippets.find(name.str());
   if (snippet == family.snippets.end()) {
@@ -124,8 +126,7 @@ bool Expander::handleCall(llvm::StringRef line, Scope &scope, int depth) {
   }
   SnippetScope inner(variables);
   if (!result.empty())
-    inner.parameters["result"] =
-        variables.substitute(result, scope, error);
+    inner.parameters["result"] = variables.substitute(result, scope, error);
   std::vector<Value> arguments;
   if (!rest.empty()) {
     if (!rest.consume_front("(") || !rest.consume_back(")")) {
@@ -156,7 +157,7 @@ bool Expander::handleCall(llvm::StringRef line, Scope &scope, int depth) {
 
 void Expander::expand(llvm::StringRef name, const SnippetSpec &snippet,
                       Scope &scope, int depth) {
-  if (depth > deepest) {
+  if (depth > deepest || ++expanded > mostSnippets) {
     error = "snippets that use each other without end";
     return;
   }

@@ -10,6 +10,10 @@
 
 using namespace moe::importer;
 
+/// Of one layer. A family that needs more has no end.
+static constexpr int64_t mostSteps = 1'000'000;
+static constexpr size_t mostLayers = 8192;
+
 //===----------------------------------------------------------------------===//
 // Reading
 //===----------------------------------------------------------------------===//
@@ -90,7 +94,8 @@ void Variables::readKey(Config &config, const KeySpec &key) {
     spellings[key.variable] = used;
   const std::string name = spell(key.variable);
   if (key.only) {
-    if (value && value->kind() != llvm::json::Value::Null && *value != *key.only)
+    if (value && value->kind() != llvm::json::Value::Null &&
+        *value != *key.only)
       config.fail(name, "is " + quote(*value) + "; this model type supports " +
                             quote(*key.only));
     known[key.variable] = convert(*key.only);
@@ -118,6 +123,9 @@ void Variables::readKey(Config &config, const KeySpec &key) {
     known[key.variable] = readOne(key, config, name, *value);
     return;
   }
+  if (array->size() > mostLayers)
+    return config.fail(name, "has " + llvm::Twine(array->size()) +
+                                 " values, and no model as many layers");
   Value::List list;
   for (const llvm::json::Value &element : *array)
     list.push_back(element.kind() == llvm::json::Value::Null && key.null
@@ -150,7 +158,8 @@ void Variables::check(Config &config) {
     std::optional<bool> holds = evaluate(check.that, error).getFlag();
     if (error.empty() && holds && *holds)
       continue;
-    std::string says = error.empty() ? substitute(check.says, *this, error) : "";
+    std::string says =
+        error.empty() ? substitute(check.says, *this, error) : "";
     if (!error.empty())
       says = "cannot be checked: " + family.path + ": '" + check.that +
              "': " + error;
@@ -168,6 +177,11 @@ void Variables::check(Config &config) {
 
 Value Variables::evaluateIn(Scope &scope, llvm::StringRef expression,
                             std::string &error) {
+  if (++steps > mostSteps) {
+    if (error.empty())
+      error = "an evaluation without end";
+    return {};
+  }
   auto known = parsed.find(expression);
   if (known == parsed.end()) {
     std::string problem;

@@ -4,8 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// What the names in a family's expressions stand for: keys of the configuration,
-// `values` of the family, and `layer`, the number of the layer at hand.
+// What the names in a family's expressions stand for: keys of the
+// configuration, `values` of the family, and `layer`, the number of the layer
+// at hand.
 //
 //===----------------------------------------------------------------------===//
 
@@ -32,7 +33,10 @@ public:
   /// Checks what the family says of its keys; likewise.
   void check(Config &config);
 
-  void setLayer(int64_t number) { layer = number; }
+  void setLayer(int64_t number) {
+    layer = number;
+    steps = 0;
+  }
   /// Takes the place of what was read.
   void set(llvm::StringRef name, Value value) {
     known[name.str()] = std::move(value);
@@ -81,6 +85,8 @@ private:
   std::map<std::string, std::unique_ptr<Expression>, std::less<>> parsed;
   int64_t layer = 0;
   int depth = 0;
+  /// Evaluations since the layer was set.
+  int64_t steps = 0;
 };
 
 /// Empty when a router can choose `slots` of `experts` in groups, else why not.

@@ -28,7 +28,7 @@ public:
     if (auto *scalar = dyn_cast<yaml::ScalarNode>(node))
       return convertScalar(*scalar);
     if (auto *block = dyn_cast<yaml::BlockScalarNode>(node))
-      return json::Value(block->getValue().str());
+      return json::Value(json::fixUTF8(block->getValue()));
     if (isa<yaml::NullNode>(node))
       return json::Value(nullptr);
     if (auto *sequence = dyn_cast<yaml::SequenceNode>(node)) {
@@ -60,7 +60,7 @@ private:
       if (!key)
         return fail(&entry, "a key has to be a word");
       SmallString<32> storage;
-      std::string name = key->getValue(storage).str();
+      std::string name = json::fixUTF8(key->getValue(storage));
       std::optional<json::Value> value = convert(entry.getValue(), depth + 1);
       if (!value)
         return std::nullopt;
@@ -75,7 +75,7 @@ private:
     StringRef text = node.getValue(storage);
     StringRef raw = node.getRawValue();
     if (raw.starts_with("\"") || raw.starts_with("'"))
-      return text.str();
+      return json::fixUTF8(text);
     if (text == "null" || text == "~" || text.empty())
       return nullptr;
     if (text == "true" || text == "false")
@@ -87,7 +87,7 @@ private:
     if (text.find_first_not_of("+-.0123456789eE") == StringRef::npos &&
         !text.getAsDouble(number))
       return number;
-    return text.str();
+    return json::fixUTF8(text);
   }
 
   yaml::Stream &stream;
@@ -117,8 +117,8 @@ std::optional<json::Value> moe::importer::parseYAML(StringRef text,
   if (value && !stream.failed() && ++document != stream.end())
     problem = "more than one document";
   if (stream.failed() || !problem.empty() || !value) {
-    error = fileName.str() + ": not valid YAML: " +
-            (problem.empty() ? "no document" : problem);
+    error = fileName.str() +
+            ": not valid YAML: " + (problem.empty() ? "no document" : problem);
     return std::nullopt;
   }
   return value;

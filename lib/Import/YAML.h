@@ -22,9 +22,8 @@
 namespace moe::importer {
 
 /// The one document of a file. Nothing with `error` set, which names the line.
-std::optional<llvm::json::Value> parseYAML(llvm::StringRef text,
-                                           llvm::StringRef fileName,
-                                           std::string &error);
+std::optional<llvm::json::Value>
+parseYAML(llvm::StringRef text, llvm::StringRef fileName, std::string &error);
 
 } // namespace moe::importer
 

@@ -28,7 +28,8 @@ using namespace mlir;
 using namespace moe;
 
 static constexpr StringLiteral kName = "moe.name", kDims = "moe.dims",
-                               kCheckpoint = "moe.checkpoint";
+                               kCheckpoint =
+                                   MoeDialect::getCheckpointAttrName();
 
 /// The combine of the one layer of `function`.
 static FailureOr<CombineOp> findCombine(func::FuncOp function) {
@@ -42,11 +43,17 @@ static FailureOr<CombineOp> findCombine(func::FuncOp function) {
   return combines.front();
 }
 
-/// The dispatch that the rows of `combine` come from.
+/// The dispatch that the rows of `combine` come from; all by one routing.
 static FailureOr<DispatchOp> findDispatch(CombineOp combine) {
-  Value rows = combine.getRows();
+  Value rows = combine.getRows(), routing = combine.getRouting();
   while (Operation *op = rows.getDefiningOp()) {
-    if (auto dispatch = dyn_cast<DispatchOp>(op))
+    auto dispatch = dyn_cast<DispatchOp>(op);
+    auto expert = dyn_cast<ExpertOp>(op);
+    if ((dispatch && dispatch.getRouting() != routing) ||
+        (expert && expert.getRouting() != routing))
+      return combine.emitOpError(
+          "has another routing than what its rows come from");
+    if (dispatch)
       return dispatch;
     if (op->getNumOperands() == 0)
       break;
@@ -57,8 +64,8 @@ static FailureOr<DispatchOp> findDispatch(CombineOp combine) {
 
 /// Erases what nothing uses. Blocks are walked from their end.
 static void eraseDead(func::FuncOp function) {
-  for (Operation &op : llvm::make_early_inc_range(
-           llvm::reverse(function.getBody().front())))
+  for (Operation &op :
+       llvm::make_early_inc_range(llvm::reverse(function.getBody().front())))
     if (isOpTriviallyDead(&op))
       op.erase();
 }
@@ -94,6 +101,13 @@ struct IsolateExperts : moe::impl::IsolateExpertsBase<IsolateExperts> {
       if (!function.isPublic() || function.isExternal())
         continue;
       any = true;
+      if (auto uses = SymbolTable::getSymbolUses(function, module);
+          uses && !uses->empty()) {
+        uses->begin()->getUser()->emitOpError()
+            << "calls '" << function.getName()
+            << "', whose interface changes; inline the call first";
+        return signalPassFailure();
+      }
       if (failed(isolate(function)))
         return signalPassFailure();
     }
@@ -115,7 +129,9 @@ struct IsolateExperts : moe::impl::IsolateExpertsBase<IsolateExperts> {
     int64_t rows = cast<RankedTensorType>(tokens.getType()).getDimSize(0);
     StringAttr rowsName;
     if (ShapedType::isDynamic(rows)) {
-      rowsName = getRowsName(getTokensTensor(routing));
+      rowsName = getRowsName(tokens);
+      if (Value scores = getTokensTensor(routing); scores && !rowsName)
+        rowsName = getRowsName(scores);
       if (!rowsName)
         return dispatch->emitOpError(
             "has a number of tokens that is no named size of the function; "
@@ -139,22 +155,19 @@ struct IsolateExperts : moe::impl::IsolateExpertsBase<IsolateExperts> {
     std::tuple<StringRef, Type> inputs[] = {
         {"x", tokens.getType()},
         {"routing.indices", RankedTensorType::get(shape, b.getI32Type())},
-        {"routing.weights",
-         RankedTensorType::get(shape, b.getF32Type())}};
+        {"routing.weights", RankedTensorType::get(shape, b.getF32Type())}};
     for (auto [i, input] : llvm::enumerate(inputs)) {
       std::string flat = std::get<0>(input).str();
       std::replace(flat.begin(), flat.end(), '.', '_');
-      if (failed(function.insertArgument(i, std::get<1>(input),
-                                         describe(std::get<0>(input)),
-                                         name(flat))))
+      if (failed(function.insertArgument(
+              i, std::get<1>(input), describe(std::get<0>(input)), name(flat))))
         return failure();
     }
 
     b.setInsertionPointToStart(&function.getBody().front());
-    Value made = RoutingMakeOp::create(b, loc, routingType,
-                                       function.getArgument(1),
-                                       function.getArgument(2),
-                                       /*trusted=*/true);
+    Value made = RoutingMakeOp::create(
+        b, loc, routingType, function.getArgument(1), function.getArgument(2),
+        /*trusted=*/true);
     routing.replaceAllUsesWith(made);
     dispatch->getXMutable().assign(function.getArgument(0));
     combine->getInitMutable().clear();

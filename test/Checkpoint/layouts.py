@@ -128,12 +128,12 @@ def normalized(z, chosen):
 failures = []
 
 
-def check(name, path, x, expected, tolerance=1e-9):
+def check(name, path, x, expected, tolerance=1e-9, options=()):
     """Imports `path`, runs its first MoE layer, and compares."""
     ir, inputs = f"{folder}/{name}.mlir", f"{folder}/{name}-x.safetensors"
     safetensors(inputs, {"x": x.astype(np.float32)})
     output = f"{folder}/{name}-y.safetensors"
-    for command in (["moe-import", path, "-o", ir],
+    for command in (["moe-import", *options, path, "-o", ir],
                     ["moe-interpret", ir, f"--checkpoint={path}",
                      f"--inputs={inputs}", "-o", output]):
         done = subprocess.run(command, stdout=subprocess.PIPE,
@@ -289,6 +289,9 @@ path = make("dbrx", {"model_type": "dbrx", "n_layers": 1, "d_model": H, "ffn_con
         "transformer.blocks.0.ffn.experts.mlp.w2":
             w["down"].transpose(0, 2, 1).reshape(-1, H).astype("f4")})
 check("dbrx", path, x, layer(x, w, 2, normalized))
+# The first experts of a checkpoint that has more.
+few = {part: w[part][:3] for part in w}
+check("dbrx-3", path, x, layer(x, few, 2, normalized), options=["--experts=3"])
 
 # FP8 with a scale for each 128 x 128, whole and partial; a shared expert, and a
 # bias that only the choice sees.
@@ -459,6 +462,23 @@ refuses(make("missing", tiny, router), "no tensor for 'experts.gate_proj'; looke
 refuses(make("wide", {**tiny, "hidden_size": 2 * H}, router), "layer 0: 'router.weight'",
         "F32[5x16]", "and the weight is f32[5x32]")
 refuses(f"{folder}/wide/model.safetensors", "has no configuration")
+os.rename(f"{folder}/missing/config.json", f"{folder}/missing/config.jsn")
+refuses(f"{folder}/missing", "has no configuration")
+
+# Stored in a way that would be read wrongly.
+_, stored = int4(32, 64, "pack_quantized")
+tensors = {f"{mlp}experts.{e}.{part}_proj.{name}": tensor for e in range(E)
+           for part in ("gate", "up") for name, tensor in
+           {**stored, "weight_g_idx": (np.arange(64) % 2).astype("i4")}.items()}
+refuses(make("act-order", {**tiny, "hidden_size": 64, "moe_intermediate_size": 32},
+             {mlp + "gate.weight": np.zeros((E, 64), "f4"), **tensors}), "weight_g_idx")
+_, codes, _ = fp8(160, 160)
+tensors = {f"{mlp}experts.{e}.gate_proj.weight": codes for e in range(E)}
+types = dict.fromkeys(tensors, "F8_E4M3")
+tensors.update({name + "_scale": np.ones(1, "f4") for name in types})
+refuses(make("one-scale", {**tiny, "hidden_size": 160, "moe_intermediate_size": 160},
+             {mlp + "gate.weight": np.zeros((E, 160), "f4"), **tensors}, types),
+        "one scale for a whole matrix")
 
 print("\n".join(failures))
 sys.exit(1 if failures else 0)

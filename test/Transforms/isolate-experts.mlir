@@ -57,6 +57,36 @@ module {
 
 // -----
 
+// A layer by two routings cannot be called with one.
+func.func @two(%x: tensor<?x4xf32> {moe.name = "x", moe.dims = ["T"]},
+    %s: tensor<?x8xf32> {moe.name = "s", moe.dims = ["T"]})
+    -> (tensor<?x4xf32> {moe.name = "y", moe.dims = ["T"]}) {
+  %r = moe.router #moe.top_k<2> select(%s) weigh(%s) : tensor<?x8xf32> -> !moe.routing<8 x 2>
+  %q = moe.routing.reweigh %r weighing [#moe.scale<2.0>] : !moe.routing<8 x 2>
+  %d = moe.dispatch %x by %r : tensor<?x4xf32>, !moe.routing<8 x 2> -> tensor<?x4xf32>
+  // expected-error @below {{has another routing than what its rows come from}}
+  %y = moe.combine %d by %q : tensor<?x4xf32>, !moe.routing<8 x 2> -> tensor<?x4xf32>
+  return %y : tensor<?x4xf32>
+}
+
+// -----
+
+func.func @called(%x: tensor<?x4xf32> {moe.name = "x", moe.dims = ["T"]},
+    %s: tensor<?x8xf32> {moe.name = "s", moe.dims = ["T"]})
+    -> (tensor<?x4xf32> {moe.name = "y", moe.dims = ["T"]}) {
+  %r = moe.router #moe.top_k<2> select(%s) weigh(%s) : tensor<?x8xf32> -> !moe.routing<8 x 2>
+  %d = moe.dispatch %x by %r : tensor<?x4xf32>, !moe.routing<8 x 2> -> tensor<?x4xf32>
+  %y = moe.combine %d by %r : tensor<?x4xf32>, !moe.routing<8 x 2> -> tensor<?x4xf32>
+  return %y : tensor<?x4xf32>
+}
+func.func private @caller(%x: tensor<?x4xf32>, %s: tensor<?x8xf32>) -> tensor<?x4xf32> {
+  // expected-error @below {{calls 'called', whose interface changes; inline the call first}}
+  %y = func.call @called(%x, %s) : (tensor<?x4xf32>, tensor<?x8xf32>) -> tensor<?x4xf32>
+  return %y : tensor<?x4xf32>
+}
+
+// -----
+
 // expected-error @below {{has 0 combines; experts can be taken out of a function with one in its own body}}
 func.func @none(%x: tensor<?x4xf32> {moe.name = "x", moe.dims = ["T"]}) -> tensor<?x4xf32> {
   return %x : tensor<?x4xf32>

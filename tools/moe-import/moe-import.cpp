@@ -20,8 +20,8 @@
 #include "mlir/Dialect/Tensor/IR/ValueBoundsOpInterfaceImpl.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Pass/PassManager.h"
-#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/SmallString.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
@@ -38,7 +38,8 @@ enum class Part { Block, Experts };
 struct Options {
   moe::tools::CommandLine line{
       {"moe-import",
-       "Turns a model, its checkpoint or the config.json of one, into moe IR, one "
+       "Turns a model, its checkpoint or the config.json of one, into moe IR, "
+       "one "
        "function a layer.",
        "<folder, .gguf or config.json>",
        {{"All layers of a checkpoint, with weights as it has them",
@@ -83,8 +84,7 @@ struct Options {
   cl::opt<Part> part{
       "part", cl::cat(model), cl::init(Part::Block),
       cl::desc("What of a layer to import"),
-      cl::values(clEnumValN(Part::Block, "block",
-                            "all of it (the default)"),
+      cl::values(clEnumValN(Part::Block, "block", "all of it (the default)"),
                  clEnumValN(Part::Experts, "experts",
                             "its experts, with the routing as arguments"))};
   cl::opt<bool> ignoreQuantization{
@@ -95,7 +95,8 @@ struct Options {
   Options() {
     line.addList("list-models", "List the model types that can be imported",
                  moe::getSupportedModelTypes);
-    line.addList("list-families", "List the families that come with the compiler",
+    line.addList("list-families",
+                 "List the families that come with the compiler",
                  moe::getFamilies);
   }
 
@@ -122,7 +123,9 @@ static std::string findConfig(const std::string &path) {
   std::error_code code;
   for (llvm::sys::fs::directory_iterator file(path, code), end;
        !code && file != end; file.increment(code))
-    if (llvm::StringRef(file->path()).ends_with(".safetensors"))
+    if (llvm::StringRef name = file->path();
+        name.ends_with(".safetensors") ||
+        name.ends_with(".safetensors.index.json"))
       return path;
   return config.str().str();
 }
@@ -171,15 +174,15 @@ int main(int argc, char **argv) {
     std::unique_ptr<moe::Checkpoint> checkpoint =
         moe::Checkpoint::open(path, error);
     if (checkpoint)
-      module = moe::importCheckpoint(context, *checkpoint, options, error,
-                                     &notes);
+      module =
+          moe::importCheckpoint(context, *checkpoint, options, error, &notes);
   } else if (std::unique_ptr<llvm::MemoryBuffer> file =
                  moe::tools::openInput(path, error)) {
     if (file->getBufferSize() > largestFile)
       return fail(path + ": too large for a model configuration (" +
                   llvm::Twine(file->getBufferSize()) + " bytes)");
-    module = moe::importConfig(context, file->getBuffer(), path, options,
-                               error, &notes);
+    module = moe::importConfig(context, file->getBuffer(), path, options, error,
+                               &notes);
   }
   if (!module)
     return fail(error);
@@ -187,12 +190,12 @@ int main(int argc, char **argv) {
     mlir::PassManager passes(&context);
     passes.addPass(moe::createIsolateExperts());
     std::string problem;
-    mlir::ScopedDiagnosticHandler handler(
-        &context, [&](mlir::Diagnostic &diagnostic) {
-          if (problem.empty())
-            problem = diagnostic.str();
-          return mlir::success();
-        });
+    mlir::ScopedDiagnosticHandler handler(&context,
+                                          [&](mlir::Diagnostic &diagnostic) {
+                                            if (problem.empty())
+                                              problem = diagnostic.str();
+                                            return mlir::success();
+                                          });
     if (mlir::failed(passes.run(*module)))
       return fail(path + ": --part=experts: " + problem);
   }

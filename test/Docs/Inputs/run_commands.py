@@ -14,6 +14,7 @@ A block is skipped when the line before it says so, with a reason:
 import argparse
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,11 @@ def main():
                 os.symlink(os.path.join(args.source, name),
                            os.path.join(sandbox, name))
         os.symlink(args.build, os.path.join(sandbox, "build"))
+        # `python3` of a page is the one that the tests have packages for.
+        bin_folder = os.path.join(temporary, "bin-of-python")
+        os.mkdir(bin_folder)
+        os.symlink(sys.executable, os.path.join(bin_folder, "python3"))
+        script.insert(0, "export PATH=%s:$PATH" % shlex.quote(bin_folder))
         return subprocess.run(["bash", "-c", "\n".join(script)], cwd=sandbox,
                               stdin=subprocess.DEVNULL).returncode
 

@@ -1,4 +1,5 @@
-"""Records the routings of every example model, and replays them bit for bit.
+"""Records the routings of example models, one for each kind of router, and replays
+them bit for bit.
 
 usage: replay.py EXAMPLES_FOLDER f32|bf16 [TARGET]
 
@@ -6,7 +7,6 @@ Only widths are changed: routers, groups, capacities, shared experts,
 activations and biases are the model's own. Two layers of each are imported.
 """
 
-import glob
 import json
 import os
 import subprocess
@@ -15,8 +15,13 @@ import tempfile
 
 import numpy as np
 
+MODELS = [
+    "DBRX", "DeepSeek-V2", "DeepSeek-V3", "ERNIE-4.5-21B-A3B", "Granite-3.0-3B-A800M", "Jamba-v0.1",
+    "Llama-4-Scout-17B-16E", "LongCat-Flash", "Mixtral-8x7B", "NLLB-MoE-54B", "OLMoE-1B-7B", "Phi-3.5-MoE",
+    "Qwen1.5-MoE-A2.7B", "Qwen3-Next-80B-A3B", "gpt-oss-20b", "switch-base-8",
+]
 WIDTHS = {
-    "hidden_size": 96, "d_model": 96, "moe_intermediate_size": 40, "intermediate_size": 40,
+    "expert_ffn_hidden_size": 40, "hidden_size": 96, "d_model": 96, "moe_intermediate_size": 40, "intermediate_size": 40,
     "intermediate_size_mlp": 40, "shared_expert_intermediate_size": 72, "shared_intermediate_size": 72,
     "ffn_hidden_size": 40, "d_ff": 40,
 }
@@ -89,8 +94,8 @@ def check(path, folder, weights, target):
 
 def main(examples, weights, target="native"):
     failures = 0
-    for path in sorted(glob.glob(os.path.join(examples, "models", "*.json"))):
-        name = os.path.basename(path)[: -len(".json")]
+    for name in MODELS:
+        path = os.path.join(examples, "models", name + ".json")
         with tempfile.TemporaryDirectory() as folder:
             try:
                 print(f"{name} {weights}: same bits, {check(path, folder, weights, target)}", flush=True)
