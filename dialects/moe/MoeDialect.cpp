@@ -10,7 +10,6 @@
 
 #include "moe/Moe.h"
 
-#include "moe-mlir/Checkpoint/TensorExpression.h"
 
 #include "mlir/Interfaces/FoldInterfaces.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
@@ -73,10 +72,6 @@ LogicalResult MoeDialect::verifyOperationAttribute(Operation *op,
     if (!text)
       return fail() << "says of '" << weight.getName().getValue()
                     << "' what is no string: " << weight.getValue();
-    std::string error;
-    if (!TensorExpression::parse(text, error))
-      return fail() << "of '" << weight.getName().getValue() << "', " << text
-                    << ": " << error;
   }
   return success();
 }

@@ -16,6 +16,7 @@
 #include "llvm/Support/SHA256.h"
 
 #include <optional>
+#include <set>
 
 using namespace moe;
 namespace json = llvm::json;
@@ -120,4 +121,24 @@ std::string moe::layoutId(const PackSpec &spec) {
 
 std::string moe::layoutKey(const std::string &tensorName) {
   return "layout." + tensorName;
+}
+
+std::string moe::sourceKey(const std::string &tensorName) {
+  return "source." + tensorName;
+}
+
+std::string moe::describeSources(const FunctionDesc &function,
+                                 const ArgumentDesc &argument) {
+  std::string text;
+  std::set<std::string> seen;
+  if (argument.packed)
+    for (const PackSource &source : argument.packed->sources)
+      for (const PackTensor &tensor : source.getTensors()) {
+        auto said = function.checkpoint.find(tensor.name);
+        if (said != function.checkpoint.end() &&
+            seen.insert(tensor.name).second)
+          text +=
+              (text.empty() ? "" : "; ") + tensor.name + " = " + said->second;
+      }
+  return text;
 }

@@ -277,6 +277,17 @@ bool FunctionInputs::check(const Manifest &manifest,
                          "' is packed in a layout of "
                          "another artifact; pack it for this one");
   };
+  // Weights of another layer fit as well, and give wrong results.
+  auto compareSources = [&](const HostTensor &ready,
+                            const ArgumentDesc &argument) {
+    auto found = packed.metadata().find(sourceKey(ready.name));
+    std::string wanted = describeSources(function, argument);
+    if (found != packed.metadata().end() && !wanted.empty() &&
+        found->second != wanted)
+      problems.push_back("'" + ready.name + "' is packed from '" +
+                         found->second + "', and this layer's is '" + wanted +
+                         "'");
+  };
   auto checkPacked = [&](const PackSpec &spec) {
     bool isComplete = true;
     std::vector<HostTensor> described;
@@ -309,17 +320,22 @@ bool FunctionInputs::check(const Manifest &manifest,
     if (isComplete && !checkPackSources(spec, lookup, problem))
       problems.push_back(problem);
   };
+  bool wantsPacked = false, hasPacked = false;
   for (const ArgumentDesc &argument : function.arguments) {
     if (!sizeValues && argument.isDynamic())
       continue;
     std::vector<int64_t> shape = function.resolve(
         argument, sizeValues ? *sizeValues : std::vector<int64_t>());
+    wantsPacked |= argument.packed.has_value();
     if (const HostTensor *ready = findPacked(function, argument)) {
+      hasPacked = true;
       expected.push_back(argument.name + ": " + argument.describe() +
                          " (packed)");
       compare(ready, argument.name, argument.dtype, shape);
-      if (argument.packed)
+      if (argument.packed) {
         compareLayout(*ready, *argument.packed);
+        compareSources(*ready, argument);
+      }
     } else if (argument.packed) {
       checkPacked(*argument.packed);
     } else {
@@ -328,6 +344,11 @@ bool FunctionInputs::check(const Manifest &manifest,
               argument.dtype, shape);
     }
   }
+  // Made-up weights in their place would go unnoticed.
+  if (wantsPacked && !hasPacked && !packed.all().empty())
+    problems.push_back("the packed weights have none of it: '" +
+                       packed.all().front().name +
+                       "' is the first; pack them with moe-pack");
   for (const HostTensor &tensor : tensors.all())
     if (!hasInput(manifest, tensor.name) && !isResult(manifest, tensor.name))
       problems.push_back("'" + tensor.name + "' " + tensor.describe() +

@@ -140,7 +140,7 @@ bool moe::writePackedWeights(OutputSet &outputs, const std::string &path,
                              const std::vector<const FunctionDesc *> &functions,
                              const TensorSource &source,
                              const FunctionFill &fill, std::string &error,
-                             const ProgressFn &progress) {
+                             const ProgressFn &progress, bool fromCheckpoint) {
   struct Item {
     const FunctionDesc *function;
     const ArgumentDesc *argument;
@@ -162,6 +162,9 @@ bool moe::writePackedWeights(OutputSet &outputs, const std::string &path,
       if (argument.packed)
         metadata.emplace_back(layoutKey(entries.back().name),
                               layoutId(*argument.packed));
+      std::string sources = describeSources(*function, argument);
+      if (fromCheckpoint && !sources.empty())
+        metadata.emplace_back(sourceKey(entries.back().name), sources);
     }
   }
   uint64_t done = 0, total = 0;
@@ -177,9 +180,9 @@ bool moe::writePackedWeights(OutputSet &outputs, const std::string &path,
       progress(done, total, "");
   };
   SafetensorsWriter writer;
-  if (!writer.open(
-          outputs, path, std::move(entries), error, /*dataAlignment=*/4096,
-          /*tensorAlignment=*/MOE_ALIGNMENT, metadata))
+  if (!writer.open(outputs, path, std::move(entries), error,
+                   /*dataAlignment=*/4096,
+                   /*tensorAlignment=*/MOE_ALIGNMENT, metadata))
     return false;
   HostTensor buffer;
   for (const Item &item : items) {

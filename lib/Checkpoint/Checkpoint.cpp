@@ -13,7 +13,9 @@
 
 #include "moe-mlir/Support/SafetensorsHeader.h"
 
+#include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
 
 #include <algorithm>
 
@@ -40,6 +42,43 @@ std::string CheckpointTensor::describe() const {
 //===----------------------------------------------------------------------===//
 // Opening
 //===----------------------------------------------------------------------===//
+
+std::vector<std::string> Checkpoint::getFiles() const {
+  std::vector<std::string> paths;
+  for (const File &file : files)
+    paths.push_back(file.path);
+  return paths;
+}
+
+bool Checkpoint::open(const std::string &path,
+                      std::shared_ptr<const Checkpoint> &checkpoint,
+                      std::string &error) {
+  if (path.empty())
+    return true;
+  checkpoint = open(path, error);
+  return checkpoint != nullptr;
+}
+
+std::string Checkpoint::locate(const std::string &path, bool &isCheckpoint) {
+  llvm::StringRef name(path);
+  isCheckpoint = name.ends_with(".gguf") || name.ends_with(".safetensors");
+  if (!llvm::sys::fs::is_directory(path))
+    return path;
+  isCheckpoint = true;
+  llvm::SmallString<128> config(path);
+  llvm::sys::path::append(config, "config.json");
+  if (!llvm::sys::fs::exists(config))
+    return path;
+  std::error_code code;
+  for (llvm::sys::fs::directory_iterator file(path, code), end;
+       !code && file != end; file.increment(code))
+    if (llvm::StringRef entry = file->path();
+        entry.ends_with(".safetensors") ||
+        entry.ends_with(".safetensors.index.json"))
+      return path;
+  isCheckpoint = false;
+  return config.str().str();
+}
 
 std::unique_ptr<Checkpoint> Checkpoint::open(const std::string &path,
                                              std::string &error) {

@@ -140,12 +140,17 @@ WeightSources::find(const WeightSpec &weight, const std::vector<int64_t> &shape,
   for (const Candidate &candidate : candidates)
     if (isThere(candidate))
       return describe(weight, candidate, shape, error);
-  constexpr size_t most = 4;
+  // Each spelling once, behind the first of the prefixes.
+  bool isGGUF = checkpoint.getKind() == Checkpoint::Kind::GGUF;
+  size_t step = std::max<size_t>(
+      1, isGGUF ? family.ggufPrefixes.size() : family.prefixes.size());
+  constexpr size_t most = 12;
   std::string tried;
-  for (const Candidate &candidate : llvm::ArrayRef(candidates).take_front(most))
-    tried += (tried.empty() ? "" : ", ") + candidate.name;
-  if (candidates.size() > most)
-    tried += " and " + std::to_string(candidates.size() - most) + " more names";
+  size_t shown = 0;
+  for (size_t i = 0; i < candidates.size() && shown < most; i += step, ++shown)
+    tried += (tried.empty() ? "" : ", ") + candidates[i].name;
+  if (candidates.size() > shown)
+    tried += " and others";
   error = "no tensor for '" + weight.name + "'" +
           (tried.empty() ? ": the family has no name for it in such a file"
                          : "; looked for " + tried);

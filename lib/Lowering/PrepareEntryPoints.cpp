@@ -9,6 +9,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "moe-mlir/Checkpoint/TensorExpression.h"
 #include "moe-mlir/Lowering/CNames.h"
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
@@ -83,7 +84,26 @@ struct PrepareEntryPoints
     return success();
   }
 
+  /// What an artifact says of its weights has to mean something to who packs
+  /// them.
+  static LogicalResult checkExpressions(func::FuncOp function) {
+    auto weights = function->getAttrOfType<DictionaryAttr>(moe::kCheckpointAttr);
+    for (NamedAttribute weight : weights ? weights.getValue()
+                                         : ArrayRef<NamedAttribute>()) {
+      std::string error;
+      auto text = cast<StringAttr>(weight.getValue());
+      if (!moe::TensorExpression::parse(text, error))
+        return function.emitOpError()
+               << "`" << moe::kCheckpointAttr << "` of '"
+               << weight.getName().getValue() << "', " << text << ": "
+               << error;
+    }
+    return success();
+  }
+
   LogicalResult prepare(func::FuncOp function) {
+    if (failed(checkExpressions(function)))
+      return failure();
     if (!moe::isCIdentifier(function.getName()))
       return function.emitError()
              << "entry functions become C functions, and '"

@@ -6,8 +6,6 @@
 
 #include "moe-mlir/Tool/CommandLine.h"
 
-#include "moe-mlir/Checkpoint/Checkpoint.h"
-
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Config/llvm-config.h"
@@ -400,14 +398,6 @@ CheckpointOption::CheckpointOption(CommandLine &line)
            cl::cat(line.group("Input")),
            cl::desc("Weights as they are published: a Hugging Face folder, a "
                     ".safetensors or a .gguf file")) {}
-
-bool CheckpointOption::open(std::shared_ptr<const Checkpoint> &checkpoint,
-                            std::string &error) const {
-  if (path.empty())
-    return true;
-  checkpoint = Checkpoint::open(path, error);
-  return checkpoint != nullptr;
-}
 
 ThreadsOption::ThreadsOption(CommandLine &line)
     : threads("threads", cl::init(0), cl::value_desc("N"),

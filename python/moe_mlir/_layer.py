@@ -147,6 +147,9 @@ class Layer:
         values = dict(zip(names, sizes), **named)
         if len(sizes) > len(names) or set(values) != set(names):
             fail(f"{self.name}: expected the sizes {', '.join(names) or '(none)'}")
+        for name in names:
+            if not isinstance(values[name], int) or not 0 <= values[name] < 2**31:
+                fail(f"{self.name}: {name} is {values[name]!r}, expected an integer from 0 to {2**31 - 1}")
         array = (c_int64 * max(len(names), 1))(*[values[name] for name in names])
         return int(self._workspace(array))
 

@@ -65,18 +65,25 @@ def need_option(tool: str, option: str, what: str) -> None:
 
 
 def message(name: str, status: int, text: str) -> str:
-    """One line that says why a tool failed."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if "error:" in line]
-    if errors:
-        return errors[0]
+    """What says why a tool failed: its error, and the lines that belong to it."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    for at, line in enumerate(lines):
+        if "error:" not in line:
+            continue
+        # Details are below it, indented.
+        details = []
+        for detail in lines[at + 1:at + 9]:
+            if not detail.startswith(" "):
+                break
+            details.append(detail.strip())
+        return line.strip() + (" " + "; ".join(details) if details else "")
     if status < 0:
         try:
             cause = signal.Signals(-status).name
         except ValueError:
             cause = f"signal {-status}"
         return f"{name}: ended by {cause}" + (" (out of memory?)" if cause == "SIGKILL" else "")
-    return f"{name}: failed with status {status}" + (f": {lines[-1]}" if lines else "")
+    return f"{name}: failed with status {status}" + (": " + " ".join(line.strip() for line in lines[-2:]) if lines else "")
 
 
 def run(name: str, arguments: Sequence[object], tick: Optional[Callable[[], None]] = None,

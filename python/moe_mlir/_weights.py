@@ -25,16 +25,18 @@ _HUGE = 2 << 20
 
 
 class _Block:
-    """One weight: where it is, what it is, and which layout it has."""
+    """One weight: where it is, what it is, which layout it has, and of what it was made."""
 
-    __slots__ = ("dtype", "shape", "address", "nbytes", "layout")
+    __slots__ = ("dtype", "shape", "address", "nbytes", "layout", "source")
 
-    def __init__(self, dtype: str, shape: Tuple[int, ...], address: int, nbytes: int, layout: str) -> None:
+    def __init__(self, dtype: str, shape: Tuple[int, ...], address: int, nbytes: int, layout: str,
+                 source: str = "") -> None:
         self.dtype = dtype
         self.shape = shape
         self.address = address
         self.nbytes = nbytes
         self.layout = layout
+        self.source = source
 
 
 class Weights:
@@ -71,7 +73,8 @@ class Weights:
         for tensor in header.tensors.values():
             self._blocks[tensor.name] = _Block(
                 _safetensors.DTYPE_NAMES.get(tensor.dtype, tensor.dtype), tensor.shape, base + tensor.offset,
-                tensor.nbytes, header.metadata.get("layout." + tensor.name, ""))
+                tensor.nbytes, header.metadata.get("layout." + tensor.name, ""),
+                header.metadata.get("source." + tensor.name, ""))
         return self
 
     @classmethod
@@ -121,6 +124,7 @@ class Weights:
         formats = {name: fmt for fmt, name in _safetensors.DTYPE_NAMES.items()}
         metadata = {"format": _FORMAT}
         metadata.update({"layout." + name: b.layout for name, b in self._blocks.items() if b.layout})
+        metadata.update({"source." + name: b.source for name, b in self._blocks.items() if b.source})
         try:
             handle, partial = tempfile.mkstemp(prefix=target.name + ".", suffix=".moe-partial", dir=target.parent)
             os.close(handle)
@@ -153,6 +157,11 @@ class Weights:
                     fail(f"{where}: no {arg.name!r} for function {function.name!r}; pack the weights of this artifact")
                 continue
             self._check(where, arg, block, layouts.get(arg.name, ""))
+            # Weights of another layer fit as well, and give wrong results.
+            said = function.checkpoint
+            own = "; ".join(f"{s.name} = {said[s.name]}" for s in arg.sources if s.name in said)
+            if block.source and own and block.source != own:
+                fail(f"{where}: {arg.name!r} is packed from {block.source!r}, and this layer's is {own!r}")
             found[arg.name] = block.address
         return found
 

@@ -51,7 +51,8 @@ class Call(unittest.TestCase):
         self.assertEqual(self.layer.targets, (self.layer.variant,))
         self.assertGreater(self.layer.workspace_bytes(64), self.layer.workspace_bytes(1))
         self.assertEqual(self.layer.workspace_bytes(T=7), self.layer.workspace_bytes(7))
-        self.assertEqual(self.layer.workspace_bytes(-1), 0)
+        self.assertRaisesRegex(moe_mlir.Error, "T is -1, expected", self.layer.workspace_bytes, -1)
+        self.assertRaisesRegex(moe_mlir.Error, "expected an integer", self.layer.workspace_bytes, 2**64)
         self.assertRaisesRegex(moe_mlir.Error, "expected the sizes T", self.layer.workspace_bytes)
         for arguments, named in (((1, 2), {}), ((), {"U": 1})):
             self.assertRaises(moe_mlir.Error, self.layer.workspace_bytes, *arguments, **named)

@@ -132,7 +132,7 @@ class Compile(unittest.TestCase):
         with self.assertRaisesRegex(Error, "moe-compile: ended by SIGKILL"):
             self.with_bin(folder, lambda: moe_mlir.compile("module {\n}\n"))
         (folder / "moe-compile").write_text("#!/bin/sh\necho one >&2; echo two >&2; exit 3\n")
-        with self.assertRaisesRegex(Error, "moe-compile: failed with status 3: two"):
+        with self.assertRaisesRegex(Error, "moe-compile: failed with status 3: one two"):
             self.with_bin(folder, lambda: moe_mlir.compile("module {\n}\n"))
 
     def with_bin(self, folder, body):

@@ -20,10 +20,8 @@
 #include "mlir/Dialect/Tensor/IR/ValueBoundsOpInterfaceImpl.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Pass/PassManager.h"
-#include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace cl = llvm::cl;
@@ -108,28 +106,6 @@ struct Options {
 
 } // namespace
 
-static bool isCheckpoint(llvm::StringRef path) {
-  return llvm::sys::fs::is_directory(path) || path.ends_with(".gguf") ||
-         path.ends_with(".safetensors");
-}
-
-/// The configuration of a folder that has no weights, such as one that was
-/// downloaded without them; `path` itself for others.
-static std::string findConfig(const std::string &path) {
-  llvm::SmallString<128> config(path);
-  llvm::sys::path::append(config, "config.json");
-  if (!llvm::sys::fs::is_directory(path) || !llvm::sys::fs::exists(config))
-    return path;
-  std::error_code code;
-  for (llvm::sys::fs::directory_iterator file(path, code), end;
-       !code && file != end; file.increment(code))
-    if (llvm::StringRef name = file->path();
-        name.ends_with(".safetensors") ||
-        name.ends_with(".safetensors.index.json"))
-      return path;
-  return config.str().str();
-}
-
 int main(int argc, char **argv) {
   moe::ToolProcess process(argc, argv, "moe-import");
   Options given;
@@ -169,8 +145,9 @@ int main(int argc, char **argv) {
     return fail(error);
   std::vector<std::string> notes;
   mlir::OwningOpRef<mlir::ModuleOp> module;
-  const std::string path = findConfig(given.input);
-  if (isCheckpoint(path)) {
+  bool isCheckpoint = false;
+  const std::string path = moe::Checkpoint::locate(given.input, isCheckpoint);
+  if (isCheckpoint) {
     std::unique_ptr<moe::Checkpoint> checkpoint =
         moe::Checkpoint::open(path, error);
     if (checkpoint)
@@ -205,6 +182,8 @@ int main(int argc, char **argv) {
   llvm::raw_string_ostream os(text);
   // The builder of the layers names its values.
   module->print(os, mlir::OpPrintingFlags().printNameLocAsPrefix());
+  if (llvm::sys::fs::equivalent(path, given.output))
+    return fail(given.output + ": is the file that is read");
   moe::OutputSet outputs;
   if (!outputs.write(given.output, text, error) || !outputs.commit(error))
     return fail(error);

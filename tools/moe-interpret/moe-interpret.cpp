@@ -13,6 +13,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
+#include "moe-mlir/Checkpoint/Checkpoint.h"
 #include "moe-mlir/Reference/FunctionTensors.h"
 #include "moe-mlir/Reference/Interpreter.h"
 #include "moe-mlir/Support/Progress.h"
@@ -147,7 +148,7 @@ int main(int argc, char **argv) {
   Given given{options, {}, {}, {}};
   if (!options.random.read(given.seed, error) ||
       !options.sizes.read(given.sizes, error) ||
-      !options.checkpoint.open(given.checkpoint, error))
+      !moe::Checkpoint::open(options.checkpoint.path, given.checkpoint, error))
     return options.line.fail(error);
 
   DialectRegistry registry;

@@ -11,11 +11,13 @@
 
 #include "moe-mlir/Artifact/CheckpointUse.h"
 #include "moe-mlir/Artifact/FunctionInputs.h"
+#include "moe-mlir/Checkpoint/Checkpoint.h"
 #include "moe-mlir/Support/Progress.h"
 #include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Tool/CommandLine.h"
 #include "moe-mlir/Tool/ToolProcess.h"
 
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/WithColor.h"
 
@@ -73,7 +75,7 @@ int main(int argc, char **argv) {
     return fail(error);
   moe::FunctionInputs inputs;
   if (!options.random.read(inputs.seed, error) ||
-      !options.checkpoint.open(inputs.checkpoint, error))
+      !moe::Checkpoint::open(options.checkpoint.path, inputs.checkpoint, error))
     return fail(error);
   for (const std::string &file : options.inputFiles)
     if (!inputs.tensors.addFile(file, error))
@@ -100,11 +102,20 @@ int main(int argc, char **argv) {
           << (unused.size() == 1 ? " is" : " are")
           << " beside the weights of these layers, and not used by them\n";
   }
+  // Weights are read while the file is written.
+  std::vector<std::string> read = options.inputFiles;
+  read.push_back(path);
+  if (inputs.checkpoint)
+    llvm::append_range(read, inputs.checkpoint->getFiles());
+  for (const std::string &file : read)
+    if (sys::fs::equivalent(file, options.outputFile))
+      return fail(options.outputFile + ": is one of the files that are read");
   moe::OutputSet outputs;
   moe::Progress progress("packing", "B");
-  if (!moe::writePackedWeights(outputs, options.outputFile, manifest, functions,
-                               inputs.source(), inputs.fill(), error,
-                               progress.function()) ||
+  if (!moe::writePackedWeights(
+          outputs, options.outputFile, manifest, functions, inputs.source(),
+          inputs.fill(), error, progress.function(),
+          /*fromCheckpoint=*/inputs.checkpoint && options.inputFiles.empty()) ||
       !outputs.commit(error))
     return fail(error);
   return 0;

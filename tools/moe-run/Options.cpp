@@ -6,6 +6,9 @@
 
 #include "Options.h"
 
+#include "moe-mlir/Checkpoint/Checkpoint.h"
+
+
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/Path.h"
@@ -16,7 +19,7 @@ using namespace moe::run;
 bool Given::readInputs(std::string &error) {
   if (!options.random.read(inputs.seed, error) ||
       !options.sizes.read(inputs.sizes, error) ||
-      !options.checkpoint.open(inputs.checkpoint, error))
+      !moe::Checkpoint::open(options.checkpoint.path, inputs.checkpoint, error))
     return false;
   for (const std::string &file : options.inputFiles)
     if (!inputs.tensors.addFile(file, error))

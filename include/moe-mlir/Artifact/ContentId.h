@@ -13,6 +13,7 @@
 #ifndef MOE_MLIR_ARTIFACT_CONTENTID_H
 #define MOE_MLIR_ARTIFACT_CONTENTID_H
 
+#include "moe-mlir/Artifact/Manifest.h"
 #include "moe-mlir/Artifact/Packing.h"
 
 #include <string_view>
@@ -36,6 +37,13 @@ std::string layoutId(const PackSpec &spec);
 
 /// The key of a layout's id in the metadata of a file of packed weights.
 std::string layoutKey(const std::string &tensorName);
+
+/// The key of the metadata that says which tensors of a checkpoint a packed
+/// tensor was made of, and what it says of `argument`: weights and expressions.
+/// Empty if the function does not say where its weights are.
+std::string sourceKey(const std::string &tensorName);
+std::string describeSources(const FunctionDesc &function,
+                            const ArgumentDesc &argument);
 
 } // namespace moe
 

@@ -57,13 +57,15 @@ bool packArgument(const FunctionDesc &function, const ArgumentDesc &argument,
 /// Writes each argument of static shape of each of `functions`, packed where
 /// its description says so, as "<function>/<argument>" (as "<argument>" when
 /// the artifact has only one function). The metadata has the id of each layout
-/// under its layoutKey(). Packs a few experts at a time, whatever the size of
+/// under its layoutKey() and, with `fromCheckpoint`, which of a checkpoint's
+/// tensors each was made of under its sourceKey(). Packs a few experts at a time, whatever the size of
 /// the whole, and tells `progress` of the bytes.
 bool writePackedWeights(OutputSet &outputs, const std::string &path,
                         const Manifest &manifest,
                         const std::vector<const FunctionDesc *> &functions,
                         const TensorSource &source, const FunctionFill &fill,
-                        std::string &error, const ProgressFn &progress = {});
+                        std::string &error, const ProgressFn &progress = {},
+                        bool fromCheckpoint = false);
 
 } // namespace moe
 

@@ -67,6 +67,15 @@ public:
   static std::unique_ptr<Checkpoint> open(const std::string &path,
                                           std::string &error);
 
+  /// The same, but without a path `checkpoint` is left alone.
+  static bool open(const std::string &path,
+                   std::shared_ptr<const Checkpoint> &checkpoint,
+                   std::string &error);
+  /// What there is to import at `path`: the path of a checkpoint, or that of a
+  /// configuration, such as that of a folder that was downloaded without its
+  /// weights. `isCheckpoint` says which it is.
+  static std::string locate(const std::string &path, bool &isCheckpoint);
+
   Kind getKind() const { return kind; }
   /// As open() was given it.
   const std::string &getPath() const { return path; }
@@ -85,6 +94,8 @@ public:
   /// Null if there is none.
   const CheckpointTensor *find(llvm::StringRef name) const;
 
+  /// All files of tensors.
+  std::vector<std::string> getFiles() const;
   /// The paths that CheckpointTensor::file numbers.
   const std::string &getFile(const CheckpointTensor &tensor) const {
     return files[tensor.file].path;

@@ -31,10 +31,6 @@ class PassManager;
 class TimingScope;
 } // namespace mlir
 
-namespace moe {
-class Checkpoint;
-} // namespace moe
-
 namespace moe::tools {
 
 struct Example {
@@ -188,9 +184,6 @@ struct RandomOption {
 /// --checkpoint=DIR or FILE.
 struct CheckpointOption {
   explicit CheckpointOption(CommandLine &line);
-  /// Leaves `checkpoint` alone if the option was not given.
-  bool open(std::shared_ptr<const Checkpoint> &checkpoint,
-            std::string &error) const;
 
   llvm::cl::opt<std::string> path;
 };
