@@ -149,7 +149,7 @@ def _read_ir(config: Any, **options: Any) -> _tools.Result:
     if not isinstance(config, (str, os.PathLike)):
         fail(f"config is a {type(config).__name__}; expected a path, IR text, a dict or a configuration of "
              "transformers")
-    path = Path(config)
+    path = Path(config).expanduser()
     if not path.exists():
         fail(f"{path}: no such file or folder; expected config.json, the folder of a checkpoint, a .gguf or .mlir file")
     if path.suffix == ".mlir":

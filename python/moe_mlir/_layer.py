@@ -387,7 +387,7 @@ def load(path: PathLike, *, function: Union[str, int, None] = None, weights: Uni
 
     Raises Error if anything does not fit.
     """
-    base = Path(path)
+    base = Path(path).expanduser()
     if base.suffix not in (".so", ".json"):
         fail(f"{path}: not an artifact by its name; expected BASE.so or BASE.json")
     for file in (base.with_suffix(".so"), base.with_suffix(".json")):

@@ -110,7 +110,7 @@ def pack(artifact: Union[Artifact, PathLike], checkpoint: PathLike, *,
     base = Path(os.fspath(artifact)).with_suffix(".json")
     manifest = _manifest.read(base)
     functions = _select(manifest, layers)
-    source = Path(checkpoint)
+    source = Path(checkpoint).expanduser()
     if not source.exists():
         fail(f"{source}: no such file or folder; expected a checkpoint's folder, or a .gguf or .safetensors file")
     sources = [_identity(file) for file in _files(source)]
@@ -143,7 +143,7 @@ def pack(artifact: Union[Artifact, PathLike], checkpoint: PathLike, *,
         notes.extend(result.notes)
 
     if out is not None:
-        target = Path(out)
+        target = Path(out).expanduser()
         if target.suffix != ".safetensors":
             fail(f"{target}: expected the name of a .safetensors file")
         write(target)
