@@ -12,6 +12,7 @@
 #include "moe-mlir/Artifact/Manifest.h"
 #include "ManifestReader.h"
 #include "moe-mlir/Artifact/ContentId.h"
+#include "moe-mlir/Checkpoint/ConfigText.h"
 #include "moe-mlir/Checkpoint/TensorExpression.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -291,34 +292,12 @@ bool resolveAlias(Reader &reader, Manifest &manifest, FunctionDesc &function,
   return true;
 }
 
-/// The JSON parser recurses; a file of a million brackets must not end it.
-bool isShallow(llvm::StringRef text) {
-  constexpr int maxDepth = 64;
-  int depth = 0;
-  bool inString = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    char c = text[i];
-    if (inString) {
-      if (c == '\\')
-        ++i;
-      inString = c != '"' || i >= text.size();
-    } else if (c == '"') {
-      inString = true;
-    } else if (c == '[' || c == '{') {
-      if (++depth > maxDepth)
-        return false;
-    } else if (c == ']' || c == '}') {
-      --depth;
-    }
-  }
-  return true;
-}
-
 } // namespace
 
 bool moe::parseManifest(std::string_view text, const std::string &where,
                         Manifest &manifest, std::string &error) {
-  if (!isShallow(llvm::StringRef(text.data(), text.size()))) {
+  constexpr int deepest = 64;
+  if (isNestedDeeper(llvm::StringRef(text.data(), text.size()), deepest)) {
     error = where + ": nested too deeply for a manifest";
     return false;
   }

@@ -12,10 +12,7 @@
 
 using namespace moe;
 
-/// The JSON parser recurses; a hostile file must not reach the end of the
-/// stack.
-static bool isNestedTooDeeply(llvm::StringRef json) {
-  constexpr int deepest = 200;
+bool moe::isNestedDeeper(llvm::StringRef json, int deepest) {
   int depth = 0;
   bool inString = false;
   for (size_t i = 0; i < json.size(); ++i) {
@@ -62,7 +59,8 @@ static std::string replaceWords(llvm::StringRef json) {
 
 std::optional<llvm::json::Value> moe::parseConfigText(llvm::StringRef text,
                                                       std::string &problem) {
-  if (isNestedTooDeeply(text)) {
+  constexpr int deepest = 200;
+  if (isNestedDeeper(text, deepest)) {
     problem = "not a model configuration: nested too deeply";
     return std::nullopt;
   }

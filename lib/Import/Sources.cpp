@@ -71,10 +71,9 @@ WeightSources::getCandidates(const WeightSpec &weight, std::string &error) {
 }
 
 const CheckpointTensor *WeightSources::findFirst(llvm::StringRef name) const {
-  auto [before, behind] = name.split("{e}");
-  if (before.size() == name.size())
-    return checkpoint.find(name);
-  return checkpoint.find((before + "0" + behind).str());
+  std::string error;
+  std::optional<TensorExpression> tensor = TensorExpression::parse(name, error);
+  return tensor ? checkpoint.find(tensor->nameOf(0)) : nullptr;
 }
 
 /// The name of the module that a tensor is the weight of.
@@ -94,12 +93,6 @@ bool WeightSources::has(const WeightSpec &weight) {
   return llvm::any_of(
       getCandidates(weight, error),
       [&](const Candidate &candidate) { return isThere(candidate); });
-}
-
-std::string WeightSources::getExample(const WeightSpec &weight) {
-  std::string error;
-  std::vector<Candidate> candidates = getCandidates(weight, error);
-  return candidates.empty() ? "" : candidates.front().name;
 }
 
 /// As the elements of an argument are in memory.
@@ -244,11 +237,12 @@ std::optional<StoredWeight> WeightSources::inFormat(
 bool WeightSources::hasConsecutiveGroups(llvm::StringRef name,
                                          const std::vector<int64_t> &shape,
                                          int64_t group, std::string &error) {
-  auto [before, behind] = name.split("{e}");
-  bool isStack = before.size() != name.size();
-  for (int64_t e = 0; e < (isStack ? shape.front() : 1); ++e) {
-    const CheckpointTensor *tensor = checkpoint.find(
-        isStack ? (before + llvm::Twine(e) + behind).str() : name.str());
+  std::optional<TensorExpression> indices =
+      TensorExpression::parse(name, error);
+  if (!indices)
+    return false;
+  for (const std::string &each : indices->names(shape.front())) {
+    const CheckpointTensor *tensor = checkpoint.find(each);
     HostTensor index;
     if (!tensor)
       continue;

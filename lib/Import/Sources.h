@@ -46,8 +46,6 @@ public:
              std::string &error) const;
   /// Whether find() would find something.
   bool has(const WeightSpec &weight);
-  /// One of the names that find() would look for.
-  std::string getExample(const WeightSpec &weight);
 
 private:
   struct Candidate {

@@ -24,6 +24,10 @@ namespace moe {
 std::optional<llvm::json::Value> parseConfigText(llvm::StringRef text,
                                                  std::string &problem);
 
+/// Whether lists and objects are in each other more than `deepest` times. LLVM's
+/// parser recurses; a hostile file must not reach the end of the stack.
+bool isNestedDeeper(llvm::StringRef json, int deepest);
+
 } // namespace moe
 
 #endif // MOE_MLIR_CHECKPOINT_CONFIGTEXT_H
