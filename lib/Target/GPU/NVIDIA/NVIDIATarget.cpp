@@ -45,17 +45,18 @@ public:
   StringRef getName() const override { return "nvidia"; }
 
   void registerDialects(DialectRegistry &registry) const override {
-    registry.insert<moenvidia::MoeNvidiaDialect, NVVM::NVVMDialect>();
+    registry.insert<moegpu::MoeGpuDialect, moenvidia::MoeNvidiaDialect,
+                    NVVM::NVVMDialect>();
     registerAllToLLVMIRTranslations(registry);
   }
 
   void getDependentDialects(DialectRegistry &registry) const override {
-    registry
-        .insert<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect,
-                linalg::LinalgDialect, LLVM::LLVMDialect, math::MathDialect,
-                memref::MemRefDialect, moenvidia::MoeNvidiaDialect,
-                moert::MoeRtDialect, NVVM::NVVMDialect, scf::SCFDialect,
-                tensor::TensorDialect, vector::VectorDialect>();
+    registry.insert<arith::ArithDialect, cf::ControlFlowDialect,
+                    func::FuncDialect, linalg::LinalgDialect, LLVM::LLVMDialect,
+                    math::MathDialect, memref::MemRefDialect,
+                    moegpu::MoeGpuDialect, moenvidia::MoeNvidiaDialect,
+                    moert::MoeRtDialect, NVVM::NVVMDialect, scf::SCFDialect,
+                    tensor::TensorDialect, vector::VectorDialect>();
   }
 
   //===--------------------------------------------------------------------===//
@@ -124,6 +125,7 @@ public:
   void buildKernelPipeline(OpPassManager &pm,
                            moek::TargetAttrInterface) const override {
     pm.addPass(createConvertMoekToNVVM());
+    pm.addPass(createConvertGpuToNVVM());
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createCSEPass());
   }

@@ -7,6 +7,7 @@
 #ifndef MOE_MLIR_TARGET_GPU_NVIDIA_PASSES_H
 #define MOE_MLIR_TARGET_GPU_NVIDIA_PASSES_H
 
+#include "moe_gpu/MoeGpu.h"
 #include "moe_nvidia/MoeNvidia.h"
 #include "moe_rt/MoeRt.h"
 

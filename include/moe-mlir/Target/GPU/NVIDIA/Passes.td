@@ -55,8 +55,8 @@ def SelectNVIDIASchedule : Pass<"moe-nvidia-select-schedule", "::mlir::ModuleOp"
 def ConvertMoekToNVVM : Pass<"convert-moek-to-nvvm", "::mlir::ModuleOp"> {
   let summary = "Kernels for NVIDIA's GPUs, and their launches";
   let description = [{
-    Each op of `moek` becomes one or more kernels in the module `@kernels`,
-    functions of the `llvm` and `nvvm` dialects, and `moe_rt.launch`. An op
+    Each op of `moek` becomes one or more kernels in the module `@kernels`, in the
+    form of the `moe_gpu` dialect and, of matmuls, `nvvm`, and `moe_rt.launch`. An op
     without a kernel is an error, as is ordinary IR on memrefs: nothing runs on
     the host but the choice of kernels and sizes.
 
@@ -75,9 +75,8 @@ def ConvertMoekToNVVM : Pass<"convert-moek-to-nvvm", "::mlir::ModuleOp"> {
     After:
     ```mlir
     // ...
-      module @kernels attributes {moe_nvidia.overlaps} {
-        llvm.mlir.global external @dynamic_shared() {addr_space = 3 : i32, alignment = 1024 : i64} : !llvm.array<0 x i8>
-        llvm.func @sum_combine(%r: !llvm.ptr<1>, %p: !llvm.ptr<1>, %w: !llvm.ptr<1>, %o: !llvm.ptr<1>, %t: i32) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 256>, nvvm.minctasm = 1 : i32} {
+      module @kernels {
+        llvm.func @sum_combine(%r: !llvm.ptr<1>, %p: !llvm.ptr<1>, %w: !llvm.ptr<1>, %o: !llvm.ptr<1>, %t: i32) attributes {moe_gpu.kernel = #moe_gpu.kernel<threads = 256, shared = 0, resident = 1>} {
         // ...
         moe_rt.launch @kernels "sum_combine" blocks(%blocks) each(8) threads(256) shared(0) overlaps(512) args(%rows, %positions, %weights, %y, %dim : memref<?x64xbf16>, memref<?x2xi32>, memref<?x2xf32>, memref<?x64xf32>, index) boxes = [0, 0, 0, 0, 0]
         return
@@ -90,7 +89,49 @@ def ConvertMoekToNVVM : Pass<"convert-moek-to-nvvm", "::mlir::ModuleOp"> {
                            "::mlir::NVVM::NVVMDialect",
                            "::mlir::memref::MemRefDialect",
                            "::mlir::scf::SCFDialect",
+                           "::moegpu::MoeGpuDialect",
                            "::moert::MoeRtDialect"];
+}
+
+def ConvertGpuToNVVM : Pass<"convert-moe-gpu-to-nvvm", "::mlir::ModuleOp"> {
+  let summary = "Kernels for any GPU become kernels of NVIDIA's";
+  let description = [{
+    What `moe_gpu` says of kernels becomes attributes that NVPTX reads, and its
+    operations those of `nvvm`: a team is a warp. For Hopper each kernel waits for those
+    before it by itself, and lets the next one be set up at once.
+
+    Before:
+    ```mlir
+    module attributes {moek.target =
+        #moe_nvidia.target<"sm_80", cpu = "sm_80", wgmma = false>} {
+      module @kernels {
+        llvm.func @lanes(%out: !llvm.ptr<1>, %n: i32) attributes {moe_gpu.kernel = #moe_gpu.kernel<threads = 32, shared = 0, resident = 1>} {
+          %thread = moe_gpu.thread : i32
+          %below = arith.cmpi slt, %thread, %n : i32
+          %lanes = moe_gpu.ballot %below : i32
+          llvm.store %lanes, %out : i32, !llvm.ptr<1>
+          llvm.return
+        }
+      }
+    }
+    ```
+    After:
+    ```mlir
+    // ...
+        llvm.func @lanes(%out: !llvm.ptr<1>, %n: i32) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 32>, nvvm.minctasm = 1 : i32} {
+          %thread = nvvm.read.ptx.sreg.tid.x : i32
+          %below = arith.cmpi slt, %thread, %n : i32
+          // ...
+          %lanes = nvvm.vote.sync ballot %all, %below -> i32
+          llvm.store %lanes, %out : i32, !llvm.ptr<1>
+          llvm.return
+        }
+      }
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::NVVM::NVVMDialect"];
 }
 
 def SerializeKernels : Pass<"moe-nvidia-serialize-kernels", "::mlir::ModuleOp"> {

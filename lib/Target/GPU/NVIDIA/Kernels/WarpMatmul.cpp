@@ -12,8 +12,11 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "MatmulArguments.h"
+#include "Emitter.h"
+#include "Kernels.h"
 #include "Tiles.h"
+
+#include "moe-mlir/Target/GPU/Common/MatmulArguments.h"
 
 using namespace mlir;
 using namespace moe::nvidia;
@@ -32,8 +35,7 @@ public:
         tiles(shape.experts, kRows, kColumns, shape.n) {}
 
   void build() {
-    Value base = LLVM::AddressOfOp::create(code, code.pointer(kShared),
-                                           "dynamic_shared");
+    Value base = code.sharedMemory();
     sums = base;
     table = code.at(base, getTableAt());
     thread = code.thread();
@@ -207,7 +209,7 @@ private:
   Emitter &code;
   const MatmulShape &shape;
   Epilogue &epilogue;
-  MatmulArguments given;
+  moe::gpu::MatmulArguments given;
   /// Steps whose loads are in flight together.
   int64_t ahead;
   Tiles tiles;
@@ -226,8 +228,7 @@ LLVM::LLVMFuncOp moe::nvidia::buildWarpMatmul(ModuleOp module, StringRef name,
       createKernel(code, module, name, types, kWarps * 32, kBlocks);
   Matmul matmul(code, shape, epilogue, func);
   matmul.build();
-  launch.threads = kWarps * 32;
-  launch.shared = matmul.getSharedBytes();
+  moe::gpu::setSharedBytes(func, matmul.getSharedBytes());
   launch.each = kBlocks;
   launch.rows = kRows;
   launch.columns = kColumns;

@@ -13,8 +13,11 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "MatmulArguments.h"
+#include "Emitter.h"
+#include "Kernels.h"
 #include "Tiles.h"
+
+#include "moe-mlir/Target/GPU/Common/MatmulArguments.h"
 
 using namespace mlir;
 using namespace moe::nvidia;
@@ -62,8 +65,7 @@ public:
         tiles(shape.experts, kRows, kColumns / shape.parts, shape.n) {}
 
   void build() {
-    Value base = LLVM::AddressOfOp::create(code, code.pointer(kShared),
-                                           "dynamic_shared");
+    Value base = code.sharedMemory();
     shared = base;
     table = code.at(base, kTableAt);
     thread = code.thread();
@@ -414,7 +416,7 @@ private:
   Emitter &code;
   const MatmulShape &shape;
   Epilogue &epilogue;
-  MatmulArguments given;
+  moe::gpu::MatmulArguments given;
   Tiles tiles;
   Value shared, table, thread, lane, group, total;
 };
@@ -434,8 +436,7 @@ LLVM::LLVMFuncOp moe::nvidia::buildWarpgroupMatmul(ModuleOp module,
   LLVM::LLVMFuncOp func = createKernel(code, module, name, types, kThreads);
   Matmul matmul(code, shape, epilogue, func);
   matmul.build();
-  launch.threads = kThreads;
-  launch.shared = matmul.getSharedBytes();
+  moe::gpu::setSharedBytes(func, matmul.getSharedBytes());
   launch.each = 1;
   launch.rows = kRows;
   launch.columns = kColumns / shape.parts;

@@ -1,31 +1,31 @@
-//===- WarpVectors.h - Vectors whose elements lanes share -------*- C++ -*-===//
+//===- TeamVectors.h - Vectors whose elements lanes share -------*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
 // Routers compute on vectors of all experts, and weights on vectors of all
-// slots. Here a warp does: element i is in register i / 32 of lane i % 32.
+// slots. Here a team does: element i is in register i / 32 of lane i % 32.
 // Scalars are the same in all lanes. Reductions add up registers, then lanes,
 // always in the same order.
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_MLIR_LIB_TARGET_GPU_NVIDIA_KERNELS_WARPVECTORS_H
-#define MOE_MLIR_LIB_TARGET_GPU_NVIDIA_KERNELS_WARPVECTORS_H
+#ifndef MOE_MLIR_LIB_TARGET_GPU_COMMON_TEAMVECTORS_H
+#define MOE_MLIR_LIB_TARGET_GPU_COMMON_TEAMVECTORS_H
 
-#include "Emitter.h"
+#include "moe-mlir/Target/GPU/Common/Emitter.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "llvm/ADT/DenseMap.h"
 
-namespace moe::nvidia {
+namespace moe::gpu {
 
-class WarpVectors {
+class TeamVectors {
 public:
   using Registers = mlir::SmallVector<Value>;
 
-  WarpVectors(Emitter &code, Value lane) : code(code), lane(lane) {}
+  TeamVectors(Emitter &code, Value lane) : code(code), lane(lane) {}
 
   /// One for each element of the lane, of a vector of `elements`.
   static int64_t getNumRegisters(int64_t elements) {
@@ -57,6 +57,6 @@ private:
   llvm::DenseMap<Value, Registers> registers;
 };
 
-} // namespace moe::nvidia
+} // namespace moe::gpu
 
-#endif // MOE_MLIR_LIB_TARGET_GPU_NVIDIA_KERNELS_WARPVECTORS_H
+#endif // MOE_MLIR_LIB_TARGET_GPU_COMMON_TEAMVECTORS_H

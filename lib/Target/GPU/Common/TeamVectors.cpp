@@ -1,33 +1,33 @@
-//===- WarpVectors.cpp - Vectors whose elements lanes share -----*- C++ -*-===//
+//===- TeamVectors.cpp - Vectors whose elements lanes share -----*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 
-#include "WarpVectors.h"
+#include "TeamVectors.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 
 using namespace mlir;
-using namespace moe::nvidia;
+using namespace moe::gpu;
 
 static int64_t getSize(Type type) {
   auto vector = dyn_cast<VectorType>(type);
-  return vector ? WarpVectors::getNumRegisters(vector.getNumElements()) : 1;
+  return vector ? TeamVectors::getNumRegisters(vector.getNumElements()) : 1;
 }
 
-LogicalResult WarpVectors::emit(Block &block) {
+LogicalResult TeamVectors::emit(Block &block) {
   for (Operation &op : block.without_terminator())
     if (failed(emit(&op)))
       return failure();
   return success();
 }
 
-LogicalResult WarpVectors::emit(Operation *op) {
+LogicalResult TeamVectors::emit(Operation *op) {
   for (Type type : op->getResultTypes())
     if (auto vector = dyn_cast<VectorType>(type))
       if (vector.getRank() != 1 || vector.isScalable())
-        return op->emitOpError("makes a vector that the lanes of a warp cannot "
+        return op->emitOpError("makes a vector that the lanes of a team cannot "
                                "share: ")
                << type;
   if (auto constant = dyn_cast<arith::ConstantOp>(op))
@@ -78,11 +78,11 @@ LogicalResult WarpVectors::emit(Operation *op) {
   }
   if (OpTrait::hasElementwiseMappableTraits(op))
     return emitElementwise(op);
-  return op->emitOpError("has no form for the lanes of a warp on NVIDIA's GPUs "
+  return op->emitOpError("has no form for the lanes of a team "
                          "yet");
 }
 
-WarpVectors::Registers WarpVectors::shift(ArrayRef<Value> source,
+TeamVectors::Registers TeamVectors::shift(ArrayRef<Value> source,
                                           int64_t offset, int64_t count) {
   int64_t distance = offset % 32;
   Value from = code.add(lane, distance);
@@ -103,14 +103,14 @@ WarpVectors::Registers WarpVectors::shift(ArrayRef<Value> source,
   return result;
 }
 
-Value WarpVectors::getPosition(OpFoldResult position) {
+Value TeamVectors::getPosition(OpFoldResult position) {
   if (auto constant = getConstantIntValue(position))
     return code.constant(*constant);
   Value index = registers[cast<Value>(position)].front();
   return arith::IndexCastOp::create(code, code.i32(), index);
 }
 
-LogicalResult WarpVectors::emitConstant(arith::ConstantOp op) {
+LogicalResult TeamVectors::emitConstant(arith::ConstantOp op) {
   auto dense = dyn_cast<DenseElementsAttr>(op.getValue());
   if (!dense) {
     set(op.getResult(), {code.clone(*op)->getResult(0)});
@@ -146,9 +146,9 @@ LogicalResult WarpVectors::emitConstant(arith::ConstantOp op) {
   return success();
 }
 
-LogicalResult WarpVectors::emitElementwise(Operation *op) {
+LogicalResult TeamVectors::emitElementwise(Operation *op) {
   if (op->getNumResults() != 1)
-    return op->emitOpError("has no form for the lanes of a warp yet");
+    return op->emitOpError("has no form for the lanes of a team yet");
   Type type = op->getResult(0).getType();
   Registers results;
   for (int64_t i = 0; i < getSize(type); ++i) {
@@ -168,7 +168,7 @@ LogicalResult WarpVectors::emitElementwise(Operation *op) {
   return success();
 }
 
-LogicalResult WarpVectors::emitReduction(vector::ReductionOp op) {
+LogicalResult TeamVectors::emitReduction(vector::ReductionOp op) {
   Type type = op.getDest().getType();
   int64_t elements =
       cast<VectorType>(op.getVector().getType()).getNumElements();
@@ -200,7 +200,7 @@ LogicalResult WarpVectors::emitReduction(vector::ReductionOp op) {
     break;
   }
   if (!kind || !(type.isF32() || type.isInteger(32)))
-    return op.emitOpError("has no form for the lanes of a warp yet");
+    return op.emitOpError("has no form for the lanes of a team yet");
   auto combine = [&](Value a, Value b) {
     return arith::getReductionOp(*kind, code, op.getLoc(), a, b);
   };
@@ -221,7 +221,7 @@ LogicalResult WarpVectors::emitReduction(vector::ReductionOp op) {
   return success();
 }
 
-LogicalResult WarpVectors::emitLoop(scf::ForOp op) {
+LogicalResult TeamVectors::emitLoop(scf::ForOp op) {
   Registers initial;
   for (Value value : op.getInitArgs())
     llvm::append_range(initial, registers[value]);

@@ -4,27 +4,29 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 
-#include "Emitter.h"
-#include "Kernels.h"
+#include "moe-mlir/Target/GPU/Common/Emitter.h"
+#include "moe-mlir/Target/GPU/Common/Kernels.h"
 
 using namespace mlir;
-using namespace moe::nvidia;
+using namespace moe;
+using gpu::Emitter;
+using gpu::kGlobal;
 
-LLVM::LLVMFuncOp moe::nvidia::buildElementwise(ModuleOp module, StringRef name,
-                                               TypeRange inputs, Type output,
-                                               int64_t rowLength, Region &body,
-                                               int64_t &threads) {
+static constexpr int64_t kThreads = 256;
+
+LLVM::LLVMFuncOp gpu::buildElementwise(ModuleOp module, StringRef name,
+                                       TypeRange inputs, Type output,
+                                       int64_t rowLength, Region &body) {
   Emitter code(module.getLoc(), module.getContext());
-  threads = 256;
   SmallVector<Type> types(inputs.size() + 1, code.pointer(kGlobal));
   types.push_back(code.i32());
-  LLVM::LLVMFuncOp func = createKernel(code, module, name, types, threads);
+  LLVM::LLVMFuncOp func = createKernel(code, module, name, types, kThreads);
   auto args = func.getArguments();
   // There may be more elements than an i32 counts.
-  Value first = code.add(code.mul(code.widen(code.block()), threads),
+  Value first = code.add(code.mul(code.widen(code.block()), kThreads),
                          code.widen(code.thread()));
   code.loop(first, code.mul(code.widen(args.back()), rowLength),
-            code.mul(code.widen(code.numBlocks()), threads), {},
+            code.mul(code.widen(code.numBlocks()), kThreads), {},
             [&](Value at, ValueRange) -> SmallVector<Value> {
               auto place = [&](Value base, Type type) {
                 int64_t bytes = type.getIntOrFloatBitWidth() / 8;

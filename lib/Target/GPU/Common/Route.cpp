@@ -5,42 +5,43 @@
 //===----------------------------------------------------------------------===//
 //
 // Logits are products in f32, each the sum of 32 lanes' sums, so that their
-// bits do not depend on how many tokens there are. Then a warp has a token: the
+// bits do not depend on how many tokens there are. Then a team has a token: the
 // regions of the router and the policy's selection, which are written on
 // vectors of experts, run on its lanes.
 //
 //===----------------------------------------------------------------------===//
 
-#include "Kernels.h"
-#include "WarpVectors.h"
+#include "TeamVectors.h"
+
+#include "moe-mlir/Target/GPU/Common/Kernels.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
 using namespace mlir;
-using namespace moe::nvidia;
+using namespace moe;
+using gpu::Emitter;
+using gpu::kGlobal;
+using gpu::kTeam;
+using gpu::TeamVectors;
 
-static constexpr int64_t kLogitWarps = 8, kSelectWarps = 4;
-
-LLVM::LLVMFuncOp moe::nvidia::buildLogits(ModuleOp module, StringRef name,
-                                          int64_t experts, int64_t depth,
-                                          int64_t tokensOfWarp,
-                                          int64_t expertsOfWarp,
-                                          int64_t &threads) {
-  threads = kLogitWarps * 32;
+LLVM::LLVMFuncOp gpu::buildLogits(ModuleOp module, StringRef name,
+                                  int64_t experts, int64_t depth,
+                                  int64_t tokensOfTeam, int64_t expertsOfTeam,
+                                  int64_t teams) {
   Emitter code(module.getLoc(), module.getContext());
   Type memory = code.pointer(kGlobal);
   LLVM::LLVMFuncOp func = createKernel(
-      code, module, name, {memory, memory, memory, code.i32()}, threads);
+      code, module, name, {memory, memory, memory, code.i32()}, teams * kTeam);
   auto args = func.getArguments();
   Value x = args[0], router = args[1], out = args[2], tokens = args[3];
   Value lane = code.bitAnd(code.thread(), 31);
   Value warp = code.broadcast(code.shr(code.thread(), 5), 0);
-  int64_t groups = (experts + expertsOfWarp - 1) / expertsOfWarp;
-  Value task = code.add(code.mul(code.block(), kLogitWarps), warp);
+  int64_t groups = (experts + expertsOfTeam - 1) / expertsOfTeam;
+  Value task = code.add(code.mul(code.block(), teams), warp);
   Value group = code.div(task, code.constant(groups));
-  Value firstToken = code.mul(group, tokensOfWarp);
+  Value firstToken = code.mul(group, tokensOfTeam);
   Value firstExpert =
-      code.mul(code.sub(task, code.mul(group, groups)), expertsOfWarp);
+      code.mul(code.sub(task, code.mul(group, groups)), expertsOfTeam);
   auto vector = VectorType::get({4}, code.f32());
   code.when(code.isLess(firstToken, tokens), [&] {
     auto rows = [&](Value base, Value first, int64_t count, Value end) {
@@ -53,9 +54,9 @@ LLVM::LLVMFuncOp moe::nvidia::buildLogits(ModuleOp module, StringRef name,
       }
       return result;
     };
-    SmallVector<Value> lefts = rows(x, firstToken, tokensOfWarp, tokens);
+    SmallVector<Value> lefts = rows(x, firstToken, tokensOfTeam, tokens);
     SmallVector<Value> rights =
-        rows(router, firstExpert, expertsOfWarp, code.constant(experts));
+        rows(router, firstExpert, expertsOfTeam, code.constant(experts));
     Value zero = arith::ConstantOp::create(code, code.getF32FloatAttr(0));
     auto multiply = [&](Value from, ValueRange sums) {
       SmallVector<SmallVector<Value>> a, b;
@@ -64,15 +65,15 @@ LLVM::LLVMFuncOp moe::nvidia::buildLogits(ModuleOp module, StringRef name,
       for (Value right : rights)
         b.push_back(code.unpack(code.load(vector, code.at(right, from))));
       SmallVector<Value> next(sums);
-      for (int64_t t = 0; t < tokensOfWarp; ++t)
-        for (int64_t e = 0; e < expertsOfWarp; ++e)
+      for (int64_t t = 0; t < tokensOfTeam; ++t)
+        for (int64_t e = 0; e < expertsOfTeam; ++e)
           for (int64_t i = 0; i < 4; ++i) {
-            Value &sum = next[t * expertsOfWarp + e];
+            Value &sum = next[t * expertsOfTeam + e];
             sum = LLVM::FMAOp::create(code, a[t][i], b[e][i], sum);
           }
       return next;
     };
-    SmallVector<Value> sums(tokensOfWarp * expertsOfWarp, zero);
+    SmallVector<Value> sums(tokensOfTeam * expertsOfTeam, zero);
     int64_t steps = depth / 128;
     if (steps)
       sums = code.loop(code.constant(0), code.constant(steps), code.constant(1),
@@ -90,9 +91,9 @@ LLVM::LLVMFuncOp moe::nvidia::buildLogits(ModuleOp module, StringRef name,
       scf::YieldOp::create(code, sums);
       sums = SmallVector<Value>(last.getResults());
     }
-    for (int64_t t = 0; t < tokensOfWarp; ++t)
-      for (int64_t e = 0; e < expertsOfWarp; ++e) {
-        Value sum = sums[t * expertsOfWarp + e];
+    for (int64_t t = 0; t < tokensOfTeam; ++t)
+      for (int64_t e = 0; e < expertsOfTeam; ++e) {
+        Value sum = sums[t * expertsOfTeam + e];
         for (int64_t bits = 16; bits; bits /= 2)
           sum = arith::AddFOp::create(code, sum, code.exchange(sum, bits));
         Value token = code.add(firstToken, t);
@@ -100,7 +101,7 @@ LLVM::LLVMFuncOp moe::nvidia::buildLogits(ModuleOp module, StringRef name,
         Value stores =
             code.both(code.both(code.isLess(token, tokens),
                                 code.isLess(expert, code.constant(experts))),
-                      code.isEqual(lane, (t * expertsOfWarp + e) % 32));
+                      code.isEqual(lane, (t * expertsOfTeam + e) % 32));
         code.storeIf(
             stores, LLVM::BitcastOp::create(code, code.i32(), sum),
             code.at(out, code.mul(code.add(code.mul(code.widen(token), experts),
@@ -144,7 +145,7 @@ static FailureOr<func::FuncOp> buildChoice(OpBuilder &top, moek::RouteOp op) {
       b, op.getLoc(), uses ? yielded[0] : Value(), ValueRange());
   if (!chosen)
     return op.emitOpError("has a policy without a form for one token, which "
-                          "NVIDIA's GPUs have no kernel for yet: ")
+                          "GPUs have no kernel for yet: ")
            << policy;
   Value none = arith::ConstantOp::create(b, b.getZeroAttr(integers));
   Value used =
@@ -184,11 +185,8 @@ static FailureOr<func::FuncOp> buildChoice(OpBuilder &top, moek::RouteOp op) {
   return func;
 }
 
-FailureOr<LLVM::LLVMFuncOp>
-moe::nvidia::buildSelect(ModuleOp module, StringRef name, moek::RouteOp op,
-                         int64_t &tokensOfBlock, int64_t &threads) {
-  tokensOfBlock = kSelectWarps;
-  threads = kSelectWarps * 32;
+FailureOr<LLVM::LLVMFuncOp> gpu::buildSelect(ModuleOp module, StringRef name,
+                                             moek::RouteOp op, int64_t teams) {
   OwningOpRef<ModuleOp> scratch = ModuleOp::create(op.getLoc());
   OpBuilder top = OpBuilder::atBlockEnd(scratch->getBody());
   FailureOr<func::FuncOp> choice = buildChoice(top, op);
@@ -200,20 +198,21 @@ moe::nvidia::buildSelect(ModuleOp module, StringRef name, moek::RouteOp op,
   int64_t inputs = body.getNumArguments();
   SmallVector<Type> types(inputs + 2, code.pointer(kGlobal));
   types.push_back(code.i32());
-  LLVM::LLVMFuncOp func = createKernel(code, module, name, types, threads);
+  LLVM::LLVMFuncOp func =
+      createKernel(code, module, name, types, teams * kTeam);
   auto args = func.getArguments();
   Value lane = code.bitAnd(code.thread(), 31);
   Value warp = code.broadcast(code.shr(code.thread(), 5), 0);
-  Value token = code.add(code.mul(code.block(), kSelectWarps), warp);
+  Value token = code.add(code.mul(code.block(), teams), warp);
   int64_t experts = op.getExperts(), slots = op.getSelectedSlots();
   int64_t ofTokens = bool(op.getX()) + op.getRows().size();
   LogicalResult result = success();
   code.when(code.isLess(token, args.back()), [&] {
-    WarpVectors vectors(code, lane);
+    TeamVectors vectors(code, lane);
     for (auto [i, argument] : llvm::enumerate(body.getArguments())) {
       Value row = int64_t(i) < ofTokens ? token : code.constant(0);
-      WarpVectors::Registers values;
-      for (int64_t r = 0; r < WarpVectors::getNumRegisters(experts); ++r) {
+      TeamVectors::Registers values;
+      for (int64_t r = 0; r < TeamVectors::getNumRegisters(experts); ++r) {
         // Elements behind the last are never looked at.
         Value element =
             code.min(vectors.getElement(r), code.constant(experts - 1));

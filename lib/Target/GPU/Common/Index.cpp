@@ -7,28 +7,28 @@
 // A block for each expert, which looks at all assignments twice: those of lower
 // experts are as many as rows before its own, and those of its own it puts into
 // a list, in their order. Blocks need nothing of each other, and no branch
-// depends on an assignment. A warp has a stretch of assignments.
+// depends on an assignment. A team has a stretch of assignments.
 //
 //===----------------------------------------------------------------------===//
 
-#include "Emitter.h"
-#include "Kernels.h"
+#include "moe-mlir/Target/GPU/Common/Emitter.h"
+#include "moe-mlir/Target/GPU/Common/Kernels.h"
 
 using namespace mlir;
-using namespace moe::nvidia;
+using namespace moe;
+using gpu::Emitter;
+using gpu::kGlobal;
+using gpu::kTeam;
 
-static constexpr int64_t kWarps = 32;
-
-LLVM::LLVMFuncOp moe::nvidia::buildIndex(ModuleOp module, StringRef name,
-                                         int64_t experts, int64_t slots,
-                                         int64_t &threads, int64_t &shared) {
+LLVM::LLVMFuncOp gpu::buildIndex(ModuleOp module, StringRef name,
+                                 int64_t experts, int64_t slots,
+                                 int64_t teams) {
   Emitter code(module.getLoc(), module.getContext());
-  threads = kWarps * 32;
-  shared = 2 * kWarps * 4;
   Type memory = code.pointer(kGlobal);
   LLVM::LLVMFuncOp func =
       createKernel(code, module, name,
-                   {memory, memory, memory, memory, code.i32()}, threads);
+                   {memory, memory, memory, memory, code.i32()}, teams * kTeam);
+  setSharedBytes(func, 2 * teams * 4);
   auto args = func.getArguments();
   Value indices = args[0], offsets = args[1], tokens = args[2],
         positions = args[3];
@@ -37,16 +37,16 @@ LLVM::LLVMFuncOp moe::nvidia::buildIndex(ModuleOp module, StringRef name,
   Value lane = code.bitAnd(thread, 31);
   Value warp = code.broadcast(code.shr(thread, 5), 0);
   Value zero = code.constant(0), one = code.constant(1);
-  // Whole warps of assignments, so that lanes stay in step.
+  // Whole teams of assignments, so that lanes stay in step.
   Value stretch = code.mul(
-      code.div(code.add(total, kWarps * 32 - 1), code.constant(kWarps * 32)),
-      32);
+      code.div(code.add(total, teams * 32 - 1), code.constant(teams * 32)), 32);
   Value first = code.mul(warp, stretch);
   Value end = code.min(code.add(first, stretch), total);
   auto load = [&](Value at, Value valid) {
-    Value own =
-        code.load(code.i32(),
-                  code.at(indices, code.mul(code.widen(code.select(valid, at, zero)), 4)));
+    Value own = code.load(
+        code.i32(),
+        code.at(indices,
+                code.mul(code.widen(code.select(valid, at, zero)), 4)));
     return code.select(valid, own, code.constant(-1));
   };
 
@@ -63,19 +63,24 @@ LLVM::LLVMFuncOp moe::nvidia::buildIndex(ModuleOp module, StringRef name,
         return {code.add(counts[0], code.countLanes(lower)),
                 code.add(counts[1], code.countLanes(same))};
       });
-  Value base =
-      LLVM::AddressOfOp::create(code, code.pointer(kShared), "dynamic_shared");
+  Value base = code.sharedMemory();
   Value place = code.mul(warp, 4);
   code.when(code.isEqual(lane, 0), [&] {
     code.store(counts[0], code.at(base, place));
-    code.store(counts[1], code.at(code.at(base, place), kWarps * 4));
+    code.store(counts[1], code.at(code.at(base, place), teams * 4));
   });
   code.barrier();
 
-  // Sums over the warps: all lower ones, and the own ones of warps before.
-  Value mine = code.mul(lane, 4);
+  // Sums over the teams: all lower ones, and the own ones of teams before.
+  Value mine = code.mul(
+      teams < kTeam ? code.min(lane, code.constant(teams - 1)) : lane, 4);
   Value lower = code.load(code.i32(), code.at(base, mine));
-  Value same = code.load(code.i32(), code.at(code.at(base, mine), kWarps * 4));
+  Value same = code.load(code.i32(), code.at(code.at(base, mine), teams * 4));
+  if (teams < kTeam) {
+    Value valid = code.isLess(lane, code.constant(teams));
+    lower = code.select(valid, lower, zero);
+    same = code.select(valid, same, zero);
+  }
   Value before = code.select(code.isLess(lane, warp), same, zero);
   for (int64_t bits = 1; bits < 32; bits *= 2) {
     lower = code.add(lower, code.exchange(lower, bits));

@@ -4,13 +4,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_MLIR_LIB_TARGET_GPU_NVIDIA_KERNELS_MATMULARGUMENTS_H
-#define MOE_MLIR_LIB_TARGET_GPU_NVIDIA_KERNELS_MATMULARGUMENTS_H
+#ifndef MOE_MLIR_TARGET_GPU_COMMON_MATMULARGUMENTS_H
+#define MOE_MLIR_TARGET_GPU_COMMON_MATMULARGUMENTS_H
 
-#include "Emitter.h"
-#include "Kernels.h"
+#include "moe-mlir/Target/GPU/Common/Emitter.h"
+#include "moe-mlir/Target/GPU/Common/Kernels.h"
 
-namespace moe::nvidia {
+namespace moe::gpu {
 
 /// The arguments of a kernel that multiplies as `shape` says, in the order that
 /// Kernels.h has them in.
@@ -40,6 +40,6 @@ struct MatmulArguments {
   Value out;
 };
 
-} // namespace moe::nvidia
+} // namespace moe::gpu
 
-#endif // MOE_MLIR_LIB_TARGET_GPU_NVIDIA_KERNELS_MATMULARGUMENTS_H
+#endif // MOE_MLIR_TARGET_GPU_COMMON_MATMULARGUMENTS_H

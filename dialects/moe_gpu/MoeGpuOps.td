@@ -1,0 +1,193 @@
+//===- MoeGpuOps.td - Kernels for any GPU -*- tablegen -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOEGPU_OPS_TD
+#define MOEGPU_OPS_TD
+
+include "mlir/Dialect/LLVMIR/LLVMOpBase.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+include "mlir/IR/OpBase.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def MoeGpu_Dialect : Dialect {
+  let name = "moe_gpu";
+  let cppNamespace = "::moegpu";
+  let summary = "Kernels for any GPU";
+  let description = [{
+    The form in which kernels are written once for all GPUs. A kernel is an
+    `llvm.func` with a `#moe_gpu.kernel`; it computes by `arith`, `math` and `scf`,
+    and on pointers by a few operations of `llvm`: `getelementptr` of bytes, `load`,
+    `store`, `bitcast`, `intr.fma`, `intr.ctpop` and of vectors
+    `insertelement` and `extractelement`. Pointers into the device's memory have address space 1, those
+    into the memory that a block shares 3. What GPUs have by different names is here:
+    numbers of threads and blocks, the barrier, and what 32 threads do together.
+
+    A team is 32 threads of a block whose numbers differ in the lowest five bits
+    alone: NVIDIA's warps. Other chips have
+    groups of 4 to 64 threads; there a block is one team, and exchanges go through
+    shared memory. So an exchange has to be reached by all threads of its team and,
+    where blocks are of several, of the block.
+
+    Each target lowers these operations once
+    (`convert-moe-gpu-to-nvvm`, `moe-vulkan-serialize-kernels`).
+  }];
+  let useDefaultAttributePrinterParser = 1;
+  let hasOperationAttrVerify = 1;
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
+def MoeGpu_KernelAttr : AttrDef<MoeGpu_Dialect, "Kernel"> {
+  let mnemonic = "kernel";
+  let summary = "How a kernel is started";
+  let description = [{
+    | field | unit | meaning |
+    |---|---|---|
+    | `threads` | | of a block; 1 to 1024 |
+    | `shared` | bytes | that the threads of a block share; the memory that `moe_gpu.shared` gives |
+    | `resident` | blocks | that a multiprocessor should have room for at once |
+
+    ```mlir
+    llvm.func @nothing() attributes {moe_gpu.kernel = #moe_gpu.kernel<threads = 256, shared = 0, resident = 1>} {
+      llvm.return
+    }
+    ```
+  }];
+  let parameters = (ins "int64_t":$threads, "int64_t":$shared,
+                        "int64_t":$resident);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
+class MoeGpu_Op<string mnemonic, list<Trait> traits = []>
+    : Op<MoeGpu_Dialect, mnemonic, traits>;
+
+class MoeGpu_Number<string mnemonic, string what> : MoeGpu_Op<mnemonic, [Pure]> {
+  let summary = what;
+  let results = (outs I32:$number);
+  let assemblyFormat = "attr-dict `:` type($number)";
+  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, $_builder.getI32Type()); }]>];
+}
+
+def MoeGpu_ThreadOp : MoeGpu_Number<"thread", "The number of the thread in its block">;
+def MoeGpu_BlockOp : MoeGpu_Number<"block", "The number of the block"> {
+  let description = [{
+    There may be more blocks than a launch asked for, so a kernel looks whether
+    there is something for its block.
+  }];
+}
+def MoeGpu_NumBlocksOp : MoeGpu_Number<"num_blocks", "How many blocks there are">;
+
+def MoeGpu_SharedOp : MoeGpu_Op<"shared", [Pure]> {
+  let summary = "The memory that the threads of a block share";
+  let description = [{
+    Its first byte; `#moe_gpu.kernel` says how many there are. Kernels read and
+    write whole words there, of four bytes.
+
+    ```mlir
+    llvm.func @swap(%p: !llvm.ptr<1>) attributes {moe_gpu.kernel = #moe_gpu.kernel<threads = 64, shared = 256, resident = 1>} {
+      %thread = moe_gpu.thread : i32
+      %other = arith.constant 63 : i32
+      %mirrored = arith.subi %other, %thread : i32
+      %memory = moe_gpu.shared : !llvm.ptr<3>
+      %four = arith.constant 4 : i32
+      %own = arith.muli %thread, %four : i32
+      %to = llvm.getelementptr %memory[%own] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i8
+      llvm.store %thread, %to : i32, !llvm.ptr<3>
+      moe_gpu.barrier
+      %at = arith.muli %mirrored, %four : i32
+      %from = llvm.getelementptr %memory[%at] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i8
+      %value = llvm.load %from : !llvm.ptr<3> -> i32
+      %always = arith.constant true
+      %out = llvm.getelementptr %p[%own] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      moe_gpu.store_if %always, %value, %out : i32, !llvm.ptr<1>
+      llvm.return
+    }
+    ```
+  }];
+  let results = (outs LLVM_PointerInAddressSpace<3>:$memory);
+  let assemblyFormat = "attr-dict `:` type($memory)";
+  let builders = [OpBuilder<(ins), [{
+    build($_builder, $_state,
+          ::mlir::LLVM::LLVMPointerType::get($_builder.getContext(), 3));
+  }]>];
+}
+
+def MoeGpu_BarrierOp : MoeGpu_Op<"barrier", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "All threads of the block wait for each other";
+  let description = [{
+    What they wrote before, into either memory, the others see behind it. All
+    threads of a block reach it, or none.
+  }];
+  let assemblyFormat = "attr-dict";
+}
+
+def MoeGpu_ShuffleKind : I32EnumAttr<"ShuffleKind", "whose value a lane gets", [
+    I32EnumAttrCase<"Index", 0, "index">,
+    I32EnumAttrCase<"Xor", 1, "xor">,
+    I32EnumAttrCase<"Up", 2, "up">]> {
+  let cppNamespace = "::moegpu";
+  let genSpecializedAttr = 0;
+}
+def MoeGpu_ShuffleKindAttr : EnumAttr<MoeGpu_Dialect, MoeGpu_ShuffleKind, "shuffle"> {
+  let description = [{
+    `index` is the lane with this number; `xor` that whose number differs in
+    these bits; `up` that so many below, or the lane itself if there is none.
+  }];
+  let assemblyFormat = "$value";
+}
+
+def MoeGpu_ShuffleOp : MoeGpu_Op<"shuffle", [AllTypesMatch<["value", "result"]>]> {
+  let summary = "The value of another lane of the team";
+  let description = [{
+    `lane`, 0 to 31, says whose, by `kind`. All threads of the team take part.
+
+    ```mlir
+    llvm.func @sum(%p: !llvm.ptr<1>) attributes {moe_gpu.kernel = #moe_gpu.kernel<threads = 32, shared = 0, resident = 1>} {
+      %value = llvm.load %p : !llvm.ptr<1> -> f32
+      %bit = arith.constant 16 : i32
+      %other = moe_gpu.shuffle xor %value, %bit : f32
+      %sum = arith.addf %value, %other : f32
+      %first = arith.constant true
+      %word = llvm.bitcast %sum : f32 to i32
+      moe_gpu.store_if %first, %word, %p : i32, !llvm.ptr<1>
+      llvm.return
+    }
+    ```
+  }];
+  let arguments = (ins MoeGpu_ShuffleKindAttr:$kind, AnyTypeOf<[I32, F32]>:$value,
+                       I32:$lane);
+  let results = (outs AnyTypeOf<[I32, F32]>:$result);
+  let assemblyFormat = "$kind $value `,` $lane attr-dict `:` type($value)";
+}
+
+def MoeGpu_BallotOp : MoeGpu_Op<"ballot"> {
+  let summary = "A bit for each lane of the team in which a condition holds";
+  let description = [{
+    All threads of the team take part. With `llvm.intr.ctpop` it counts lanes.
+  }];
+  let arguments = (ins I1:$condition);
+  let results = (outs I32:$lanes);
+  let assemblyFormat = "$condition attr-dict `:` type($lanes)";
+  let builders = [OpBuilder<(ins "::mlir::Value":$condition), [{
+    build($_builder, $_state, $_builder.getI32Type(), condition);
+  }]>];
+}
+
+def MoeGpu_StoreIfOp : MoeGpu_Op<"store_if", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "Writes a word where a condition holds, without a branch";
+  let description = [{
+    Nothing is known of `address` where it does not hold.
+  }];
+  let arguments = (ins I1:$condition, I32:$value,
+                       LLVM_PointerInAddressSpace<1>:$address);
+  let assemblyFormat = [{
+    $condition `,` $value `,` $address attr-dict `:` type($value) `,` type($address)
+  }];
+}
+
+#endif // MOEGPU_OPS_TD

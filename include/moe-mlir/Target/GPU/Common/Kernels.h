@@ -1,0 +1,97 @@
+//===- Kernels.h - Kernels for any GPU --------------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// All are functions in the form of the `moe_gpu` dialect, made in a module of
+// kernels under a name; arguments are addresses unless they are said to be i32.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_TARGET_GPU_COMMON_KERNELS_H
+#define MOE_MLIR_TARGET_GPU_COMMON_KERNELS_H
+
+#include "moek/Moek.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/Region.h"
+
+#include <array>
+
+namespace moe::gpu {
+
+/// A product of rows with the weights of their experts, `[E, parts, n, k]`,
+/// accumulated in f32.
+struct MatmulShape {
+  int64_t experts, n, k, parts = 1;
+  /// Whether rows are those of tokens, by an index.
+  bool gather = false;
+  /// Floats.
+  mlir::Type rows, weights, out;
+  /// What the epilogue reads besides the sums: tensors of `[E, n]`, or `[E]`.
+  struct Parameter {
+    mlir::Type element;
+    bool ofColumns;
+  };
+  llvm::SmallVector<Parameter> parameters = {};
+};
+
+/// Scalars: one for each part, and one of each parameter, to one.
+using Epilogue = mlir::Region;
+
+/// How a matmul is launched: on blocks for tiles of so many rows of an expert
+/// and columns of a part, at most `each` of them for a multiprocessor if that
+/// is not 0; and the boxes that the weights and the rows are copied in, 0 for
+/// those that are read as memory.
+struct Launch {
+  int64_t each, rows, columns;
+  std::array<int64_t, 2> boxes = {0, 0};
+};
+
+/// `out[t] = sum of weights[t, s] * rows[positions[t, s]]` over the slots that
+/// have a position, in f32. `rows` and `out` are rows of `n` floats; arguments:
+/// rows, positions, weights, the result, the number of tokens (i32). A thread
+/// has so many columns as `getCombinedColumns` says.
+mlir::LLVM::LLVMFuncOp buildCombine(mlir::ModuleOp module, mlir::StringRef name,
+                                    int64_t slots, int64_t n, mlir::Type rows,
+                                    mlir::Type out);
+int64_t getCombinedColumns(int64_t n);
+
+/// For each expert a block of so many teams: the rows of experts that `indices`
+/// `[T, slots]` give. Arguments: indices, offsets, tokens, positions (see
+/// `moek.index`), the number of tokens (i32).
+mlir::LLVM::LLVMFuncOp buildIndex(mlir::ModuleOp module, mlir::StringRef name,
+                                  int64_t experts, int64_t slots,
+                                  int64_t teams);
+
+/// `out[t, e]`, the product of row t of `x` and row e of `router`, both f32 of
+/// length `depth`, a multiple of 4. A team has `tokensOfTeam` times
+/// `expertsOfTeam` of them, and a block so many teams. Arguments: x, router,
+/// out, the number of tokens (i32).
+mlir::LLVM::LLVMFuncOp buildLogits(mlir::ModuleOp module, mlir::StringRef name,
+                                   int64_t experts, int64_t depth,
+                                   int64_t tokensOfTeam, int64_t expertsOfTeam,
+                                   int64_t teams);
+
+/// The experts and weights that `op` chooses, by a team for each token.
+/// Arguments: the logits if it has any, its rows, vectors and tables of
+/// experts, then indices, weights, and the number of tokens (i32). Fails with
+/// an error if it computes what teams cannot.
+mlir::FailureOr<mlir::LLVM::LLVMFuncOp> buildSelect(mlir::ModuleOp module,
+                                                    mlir::StringRef name,
+                                                    moek::RouteOp op,
+                                                    int64_t teams);
+
+/// `body` of each element. Arguments: the inputs, the output, the number of
+/// rows of `rowLength` elements (i32).
+mlir::LLVM::LLVMFuncOp buildElementwise(mlir::ModuleOp module,
+                                        mlir::StringRef name,
+                                        mlir::TypeRange inputs,
+                                        mlir::Type output, int64_t rowLength,
+                                        mlir::Region &body);
+
+} // namespace moe::gpu
+
+#endif // MOE_MLIR_TARGET_GPU_COMMON_KERNELS_H

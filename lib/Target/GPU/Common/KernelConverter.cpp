@@ -1,0 +1,341 @@
+//===- KernelConverter.cpp - Ops of moek become kernels ---------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Target/GPU/Common/KernelConverter.h"
+
+#include "moe_gpu/MoeGpu.h"
+#include "moe_rt/MoeRt.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/Matchers.h"
+#include "mlir/Transforms/RegionUtils.h"
+
+using namespace mlir;
+using namespace moe;
+using gpu::KernelConverter;
+
+static constexpr StringLiteral kKernels = "kernels";
+/// Blocks of an elementwise kernel for each multiprocessor.
+static constexpr int64_t kEach = 8;
+
+static Type getElement(Value value) {
+  return getElementTypeOrSelf(value.getType());
+}
+
+KernelConverter::KernelConverter(ModuleOp module,
+                                 const ConverterOptions &options)
+    : module(module), options(options) {
+  OpBuilder b = OpBuilder::atBlockBegin(module.getBody());
+  kernels = ModuleOp::create(b, module.getLoc(), kKernels);
+}
+
+KernelConverter::~KernelConverter() = default;
+
+LogicalResult KernelConverter::convert() {
+  SmallVector<Operation *> ops;
+  for (auto func : module.getOps<func::FuncOp>())
+    func.getBody().walk<WalkOrder::PreOrder>([&](Operation *op) {
+      ops.push_back(op);
+      return isa<moek::MoekDialect, linalg::LinalgDialect>(op->getDialect())
+                 ? WalkResult::skip()
+                 : WalkResult::advance();
+    });
+  for (Operation *op : ops)
+    if (failed(convert(op)))
+      return failure();
+  return success();
+}
+
+LogicalResult KernelConverter::refuse(Operation *op, const Twine &why) {
+  return op->emitOpError("has no kernel for ")
+         << options.device << " yet: " << why;
+}
+
+LogicalResult KernelConverter::convert(Operation *op) {
+  if (auto matmul = dyn_cast<moek::GroupedMatmulOp>(op))
+    return convertMatmul(matmul);
+  if (auto index = dyn_cast<moek::IndexOp>(op))
+    return convertIndex(index);
+  if (auto route = dyn_cast<moek::RouteOp>(op))
+    return convertRoute(route);
+  if (auto combine = dyn_cast<moek::CombineOp>(op))
+    return convertCombine(combine);
+  if (auto verify = dyn_cast<moek::VerifyRoutingOp>(op)) {
+    // The host cannot see it. An expert out of range counts as none, and one
+    // that is there twice gets its token twice.
+    OpBuilder b(op);
+    op->getResult(0).replaceAllUsesWith(
+        arith::ConstantIntOp::create(b, op->getLoc(), 1, 1));
+    op->erase();
+    return success();
+  }
+  if (auto generic = dyn_cast<linalg::GenericOp>(op))
+    return convertElementwise(generic);
+  if (isa<moert::MoeRtDialect, arith::ArithDialect, scf::SCFDialect>(
+          op->getDialect()) ||
+      isa<memref::AllocOp, memref::DimOp, memref::CastOp, func::ReturnOp>(op))
+    return success();
+  return op->emitOpError("has no kernel for ") << options.device << " yet";
+}
+
+std::string KernelConverter::getName(Operation *op, StringRef what) {
+  auto func = op->getParentOfType<func::FuncOp>();
+  std::string name = (func.getName() + "_" + what).str(), unique = name;
+  for (int i = 1; kernels.lookupSymbol(unique); ++i)
+    unique = name + "_" + std::to_string(i);
+  return unique;
+}
+
+void KernelConverter::launch(Builder &b, LLVM::LLVMFuncOp kernel, Value blocks,
+                             ValueRange arguments, int64_t each,
+                             int64_t overlaps, ArrayRef<int64_t> boxes) {
+  auto how = moegpu::getKernel(kernel);
+  SmallVector<int64_t> all(boxes);
+  all.resize(arguments.size(), 0);
+  auto optional = [&](int64_t value) {
+    return value ? b.getI64IntegerAttr(value) : IntegerAttr();
+  };
+  moert::LaunchOp::create(b, FlatSymbolRefAttr::get(b.getContext(), kKernels),
+                          b.getStringAttr(kernel.getName()), blocks,
+                          optional(each), b.getI64IntegerAttr(how.getThreads()),
+                          b.getI64IntegerAttr(how.getShared()),
+                          options.overlaps ? optional(overlaps) : IntegerAttr(),
+                          arguments, b.getDenseI64ArrayAttr(all));
+}
+
+Value KernelConverter::constant(Builder &b, int64_t value) {
+  return arith::ConstantIndexOp::create(b, value);
+}
+
+Value KernelConverter::divide(Builder &b, Value elements, int64_t each) {
+  return arith::CeilDivUIOp::create(b, elements, constant(b, each));
+}
+
+void KernelConverter::launchMatmul(moek::GroupedMatmulOp op, int64_t few,
+                                   MatmulBuilder build) {
+  Builder b(op.getLoc(), op);
+  MatmulShape shape{op.getNumExperts(),      int64_t(op.getN()),
+                    int64_t(op.getK()),      int64_t(op.getParts()),
+                    bool(op.getGather()),    getElement(op.getLhs()),
+                    getElement(op.getRhs()), getElement(op.getOutputs()[0])};
+  for (Value parameter : op.getParameters())
+    shape.parameters.push_back(
+        {getElement(parameter),
+         cast<MemRefType>(parameter.getType()).getRank() == 2});
+  StringRef phase = op.getPhase().value_or("matmul");
+  Value rows = memref::DimOp::create(b, op.getOutputs()[0], 0);
+  auto launchOne = [&](bool few) {
+    Launch how;
+    LLVM::LLVMFuncOp kernel = build(
+        getName(op, (phase + (few ? "_few" : "")).str()), few, shape, how);
+    // No more tiles than rows, nor than full ones and one of each expert.
+    Value tiles = arith::MinUIOp::create(
+        b, rows,
+        arith::AddIOp::create(b, divide(b, rows, how.rows),
+                              constant(b, shape.experts)));
+    int64_t columns = (shape.n + how.columns - 1) / how.columns;
+    Value blocks = arith::MulIOp::create(b, tiles, constant(b, columns));
+    SmallVector<Value> arguments{op.getRhs(), op.getLhs()};
+    if (shape.gather)
+      arguments.push_back(op.getGather());
+    arguments.push_back(op.getOffsets());
+    llvm::append_range(arguments, op.getParameters());
+    arguments.push_back(op.getOutputs()[0]);
+    launch(b, kernel, blocks, arguments, how.each,
+           few ? std::numeric_limits<int32_t>::max() : 0, how.boxes);
+  };
+  if (few > 0) {
+    Value isFew = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, rows,
+                                        constant(b, few));
+    auto branch = scf::IfOp::create(b, isFew, /*withElseRegion=*/true);
+    b.setInsertionPointToStart(branch.thenBlock());
+    launchOne(true);
+    b.setInsertionPointToStart(branch.elseBlock());
+    launchOne(false);
+  } else {
+    launchOne(few < 0);
+  }
+  op.erase();
+}
+
+LogicalResult KernelConverter::convertIndex(moek::IndexOp op) {
+  Builder b(op.getLoc(), op);
+  if (failed(launchIndex(b, op, op.getRouting(), op.getExperts())))
+    return failure();
+  op.erase();
+  return success();
+}
+
+LogicalResult KernelConverter::launchIndex(Builder &b, Operation *op,
+                                           const moek::RoutingParts &parts,
+                                           int64_t experts) {
+  // Kernels here know the active experts from the offsets, and slots' weights
+  // from the routing.
+  for (Value part : {parts.active, parts.rowWeights})
+    for (Operation *user : part.getUsers())
+      if (user != op && !isa<moek::GroupedMatmulOp, moert::LaunchOp>(user))
+        return op->emitOpError("makes no list of active experts and no "
+                               "weights of rows on ")
+               << options.device << ", but '" << user->getName()
+               << "' reads one";
+  auto indices = cast<MemRefType>(parts.indices.getType());
+  LLVM::LLVMFuncOp kernel =
+      buildIndex(kernels, getName(op, "index"), experts, indices.getDimSize(1),
+                 options.indexTeams);
+  Value tokens = memref::DimOp::create(b, parts.indices, 0);
+  launch(b, kernel, constant(b, experts),
+         {parts.indices, parts.offsets, parts.tokens, parts.positions, tokens},
+         0, options.overlaps);
+  return success();
+}
+
+LogicalResult KernelConverter::convertRoute(moek::RouteOp op) {
+  if (!op.getColumns().empty() || !op.getScalars().empty() ||
+      !op.getPolicyOperands().empty() || op.getAlwaysWeights() ||
+      op.getCapacity())
+    return refuse(op, "it wants no "
+                      "columns or scalars, no operands of the policy, no "
+                      "weights of experts that every token takes, and no "
+                      "capacity");
+  Builder b(op.getLoc(), op);
+  moek::RoutingParts parts = op.getRouting();
+  Value tokens = memref::DimOp::create(b, parts.indices, 0);
+  int64_t experts = op.getExperts();
+  SmallVector<Value> arguments;
+  if (Value x = op.getX()) {
+    int64_t depth = cast<MemRefType>(x.getType()).getDimSize(1);
+    if (!getElement(x).isF32() || !getElement(op.getRouter()).isF32() ||
+        depth % 4)
+      return refuse(op,
+                    "it wants tokens and router of f32 in rows of a multiple "
+                    "of 4");
+    Value logits = memref::AllocOp::create(
+        b, MemRefType::get({ShapedType::kDynamic, experts}, b.getF32Type()),
+        ValueRange{tokens}, b.getI64IntegerAttr(64));
+    // Few tokens: a team for two experts, so that all of the device reads the
+    // router.
+    auto build = [&](StringRef what, int64_t ofTokens, int64_t ofExperts) {
+      LLVM::LLVMFuncOp kernel =
+          buildLogits(kernels, getName(op, what), experts, depth, ofTokens,
+                      ofExperts, options.logitTeams);
+      int64_t groups = (experts + ofExperts - 1) / ofExperts;
+      Value teams = arith::MulIOp::create(b, divide(b, tokens, ofTokens),
+                                          constant(b, groups));
+      launch(b, kernel, divide(b, teams, options.logitTeams),
+             {x, op.getRouter(), logits, tokens}, 0, options.overlaps);
+    };
+    Value isFew = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, tokens,
+                                        constant(b, 64));
+    auto branch = scf::IfOp::create(b, isFew, /*withElseRegion=*/true);
+    b.setInsertionPointToStart(branch.thenBlock());
+    build("logits_few", 1, 2);
+    b.setInsertionPointToStart(branch.elseBlock());
+    build("logits", 8, 8);
+    b.setInsertionPoint(op);
+    arguments.push_back(logits);
+  }
+  for (ValueRange values :
+       {ValueRange(op.getRows()), ValueRange(op.getVectors()),
+        ValueRange(op.getPerExpert())})
+    for (Value value : values) {
+      if (!getElement(value).isF32())
+        return refuse(op, "it wants scores of f32");
+      arguments.push_back(value);
+    }
+  FailureOr<LLVM::LLVMFuncOp> kernel =
+      buildSelect(kernels, getName(op, "select"), op, options.selectTeams);
+  if (failed(kernel))
+    return failure();
+  arguments.append({parts.indices, parts.weights, tokens});
+  launch(b, *kernel, divide(b, tokens, options.selectTeams), arguments, 0,
+         options.overlaps);
+  if (failed(launchIndex(b, op, parts, op.getTotalExperts())))
+    return failure();
+  op.erase();
+  return success();
+}
+
+/// Whether a kernel reads and writes it.
+static bool isFloat(Type type) {
+  return type.isF32() || type.isF16() || type.isBF16();
+}
+
+LogicalResult KernelConverter::convertCombine(moek::CombineOp op) {
+  Value out = op.getOutputs()[0];
+  auto type = cast<MemRefType>(out.getType());
+  int64_t n = type.getDimSize(1);
+  if (op.getInit() || op.getFirstRow() || !op.getSlotWeights() ||
+      !isFloat(getElement(op.getRows())) || !isFloat(type.getElementType()))
+    return refuse(op, "it wants rows of floats, weights of slots, no initial "
+                      "values and no window");
+  Builder b(op.getLoc(), op);
+  LLVM::LLVMFuncOp kernel =
+      buildCombine(kernels, getName(op, "combine"),
+                   cast<MemRefType>(op.getPositions().getType()).getDimSize(1),
+                   n, getElement(op.getRows()), type.getElementType());
+  Value tokens = memref::DimOp::create(b, out, 0);
+  Value chunks =
+      arith::MulIOp::create(b, tokens, constant(b, n / getCombinedColumns(n)));
+  launch(b, kernel, divide(b, chunks, moegpu::getKernel(kernel).getThreads()),
+         {op.getRows(), op.getPositions(), op.getSlotWeights(), out, tokens},
+         kEach, options.overlaps);
+  op.erase();
+  return success();
+}
+
+LogicalResult KernelConverter::convertElementwise(linalg::GenericOp op) {
+  bool isPlain = op.getNumDpsInits() == 1 &&
+                 op.getNumLoops() == op.getNumParallelLoops() &&
+                 llvm::all_of(op.getIndexingMapsArray(),
+                              [](AffineMap map) { return map.isIdentity(); }) &&
+                 llvm::all_of(op->getOperands(), [](Value v) {
+                   auto type = dyn_cast<MemRefType>(v.getType());
+                   return type && type.getLayout().isIdentity() &&
+                          type.getRank() &&
+                          !llvm::any_of(type.getShape().drop_front(),
+                                        ShapedType::isDynamic);
+                 });
+  // Constants of the function around come along; indices do not.
+  SetVector<Value> captured;
+  getUsedValuesDefinedAbove(op.getRegion(), captured);
+  for (Value value : captured) {
+    Operation *constant = value.getDefiningOp();
+    isPlain &= constant && matchPattern(constant, m_Constant());
+  }
+  for (Operation &inner : op.getRegion().front().without_terminator())
+    isPlain &= isa<arith::ArithDialect, math::MathDialect>(inner.getDialect());
+  if (!isPlain)
+    return refuse(op, "it is not of one element at a time");
+  OpBuilder front = OpBuilder::atBlockBegin(&op.getRegion().front());
+  for (Value value : captured)
+    replaceAllUsesInRegionWith(
+        value, front.clone(*value.getDefiningOp())->getResult(0),
+        op.getRegion());
+  Builder b(op.getLoc(), op);
+  Value out = op.getDpsInits()[0];
+  auto type = cast<MemRefType>(out.getType());
+  SmallVector<Type> types;
+  for (Value input : op.getDpsInputs())
+    types.push_back(getElement(input));
+  int64_t rowLength = 1;
+  for (int64_t size : type.getShape().drop_front())
+    rowLength *= size;
+  LLVM::LLVMFuncOp kernel =
+      buildElementwise(kernels, getName(op, "elementwise"), types,
+                       type.getElementType(), rowLength, op.getRegion());
+  Value rows = memref::DimOp::create(b, out, 0);
+  Value elements = arith::MulIOp::create(b, rows, constant(b, rowLength));
+  SmallVector<Value> arguments(op.getDpsInputs());
+  arguments.append({out, rows});
+  launch(b, kernel, divide(b, elements, moegpu::getKernel(kernel).getThreads()),
+         arguments, kEach, options.overlaps);
+  op.erase();
+  return success();
+}
