@@ -22,6 +22,8 @@
 #include "moe-mlir/Target/CPU/Passes.h"
 #include "moe-mlir/Target/GPU/NVIDIA/NVIDIATarget.h"
 #include "moe-mlir/Target/GPU/NVIDIA/Passes.h"
+#include "moe-mlir/Target/GPU/Vulkan/Passes.h"
+#include "moe-mlir/Target/GPU/Vulkan/VulkanTarget.h"
 #include "moe-mlir/Target/Passes.h"
 #include "moe-mlir/Transforms/Passes.h"
 #include "moe/Moe.h"
@@ -33,6 +35,7 @@
 void moe::registerAllTargets() {
   TargetRegistry::get().add(createCPUTarget());
   TargetRegistry::get().add(createNVIDIATarget());
+  TargetRegistry::get().add(createVulkanTarget());
 }
 
 void moe::registerAllDialects(mlir::DialectRegistry &registry) {
@@ -52,6 +55,7 @@ void moe::registerAllPasses() {
   registerTargetPasses();
   registerTargetCPUPasses();
   registerTargetNVIDIAPasses();
+  registerTargetVulkanPasses();
   registerLinalgToVectorPasses();
   registerMoeLoweringPasses();
   registerPipelines();

@@ -29,14 +29,14 @@ Emitter::Loaded Emitter::loadFloats(Type element, Value address,
     Value from = first ? at(address, first * bytes) : address;
     if (count == 1) {
       loaded.words.push_back(load(element, from));
-    } else if (element.isBF16() && width > 2) {
-      Type words = VectorType::get({width / 2}, i32());
-      llvm::append_range(loaded.words, unpack(load(words, from)));
-    } else if (element.isBF16()) {
-      loaded.words.push_back(load(i32(), from));
-    } else {
+    } else if (element.isF32()) {
       Type whole = VectorType::get({width}, element);
       llvm::append_range(loaded.words, unpack(load(whole, from)));
+    } else if (width > 2) {
+      Type words = VectorType::get({width / 2}, i32());
+      llvm::append_range(loaded.words, unpack(load(words, from)));
+    } else {
+      loaded.words.push_back(load(i32(), from));
     }
   }
   return loaded;
@@ -45,9 +45,13 @@ Emitter::Loaded Emitter::loadFloats(Type element, Value address,
 SmallVector<Value> Emitter::widenFloats(const Loaded &loaded) {
   SmallVector<Value> values;
   for (Value word : loaded.words) {
-    if (word.getType().isInteger(32)) {
+    if (word.getType().isInteger(32) && loaded.element.isBF16()) {
       auto [low, high] = fromBF16(word);
       values.append({low, high});
+    } else if (word.getType().isInteger(32)) {
+      Type halves = VectorType::get({2}, loaded.element);
+      for (Value half : unpack(create<LLVM::BitcastOp>(halves, word)))
+        values.push_back(create<arith::ExtFOp>(f32(), half));
     } else if (word.getType().isF32()) {
       values.push_back(word);
     } else {
@@ -65,16 +69,13 @@ void Emitter::storeFloats(ValueRange values, Type element, Value address) {
     ValueRange own = values.slice(first, width);
     if (element.isF32()) {
       store(width == 1 ? own[0] : pack(own), to);
-    } else if (element.isBF16() && width > 1) {
+    } else if (width > 1) {
       SmallVector<Value> words;
       for (int64_t i = 0; i < width; i += 2)
-        words.push_back(toBF16(own[i], own[i + 1]));
+        words.push_back(toHalves(element, own[i], own[i + 1]));
       store(words.size() == 1 ? words[0] : pack(words), to);
     } else {
-      SmallVector<Value> narrow;
-      for (Value value : own)
-        narrow.push_back(create<arith::TruncFOp>(element, value));
-      store(width == 1 ? narrow[0] : pack(narrow), to);
+      store(create<arith::TruncFOp>(element, own[0]), to);
     }
   }
 }

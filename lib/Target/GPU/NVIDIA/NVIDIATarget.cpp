@@ -3,26 +3,12 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-//
-// The code of a chip is a function for the host, which chooses kernels and
-// their sizes and starts them by a hook of the runtime, and the kernels as PTX
-// in it.
-//
-//===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Target/GPU/NVIDIA/NVIDIATarget.h"
 
-#include "moe-mlir/Lowering/Passes.h"
+#include "moe-mlir/Target/GPU/Common/GPUTarget.h"
 #include "moe-mlir/Target/GPU/NVIDIA/Passes.h"
-#include "moe-mlir/Target/LLVMCode.h"
 
-#include "mlir/Conversion/Passes.h"
-#include "mlir/Dialect/Arith/Transforms/Passes.h"
-#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
-#include "mlir/Dialect/Linalg/IR/Linalg.h"
-#include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/MemRef/Transforms/Passes.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Target/LLVMIR/Dialect/All.h"
 #include "mlir/Transforms/Passes.h"
 
@@ -40,7 +26,7 @@ static constexpr struct {
      true}};
 
 namespace {
-class NVIDIATarget : public Target {
+class NVIDIATarget : public GPUTarget {
 public:
   StringRef getName() const override { return "nvidia"; }
 
@@ -51,12 +37,8 @@ public:
   }
 
   void getDependentDialects(DialectRegistry &registry) const override {
-    registry.insert<arith::ArithDialect, cf::ControlFlowDialect,
-                    func::FuncDialect, linalg::LinalgDialect, LLVM::LLVMDialect,
-                    math::MathDialect, memref::MemRefDialect,
-                    moegpu::MoeGpuDialect, moenvidia::MoeNvidiaDialect,
-                    moert::MoeRtDialect, NVVM::NVVMDialect, scf::SCFDialect,
-                    tensor::TensorDialect, vector::VectorDialect>();
+    GPUTarget::getDependentDialects(registry);
+    registry.insert<moenvidia::MoeNvidiaDialect, NVVM::NVVMDialect>();
   }
 
   //===--------------------------------------------------------------------===//
@@ -102,17 +84,6 @@ public:
                               {"wgmma", gpu.getWgmma()}};
   }
 
-  ChipCode getCode(moek::TargetAttrInterface chip) const override {
-    ChipCode code;
-    code.platform = getHostPlatform();
-    code.suffix = "__";
-    for (char c : chip.getChipName())
-      code.suffix += llvm::isAlnum(c) ? c : '_';
-    code.device = getName();
-    code.narrowsRows = true;
-    return code;
-  }
-
   //===--------------------------------------------------------------------===//
   // Stages
   //===--------------------------------------------------------------------===//
@@ -130,42 +101,18 @@ public:
     pm.addPass(createCSEPass());
   }
 
-  void buildCodePipeline(OpPassManager &pm,
-                         moek::TargetAttrInterface) const override {
-    pm.addPass(createSerializeKernels());
-    pm.addPass(createExpandReshapesPass());
-    pm.addPass(memref::createExpandStridedMetadataPass());
-    pm.addPass(createLowerAffinePass());
-    pm.addPass(createSCFToControlFlowPass());
-    pm.addPass(createLowerChecksPass());
-    pm.addPass(arith::createArithExpandOpsPass());
-    pm.addPass(createFinalizeMemRefToLLVMConversionPass());
-    pm.addPass(createConvertIndexToLLVMPass());
-    pm.addPass(createArithToLLVMConversionPass());
-    pm.addPass(createConvertControlFlowToLLVMPass());
-    pm.addPass(createUBToLLVMConversionPass());
-    pm.addPass(createConvertFuncToLLVMPass());
-    pm.addPass(createReconcileUnrealizedCastsPass());
-    pm.addPass(createCanonicalizerPass());
-    pm.addPass(createCSEPass());
+protected:
+  std::unique_ptr<Pass> createSerializer() const override {
+    return createSerializeKernels();
   }
 
-  bool emit(ModuleOp module, moek::TargetAttrInterface chip,
-            const CodeOptions &options, CodeKind kind,
-            SmallVectorImpl<char> &output, std::string &error) const override {
-    if (kind != CodeKind::Assembly) {
-      const HostPlatform &host = getHostPlatform();
-      return emitLLVM(module, {host, host.baseCpu, ""}, options, kind, output,
-                      error);
-    }
-    // That of the kernels; the host's has it as a text.
-    for (auto global : module.getOps<LLVM::GlobalOp>())
-      if (global.getSymName().ends_with("_code"))
-        llvm::append_range(
-            output,
-            cast<StringAttr>(global.getValueOrNull()).getValue().drop_back());
+  bool printImage(StringRef image, SmallVectorImpl<char> &output,
+                  std::string &) const override {
+    llvm::append_range(output, image.drop_back());
     return true;
   }
+
+  bool narrowsRows() const override { return true; }
 };
 } // namespace
 

@@ -8,6 +8,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "moe-mlir/Target/GPU/Common/SplitCombine.h"
 #include "moe-mlir/Target/GPU/NVIDIA/Passes.h"
 
 #include "mlir/IR/PatternMatch.h"
@@ -25,38 +26,6 @@ using moenvidia::TargetAttr;
 /// Rows of an expert, in the mean, up to which streaming weights past eight
 /// rows at a time beats tiles of 128.
 static constexpr int64_t kFewRows = 6;
-
-static Value makeRows(RewriterBase &b, Location loc, Value like, int64_t n,
-                      Type element) {
-  Value rows = tensor::DimOp::create(b, loc, like, 0);
-  return tensor::EmptyOp::create(
-      b, loc, RankedTensorType::get({ShapedType::kDynamic, n}, element),
-      ValueRange{rows});
-}
-
-/// `matmul` without its combine, and what is combined then, in bf16.
-static GroupedMatmulOp splitCombine(RewriterBase &b, GroupedMatmulOp matmul) {
-  Location loc = matmul.getLoc();
-  b.setInsertionPoint(matmul);
-  Value rows =
-      makeRows(b, loc, matmul.getLhs(), matmul.getN(), b.getBF16Type());
-  auto plain = GroupedMatmulOp::create(
-      b, loc, TypeRange{rows.getType()}, matmul.getLhs(), matmul.getRhs(),
-      matmul.getOffsets(), matmul.getActive(), matmul.getGather(),
-      matmul.getGatherWeights(), matmul.getTokens(), matmul.getGathered(),
-      matmul.getRows(), matmul.getParameters(), /*positions=*/Value(),
-      /*first_row=*/Value(), /*num_rows=*/Value(), /*slot_weights=*/Value(),
-      /*init=*/Value(), ValueRange{rows}, matmul.getN(), matmul.getK(),
-      matmul.getParts(), matmul.getPhaseAttr(), matmul.getFormatAttr(),
-      moek::ScheduleAttrInterface());
-  b.inlineRegionBefore(matmul.getEpilogue(), plain.getEpilogue(),
-                       plain.getEpilogue().end());
-  b.replaceOpWithNewOp<moek::CombineOp>(
-      matmul, matmul.getResultTypes(), plain->getResult(0),
-      matmul.getPositions(), matmul.getFirstRow(), matmul.getNumRows(),
-      matmul.getSlotWeights(), matmul.getInit(), matmul.getOutputs());
-  return plain;
-}
 
 /// Makes the rows that `matmul` writes bf16; who reads them as they were gets
 /// them widened.
@@ -117,7 +86,7 @@ struct SelectNVIDIASchedule
     module.walk([&](GroupedMatmulOp op) { matmuls.push_back(op); });
     for (GroupedMatmulOp &matmul : matmuls)
       if (matmul.getPositions())
-        matmul = splitCombine(rewriter, matmul);
+        matmul = moe::splitCombine(rewriter, matmul, rewriter.getBF16Type());
     for (GroupedMatmulOp matmul : matmuls)
       narrowResult(rewriter, matmul);
     for (GroupedMatmulOp matmul : matmuls) {

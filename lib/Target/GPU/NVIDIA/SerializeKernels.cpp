@@ -8,6 +8,8 @@
 
 #include "PTX.h"
 
+#include "moe-mlir/Target/GPU/Common/GPUTarget.h"
+
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -97,15 +99,7 @@ struct SerializeKernels : moe::impl::SerializeKernelsBase<SerializeKernels> {
         return signalPassFailure();
       }
       ptx += '\0';
-      std::string name = (*kernels.getSymName() + "_code").str();
-      OpBuilder b(kernels);
-      auto type = LLVM::LLVMArrayType::get(b.getI8Type(), ptx.size());
-      if (auto declared = module.lookupSymbol<LLVM::GlobalOp>(name))
-        declared.erase();
-      LLVM::GlobalOp::create(b, kernels.getLoc(), type, /*isConstant=*/true,
-                             LLVM::Linkage::Internal, name,
-                             b.getStringAttr(ptx));
-      kernels.erase();
+      moe::replaceByImage(kernels, ptx);
     }
   }
 };

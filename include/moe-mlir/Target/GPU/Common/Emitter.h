@@ -201,11 +201,14 @@ public:
           create<mlir::LLVM::ExtractElementOp>(vector, constant(i)));
     return words;
   }
-  /// Two bf16 in a word, rounded to nearest even.
-  Value toBF16(Value low, Value high) {
+  /// Two floats of 16 bits in a word, rounded to nearest even.
+  Value toHalves(Type element, Value low, Value high) {
     Value narrow = create<mlir::arith::TruncFOp>(
-        mlir::VectorType::get({2}, getBF16Type()), pack({low, high}));
+        mlir::VectorType::get({2}, element), pack({low, high}));
     return create<mlir::LLVM::BitcastOp>(i32(), narrow);
+  }
+  Value toBF16(Value low, Value high) {
+    return toHalves(getBF16Type(), low, high);
   }
   /// The two of a word, as f32.
   std::pair<Value, Value> fromBF16(Value word) {

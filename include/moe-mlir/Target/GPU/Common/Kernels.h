@@ -92,6 +92,15 @@ mlir::LLVM::LLVMFuncOp buildElementwise(mlir::ModuleOp module,
                                         mlir::Type output, int64_t rowLength,
                                         mlir::Region &body);
 
+/// Products on tiles in shared memory, by multiplications and additions of f32;
+/// `few` makes tiles for few rows an expert. Arguments: weights, rows, the
+/// index (with `gather`), offsets, the parameters, the result.
+mlir::LLVM::LLVMFuncOp buildTiledMatmul(mlir::ModuleOp module,
+                                        mlir::StringRef name,
+                                        const MatmulShape &shape,
+                                        Epilogue &epilogue, bool few,
+                                        Launch &launch);
+
 } // namespace moe::gpu
 
 #endif // MOE_MLIR_TARGET_GPU_COMMON_KERNELS_H

@@ -1,0 +1,24 @@
+//===- SplitCombine.h - Combines apart from their matmuls -------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_TARGET_GPU_COMMON_SPLITCOMBINE_H
+#define MOE_MLIR_TARGET_GPU_COMMON_SPLITCOMBINE_H
+
+#include "moek/Moek.h"
+
+#include "mlir/IR/PatternMatch.h"
+
+namespace moe {
+
+/// Makes of a matmul that combines its rows one that writes them, as `element`,
+/// and a combine. Returns the matmul.
+moek::GroupedMatmulOp splitCombine(mlir::RewriterBase &b,
+                                   moek::GroupedMatmulOp matmul,
+                                   mlir::Type element);
+
+} // namespace moe
+
+#endif // MOE_MLIR_TARGET_GPU_COMMON_SPLITCOMBINE_H

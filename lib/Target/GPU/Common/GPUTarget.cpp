@@ -1,0 +1,100 @@
+//===- GPUTarget.cpp - What targets of GPUs do alike ------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Target/GPU/Common/GPUTarget.h"
+
+#include "moe-mlir/Lowering/Passes.h"
+#include "moe-mlir/Target/LLVMCode.h"
+#include "moe_gpu/MoeGpu.h"
+#include "moe_rt/MoeRt.h"
+
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace moe;
+
+std::string moe::getImageName(StringRef name) { return (name + "_code").str(); }
+
+void moe::replaceByImage(ModuleOp kernels, StringRef image) {
+  auto module = kernels->getParentOfType<ModuleOp>();
+  std::string name = getImageName(*kernels.getSymName());
+  OpBuilder b(kernels);
+  auto type = LLVM::LLVMArrayType::get(b.getI8Type(), image.size());
+  if (auto declared = module.lookupSymbol<LLVM::GlobalOp>(name))
+    declared.erase();
+  LLVM::GlobalOp::create(b, kernels.getLoc(), type, /*isConstant=*/true,
+                         LLVM::Linkage::Internal, name, b.getStringAttr(image),
+                         /*alignment=*/8);
+  kernels.erase();
+}
+
+void GPUTarget::getDependentDialects(DialectRegistry &registry) const {
+  registry
+      .insert<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect,
+              linalg::LinalgDialect, LLVM::LLVMDialect, math::MathDialect,
+              memref::MemRefDialect, moegpu::MoeGpuDialect, moert::MoeRtDialect,
+              scf::SCFDialect, tensor::TensorDialect, vector::VectorDialect>();
+}
+
+ChipCode GPUTarget::getCode(moek::TargetAttrInterface chip) const {
+  ChipCode code;
+  code.platform = getHostPlatform();
+  code.suffix = "__";
+  for (char c : chip.getChipName())
+    code.suffix += llvm::isAlnum(c) ? c : '_';
+  code.device = getName();
+  code.narrowsRows = narrowsRows();
+  return code;
+}
+
+void GPUTarget::buildCodePipeline(OpPassManager &pm,
+                                  moek::TargetAttrInterface) const {
+  pm.addPass(createSerializer());
+  pm.addPass(createExpandReshapesPass());
+  pm.addPass(memref::createExpandStridedMetadataPass());
+  pm.addPass(createLowerAffinePass());
+  pm.addPass(createSCFToControlFlowPass());
+  pm.addPass(createLowerChecksPass());
+  pm.addPass(arith::createArithExpandOpsPass());
+  pm.addPass(createFinalizeMemRefToLLVMConversionPass());
+  pm.addPass(createConvertIndexToLLVMPass());
+  pm.addPass(createArithToLLVMConversionPass());
+  pm.addPass(createConvertControlFlowToLLVMPass());
+  pm.addPass(createUBToLLVMConversionPass());
+  pm.addPass(createConvertFuncToLLVMPass());
+  pm.addPass(createReconcileUnrealizedCastsPass());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
+bool GPUTarget::emit(ModuleOp module, moek::TargetAttrInterface chip,
+                     const CodeOptions &options, CodeKind kind,
+                     SmallVectorImpl<char> &output, std::string &error) const {
+  if (kind != CodeKind::Assembly) {
+    const HostPlatform &host = getHostPlatform();
+    return emitLLVM(module, {host, host.baseCpu, ""}, options, kind, output,
+                    error);
+  }
+  // That of the kernels; the host's has it as a constant.
+  for (auto global : module.getOps<LLVM::GlobalOp>())
+    if (global.getSymName().ends_with(getImageName("")) &&
+        !printImage(cast<StringAttr>(global.getValueOrNull()).getValue(),
+                    output, error))
+      return false;
+  return true;
+}

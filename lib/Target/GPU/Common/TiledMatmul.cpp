@@ -1,0 +1,258 @@
+//===- TiledMatmul.cpp - Products on tiles in shared memory -----*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// For GPUs without a matmul of their own: no products of matrices, no
+// exchanges, no copies that run on. A block has a tile of the rows of an expert
+// and of the columns of all parts. Step by step its threads widen a piece of
+// the depth of both into shared memory, and each multiplies its own rows and
+// columns. A sum adds up the depth in order, so its bits do not depend on the
+// tile.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Target/GPU/Common/MatmulArguments.h"
+
+using namespace mlir;
+using namespace moe;
+using gpu::Emitter;
+using gpu::kGlobal;
+
+namespace {
+/// Rows and columns of a tile and of a thread, and the depth of a step.
+struct TileSizes {
+  int64_t rows, columns, ofRows, ofColumns, depth;
+  int64_t getThreads() const { return rows / ofRows * (columns / ofColumns); }
+};
+
+constexpr TileSizes kMany = {64, 64, 4, 4, 16}, kFew = {8, 32, 1, 1, 32};
+
+class Matmul {
+public:
+  Matmul(Emitter &code, const gpu::MatmulShape &shape, gpu::Epilogue &epilogue,
+         const TileSizes &sizes, LLVM::LLVMFuncOp func)
+      : code(code), shape(shape), epilogue(epilogue), sizes(sizes),
+        given(shape, func.getArguments()),
+        columnTiles((shape.n + sizes.columns - 1) / sizes.columns) {
+    for (int64_t width : {4, 2, 1})
+      if (shape.k % width == 0) {
+        chunk = width;
+        break;
+      }
+  }
+
+  void build() {
+    thread = code.thread();
+    zero = arith::ConstantOp::create(code, code.getF32FloatAttr(0));
+    lefts = code.sharedMemory();
+    rights = code.at(lefts, sizes.rows * getStride());
+    findTile();
+    code.when(isTile, [&] { buildTile(); });
+  }
+
+  int64_t getSharedBytes() const {
+    return (sizes.rows + shape.parts * sizes.columns) * getStride();
+  }
+
+private:
+  /// Bytes from a row of a tile in shared memory to the next: a word apart, so
+  /// that threads with neighbouring rows use different banks.
+  int64_t getStride() const { return (sizes.depth + 1) * 4; }
+
+  /// Tiles are numbered expert by expert and, of one expert, column by column:
+  /// blocks that run at a time read the same weights.
+  void findTile() {
+    Value none = code.constant(0), number = code.block();
+    SmallVector<Value> found = code.loop(
+        none, code.constant(shape.experts), code.constant(1),
+        // Tiles before, then the expert, its own number, and its rows.
+        {none, none, none, none, none},
+        [&](Value at, ValueRange last) -> SmallVector<Value> {
+          Value place = code.at(given.offsets, code.mul(at, 4));
+          Value from = code.load(code.i32(), place);
+          Value to = code.load(code.i32(), code.at(place, 4));
+          Value tiles = code.mul(getRowTiles(from, to), columnTiles);
+          Value next = code.add(last[0], tiles);
+          Value here = code.both(
+              code.compare(arith::CmpIPredicate::sge, number, last[0]),
+              code.isLess(number, next));
+          return {next, code.select(here, at, last[1]),
+                  code.select(here, code.sub(number, last[0]), last[2]),
+                  code.select(here, from, last[3]),
+                  code.select(here, to, last[4])};
+        });
+    isTile = code.isLess(number, found[0]);
+    expert = found[1];
+    endRow = found[4];
+    Value rowTiles =
+        code.max(getRowTiles(found[3], found[4]), code.constant(1));
+    Value column = code.div(found[2], rowTiles);
+    Value row = code.sub(found[2], code.mul(column, rowTiles));
+    firstRow = code.add(found[3], code.mul(row, sizes.rows));
+    firstColumn = code.mul(column, sizes.columns);
+  }
+
+  Value getRowTiles(Value from, Value to) {
+    return code.div(code.add(code.sub(to, from), sizes.rows - 1),
+                    code.constant(sizes.rows));
+  }
+
+  /// Calls `body` with the row and the first depth of each chunk of a tile of
+  /// so many rows that the thread has to fill.
+  void forChunks(int64_t rows, function_ref<void(Value, Value)> body) {
+    int64_t ofRow = sizes.depth / chunk, all = rows * ofRow;
+    int64_t threads = sizes.getThreads();
+    for (int64_t first = 0; first < all; first += threads) {
+      Value number = code.add(thread, first);
+      Value row = code.div(number, code.constant(ofRow));
+      Value depth = code.mul(code.sub(number, code.mul(row, ofRow)), chunk);
+      if (first + threads <= all)
+        body(row, depth);
+      else
+        code.when(code.isLess(number, code.constant(all)),
+                  [&] { body(row, depth); });
+    }
+  }
+
+  /// Widens a chunk of a row of `type` at `row` in memory into shared memory;
+  /// what is behind the depth is 0.
+  void fill(Value base, Type type, Value row, Value depth, Value to) {
+    Value last = code.constant(shape.k - chunk);
+    Value at =
+        code.add(code.mul(row, shape.k), code.widen(code.min(depth, last)));
+    Value from = code.at(base, code.mul(at, type.getIntOrFloatBitWidth() / 8));
+    SmallVector<Value> values =
+        code.widenFloats(code.loadFloats(type, from, chunk));
+    bool whole = shape.k % sizes.depth == 0;
+    Value inside = whole ? Value() : code.isLess(depth, code.constant(shape.k));
+    for (auto [i, value] : llvm::enumerate(values))
+      code.store(whole ? value : code.select(inside, value, zero),
+                 code.at(to, i * 4));
+  }
+
+  Value getPlace(Value base, Value row, Value depth) {
+    return code.at(base,
+                   code.add(code.mul(row, getStride()), code.mul(depth, 4)));
+  }
+
+  void fillTiles(Value from) {
+    forChunks(sizes.rows, [&](Value row, Value depth) {
+      Value own = code.min(code.add(firstRow, row), code.add(endRow, -1));
+      if (shape.gather)
+        own = code.load(code.i32(),
+                        code.at(given.gather, code.mul(code.widen(own), 4)));
+      fill(given.lhs, shape.rows, code.widen(own), code.add(from, depth),
+           getPlace(lefts, row, depth));
+    });
+    for (int64_t part = 0; part < shape.parts; ++part)
+      forChunks(sizes.columns, [&](Value row, Value depth) {
+        Value column =
+            code.min(code.add(firstColumn, row), code.constant(shape.n - 1));
+        Value own =
+            code.add(code.mul(code.widen(expert), shape.parts * shape.n),
+                     code.widen(code.add(column, part * shape.n)));
+        fill(given.rhs, shape.weights, own, code.add(from, depth),
+             getPlace(rights, code.add(row, part * sizes.columns), depth));
+      });
+  }
+
+  void buildTile() {
+    int64_t across = sizes.columns / sizes.ofColumns;
+    Value y = code.div(thread, code.constant(across));
+    Value x = code.sub(thread, code.mul(y, across));
+    // Threads are neighbours in columns; their own columns are apart.
+    Value ownRow = code.mul(y, sizes.ofRows);
+    Value one = code.constant(1);
+    SmallVector<Value> sums(sizes.ofRows * sizes.ofColumns * shape.parts, zero);
+    int64_t steps = (shape.k + sizes.depth - 1) / sizes.depth;
+    sums = code.loop(code.constant(0), code.constant(steps), one, sums,
+                     [&](Value step, ValueRange sums) {
+                       fillTiles(code.mul(step, sizes.depth));
+                       code.barrier();
+                       SmallVector<Value> next = code.loop(
+                           code.constant(0), code.constant(sizes.depth), one,
+                           sums, [&](Value depth, ValueRange sums) {
+                             return multiply(ownRow, x, depth, sums);
+                           });
+                       code.barrier();
+                       return next;
+                     });
+    for (int64_t i = 0; i < sizes.ofRows; ++i)
+      for (int64_t j = 0; j < sizes.ofColumns; ++j) {
+        SmallVector<Value> values;
+        for (int64_t part = 0; part < shape.parts; ++part)
+          values.push_back(sums[getNumber(i, j, part)]);
+        store(code.add(firstRow, code.add(ownRow, i)),
+              code.add(firstColumn, code.add(x, j * across)), values);
+      }
+  }
+
+  int64_t getNumber(int64_t row, int64_t column, int64_t part) const {
+    return (part * sizes.ofRows + row) * sizes.ofColumns + column;
+  }
+
+  SmallVector<Value> multiply(Value ownRow, Value x, Value depth,
+                              ValueRange sums) {
+    int64_t across = sizes.columns / sizes.ofColumns;
+    auto load = [&](Value base, Value row) {
+      return code.load(code.f32(), getPlace(base, row, depth));
+    };
+    SmallVector<Value> left, next(sums);
+    for (int64_t i = 0; i < sizes.ofRows; ++i)
+      left.push_back(load(lefts, code.add(ownRow, i)));
+    for (int64_t part = 0; part < shape.parts; ++part)
+      for (int64_t j = 0; j < sizes.ofColumns; ++j) {
+        Value right =
+            load(rights, code.add(x, part * sizes.columns + j * across));
+        for (int64_t i = 0; i < sizes.ofRows; ++i) {
+          Value &sum = next[getNumber(i, j, part)];
+          sum = LLVM::FMAOp::create(code, left[i], right, sum);
+        }
+      }
+    return next;
+  }
+
+  void store(Value row, Value column, SmallVector<Value> values) {
+    Value stores = code.both(code.isLess(row, endRow),
+                             code.isLess(column, code.constant(shape.n)));
+    code.when(stores, [&] {
+      given.appendParameters(code, values, expert, column);
+      Value at =
+          code.add(code.mul(code.widen(row), shape.n), code.widen(column));
+      code.storeFloats(
+          code.inlineRegion(epilogue, values), shape.out,
+          code.at(given.out,
+                  code.mul(at, shape.out.getIntOrFloatBitWidth() / 8)));
+    });
+  }
+
+  Emitter &code;
+  const gpu::MatmulShape &shape;
+  gpu::Epilogue &epilogue;
+  const TileSizes &sizes;
+  gpu::MatmulArguments given;
+  int64_t columnTiles, chunk;
+  Value thread, zero, lefts, rights;
+  Value isTile, expert, firstRow, endRow, firstColumn;
+};
+} // namespace
+
+LLVM::LLVMFuncOp gpu::buildTiledMatmul(ModuleOp module, StringRef name,
+                                       const MatmulShape &shape,
+                                       Epilogue &epilogue, bool few,
+                                       Launch &launch) {
+  const TileSizes &sizes = few ? kFew : kMany;
+  Emitter code(module.getLoc(), module.getContext());
+  SmallVector<Type> types((shape.gather ? 5 : 4) + shape.parameters.size(),
+                          code.pointer(kGlobal));
+  LLVM::LLVMFuncOp func =
+      createKernel(code, module, name, types, sizes.getThreads());
+  Matmul matmul(code, shape, epilogue, sizes, func);
+  setSharedBytes(func, matmul.getSharedBytes());
+  matmul.build();
+  LLVM::ReturnOp::create(code, ValueRange());
+  launch = {/*each=*/0, sizes.rows, sizes.columns};
+  return func;
+}
