@@ -28,16 +28,25 @@ except ImportError:
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 SOURCES = ["CPU", "Calibrate", "Cuda", "Hooks", "Pack", "PackBlocks", "Variant"]
-
-
-def find_sources():
-    files = [os.path.join(ROOT, "lib", "Runtime", name + ".c") for name in SOURCES]
-    return files if all(map(os.path.isfile, files)) else []
+VULKAN_SOURCES = ["Vulkan", "VulkanLaunch", "VulkanMemory"]
 
 
 def find_compiler():
     names = [os.environ["CC"]] if os.environ.get("CC") else ["cc", "gcc", "clang"]
     return next(filter(None, map(shutil.which, names)), None)
+
+
+def has_vulkan():
+    compiler = find_compiler()
+    return compiler and subprocess.run(
+        [compiler, "-E", "-x", "c", "-"], input=b"#include <vulkan/vulkan.h>",
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def find_sources():
+    names = SOURCES + (VULKAN_SOURCES if has_vulkan() else ["VulkanAbsent"])
+    files = [os.path.join(ROOT, "lib", "Runtime", name + ".c") for name in names]
+    return files if all(map(os.path.isfile, files)) else []
 
 
 def get_abi():

@@ -19,6 +19,7 @@ tool needs no line here. Substitutions:
 Features are probed, never declared; see below for their names.
 """
 
+import glob
 import os
 import platform
 import shutil
@@ -119,7 +120,8 @@ if platform.machine() in ("x86_64", "AMD64"):
 
 # Programs that some tests need: the feature has the program's name.
 for program in ("valgrind", "qemu-aarch64", "qemu-x86_64", "node", "gdb",
-                "help2man", "pkg-config", "dpkg-shlibdeps", "ptxas"):
+                "help2man", "pkg-config", "dpkg-shlibdeps", "ptxas", "spirv-as",
+                "spirv-val", "spirv-cross"):
     if shutil.which(program, path=config.environment["PATH"]):
         config.available_features.add(program)
 
@@ -176,6 +178,15 @@ if not config.sanitize_flags and (os.path.exists(probe) or subprocess.run(
     config.available_features.add("tsan")
     if shutil.which("clang-22") and (shutil.which("opt-22") or shutil.which("opt", path=config.environment["PATH"])):
         config.available_features.add("tsan-layers")
+
+# The runtime was built with Vulkan. Its devices in tests are Mesa's on the CPU
+# alone, so that the same is run everywhere.
+if config.has_vulkan:
+    config.available_features.add("vulkan")
+drivers = sorted(glob.glob("/usr/share/vulkan/icd.d/lvp_icd.*json"))
+if config.has_vulkan and drivers:
+    config.environment["VK_ICD_FILENAMES"] = config.environment["VK_DRIVER_FILES"] = drivers[0]
+    config.available_features.add("lavapipe")
 
 if runs(config.host_cxx, "-fopenmp", "-x", "c++", "-E", "-", "-o", os.devnull):
     config.available_features.add("openmp")
