@@ -9,13 +9,12 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Checkpoint/Checkpoint.h"
+#include "Files.h"
 #include "Readers.h"
 
 #include "moe-mlir/Support/SafetensorsHeader.h"
 
-#include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Path.h"
 
 #include <algorithm>
 
@@ -59,25 +58,20 @@ bool Checkpoint::open(const std::string &path,
   return checkpoint != nullptr;
 }
 
-std::string Checkpoint::locate(const std::string &path, bool &isCheckpoint) {
-  llvm::StringRef name(path);
-  isCheckpoint = name.ends_with(".gguf") || name.ends_with(".safetensors");
-  if (!llvm::sys::fs::is_directory(path))
-    return path;
-  isCheckpoint = true;
-  llvm::SmallString<128> config(path);
-  llvm::sys::path::append(config, "config.json");
-  if (!llvm::sys::fs::exists(config))
-    return path;
-  std::error_code code;
-  for (llvm::sys::fs::directory_iterator file(path, code), end;
-       !code && file != end; file.increment(code))
-    if (llvm::StringRef entry = file->path();
-        entry.ends_with(".safetensors") ||
-        entry.ends_with(".safetensors.index.json"))
-      return path;
-  isCheckpoint = false;
-  return config.str().str();
+/// GGUF files have a configuration of their own, so that a config.json beside
+/// them is not read.
+bool Checkpoint::readFolder(std::string &error) {
+  FolderFiles files;
+  if (!files.list(path, error))
+    return false;
+  if (!files.hasSafetensors()) {
+    std::string gguf = files.findGGUF(path, error);
+    if (!gguf.empty())
+      return GGUFReader(*this, error).read(gguf);
+    if (!error.empty())
+      return false;
+  }
+  return HuggingFaceReader(*this, error).readFolder(std::move(files));
 }
 
 std::unique_ptr<Checkpoint> Checkpoint::open(const std::string &path,
@@ -92,11 +86,11 @@ std::unique_ptr<Checkpoint> Checkpoint::open(const std::string &path,
   bool isRead;
   llvm::StringRef name(path);
   if (llvm::sys::fs::is_directory(status)) {
-    isRead = HuggingFaceReader(*checkpoint, error).readFolder();
+    isRead = checkpoint->readFolder(error);
   } else if (name.ends_with(".safetensors")) {
     isRead = HuggingFaceReader(*checkpoint, error).readFile();
   } else if (name.ends_with(".gguf")) {
-    isRead = GGUFReader(*checkpoint, error).read();
+    isRead = GGUFReader(*checkpoint, error).read(path);
   } else {
     error = path + ": not a checkpoint by its name; expected a folder, a "
                    ".safetensors or a .gguf file";

@@ -9,8 +9,12 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Checkpoint/ConfigText.h"
+#include "moe-mlir/Support/GitLFS.h"
 
 using namespace moe;
+
+/// Of UTF-8.
+static constexpr llvm::StringLiteral byteOrderMark = "\xef\xbb\xbf";
 
 bool moe::isNestedDeeper(llvm::StringRef json, int deepest) {
   int depth = 0;
@@ -60,6 +64,11 @@ static std::string replaceWords(llvm::StringRef json) {
 std::optional<llvm::json::Value> moe::parseConfigText(llvm::StringRef text,
                                                       std::string &problem) {
   constexpr int deepest = 200;
+  problem = describeLFSPointer(text);
+  if (!problem.empty())
+    return std::nullopt;
+  // Editors put it there, and JSON has no place for it.
+  text.consume_front(byteOrderMark);
   if (isNestedDeeper(text, deepest)) {
     problem = "not a model configuration: nested too deeply";
     return std::nullopt;

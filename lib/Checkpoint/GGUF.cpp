@@ -11,8 +11,10 @@
 //===----------------------------------------------------------------------===//
 
 #include "ByteCursor.h"
+#include "Files.h"
 #include "GGUFTypes.h"
 #include "Readers.h"
+#include "moe-mlir/Support/GitLFS.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
@@ -378,29 +380,17 @@ bool Part::read() {
 // Sets of parts
 //===----------------------------------------------------------------------===//
 
-static std::string fiveDigits(int64_t number) {
-  std::string text = std::to_string(number);
-  return std::string(5 - std::min<size_t>(text.size(), 5), '0') + text;
-}
-
-/// The path of part `index`, which `path` is another part of by its name; empty
-/// if it is none of so many.
-static std::string nameOfPart(llvm::StringRef path, int64_t index,
-                              int64_t count) {
-  std::string suffix = "-of-" + fiveDigits(count) + ".gguf";
-  size_t digits = fiveDigits(index).size();
-  if (!path.consume_back(suffix) || path.size() <= digits ||
-      !llvm::all_of(path.take_back(digits), llvm::isDigit))
-    return "";
-  path = path.drop_back(digits);
-  return path.ends_with("-") ? path.str() + fiveDigits(index + 1) + suffix : "";
-}
-
 bool GGUFReader::addPart(const std::string &path) {
   Checkpoint::File file;
   file.path = path;
   if (!file.mapping.open(path, error))
     return false;
+  if (std::string pointer =
+          describeLFSPointer({file.mapping.data, file.mapping.size});
+      !pointer.empty()) {
+    error = path + ": " + pointer;
+    return false;
+  }
   Part part(file.mapping, path, error);
   if (!part.read())
     return false;
@@ -413,10 +403,9 @@ bool GGUFReader::addPart(const std::string &path) {
   return true;
 }
 
-bool GGUFReader::read() {
+bool GGUFReader::read(const std::string &path) {
   checkpoint.kind = Checkpoint::Kind::GGUF;
-  checkpoint.configPath = checkpoint.path;
-  const std::string path = checkpoint.path;
+  checkpoint.configPath = path;
   if (!addPart(path))
     return false;
   std::optional<int64_t> count = metadata.getInteger("split.count");

@@ -10,11 +10,11 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Files.h"
 #include "Readers.h"
 #include "moe-mlir/Checkpoint/ConfigText.h"
 #include "moe-mlir/Support/SafetensorsHeader.h"
 
-#include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -26,12 +26,6 @@
 using namespace moe;
 namespace fs = llvm::sys::fs;
 namespace json = llvm::json;
-
-static std::string joinPath(llvm::StringRef folder, llvm::StringRef name) {
-  llvm::SmallString<128> path(folder);
-  llvm::sys::path::append(path, name);
-  return path.str().str();
-}
 
 bool HuggingFaceReader::fail(const std::string &file, const std::string &what) {
   error = file + ": " + what;
@@ -170,42 +164,27 @@ bool HuggingFaceReader::addShard(const std::string &path, Wanted *wanted) {
   return true;
 }
 
-bool HuggingFaceReader::readFolder() {
+bool HuggingFaceReader::readFolder(FolderFiles files) {
   const std::string &folder = checkpoint.path;
   if (!readConfig())
     return false;
-  std::vector<std::string> indices, shards;
-  std::error_code code;
-  for (fs::directory_iterator it(folder, code), end; it != end && !code;
-       it.increment(code)) {
-    llvm::StringRef name = llvm::sys::path::filename(it->path());
-    // "._model.safetensors" and the like are nobody's weights.
-    if (name.starts_with("."))
-      continue;
-    if (name.ends_with(".safetensors.index.json"))
-      indices.push_back(it->path());
-    else if (name.ends_with(".safetensors"))
-      shards.push_back(it->path());
-  }
-  if (code)
-    return fail(folder, "cannot list: " + code.message());
   auto choose = [&](std::vector<std::string> &paths, llvm::StringRef name) {
     std::string path = joinPath(folder, name);
     if (llvm::is_contained(paths, path))
       paths = {path};
-    llvm::sort(paths);
   };
-  choose(indices, "model.safetensors.index.json");
-  choose(shards, "model.safetensors");
-  if (indices.size() > 1)
-    return fail(folder, "has several indices, " + llvm::join(indices, ", ") +
+  choose(files.indices, "model.safetensors.index.json");
+  choose(files.shards, "model.safetensors");
+  if (files.indices.size() > 1)
+    return fail(folder, "has several indices, " +
+                            llvm::join(files.indices, ", ") +
                             ", and none is model.safetensors.index.json");
-  if (!indices.empty())
-    return readIndex(indices.front());
-  if (shards.empty())
-    return fail(folder, "has no .safetensors file; expected the folder of a "
-                        "model as Hugging Face has it");
-  for (const std::string &shard : shards)
+  if (!files.indices.empty())
+    return readIndex(files.indices.front());
+  if (files.shards.empty())
+    return fail(folder, "has no .safetensors file and no .gguf file; expected "
+                        "the folder of a model as Hugging Face has it");
+  for (const std::string &shard : files.shards)
     if (!addShard(shard, nullptr))
       return false;
   return true;

@@ -18,12 +18,14 @@
 
 namespace moe {
 
+struct FolderFiles;
+
 class HuggingFaceReader {
 public:
   HuggingFaceReader(Checkpoint &checkpoint, std::string &error)
       : checkpoint(checkpoint), error(error) {}
 
-  bool readFolder();
+  bool readFolder(FolderFiles files);
   bool readFile() { return addShard(checkpoint.path, nullptr); }
 
 private:
@@ -45,11 +47,11 @@ public:
   GGUFReader(Checkpoint &checkpoint, std::string &error)
       : checkpoint(checkpoint), error(error) {}
 
-  bool read();
+  /// `path` is that of the file, or of one of its parts.
+  bool read(const std::string &path);
 
 private:
   bool addPart(const std::string &path);
-  bool readParts(const std::string &path);
 
   Checkpoint &checkpoint;
   std::string &error;

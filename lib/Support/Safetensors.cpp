@@ -11,6 +11,7 @@
 
 #include "StrictJSON.h"
 #include "TensorFormats.h"
+#include "moe-mlir/Support/GitLFS.h"
 #include "moe-mlir/Support/SafetensorsHeader.h"
 
 #include <algorithm>
@@ -113,6 +114,9 @@ bool moe::readSafetensorsHeader(const MappedFile &file, const std::string &path,
     error = path + ": " + what;
     return false;
   };
+  if (std::string pointer = describeLFSPointer({file.data, file.size});
+      !pointer.empty())
+    return fail(pointer);
   if (file.size < 8)
     return fail("truncated: " + std::to_string(file.size) +
                 " bytes, a .safetensors file has at least 8");

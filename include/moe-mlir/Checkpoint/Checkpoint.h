@@ -4,9 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// A checkpoint is a Hugging Face folder (config.json and .safetensors files) or
-// a GGUF file, of which there may be several parts. Opening one reads headers
-// only, whatever its size; tensors are mapped.
+// A checkpoint is a Hugging Face folder (config.json and .safetensors files), a
+// GGUF file, of which there may be several parts, or a folder with one. Opening
+// one reads headers only, whatever its size; tensors are mapped.
 //
 // Files come from strangers: each length, offset and name is checked before it
 // is used. An error is one line that names the file and the tensor or key.
@@ -127,6 +127,7 @@ private:
   friend class GGUFReader;
 
   Checkpoint() = default;
+  bool readFolder(std::string &error);
   /// Sorts the tensors; false if two have one name.
   bool finish(std::string &error);
 

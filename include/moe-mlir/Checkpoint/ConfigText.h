@@ -19,8 +19,9 @@
 namespace moe {
 
 /// Parses a configuration. Of the words that are not JSON, `Infinity` becomes
-/// an infinite number and `NaN` a string. Nothing, with `problem` set, if it is
-/// not valid or nested more than 200 levels deep.
+/// an infinite number and `NaN` a string; a byte order mark is skipped.
+/// Nothing, with `problem` set, if it is not valid, nested more than 200 levels
+/// deep, or a Git LFS pointer.
 std::optional<llvm::json::Value> parseConfigText(llvm::StringRef text,
                                                  std::string &problem);
 

@@ -203,7 +203,10 @@ def make_gguf(rng, x, out):
         write_safetensors(out + "/y-gguf-%d.safetensors" % n,
                           layer(x, router, **weights))
     write_gguf(out + "/m.gguf",
-               {"general.architecture": "olmoe", "olmoe.expert_count": EXPERTS},
+               {"general.architecture": "olmoe", "olmoe.expert_count": EXPERTS,
+                "olmoe.expert_used_count": SLOTS, "olmoe.block_count": 2,
+                "olmoe.embedding_length": HIDDEN,
+                "olmoe.feed_forward_length": INNER},
                tensors)
 
 
