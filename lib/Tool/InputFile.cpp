@@ -12,6 +12,7 @@
 #include "mlir/Parser/Parser.h"
 #include "llvm/BinaryFormat/Magic.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
 
 using namespace mlir;
 using namespace moe::tools;
@@ -68,6 +69,29 @@ bool moe::tools::checkIR(const llvm::MemoryBuffer &buffer, bool allowBytecode,
   return true;
 }
 
+std::string moe::tools::describeModelPath(StringRef path) {
+  StringRef model = path;
+  bool isModel = fs::is_directory(path) || path.ends_with(".gguf");
+  if (path.ends_with(".safetensors") ||
+      path.ends_with(".safetensors.index.json")) {
+    // Its folder has the configuration.
+    model = llvm::sys::path::parent_path(path);
+    model = model.empty() ? "." : model;
+    isModel = true;
+  } else if (path.ends_with(".json")) {
+    // A configuration, not an artifact's manifest.
+    auto buffer = llvm::MemoryBuffer::getFile(path);
+    isModel = buffer && (*buffer)->getBuffer().contains("\"model_type\"");
+  }
+  if (!isModel || !fs::exists(path))
+    return "";
+  return (path +
+          ": is a model, not its IR; import it first: moe-import "
+          "--layers=all " +
+          model + " -o model.mlir")
+      .str();
+}
+
 BytecodeOption::BytecodeOption(CommandLine &line)
     : allow("allow-bytecode", cl::cat(line.group("Input")),
             cl::desc("Also read IR in its binary form, whose reader may crash "
@@ -83,8 +107,10 @@ ModelFile::~ModelFile() = default;
 
 bool ModelFile::parse(const CommandLine &line, StringRef path,
                       bool allowBytecode) {
-  std::string error;
-  std::unique_ptr<llvm::MemoryBuffer> buffer = openInput(path, error);
+  std::string error = describeModelPath(path);
+  std::unique_ptr<llvm::MemoryBuffer> buffer;
+  if (error.empty())
+    buffer = openInput(path, error);
   if (!buffer || !checkIR(*buffer, allowBytecode, error)) {
     line.fail(error);
     return false;

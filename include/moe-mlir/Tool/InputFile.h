@@ -39,6 +39,10 @@ std::unique_ptr<llvm::MemoryBuffer> openInput(llvm::StringRef path,
 bool checkIR(const llvm::MemoryBuffer &buffer, bool allowBytecode,
              std::string &error);
 
+/// What is wrong with the path of a model's checkpoint or configuration where
+/// IR is expected, with the command that makes IR of it; empty for others.
+std::string describeModelPath(llvm::StringRef path);
+
 /// --allow-bytecode.
 struct BytecodeOption {
   explicit BytecodeOption(CommandLine &line);
