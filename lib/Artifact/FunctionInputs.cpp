@@ -107,6 +107,33 @@ std::optional<TensorReader> FunctionInputs::findReader(
   return TensorReader::make(*checkpoint, *expression, dtype, shape, error);
 }
 
+/// How many experts a made-up routing of so many slots may name: no routing of
+/// the function has fewer than the weights of some experts, or than slots.
+static int64_t countExperts(const FunctionDesc &function, int64_t slots) {
+  std::optional<int64_t> least;
+  for (const ArgumentDesc &argument : function.arguments)
+    if (argument.packed && argument.packed->experts > 1)
+      least = std::min(least.value_or(argument.packed->experts),
+                       argument.packed->experts);
+  return std::max(slots, least.value_or(slots));
+}
+
+void FunctionInputs::makeUp(const FunctionDesc &function, HostTensor &tensor,
+                            bool isActivation, const StoredGroup *stored,
+                            uint64_t first) const {
+  if (stored)
+    fillStored(tensor, *seed, *stored, first);
+  else if (isRoutingIndices(tensor))
+    fillRouting(tensor, *seed, countExperts(function, tensor.shape.back()),
+                first);
+  else
+    // A part has the last dimension of the whole, and its rank unless the
+    // whole is one expert: the range is the same.
+    fillRandom(tensor, *seed,
+               range(tensor.name, tensor.dtype, tensor.shape, isActivation),
+               first);
+}
+
 std::optional<HostTensor>
 FunctionInputs::find(const FunctionDesc &function, const std::string &name,
                      DType dtype, const std::vector<int64_t> &shape,
@@ -124,10 +151,8 @@ FunctionInputs::find(const FunctionDesc &function, const std::string &name,
     return std::nullopt;
   if (!describeOnly) {
     tensor = HostTensor::allocate(dtype, shape, name);
-    if (tensor.data && stored)
-      fillStored(tensor, *seed, *stored);
-    else if (tensor.data)
-      fillRandom(tensor, *seed, range(name, dtype, shape, isActivation));
+    if (tensor.data)
+      makeUp(function, tensor, isActivation, stored, /*first=*/0);
     return tensor;
   }
   tensor.name = name;
@@ -172,14 +197,7 @@ FunctionFill FunctionInputs::fill() const {
       }
       return;
     }
-    if (stored) {
-      fillStored(part, *seed, *stored, first);
-      return;
-    }
-    // A part has the last dimension of the whole, and its rank unless the
-    // whole is one expert: the range is the same.
-    fillRandom(part, *seed, range(part.name, part.dtype, part.shape, false),
-               first);
+    makeUp(function, part, /*isActivation=*/false, stored, first);
   };
 }
 
@@ -188,6 +206,25 @@ FunctionInputs::findPacked(const FunctionDesc &function,
                            const ArgumentDesc &argument) const {
   return argument.isDynamic() ? nullptr
                               : packed.find(function.name, argument.name);
+}
+
+std::string FunctionInputs::getPackedSource(const FunctionDesc &function,
+                                            const std::string &name) const {
+  auto said = function.checkpoint.find(name);
+  if (checkpoint || said == function.checkpoint.end() ||
+      tensors.find(function.name, name))
+    return "";
+  for (const ArgumentDesc &argument : function.arguments) {
+    const HostTensor *ready = findPacked(function, argument);
+    if (!ready || !argument.packed ||
+        !packed.metadata().count(sourceKey(ready->name)))
+      continue;
+    for (const PackSource &source : argument.packed->sources)
+      for (const PackTensor &tensor : source.getTensors())
+        if (tensor.name == name)
+          return said->second;
+  }
+  return "";
 }
 
 /// Whether `name` is an argument of `function`, or a part of a packed one.
@@ -255,12 +292,20 @@ bool FunctionInputs::check(const Manifest &manifest,
       addOnce(problems, "'" + name + "': " + problem);
     return isThere || !problem.empty();
   };
+  auto addMissing = [&](const std::string &name) {
+    auto said = function.checkpoint.find(name);
+    addOnce(problems, "'" + name + "' is missing" +
+                          (said == function.checkpoint.end()
+                               ? ""
+                               : "; --checkpoint=DIR reads it from '" +
+                                     said->second + "'"));
+  };
   auto compare = [&](const HostTensor *tensor, const std::string &name,
                      DType dtype, const std::vector<int64_t> &shape) {
     if (!tensor && isRead(name, dtype, shape))
       return;
     if (!tensor && !seed)
-      problems.push_back("'" + name + "' is missing");
+      addMissing(name);
     else if (tensor && (tensor->dtype != dtype || tensor->shape != shape))
       problems.push_back("'" + name + "' is " + tensor->describe() +
                          " instead of " + describeType(dtype, shape));
@@ -299,7 +344,7 @@ bool FunctionInputs::check(const Manifest &manifest,
         const HostTensor *found = tensors.find(function.name, wanted.name);
         bool isThere = found || isRead(wanted.name, wanted.dtype, wanted.shape);
         if (!isThere && !seed) {
-          addOnce(problems, "'" + wanted.name + "' is missing");
+          addMissing(wanted.name);
           isComplete = false;
         }
         // Others fit; only what files hold has to be looked at.

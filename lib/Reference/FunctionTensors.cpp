@@ -117,6 +117,15 @@ std::optional<moe::StoredGroup> reference::getStoredGroup(func::FuncOp func,
   return group;
 }
 
+/// How many experts the routing has whose indices argument `i` is.
+static std::optional<int64_t> countExperts(func::FuncOp func, unsigned i) {
+  for (Operation *user : func.getArgument(i).getUsers())
+    if (auto make = dyn_cast<RoutingMakeOp>(user);
+        make && make.getIndices() == func.getArgument(i))
+      return make.getRouting().getType().getExperts();
+  return std::nullopt;
+}
+
 /// An argument from the seed; sizes that nobody gave are errors.
 static std::optional<HostTensor>
 makeRandom(func::FuncOp func, unsigned i, uint64_t seed,
@@ -159,6 +168,8 @@ makeRandom(func::FuncOp func, unsigned i, uint64_t seed,
   bool isActivation = !ranked || !ranked.hasStaticShape();
   if (std::optional<StoredGroup> group = reference::getStoredGroup(func, i))
     fillStored(tensor, seed, *group);
+  else if (std::optional<int64_t> experts = countExperts(func, i))
+    fillRouting(tensor, seed, *experts);
   else
     fillRandom(tensor, seed, randomRange(name, *dtype, shape, isActivation));
   return tensor;
@@ -176,8 +187,13 @@ bool reference::makeArguments(func::FuncOp func, const TensorMap &tensors,
       continue;
     }
     if (!seed) {
-      error = "no input has a tensor '" + name +
-              "'; give it with --inputs, or --random=SEED";
+      auto said = func->getAttrOfType<DictionaryAttr>(
+          MoeDialect::getCheckpointAttrName());
+      auto source = said ? said.getAs<StringAttr>(name) : StringAttr();
+      error =
+          "no input has a tensor '" + name + "'; give it with --inputs, " +
+          (source ? "--checkpoint, where it is '" + source.str() + "', " : "") +
+          "or --random=SEED";
       return false;
     }
     std::optional<HostTensor> made = makeRandom(func, i, *seed, sizes, error);

@@ -77,6 +77,12 @@ bool moe::run::makeModelArguments(func::FuncOp function,
       shape.push_back(sizeValues[index]);
       isRows |= position == 0 && dim == tokenSize && !dim.empty();
     }
+    if (std::string source = inputs.getPackedSource(desc, name.str());
+        !source.empty())
+      return fail("the interpreter needs '" + name.getValue() +
+                  "' as it is in the checkpoint that the packed weights were "
+                  "made of, where it is '" +
+                  source + "'; give that with --checkpoint");
     std::optional<StoredGroup> stored =
         moe::reference::getStoredGroup(function, i);
     std::optional<HostTensor> tensor =
@@ -87,7 +93,7 @@ bool moe::run::makeModelArguments(func::FuncOp function,
       return fail("the interpreter needs tensor '" + name.getValue() + "' of " +
                   moe::describeType(dtype, shape) +
                   (tensor ? ": no memory"
-                          : ": give it with --inputs, or the "
+                          : ": give it with --inputs or --checkpoint, or the "
                             "--random it was made from"));
     if (tensor->shape != shape)
       return fail("tensor '" + name.getValue() + "' is " + tensor->describe() +

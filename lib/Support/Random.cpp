@@ -13,6 +13,7 @@
 #include "moe-mlir/Support/FloatConversions.h"
 #include "moe-mlir/Support/Parallel.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string_view>
@@ -208,6 +209,30 @@ void moe::fillRandom(HostTensor &tensor, uint64_t seed, RandomRange range,
   };
   parallelFor(static_cast<int64_t>((last - 1) / chunk - first / chunk + 1),
               body);
+}
+
+bool moe::isRoutingIndices(const HostTensor &tensor) {
+  return tensor.name.rfind(routingIndicesName, 0) == 0 &&
+         tensor.dtype == DType::I32 && !tensor.shape.empty();
+}
+
+void moe::fillRouting(HostTensor &tensor, uint64_t seed, int64_t experts,
+                      uint64_t first) {
+  int64_t slots = tensor.shape.back();
+  for (int64_t begin = 0, count = tensor.numElements(); begin < count;
+       begin += slots) {
+    Key key = makeKey(seed, tensor.name, (first + begin) / slots);
+    int32_t *row = tensor.dataAs<int32_t>() + begin;
+    // Floyd: an expert of the first `last` + 1 for each slot, and the last of
+    // them in place of one that is there already.
+    for (int64_t k = 0; k < slots; ++k) {
+      int64_t last = experts - slots + k;
+      uint64_t bits = hash32(static_cast<uint32_t>(k), key);
+      int32_t chosen = static_cast<int32_t>((bits * (last + 1)) >> 32);
+      bool isThere = std::find(row, row + k, chosen) != row + k;
+      row[k] = isThere ? static_cast<int32_t>(last) : chosen;
+    }
+  }
 }
 
 RandomRange StoredRange::of(int64_t k) const {

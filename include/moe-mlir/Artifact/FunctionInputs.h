@@ -67,6 +67,12 @@ public:
                                  bool isActivation, bool describeOnly,
                                  const StoredGroup *stored = nullptr) const;
 
+  /// The expression that a weight was packed from, if it is among the `packed`
+  /// ones and neither the tensors nor a checkpoint have what was packed; else
+  /// empty. Made-up values would be others.
+  std::string getPackedSource(const FunctionDesc &function,
+                              const std::string &name) const;
+
   /// The callbacks of writePackedWeights() and packArgument().
   TensorSource source() const;
   FunctionFill fill() const;
@@ -78,6 +84,10 @@ private:
                                          const std::string &name, DType dtype,
                                          const std::vector<int64_t> &shape,
                                          std::string &error) const;
+  /// Fills a tensor, or a part of one from element `first` on, by the seed.
+  void makeUp(const FunctionDesc &function, HostTensor &tensor,
+              bool isActivation, const StoredGroup *stored,
+              uint64_t first) const;
   const HostTensor *findPacked(const FunctionDesc &function,
                                const ArgumentDesc &argument) const;
 };

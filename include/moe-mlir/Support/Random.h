@@ -35,7 +35,8 @@ struct RandomRange {
 /// - biases and other vectors: +-0.1;
 /// - integers: 0.
 ///
-/// What weights are stored in is made by fillStored() instead.
+/// What weights are stored in is made by fillStored() instead, and the indices
+/// of routings by fillRouting().
 RandomRange randomRange(const std::string &name, DType dtype,
                         const std::vector<int64_t> &shape, bool isActivation);
 
@@ -43,10 +44,11 @@ RandomRange randomRange(const std::string &name, DType dtype,
 inline constexpr const char *randomHelp =
     "\nRandom tensors: activations have variance 1 and weights 1 / last "
     "dimension, those\nof routers 9 times that; gains (named norm or scale) "
-    "are in 1 +- 0.1, biases and\nother vectors in +-0.1; integers are 0. What "
-    "weights are stored in has any bits, and\nscales that give them their "
-    "variance. A tensor depends on the seed, its name and\nits shape only, "
-    "and on its format.\n";
+    "are in 1 +- 0.1, biases and\nother vectors in +-0.1; integers are 0, but "
+    "those named routing.indices different\nexperts for each token. What "
+    "weights are stored in has any bits, and scales that\ngive them their "
+    "variance. A tensor depends on the seed, its name and its shape,\nand on "
+    "its format or the number of experts.\n";
 
 /// What numbers of stored weights are made up to be.
 struct StoredRange {
@@ -83,6 +85,15 @@ inline void fillRandom(HostTensor &tensor, uint64_t seed, double scale,
                        uint64_t first = 0) {
   fillRandom(tensor, seed, RandomRange{0.0, scale}, first);
 }
+
+/// What the names of arguments with the indices of a routing begin with.
+inline constexpr const char *routingIndicesName = "routing.indices";
+/// Whether a tensor is one, by its name and type: i32 [..., slots].
+bool isRoutingIndices(const HostTensor &tensor);
+/// Fills i32 [..., slots] with different ones of `experts`, which are at least
+/// as many as slots, for each token. `first` begins a token.
+void fillRouting(HostTensor &tensor, uint64_t seed, int64_t experts,
+                 uint64_t first = 0);
 
 /// Fills with groups of stored weights; `first` begins one of them.
 void fillStored(HostTensor &tensor, uint64_t seed, const StoredGroup &group,
