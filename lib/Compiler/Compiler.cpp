@@ -70,58 +70,6 @@ private:
   uint64_t done = 0, total;
 };
 
-/// A diagnostic that leaves its context, which outlives it.
-struct Message {
-  DiagnosticSeverity severity;
-  Location location;
-  std::string text;
-  std::vector<Message> notes;
-};
-
-Message capture(Diagnostic &diagnostic) {
-  Message message{
-      diagnostic.getSeverity(), diagnostic.getLocation(), diagnostic.str(), {}};
-  for (Diagnostic &note : diagnostic.getNotes())
-    message.notes.push_back(capture(note));
-  return message;
-}
-
-/// The same location in another context.
-Location copyLocation(Location location, MLIRContext *context) {
-  auto text = [&](StringAttr attr) {
-    return StringAttr::get(context, attr.getValue());
-  };
-  if (auto file = dyn_cast<FileLineColRange>(location))
-    return FileLineColRange::get(text(file.getFilename()), file.getStartLine(),
-                                 file.getStartColumn(), file.getEndLine(),
-                                 file.getEndColumn());
-  if (auto name = dyn_cast<NameLoc>(location))
-    return NameLoc::get(text(name.getName()),
-                        copyLocation(name.getChildLoc(), context));
-  if (auto call = dyn_cast<CallSiteLoc>(location))
-    return CallSiteLoc::get(copyLocation(call.getCallee(), context),
-                            copyLocation(call.getCaller(), context));
-  if (auto fused = dyn_cast<FusedLoc>(location)) {
-    SmallVector<Location> parts;
-    for (Location part : fused.getLocations())
-      parts.push_back(copyLocation(part, context));
-    return FusedLoc::get(context, parts);
-  }
-  return UnknownLoc::get(context);
-}
-
-/// Repeats `messages` in another context.
-void replay(ArrayRef<Message> messages, MLIRContext *context) {
-  for (const Message &message : messages) {
-    Diagnostic diagnostic(copyLocation(message.location, context),
-                          message.severity);
-    diagnostic << message.text;
-    for (const Message &note : message.notes)
-      diagnostic.attachNote(copyLocation(note.location, context)) << note.text;
-    context->getDiagEngine().emit(std::move(diagnostic));
-  }
-}
-
 std::vector<compiler::Alias> getAliases(ModuleOp module) {
   std::vector<compiler::Alias> aliases;
   auto list = module->getAttrOfType<ArrayAttr>(kAliasesAttr);
@@ -242,11 +190,12 @@ std::unique_ptr<llvm::MemoryBuffer> writeBytecode(ModuleOp module) {
 bool compileVariant(llvm::MemoryBufferRef bytecode,
                     const DialectRegistry &registry,
                     const CompileOptions &options, compiler::Variant &variant,
-                    MLIRContext &context, SmallVectorImpl<Message> &messages,
+                    MLIRContext &context,
+                    SmallVectorImpl<compiler::Message> &messages,
                     StepCounter &steps) {
   TimingScope timing = nestTiming(options, variant.target);
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-    messages.push_back(capture(diagnostic));
+    messages.push_back(compiler::capture(diagnostic));
     return success();
   });
   ParserConfig config(&context, /*verifyAfterParse=*/false);
@@ -353,6 +302,7 @@ OwningOpRef<ModuleOp> moe::compileToStage(ModuleOp module,
   if (stage >= Stage::Planned)
     (*clone)->setAttr(moek::kTargetAttrName, chip);
   TimingScope timing = nestTiming(options, chip.getChipName());
+  compiler::SharedCodeErrors errors(*clone);
   if (failed(checkEntries(*clone)) ||
       failed(setActivations(*clone, options)) ||
       failed(runPipeline(*clone, options, pipeline, timing, std::nullopt,
@@ -388,6 +338,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   if (failed(targets))
     return failure();
   OwningOpRef<ModuleOp> common = module.clone();
+  compiler::SharedCodeErrors errors(*common);
   if (failed(checkEntries(*common)) ||
       failed(setActivations(*common, options)) ||
       failed(runCommonStages(*common, options)) ||
@@ -396,6 +347,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
     return failure();
   compiler::ArtifactInfo info;
   info.aliases = getAliases(*common);
+  errors.readAliases();
   (*common)->removeAttr(kAliasesAttr);
   std::unique_ptr<llvm::MemoryBuffer> bytecode = writeBytecode(*common);
   if (!bytecode)
@@ -405,7 +357,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
 
   // A context per target: theirs are independent compilations.
   std::vector<compiler::Variant> variants(targets->size());
-  std::vector<SmallVector<Message>> messages(targets->size());
+  std::vector<SmallVector<compiler::Message>> messages(targets->size());
   std::vector<std::unique_ptr<MLIRContext>> contexts;
   std::vector<char> succeeded(targets->size(), 0);
   DialectRegistry registry;
@@ -456,10 +408,10 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   // One report is enough: what fails for one target mostly fails for all.
   for (size_t i = 0; i < variants.size(); ++i)
     if (!succeeded[i]) {
-      replay(messages[i], context);
+      compiler::replay(messages[i], context);
       return failure();
     }
-  replay(messages.front(), context);
+  compiler::replay(messages.front(), context);
 
   info.interfaces = variants.front().interfaces;
   info.variants = variants;

@@ -17,6 +17,8 @@
 #include "moe-mlir/Target/Target.h"
 
 #include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Support/JSON.h"
@@ -63,6 +65,47 @@ struct ArtifactInfo {
   std::string activations;
   /// What readers will make of all this, with the id of the artifact.
   Manifest manifest;
+};
+
+// Messages.cpp
+
+/// A diagnostic that leaves its context, which outlives it.
+struct Message {
+  mlir::DiagnosticSeverity severity;
+  mlir::Location location;
+  std::string text;
+  std::vector<Message> notes;
+};
+
+Message capture(mlir::Diagnostic &diagnostic);
+/// Repeats `messages` in another context.
+void replay(llvm::ArrayRef<Message> messages, mlir::MLIRContext *context);
+
+/// As long as it lives, errors in functions of `module` name those that were
+/// merged with them. To be made before passes run.
+class SharedCodeErrors {
+public:
+  explicit SharedCodeErrors(mlir::ModuleOp module);
+  SharedCodeErrors(const SharedCodeErrors &) = delete;
+  ~SharedCodeErrors();
+
+  /// Before the module loses its `moe.aliases`.
+  void readAliases();
+
+private:
+  /// A file, a line and a column.
+  using Place = std::tuple<std::string, unsigned, unsigned>;
+
+  /// The first of a location.
+  static std::optional<Place> findPlace(mlir::Location location);
+  std::string describe(mlir::Location location);
+
+  mlir::ModuleOp module;
+  mlir::DiagnosticEngine &engine;
+  mlir::DiagnosticEngine::HandlerID handler;
+  mlir::ArrayAttr aliases;
+  /// The names of entry functions in the model, by places in their files.
+  std::map<Place, mlir::StringAttr> functions;
 };
 
 // Symbols.cpp
