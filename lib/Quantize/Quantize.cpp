@@ -11,6 +11,8 @@
 
 #include "moe-mlir/Quantize/Quantize.h"
 
+#include "Source.h"
+
 #include "moe-mlir/Analysis/StoredWeights.h"
 #include "moe-mlir/Reference/FunctionTensors.h"
 #include "moe-mlir/Support/TensorIO.h"
@@ -20,16 +22,6 @@ using namespace moe;
 using namespace moe::quantize;
 
 namespace {
-
-/// A tensor that a weight comes from.
-struct Source {
-  /// With a null `data` if it is made up.
-  HostTensor tensor;
-  /// What made-up bytes of formats are.
-  std::optional<StoredGroup> group;
-  /// Bytes of an expert.
-  int64_t bytes = 0;
-};
 
 /// A weight to be converted once, though several functions may share it.
 struct Job {
@@ -78,12 +70,12 @@ private:
   void findImportance(Job &job);
   /// Tensors of files that some function takes as they are.
   void planCopies();
+  /// The same for an argument that is in the checkpoint.
+  void planCopy(func::FuncOp function, BlockArgument argument);
   Source findSource(const ModelWeight &weight, size_t index,
                     std::string &prefix);
   bool convert(const Job &job);
-  /// Where expert `expert` of a source is; made-up ones are put into `made`.
-  const uint8_t *getExpert(const Source &source, int64_t expert,
-                           HostTensor &made);
+  bool copy(size_t index);
 
   const QuantizeOptions &options;
   QuantizeReport &report;
@@ -91,7 +83,7 @@ private:
   std::vector<std::string> problems;
   std::vector<Use> uses;
   std::vector<Job> jobs;
-  std::vector<HostTensor> copies;
+  std::vector<Source> copies;
   SafetensorsWriter writer;
   bool writes = false;
   size_t firstCopy = 0;
@@ -128,6 +120,16 @@ Source Quantizer::findSource(const ModelWeight &weight, size_t index,
     source.tensor.name = name;
     source.tensor.dtype = dtype;
     source.tensor.shape = shape;
+    std::string problem;
+    source.reader =
+        findReader(model, name, dtype, shape, options.checkpoint, problem);
+    if (source.reader)
+      prefix = function + "/";
+    else if (!problem.empty())
+      problems.push_back("'" + name + "' of function '" + function +
+                         "': " + problem);
+    if (source.reader || !problem.empty())
+      return source;
     if (!options.seed)
       problems.push_back("'" + name + "' of function '" + function +
                          "' is missing: " + describeType(dtype, shape));
@@ -210,20 +212,49 @@ void Quantizer::planCopies() {
       problems.push_back("'" + tensor.name + "' " + tensor.describe() +
                          " is not an argument");
     else if (isNeeded)
-      copies.push_back(tensor);
+      copies.push_back({tensor, {}, {}, 0});
   }
 }
 
+void Quantizer::planCopy(func::FuncOp function, BlockArgument argument) {
+  std::string owner = function.getSymName().str(), name = nameWeight(argument);
+  auto type = dyn_cast<RankedTensorType>(argument.getType());
+  if (!type || !type.hasStaticShape() || options.tensors.find(owner, name))
+    return;
+  Source source;
+  source.tensor.name = owner + "/" + name;
+  source.tensor.dtype = dtypeOf(type.getElementType());
+  source.tensor.shape = type.getShape().vec();
+  std::string problem;
+  source.reader = findReader(function, name, source.tensor.dtype,
+                             source.tensor.shape, options.checkpoint, problem);
+  if (source.reader)
+    copies.push_back(std::move(source));
+  else if (!problem.empty())
+    problems.push_back("'" + name + "' of function '" + owner +
+                       "': " + problem);
+}
+
 bool Quantizer::plan(ModuleOp module, ArrayRef<ModelWeight> weights) {
-  for (auto function : module.getOps<func::FuncOp>())
+  for (auto function : module.getOps<func::FuncOp>()) {
+    if (options.checkpoint && function.getNumArguments() &&
+        !function->hasAttr(MoeDialect::getCheckpointAttrName()))
+      problems.push_back(("function '" + function.getSymName() +
+                          "' does not say where its weights are in a "
+                          "checkpoint; import the model from the checkpoint "
+                          "with moe-import")
+                             .str());
     for (BlockArgument argument : function.getArguments()) {
       Use use{function.getSymName().str(), nameWeight(argument), {}};
       for (const ModelWeight &weight : weights)
         if (weight.isChanged() && weight.function == function &&
             llvm::is_contained(weight.tensors, use.argument))
           use.weights.push_back(&weight);
+      if (use.weights.empty())
+        planCopy(function, argument);
       uses.push_back(std::move(use));
     }
+  }
   for (const ModelWeight &weight : weights)
     if (weight.isChanged())
       planWeight(weight);
@@ -258,34 +289,13 @@ bool Quantizer::open(OutputSet &outputs, const std::string &path) {
                          type.getShape().vec()});
   }
   firstCopy = entries.size();
-  for (const HostTensor &tensor : copies)
-    entries.push_back({tensor.name, tensor.dtype, tensor.shape});
+  for (const Source &source : copies)
+    entries.push_back(
+        {source.tensor.name, source.tensor.dtype, source.tensor.shape});
   writes = true;
   constexpr size_t alignment = 64;
   return writer.open(outputs, path, std::move(entries), error, alignment,
                      alignment);
-}
-
-const uint8_t *Quantizer::getExpert(const Source &source, int64_t expert,
-                                    HostTensor &made) {
-  if (source.tensor.data)
-    return source.tensor.dataAs<uint8_t>() + expert * source.bytes;
-  const HostTensor &whole = source.tensor;
-  int64_t elements =
-      source.bytes / static_cast<int64_t>(dtypeSize(whole.dtype));
-  if (!made.data)
-    made = HostTensor::allocate(whole.dtype, {elements}, whole.name);
-  if (!made.data)
-    return nullptr;
-  uint64_t first = static_cast<uint64_t>(expert * elements);
-  if (source.group)
-    fillStored(made, *options.seed, *source.group, first);
-  else
-    fillRandom(made, *options.seed,
-               randomRange(whole.name, whole.dtype, whole.shape,
-                           /*isActivation=*/false),
-               first);
-  return made.dataAs<uint8_t>();
 }
 
 bool Quantizer::convert(const Job &job) {
@@ -317,7 +327,8 @@ bool Quantizer::convert(const Job &job) {
   for (int64_t expert = 0; expert < weight.numExperts(); ++expert) {
     SmallVector<const uint8_t *> given;
     for (auto [source, buffer] : llvm::zip_equal(sources, made)) {
-      given.push_back(getExpert(source, weight.begin + expert, buffer));
+      given.push_back(source.get((weight.begin + expert) * source.bytes,
+                                 source.bytes, options.seed, buffer));
       told.bytesFrom += source.bytes;
       done += source.bytes;
       if (!given.back()) {
@@ -336,8 +347,7 @@ bool Quantizer::convert(const Job &job) {
       return false;
     }
     for (auto [source, data] : llvm::zip_equal(sources, given))
-      if (source.tensor.data)
-        forgetRead(data, source.bytes);
+      forgetRead(data, source.bytes);
     for (auto [i, bytes] : llvm::enumerate(converter->result())) {
       told.bytesTo += bytes.size();
       if (writes &&
@@ -351,19 +361,31 @@ bool Quantizer::convert(const Job &job) {
   return true;
 }
 
+bool Quantizer::copy(size_t index) {
+  const Source &source = copies[index];
+  constexpr size_t part = size_t(16) << 20;
+  for (size_t at = 0, size = source.tensor.numBytes(); at < size; at += part) {
+    size_t bytes = std::min(part, size - at);
+    HostTensor buffer;
+    const uint8_t *data = source.get(at, bytes, options.seed, buffer);
+    if (!data) {
+      error = "no memory for a part of '" + source.tensor.name + "'";
+      return false;
+    }
+    if (!writer.appendTo(firstCopy + index, data, bytes, error))
+      return false;
+    forgetRead(data, bytes);
+  }
+  return true;
+}
+
 bool Quantizer::convert() {
   for (const Job &job : jobs)
     if (!convert(job))
       return false;
-  constexpr size_t part = size_t(16) << 20;
   for (size_t i = 0; writes && i < copies.size(); ++i)
-    for (size_t at = 0, size = copies[i].numBytes(); at < size; at += part) {
-      const char *data = copies[i].dataAs<char>() + at;
-      size_t bytes = std::min(part, size - at);
-      if (!writer.appendTo(firstCopy + i, data, bytes, error))
-        return false;
-      forgetRead(data, bytes);
-    }
+    if (!copy(i))
+      return false;
   return true;
 }
 

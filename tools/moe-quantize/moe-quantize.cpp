@@ -8,6 +8,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "moe-mlir/Checkpoint/Checkpoint.h"
 #include "moe-mlir/InitAll.h"
 #include "moe-mlir/Quantize/Quantize.h"
 #include "moe-mlir/Reference/Interpreter.h"
@@ -34,6 +35,9 @@ struct Options {
          "q4_k.safetensors",
          "moe-quantize layer.mlir --inputs=model.safetensors --to=q4_k "
          "-o q4_k"},
+        {"Those of a model's files, which it was imported from",
+         "moe-quantize layers.mlir --checkpoint=OLMoE-1B-7B --to=q4_k "
+         "-o q4_k"},
         {"Some in another one, by patterns of their names",
          "moe-quantize layer.mlir --inputs=model.safetensors "
          "--to=\"*down*=q6_k,*=q4_k\" -o mixed"},
@@ -49,6 +53,7 @@ struct Options {
       "inputs", cl::CommaSeparated, cl::value_desc("file,..."), cl::cat(in),
       cl::desc("Tensors of the model, .safetensors or .npy: <function>/<name>, "
                "or <name> for all functions")};
+  moe::tools::CheckpointOption checkpoint{line};
   moe::tools::RandomOption random{line};
   moe::tools::BytecodeOption bytecode{line};
   moe::tools::PluginOptions plugins{line};
@@ -125,10 +130,13 @@ int main(int argc, char **argv) {
       return fail(error);
     how.profile = &profile;
   }
+  std::shared_ptr<const moe::Checkpoint> checkpoint;
   if (!options.random.read(how.seed, error) ||
+      !moe::Checkpoint::open(options.checkpoint.path, checkpoint, error) ||
       (options.to.getNumOccurrences() &&
        !moe::quantize::parseRules(context, options.to, how.rules, error)))
     return fail(error);
+  how.checkpoint = checkpoint.get();
   for (const std::string &file : options.inputFiles)
     if (!tensors.addFile(file, error))
       return fail(error);

@@ -12,6 +12,10 @@
 #include "moe-mlir/Quantize/Convert.h"
 #include "moe-mlir/Support/Progress.h"
 
+namespace moe {
+class Checkpoint;
+} // namespace moe
+
 namespace moe::quantize {
 
 /// A pattern of names, `*` and `?` as in shells, and what weights become; null
@@ -44,6 +48,9 @@ struct QuantizeOptions {
   std::vector<WeightRule> rules;
   /// The tensors of the model, by the names of its arguments.
   const TensorPool &tensors;
+  /// Has those that are not among `tensors` and that functions tell of in
+  /// `moe.checkpoint`; or null.
+  const Checkpoint *checkpoint = nullptr;
   /// Makes up those that are missing.
   std::optional<uint64_t> seed = {};
   /// What weights are multiplied with, or null.
