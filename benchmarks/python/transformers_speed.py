@@ -59,6 +59,11 @@ def build(layers):
     return model
 
 
+def is_block(name):
+    """Whether the variant has compiled routers: block, or block:FORMAT."""
+    return name.split(":")[0] == "block"
+
+
 class Variants:
     """The model's implementations, by name. Packed weights of several kinds are exchanged."""
 
@@ -73,14 +78,15 @@ class Variants:
             for module in self.modules:
                 module.__dict__.pop("_moe_mlir", None)
             begin = time.monotonic()
-            if name == "block":
-                report = moe_mlir.transformers.prepare(model, replace="block", strict=True, progress=False)
-                self.blocks = {module: module.__dict__["_moe_mlir_block"] for module in model.modules()
-                               if "_moe_mlir_block" in module.__dict__}
+            format_ = None if name in ("moe_mlir", "block") else name.split(":")[-1]
+            folder = os.path.join(packed, name) if packed and format_ else None
+            if is_block(name):
+                moe_mlir.transformers.prepare(model, replace="block", weights_type=format_, packed=folder, strict=True,
+                                              progress=False)
+                self.blocks[name] = {module: module.__dict__["_moe_mlir_block"] for module in model.modules()
+                                     if "_moe_mlir_block" in module.__dict__}
                 print(f"{name}: prepared in {time.monotonic() - begin:.1f} s", flush=True)
                 continue
-            format_ = None if name == "moe_mlir" else name
-            folder = os.path.join(packed, name) if packed and format_ else None
             report = moe_mlir.transformers.prepare(model, weights_type=format_, packed=folder, strict=True,
                                                    progress=False)
             self.states[name] = [module.__dict__["_moe_mlir"] for module in self.modules]
@@ -88,16 +94,17 @@ class Variants:
             print(f"{name}: prepared in {time.monotonic() - begin:.1f} s, {megabytes:.0f} MB", flush=True)
 
     def choose(self, name):
-        for module, block in self.blocks.items():
-            module.__dict__["_moe_mlir_block"] = block if name == "block" else None
-        if name == "block":
+        for blocks in self.blocks.values():
+            for module in blocks:
+                module.__dict__["_moe_mlir_block"] = self.blocks[name][module] if is_block(name) else None
+        if is_block(name):
             return
         for module, state in zip(self.modules, self.states.get(name, [None] * len(self.modules))):
             module.__dict__["_moe_mlir"] = state
         self.model.set_experts_implementation("moe_mlir" if name in self.states else name)
 
     def has(self, name, what, tokens):
-        if name == "block":
+        if is_block(name):
             return what != "experts"
         return name != "batched_mm" or tokens <= BATCHED_MOST
 
@@ -140,8 +147,8 @@ def main():
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--tokens", default="1,16,128,512", help="tokens of forward passes")
     parser.add_argument("--variants", default="eager,batched_mm,grouped_mm,moe_mlir,q8_0,q4_0",
-                        help="implementations of transformers, moe_mlir, formats of its weights, and block: "
-                        "with the router, which takes memory of its own")
+                        help="implementations of transformers, moe_mlir, formats of its weights, and block or "
+                        "block:FORMAT: with the router, which takes memory of its own")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--packed", help="folder that keeps weights in formats for the next run, which maps them: "

@@ -12,25 +12,26 @@ only after it has computed what the model's own code does, on random tokens.
 
 from __future__ import annotations
 
-import re
 import types
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 
-from .. import _compile
 from .._errors import Error, fail
 from .._layer import Layer, load
+from .._weights import Weights
 from ..torch import DTYPES, NO_BACKWARD
+from . import _quantize
+from ._activation import Activation
+from ._block_ir import Code
 from ._experts import Unsupported, _version, is_experts
-from ._quantize import canonical
-from ._report import Entry
+from ._ir import Spec
+from ._report import Entry, tolerance_of
 
-__all__ = ["candidates", "replace", "set_aside"]
+__all__ = ["Replacing", "candidates", "set_aside"]
 
 _ATTRIBUTE = "_moe_mlir_block"
-#: Of the largest result; transformers rounds what routers compute in 16 bits, too.
-TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 
 
 def candidates(model: torch.nn.Module, everything: bool) -> List[Tuple[str, torch.nn.Module]]:
@@ -52,7 +53,7 @@ def candidates(model: torch.nn.Module, everything: bool) -> List[Tuple[str, torc
 def _split(tensors: Mapping[str, torch.Tensor], transposed: bool, concatenated: bool) -> Dict[str, torch.Tensor]:
     """Fused parameters as [E, I, H], [E, I, H] and [E, H, I], by the importer's names."""
     found = {}
-    for name, tensor in canonical(tensors, transposed, concatenated).items():
+    for name, tensor in _quantize.canonical(tensors, transposed, concatenated).items():
         if name.startswith("gate_up_proj"):
             gate, up = tensor.chunk(2, dim=1)
             suffix = name[len("gate_up_proj"):]
@@ -109,72 +110,18 @@ def _others(block: torch.nn.Module, count: int, hidden: int) -> Dict[str, torch.
     return found
 
 
-# -- Code -----------------------------------------------------------------------------
-
-
-def _number(name: str) -> Optional[int]:
-    """The layer of a module's path, such as 3 of model.layers.3.mlp."""
-    match = re.search(r"(?:^|\.)(?:layers|blocks|h)\.(\d+)(?:\.|$)", name)
-    return int(match.group(1)) if match else None
-
-
-def _wrap(ir: str, rows: str) -> str:
-    """The function with x and y of type `rows` in place of f32."""
-    match = re.search(r"func\.func @block\((.*)\) -> \((tensor<\?x\d+xf32>) \{([^}]*)\}\)", ir)
-    if not match:
-        raise Unsupported("its IR has other arguments or results than expected")
-    arguments, y, y_attributes = match.groups()
-    values = re.findall(r"(%[\w.]+): (tensor<[^>]*>)( \{[^}]*\})?", arguments)
-    narrow = y.replace("xf32>", f"x{rows}>")
-    same = "affine_map<(t, n) -> (t, n)>"
-    head = ", ".join(f"{name}: {narrow if name == '%x' else type_}{attributes}" for name, type_, attributes in values)
-    given = ", ".join("%wide" if name == "%x" else name for name, _, _ in values)
-
-    def cast(result: str, value: str, op: str, source: str, target: str) -> str:
-        of, to = source.split("x")[-1].rstrip(">"), target.split("x")[-1].rstrip(">")
-        return (f"%{result}_e = tensor.empty(%count) : {target}\n"
-                f'%{result} = linalg.generic {{indexing_maps = [{same}, {same}], iterator_types = ["parallel", '
-                f'"parallel"]}} ins({value} : {source}) outs(%{result}_e : {target}) {{\n'
-                f"^bb0(%a: {of}, %o: {to}):\n%b = arith.{op} %a : {of} to {to}\n"
-                f"linalg.yield %b : {to} }} -> {target}\n")
-
-    call = f"%y = func.call @inner({given}) : ({', '.join(y if n == '%x' else t for n, t, _ in values)}) -> {y}\n"
-    wrapper = (f"func.func @block({head}) -> ({narrow} {{{y_attributes}}}) {{\n%c0 = arith.constant 0 : index\n"
-               f"%count = tensor.dim %x, %c0 : {narrow}\n" + cast("wide", "%x", "extf", narrow, y) + call
-               + cast("result", "%y", "truncf", y, narrow) + f"return %result : {narrow}\n}}\n")
-    inner = ir.replace("func.func @block(", "func.func private @inner(")
-    close = inner.rstrip()
-    if close.endswith("}") and re.search(r"^module\b", inner, re.M):
-        return close[:-1] + wrapper + "}\n"
-    return inner + wrapper
-
-
-def _ir_of(config: Dict[str, Any], number: Optional[int], weights: str, rows: str) -> str:
-    """The importer's IR of a layer, the same text for layers that differ in nothing."""
-    options = dict(part="block", weights_type=weights, family=None, experts=None)
-    try:
-        ir = _compile._read_ir(config, layers=number, **options).output
-    except Error as error:
-        # Configurations hold what they derived from others, which no file has. What the
-        # layer computes is compared with the model's own code in any case.
-        derived = re.search(r"key '(\w+)' is .*: it may change a layer, by its name, and is not read", str(error))
-        if derived and derived.group(1) in config:
-            rest = {key: value for key, value in config.items() if key != derived.group(1)}
-            return _ir_of(rest, number, weights, rows)
-        if number is None:
-            raise Unsupported(str(error)) from error
-        return _ir_of(config, None, weights, rows)
-    ir = re.sub(r"moe\.layer = \d+ : i64(, )?", "", re.sub(r"@layer_\d+", "@block", ir))
-    return ir if rows == "f32" else _wrap(ir, rows)
+# -- Calls ----------------------------------------------------------------------------
 
 
 class _Block:
-    """The compiled block of a module."""
+    """The compiled block of a module; `stored` is the format of its weights, if any."""
 
-    def __init__(self, module: torch.nn.Module, layer: Layer, key: str, rows: torch.dtype) -> None:
+    def __init__(self, module: torch.nn.Module, layer: Layer, key: str, rows: torch.dtype,
+                 stored: Optional[str]) -> None:
         self.layer = layer
         self.key = key
         self.rows = rows
+        self.stored = stored
         self.is_tuple = self.is_flat = self.by_sequence = self.is_freed = False
         self.watch(module)
 
@@ -220,41 +167,6 @@ def _forward(self: torch.nn.Module, hidden_states: torch.Tensor, *args: Any, **o
 # -- Replacing --------------------------------------------------------------------------
 
 
-def _compile_block(name: str, block: torch.nn.Module, model: torch.nn.Module) -> Iterator[_Block]:
-    """Compiled blocks for each reading of the parameters."""
-    experts = block._modules["experts"]
-    assert experts is not None
-    first = next(experts.parameters())
-    if first.dtype not in DTYPES or first.device.type != "cpu":
-        raise Unsupported(f"its experts are {first.dtype} on {first.device}; expected float32, bfloat16 or float16 on "
-                          "the CPU")
-    config: Any = model.config
-    number = _number(name)
-    get = getattr(config, "get_text_config", None)
-    text = get(decoder=True) if get is not None else config
-    rows = DTYPES[first.dtype]
-    described = {"model_type": text.model_type, **text.to_dict()}
-    ir = _ir_of(described, number, "bf16" if rows == "bf16" else "f32", rows)
-    artifact = _compile.compile(ir, progress=False)
-    layer = load(artifact.path)
-    wanted = {arg.name: tuple(arg.shape) for arg in layer.model_tensors}
-    count, hidden = wanted["router.weight"] if "router.weight" in wanted else (0, 0)
-    for tensors in _experts_tensors(experts, int(count)):
-        tensors = {**tensors, **_others(block, int(count), int(hidden))}
-        missing = [key for key in wanted if key not in tensors]
-        if missing:
-            raise Unsupported(f"no parameter of it is {missing[0]} {list(wanted[missing[0]])}, which its family has")
-        extra = [key for key in tensors if key not in wanted]
-        if extra:
-            raise Unsupported(f"its family has no {extra[0]}, and the block does")
-        if any(tuple(tensors[key].shape) != shape for key, shape in wanted.items()):
-            continue
-        # Of a reading that turns out wrong nothing is left.
-        own = load(artifact.path, threads=torch.get_num_threads())
-        own.weights = own.pack({key: tensors[key].detach().contiguous() for key in wanted})
-        yield _Block(block, own, artifact.manifest.id, first.dtype)
-
-
 def _deviation(block: _Block, module: torch.nn.Module) -> Optional[float]:
     """The largest difference to the module's own code; None if the results have other shapes."""
     arg = block.layer.arguments[0]
@@ -266,7 +178,8 @@ def _deviation(block: _Block, module: torch.nn.Module) -> Optional[float]:
         block.is_tuple = isinstance(result, tuple)
         expected = result[0] if block.is_tuple else result
         block.is_flat = expected.dim() == 2
-        best = None
+        limit = tolerance_of(block.rows, None)
+        errors = []
         for by_sequence in (False, True):
             block.by_sequence = by_sequence
             found = block.run(x)
@@ -276,50 +189,153 @@ def _deviation(block: _Block, module: torch.nn.Module) -> Optional[float]:
             difference = (found - expected).double().reshape(-1, hidden).abs().amax(dim=1)
             scale = expected.double().abs().max().clamp_min(1e-30)
             error = difference.max() if block.rows is torch.float32 else difference.quantile(0.9)
-            best = float(error / scale)
-            if best <= TOLERANCE[block.rows]:
-                return best
-    return best
+            errors.append(float(error / scale))
+            if errors[-1] <= limit:
+                return errors[-1]
+    # Of weights in formats both deviate; those that differ much are told apart.
+    block.by_sequence = errors[1] < errors[0] / 2
+    return min(errors)
 
 
-def replace(name: str, block: torch.nn.Module, model: torch.nn.Module, weights_type: Optional[str],
-            free: bool = False) -> Entry:
-    """Makes `block` of `model` run compiled code; says in the Entry why it does not."""
-    entry = Entry(name, "block")
-    old = block.__dict__.get(_ATTRIBUTE)
-    if old is not None and old.is_current():
-        entry.artifact = old.key
+def _stored(tensors: Dict[str, torch.Tensor], weights_type: str) -> Dict[str, torch.Tensor]:
+    """`tensors` with the matrices of experts and of the shared expert in blocks of a format."""
+    found = dict(tensors)
+    for prefix in ("experts.", "shared."):
+        up, down = (tensors.get(prefix + name) for name in ("up_proj", "down_proj"))
+        if up is None or down is None:
+            continue
+        gate = tensors.get(prefix + "gate_proj")
+        both = [matrix.detach().reshape(-1, *matrix.shape[-2:]) for matrix in ([up] if gate is None else [gate, up])]
+        down = down.detach().reshape(-1, *down.shape[-2:])
+        spec = Spec(down.shape[0], down.shape[2], up.shape[-2], down.shape[1], 1, Activation("#moe.silu"),
+                    gated=gate is not None, stored=weights_type)
+        made = _quantize.stored({spec.up_name: torch.cat(both, dim=1), "down_proj": down.contiguous()}, spec)
+        names = ["up_proj"] if gate is None else ["gate_proj", "up_proj"]
+        parts = [*zip(names, made[spec.up_name].chunk(len(names), dim=1)), ("down_proj", made["down_proj"])]
+        for name, matrix in parts:
+            # A shared expert is one, without the dimension that counts experts.
+            found[prefix + name] = matrix if tensors[prefix + name].dim() == 3 else matrix[0]
+    return found
+
+
+class Replacing:
+    """The options of prepare(), for each of the blocks in turn.
+
+    blocks: those of `model` with their names, as candidates() gives them.
+    """
+
+    def __init__(self, model: torch.nn.Module, blocks: Sequence[Tuple[str, torch.nn.Module]], *,
+                 weights_type: Optional[str], activations: Optional[str], free: bool, targets: Any,
+                 packed: Optional[Path]) -> None:
+        self._code = Code(model, [name for name, _ in blocks], targets)
+        self._weights_type = weights_type
+        self._activations = activations or ("auto" if weights_type else None)
+        self._free = free
+        self._packed = packed
+
+    def replace(self, name: str, block: torch.nn.Module) -> Entry:
+        """Makes `block` run compiled code; says in the Entry why it does not."""
+        entry = Entry(name, "block")
+        old = block.__dict__.get(_ATTRIBUTE)
+        if old is not None and old.is_current() and (old.is_freed or old.stored == self._weights_type):
+            entry.artifact = old.key
+            entry.nbytes = old.layer.weights.nbytes
+            return entry
+        try:
+            made, entry.deviation = self._make(name, block)
+        except (Unsupported, Error) as reason:
+            entry.reason = str(reason)
+            return entry
+        entry.artifact = made.key
+        assert made.layer.weights is not None
+        entry.nbytes = made.layer.weights.nbytes
+        if self._free:
+            for owner in block._modules["experts"].modules():  # type: ignore[union-attr]
+                for key, parameter in owner._parameters.items():
+                    if parameter is not None:
+                        owner._parameters[key] = torch.nn.Parameter(torch.empty_like(parameter, device="meta"),
+                                                                    requires_grad=False)
+            made.is_freed = True
+            made.watch(block)
+        block.__dict__[_ATTRIBUTE] = made
+        block.forward = types.MethodType(_forward, block)
         return entry
-    try:
-        if weights_type is not None:
-            raise Unsupported("weights in formats are for experts alone, replace='experts'")
+
+    def _make(self, name: str, block: torch.nn.Module) -> Tuple[_Block, float]:
+        """The compiled block, and how far it is from the model's own code; raises Unsupported."""
         if block.training:
             raise Unsupported("it is in training mode; call model.eval() before")
+        experts = block._modules["experts"]
+        assert experts is not None
+        first = next(experts.parameters())
+        if first.dtype not in DTYPES or first.device.type != "cpu":
+            raise Unsupported(f"its experts are {first.dtype} on {first.device}; expected float32, bfloat16 or float16 "
+                              "on the CPU")
+        rows = first.dtype
+        plain = "bf16" if rows is torch.bfloat16 else "f32"
+        file = self._packed / f"{name}.safetensors" if self._packed is not None else None
+        if file is not None and file.exists():
+            # What it was packed from was compared when it was.
+            made = self._open(name, block, rows, self._weights_type or plain)
+            made.layer.weights = Weights.open(file)
+            return made, self._compared(made, block)
+        made, tensors = self._read(name, block, rows, plain)
+        if self._weights_type is not None:
+            # Errors of formats hide those of a wrong reading, which the other types would show.
+            del made
+            made = self._open(name, block, rows, self._weights_type)
+            made.layer.weights = _pack(made.layer, _stored(tensors, self._weights_type))
+        if file is not None:
+            assert made.layer.weights is not None
+            made.layer.weights = Weights.open(made.layer.weights.save(file))
+        return made, self._compared(made, block)
+
+    def _open(self, name: str, block: torch.nn.Module, rows: torch.dtype, weights: str) -> _Block:
+        """The code of `block`, without weights."""
+        stored = self._weights_type if weights == self._weights_type else None
+        artifact, function = self._code.of(name, DTYPES[rows], weights, self._activations if stored else None)
+        layer = load(artifact.path, function=function, threads=torch.get_num_threads())
+        return _Block(block, layer, artifact.manifest.id, rows, stored)
+
+    def _read(self, name: str, block: torch.nn.Module, rows: torch.dtype,
+              weights: str) -> Tuple[_Block, Dict[str, torch.Tensor]]:
+        """The compiled block with the reading of its parameters that computes what it does,
+        and that reading, by the importer's names."""
+        made = self._open(name, block, rows, weights)
+        wanted = {arg.name: tuple(arg.shape) for arg in made.layer.model_tensors}
+        count, hidden = wanted["router.weight"] if "router.weight" in wanted else (0, 0)
         error: Optional[float] = None
-        for made in _compile_block(name, block, model):
+        for tensors in _experts_tensors(block._modules["experts"], int(count)):
+            tensors = {**tensors, **_others(block, int(count), int(hidden))}
+            missing = [key for key in wanted if key not in tensors]
+            if missing:
+                raise Unsupported(f"no parameter of it is {missing[0]} {list(wanted[missing[0]])}, which its family "
+                                  "has")
+            extra = [key for key in tensors if key not in wanted]
+            if extra:
+                raise Unsupported(f"its family has no {extra[0]}, and the block does")
+            if any(tuple(tensors[key].shape) != shape for key, shape in wanted.items()):
+                continue
+            made.layer.weights = _pack(made.layer, tensors)
             error = _deviation(made, block)
-            if error is not None and error <= TOLERANCE[made.rows]:
-                break
-        else:
-            said = f"it deviates by {error:.1e} from" if error is not None else "its parameters have other shapes than"
-            raise Unsupported(f"compiled as moe-import reads the configuration, {said} the model's own code")
-    except (Unsupported, Error) as reason:
-        entry.reason = str(reason)
-        return entry
-    entry.artifact, entry.deviation = made.key, error
-    assert made.layer.weights is not None
-    entry.nbytes = made.layer.weights.nbytes
-    if free:
-        for owner in block._modules["experts"].modules():  # type: ignore[union-attr]
-            for key, parameter in owner._parameters.items():
-                if parameter is not None:
-                    owner._parameters[key] = torch.nn.Parameter(torch.empty_like(parameter, device="meta"),
-                                                                requires_grad=False)
-        made.is_freed = True
-        made.watch(block)
-    block.__dict__[_ATTRIBUTE] = made
-    block.forward = types.MethodType(_forward, block)
-    return entry
+            if error is not None and error <= tolerance_of(rows, None):
+                return made, tensors
+        said = f"it deviates by {error:.1e} from" if error is not None else "its parameters have other shapes than"
+        raise Unsupported(f"compiled as moe-import reads the configuration, {said} the model's own code")
+
+    @staticmethod
+    def _compared(made: _Block, block: torch.nn.Module) -> float:
+        """The deviation of a block whose weights may come from a file."""
+        error = _deviation(made, block)
+        if error is None or not error <= tolerance_of(made.rows, made.stored):
+            said = "has other shapes than" if error is None else f"deviates by {error:.1e} from"
+            source = made.layer.weights.path if made.layer.weights is not None else None
+            raise Unsupported(f"it {said} the model's own code" + (f" with the weights of {source}" if source else ""))
+        return error
+
+
+def _pack(layer: Layer, tensors: Mapping[str, torch.Tensor]) -> Weights:
+    return layer.pack({arg.name: tensors[arg.name].detach().contiguous() for arg in layer.model_tensors})
 
 
 def set_aside(model: torch.nn.Module) -> Tuple[List[Tuple[torch.nn.Module, _Block]], Dict[str, str]]:

@@ -19,15 +19,10 @@ from .._weights import Weights
 from . import _blocks
 from ._experts import _ATTRIBUTE, State, Unsupported, compiled, describe, is_experts, own_forward, parameters_of
 from ._ir import BLOCKS
-from ._report import Entry, Report
+from ._report import Entry, Report, tolerance_of
 
 __all__ = ["prepare", "refresh", "slots_of"]
 
-#: What verify=True lets pass, in parts of the largest result: two float32 programs differ
-#: by rounding alone, in bf16 and f16 by how often each of them rounds.
-TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-2, torch.float16: 1e-2}
-#: Weights in formats are others than the model's: only garbage is refused.
-TOLERANCE_STORED = 0.5
 
 
 def slots_of(module: torch.nn.Module, parent: Optional[torch.nn.Module]) -> Optional[int]:
@@ -110,7 +105,7 @@ class _Preparation:
             self._pack(name, module, state, slots, rows)
             if self.verify and not self._is_meta(module):
                 entry.deviation = deviation_of(module, state, slots, rows)
-                limit = TOLERANCE_STORED if self.weights_type else TOLERANCE[rows]
+                limit = tolerance_of(rows, self.weights_type)
                 if not entry.deviation <= limit:
                     raise Unsupported(f"its deviation is {entry.deviation:.1e}, expected at most {limit:.0e}")
         except Unsupported as error:
@@ -164,7 +159,8 @@ def prepare(model: torch.nn.Module, *, replace: str = "experts", verify: bool = 
         more, and there is no way back to another implementation: load it again.
     strict: raise Error if a module stays as it was, instead of listing it.
     weights_type: a format that the experts' weights are converted to by moe-quantize,
-        such as "q8_0" or "q4_0"; None keeps them as they are.
+        such as "q8_0" or "q4_0"; with replace="block" those of the shared expert, too.
+        None keeps them as they are.
     activations: how rows are rounded that meet such weights: "f32", "int8", "int16",
         "auto" (the default with `weights_type`, errors no larger than those of the weights).
     targets: what code is made for, as compile() takes it: "native" is this machine, None
@@ -191,11 +187,13 @@ def prepare(model: torch.nn.Module, *, replace: str = "experts", verify: bool = 
     report = Report()
     modules = [(name, module) for name, module in model.named_modules() if is_experts(module)]
     blocks = _blocks.candidates(model, everything=replace == "block")
+    replacing = _blocks.Replacing(model, blocks, weights_type=weights_type, activations=activations, free=free,
+                                  targets=targets, packed=folder)
     replaced: Set[torch.nn.Module] = set()
     with Progress("preparing", enabled=progress) as shown:
         for name, block in blocks:
             shown.update()
-            entry = _blocks.replace(name, block, model, weights_type, free)
+            entry = replacing.replace(name, block)
             report.entries.append(entry)
             if entry.artifact is not None:
                 replaced.update(block.modules())

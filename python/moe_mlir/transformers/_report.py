@@ -10,7 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import List, Optional
 
-__all__ = ["Entry", "Report"]
+import torch
+
+__all__ = ["Entry", "Report", "tolerance_of"]
+
+#: In parts of the largest result: two float32 programs differ by rounding alone, in bf16
+#: and f16 by how often each of them rounds. Routers compute in 16 bits, too.
+_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-2, torch.float16: 1e-2}
+#: Weights in formats are others than the model's: only garbage is refused.
+_TOLERANCE_STORED = 0.5
+
+
+def tolerance_of(rows: torch.dtype, stored: Optional[str]) -> float:
+    """The largest deviation from the model's own code that passes, for tokens of type `rows`
+    and weights that are stored in a format, or as the model has them."""
+    return _TOLERANCE_STORED if stored else _TOLERANCE[rows]
 
 
 @dataclass

@@ -1,12 +1,20 @@
-"""Blocks that are replaced with their routers."""
+"""Blocks that are replaced with their routers.
+
+usage: blocks.py FOLDER
+"""
 
 import copy
+import pathlib
+import sys
 
 import torch
 
 import models
 import moe_mlir
+from moe_mlir import _tools
 from moe_mlir.transformers import prepare
+
+folder = pathlib.Path(sys.argv[1])
 
 ids = torch.randint(3, 96, (2, 9), generator=torch.Generator().manual_seed(1))
 
@@ -46,6 +54,56 @@ for family in ("qwen3_moe", "gpt_oss"):
     report = prepare(models.model(family, dtype=torch.bfloat16), replace="block")
     assert not report.left and all(0 < entry.deviation < 5e-2 for entry in report.entries), report
 print("bf16: good")
+
+# Tools run once for all layers, and layers that differ are functions of one artifact.
+called = []
+run = _tools.run
+_tools.run = lambda name, *args, **options: (called.append(name), run(name, *args, **options))[1]
+model = models.model("olmoe", num_hidden_layers=5, intermediate_size=32 + 8)
+expected = logits(model)
+report = prepare(model, replace="block")
+assert len(report.compiled) == 5 and called.count("moe-import") == 1 and called.count("moe-compile") <= 1, called
+assert (logits(model) - expected).abs().max() <= 2e-6 * expected.abs().max()
+called.clear()
+model = models.model("deepseek_v4", num_hidden_layers=5)
+report = prepare(model, replace="block")
+blocks = [module.__dict__["_moe_mlir_block"].layer for module in model.modules() if "_moe_mlir_block" in
+          module.__dict__]
+assert called.count("moe-import") == 1 and [layer.name for layer in blocks] == ["block_1"] * 2, (called, blocks)
+assert "block_0" in moe_mlir.compile(blocks[0].path.with_suffix(".mlir")).functions
+# The layers in front find their experts by what the words are, which the block has no argument for.
+assert [entry.part for entry in report.compiled] == ["block"] * 2 + ["experts"] * 3, report
+_tools.run = run
+print("layers: good")
+
+# Weights in formats, of experts and shared experts; and in files, which the next model maps.
+for family, weights_type, more in (("qwen2_moe", "q8_0", dict(shared_expert_intermediate_size=64)),
+                                   ("olmoe", "q4_0", {}), ("gpt_oss", "q8_0", {}),
+                                   ("nemotron_h", "q8_0", dict(moe_shared_expert_intermediate_size=64))):
+    own = {"intermediate_size": 64} if family == "olmoe" else {"moe_intermediate_size": 64}
+    own = {} if family == "gpt_oss" else {**own, **more}
+    model = models.model(family, **own)
+    plain = prepare(models.model(family, **own), replace="block")
+    report = prepare(model, replace="block", weights_type=weights_type, packed=folder / family)
+    assert report.compiled and not report.left and {entry.part for entry in report.entries} == {"block"}, report
+    low, high = (1e-3, 0.03) if weights_type == "q8_0" else (0.03, 0.25)
+    assert all(low < entry.deviation < high for entry in report.entries), report
+    assert sum(e.nbytes for e in report.entries) < 0.5 * sum(e.nbytes for e in plain.entries), (report, plain)
+    found = logits(model)
+    assert found.isfinite().all()
+    assert sorted(path.stem for path in (folder / family).iterdir()) == sorted(e.name for e in report.entries)
+    twin = models.model(family, **own)
+    before = {path: path.stat().st_mtime_ns for path in (folder / family).iterdir()}
+    report = prepare(twin, replace="block", weights_type=weights_type, packed=folder / family, free=True)
+    assert not report.left and torch.equal(logits(twin), found), report
+    assert {path: path.stat().st_mtime_ns for path in (folder / family).iterdir()} == before
+# Files of another model's weights are not used, nor formats whose blocks rows do not fill.
+report = prepare(models.model("olmoe", seed=1, intermediate_size=64), replace="block", weights_type="q4_0",
+                 packed=folder / "olmoe")
+assert "with the weights of" in report.left[0].reason and report.compiled[0].part == "experts", report
+report = prepare(models.model("olmoe"), replace="block", weights_type="q4_0")
+assert not report.compiled and len(report.left) == 4, report
+print("formats: good")
 
 # Changed parameters, training and copies run the model's own code.
 model = models.model("mixtral")
