@@ -85,6 +85,8 @@ class Variants:
                                               progress=False)
                 self.blocks[name] = {module: module.__dict__["_moe_mlir_block"] for module in model.modules()
                                      if "_moe_mlir_block" in module.__dict__}
+                if not self.blocks[name]:
+                    sys.exit(f"{name}: no block was replaced")
                 print(f"{name}: prepared in {time.monotonic() - begin:.1f} s", flush=True)
                 continue
             report = moe_mlir.transformers.prepare(model, weights_type=format_, packed=folder, strict=True,

@@ -77,11 +77,11 @@ _tools.run = run
 print("layers: good")
 
 # Weights in formats, of experts and shared experts; and in files, which the next model maps.
-for family, weights_type, more in (("qwen2_moe", "q8_0", dict(shared_expert_intermediate_size=64)),
+for family, weights_type, more in (("qwen2_moe", "q8_0", dict(shared_expert_intermediate_size=96)),
                                    ("olmoe", "q4_0", {}), ("gpt_oss", "q8_0", {}),
-                                   ("nemotron_h", "q8_0", dict(moe_shared_expert_intermediate_size=64))):
-    own = {"intermediate_size": 64} if family == "olmoe" else {"moe_intermediate_size": 64}
-    own = {} if family == "gpt_oss" else {**own, **more}
+                                   ("nemotron_h", "q8_0", dict(moe_shared_expert_intermediate_size=96))):
+    own = {"intermediate_size": 96} if family == "olmoe" else {"moe_intermediate_size": 32}
+    own = dict(intermediate_size=32) if family == "gpt_oss" else {**own, **more}
     model = models.model(family, **own)
     plain = prepare(models.model(family, **own), replace="block")
     report = prepare(model, replace="block", weights_type=weights_type, packed=folder / family)
@@ -98,7 +98,7 @@ for family, weights_type, more in (("qwen2_moe", "q8_0", dict(shared_expert_inte
     assert not report.left and torch.equal(logits(twin), found), report
     assert {path: path.stat().st_mtime_ns for path in (folder / family).iterdir()} == before
 # Files of another model's weights are not used, nor formats whose blocks rows do not fill.
-report = prepare(models.model("olmoe", seed=1, intermediate_size=64), replace="block", weights_type="q4_0",
+report = prepare(models.model("olmoe", seed=1, intermediate_size=96), replace="block", weights_type="q4_0",
                  packed=folder / "olmoe")
 assert "with the weights of" in report.left[0].reason and report.compiled[0].part == "experts", report
 report = prepare(models.model("olmoe"), replace="block", weights_type="q4_0")
