@@ -29,7 +29,7 @@ from ._errors import Error, fail
 from ._layer import Layer, load
 from ._runtime import Runtime
 
-__all__ = ["Bound", "Experts", "add_search_path", "experts", "find", "save_artifacts"]
+__all__ = ["Bound", "Experts", "Prepared", "add_search_path", "experts", "find", "save_artifacts"]
 
 DTYPES = {torch.float32: "f32", torch.bfloat16: "bf16", torch.float16: "f16"}
 _TORCH = {name: dtype for dtype, name in DTYPES.items()}
@@ -61,7 +61,6 @@ class Experts:
         self.packed_names = [arg.name for arg in layer.arguments if arg.name not in needed]
         self.packed_places = [layer._index[name] for name in self.packed_names]
         self.packed_bytes = [names[name].nbytes for name in self.packed_names]
-        self._plans: Dict[int, Tuple[Any, int]] = {}
 
     def check(self, packed: Sequence[torch.Tensor]) -> None:
         """Raises Error unless `packed` are the bytes of `packed_names`."""
@@ -73,13 +72,65 @@ class Experts:
         if len(packed) != len(self.packed_names):
             fail(f"{len(packed)} packed weights; expected {', '.join(self.packed_names)}")
 
-    def plan(self, tokens: int) -> Tuple[Any, int]:
+
+class Prepared:
+    """A layer with its packed weights in place, which calls give addresses alone: PyTorch's
+    tensors are checked by who calls, for what it takes. Any number of threads may.
+
+    layer: of one size, T. places: of the arguments that a call gives, in order.
+    packed: addresses of all others, by their places.
+    """
+
+    def __init__(self, layer: Layer, places: Sequence[int], packed: Dict[int, int]) -> None:
+        self._layer = layer
+        self._invoke = layer._invoke
+        self._places = (*places, len(layer.arguments))
+        self._packed = packed
+        self._calls: List[Tuple[Any, Runtime]] = []
+        self._threads = 0
+        self._plans: Dict[int, Tuple[Any, int]] = {}
+
+    def _call(self) -> Tuple[Any, Runtime]:
+        buffers = (c_void_p * (len(self._layer.arguments) + 1))()
+        for place, address in self._packed.items():
+            buffers[place] = address
+        return buffers, Runtime(self._layer._library, self._threads)
+
+    def _plan(self, tokens: int) -> Tuple[Any, int]:
         """The sizes of a call, and the bytes of its workspace."""
         sizes = (c_int64 * 1)(tokens)
         if len(self._plans) >= _MAX_PLANS:
             self._plans = {}
-        found = self._plans[tokens] = (sizes, int(self.layer._workspace(sizes)))
+        found = self._plans[tokens] = (sizes, int(self._layer._workspace(sizes)))
         return found
+
+    def __call__(self, tokens: int, *addresses: int) -> None:
+        """Runs the layer on T `tokens`; addresses of the arguments of `places`, then of the result."""
+        plan = self._plans.get(tokens) or self._plan(tokens)
+        threads = torch.get_num_threads()
+        if threads != self._threads:
+            self._threads, self._calls = threads, []
+        calls = self._calls
+        try:
+            call = calls.pop()
+        except IndexError:
+            call = self._call()
+        try:
+            workspace = workspaces.pop()
+        except IndexError:
+            workspace = Workspace()
+        try:
+            buffers = call[0]
+            for place, address in zip(self._places, addresses):
+                buffers[place] = address
+            if workspace.room < plan[1]:
+                workspace.grow(plan[1])
+            status = self._invoke(call[1].reference, plan[0], buffers, workspace.pointer, workspace.size)
+            if status:
+                raise call[1].error(self._layer.name, status)
+        finally:
+            calls.append(call)
+            workspaces.append(workspace)
 
 
 class Bound:
@@ -93,17 +144,8 @@ class Bound:
         experts.check(packed)
         self.experts = experts
         self.packed = list(packed)
-        self._addresses = [tensor.data_ptr() for tensor in packed]
-        self._calls: List[Tuple[Any, Runtime]] = []
-        self._threads = 0
-        self._places = experts.places
-
-    def _call(self) -> Tuple[Any, Runtime]:
-        layer = self.experts.layer
-        buffers = (c_void_p * (len(layer.arguments) + 1))()
-        for place, address in zip(self.experts.packed_places, self._addresses):
-            buffers[place] = address
-        return buffers, Runtime(layer._library, self._threads)
+        addresses = [tensor.data_ptr() for tensor in packed]
+        self._run = Prepared(experts.layer, experts.places, dict(zip(experts.packed_places, addresses)))
 
     def __call__(self, x: torch.Tensor, indices: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """x [T, H] of the experts' type; indices [T, K] int32 or int64; weights [T, K] of any
@@ -126,34 +168,7 @@ class Bound:
         if not weights.is_contiguous():
             weights = weights.contiguous()
         y = torch.empty((tokens, experts.output), dtype=experts.dtype)
-        plan = experts._plans.get(tokens) or experts.plan(tokens)
-        threads = torch.get_num_threads()
-        if threads != self._threads:
-            self._threads, self._calls = threads, []
-        calls = self._calls
-        try:
-            call = calls.pop()
-        except IndexError:
-            call = self._call()
-        try:
-            workspace = workspaces.pop()
-        except IndexError:
-            workspace = Workspace()
-        try:
-            buffers = call[0]
-            at = self._places
-            buffers[at[0]] = x.data_ptr()
-            buffers[at[1]] = indices.data_ptr()
-            buffers[at[2]] = weights.data_ptr()
-            buffers[-1] = y.data_ptr()
-            if workspace.room < plan[1]:
-                workspace.grow(plan[1])
-            status = experts.layer._invoke(call[1].reference, plan[0], buffers, workspace.pointer, workspace.size)
-            if status:
-                raise call[1].error("experts", status)
-        finally:
-            calls.append(call)
-            workspaces.append(workspace)
+        self._run(tokens, x.data_ptr(), indices.data_ptr(), weights.data_ptr(), y.data_ptr())
         return y
 
 

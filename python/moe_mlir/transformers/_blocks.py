@@ -21,7 +21,7 @@ import torch
 from .._errors import Error, fail
 from .._layer import Layer, load
 from .._weights import Weights
-from ..torch import DTYPES, NO_BACKWARD
+from ..torch import DTYPES, NO_BACKWARD, Prepared
 from . import _quantize
 from ._activation import Activation
 from ._block_ir import Code
@@ -122,6 +122,7 @@ class _Block:
         self.key = key
         self.rows = rows
         self.stored = stored
+        self.hidden = int(layer.arguments[layer._x].shape[1])
         self.is_tuple = self.is_flat = self.by_sequence = self.is_freed = False
         self.watch(module)
 
@@ -134,33 +135,49 @@ class _Block:
 
     def is_current(self) -> bool:
         """Whether the tensors that it was made of are unchanged."""
-        return all(tensor.data_ptr() == address and _version(tensor) == version
-                   for tensor, version, address in self._watched)
+        for tensor, version, address in self._watched:
+            if tensor.data_ptr() != address or _version(tensor) != version:
+                return False
+        return True
+
+    def bind(self, weights: Weights) -> None:
+        """Takes the packed weights that calls read."""
+        layer = self.layer
+        layer.weights = weights
+        addresses = layer._binding.addresses
+        missing = [arg.name for i, arg in enumerate(layer.arguments) if i != layer._x and arg.name not in addresses]
+        if missing:
+            raise Unsupported(f"its packed weights have no {missing[0]!r}")
+        self._run = Prepared(layer, [layer._x], {layer._index[name]: at for name, at in addresses.items()})
 
     def run(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        rows = hidden_states.reshape(-1, hidden_states.shape[-1])
-        if self.by_sequence and hidden_states.dim() == 3:
-            y = torch.cat([self.layer(sequence.contiguous()) for sequence in hidden_states])
+        """y for hidden_states [..., H] of `rows`."""
+        x = hidden_states if hidden_states.is_contiguous() else hidden_states.contiguous()
+        shape = x.shape
+        if shape[-1] != self.hidden:
+            fail(f"hidden_states have {shape[-1]} columns, expected {self.hidden}")
+        y = torch.empty(shape, dtype=self.rows)
+        if self.by_sequence and x.dim() == 3:
+            for sequence, result in zip(x, y):
+                self._run(shape[1], sequence.data_ptr(), result.data_ptr())
         else:
-            y = self.layer(rows.contiguous())
-        return y if self.is_flat else y.view(hidden_states.shape)
+            self._run(x.numel() // self.hidden, x.data_ptr(), y.data_ptr())
+        return y.view(-1, self.hidden) if self.is_flat else y
 
 
 def _forward(self: torch.nn.Module, hidden_states: torch.Tensor, *args: Any, **options: Any) -> Any:
     """The block of `self` on hidden_states [..., H]."""
-    block = self.__dict__.get(_ATTRIBUTE)
-    given = [value for value in (*args, *options.values()) if value is not None]
-    if block is None or given or self.training or torch.compiler.is_compiling() \
-            or type(hidden_states) is not torch.Tensor or hidden_states.dtype is not block.rows \
-            or hidden_states.device.type != "cpu" or not block.is_current():
+    block: Optional[_Block] = self.__dict__.get(_ATTRIBUTE)
+    if block is None or self.training or torch.compiler.is_compiling() or type(hidden_states) is not torch.Tensor \
+            or hidden_states.dtype is not block.rows or hidden_states.device.type != "cpu" or not block.is_current() \
+            or ((args or options) and any(value is not None for value in (*args, *options.values()))):
         if block is not None and block.is_freed:
             fail("this block's own parameters were freed, and its compiled code is for evaluation, "
                  f"{block.rows} tokens on the CPU, unchanged parameters and no other arguments")
         return type(self).forward(self, hidden_states, *args, **options)
-    if torch.is_grad_enabled() and hidden_states.requires_grad:
+    if hidden_states.requires_grad and torch.is_grad_enabled():
         raise Error(NO_BACKWARD)
-    with torch.no_grad():
-        y = block.run(hidden_states)
+    y = block.run(hidden_states)
     return (y, None) if block.is_tuple else y
 
 
@@ -169,8 +186,7 @@ def _forward(self: torch.nn.Module, hidden_states: torch.Tensor, *args: Any, **o
 
 def _deviation(block: _Block, module: torch.nn.Module) -> Optional[float]:
     """The largest difference to the module's own code; None if the results have other shapes."""
-    arg = block.layer.arguments[0]
-    hidden = int(arg.shape[1])
+    hidden = block.hidden
     generator = torch.Generator().manual_seed(23)
     x = torch.randn(2, 37, hidden, generator=generator).to(block.rows)
     with torch.no_grad():
@@ -277,17 +293,17 @@ class Replacing:
         if file is not None and file.exists():
             # What it was packed from was compared when it was.
             made = self._open(name, block, rows, self._weights_type or plain)
-            made.layer.weights = Weights.open(file)
+            made.bind(Weights.open(file))
             return made, self._compared(made, block)
         made, tensors = self._read(name, block, rows, plain)
         if self._weights_type is not None:
             # Errors of formats hide those of a wrong reading, which the other types would show.
             del made
             made = self._open(name, block, rows, self._weights_type)
-            made.layer.weights = _pack(made.layer, _stored(tensors, self._weights_type))
+            made.bind(_pack(made.layer, _stored(tensors, self._weights_type)))
         if file is not None:
             assert made.layer.weights is not None
-            made.layer.weights = Weights.open(made.layer.weights.save(file))
+            made.bind(Weights.open(made.layer.weights.save(file)))
         return made, self._compared(made, block)
 
     def _open(self, name: str, block: torch.nn.Module, rows: torch.dtype, weights: str) -> _Block:
@@ -316,7 +332,7 @@ class Replacing:
                 raise Unsupported(f"its family has no {extra[0]}, and the block does")
             if any(tuple(tensors[key].shape) != shape for key, shape in wanted.items()):
                 continue
-            made.layer.weights = _pack(made.layer, tensors)
+            made.bind(_pack(made.layer, tensors))
             error = _deviation(made, block)
             if error is not None and error <= tolerance_of(rows, None):
                 return made, tensors

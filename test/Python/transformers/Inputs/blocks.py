@@ -3,6 +3,7 @@
 usage: blocks.py FOLDER
 """
 
+import concurrent.futures
 import copy
 import pathlib
 import sys
@@ -134,6 +135,26 @@ report = prepare(model, replace="block", strict=True)
 assert [entry.part for entry in report.compiled] == ["block", "experts"], report
 assert "deviates by" in report.left[0].reason and report.left[0].name == "model.layers.1.mlp", report
 assert (logits(model) - expected).abs().max() <= 2e-6 * expected.abs().max()
+
+# Any number of threads at once, and as many threads of a call as PyTorch has now.
+model = models.model("olmoe")
+prepare(model, replace="block")
+block = model.model.layers[0].mlp
+x = [torch.randn(1, n, 64, generator=torch.Generator().manual_seed(n)) for n in (1, 7, 60, 300)]
+with torch.no_grad():
+    expected = [block(one) for one in x]
+with concurrent.futures.ThreadPoolExecutor(4) as pool:
+    def call(i):
+        with torch.no_grad():
+            return all(torch.equal(block(x[i]), expected[i]) for _ in range(50))
+    assert all(pool.map(call, [0, 1, 2, 3] * 2))
+torch.set_num_threads(1)
+assert call(3) and block._moe_mlir_block._run._threads == 1
+torch.set_num_threads(2)
+with torch.no_grad():
+    assert block(torch.randn(1, 0, 64)).shape == (1, 0, 64)
+    assert torch.equal(block(x[3].transpose(0, 1)), expected[3].transpose(0, 1))  # Not contiguous.
+print("threads: good")
 
 # Without memory of their own.
 model = models.without_interface("llama4")
