@@ -29,6 +29,8 @@ from ._weights import Weights
 #: What keys of the cache are made of; a new number leaves the old entries to age.
 _KEY_VERSION = 1
 
+_ACTIVATIONS = ("f32", "bf16", "int8", "int16", "auto")
+
 _IR = re.compile(r"^\s*(module\b|func\.func\b|//|#|!|builtin\.module\b)", re.M)
 
 
@@ -150,7 +152,7 @@ def _read_ir(config: Any, **options: Any) -> _tools.Result:
         fail(f"config is a {type(config).__name__}; expected a path, IR text, a dict or a configuration of "
              "transformers")
     path = Path(config).expanduser()
-    if not path.exists():
+    if not os.fspath(config).strip() or not path.exists():
         fail(f"{path}: no such file or folder; expected config.json, the folder of a checkpoint, a .gguf or .mlir file")
     if path.suffix == ".mlir":
         try:
@@ -160,6 +162,29 @@ def _read_ir(config: Any, **options: Any) -> _tools.Result:
     if path.is_dir() and not (path / "config.json").is_file():
         fail(f"{path}: no config.json in this folder")
     return _import(path, **options)
+
+
+def _source_of(config: Any) -> Tuple[str, bool]:
+    """What messages call `config`, and whether lines of the IR are lines of it."""
+    value = _config_of(config)
+    if value is not None:
+        return str(value.get("_name_or_path") or "") or "the configuration", False
+    if isinstance(config, str) and ("\n" in config or "func.func" in config):
+        return "the IR", True
+    return os.fspath(config), os.fspath(config).endswith(".mlir")
+
+
+def _renamed(message: str, file: Path, config: Any) -> str:
+    """A message of the compiler about the IR in `file`, which nobody knows, as one about `config`."""
+    source, isIR = _source_of(config)
+
+    def name(match: "re.Match[str]") -> str:
+        line, column = match.group(1) or "0", match.group(2)
+        if line == "0":  # No place in particular.
+            return source
+        return f"{source}:{line}:{column}" if isIR else f"{source} (line {line} of its IR)"
+
+    return re.sub(re.escape(str(file)) + r"(?::(\d+):(\d+))?", name, message)
 
 
 def _check_ir(text: str, where: str, options: Mapping[str, Any]) -> _tools.Result:
@@ -226,6 +251,8 @@ def compile(config: Any, *, layers: Union[str, int, Sequence[int], None] = "all"
     """
     if part not in ("block", "experts"):
         fail(f"part={part!r}: expected 'block' or 'experts'")
+    if activations is not None and activations not in _ACTIVATIONS:
+        fail(f"activations={activations!r}: expected one of {', '.join(_ACTIVATIONS)}")
     result = _read_ir(config, layers=layers, part=part, weights_type=weights_type, family=family, experts=experts)
     names = [targets] if isinstance(targets, str) else list(targets or ())
     flags = [f"--target={','.join(names)}"] if names else []
@@ -245,8 +272,11 @@ def compile(config: Any, *, layers: Union[str, int, Sequence[int], None] = "all"
         # The notes are the importer's, which runs each time, and those of this run.
         (folder / "model.mlir").write_text(result.output, encoding="utf-8")
         with Progress("compiling", enabled=progress) as shown:
-            _tools.run("moe-compile", [folder / "model.mlir", "--emit=shared,manifest", *flags, "-o", folder / "model"],
-                       tick=shown.update)
+            try:
+                _tools.run("moe-compile", [folder / "model.mlir", "--emit=shared,manifest", *flags, "-o",
+                                           folder / "model"], tick=shown.update)
+            except Error as error:
+                raise Error(_renamed(str(error), folder / "model.mlir", config)) from None
 
     if not cache:
         temporary = tempfile.mkdtemp(prefix="moe-mlir-")

@@ -75,8 +75,10 @@ def message(name: str, status: int, text: str) -> str:
         for detail in lines[at + 1:at + 9]:
             if not detail.startswith(" "):
                 break
-            details.append(detail.strip())
-        return line.strip() + (" " + "; ".join(details) if details else "")
+            if detail.strip(" ^~"):  # Not what marks a place in the line above.
+                details.append(detail.strip())
+        said = re.sub(r"^<unknown>:0: error:", f"{name}: error:", line.strip())
+        return said + (" " + "; ".join(details) if details else "")
     if status < 0:
         try:
             cause = signal.Signals(-status).name

@@ -5,6 +5,7 @@
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -89,6 +90,7 @@ class Compile(unittest.TestCase):
         for source, pattern in (
                 ("no/such/config.json", "no such file or folder; expected config.json"),
                 ("nothing", "no such file or folder"),
+                ("", "no such file or folder"),
                 (3, "config is a int; expected a path, IR text"),
                 (OUT, "no config.json in this folder"),
                 ({"model_type": "no"}, "^moe-import: error: config.json: .*'no'"),
@@ -103,8 +105,32 @@ class Compile(unittest.TestCase):
         self.refused("layers=.*numbers without a gap", CONFIG, layers=[])
         self.refused("part='all': expected", CONFIG, part="all")
         self.refused("weights-type|no_such_type", CONFIG, weights_type="no_such_type")
-        self.refused("no-such-chip", CONFIG, layers=0, targets="no-such-chip")
+        self.refused("activations='int3': expected one of f32, bf16, int8", CONFIG, activations="int3")
+        self.refused("^moe-compile: error: .*no-such-chip", CONFIG, layers=0, targets="no-such-chip")
         self.refused("is IR, which layers=1 does not change", "module {\n}\n", layers=1)
+
+    def test_places(self):
+        """Messages of the compiler name what was given, and no file of the cache."""
+        bad = (layers.INPUTS / "scale.mlir").read_text().replace("arith.mulf", "arith.mulx")
+        line = next(n for n, text in enumerate(bad.splitlines(), 1) if "arith.mulx" in text)
+        file = OUT / "bad.mlir"
+        file.write_text(bad)
+        for cache in (True, False):
+            self.refused(rf"^the IR:{line}:10: error: custom op 'arith.mulx' is unknown %p = .*f32$", bad, cache=cache)
+            self.refused(rf"^{file}:{line}:10: error: custom op 'arith.mulx'", file, cache=cache)
+        # A compiler that fails at a line of what moe-import wrote, and at none.
+        folder, _ = layers.slow_tools(OUT, 0)
+        (folder / "moe-compile").write_text('#!/bin/sh\necho "$1:7:3: error: no" >&2\nexit 1\n')
+        config = OUT / "places" / "config.json"
+        config.parent.mkdir()
+        config.write_text(json.dumps(CONFIG))
+        named = {**CONFIG, "_name_or_path": "someone/model"}
+        for source, said in ((config, re.escape(str(config))), (named, "someone/model"), (CONFIG, "the configuration")):
+            with self.assertRaisesRegex(Error, rf"^{said} \(line 7 of its IR\): error: no$"):
+                self.with_bin(folder, lambda: moe_mlir.compile(source))
+        (folder / "moe-compile").write_text('#!/bin/sh\necho "$1:0:0: error: no" >&2\nexit 1\n')
+        with self.assertRaisesRegex(Error, r"^someone/model: error: no$"):
+            self.with_bin(folder, lambda: moe_mlir.compile(named))
 
     def test_no_tools(self):
         before = dict(os.environ)

@@ -113,6 +113,8 @@ class _Preparation:
             state.reason = entry.reason = str(error)
             module.__dict__[_ATTRIBUTE] = state
             return entry
+        except Error as error:
+            raise Error(f"{name}: {error}") from None
         entry.artifact = next(iter(state.calls.values())).experts.key
         entry.nbytes = state.nbytes
         if self.free:

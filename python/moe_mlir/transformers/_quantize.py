@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, Mapping
@@ -15,6 +16,7 @@ from typing import Any, Dict, Mapping
 import torch
 
 from .. import _safetensors, _tools
+from .._errors import Error
 from ._ir import Spec, experts_ir
 
 __all__ = ["canonical", "stored"]
@@ -54,9 +56,13 @@ def stored(tensors: Mapping[str, torch.Tensor], spec: Spec) -> Dict[str, torch.T
         written = [(key, _NAMES[tensor.dtype], tuple(tensor.shape), _bytes(tensor))
                    for key, tensor in matrices.items()]
         _safetensors.write(folder / "plain.safetensors", written, {})
-        _tools.run("moe-quantize", [folder / "plain.mlir", f"--inputs={folder / 'plain.safetensors'}",
-                                    f"--to={spec.stored}", f"--threads={torch.get_num_threads()}", "-o",
-                                    folder / "stored"])
+        try:
+            _tools.run("moe-quantize", [folder / "plain.mlir", f"--inputs={folder / 'plain.safetensors'}",
+                                        f"--to={spec.stored}", f"--threads={torch.get_num_threads()}", "-o",
+                                        folder / "stored"])
+        except Error as error:
+            # The folder is gone when somebody reads this.
+            raise Error(re.sub(re.escape(str(folder)) + r"/[\w.]+", "its weights", str(error))) from None
         header, memory = _safetensors.map_file(folder / "stored.safetensors")
         for key in matrices:
             tensor = header.tensors[key]

@@ -79,6 +79,14 @@ assert torch.equal(logits(model), expected)
 raises("model.layers.0.mlp.experts: rows of 64 and 40 weights", prepare, model, weights_type="q8_0", strict=True)
 raises("weights_type='q3': expected one of", prepare, model, weights_type="q3")
 raises("expected 'experts' or 'block'", prepare, model, replace="all")
+model = models.model("qwen3_moe", moe_intermediate_size=64)
+with torch.no_grad():
+    list(models.experts(model).values())[1].down_proj[2, 3, 4] = float("nan")
+try:
+    prepare(model, weights_type="q8_0")
+    raise AssertionError("a NaN was stored")
+except moe_mlir.Error as error:
+    assert str(error).startswith("model.layers.1.mlp.experts: moe-quantize: error: ") and "/" not in str(error), error
 
 
 class Odd(torch.nn.Module):
