@@ -22,7 +22,7 @@ from . import Error, Layer, Routing, __version__, _cache, _tools
 from ._arrays import numpy_kind
 from ._compile import compile as compile_model
 from ._errors import fail
-from ._layer import load
+from ._layer import base_of, load
 from ._manifest import Arg, read
 from ._pack import pack
 from ._runtime import _own_runtime
@@ -59,7 +59,7 @@ def _info(args: argparse.Namespace) -> None:
         print(f"cache: {_cache.root()}: {len(entries)} entries, {_size(sum(e.nbytes for e in entries))} of at most "
               f"{_size(_cache.limit())}")
         return
-    manifest = read(Path(args.artifact).with_suffix(".json"))
+    manifest = read(base_of(args.artifact).with_suffix(".json"))
     print(f"{manifest.path}: id {manifest.id}")
     layer: Optional[Layer] = None
     for function in manifest.functions:
@@ -291,7 +291,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     try:
         args.run(args)
     except Error as error:
-        print(f"python -m moe_mlir: error: {error}", file=sys.stderr)
+        # Options have other names here.
+        said = str(error).replace("choose one with function=;", "choose one with --function;")
+        print(f"python -m moe_mlir: error: {said}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # Whoever reads has seen enough.

@@ -174,6 +174,10 @@ def _source_of(config: Any) -> Tuple[str, bool]:
     return os.fspath(config), os.fspath(config).endswith(".mlir")
 
 
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
+
+
 def _renamed(message: str, file: Path, config: Any) -> str:
     """A message of the compiler about the IR in `file`, which nobody knows, as one about `config`."""
     source, isIR = _source_of(config)
@@ -253,6 +257,12 @@ def compile(config: Any, *, layers: Union[str, int, Sequence[int], None] = "all"
         fail(f"part={part!r}: expected 'block' or 'experts'")
     if activations is not None and activations not in _ACTIVATIONS:
         fail(f"activations={activations!r}: expected one of {', '.join(_ACTIVATIONS)}")
+    if experts is not None and (isinstance(experts, bool) or not isinstance(experts, int) or experts < 1):
+        fail(f"experts={experts!r}: expected a number of at least 1")
+    if not (targets is None or isinstance(targets, str) or _is_texts(targets)):
+        fail(f"targets={targets!r}: expected a name of moe-compile --list-targets, a list of them, or None")
+    if not _is_texts(options):
+        fail(f"options={options!r}: expected a list of options of moe-compile")
     result = _read_ir(config, layers=layers, part=part, weights_type=weights_type, family=family, experts=experts)
     names = [targets] if isinstance(targets, str) else list(targets or ())
     flags = [f"--target={','.join(names)}"] if names else []

@@ -3,11 +3,13 @@
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # ===----------------------------------------------------------------------===//
-"""The one exception of the package."""
+"""The one exception of the package, and what is refused with it everywhere."""
 
 from __future__ import annotations
 
-from typing import NoReturn, Optional
+import os
+from pathlib import Path
+from typing import Any, NoReturn, Optional
 
 __all__ = ["Error"]
 
@@ -43,3 +45,10 @@ class Error(RuntimeError):
 def fail(message: str) -> NoReturn:
     """Raises an Error without a status."""
     raise Error(message)
+
+
+def path_of(value: Any, what: str, expected: str) -> Path:
+    """The path `value`, with a ~ in front of it replaced; raises Error unless it is one."""
+    if not isinstance(value, (str, os.PathLike)):
+        fail(f"{what}: is a {type(value).__name__}; expected {expected}")
+    return Path(value).expanduser()

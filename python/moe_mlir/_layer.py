@@ -18,7 +18,7 @@ import numpy as np
 from . import _manifest, _packing
 from ._arrays import KINDS, Kind, find_kind, nbytes, torch_kind
 from ._calls import Binding, Call, Plan, Workspace, workspaces
-from ._errors import fail
+from ._errors import fail, path_of
 from ._manifest import Arg, Function
 from ._runtime import Library, Runtime, open_library
 from ._weights import Weights
@@ -157,6 +157,18 @@ class Layer:
         given = ", ".join(str(arg) for arg in self.arguments if not arg.packed)
         return f"<moe_mlir.Layer {self.name}({given}) -> {', '.join(map(str, self.results))}>"
 
+    def __copy__(self) -> "Layer":
+        copy = Layer(self._library, self._function, self._threads)
+        copy.weights = self.weights
+        return copy
+
+    def __deepcopy__(self, memo: Any) -> "Layer":
+        return self.__copy__()  # Code and packed weights are only read.
+
+    def __reduce__(self) -> Any:
+        fail(f"{self.name}: a layer is code of this process, which cannot be pickled; load {self.path} where it is "
+             "needed")
+
     # -- Weights ---------------------------------------------------------------
 
     @property
@@ -177,6 +189,8 @@ class Layer:
             in front do not matter), f32, bf16 or f16: they are rounded to what
             the artifact has. Weights in formats: their storage tensors.
         """
+        if not isinstance(tensors, Mapping):
+            fail(f"tensors: is a {type(tensors).__name__}; expected a dict of arrays by the names of model_tensors")
         return _packing.pack(self._library, self._function, tensors, self._threads)
 
     # -- Calls -----------------------------------------------------------------
@@ -373,6 +387,14 @@ class Layer:
         return dims
 
 
+def base_of(path: Any) -> Path:
+    """The path of an artifact, by its name."""
+    base = path_of(path, "artifact", "what compile() returned, or the path of BASE.so")
+    if base.suffix not in (".so", ".json"):
+        fail(f"{base}: not an artifact by its name; expected BASE.so or BASE.json")
+    return base
+
+
 def load(path: PathLike, *, function: Union[str, int, None] = None, weights: Union[Weights, PathLike, None] = None,
          threads: Optional[int] = None) -> Layer:
     """Loads a compiled layer.
@@ -387,9 +409,7 @@ def load(path: PathLike, *, function: Union[str, int, None] = None, weights: Uni
 
     Raises Error if anything does not fit.
     """
-    base = Path(path).expanduser()
-    if base.suffix not in (".so", ".json"):
-        fail(f"{path}: not an artifact by its name; expected BASE.so or BASE.json")
+    base = base_of(path)
     for file in (base.with_suffix(".so"), base.with_suffix(".json")):
         if not file.is_file():
             fail(f"{file}: no such file; an artifact is BASE.so beside BASE.json, as moe-compile leaves them")

@@ -92,7 +92,7 @@ class Manifest:
         if function is None and len(self.functions) == 1:
             return self.functions[0]
         for candidate in self.functions:
-            if function is not None and function in (candidate.name, candidate.layer):
+            if isinstance(function, (str, int)) and not isinstance(function, bool) and function in (candidate.name, candidate.layer):
                 return candidate
         names = [f.name for f in self.functions]
         shown = ", ".join(names[:16]) + (f", ... ({len(names)} in all)" if len(names) > 16 else "")

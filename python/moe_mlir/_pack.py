@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import warnings
@@ -18,8 +17,8 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 
 from . import _cache, _manifest, _safetensors, _tools
 from ._compile import Artifact
-from ._errors import Error, fail
-from ._layer import PathLike
+from ._errors import Error, fail, path_of
+from ._layer import PathLike, base_of
 from ._manifest import ABI, Function, Manifest
 from ._packing import wanted
 from ._progress import Progress
@@ -107,10 +106,10 @@ def pack(artifact: Union[Artifact, PathLike], checkpoint: PathLike, *,
 
     Returns the .safetensors file for load(..., weights=). Raises Error.
     """
-    base = Path(os.fspath(artifact)).with_suffix(".json")
+    base = base_of(artifact).with_suffix(".json")
     manifest = _manifest.read(base)
     functions = _select(manifest, layers)
-    source = Path(checkpoint).expanduser()
+    source = path_of(checkpoint, "checkpoint", "the path of a checkpoint's folder, or of a .gguf or .safetensors file")
     if not source.exists():
         fail(f"{source}: no such file or folder; expected a checkpoint's folder, or a .gguf or .safetensors file")
     sources = [_identity(file) for file in _files(source)]
@@ -143,7 +142,7 @@ def pack(artifact: Union[Artifact, PathLike], checkpoint: PathLike, *,
         notes.extend(result.notes)
 
     if out is not None:
-        target = Path(out).expanduser()
+        target = path_of(out, "out", "the path of a .safetensors file")
         if target.suffix != ".safetensors":
             fail(f"{target}: expected the name of a .safetensors file")
         write(target)

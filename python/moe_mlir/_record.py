@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Dict, List, Optional, Tuple, Type, Union
 
 from . import _safetensors, _tools
-from ._errors import fail
+from ._errors import fail, path_of
 
 __all__ = ["Recorded", "Recording", "record"]
 
@@ -152,7 +152,7 @@ class Recording:
                 tensor = getattr(layer, name).contiguous()
                 tensors.append((f"{layer.function}/routing.{name}", dtype, tuple(tensor.shape),
                                 memoryview(tensor.numpy()).cast("B")))
-        target = Path(path)
+        target = path_of(path, "path", "that of a .safetensors file")
         partial = target.with_name(f"{target.name}.{os.getpid()}.moe-partial")
         try:
             _safetensors.write(partial, tensors, {"format": "moe-routings"})
@@ -165,6 +165,7 @@ class Recording:
         """Writes the page of docs/routing-health.md, with a row for each module; by moe-run."""
         from ._compile import compile
 
+        target = path_of(path, "path", "that of a .html file")
         title = json.dumps(type(self._model).__name__)
         ir = "".join(_replay(layer, title) for layer in self.layers.values())
         # Run without its model: what gives the routing again is not the policy that chose.
@@ -172,8 +173,8 @@ class Recording:
             file = Path(name) / "routings.safetensors"
             _safetensors.write(file, [tensor for layer in self.layers.values() for tensor in _given(layer)], {})
             artifact = compile(ir, cache=False, progress=False)
-            _tools.run("moe-run", [artifact.path, f"--inputs={file}", "--random=1", f"--routing-report={Path(path)}"])
-        return Path(path)
+            _tools.run("moe-run", [artifact.path, f"--inputs={file}", "--random=1", f"--routing-report={target}"])
+        return target
 
     def profile(self, path: PathLike) -> Path:
         """Writes a profile (docs/quantize.md) for `moe-quantize --importance`.
@@ -189,7 +190,7 @@ class Recording:
                            for n, s in zip(rows.tolist(), squares)]
                 weights.append({"name": name, "columns": int(squares.shape[1]), "experts": experts})
             functions.append({"name": layer.function, "weights": weights})
-        target = Path(path)
+        target = path_of(path, "path", "that of a .json file")
         try:
             target.write_text(json.dumps({"schema": "moe-profile", "version": 1, "functions": functions}))
         except OSError as error:

@@ -85,7 +85,8 @@ def message(name: str, status: int, text: str) -> str:
         except ValueError:
             cause = f"signal {-status}"
         return f"{name}: ended by {cause}" + (" (out of memory?)" if cause == "SIGKILL" else "")
-    return f"{name}: failed with status {status}" + (": " + " ".join(line.strip() for line in lines[-2:]) if lines else "")
+    said = ": " + " ".join(line.strip() for line in lines[-2:]) if lines else ""
+    return f"{name}: failed with status {status}{said}"
 
 
 def run(name: str, arguments: Sequence[object], tick: Optional[Callable[[], None]] = None,

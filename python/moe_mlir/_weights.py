@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from . import _safetensors
-from ._errors import fail
+from ._errors import fail, path_of
 from ._manifest import ABI, DTYPE_BYTES, Arg, Function, count
 from ._runtime import ALIGNMENT, Library
 
@@ -60,14 +60,14 @@ class Weights:
     def open(cls, path: Union[str, "os.PathLike[str]"]) -> "Weights":
         """Maps a file of packed weights; raises Error if it is none."""
         self = cls()
-        self.path = Path(path)
+        self.path = path_of(path, "weights", "the path of a file of packed weights, or Weights")
         header, self._memory = _safetensors.map_file(self.path)
         found = header.metadata.get("format", "")
         if not found.startswith("moe-packed-"):
-            fail(f"{path}: not packed weights (no \"format\" in its metadata); pack them with moe_mlir.pack or "
+            fail(f"{self.path}: not packed weights (no \"format\" in its metadata); pack them with moe_mlir.pack or "
                  "moe-pack")
         if found != _FORMAT:
-            fail(f"{path}: packed weights of another version ({found!r}, and this is {_FORMAT!r}); pack them again")
+            fail(f"{self.path}: packed weights of another version ({found!r}, and this is {_FORMAT!r}); pack them again")
         self._bytes = np.frombuffer(self._memory, np.uint8)
         base = self._bytes.ctypes.data
         for tensor in header.tensors.values():
@@ -120,7 +120,7 @@ class Weights:
         """Writes a file as moe-pack does, for Weights.open() and the tools.
 
         It appears under its name when it is complete."""
-        target = Path(path)
+        target = path_of(path, "path", "that of a .safetensors file")
         formats = {name: fmt for fmt, name in _safetensors.DTYPE_NAMES.items()}
         metadata = {"format": _FORMAT}
         metadata.update({"layout." + name: b.layout for name, b in self._blocks.items() if b.layout})

@@ -25,7 +25,7 @@ import torch
 
 from . import _cache
 from ._calls import Workspace, workspaces
-from ._errors import Error, fail
+from ._errors import Error, fail, path_of
 from ._layer import Layer, load
 from ._runtime import Runtime
 
@@ -181,7 +181,7 @@ _folders: List[Path] = []
 
 def add_search_path(folder: Union[str, "os.PathLike[str]"]) -> None:
     """Adds a folder of artifacts, BASE.so beside BASE.json, in it or in folders of it."""
-    path = Path(folder)
+    path = path_of(folder, "folder", "the path of a folder with artifacts")
     if not path.is_dir():
         fail(f"{folder}: no such folder; expected one with artifacts, BASE.so beside BASE.json")
     if path not in _folders:
@@ -228,7 +228,7 @@ def save_artifacts(program: Any, folder: Union[str, "os.PathLike[str]"]) -> List
 
     program: of torch.export.export(), a torch.fx.GraphModule, or keys.
     """
-    target = Path(folder)
+    target = path_of(folder, "folder", "the path of the folder to write to")
     target.mkdir(parents=True, exist_ok=True)
     graph = getattr(program, "graph", None)
     keys: Iterable[str] = program

@@ -106,6 +106,12 @@ class Compile(unittest.TestCase):
         self.refused("part='all': expected", CONFIG, part="all")
         self.refused("weights-type|no_such_type", CONFIG, weights_type="no_such_type")
         self.refused("activations='int3': expected one of f32, bf16, int8", CONFIG, activations="int3")
+        for experts in (0, -1, "8", True, 1.5):
+            self.refused("experts=.*: expected a number of at least 1", CONFIG, experts=experts)
+        for targets in (3, ["native", 3], {"native"}):
+            self.refused("targets=.*: expected a name of moe-compile --list-targets", CONFIG, targets=targets)
+        for options in ("--no-fuse", None, [1]):
+            self.refused("options=.*: expected a list of options", CONFIG, options=options)
         self.refused("^moe-compile: error: .*no-such-chip", CONFIG, layers=0, targets="no-such-chip")
         self.refused("is IR, which layers=1 does not change", "module {\n}\n", layers=1)
 
@@ -227,6 +233,10 @@ class Compile(unittest.TestCase):
                 ((artifact, source), {"layers": []}, "layers: expected"),
                 ((artifact, source), {"out": OUT / "x.bin"}, "expected the name of a .safetensors file"),
                 ((artifact, source), {"out": OUT / "no" / "x.safetensors"}, "cannot write"),
+                ((artifact, None), {}, "checkpoint: is a NoneType; expected the path"),
+                ((None, source), {}, "artifact: is a NoneType; expected what compile"),
+                ((OUT / "dir", source), {}, "dir: not an artifact by its name"),
+                ((artifact, source), {"out": 3}, "out: is a int; expected the path"),
                 ((OUT / "no.so", source), {}, "no.json: cannot read")):
             with self.assertRaisesRegex(Error, pattern) as caught:
                 moe_mlir.pack(*arguments, **named)

@@ -4,7 +4,9 @@
 # RUN: %python %s %t 2> %t.err
 # RUN: not grep -i 'moe: ' %t.err
 
+import copy
 import os
+import pickle
 import sys
 import unittest
 
@@ -120,6 +122,9 @@ class Refuse(unittest.TestCase):
             tensors = {k: v for k, v in {**good, **change}.items() if v is not None}
             with self.assertRaisesRegex(Error, pattern):
                 self.layer.pack(tensors)
+        for tensors in (None, [good]):
+            with self.assertRaisesRegex(Error, "tensors: is a .*; expected a dict"):
+                self.layer.pack(tensors)
         # What is not contiguous is copied, and dimensions of one in front do not matter.
         views = {k: np.asfortranarray(v)[None] for k, v in good.items()}
         again = moe_mlir.load(self.path, function="layer", weights=self.layer.pack(views))
@@ -130,14 +135,29 @@ class Refuse(unittest.TestCase):
                 (dict(), r"which function\? choose one with function=; there are: experts, layer"),
                 (dict(function="no"), "no function 'no'; there are"),
                 (dict(function=3), "no function 3"),
+                (dict(function=True), "no function True"),
+                (dict(function="layer", weights=3), "weights: is a int; expected the path of a file of packed weights"),
+                (dict(function="layer", weights={}), "weights: is a dict; expected"),
                 (dict(function="layer", threads=0), "threads=0: expected"),
                 (dict(function="layer", threads="2"), "threads='2': expected")):
             with self.assertRaisesRegex(Error, pattern):
                 moe_mlir.load(self.path, **arguments)
         for path, pattern in ((OUT / "no.so", "no such file"), (OUT / "m.o", "not an artifact by its name"),
-                              (OUT, "not an artifact")):
+                              (OUT, "not an artifact"), (None, "artifact: is a NoneType; expected what compile"),
+                              (3, "artifact: is a int")):
             with self.assertRaisesRegex(Error, pattern):
                 moe_mlir.load(path)
+
+    def test_copies(self):
+        """Copies share code and weights; a pickle would have neither."""
+        expected = self.layer(self.x, scores=self.scores)
+        for twin in (copy.copy(self.layer), copy.deepcopy(self.layer)):
+            self.assertIs(twin.weights, self.layer.weights)
+            self.assertTrue((twin(self.x, scores=self.scores) == expected).all())
+            twin.weights = None
+        self.assertIsNotNone(self.layer.weights)
+        with self.assertRaisesRegex(Error, "layer: a layer is code of this process, which cannot be pickled; load"):
+            pickle.dumps(self.layer)
 
 
 if __name__ == "__main__":

@@ -223,8 +223,8 @@ def _stored(tensors: Dict[str, torch.Tensor], weights_type: str) -> Dict[str, to
         gate = tensors.get(prefix + "gate_proj")
         both = [matrix.detach().reshape(-1, *matrix.shape[-2:]) for matrix in ([up] if gate is None else [gate, up])]
         down = down.detach().reshape(-1, *down.shape[-2:])
-        spec = Spec(experts=down.shape[0], hidden=up.shape[-1], intermediate=up.shape[-2], output=down.shape[1], slots=1,
-                    activation=Activation("#moe.silu"), gated=gate is not None, stored=weights_type)
+        spec = Spec(experts=down.shape[0], hidden=up.shape[-1], intermediate=up.shape[-2], output=down.shape[1],
+                    slots=1, activation=Activation("#moe.silu"), gated=gate is not None, stored=weights_type)
         made = _quantize.stored({spec.up_name: torch.cat(both, dim=1), "down_proj": down.contiguous()}, spec)
         names = ["up_proj"] if gate is None else ["gate_proj", "up_proj"]
         parts = [*zip(names, made[spec.up_name].chunk(len(names), dim=1)), ("down_proj", made["down_proj"])]

@@ -13,7 +13,7 @@ from typing import Any, Dict, Optional, Sequence, Set, Union
 
 import torch
 
-from .._errors import Error, fail
+from .._errors import Error, fail, path_of
 from .._progress import Progress
 from .._weights import Weights
 from . import _blocks
@@ -181,9 +181,12 @@ def prepare(model: torch.nn.Module, *, replace: str = "experts", verify: bool = 
     if weights_type is not None and weights_type not in BLOCKS:
         fail(f"weights_type={weights_type!r}: expected one of {', '.join(BLOCKS)}, or None")
     register()
-    folder = Path(packed) if packed is not None else None
+    folder = path_of(packed, "packed", "the path of a folder") if packed is not None else None
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            fail(f"{folder}: cannot make this folder of packed weights: {error.strerror}")
     work = _Preparation(verify, free, weights_type, activations, targets, folder)
     parents: Dict[torch.nn.Module, torch.nn.Module] = {c: m for m in model.modules() for c in m.children()}
     report = Report()
