@@ -50,7 +50,7 @@ def root() -> Path:
     """The folder of the cache."""
     named = os.environ.get("MOE_MLIR_CACHE")
     if named:
-        return Path(named)
+        return Path(named).expanduser()
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(base) / "moe-mlir"
 
@@ -87,9 +87,13 @@ def _entry(kind: str, path: Path) -> Optional[Entry]:
         size = sum(file.lstat().st_size for file in path.iterdir())
         mark = path / _MARK
         used = mark.stat().st_mtime
-        what = json.loads(mark.read_text()).get("what", "")
-    except (OSError, ValueError, AttributeError):
+        text = mark.read_text(errors="replace")
+    except OSError:
         return None
+    try:
+        what = json.loads(text).get("what", "")
+    except (ValueError, AttributeError):
+        what = ""
     return Entry(kind, path.name, path, size, used, str(what))
 
 
@@ -169,6 +173,8 @@ def make(kind: str, key: str, is_good: Callable[[Path], bool], what: Dict[str, A
                 folder.chmod(0o755)
                 (folder / _OWNED).unlink()
                 place = _writable(kind) / key
+                if place.exists() and not (place / _MARK).is_file():
+                    _remove(place)  # What somebody damaged is no entry, and in the way.
                 try:
                     os.rename(folder, place)
                 except OSError:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -78,6 +79,54 @@ class Cache(unittest.TestCase):
             damage()
             self.assertEqual(moe_mlir.compile(IR).path, path)
             self.assertEqual(path.read_bytes(), good)
+
+    def test_mark(self):
+        """An entry without what marks it is none, and is not in the way of the next; with a
+        damaged one it counts, so that it goes when its time has come."""
+        path = moe_mlir.compile(IR).path
+        mark = path.with_name("entry.json")
+        mark.write_bytes(b"{\xff")
+        self.assertEqual([(entry.path, entry.what) for entry in _cache.entries()], [(path.parent, "")])
+        self.assertEqual(moe_mlir.compile(IR).path, path)
+        mark.unlink()
+        self.assertEqual(_cache.entries(), [])
+        self.assertEqual(moe_mlir.compile(IR).path, path)
+        self.assertEqual(len(_cache.entries()), 1)
+        self.assertFalse(list((self.root / "tmp").iterdir()))
+        shutil.rmtree(path.parent)
+        path.parent.write_text("a file")
+        self.assertEqual(moe_mlir.compile(IR).path, path)
+
+    def test_limit_of_several(self):
+        """Threads and processes that fill a cache beyond its limit at once: all have their
+        artifact when they made it, and what is left is within the limit but for one each."""
+        size = _cache._entry("artifacts", moe_mlir.compile(IR).path.parent).nbytes
+        most = 3 * size
+        os.environ["MOE_MLIR_CACHE_LIMIT"] = str(most)
+        processes = [self.start(os.environ["MOE_MLIR_BIN"], IR + "\n" * n) for n in range(1, 4)]
+        failures = []
+
+        def fill(first):
+            try:
+                for n in range(first, first + 3):
+                    moe_mlir.compile(IR + "\n" * n, progress=False)
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=fill, args=(first,)) for first in (10, 20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for process in processes:
+            _, said = process.communicate()
+            self.assertEqual((said, process.returncode), ("", 0))
+        self.assertEqual(failures, [])
+        _cache.prune()
+        left = _cache.entries()
+        self.assertTrue(left)
+        self.assertLessEqual(sum(entry.nbytes for entry in left), most)
+        self.assertFalse(list((self.root / "tmp").iterdir()))
 
     def test_limit(self):
         """The least recently used goes first, and never what was just made."""
