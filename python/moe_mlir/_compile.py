@@ -29,7 +29,8 @@ from ._weights import Weights
 #: What keys of the cache are made of; a new number leaves the old entries to age.
 _KEY_VERSION = 1
 
-_ACTIVATIONS = ("f32", "bf16", "int8", "int16", "auto")
+#: What compile() and prepare() take for `activations`.
+ACTIVATIONS = ("f32", "bf16", "int8", "int16", "auto")
 
 _IR = re.compile(r"^\s*(module\b|func\.func\b|//|#|!|builtin\.module\b)", re.M)
 
@@ -255,8 +256,8 @@ def compile(config: Any, *, layers: Union[str, int, Sequence[int], None] = "all"
     """
     if part not in ("block", "experts"):
         fail(f"part={part!r}: expected 'block' or 'experts'")
-    if activations is not None and activations not in _ACTIVATIONS:
-        fail(f"activations={activations!r}: expected one of {', '.join(_ACTIVATIONS)}")
+    if activations is not None and activations not in ACTIVATIONS:
+        fail(f"activations={activations!r}: expected one of {', '.join(ACTIVATIONS)}")
     if experts is not None and (isinstance(experts, bool) or not isinstance(experts, int) or experts < 1):
         fail(f"experts={experts!r}: expected a number of at least 1")
     if not (targets is None or isinstance(targets, str) or _is_texts(targets)):

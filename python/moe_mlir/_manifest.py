@@ -91,9 +91,10 @@ class Manifest:
         """By its name, by the number of its layer, or the only one."""
         if function is None and len(self.functions) == 1:
             return self.functions[0]
-        for candidate in self.functions:
-            if isinstance(function, (str, int)) and not isinstance(function, bool) and function in (candidate.name, candidate.layer):
-                return candidate
+        if isinstance(function, (str, int)) and not isinstance(function, bool):
+            for candidate in self.functions:
+                if function in (candidate.name, candidate.layer):
+                    return candidate
         names = [f.name for f in self.functions]
         shown = ", ".join(names[:16]) + (f", ... ({len(names)} in all)" if len(names) > 16 else "")
         what = "which function? choose one with function=" if function is None else f"no function {function!r}"

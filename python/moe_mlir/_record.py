@@ -291,4 +291,6 @@ def record(model: Any, *, activations: bool = False) -> Recording:
 
     A model that torch.compile or torch.export made cannot be recorded.
     """
+    if not callable(getattr(model, "named_modules", None)):
+        fail(f"model: is a {type(model).__name__}; expected a model of transformers, a torch.nn.Module")
     return Recording(model, activations)

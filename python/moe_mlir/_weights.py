@@ -67,7 +67,8 @@ class Weights:
             fail(f"{self.path}: not packed weights (no \"format\" in its metadata); pack them with moe_mlir.pack or "
                  "moe-pack")
         if found != _FORMAT:
-            fail(f"{self.path}: packed weights of another version ({found!r}, and this is {_FORMAT!r}); pack them again")
+            fail(f"{self.path}: packed weights of another version ({found!r}, and this is {_FORMAT!r}); pack them "
+                 "again")
         self._bytes = np.frombuffer(self._memory, np.uint8)
         base = self._bytes.ctypes.data
         for tensor in header.tensors.values():

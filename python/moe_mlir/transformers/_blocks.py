@@ -253,7 +253,10 @@ class Replacing:
         """Makes `block` run compiled code; says in the Entry why it does not."""
         entry = Entry(name, "block")
         old = block.__dict__.get(_ATTRIBUTE)
-        if old is not None and old.is_current() and (old.is_freed or old.stored == self._weights_type):
+        if old is not None and old.is_freed and old.stored != self._weights_type:
+            fail(f"{name}: its own matrices were freed when it was prepared with weights_type={old.stored!r}; load the "
+                 f"model again for weights_type={self._weights_type!r}")
+        if old is not None and old.is_current() and old.stored == self._weights_type:
             entry.artifact = old.key
             entry.nbytes = old.layer.weights.nbytes
             return entry

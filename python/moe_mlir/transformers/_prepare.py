@@ -13,6 +13,7 @@ from typing import Any, Dict, Optional, Sequence, Set, Union
 
 import torch
 
+from .._compile import ACTIVATIONS
 from .._errors import Error, fail, path_of
 from .._progress import Progress
 from .._weights import Weights
@@ -93,6 +94,9 @@ class _Preparation:
             call = next(iter(old.calls.values()))
             entry.artifact, entry.nbytes = call.experts.key, old.nbytes
             return entry
+        if old is not None and old.is_freed and not (self.packed and _packed_file(self.packed, name).exists()):
+            fail(f"{name}: its own matrices were freed when it was prepared with weights_type={old.stored!r}; load the "
+                 f"model again for weights_type={self.weights_type!r}, or give packed= a folder with such weights")
         state = State(module, self.weights_type, self.activations, previous or "eager", self.targets)
         slots = slots_of(module, parent)
         try:
@@ -176,10 +180,14 @@ def prepare(model: torch.nn.Module, *, replace: str = "experts", verify: bool = 
     """
     from . import register
 
+    if not isinstance(model, torch.nn.Module):
+        fail(f"model: is a {type(model).__name__}; expected a model of transformers, a torch.nn.Module")
     if replace not in ("experts", "block"):
         fail(f"replace={replace!r}: expected 'experts' or 'block'")
     if weights_type is not None and weights_type not in BLOCKS:
         fail(f"weights_type={weights_type!r}: expected one of {', '.join(BLOCKS)}, or None")
+    if activations is not None and activations not in ACTIVATIONS:
+        fail(f"activations={activations!r}: expected one of {', '.join(ACTIVATIONS)}, or None")
     register()
     folder = path_of(packed, "packed", "the path of a folder") if packed is not None else None
     if folder is not None:

@@ -162,4 +162,11 @@ expected = logits(model)
 prepare(model, free=True)
 assert all(p.is_meta for p in model.model.layers[0].feed_forward.experts.parameters())
 assert (logits(model) - expected).abs().max() <= 2e-6 * expected.abs().max()
+try:
+    prepare(model, weights_type="q8_0")
+    raise AssertionError("weights that are gone were converted")
+except moe_mlir.Error as error:
+    assert "model.layers.0.feed_forward: its own matrices were freed" in str(error), error
+assert len(prepare(model, free=True).compiled) == 2
+assert (logits(model) - expected).abs().max() <= 2e-6 * expected.abs().max()
 print("others: good")
