@@ -24,7 +24,8 @@ def MoeGpu_Dialect : Dialect {
     and on pointers by a few operations of `llvm`: `getelementptr` of bytes, `load`,
     `store`, `bitcast`, `intr.fma`, `intr.ctpop` and of vectors
     `insertelement` and `extractelement`. Pointers into the device's memory have address space 1, those
-    into the memory that a block shares 3. What GPUs have by different names is here:
+    into the memory that a block shares 3. A thread's own arrays are
+    `memref.alloca` of one static dimension. What GPUs have by different names is here:
     numbers of threads and blocks, the barrier, and what 32 threads do together.
 
     A team is 32 threads of a block whose numbers differ in the lowest five bits

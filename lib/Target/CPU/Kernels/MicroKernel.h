@@ -7,7 +7,7 @@
 #ifndef MOE_LIB_TARGET_CPU_KERNELS_MICROKERNEL_H
 #define MOE_LIB_TARGET_CPU_KERNELS_MICROKERNEL_H
 
-#include "Emitter.h"
+#include "moe-mlir/Target/Lanes/Emitter.h"
 #include "moe_cpu/MoeCpu.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"

@@ -12,7 +12,7 @@
 #ifndef MOE_LIB_TARGET_CPU_KERNELS_PACKROUTING_H
 #define MOE_LIB_TARGET_CPU_KERNELS_PACKROUTING_H
 
-#include "Emitter.h"
+#include "moe-mlir/Target/Lanes/Emitter.h"
 #include "moe_cpu/MoeCpu.h"
 
 namespace moe {

@@ -7,7 +7,7 @@
 #ifndef MOE_LIB_TARGET_CPU_KERNELS_QUANTIZEDROWS_H
 #define MOE_LIB_TARGET_CPU_KERNELS_QUANTIZEDROWS_H
 
-#include "Emitter.h"
+#include "moe-mlir/Target/Lanes/Emitter.h"
 
 #include "moe/Moe.h"
 #include "moe_cpu/MoeCpu.h"

@@ -105,7 +105,7 @@ public:
       policy.buildSelectLanes(l);
       if (!policy.providesValues())
         gatherValues(e, block);
-      Value weights = emitWeights(e, block);
+      Value weights = emitLaneWeights(e, op, l);
       storeTokens(e, block, l.indices, routing.indices);
       storeTokens(e, block, weights, routing.weights);
       storeAlways(e, block);

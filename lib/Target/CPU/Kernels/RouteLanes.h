@@ -14,10 +14,11 @@
 #ifndef MOE_LIB_TARGET_CPU_KERNELS_ROUTELANES_H
 #define MOE_LIB_TARGET_CPU_KERNELS_ROUTELANES_H
 
-#include "LaneRegion.h"
 #include "Lowerings.h"
 #include "PackRouting.h"
+#include "moe-mlir/Target/Lanes/LaneRegion.h"
 
+#include "moe-mlir/Target/Lanes/LaneWeights.h"
 #include "moe/Lanes.h"
 
 namespace moe {
@@ -254,62 +255,6 @@ protected:
   //===--------------------------------------------------------------------===//
   // Weights and results
   //===--------------------------------------------------------------------===//
-
-  /// What `table`, `[E]`, holds for the chosen, in the rows of a buffer.
-  Value gatherChosen(Emitter &e, LaneSelection &l, Value table) {
-    Value gathered = l.scratch(slots, e.getF32Type());
-    e.loop(e.idx(slots), [&](Emitter &e, Value slot) {
-      e.loop(e.idx(lanes), [&](Emitter &e, Value lane) {
-        Value expert = e.load(l.indices, ValueRange{slot, lane});
-        Value safe = arith::MaxSIOp::create(e, expert, e.i32(0));
-        e.store(e.load(table, ValueRange{e.toIndex(safe)}), gathered,
-                ValueRange{slot, lane});
-      });
-    });
-    return gathered;
-  }
-
-  /// The weights in the rows of a buffer, from the chosen and their values.
-  Value emitWeights(Emitter &e, Block &block) {
-    LaneSelection &l = block.selection;
-    Value weights = l.scratch(slots, e.getF32Type());
-    auto loadIndex = [&](Emitter &e, Value row) -> Value {
-      return vector::LoadOp::create(e, e.vec(lanes, e.getI32Type()), l.indices,
-                                    ValueRange{row, e.idx(0)});
-    };
-    auto isUsed = [&](Emitter &e, Value row) -> Value {
-      return e.cmp(arith::CmpIPredicate::sge, loadIndex(e, row),
-                   e.zeros(e.vec(lanes, e.getI32Type())));
-    };
-    bool full = policy.fillsAllSlots(experts);
-    // Unused slots count as 0, whatever they hold.
-    SmallVector<LaneLoader> arguments{[&](Emitter &e, Value row) -> Value {
-      Value values = vector::LoadOp::create(e, floats(e), l.values,
-                                            ValueRange{row, e.idx(0)});
-      return full ? values
-                  : e.select(isUsed(e, row), values, e.zeros(floats(e)));
-    }};
-    mlir::Block &body = op.getWeigh().front();
-    if (!full)
-      arguments.push_back(isUsed);
-    for (Value table : op.getPerExpert()) {
-      Value gathered = gatherChosen(e, l, table);
-      arguments.push_back([=](Emitter &e, Value row) -> Value {
-        Value values = vector::LoadOp::create(e, floats(e), gathered,
-                                              ValueRange{row, e.idx(0)});
-        return full ? values
-                    : e.select(isUsed(e, row), values, e.zeros(floats(e)));
-      });
-    }
-    emitRegionInLanes(
-        e, body, slots, lanes, arguments,
-        [&](Emitter &e, unsigned, Value row, Value value) {
-          if (!full)
-            value = e.select(isUsed(e, row), value, e.zeros(floats(e)));
-          vector::StoreOp::create(e, value, weights, ValueRange{row, e.idx(0)});
-        });
-    return weights;
-  }
 
   /// Rows of a buffer to columns of an output `[T, K]`.
   void storeTokens(Emitter &e, const Block &block, Value buffer, Value output) {

@@ -190,7 +190,7 @@ private:
                               ValueRange{expert, e.idx(0)});
     });
     l.b.restoreInsertionPoint(e.saveInsertionPoint());
-    Value weights = emitWeights(e, block);
+    Value weights = emitLaneWeights(e, op, l);
     storeTokens(e, block, l.indices, routing.indices);
     storeTokens(e, block, weights, routing.weights);
   }

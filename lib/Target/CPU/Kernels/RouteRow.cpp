@@ -10,9 +10,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "LaneRegion.h"
 #include "PackRouting.h"
 #include "RowRegion.h"
+#include "moe-mlir/Target/Lanes/LaneRegion.h"
 
 #include "moe/Rows.h"
 

@@ -13,7 +13,8 @@
 
 #include "RowRegion.h"
 
-#include "RegionStages.h"
+#include "moe-mlir/Target/Lanes/LaneRegion.h"
+#include "moe-mlir/Target/Lanes/RegionStages.h"
 
 #include "moe/Rows.h"
 
@@ -27,40 +28,6 @@
 
 using namespace mlir;
 using namespace moe;
-
-TypedAttr moe::getIdentity(OpBuilder &b, vector::CombiningKind kind,
-                           Type element) {
-  using Kind = vector::CombiningKind;
-  if (auto floatType = dyn_cast<FloatType>(element)) {
-    double inf = std::numeric_limits<double>::infinity();
-    bool isMax = kind == Kind::MAXIMUMF || kind == Kind::MAXNUMF;
-    double value = kind == Kind::MUL   ? 1.0
-                   : kind == Kind::ADD ? -0.0
-                   : isMax             ? -inf
-                                       : inf;
-    return FloatAttr::get(floatType, value);
-  }
-  unsigned width = element.getIntOrFloatBitWidth();
-  APInt value(width, 0);
-  switch (kind) {
-  case Kind::MUL:
-    value = APInt(width, 1);
-    break;
-  case Kind::AND:
-  case Kind::MINUI:
-    value = APInt::getAllOnes(width);
-    break;
-  case Kind::MINSI:
-    value = APInt::getSignedMaxValue(width);
-    break;
-  case Kind::MAXSI:
-    value = APInt::getSignedMinValue(width);
-    break;
-  default:
-    break;
-  }
-  return IntegerAttr::get(element, value);
-}
 
 Value moe::emitLoadColumns(Emitter &e, Value matrix, ValueRange row,
                            Columns columns) {

@@ -12,7 +12,7 @@
 #ifndef MOE_LIB_TARGET_CPU_KERNELS_ROWREGION_H
 #define MOE_LIB_TARGET_CPU_KERNELS_ROWREGION_H
 
-#include "Emitter.h"
+#include "moe-mlir/Target/Lanes/Emitter.h"
 
 namespace moe {
 
@@ -54,11 +54,6 @@ void emitRegionInOrder(
 /// may be vectors or scalars. Returns what it yields.
 llvm::SmallVector<mlir::Value>
 emitRegionOnElements(Emitter &e, mlir::Block &body, mlir::ValueRange arguments);
-
-/// The value that changes nothing when combined by `kind`.
-mlir::TypedAttr getIdentity(mlir::OpBuilder &b,
-                            mlir::vector::CombiningKind kind,
-                            mlir::Type element);
 
 /// Columns [column, column + 16) of row `row`, zero where `mask` says so. A
 /// memref of one dimension is a row, and wants no `row`.

@@ -27,55 +27,63 @@ int64_t gpu::getCombinedColumns(int64_t n) {
 }
 
 LLVM::LLVMFuncOp gpu::buildCombine(ModuleOp module, StringRef name,
-                                   int64_t slots, int64_t n, Type rowType,
-                                   Type out) {
+                                   const CombineShape &shape) {
+  auto [slots, n, rowType, out, weighs, initType] = shape;
   int64_t columns = getCombinedColumns(n);
   Emitter code(module.getLoc(), module.getContext());
   Type memory = code.pointer(kGlobal);
-  LLVM::LLVMFuncOp func =
-      createKernel(code, module, name,
-                   {memory, memory, memory, memory, code.i32()}, kThreads);
+  SmallVector<Type> types(3 + weighs + bool(initType), memory);
+  types.push_back(code.i32());
+  LLVM::LLVMFuncOp func = createKernel(code, module, name, types, kThreads);
   auto args = func.getArguments();
-  Value rows = args[0], positions = args[1], weights = args[2], to = args[3];
+  Value rows = args[0], positions = args[1], tokens = args.back();
+  Value weights = weighs ? args[2] : Value();
+  Value init = initType ? args[2 + weighs] : Value();
+  Value to = args.drop_back().back();
   // There may be more chunks than an i32 counts.
   Value chunks = code.constant64(n / columns);
   Value first = code.add(code.mul(code.widen(code.block()), kThreads),
                          code.widen(code.thread()));
   code.loop(
-      first, code.mul(code.widen(args[4]), n / columns),
+      first, code.mul(code.widen(tokens), n / columns),
       code.mul(code.widen(code.numBlocks()), kThreads), {},
       [&](Value number, ValueRange) -> SmallVector<Value> {
         Value token = code.div(number, chunks);
         Value column =
             code.mul(code.sub(number, code.mul(token, n / columns)), columns);
         Value zero = arith::ConstantOp::create(code, code.getF32FloatAttr(0));
+        auto getPlace = [&](Value base, Value row, Type type) {
+          return code.at(base, code.mul(code.add(code.mul(row, n), column),
+                                        type.getIntOrFloatBitWidth() / 8));
+        };
         SmallVector<Value> sums(columns, zero);
+        if (init)
+          sums = code.widenFloats(code.loadFloats(
+              initType, getPlace(init, token, initType), columns));
         SmallVector<std::pair<Value, Value>> own;
         SmallVector<Emitter::Loaded> loaded;
         for (int64_t slot = 0; slot < slots; ++slot) {
           Value at = code.mul(code.add(code.mul(token, slots), slot), 4);
           Value position = code.load(code.i32(), code.at(positions, at));
-          Value weight = code.load(code.f32(), code.at(weights, at));
+          Value weight =
+              weights ? code.load(code.f32(), code.at(weights, at)) : Value();
           Value valid = code.compare(arith::CmpIPredicate::sge, position,
                                      code.constant(0));
           Value row = code.widen(code.max(position, code.constant(0)));
-          Value from =
-              code.at(rows, code.mul(code.add(code.mul(row, n), column),
-                                     rowType.getIntOrFloatBitWidth() / 8));
-          loaded.push_back(code.loadFloats(rowType, from, columns));
+          loaded.push_back(
+              code.loadFloats(rowType, getPlace(rows, row, rowType), columns));
           own.push_back({valid, weight});
         }
         for (int64_t slot = 0; slot < slots; ++slot) {
           auto [valid, weight] = own[slot];
           for (auto [sum, value] :
-               llvm::zip(sums, code.widenFloats(loaded[slot])))
-            sum = LLVM::FMAOp::create(code, weight,
-                                      code.select(valid, value, zero), sum);
+               llvm::zip(sums, code.widenFloats(loaded[slot]))) {
+            Value own = code.select(valid, value, zero);
+            sum = weight ? Value(LLVM::FMAOp::create(code, weight, own, sum))
+                         : Value(arith::AddFOp::create(code, sum, own));
+          }
         }
-        code.storeFloats(
-            sums, out,
-            code.at(to, code.mul(code.add(code.mul(token, n), column),
-                                 out.getIntOrFloatBitWidth() / 8)));
+        code.storeFloats(sums, out, getPlace(to, token, out));
         return {};
       });
   LLVM::ReturnOp::create(code, ValueRange());

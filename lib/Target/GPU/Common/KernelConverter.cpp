@@ -76,11 +76,12 @@ LogicalResult KernelConverter::convert(Operation *op) {
     op->erase();
     return success();
   }
-  if (auto generic = dyn_cast<linalg::GenericOp>(op))
-    return convertElementwise(generic);
+  if (auto ordinary = dyn_cast<linalg::LinalgOp>(op))
+    return convertLinalg(ordinary);
   if (isa<moert::MoeRtDialect, arith::ArithDialect, scf::SCFDialect>(
           op->getDialect()) ||
-      isa<memref::AllocOp, memref::DimOp, memref::CastOp, func::ReturnOp>(op))
+      isa<memref::AllocOp, memref::DimOp, memref::CastOp,
+          memref::CollapseShapeOp, memref::ExpandShapeOp, func::ReturnOp>(op))
     return success();
   return op->emitOpError("has no kernel for ") << options.device << " yet";
 }
@@ -197,13 +198,11 @@ LogicalResult KernelConverter::launchIndex(Builder &b, Operation *op,
 }
 
 LogicalResult KernelConverter::convertRoute(moek::RouteOp op) {
-  if (!op.getColumns().empty() || !op.getScalars().empty() ||
-      !op.getPolicyOperands().empty() || op.getAlwaysWeights() ||
-      op.getCapacity())
-    return refuse(op, "it wants no "
-                      "columns or scalars, no operands of the policy, no "
-                      "weights of experts that every token takes, and no "
-                      "capacity");
+  bool shares = canSelect(op);
+  if (!shares && !canRouteInLanes(op))
+    return refuse(op,
+                  "its policy has a form neither for the lanes of a team nor "
+                  "for a thread");
   Builder b(op.getLoc(), op);
   moek::RoutingParts parts = op.getRouting();
   Value tokens = memref::DimOp::create(b, parts.indices, 0);
@@ -241,21 +240,40 @@ LogicalResult KernelConverter::convertRoute(moek::RouteOp op) {
     b.setInsertionPoint(op);
     arguments.push_back(logits);
   }
-  for (ValueRange values :
-       {ValueRange(op.getRows()), ValueRange(op.getVectors()),
-        ValueRange(op.getPerExpert())})
-    for (Value value : values) {
-      if (!getElement(value).isF32())
-        return refuse(op, "it wants scores of f32");
-      arguments.push_back(value);
-    }
-  FailureOr<LLVM::LLVMFuncOp> kernel =
-      buildSelect(kernels, getName(op, "select"), op, options.selectTeams);
+  Value logits = arguments.empty() ? Value() : arguments.front();
+  for (Value value : op->getOperands())
+    if (auto type = dyn_cast<MemRefType>(value.getType());
+        type && !type.getElementType().isF32() &&
+        !type.getElementType().isInteger(32))
+      return refuse(op, "it wants scores of f32");
+  FailureOr<LLVM::LLVMFuncOp> kernel = failure();
+  std::string name = getName(op, "select");
+  if (shares) {
+    for (ValueRange values :
+         {ValueRange(op.getRows()), ValueRange(op.getVectors()),
+          ValueRange(op.getPerExpert())})
+      llvm::append_range(arguments, values);
+    kernel = buildSelect(kernels, name, op, options.selectTeams);
+    arguments.append({parts.indices, parts.weights});
+  } else {
+    arguments.clear();
+    kernel = buildRouteLanes(kernels, name, op, logits, arguments);
+  }
   if (failed(kernel))
     return failure();
-  arguments.append({parts.indices, parts.weights, tokens});
-  launch(b, *kernel, divide(b, tokens, options.selectTeams), arguments, 0,
+  arguments.push_back(tokens);
+  int64_t ofBlock =
+      shares ? options.selectTeams : moegpu::getKernel(*kernel).getThreads();
+  launch(b, *kernel, divide(b, tokens, ofBlock), arguments, 0,
          options.overlaps);
+  if (op.getCapacity()) {
+    int64_t most = std::min<int64_t>(*op.getCapacity(), INT32_MAX);
+    LLVM::LLVMFuncOp drop =
+        buildCapacity(kernels, getName(op, "capacity"), op.getSelectedSlots(),
+                      op.getTotalSlots(), most);
+    launch(b, drop, constant(b, op.getTotalExperts()),
+           {parts.indices, parts.weights, tokens}, 0, options.overlaps);
+  }
   if (failed(launchIndex(b, op, parts, op.getTotalExperts())))
     return failure();
   op.erase();
@@ -271,71 +289,66 @@ LogicalResult KernelConverter::convertCombine(moek::CombineOp op) {
   Value out = op.getOutputs()[0];
   auto type = cast<MemRefType>(out.getType());
   int64_t n = type.getDimSize(1);
-  if (op.getInit() || op.getFirstRow() || !op.getSlotWeights() ||
-      !isFloat(getElement(op.getRows())) || !isFloat(type.getElementType()))
-    return refuse(op, "it wants rows of floats, weights of slots, no initial "
-                      "values and no window");
+  Value init = op.getInit(), weights = op.getSlotWeights();
+  if (op.getFirstRow() || !isFloat(getElement(op.getRows())) ||
+      !isFloat(type.getElementType()) || (init && !isFloat(getElement(init))))
+    return refuse(op, "it wants rows of floats and no window");
   Builder b(op.getLoc(), op);
+  CombineShape shape{
+      cast<MemRefType>(op.getPositions().getType()).getDimSize(1),
+      n,
+      getElement(op.getRows()),
+      type.getElementType(),
+      bool(weights),
+      init ? getElement(init) : Type()};
   LLVM::LLVMFuncOp kernel =
-      buildCombine(kernels, getName(op, "combine"),
-                   cast<MemRefType>(op.getPositions().getType()).getDimSize(1),
-                   n, getElement(op.getRows()), type.getElementType());
+      buildCombine(kernels, getName(op, "combine"), shape);
+  SmallVector<Value> arguments{op.getRows(), op.getPositions()};
+  for (Value value : {weights, init})
+    if (value)
+      arguments.push_back(value);
   Value tokens = memref::DimOp::create(b, out, 0);
   Value chunks =
       arith::MulIOp::create(b, tokens, constant(b, n / getCombinedColumns(n)));
+  arguments.append({out, tokens});
   launch(b, kernel, divide(b, chunks, moegpu::getKernel(kernel).getThreads()),
-         {op.getRows(), op.getPositions(), op.getSlotWeights(), out, tokens},
-         kEach, options.overlaps);
+         arguments, kEach, options.overlaps);
   op.erase();
   return success();
 }
 
-LogicalResult KernelConverter::convertElementwise(linalg::GenericOp op) {
-  bool isPlain = op.getNumDpsInits() == 1 &&
-                 op.getNumLoops() == op.getNumParallelLoops() &&
-                 llvm::all_of(op.getIndexingMapsArray(),
-                              [](AffineMap map) { return map.isIdentity(); }) &&
-                 llvm::all_of(op->getOperands(), [](Value v) {
-                   auto type = dyn_cast<MemRefType>(v.getType());
-                   return type && type.getLayout().isIdentity() &&
-                          type.getRank() &&
-                          !llvm::any_of(type.getShape().drop_front(),
-                                        ShapedType::isDynamic);
-                 });
-  // Constants of the function around come along; indices do not.
-  SetVector<Value> captured;
-  getUsedValuesDefinedAbove(op.getRegion(), captured);
-  for (Value value : captured) {
-    Operation *constant = value.getDefiningOp();
-    isPlain &= constant && matchPattern(constant, m_Constant());
-  }
-  for (Operation &inner : op.getRegion().front().without_terminator())
-    isPlain &= isa<arith::ArithDialect, math::MathDialect>(inner.getDialect());
-  if (!isPlain)
-    return refuse(op, "it is not of one element at a time");
-  OpBuilder front = OpBuilder::atBlockBegin(&op.getRegion().front());
-  for (Value value : captured)
-    replaceAllUsesInRegionWith(
-        value, front.clone(*value.getDefiningOp())->getResult(0),
-        op.getRegion());
+LogicalResult KernelConverter::convertLinalg(linalg::LinalgOp op) {
+  if (StringRef why = whyNoKernel(op); !why.empty())
+    return refuse(op, why);
   Builder b(op.getLoc(), op);
-  Value out = op.getDpsInits()[0];
-  auto type = cast<MemRefType>(out.getType());
-  SmallVector<Type> types;
-  for (Value input : op.getDpsInputs())
-    types.push_back(getElement(input));
-  int64_t rowLength = 1;
-  for (int64_t size : type.getShape().drop_front())
-    rowLength *= size;
   LLVM::LLVMFuncOp kernel =
-      buildElementwise(kernels, getName(op, "elementwise"), types,
-                       type.getElementType(), rowLength, op.getRegion());
-  Value rows = memref::DimOp::create(b, out, 0);
-  Value elements = arith::MulIOp::create(b, rows, constant(b, rowLength));
-  SmallVector<Value> arguments(op.getDpsInputs());
-  arguments.append({out, rows});
+      buildLinalg(kernels, getName(op, "elementwise"), op);
+  SmallVector<Value> arguments;
+  for (Value operand : op->getOperands())
+    if (isa<MemRefType>(operand.getType()))
+      arguments.push_back(operand);
+  Value elements = constant(b, 1);
+  for (auto [loop, size] : llvm::enumerate(op.getStaticLoopRanges())) {
+    Value own = ShapedType::isDynamic(size) ? getLoopSize(b, op, loop)
+                                            : constant(b, size);
+    if (ShapedType::isDynamic(size))
+      arguments.push_back(own);
+    if (op.getIteratorTypesArray()[loop] == utils::IteratorType::parallel)
+      elements = arith::MulIOp::create(b, elements, own);
+  }
   launch(b, kernel, divide(b, elements, moegpu::getKernel(kernel).getThreads()),
          arguments, kEach, options.overlaps);
-  op.erase();
+  op->erase();
   return success();
+}
+
+Value KernelConverter::getLoopSize(Builder &b, linalg::LinalgOp op,
+                                   int64_t loop) {
+  for (OpOperand &operand : op->getOpOperands())
+    for (auto [dim, expr] :
+         llvm::enumerate(op.getMatchingIndexingMap(&operand).getResults()))
+      if (auto at = dyn_cast<AffineDimExpr>(expr);
+          at && int64_t(at.getPosition()) == loop)
+        return memref::DimOp::create(b, operand.get(), dim);
+  llvm_unreachable("a loop has the size of a dimension");
 }

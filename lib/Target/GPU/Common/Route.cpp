@@ -113,6 +113,21 @@ LLVM::LLVMFuncOp gpu::buildLogits(ModuleOp module, StringRef name,
   return func;
 }
 
+bool gpu::canSelect(moek::RouteOp op) {
+  if (!op.getColumns().empty() || !op.getScalars().empty() ||
+      !op.getPolicyOperands().empty() || op.getAlwaysWeights())
+    return false;
+  // Tried, in a module that nobody sees.
+  OwningOpRef<ModuleOp> scratch = ModuleOp::create(op.getLoc());
+  ImplicitLocOpBuilder b(op.getLoc(), op.getContext());
+  b.setInsertionPointToEnd(scratch->getBody());
+  auto type = VectorType::get({int64_t(op.getExperts())}, b.getF32Type());
+  Value scores = arith::ConstantOp::create(b, b.getZeroAttr(type));
+  moe::SelectionPolicyAttrInterface policy = op.getPolicy();
+  return bool(policy.buildSelect(
+      b, op.getLoc(), policy.usesScores() ? scores : Value(), ValueRange()));
+}
+
 /// The choice for one token as a function of vectors: of what `op` reads of it,
 /// in order, to the experts and their weights.
 static FailureOr<func::FuncOp> buildChoice(OpBuilder &top, moek::RouteOp op) {
@@ -144,8 +159,7 @@ static FailureOr<func::FuncOp> buildChoice(OpBuilder &top, moek::RouteOp op) {
   moe::SelectedExperts chosen = policy.buildSelect(
       b, op.getLoc(), uses ? yielded[0] : Value(), ValueRange());
   if (!chosen)
-    return op.emitOpError("has a policy without a form for one token, which "
-                          "GPUs have no kernel for yet: ")
+    return op.emitOpError("has a policy without a form for one token: ")
            << policy;
   Value none = arith::ConstantOp::create(b, b.getZeroAttr(integers));
   Value used =

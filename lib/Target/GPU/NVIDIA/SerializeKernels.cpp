@@ -84,6 +84,7 @@ struct SerializeKernels : moe::impl::SerializeKernelsBase<SerializeKernels> {
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createCSEPass());
     pm.addPass(createSCFToControlFlowPass());
+    pm.addPass(createFinalizeMemRefToLLVMConversionPass());
     pm.addPass(createConvertNVVMToLLVMPass());
     pm.addPass(createConvertMathToLLVMPass());
     pm.addPass(createArithToLLVMConversionPass());

@@ -21,6 +21,7 @@
 #include "mlir/Conversion/UBToSPIRV/UBToSPIRV.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SPIRV/IR/TargetAndABI.h"
 #include "mlir/Dialect/SPIRV/Transforms/SPIRVConversion.h"
@@ -358,6 +359,51 @@ struct ConvertSame : OpConversionPattern<From> {
   }
 };
 
+//===----------------------------------------------------------------------===//
+// Arrays of a thread
+//===----------------------------------------------------------------------===//
+
+struct ConvertAlloca : OpConversionPattern<memref::AllocaOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(memref::AllocaOp op, OpAdaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Type type = getTypeConverter()->convertType(op.getType());
+    if (!type)
+      return failure();
+    rewriter.replaceOpWithNewOp<spirv::VariableOp>(
+        op, type, spirv::StorageClass::Function, /*initializer=*/Value());
+    return success();
+  }
+};
+
+struct ConvertArrayLoad : OpConversionPattern<memref::LoadOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(memref::LoadOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    rewriter.replaceOpWithNewOp<spirv::LoadOp>(
+        op,
+        spirv::AccessChainOp::create(rewriter, op.getLoc(), adaptor.getMemref(),
+                                     adaptor.getIndices()));
+    return success();
+  }
+};
+
+struct ConvertArrayStore : OpConversionPattern<memref::StoreOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(memref::StoreOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    rewriter.replaceOpWithNewOp<spirv::StoreOp>(
+        op,
+        spirv::AccessChainOp::create(rewriter, op.getLoc(), adaptor.getMemref(),
+                                     adaptor.getIndices()),
+        adaptor.getValue());
+    return success();
+  }
+};
+
 struct ConvertReturn : OpConversionPattern<LLVM::ReturnOp> {
   using OpConversionPattern::OpConversionPattern;
   LogicalResult
@@ -665,6 +711,13 @@ static LogicalResult convertBodies(spirv::ModuleOp module) {
     return VectorType::get(type.getShape(),
                            IntegerType::get(type.getContext(), 16));
   });
+  types.addConversion([](MemRefType type) -> std::optional<Type> {
+    if (type.getRank() != 1 || !type.hasStaticShape() || type.getMemorySpace())
+      return std::nullopt;
+    return spirv::PointerType::get(
+        spirv::ArrayType::get(type.getElementType(), type.getDimSize(0)),
+        spirv::StorageClass::Function);
+  });
   types.addConversion([](LLVM::LLVMPointerType type) -> Type {
     bool isShared = type.getAddressSpace() == moegpu::kSharedSpace;
     return IntegerType::get(type.getContext(), isShared ? 32 : 64);
@@ -675,7 +728,8 @@ static LogicalResult convertBodies(spirv::ModuleOp module) {
   arith::populateArithToSPIRVPatterns(types, patterns);
   populateMathToSPIRVPatterns(types, patterns);
   ub::populateUBToSPIRVConversionPatterns(types, patterns);
-  patterns.add<ConvertAddress, ConvertBarrier, ConvertBallot, ConvertBitcast,
+  patterns.add<ConvertAddress, ConvertAlloca, ConvertArrayLoad,
+               ConvertArrayStore, ConvertBarrier, ConvertBallot, ConvertBitcast,
                ConvertBlock, ConvertExtract, ConvertInsert, ConvertLoad,
                ConvertNumBlocks, ConvertPoison, ConvertReturn, ConvertShared,
                ConvertShuffle, ConvertStore, ConvertThread,
@@ -687,8 +741,9 @@ static LogicalResult convertBodies(spirv::ModuleOp module) {
   std::unique_ptr<ConversionTarget> target =
       SPIRVConversionTarget::get(getEnvironment(context));
   target->addIllegalDialect<arith::ArithDialect, LLVM::LLVMDialect,
-                            math::MathDialect, moegpu::MoeGpuDialect,
-                            scf::SCFDialect, ub::UBDialect>();
+                            math::MathDialect, memref::MemRefDialect,
+                            moegpu::MoeGpuDialect, scf::SCFDialect,
+                            ub::UBDialect>();
   target->addLegalOp<UnrealizedConversionCastOp>();
   SmallVector<Operation *> funcs;
   for (auto func : module.getOps<spirv::FuncOp>())

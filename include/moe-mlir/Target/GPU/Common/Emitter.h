@@ -250,7 +250,8 @@ protected:
     return Op::create(*this, std::forward<Args>(args)...);
   }
   Value like(int64_t value, Value other) {
-    return create<mlir::arith::ConstantIntOp>(other.getType(), value);
+    return create<mlir::arith::ConstantOp>(
+        getIntegerAttr(other.getType(), value));
   }
   Value shuffle(moegpu::ShuffleKind kind, Value value, Value lane) {
     return create<moegpu::ShuffleOp>(kind, value, lane);

@@ -4,9 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// What the targets of GPUs do alike: each op of `moek` and each elementwise op
-// becomes kernels in the form of the `moe_gpu` dialect, and `moe_rt.launch`. A
-// target says how many teams its blocks have, and has its own matmuls.
+// What the targets of GPUs do alike: each op of `moek` and `linalg` becomes
+// kernels in the form of the `moe_gpu` dialect, and `moe_rt.launch`. A target
+// says how many teams its blocks have, and has its own matmuls.
 //
 //===----------------------------------------------------------------------===//
 
@@ -79,7 +79,9 @@ private:
   mlir::LogicalResult convertIndex(moek::IndexOp op);
   mlir::LogicalResult convertRoute(moek::RouteOp op);
   mlir::LogicalResult convertCombine(moek::CombineOp op);
-  mlir::LogicalResult convertElementwise(mlir::linalg::GenericOp op);
+  mlir::LogicalResult convertLinalg(mlir::linalg::LinalgOp op);
+  /// The size of a loop of `op`, which is that of a dimension of an operand.
+  mlir::Value getLoopSize(Builder &b, mlir::linalg::LinalgOp op, int64_t loop);
   /// Makes the lists of a routing from its indices.
   mlir::LogicalResult launchIndex(Builder &b, mlir::Operation *op,
                                   const moek::RoutingParts &parts,

@@ -15,6 +15,7 @@
 #include "moek/Moek.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/Region.h"
 
@@ -50,13 +51,20 @@ struct Launch {
   std::array<int64_t, 2> boxes = {0, 0};
 };
 
-/// `out[t] = sum of weights[t, s] * rows[positions[t, s]]` over the slots that
-/// have a position, in f32. `rows` and `out` are rows of `n` floats; arguments:
-/// rows, positions, weights, the result, the number of tokens (i32). A thread
-/// has so many columns as `getCombinedColumns` says.
+/// `out[t] = init[t] + sum of weights[t, s] * rows[positions[t, s]]` over the
+/// slots that have a position, in f32. All but weights are rows of `n` floats;
+/// arguments: rows, positions, weights, the initial values, the result, the
+/// number of tokens (i32). Without weights they are 1, without initial values
+/// 0. A thread has so many columns as `getCombinedColumns` says.
+struct CombineShape {
+  int64_t slots, n;
+  mlir::Type rows, out;
+  bool weighs = true;
+  /// Null without initial values.
+  mlir::Type init = {};
+};
 mlir::LLVM::LLVMFuncOp buildCombine(mlir::ModuleOp module, mlir::StringRef name,
-                                    int64_t slots, int64_t n, mlir::Type rows,
-                                    mlir::Type out);
+                                    const CombineShape &shape);
 int64_t getCombinedColumns(int64_t n);
 
 /// For each expert a block of so many teams: the rows of experts that `indices`
@@ -84,13 +92,31 @@ mlir::FailureOr<mlir::LLVM::LLVMFuncOp> buildSelect(mlir::ModuleOp module,
                                                     moek::RouteOp op,
                                                     int64_t teams);
 
-/// `body` of each element. Arguments: the inputs, the output, the number of
-/// rows of `rowLength` elements (i32).
-mlir::LLVM::LLVMFuncOp buildElementwise(mlir::ModuleOp module,
-                                        mlir::StringRef name,
-                                        mlir::TypeRange inputs,
-                                        mlir::Type output, int64_t rowLength,
-                                        mlir::Region &body);
+/// The same by a thread for each token, whatever scores are made of, for
+/// policies with a form in lanes. Appends to `arguments` what the kernel is
+/// given before the number of tokens (i32).
+mlir::FailureOr<mlir::LLVM::LLVMFuncOp>
+buildRouteLanes(mlir::ModuleOp module, mlir::StringRef name, moek::RouteOp op,
+                mlir::Value logits,
+                mlir::SmallVectorImpl<mlir::Value> &arguments);
+/// Whether each of these has a kernel for `op`.
+bool canSelect(moek::RouteOp op);
+bool canRouteInLanes(moek::RouteOp op);
+
+/// Takes all but the first `capacity` assignments of an expert, in the order of
+/// slots and then of tokens, out of `indices`, `[T, all]`, whose first `slots`
+/// count, and makes their weights 0. A team for each expert. Arguments:
+/// indices, weights, the number of tokens (i32).
+mlir::LLVM::LLVMFuncOp buildCapacity(mlir::ModuleOp module,
+                                     mlir::StringRef name, int64_t slots,
+                                     int64_t all, int64_t capacity);
+
+/// An op of linalg on memory. Arguments: its memrefs, then the dynamic sizes of
+/// its loops (i32).
+mlir::LLVM::LLVMFuncOp buildLinalg(mlir::ModuleOp module, mlir::StringRef name,
+                                   mlir::linalg::LinalgOp op);
+/// Why it has none; empty if it has.
+mlir::StringRef whyNoKernel(mlir::linalg::LinalgOp op);
 
 /// Products on tiles in shared memory, by multiplications and additions of f32;
 /// `few` makes tiles for few rows an expert. Arguments: weights, rows, the

@@ -10,8 +10,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_LIB_TARGET_CPU_KERNELS_EMITTER_H
-#define MOE_LIB_TARGET_CPU_KERNELS_EMITTER_H
+#ifndef MOE_MLIR_TARGET_LANES_EMITTER_H
+#define MOE_MLIR_TARGET_LANES_EMITTER_H
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -144,9 +144,8 @@ public:
         llvm::ArrayRef<mlir::LLVM::GEPArg>{static_cast<int32_t>(bytes)});
   }
   Value displace(Value pointer, Value bytes) {
-    return mlir::LLVM::GEPOp::create(
-        *this, ptrType(), getI8Type(), pointer,
-        llvm::ArrayRef<mlir::LLVM::GEPArg>{bytes});
+    return mlir::LLVM::GEPOp::create(*this, ptrType(), getI8Type(), pointer,
+                                     llvm::ArrayRef<mlir::LLVM::GEPArg>{bytes});
   }
 
   using LoopBody = llvm::function_ref<void(Emitter &, Value)>;
@@ -178,4 +177,4 @@ public:
 
 } // namespace moe
 
-#endif // MOE_LIB_TARGET_CPU_KERNELS_EMITTER_H
+#endif // MOE_MLIR_TARGET_LANES_EMITTER_H

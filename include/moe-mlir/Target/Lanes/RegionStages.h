@@ -4,8 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_LIB_TARGET_CPU_KERNELS_REGIONSTAGES_H
-#define MOE_LIB_TARGET_CPU_KERNELS_REGIONSTAGES_H
+#ifndef MOE_MLIR_TARGET_LANES_REGIONSTAGES_H
+#define MOE_MLIR_TARGET_LANES_REGIONSTAGES_H
 
 #include "moek/KernelRegion.h"
 
@@ -46,4 +46,4 @@ private:
 
 } // namespace moe
 
-#endif // MOE_LIB_TARGET_CPU_KERNELS_REGIONSTAGES_H
+#endif // MOE_MLIR_TARGET_LANES_REGIONSTAGES_H

@@ -10,10 +10,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "LaneRegion.h"
+#include "moe-mlir/Target/Lanes/LaneRegion.h"
 
-#include "RegionStages.h"
-#include "RowRegion.h"
+#include "moe-mlir/Target/Lanes/RegionStages.h"
 
 #include "mlir/Dialect/Utils/StructuredOpsUtils.h"
 #include "mlir/Dialect/Vector/Utils/VectorUtils.h"
@@ -21,6 +20,40 @@
 
 using namespace mlir;
 using namespace moe;
+
+TypedAttr moe::getIdentity(OpBuilder &b, vector::CombiningKind kind,
+                           Type element) {
+  using Kind = vector::CombiningKind;
+  if (auto floatType = dyn_cast<FloatType>(element)) {
+    double inf = std::numeric_limits<double>::infinity();
+    bool isMax = kind == Kind::MAXIMUMF || kind == Kind::MAXNUMF;
+    double value = kind == Kind::MUL   ? 1.0
+                   : kind == Kind::ADD ? -0.0
+                   : isMax             ? -inf
+                                       : inf;
+    return FloatAttr::get(floatType, value);
+  }
+  unsigned width = element.getIntOrFloatBitWidth();
+  APInt value(width, 0);
+  switch (kind) {
+  case Kind::MUL:
+    value = APInt(width, 1);
+    break;
+  case Kind::AND:
+  case Kind::MINUI:
+    value = APInt::getAllOnes(width);
+    break;
+  case Kind::MINSI:
+    value = APInt::getSignedMaxValue(width);
+    break;
+  case Kind::MAXSI:
+    value = APInt::getSignedMinValue(width);
+    break;
+  default:
+    break;
+  }
+  return IntegerAttr::get(element, value);
+}
 
 bool moe::canEmitInLanes(Block &body) {
   return llvm::all_of(body.without_terminator(), [](Operation &op) {
@@ -163,9 +196,9 @@ private:
 
     SmallVector<Value> init;
     for (vector::ReductionOp reduction : reductions)
-      init.push_back(splat(
-          e, getIdentity(e, reduction.getKind(), reduction.getType()),
-          reduction.getType()));
+      init.push_back(
+          splat(e, getIdentity(e, reduction.getKind(), reduction.getType()),
+                reduction.getType()));
     auto loop = scf::ForOp::create(e, e.idx(0), e.idx(rows), e.idx(1), init);
     {
       OpBuilder::InsertionGuard guard(e);

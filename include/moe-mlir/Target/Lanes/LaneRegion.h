@@ -11,10 +11,10 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_LIB_TARGET_CPU_KERNELS_LANEREGION_H
-#define MOE_LIB_TARGET_CPU_KERNELS_LANEREGION_H
+#ifndef MOE_MLIR_TARGET_LANES_LANEREGION_H
+#define MOE_MLIR_TARGET_LANES_LANEREGION_H
 
-#include "Emitter.h"
+#include "moe-mlir/Target/Lanes/Emitter.h"
 
 namespace moe {
 
@@ -35,6 +35,11 @@ void emitRegionInLanes(
                             mlir::Value value)>
         store);
 
+/// The value that changes nothing when combined by `kind`.
+mlir::TypedAttr getIdentity(mlir::OpBuilder &b,
+                            mlir::vector::CombiningKind kind,
+                            mlir::Type element);
+
 } // namespace moe
 
-#endif // MOE_LIB_TARGET_CPU_KERNELS_LANEREGION_H
+#endif // MOE_MLIR_TARGET_LANES_LANEREGION_H
