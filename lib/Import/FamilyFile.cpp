@@ -4,141 +4,26 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Reading a file and its bases, and judging what is in it: a word that means
-// nothing is an error, so that a misspelt one is not passed over.
+// Judging what is in a file: a word that means nothing is an error, so that a
+// misspelt one is not passed over.
 //
 //===----------------------------------------------------------------------===//
 
 #include "FamilyFile.h"
-#include "YAML.h"
 
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/Twine.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/Process.h"
 
-#include <algorithm>
 #include <set>
 
 using namespace llvm;
 using namespace moe::importer;
 
-static constexpr StringLiteral extension = ".yaml";
-
 const KeySpec *FamilyFile::findKey(StringRef variable) const {
   auto found = find_if(
       keys, [&](const KeySpec &key) { return key.variable == variable; });
   return found == keys.end() ? nullptr : &*found;
-}
-
-std::string moe::importer::findFamilyFolder() {
-  if (std::optional<std::string> folder =
-          sys::Process::GetEnv("MOE_MLIR_FAMILIES"))
-    return *folder;
-  static int anchor;
-  std::string program = sys::fs::getMainExecutable(nullptr, &anchor);
-  // PREFIX/bin/moe-import and PREFIX/share/moe-mlir/families; in a build
-  // folder, test programs are further down.
-  StringRef folder = sys::path::parent_path(program);
-  for (int up = 0; up < 4 && !folder.empty(); ++up) {
-    folder = sys::path::parent_path(folder);
-    SmallString<128> candidate(folder);
-    sys::path::append(candidate, "share", "moe-mlir", "families");
-    if (sys::fs::is_directory(candidate))
-      return candidate.str().str();
-  }
-  return {};
-}
-
-//===----------------------------------------------------------------------===//
-// Bases
-//===----------------------------------------------------------------------===//
-
-/// Fields of named things, whose entries are merged one by one.
-static bool isMergedMap(StringRef field) {
-  for (StringRef merged :
-       {"values", "types", "inputs", "snippets", "keys", "weights"})
-    if (field == merged)
-      return true;
-  return false;
-}
-
-static void mergeEntry(json::Object &into, StringRef name,
-                       const json::Value &value) {
-  const json::Object *object = value.getAsObject();
-  json::Value *old = into.get(name);
-  // A key or a weight keeps what the new file does not say of it.
-  if (old && object && old->getAsObject()) {
-    for (const auto &field : *object)
-      (*old->getAsObject())[field.first.str()] = field.second;
-    return;
-  }
-  // Keys of JSON objects do not own a StringRef.
-  into[name.str()] = value;
-}
-
-static void mergeBase(json::Object &family, const json::Object &base) {
-  for (const auto &field : base) {
-    StringRef name = field.first;
-    // What the base itself is for is not inherited.
-    if (name == "model_types" || name == "architectures" || name == "base" ||
-        name == "example")
-      continue;
-    json::Value *own = family.get(name);
-    if (!own) {
-      family[name.str()] = field.second;
-      continue;
-    }
-    json::Object *ownMap = own->getAsObject();
-    const json::Object *baseMap = field.second.getAsObject();
-    if (!isMergedMap(name) || !ownMap || !baseMap)
-      continue;
-    json::Object merged = *baseMap;
-    for (const auto &entry : *ownMap)
-      mergeEntry(merged, entry.first, entry.second);
-    *own = std::move(merged);
-  }
-}
-
-const json::Object *FamilyLibrary::loadObject(StringRef path,
-                                              std::string &error) {
-  if (auto known = objects.find(path.str()); known != objects.end())
-    return &known->second;
-  if (is_contained(loading, path.str())) {
-    error = "bases that lead in a circle";
-    return nullptr;
-  }
-  ErrorOr<std::unique_ptr<MemoryBuffer>> file = MemoryBuffer::getFile(path);
-  if (!file) {
-    error = path.str() + ": " + file.getError().message();
-    return nullptr;
-  }
-  std::optional<json::Value> value =
-      parseYAML((*file)->getBuffer(), path, error);
-  if (!value)
-    return nullptr;
-  json::Object *object = value->getAsObject();
-  if (!object) {
-    error = path.str() + ": a family file has to be a mapping";
-    return nullptr;
-  }
-  StringRef base = object->getString("base").value_or("common");
-  if (sys::path::stem(path) != "common") {
-    SmallString<128> basePath(folder);
-    sys::path::append(basePath, base + extension);
-    loading.push_back(path.str());
-    const json::Object *inherited = loadObject(basePath, error);
-    loading.pop_back();
-    if (!inherited) {
-      error = path.str() + ": the base '" + base.str() + "': " + error;
-      return nullptr;
-    }
-    mergeBase(*object, *inherited);
-  }
-  return &objects.try_emplace(path.str(), std::move(*object)).first->second;
 }
 
 //===----------------------------------------------------------------------===//
@@ -327,8 +212,9 @@ static SnippetSpec readSnippet(const std::string &name,
   return snippet;
 }
 
-static std::unique_ptr<FamilyFile>
-readFamily(StringRef path, const json::Object &object, std::string &error) {
+std::unique_ptr<FamilyFile>
+moe::importer::readFamily(StringRef path, const json::Object &object,
+                          std::string &error) {
   auto family = std::make_unique<FamilyFile>();
   family->path = path.str();
   family->name = sys::path::stem(path).str();
@@ -387,83 +273,4 @@ readFamily(StringRef path, const json::Object &object, std::string &error) {
   }
   fields.finish();
   return error.empty() ? std::move(family) : nullptr;
-}
-
-//===----------------------------------------------------------------------===//
-// The library
-//===----------------------------------------------------------------------===//
-
-const FamilyFile *FamilyLibrary::load(StringRef nameOrFile,
-                                      std::string &error) {
-  std::string path = nameOrFile.str();
-  if (!nameOrFile.ends_with(extension) && !nameOrFile.ends_with(".yml") &&
-      !nameOrFile.contains('/')) {
-    SmallString<128> own(folder);
-    sys::path::append(own, nameOrFile + extension);
-    path = own.str().str();
-  }
-  auto &family = families[path];
-  if (family)
-    return family.get();
-  error.clear();
-  if (const json::Object *object = loadObject(path, error))
-    family = readFamily(path, *object, error);
-  if (!family)
-    families.erase(path);
-  return family.get();
-}
-
-std::vector<std::string> FamilyLibrary::listFiles(std::string &error) const {
-  std::error_code code;
-  std::vector<std::string> paths;
-  for (sys::fs::directory_iterator file(folder, code), end;
-       !code && file != end; file.increment(code))
-    if (StringRef(file->path()).ends_with(extension))
-      paths.push_back(file->path());
-  if (code || paths.empty()) {
-    error = "no family files in '" + folder + "'" +
-            (code ? ": " + code.message() : "") +
-            "; MOE_MLIR_FAMILIES names another folder";
-    return {};
-  }
-  std::sort(paths.begin(), paths.end());
-  return paths;
-}
-
-bool FamilyLibrary::loadAll(std::string &error) {
-  for (const std::string &path : listFiles(error))
-    if (!load(path, error))
-      return false;
-  return error.empty();
-}
-
-const FamilyFile *FamilyLibrary::findModelType(StringRef type) const {
-  for (const auto &entry : families)
-    if (is_contained(entry.second->modelTypes, type))
-      return entry.second.get();
-  return nullptr;
-}
-
-const FamilyFile *FamilyLibrary::findArchitecture(StringRef name) const {
-  for (const auto &entry : families)
-    if (is_contained(entry.second->architectures, name))
-      return entry.second.get();
-  return nullptr;
-}
-
-std::vector<std::string> FamilyLibrary::getModelTypes() const {
-  std::vector<std::string> types;
-  for (const auto &entry : families)
-    llvm::append_range(types, entry.second->modelTypes);
-  std::sort(types.begin(), types.end());
-  return types;
-}
-
-std::vector<std::string> FamilyLibrary::getNames() const {
-  std::vector<std::string> names;
-  for (const auto &entry : families)
-    if (!entry.second->modelTypes.empty() ||
-        !entry.second->architectures.empty())
-      names.push_back(entry.second->name);
-  return names;
 }

@@ -102,6 +102,11 @@ struct FamilyFile {
   const KeySpec *findKey(llvm::StringRef variable) const;
 };
 
+/// The family that a file with its bases says; null with `error` set.
+std::unique_ptr<FamilyFile> readFamily(llvm::StringRef path,
+                                       const llvm::json::Object &object,
+                                       std::string &error);
+
 /// The families of one folder, and files of a user.
 class FamilyLibrary {
 public:
@@ -111,22 +116,32 @@ public:
   /// The family of a file, or of `NAME.yaml` in the folder if `nameOrFile` is
   /// no path. Null with `error` set.
   const FamilyFile *load(llvm::StringRef nameOrFile, std::string &error);
-  /// All families of the folder that some model has; false with `error`.
-  bool loadAll(std::string &error);
+  /// Finds out which models the families of the folder are for; false with
+  /// `error`. What follows knows of these, and of those that were loaded.
+  bool readIndex(std::string &error);
   /// The files of the folder, sorted; empty with `error` set when it has none.
   std::vector<std::string> listFiles(std::string &error) const;
-  /// Which of the loaded families reads this model type, or this architecture
-  /// of GGUF files.
-  const FamilyFile *findModelType(llvm::StringRef type) const;
-  const FamilyFile *findArchitecture(llvm::StringRef name) const;
+  /// The family that reads this model type, or this architecture of GGUF files.
+  /// Null if there is none, or with `error` set if its file is wrong.
+  const FamilyFile *findModelType(llvm::StringRef type, std::string &error);
+  const FamilyFile *findArchitecture(llvm::StringRef name, std::string &error);
   std::vector<std::string> getModelTypes() const;
   std::vector<std::string> getNames() const;
 
 private:
+  /// What a file is for.
+  struct Entry {
+    std::string path;
+    std::vector<std::string> modelTypes, architectures;
+  };
+
+  const FamilyFile *find(std::vector<std::string> Entry::*names,
+                         llvm::StringRef name, std::string &error);
   const llvm::json::Object *loadObject(llvm::StringRef path,
                                        std::string &error);
 
   std::string folder;
+  std::vector<Entry> index;
   std::map<std::string, std::unique_ptr<FamilyFile>> families;
   std::map<std::string, llvm::json::Object> objects;
   /// Files whose bases are being read.

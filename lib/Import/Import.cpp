@@ -41,14 +41,14 @@ std::vector<std::string> moe::getSupportedModelTypes() {
   FamilyLibrary library(findFamilyFolder());
   std::string error;
   // Without its files the program knows none; importing says why.
-  (void)library.loadAll(error);
+  (void)library.readIndex(error);
   return library.getModelTypes();
 }
 
 std::vector<std::string> moe::getFamilies() {
   FamilyLibrary library(findFamilyFolder());
   std::string error;
-  (void)library.loadAll(error);
+  (void)library.readIndex(error);
   return library.getNames();
 }
 
@@ -61,6 +61,8 @@ struct Reading {
   /// By the user, whatever the type is.
   bool isNamed = false;
   std::string modelType;
+  /// Of the file of a family.
+  std::string problem;
   /// Model types of levels that no family reads.
   std::vector<std::string> tried;
   ConfigLog log;
@@ -75,7 +77,10 @@ static std::optional<Config> findLevel(Config config, Reading &reading) {
   const llvm::json::Value *type = config.find("model_type");
   if (type) {
     std::string name = config.text("model_type", *type);
-    const FamilyFile *known = reading.library.findModelType(name);
+    const FamilyFile *known =
+        reading.library.findModelType(name, reading.problem);
+    if (!reading.problem.empty())
+      return std::nullopt;
     if (known || reading.modelType.empty() || !reading.family)
       reading.modelType = name;
     if (!known)
@@ -234,7 +239,7 @@ private:
 
 bool Importer::loadFamilies() {
   if (options.family.empty())
-    return reading.library.loadAll(problem);
+    return reading.library.readIndex(problem);
   reading.family = reading.library.load(options.family, problem);
   if (!reading.family)
     problem = "--family: " + problem;
@@ -243,8 +248,11 @@ bool Importer::loadFamilies() {
 }
 
 std::optional<Config> Importer::findConfig(const llvm::json::Object &json) {
-  if (!isGGUF())
-    return findLevel(Config(json, reading.log), reading);
+  if (!isGGUF()) {
+    std::optional<Config> level = findLevel(Config(json, reading.log), reading);
+    problem = reading.problem;
+    return level;
+  }
   std::optional<llvm::StringRef> type = json.getString("general.architecture");
   if (!type) {
     problem = "the metadata have no 'general.architecture'";
@@ -252,7 +260,10 @@ std::optional<Config> Importer::findConfig(const llvm::json::Object &json) {
   }
   reading.modelType = type->str();
   if (!reading.family)
-    reading.family = reading.library.findArchitecture(reading.modelType);
+    reading.family =
+        reading.library.findArchitecture(reading.modelType, problem);
+  if (!problem.empty())
+    return std::nullopt;
   ofArchitecture = takeArchitecture(json, reading.modelType);
   if (reading.family)
     return Config(ofArchitecture, reading.log, reading.modelType + ".");

@@ -127,6 +127,37 @@ status, out, err = run(["moe-import", "--check-families"], MOE_MLIR_FAMILIES="no
 if status != 1 or "no family files in 'nowhere'" not in err:
     failures.append(("no folder", status, err))
 
+# Which file a type is in, however it is written: of the others nothing is read, so that
+# what is wrong with them does no harm.
+os.makedirs(os.path.join(folder, "some"))
+here = {"MOE_MLIR_FAMILIES": "some"}
+route = "snippets: {route: \"%logits = $logits\\n$choose(%logits, %logits)\"}\nvalues: {weighing: \"''\"}\n"
+own = os.path.join(os.path.dirname(shutil.which("moe-import")), "..", "share", "moe-mlir", "families", "common.yaml")
+shutil.copy(own, os.path.join(folder, "some"))
+for name, text in {
+        "block": "# Which model_types there are.\nmodel_types:\n- one\n# between\n- two\n" + route,
+        "flow": "model_types: [three,\n  'four']  # and more\narchitectures: [\n]\n" + route,
+        "whole": "{model_types: five, values: {weighing: \"''\"}, snippets: {route: \"%logits = $logits\\n"
+                 "$choose(%logits, %logits)\"}}\n",
+        "quoted": '"model_types": six\n' + route, "last": route + "model_types: seven",
+        "number": "model_types: [8, nine]\n" + route, "wrong": "model_types: ten\nwhat: 1\n"}.items():
+    write(f"some/{name}.yaml", text)
+listed = run(["moe-import", "--list-models"], **here)[1].split()
+names = ["one", "two", "three", "four", "five", "six", "seven", "8", "nine", "ten"]
+if listed != sorted(names):
+    failures.append(("the models of a folder", 0, str(listed)))
+for name in names:
+    with open(os.path.join(folder, "config.json")) as file:
+        config = json.load(file)
+    with open(os.path.join(folder, "typed.json"), "w") as file:
+        json.dump({**config, "model_type": name}, file)
+    status, out, err = run(["moe-import", "typed.json"], **here)
+    if name == "ten":
+        if status != 1 or not err.startswith("moe-import: error: typed.json: some/wrong.yaml: 'what' means nothing"):
+            failures.append(("a file that is wrong", status, err))
+    elif status or "select(%logits)" not in out:
+        failures.append((f"model type {name}", status, err))
+
 for what, status, err in failures:
     print(f"{what}: exit status {status}\n{err}")
 sys.exit(bool(failures))
