@@ -252,29 +252,15 @@ case("muse_spark_text", {"num_hidden_layers": 2, "moe_intermediate_size": I, "nu
       "experts.down_proj": (E, 3, I), "experts.norm": (3,)}, muse)
 
 
-INPUTS = "x", "x_experts", "ids"
-
-
 def check(number, name, config, tensors, formula, layer, inputs):
     stem = os.path.join(folder, f"{number}-{name}")
     os.makedirs(stem, exist_ok=True)
     with open(os.path.join(stem, "config.json"), "w") as file:
         json.dump(config, file)
-    rng = np.random.default_rng(number)
-    values = {"x": (T, H), **tensors}
-    values = {key: rng.normal(size=shape).astype(np.float32) for key, shape in values.items()}
+    values, rng = make_values(number, tensors)
     values.update(inputs(rng))
-    wide = {key: value if value.dtype == np.int32 else value.astype(np.float64)
-            for key, value in values.items()}
-    y = formula(wide["x"], wide)
-    given = {key: value for key, value in values.items() if key in INPUTS}
-    weights = {key: value for key, value in values.items() if key not in INPUTS}
-    save(os.path.join(stem, "model.safetensors"), layouts.store(name, weights, layer))
-    save(stem + "-x.safetensors", given)
-    save(stem + "-y.safetensors", {"y": y.astype(np.float32)})
-    problem = run("moe-import", f"--layers={layer}", stem, "-o", stem + ".mlir") or run(
-        "moe-interpret", stem + ".mlir", f"--checkpoint={stem}", f"--inputs={stem}-x.safetensors",
-        f"--expect={stem}-y.safetensors", "--tolerance=2e-6")
+    save(os.path.join(stem, "model.safetensors"), layouts.store(name, weights_of(values), layer))
+    problem = check_layer(stem, stem, layer, values, formula)
     return f"{name}, layer {layer}: {problem}" if problem else None
 
 

@@ -125,25 +125,18 @@ case("nemotron_h_moe", {**nemo, "moe_latent_size": 3},
 
 def check(number, architecture, keys, tensors, formula, fused):
     stem = os.path.join(folder, f"{number}-{architecture}")
-    rng = np.random.default_rng(number)
-    values = {key: rng.normal(size=shape).astype(np.float32)
-              for key, shape in {"x": (T, H), **tensors}.items()}
-    wide = {key: value.astype(np.float64) for key, value in values.items()}
-    y = formula(wide["x"], wide)
-    save(stem + "-x.safetensors", {key: values.pop(key) for key in ("x", "x_experts") if key in values})
-    save(stem + "-y.safetensors", {"y": y.astype(np.float32)})
+    values, _ = make_values(number, tensors)
+    weights = weights_of(values)
     stored = {}
     if fused:
         stored["blk.1.ffn_gate_up_exps.weight"] = np.concatenate(
-            [values.pop("experts.gate_proj"), values.pop("experts.up_proj")], 1)
-    for key, value in values.items():
+            [weights.pop("experts.gate_proj"), weights.pop("experts.up_proj")], 1)
+    for key, value in weights.items():
         stored["blk.1." + NAMES[key]] = value
     sizes = {"block_count": 2, "embedding_length": H, "expert_count": E, "expert_used_count": K, **keys}
     write(stem + ".gguf", {"general.architecture": architecture, "general.name": "made up",
                            **{f"{architecture}.{key}": value for key, value in sizes.items()}}, stored)
-    problem = run("moe-import", "--layers=1", stem + ".gguf", "-o", stem + ".mlir") or run(
-        "moe-interpret", stem + ".mlir", f"--checkpoint={stem}.gguf", f"--inputs={stem}-x.safetensors",
-        f"--expect={stem}-y.safetensors", "--tolerance=2e-6")
+    problem = check_layer(stem, stem + ".gguf", 1, values, formula)
     return f"{architecture}: {problem}" if problem else None
 
 

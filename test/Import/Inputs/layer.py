@@ -189,3 +189,31 @@ def save(path, tensors):
 def run(*command):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return done.stdout if done.returncode else ""
+
+
+# Arguments of a layer that are no weights.
+INPUTS = "x", "x_experts", "ids"
+
+
+def make_values(number, tensors):
+    """Random numbers for the rows and tensors of these shapes, by their names."""
+    rng = np.random.default_rng(number)
+    return {key: rng.normal(size=shape).astype(np.float32)
+            for key, shape in {"x": (T, H), **tensors}.items()}, rng
+
+
+def weights_of(values):
+    return {key: value for key, value in values.items() if key not in INPUTS}
+
+
+def check_layer(stem, checkpoint, layer, values, formula):
+    """Whether a layer of a checkpoint, which has the weights of `values`, gives what
+    `formula` gives in float64; a text of what is wrong."""
+    wide = {key: value if value.dtype == np.int32 else value.astype(np.float64)
+            for key, value in values.items()}
+    y = formula(wide["x"], wide)
+    save(stem + "-x.safetensors", {key: value for key, value in values.items() if key in INPUTS})
+    save(stem + "-y.safetensors", {"y": y.astype(np.float32)})
+    return run("moe-import", f"--layers={layer}", checkpoint, "-o", stem + ".mlir") or run(
+        "moe-interpret", stem + ".mlir", f"--checkpoint={checkpoint}", f"--inputs={stem}-x.safetensors",
+        f"--expect={stem}-y.safetensors", "--tolerance=2e-6")
