@@ -147,19 +147,14 @@ void LayerWriter::addStored(const WeightSpec &weight,
                             llvm::ArrayRef<std::string> expressions) {
   mlir::MLIRContext &mlirContext = context.context;
   int64_t k = shape.back();
-  mlir::ScopedDiagnosticHandler handler(
-      &mlirContext, [&](mlir::Diagnostic &diagnostic) {
-        if (error.empty())
-          error = "'" + weight.name + "': " + diagnostic.str();
-        return mlir::success();
-      });
+  std::string problem;
+  if (!checkRows(format, k, problem)) {
+    if (error.empty())
+      error = "'" + weight.name + "': " + problem;
+    return;
+  }
   auto type =
       mlir::RankedTensorType::get(shape, mlir::Float32Type::get(&mlirContext));
-  auto emitError = [&] {
-    return mlir::emitError(mlir::UnknownLoc::get(&mlirContext));
-  };
-  if (mlir::failed(format.verifyFormat(emitError, k)))
-    return;
   llvm::SmallVector<StorageTensor> storage = format.getStorage(k);
   std::string names, types;
   for (auto [i, tensor] : llvm::enumerate(storage)) {

@@ -178,6 +178,20 @@ static llvm::StringRef getElementType(DType dtype) {
   }
 }
 
+bool importer::checkRows(WeightFormatAttrInterface format, int64_t k,
+                         std::string &problem) {
+  mlir::MLIRContext *context = format.getContext();
+  mlir::ScopedDiagnosticHandler handler(context,
+                                        [&](mlir::Diagnostic &diagnostic) {
+                                          problem = diagnostic.str();
+                                          return mlir::success();
+                                        });
+  auto emitError = [&] {
+    return mlir::emitError(mlir::UnknownLoc::get(context));
+  };
+  return mlir::succeeded(format.verifyFormat(emitError, k));
+}
+
 std::optional<StoredWeight> WeightSources::inFormat(
     llvm::StringRef format, const std::vector<int64_t> &shape,
     llvm::ArrayRef<std::pair<llvm::StringRef, Candidate>> tensors,
@@ -190,17 +204,8 @@ std::optional<StoredWeight> WeightSources::inFormat(
   auto type =
       mlir::RankedTensorType::get(shape, mlir::Float32Type::get(&context));
   int64_t k = shape.back();
-  std::string refused;
-  mlir::ScopedDiagnosticHandler handler(&context,
-                                        [&](mlir::Diagnostic &diagnostic) {
-                                          refused = diagnostic.str();
-                                          return mlir::success();
-                                        });
-  auto emitError = [&] {
-    return mlir::emitError(mlir::UnknownLoc::get(&context));
-  };
-  if (mlir::failed(stored.format.verifyFormat(emitError, k)))
-    return reject(error, "stored in " + format + ": " + refused);
+  if (!checkRows(stored.format, k, problem))
+    return reject(error, "stored in " + format + ": " + problem);
   for (const StorageTensor &storage : stored.format.getStorage(k)) {
     const auto *found = llvm::find_if(tensors, [&](const auto &entry) {
       return entry.first == storage.name;

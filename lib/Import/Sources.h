@@ -84,6 +84,10 @@ private:
   const llvm::json::Object *quantization = nullptr;
 };
 
+/// Whether rows of `k` weights can be stored in `format`; `problem` if not.
+bool checkRows(WeightFormatAttrInterface format, int64_t k,
+               std::string &problem);
+
 } // namespace moe::importer
 
 #endif // MOE_MLIR_LIB_IMPORT_SOURCES_H
