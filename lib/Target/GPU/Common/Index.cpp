@@ -21,18 +21,19 @@ using gpu::kGlobal;
 using gpu::kTeam;
 
 LLVM::LLVMFuncOp gpu::buildIndex(ModuleOp module, StringRef name,
-                                 int64_t experts, int64_t slots,
-                                 int64_t teams) {
+                                 int64_t experts, int64_t slots, int64_t teams,
+                                 bool weighs) {
   Emitter code(module.getLoc(), module.getContext());
   Type memory = code.pointer(kGlobal);
+  SmallVector<Type> types(weighs ? 6 : 4, memory);
+  types.push_back(code.i32());
   LLVM::LLVMFuncOp func =
-      createKernel(code, module, name,
-                   {memory, memory, memory, memory, code.i32()}, teams * kTeam);
+      createKernel(code, module, name, types, teams * kTeam);
   setSharedBytes(func, 2 * teams * 4);
   auto args = func.getArguments();
   Value indices = args[0], offsets = args[1], tokens = args[2],
         positions = args[3];
-  Value total = code.mul(args[4], slots);
+  Value total = code.mul(args.back(), slots);
   Value expert = code.block(), thread = code.thread();
   Value lane = code.bitAnd(thread, 31);
   Value warp = code.broadcast(code.shr(thread, 5), 0);
@@ -106,6 +107,13 @@ LLVM::LLVMFuncOp gpu::buildIndex(ModuleOp module, StringRef name,
               Value row = code.add(next[0], ahead);
               code.storeIf(same, code.div(at, code.constant(slots)),
                            code.at(tokens, code.mul(code.widen(row), 4)));
+              if (weighs) {
+                Value from =
+                    code.mul(code.widen(code.select(valid, at, zero)), 4);
+                code.storeIf(same,
+                             code.load(code.i32(), code.at(args[4], from)),
+                             code.at(args[5], code.mul(code.widen(row), 4)));
+              }
               // What has no expert is for the first block.
               Value none = code.both(
                   valid, code.both(code.isEqual(expert, 0),

@@ -59,8 +59,14 @@ LogicalResult KernelConverter::refuse(Operation *op, const Twine &why) {
 }
 
 LogicalResult KernelConverter::convert(Operation *op) {
-  if (auto matmul = dyn_cast<moek::GroupedMatmulOp>(op))
+  if (auto matmul = dyn_cast<moek::GroupedMatmulOp>(op)) {
+    // Pipelines need not have verified it, and what a kernel does not know
+    // would be left out.
+    if (moek::ScheduleAttrInterface schedule = matmul.getScheduleAttr();
+        schedule && failed(schedule.verifySchedule(op)))
+      return failure();
     return convertMatmul(matmul);
+  }
   if (auto index = dyn_cast<moek::IndexOp>(op))
     return convertIndex(index);
   if (auto route = dyn_cast<moek::RouteOp>(op))
@@ -126,10 +132,16 @@ void KernelConverter::launchMatmul(moek::GroupedMatmulOp op, int64_t few,
                     int64_t(op.getK()),      int64_t(op.getParts()),
                     bool(op.getGather()),    getElement(op.getLhs()),
                     getElement(op.getRhs()), getElement(op.getOutputs()[0])};
-  for (Value parameter : op.getParameters())
-    shape.parameters.push_back(
-        {getElement(parameter),
-         cast<MemRefType>(parameter.getType()).getRank() == 2});
+  auto add = [](ValueRange values, auto &parameters) {
+    for (Value value : values)
+      parameters.push_back({getElement(value),
+                            cast<MemRefType>(value.getType()).getRank() == 2});
+  };
+  add(op.getParameters(), shape.parameters);
+  add(op.getGathered(), shape.ofRows);
+  add(op.getRows(), shape.ofRows);
+  shape.gathered = op.getGathered().size();
+  shape.weighs = bool(op.getGatherWeights());
   StringRef phase = op.getPhase().value_or("matmul");
   Value rows = memref::DimOp::create(b, op.getOutputs()[0], 0);
   auto launchOne = [&](bool few) {
@@ -144,10 +156,15 @@ void KernelConverter::launchMatmul(moek::GroupedMatmulOp op, int64_t few,
     int64_t columns = (shape.n + how.columns - 1) / how.columns;
     Value blocks = arith::MulIOp::create(b, tiles, constant(b, columns));
     SmallVector<Value> arguments{op.getRhs(), op.getLhs()};
-    if (shape.gather)
-      arguments.push_back(op.getGather());
-    arguments.push_back(op.getOffsets());
-    llvm::append_range(arguments, op.getParameters());
+    for (Value value :
+         {op.getGather(), op.getGatherWeights(),
+          shape.gathered ? op.getTokens() : Value(), op.getOffsets()})
+      if (value)
+        arguments.push_back(value);
+    for (ValueRange values :
+         {ValueRange(op.getGathered()), ValueRange(op.getRows()),
+          ValueRange(op.getParameters())})
+      llvm::append_range(arguments, values);
     arguments.push_back(op.getOutputs()[0]);
     launch(b, kernel, blocks, arguments, how.each,
            few ? std::numeric_limits<int32_t>::max() : 0, how.boxes);
@@ -177,23 +194,22 @@ LogicalResult KernelConverter::convertIndex(moek::IndexOp op) {
 LogicalResult KernelConverter::launchIndex(Builder &b, Operation *op,
                                            const moek::RoutingParts &parts,
                                            int64_t experts) {
-  // Kernels here know the active experts from the offsets, and slots' weights
-  // from the routing.
-  for (Value part : {parts.active, parts.rowWeights})
-    for (Operation *user : part.getUsers())
-      if (user != op && !isa<moek::GroupedMatmulOp, moert::LaunchOp>(user))
-        return op->emitOpError("makes no list of active experts and no "
-                               "weights of rows on ")
-               << options.device << ", but '" << user->getName()
-               << "' reads one";
+  // Kernels here know the active experts from the offsets.
+  for (Operation *user : parts.active.getUsers())
+    if (user != op && !isa<moek::GroupedMatmulOp, moert::LaunchOp>(user))
+      return op->emitOpError("makes no list of active experts on ")
+             << options.device << ", but '" << user->getName() << "' reads one";
   auto indices = cast<MemRefType>(parts.indices.getType());
+  bool weighs = parts.rowWeights && !parts.rowWeights.hasOneUse();
   LLVM::LLVMFuncOp kernel =
       buildIndex(kernels, getName(op, "index"), experts, indices.getDimSize(1),
-                 options.indexTeams);
-  Value tokens = memref::DimOp::create(b, parts.indices, 0);
-  launch(b, kernel, constant(b, experts),
-         {parts.indices, parts.offsets, parts.tokens, parts.positions, tokens},
-         0, options.overlaps);
+                 options.indexTeams, weighs);
+  SmallVector<Value> arguments{parts.indices, parts.offsets, parts.tokens,
+                               parts.positions};
+  if (weighs)
+    arguments.append({parts.weights, parts.rowWeights});
+  arguments.push_back(memref::DimOp::create(b, parts.indices, 0));
+  launch(b, kernel, constant(b, experts), arguments, 0, options.overlaps);
   return success();
 }
 

@@ -118,7 +118,8 @@ private:
 
   /// Widens a chunk of a row of `type` at `row` in memory into shared memory;
   /// what is behind the depth is 0.
-  void fill(Value base, Type type, Value row, Value depth, Value to) {
+  void fill(Value base, Type type, Value row, Value depth, Value to,
+            Value weight = {}) {
     Value last = code.constant(shape.k - chunk);
     Value at =
         code.add(code.mul(row, shape.k), code.widen(code.min(depth, last)));
@@ -127,9 +128,12 @@ private:
         code.widenFloats(code.loadFloats(type, from, chunk));
     bool whole = shape.k % sizes.depth == 0;
     Value inside = whole ? Value() : code.isLess(depth, code.constant(shape.k));
-    for (auto [i, value] : llvm::enumerate(values))
+    for (auto [i, value] : llvm::enumerate(values)) {
+      if (weight)
+        value = arith::MulFOp::create(code, value, weight);
       code.store(whole ? value : code.select(inside, value, zero),
                  code.at(to, i * 4));
+    }
   }
 
   Value getPlace(Value base, Value row, Value depth) {
@@ -140,11 +144,13 @@ private:
   void fillTiles(Value from) {
     forChunks(sizes.rows, [&](Value row, Value depth) {
       Value own = code.min(code.add(firstRow, row), code.add(endRow, -1));
+      Value place = code.mul(code.widen(own), 4), weight;
+      if (shape.weighs)
+        weight = code.load(code.f32(), code.at(given.weights, place));
       if (shape.gather)
-        own = code.load(code.i32(),
-                        code.at(given.gather, code.mul(code.widen(own), 4)));
+        own = code.load(code.i32(), code.at(given.gather, place));
       fill(given.lhs, shape.rows, code.widen(own), code.add(from, depth),
-           getPlace(lefts, row, depth));
+           getPlace(lefts, row, depth), weight);
     });
     for (int64_t part = 0; part < shape.parts; ++part)
       forChunks(sizes.columns, [&](Value row, Value depth) {
@@ -218,6 +224,7 @@ private:
     Value stores = code.both(code.isLess(row, endRow),
                              code.isLess(column, code.constant(shape.n)));
     code.when(stores, [&] {
+      given.appendRows(code, values, row, column);
       given.appendParameters(code, values, expert, column);
       Value at =
           code.add(code.mul(code.widen(row), shape.n), code.widen(column));
@@ -245,8 +252,7 @@ LLVM::LLVMFuncOp gpu::buildTiledMatmul(ModuleOp module, StringRef name,
                                        Launch &launch) {
   const TileSizes &sizes = few ? kFew : kMany;
   Emitter code(module.getLoc(), module.getContext());
-  SmallVector<Type> types((shape.gather ? 5 : 4) + shape.parameters.size(),
-                          code.pointer(kGlobal));
+  SmallVector<Type> types(4 + shape.getNumOptional(), code.pointer(kGlobal));
   LLVM::LLVMFuncOp func =
       createKernel(code, module, name, types, sizes.getThreads());
   Matmul matmul(code, shape, epilogue, sizes, func);

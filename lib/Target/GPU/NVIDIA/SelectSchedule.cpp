@@ -8,7 +8,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "moe-mlir/Target/GPU/Common/SplitCombine.h"
+#include "moe-mlir/Target/GPU/Common/PrepareMatmuls.h"
 #include "moe-mlir/Target/GPU/NVIDIA/Passes.h"
 
 #include "mlir/IR/PatternMatch.h"
@@ -91,6 +91,7 @@ struct SelectNVIDIASchedule
       narrowResult(rewriter, matmul);
     for (GroupedMatmulOp matmul : matmuls) {
       narrowRows(rewriter, matmul);
+      moe::dropActive(rewriter, matmul);
       if (!matmul.getSchedule())
         matmul.setScheduleAttr(ScheduleAttr::get(
             &getContext(),

@@ -4,7 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 
-#include "moe-mlir/Target/GPU/Common/SplitCombine.h"
+#include "moe-mlir/Target/GPU/Common/PrepareMatmuls.h"
 #include "moe-mlir/Target/GPU/Vulkan/Passes.h"
 
 #include "mlir/IR/PatternMatch.h"
@@ -42,6 +42,7 @@ struct SelectVulkanSchedule
         matmul = moe::splitCombine(
             rewriter, matmul,
             getElementTypeOrSelf(matmul.getOutputs()[0].getType()));
+      moe::dropActive(rewriter, matmul);
       if (!matmul.getSchedule())
         matmul.setScheduleAttr(ScheduleAttr::get(
             &getContext(), kFewRows * matmul.getNumExperts()));

@@ -31,15 +31,27 @@ struct MatmulShape {
   bool gather = false;
   /// Floats.
   mlir::Type rows, weights, out;
-  /// What the epilogue reads besides the sums: tensors of `[E, n]`, or `[E]`.
+  /// What the epilogue reads besides the sums, of tensors of `[E, n]` or `[E]`.
   struct Parameter {
     mlir::Type element;
     bool ofColumns;
   };
   llvm::SmallVector<Parameter> parameters = {};
+  /// The same of tensors of `[R, n]` or `[R]`: the first `gathered` of them
+  /// have a row for each token, which an index of the row's token finds.
+  llvm::SmallVector<Parameter> ofRows = {};
+  int64_t gathered = 0;
+  /// Whether each row is multiplied by a weight of f32 first.
+  bool weighs = false;
+
+  /// Of the kernel's arguments, besides weights, rows, offsets and the result.
+  int64_t getNumOptional() const {
+    return gather + weighs + (gathered > 0) + ofRows.size() + parameters.size();
+  }
 };
 
-/// Scalars: one for each part, and one of each parameter, to one.
+/// Scalars: one for each part, of each operand of rows, and of each parameter,
+/// to one.
 using Epilogue = mlir::Region;
 
 /// How a matmul is launched: on blocks for tiles of so many rows of an expert
@@ -69,10 +81,11 @@ int64_t getCombinedColumns(int64_t n);
 
 /// For each expert a block of so many teams: the rows of experts that `indices`
 /// `[T, slots]` give. Arguments: indices, offsets, tokens, positions (see
-/// `moek.index`), the number of tokens (i32).
+/// `moek.index`), with `weighs` the weights of slots and those of rows, and the
+/// number of tokens (i32).
 mlir::LLVM::LLVMFuncOp buildIndex(mlir::ModuleOp module, mlir::StringRef name,
-                                  int64_t experts, int64_t slots,
-                                  int64_t teams);
+                                  int64_t experts, int64_t slots, int64_t teams,
+                                  bool weighs);
 
 /// `out[t, e]`, the product of row t of `x` and row e of `router`, both f32 of
 /// length `depth`, a multiple of 4. A team has `tokensOfTeam` times

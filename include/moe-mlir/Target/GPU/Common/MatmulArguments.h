@@ -12,32 +12,62 @@
 
 namespace moe::gpu {
 
-/// The arguments of a kernel that multiplies as `shape` says, in the order that
-/// Kernels.h has them in.
+/// The arguments of a kernel that multiplies as `shape` says: weights, rows,
+/// the index (with `gather`), the rows' weights (with `weighs`), the index of
+/// tokens (with `gathered`), offsets, operands of rows, parameters, the result.
 struct MatmulArguments {
-  MatmulArguments(const MatmulShape &shape, ValueRange all)
-      : shape(shape), rhs(all[0]), lhs(all[1]),
-        gather(shape.gather ? all[2] : Value()),
-        offsets(all[shape.gather ? 3 : 2]),
-        parameters(all.slice(shape.gather ? 4 : 3, shape.parameters.size())),
-        out(all.back()) {}
+  MatmulArguments(const MatmulShape &shape, ValueRange all) : shape(shape) {
+    auto take = [&](bool has) {
+      Value own = has ? all.front() : Value();
+      all = all.drop_front(has);
+      return own;
+    };
+    rhs = take(true);
+    lhs = take(true);
+    gather = take(shape.gather);
+    weights = take(shape.weighs);
+    tokens = take(shape.gathered > 0);
+    offsets = take(true);
+    ofRows = all.take_front(shape.ofRows.size());
+    parameters = all.drop_front(shape.ofRows.size()).drop_back();
+    out = all.back();
+  }
+
+  /// Appends what the epilogue reads of each operand of rows.
+  void appendRows(Emitter &code, mlir::SmallVectorImpl<Value> &values,
+                  Value row, Value column) const {
+    Value token;
+    if (tokens)
+      token =
+          code.load(code.i32(), code.at(tokens, code.mul(code.widen(row), 4)));
+    for (auto [i, base] : llvm::enumerate(ofRows))
+      append(code, values, base, shape.ofRows[i],
+             int64_t(i) < shape.gathered ? token : row, column);
+  }
 
   /// Appends what the epilogue reads of each parameter for an expert and a
   /// column; of columns behind the last, which nobody stores, that of the last.
   void appendParameters(Emitter &code, mlir::SmallVectorImpl<Value> &values,
                         Value expert, Value column) const {
     for (auto [base, parameter] : llvm::zip(parameters, shape.parameters))
-      values.push_back(code.loadOf(
-          base, parameter.element, expert,
-          parameter.ofColumns ? code.min(column, code.constant(shape.n - 1))
-                              : code.constant(0),
-          parameter.ofColumns ? shape.n : 1));
+      append(code, values, base, parameter, expert, column);
   }
 
   const MatmulShape &shape;
-  Value rhs, lhs, gather, offsets;
-  ValueRange parameters;
+  Value rhs, lhs, gather, weights, tokens, offsets;
+  ValueRange ofRows, parameters;
   Value out;
+
+private:
+  void append(Emitter &code, mlir::SmallVectorImpl<Value> &values, Value base,
+              const MatmulShape::Parameter &parameter, Value row,
+              Value column) const {
+    values.push_back(code.loadOf(
+        base, parameter.element, row,
+        parameter.ofColumns ? code.min(column, code.constant(shape.n - 1))
+                            : code.constant(0),
+        parameter.ofColumns ? shape.n : 1));
+  }
 };
 
 } // namespace moe::gpu

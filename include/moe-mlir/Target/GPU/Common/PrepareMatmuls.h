@@ -1,11 +1,11 @@
-//===- SplitCombine.h - Combines apart from their matmuls -------*- C++ -*-===//
+//===- PrepareMatmuls.h - Matmuls as GPUs run them --------------*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_MLIR_TARGET_GPU_COMMON_SPLITCOMBINE_H
-#define MOE_MLIR_TARGET_GPU_COMMON_SPLITCOMBINE_H
+#ifndef MOE_MLIR_TARGET_GPU_COMMON_PREPAREMATMULS_H
+#define MOE_MLIR_TARGET_GPU_COMMON_PREPAREMATMULS_H
 
 #include "moek/Moek.h"
 
@@ -19,6 +19,10 @@ moek::GroupedMatmulOp splitCombine(mlir::RewriterBase &b,
                                    moek::GroupedMatmulOp matmul,
                                    mlir::Type element);
 
+/// Lets `matmul` read no list of active experts, which GPUs see from the
+/// offsets: nothing has to make it.
+void dropActive(mlir::RewriterBase &b, moek::GroupedMatmulOp matmul);
+
 } // namespace moe
 
-#endif // MOE_MLIR_TARGET_GPU_COMMON_SPLITCOMBINE_H
+#endif // MOE_MLIR_TARGET_GPU_COMMON_PREPAREMATMULS_H

@@ -1,10 +1,10 @@
-//===- SplitCombine.cpp - Combines apart from their matmuls -----*- C++ -*-===//
+//===- PrepareMatmuls.cpp - Matmuls as GPUs run them ------------*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 
-#include "moe-mlir/Target/GPU/Common/SplitCombine.h"
+#include "moe-mlir/Target/GPU/Common/PrepareMatmuls.h"
 
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
@@ -39,4 +39,10 @@ GroupedMatmulOp moe::splitCombine(RewriterBase &b, GroupedMatmulOp matmul,
       matmul.getPositions(), matmul.getFirstRow(), matmul.getNumRows(),
       matmul.getSlotWeights(), matmul.getInit(), matmul.getOutputs());
   return plain;
+}
+
+void moe::dropActive(RewriterBase &b, GroupedMatmulOp matmul) {
+  if (matmul.getActive().getType() == matmul.getOffsets().getType())
+    b.modifyOpInPlace(
+        matmul, [&] { matmul.getActiveMutable().set(matmul.getOffsets()); });
 }
