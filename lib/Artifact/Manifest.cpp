@@ -251,6 +251,8 @@ bool parseTarget(Reader &reader, const json::Value &value,
       !reader.integer(*object, path, "needs", needs) ||
       !reader.boolean(*object, path, "narrows_rows", target.narrowsRows) ||
       !reader.string(*object, path, "activations", target.activations,
+                     /*isRequired=*/false) ||
+      !reader.string(*object, path, "device", target.device,
                      /*isRequired=*/false))
     return false;
   target.needs = needs;

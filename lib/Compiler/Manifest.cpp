@@ -86,6 +86,8 @@ json::Object compiler::buildManifest(const ArtifactInfo &info) {
                         {"platform", variant.code.platform.gnuTriple},
                         {"needs", static_cast<int64_t>(variant.code.needs)},
                         {"narrows_rows", variant.code.narrowsRows}};
+    if (!variant.code.device.empty())
+      target["device"] = variant.code.device;
     if (!variant.activations.empty())
       target["activations"] = variant.activations;
     json::Array models;

@@ -15,9 +15,45 @@
 using namespace moe;
 using namespace moe::run;
 
+/// What the manifest calls a device, as somebody reads it.
+static std::string describeDevice(const std::string &device) {
+  llvm::StringRef kind = Device::getKindFor(device);
+  if (device.empty())
+    return "the CPU";
+  return kind.empty() ? "'" + device + "'" : kind.str();
+}
+
+bool Artifact::openDevice(const std::optional<std::string> &wanted,
+                          std::string &error) {
+  std::string code = getDevice(contents);
+  if (code.empty() && (!wanted || wanted->empty()))
+    return true;
+  if (!wanted) {
+    error = file + ": its layers are for " + describeDevice(code) +
+            ", and only moe-run calls those";
+    return false;
+  }
+  llvm::StringRef kind = Device::getKindFor(code);
+  std::string name = wanted->empty() ? kind.str() : *wanted;
+  if (name.empty()) {
+    error = file + ": its layers are for '" + code +
+            "', a device that is not known here";
+    return false;
+  }
+  llvm::StringRef wantedKind = Device::getKind(name);
+  if (!wantedKind.empty() && wantedKind != kind) {
+    error = file + ": has no code for " + wantedKind.str() +
+            ", its layers are for " + describeDevice(code);
+    return false;
+  }
+  openedDevice = Device::open(name, error);
+  return openedDevice != nullptr;
+}
+
 std::unique_ptr<Artifact> Artifact::open(const std::string &path,
                                          std::vector<std::string> emulator,
-                                         std::string &error) {
+                                         std::string &error,
+                                         std::optional<std::string> device) {
   std::unique_ptr<Artifact> artifact(new Artifact);
   artifact->file = path;
   artifact->command = std::move(emulator);
@@ -42,6 +78,8 @@ std::unique_ptr<Artifact> Artifact::open(const std::string &path,
   if (!artifact->library)
     return nullptr;
   artifact->contents = artifact->library->manifest();
+  if (!artifact->openDevice(device, error))
+    return nullptr;
   return artifact;
 }
 

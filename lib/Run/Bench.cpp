@@ -80,6 +80,20 @@ Roofline BenchResult::roofline() const {
   return Roofline::get(work->operations(), work->bytes(), peak, dram, median());
 }
 
+/// What stays on the device is called again and again.
+static bool benchOnDevice(Call &call, int64_t repeats, BenchResult &result,
+                          const ProgressFn &progress, std::string &error) {
+  for (int64_t i = 0; i < repeats; ++i) {
+    double begin = now();
+    if (!call.repeat(error))
+      return false;
+    result.seconds.push_back(now() - begin);
+    if (progress)
+      progress(i + 1, repeats, "");
+  }
+  return true;
+}
+
 bool run::bench(Call &call, mlir::func::FuncOp model, const RoutingTrace &trace,
                 int64_t repeats, BenchResult &result, std::string &error,
                 const ProgressFn &progress) {
@@ -94,6 +108,11 @@ bool run::bench(Call &call, mlir::func::FuncOp model, const RoutingTrace &trace,
     result.sizes.emplace_back(name, size);
   if (model && !model.isExternal())
     result.work = computeWork(model, namedSizes(call), seenRoutings(trace));
+  if (result.work)
+    result.format = formatOf(*result.work, call.rowType());
+  result.device = call.deviceName();
+  if (!result.device.empty())
+    return benchOnDevice(call, repeats, result, progress, error);
 
   // Twice the cache leaves nothing of what was in it.
   int64_t window = std::clamp<int64_t>(2 * lastLevelCacheBytes(),
@@ -104,8 +123,6 @@ bool run::bench(Call &call, mlir::func::FuncOp model, const RoutingTrace &trace,
             std::to_string(dram.bufferBytes() >> 20) + " MiB";
     return false;
   }
-  if (result.work)
-    result.format = formatOf(*result.work, call.rowType());
   PeakMeter meter(result.format == "bf16"   ? PeakMeter::BF16
                   : result.format == "int8" ? PeakMeter::Int8
                                             : PeakMeter::F32);
@@ -134,17 +151,23 @@ void run::writeJson(llvm::raw_ostream &os, const BenchResult &result) {
       for (const auto &[name, size] : result.sizes)
         json.attribute(name, size);
     });
-    json.attribute("threads", result.threads);
+    bool isOnDevice = !result.device.empty();
+    if (isOnDevice)
+      json.attribute("device", result.device);
+    else
+      json.attribute("threads", result.threads);
     json.attribute("repeats", static_cast<int64_t>(result.seconds.size()));
     double median = result.median();
     json.attribute("median_ms", median * 1e3);
     json.attribute("minimum_ms", result.minimum() * 1e3);
     json.attribute("tokens_per_s", result.tokensPerSecond());
-    json.attribute("dram_gbytes_per_s", result.dram * 1e-9);
+    if (!isOnDevice)
+      json.attribute("dram_gbytes_per_s", result.dram * 1e-9);
     if (!result.work)
       return;
     const Work &work = *result.work;
-    json.attribute("peak_gflops", result.peak * 1e-9);
+    if (!isOnDevice)
+      json.attribute("peak_gflops", result.peak * 1e-9);
     json.attribute("format", result.format);
     json.attribute("routing", work.isExpected ? "expected" : "seen");
     json.attribute("operations", work.operations());
@@ -152,9 +175,11 @@ void run::writeJson(llvm::raw_ostream &os, const BenchResult &result) {
     json.attribute("activation_bytes", work.activationBytes);
     json.attribute("gflops", work.operations() / median * 1e-9);
     json.attribute("gbytes_per_s", work.bytes() / median * 1e-9);
-    Roofline roofline = result.roofline();
-    json.attribute("bound", roofline.isMemoryBound ? "memory" : "compute");
-    json.attribute("roofline_fraction", roofline.fraction);
+    if (!isOnDevice) {
+      Roofline roofline = result.roofline();
+      json.attribute("bound", roofline.isMemoryBound ? "memory" : "compute");
+      json.attribute("roofline_fraction", roofline.fraction);
+    }
     json.attributeArray("not_counted", [&] {
       for (const std::string &what : work.unknown)
         json.value(what);

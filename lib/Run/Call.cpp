@@ -6,6 +6,7 @@
 
 #include "moe-mlir/Run/Call.h"
 
+#include "moe-mlir/Run/DeviceCall.h"
 #include "moe-mlir/Run/Emulator.h"
 #include "moe-mlir/Run/MachineLimits.h"
 #include "moe-mlir/Run/Targets.h"
@@ -93,6 +94,8 @@ std::unique_ptr<Call> Call::prepare(const Artifact &artifact,
     call->rowTypeName =
         getActivations(artifact.manifest(), call->variantName);
   }
+  if (Device *device = artifact.device())
+    call->onDevice = std::make_unique<DeviceCall>(*device, call->entry);
   if (!call->allocate(error))
     return nullptr;
   moe_rt_init(&call->rt, threads);
@@ -159,6 +162,9 @@ bool Call::allocate(std::string &error) {
             "' wants a workspace beyond 2^63 - 1 bytes for these sizes";
     return false;
   }
+  if (onDevice)
+    return onDevice->prepare(argumentValues, resultValues, workspaceSize,
+                             error);
   workspace =
       HostTensor::allocate(DType::U8, {static_cast<int64_t>(workspaceSize)});
   if (!workspace.data)
@@ -167,13 +173,30 @@ bool Call::allocate(std::string &error) {
   return workspace.data;
 }
 
+std::string Call::deviceName() const {
+  return onDevice ? onDevice->deviceName() : "";
+}
+
 bool Call::invoke(std::string &error) {
+  if (onDevice && !onDevice->upload(argumentValues, error))
+    return false;
+  return repeat(error) &&
+         (!onDevice || onDevice->download(resultValues, error));
+}
+
+bool Call::repeat(std::string &error) {
   message.clear();
   int status = MOE_OK;
   if (emulated) {
     std::optional<int> returned =
         emulated->invoke(rt, sizeValues, argumentValues, resultValues,
                          workspaceSize, variantName, error);
+    if (!returned)
+      return false;
+    status = *returned;
+  } else if (onDevice) {
+    std::optional<int> returned =
+        onDevice->run(sizeValues, keepError, this, error);
     if (!returned)
       return false;
     status = *returned;

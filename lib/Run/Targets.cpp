@@ -15,6 +15,10 @@ std::string run::getPlatform(const Manifest &manifest) {
   return manifest.targets.empty() ? "" : manifest.targets.front().platform;
 }
 
+std::string run::getDevice(const Manifest &manifest) {
+  return manifest.targets.empty() ? "" : manifest.targets.front().device;
+}
+
 std::string run::findVariant(const Manifest &manifest,
                              const ArtifactFunction &function) {
   if (function.variant) {

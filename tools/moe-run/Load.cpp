@@ -71,6 +71,13 @@ bool Loaded::load(const Given &given, std::string &error) {
     options.compilation.finish();
     path = (base + ".so").str();
   }
-  artifact = Artifact::open(path, given.emulator, error);
-  return artifact != nullptr;
+  artifact = Artifact::open(path, given.emulator, error, options.device);
+  if (!artifact)
+    return false;
+  if (artifact->device() && (options.trace || given.hasReport)) {
+    error = options.trace ? "--trace" : "--routing-report";
+    error += ": layers on a device do not tell of their routings";
+    return false;
+  }
+  return true;
 }

@@ -7,7 +7,7 @@
 #include "Options.h"
 
 #include "moe-mlir/Checkpoint/Checkpoint.h"
-
+#include "moe-mlir/Run/Device.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
@@ -58,6 +58,13 @@ bool Given::read(std::string &error) {
       return fail("--emulator: expected a command");
     if (repeats)
       return fail("--bench: times in an emulator tell nothing");
+  }
+  if (options.device.getNumOccurrences()) {
+    if (!emulator.empty())
+      return fail("--device: an emulator runs code for CPUs");
+    if (Device::getKind(options.device).empty())
+      return fail("--device=" + options.device +
+                  ": expected cuda or vulkan, and :N for that of number N");
   }
   if (!options.json.empty() && !repeats)
     return fail("--json is for what --bench measures");

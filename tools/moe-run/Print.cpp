@@ -31,8 +31,11 @@ void run::print(raw_ostream &os, const Call &call) {
   os << call.function().name << ":";
   for (auto [name, size] : zip_equal(call.function().sizes, call.sizes()))
     os << " " << name << " = " << size << ",";
-  os << " threads = " << call.threads()
-     << ", workspace = " << call.workspaceBytes() << " bytes";
+  if (std::string device = call.deviceName(); !device.empty())
+    os << " device = " << device;
+  else
+    os << " threads = " << call.threads();
+  os << ", workspace = " << call.workspaceBytes() << " bytes";
   // Older artifacts do not tell, in an emulator.
   if (!call.variant().empty())
     os << ", variant = " << call.variant();
@@ -89,6 +92,11 @@ static std::string amount(double value) {
   return text;
 }
 
+static void printNotCounted(raw_ostream &os, const Work &work) {
+  for (const std::string &what : work.unknown)
+    os << "bench: not counted: " << what << "\n";
+}
+
 void run::print(raw_ostream &os, const BenchResult &result) {
   os << "bench: median " << format("%.3f", result.median() * 1e3)
      << " ms, minimum " << format("%.3f", result.minimum() * 1e3) << " ms of "
@@ -104,6 +112,12 @@ void run::print(raw_ostream &os, const BenchResult &result) {
      << amount(work.activationBytes) << "B of activations"
      << (work.isExpected ? ", if all experts are chosen alike\n" : "\n");
   double seconds = result.median();
+  if (!result.device.empty()) {
+    os << "bench: " << amount(work.operations() / seconds) << "FLOP/s, "
+       << amount(work.bytes() / seconds) << "B/s\n";
+    printNotCounted(os, work);
+    return;
+  }
   Roofline roofline = result.roofline();
   os << "bench: " << amount(work.operations() / seconds) << "FLOP/s of "
      << amount(result.peak) << "FLOP/s, " << amount(work.bytes() / seconds)
@@ -111,8 +125,7 @@ void run::print(raw_ostream &os, const BenchResult &result) {
      << "B/s: " << format("%.1f", 100 * roofline.fraction)
      << " % of the roofline, bound by "
      << (roofline.isMemoryBound ? "memory" : "compute") << "\n";
-  for (const std::string &what : work.unknown)
-    os << "bench: not counted: " << what << "\n";
+  printNotCounted(os, work);
 }
 
 void TracePrinter::print(raw_ostream &os, const moe_trace_event &event) {

@@ -80,6 +80,9 @@ struct TargetDesc {
   std::string name;
   /// GNU's name of what its code is linked for, such as aarch64-linux-gnu.
   std::string platform;
+  /// Whose memory arguments, results and workspace are in, such as nvidia;
+  /// empty for the host's.
+  std::string device;
   /// What `moe_rt_cpu_features()` must have to run it.
   uint64_t needs = 0;
   /// Whether its kernels round rows to bf16 where they multiply with bf16.

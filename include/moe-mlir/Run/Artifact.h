@@ -12,8 +12,10 @@
 #define MOE_MLIR_RUN_ARTIFACT_H
 
 #include "moe-mlir/Artifact/ArtifactLibrary.h"
+#include "moe-mlir/Run/Device.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,15 +25,19 @@ class Artifact {
 public:
   /// From the path of any of its files. `emulator` are a program that runs code
   /// of other CPUs and its arguments, such as {"qemu-aarch64", "-cpu", "max"};
-  /// without, the artifact is loaded. Null and a message on failure.
-  static std::unique_ptr<Artifact> open(const std::string &path,
-                                        std::vector<std::string> emulator,
-                                        std::string &error);
+  /// without, the artifact is loaded. Layers for a device run on `device`, such
+  /// as cuda:1, or if that is empty on the first one that the artifact has code
+  /// for; without, such artifacts are refused. Null and a message on failure.
+  static std::unique_ptr<Artifact>
+  open(const std::string &path, std::vector<std::string> emulator,
+       std::string &error, std::optional<std::string> device = std::nullopt);
 
   const std::string &path() const { return file; }
   const Manifest &manifest() const { return contents; }
   bool isEmulated() const { return !command.empty(); }
   const std::vector<std::string> &emulator() const { return command; }
+  /// Where its layers run; null for the CPU.
+  Device *device() const { return openedDevice.get(); }
 
   /// An empty name means the only function. In an emulator there are no
   /// pointers to it.
@@ -40,10 +46,13 @@ public:
 
 private:
   Artifact() = default;
+  bool openDevice(const std::optional<std::string> &wanted, std::string &error);
 
   std::string file;
   std::vector<std::string> command;
   std::unique_ptr<ArtifactLibrary> library;
+  // Closed before the library, whose kernels it has.
+  std::unique_ptr<Device> openedDevice;
   Manifest contents;
 };
 

@@ -48,7 +48,8 @@ struct Roofline {
 };
 
 struct BenchResult {
-  std::string function, variant;
+  /// The device is empty for the CPU.
+  std::string function, variant, device;
   std::vector<std::pair<std::string, int64_t>> sizes;
   int threads = 1;
   std::vector<double> seconds; ///< Of each repeat.
@@ -57,7 +58,8 @@ struct BenchResult {
   /// Of the work, see formatOf.
   std::string format;
   /// Of the format of the work: operations a second; and bytes a second, of
-  /// readings between the repeats.
+  /// readings between the repeats. 0 on a device, whose limits are not
+  /// measured.
   double peak = 0, dram = 0;
 
   double median() const;
@@ -68,8 +70,10 @@ struct BenchResult {
 };
 
 /// Times `repeats` calls, each after a reading of main memory that leaves
-/// nothing of the last one in the caches. `model` is what the function was
-/// compiled from, null if that is not known; `trace` the routings of a call.
+/// nothing of the last one in the caches; on a device, one behind another,
+/// until their kernels are done, without copies of tensors. `model` is what the
+/// function was compiled from, null if that is not known; `trace` the routings
+/// of a call.
 bool bench(Call &call, mlir::func::FuncOp model, const RoutingTrace &trace,
            int64_t repeats, BenchResult &result, std::string &error,
            const ProgressFn &progress = {});

@@ -22,6 +22,7 @@
 
 namespace moe::run {
 
+class DeviceCall;
 class EmulatedFunction;
 
 /// What the parallel loops of calls took.
@@ -51,14 +52,18 @@ public:
   bool setSizes(const Call &sharing, std::string &error);
   void setThreads(unsigned threads) { rt.num_threads = threads; }
 
-  /// What is told of calls from now on; in an emulator, of routings alone.
+  /// What is told of calls from now on; in an emulator, of routings alone, and
+  /// on a device nothing.
   void setTrace(std::function<void(const moe_trace_event &)> trace);
   /// Where to add up the times of loops from now on; nowhere if null. Not in an
-  /// emulator.
+  /// emulator or on a device.
   void setLoopTimes(LoopTimes *times);
 
   /// Calls the function; an error says which status it returned, and why.
   bool invoke(std::string &error);
+  /// The same without copies from and to a device: with the arguments of the
+  /// last invoke(), and results that stay there. For measuring.
+  bool repeat(std::string &error);
 
   const FunctionDesc &function() const { return *entry.desc; }
   /// In the order of the function's.
@@ -74,6 +79,8 @@ public:
   /// How that rounds rows which it multiplies with codes; empty: not at all.
   const std::string &rowType() const { return rowTypeName; }
   unsigned threads() const { return rt.num_threads; }
+  /// Where the function runs; empty for the CPU.
+  std::string deviceName() const;
 
 private:
   Call() = default;
@@ -95,6 +102,8 @@ private:
   LoopTimes *loopTimes = nullptr;
   /// Instead of the pointers in `entry`.
   std::unique_ptr<EmulatedFunction> emulated;
+  /// The tensors on a device.
+  std::unique_ptr<DeviceCall> onDevice;
 };
 
 } // namespace moe::run

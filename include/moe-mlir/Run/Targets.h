@@ -21,6 +21,9 @@ namespace moe::run {
 /// names no target.
 std::string getPlatform(const Manifest &manifest);
 
+/// Where its layers run, as ChipCode::device says it; empty for the CPU.
+std::string getDevice(const Manifest &manifest);
+
 /// The name of the target whose code `function` runs; empty if there is none.
 std::string findVariant(const Manifest &manifest,
                         const ArtifactFunction &function);

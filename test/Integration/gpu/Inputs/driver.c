@@ -1,5 +1,7 @@
 /* In place of NVIDIA's driver: says which kernels are started how, and fails at
-   the call that FAIL_AT counts to. The device's memory is the host's. */
+   the call that FAIL_AT counts to. The device's memory is the host's, of bytes of 1
+   where nothing was written. Streams are number 7, or what STREAM says; copies are
+   told of if there is a STREAM. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +15,11 @@ static int call(const char *name) {
     return 0;
   printf("  %s fails\n", name);
   return 700;
+}
+
+static int isOther(void *stream) {
+  const char *expected = getenv("STREAM");
+  return (uintptr_t)stream != (uintptr_t)(expected ? atoi(expected) : 7);
 }
 
 #define CALL                                                                   \
@@ -100,7 +107,11 @@ int cuLaunchKernelEx(const struct config *config, void *function,
 }
 int cuMemAlloc_v2(uint64_t *memory, size_t bytes) {
   CALL;
-  *memory = (uint64_t)(uintptr_t)aligned_alloc(256, (bytes + 255) / 256 * 256);
+  void *allocated = aligned_alloc(256, (bytes + 255) / 256 * 256);
+  *memory = (uint64_t)(uintptr_t)allocated;
+  if (!allocated)
+    return 2;
+  memset(allocated, 1, bytes);
   return 0;
 }
 int cuMemFree_v2(uint64_t memory) {
@@ -110,17 +121,21 @@ int cuMemFree_v2(uint64_t memory) {
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes,
                          void *stream) {
   CALL;
+  if (getenv("STREAM"))
+    printf("  %u bytes up\n", (unsigned)bytes);
   memcpy((void *)(uintptr_t)to, from, bytes);
-  return stream != (void *)7;
+  return isOther(stream);
 }
 int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, void *stream) {
   CALL;
+  if (getenv("STREAM"))
+    printf("  %u bytes down\n", (unsigned)bytes);
   memcpy(to, (void *)(uintptr_t)from, bytes);
-  return stream != (void *)7;
+  return isOther(stream);
 }
 int cuStreamSynchronize(void *stream) {
   CALL;
-  return stream != (void *)7;
+  return isOther(stream);
 }
 int cuGetErrorName(int error, const char **name) {
   *name = error == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS" : "CUDA_ERROR_OTHER";
