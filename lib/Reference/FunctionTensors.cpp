@@ -20,6 +20,28 @@ using namespace mlir;
 using namespace moe;
 using moe::reference::Difference;
 
+bool reference::findFunctions(ModuleOp module, StringRef file, StringRef entry,
+                              bool all,
+                              SmallVectorImpl<func::FuncOp> &functions,
+                              std::string &error) {
+  for (auto func : module.getOps<func::FuncOp>()) {
+    if (entry.empty() ? !func.isPublic() || func.isDeclaration()
+                      : func.getSymName() != entry)
+      continue;
+    if (!all || func.getNumArguments() == 0)
+      functions.push_back(func);
+  }
+  if (functions.empty())
+    error = ("no function to run in '" + file + "'").str() +
+            (entry.empty() ? "" : (": it has no @" + entry).str());
+  if (functions.size() > 1 && !all)
+    error = ("'" + file +
+             "' has several public functions; choose one with --entry, or "
+             "--all")
+                .str();
+  return error.empty();
+}
+
 bool reference::readTensorFiles(ArrayRef<std::string> files, TensorMap &tensors,
                                 std::string &error) {
   for (const std::string &file : files) {

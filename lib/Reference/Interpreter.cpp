@@ -12,9 +12,14 @@
 #include "moe-mlir/Reference/Interpreter.h"
 #include "Machine.h"
 #include "Scalars.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "moe/Moe.h"
@@ -436,6 +441,13 @@ static HostTensor makeResult(const Datum &datum, Type type) {
     }
   }
   return result;
+}
+
+void registerModelDialects(DialectRegistry &registry) {
+  registry
+      .insert<MoeDialect, affine::AffineDialect, arith::ArithDialect,
+              func::FuncDialect, linalg::LinalgDialect, math::MathDialect,
+              scf::SCFDialect, tensor::TensorDialect, vector::VectorDialect>();
 }
 
 FailureOr<std::vector<HostTensor>> interpret(func::FuncOp func,

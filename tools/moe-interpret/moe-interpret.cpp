@@ -9,12 +9,12 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
 #include "moe-mlir/Checkpoint/Checkpoint.h"
 #include "moe-mlir/Reference/FunctionTensors.h"
+#include "moe-mlir/Reference/GPU/KernelInterpreter.h"
 #include "moe-mlir/Reference/Interpreter.h"
 #include "moe-mlir/Support/Progress.h"
 #include "moe-mlir/Support/Random.h"
@@ -22,7 +22,6 @@
 #include "moe-mlir/Tool/CommandLine.h"
 #include "moe-mlir/Tool/InputFile.h"
 #include "moe-mlir/Tool/ToolProcess.h"
-#include "moe/Moe.h"
 #include "llvm/Support/WithColor.h"
 
 using namespace llvm;
@@ -41,14 +40,14 @@ struct Options {
          "moe-interpret layer.mlir --random=1 --tokens=4 --print"},
         {"Compared with the results of somebody else",
          "moe-interpret layer.mlir --inputs=in.safetensors "
-         "--expect=out.safetensors --tolerance=1e-5"}},
+         "--expect=out.safetensors --tolerance=1e-5"},
+        {"A GPU's kernels", "moe-interpret --gpu kernels.mlir --random=1"}},
        "Without a file, or with -, the model is read from standard input.\n" +
            std::string(moe::randomHelp)}};
   cl::OptionCategory &in = line.group("Input"), &out = line.group("Output");
 
   cl::opt<std::string> inputFile{cl::Positional, cl::init("-"), cl::cat(in)};
-  moe::tools::EntryOption entryOption{line};
-  cl::opt<std::string> &entry = entryOption.entry;
+  moe::tools::EntryOption entry{line};
   cl::opt<bool> all{
       "all", cl::cat(in),
       cl::desc("Run every public function that takes no arguments")};
@@ -64,8 +63,18 @@ struct Options {
   cl::opt<std::string> passes{
       "pass-pipeline", cl::value_desc("passes"), cl::cat(in),
       cl::desc("Passes of plugins to run first, written as for moe-opt")};
-  moe::tools::ThreadsOption threadsOption{line};
-  cl::opt<unsigned> &threads = threadsOption.threads;
+  cl::opt<bool> gpu{
+      "gpu", cl::cat(in),
+      cl::desc(
+          "Run kernels of a GPU, as moe-compile --compile-to=vector prints "
+          "them, and look for races")};
+  cl::opt<uint64_t> order{
+      "order", cl::value_desc("seed"), cl::cat(in),
+      cl::desc("With --gpu, the order of warps (default: 0)")};
+  cl::opt<unsigned> multiprocessors{
+      "multiprocessors", cl::value_desc("N"), cl::cat(in), cl::init(2),
+      cl::desc("With --gpu, those of the device (default: 2)")};
+  moe::tools::ThreadsOption threads{line};
 
   cl::opt<std::string> output{"o", cl::value_desc("file.safetensors"),
                               cl::cat(out),
@@ -96,9 +105,13 @@ static LogicalResult fail(const Twine &message) {
   return failure();
 }
 
-static LogicalResult runFunction(const Given &given, func::FuncOp func,
+static LogicalResult runFunction(const Given &given, func::FuncOp called,
                                  TensorMap tensors) {
   const Options &options = given.options;
+  FailureOr<func::FuncOp> model = called;
+  if (options.gpu && failed(model = moe::reference::declareModel(called)))
+    return failure();
+  func::FuncOp func = *model;
   std::vector<HostTensor> arguments;
   std::string error;
   if (given.checkpoint &&
@@ -108,10 +121,14 @@ static LogicalResult runFunction(const Given &given, func::FuncOp func,
                                      arguments, error))
     return fail(error);
   moe::reference::Options interpreter;
-  interpreter.numThreads = options.threads;
+  interpreter.numThreads = options.threads.threads;
   moe::Progress progress("interpreting", "experts");
   interpreter.progress = progress.function();
-  auto results = moe::reference::interpret(func, arguments, interpreter);
+  auto results =
+      options.gpu ? moe::reference::interpretKernels(
+                        called, func, arguments,
+                        {options.order, options.multiprocessors})
+                  : moe::reference::interpret(called, arguments, interpreter);
   progress.hide();
   if (failed(results))
     return failure();
@@ -130,7 +147,6 @@ static LogicalResult runFunction(const Given &given, func::FuncOp func,
   }
   if (options.expect.empty())
     return success();
-
   std::vector<std::string> errors;
   if (moe::reference::compareResults(outs(), func, *results, options.expect,
                                      options.tolerance, errors))
@@ -152,47 +168,31 @@ int main(int argc, char **argv) {
     return options.line.fail(error);
 
   DialectRegistry registry;
-  registry
-      .insert<moe::MoeDialect, affine::AffineDialect, arith::ArithDialect,
-              func::FuncDialect, linalg::LinalgDialect, math::MathDialect,
-              scf::SCFDialect, tensor::TensorDialect, vector::VectorDialect>();
+  moe::reference::registerModelDialects(registry);
   moe::reference::registerReferenceModels(registry);
+  moe::reference::registerKernelDialects(registry);
   if (!options.plugins.load(registry, error))
     return options.line.fail(error);
   MLIRContext context(registry);
+  // The target of kernels is of a dialect that nobody here asks.
+  context.allowUnregisteredDialects(options.gpu);
   moe::tools::ModelFile module(context);
   if (!module.parse(options.line, options.inputFile, options.bytecode.allow))
     return 1;
   if (!options.passes.empty() &&
       failed(moe::tools::runPasses(*module, options.passes)))
     return 1;
-
   TensorMap tensors;
   if (!moe::reference::readTensorFiles(options.inputs, tensors, error))
     return options.line.fail(error);
   SmallVector<func::FuncOp> functions;
-  for (auto func : module->getOps<func::FuncOp>()) {
-    if (options.entry.empty() ? !func.isPublic() || func.isDeclaration()
-                              : func.getSymName() != options.entry)
-      continue;
-    if (!options.all || func.getNumArguments() == 0)
-      functions.push_back(func);
-  }
-  if (functions.empty()) {
+  if (!moe::reference::findFunctions(*module, options.inputFile,
+                                     options.entry.entry, options.all,
+                                     functions, error))
+    return options.line.fail(error);
+  if (functions.size() > 1 && !options.output.empty())
     return options.line.fail(
-        "no function to run in '" + options.inputFile + "'" +
-        (options.entry.empty() ? "" : ": it has no @" + options.entry));
-  }
-  if (functions.size() > 1 && !options.all) {
-    (void)fail("'" + options.inputFile +
-               "' has several public functions; choose one "
-               "with --entry, or --all");
-    return 1;
-  }
-  if (functions.size() > 1 && !options.output.empty()) {
-    (void)fail("-o is for the results of one function; name it with --entry");
-    return 1;
-  }
+        "-o is for the results of one function; name it with --entry");
   bool good = true;
   for (func::FuncOp func : functions)
     good &= succeeded(runFunction(given, func, tensors));

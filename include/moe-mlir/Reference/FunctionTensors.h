@@ -13,6 +13,7 @@
 #define MOE_MLIR_REFERENCE_FUNCTIONTENSORS_H
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "moe-mlir/Support/Random.h"
 #include "llvm/ADT/StringMap.h"
 #include <map>
@@ -27,6 +28,14 @@ class Checkpoint;
 namespace moe::reference {
 
 using TensorMap = llvm::StringMap<HostTensor>;
+
+/// The function named `entry`, the only public one that has a body, or, with
+/// `all`, every public one that takes no arguments. Another number is an error,
+/// which names `file`.
+bool findFunctions(mlir::ModuleOp module, llvm::StringRef file,
+                   llvm::StringRef entry, bool all,
+                   llvm::SmallVectorImpl<mlir::func::FuncOp> &functions,
+                   std::string &error);
 
 /// moe.name, else arg0 or result0.
 std::string argumentName(mlir::func::FuncOp func, unsigned i);

@@ -99,6 +99,9 @@ llvm::FailureOr<std::vector<HostTensor>>
 interpret(mlir::func::FuncOp func, llvm::ArrayRef<HostTensor> args,
           const Options &options = {});
 
+/// The dialects of functions that it runs.
+void registerModelDialects(mlir::DialectRegistry &registry);
+
 /// Attaches what the interpreter knows of the attributes of `moe`. A dialect
 /// of one's own implements or attaches the interfaces in ReferenceInterfaces.h
 /// for its attributes.
