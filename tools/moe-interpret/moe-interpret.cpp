@@ -135,7 +135,7 @@ static LogicalResult runFunction(const Given &given, func::FuncOp called,
   for (auto [i, result] : enumerate(*results)) {
     result.name = moe::reference::resultName(func, i);
     if (options.print) {
-      outs() << func.getSymName() << " ";
+      outs() << called.getSymName() << " ";
       moe::reference::printTensor(outs(), result);
     }
   }

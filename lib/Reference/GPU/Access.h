@@ -23,7 +23,8 @@ enum Space : unsigned { kGlobalSpace = 1, kSharedSpace = 3, kClusterSpace = 7 };
 struct Access {
   Warp &warp;
   const Instruction &instruction;
-  unsigned lane;
+  /// -1 where the warp is meant.
+  int lane;
 
   /// The space of a pointer's type decides where.
   bool read(unsigned space, uint64_t address, unsigned bytes, void *to,

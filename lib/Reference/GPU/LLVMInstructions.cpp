@@ -38,7 +38,7 @@ static Outcome runLoad(Warp &warp, const Instruction &instruction) {
     bool isSet = false;
     if (!isFine)
       return;
-    isFine = Access{warp, instruction, lane}.read(
+    isFine = Access{warp, instruction, int(lane)}.read(
         shape.space, address[lane], bytes, data, isSet, shape.alignment);
     if (!isFine)
       return;
@@ -82,7 +82,7 @@ static Outcome runStore(Warp &warp, const Instruction &instruction) {
                                               : warp.get<uint32_t>(slot)[lane];
       std::memcpy(data + i * shape.elementBytes, &bits, shape.elementBytes);
     }
-    isFine = isFine && Access{warp, instruction, lane}.write(
+    isFine = isFine && Access{warp, instruction, int(lane)}.write(
                            shape.space, address[lane], bytes, data,
                            !(undefined >> lane & 1), shape.alignment);
   });

@@ -40,7 +40,7 @@ static Outcome runCopyAsync(Warp &warp, const Instruction &instruction) {
   uint32_t group = warp.closedCopies + 1;
   bool isFine = true;
   forEachLane(warp.active, [&](unsigned lane) {
-    Access access{warp, instruction, lane};
+    Access access{warp, instruction, int(lane)};
     isFine = isFine && access.readGlobal(from[lane], bytes, bytes) &&
              access.checkShared(to[lane], bytes, bytes);
     if (!isFine)
@@ -124,7 +124,7 @@ static Outcome runInitBarrier(Warp &warp, const Instruction &instruction) {
   ThreadBlock &block = warp.block;
   bool isFine = true;
   forEachLane(warp.active, [&](unsigned lane) {
-    Access access{warp, instruction, lane};
+    Access access{warp, instruction, int(lane)};
     // Zeros, as of any other write.
     uint64_t zero = 0;
     if (block.barriers.count(address[lane])) {
@@ -166,14 +166,28 @@ static Outcome runArrive(Warp &warp, const Instruction &instruction) {
   const uint32_t *bytes =
       instruction.a ? warp.get<uint32_t>(instruction.operands[1]) : nullptr;
   bool isFine = true;
+  uint64_t lastAddress = 0;
+  uint32_t lastPhase = 0;
   forEachLane(warp.active, [&](unsigned lane) {
     if (!isFine)
       return;
     MemoryBarrier *barrier =
-        getBarrier({warp, instruction, lane}, address[lane]);
+        getBarrier({warp, instruction, int(lane)}, address[lane]);
     isFine = barrier;
     if (!isFine)
       return;
+    // A count that is too low: who waits is let go before all have arrived.
+    if (address[lane] == lastAddress && barrier->phase != lastPhase) {
+      warp.fail(instruction,
+                "a phase of " + Twine(barrier->expected) +
+                    " arrivals is over before all lanes of the warp have "
+                    "arrived",
+                lane);
+      isFine = false;
+      return;
+    }
+    lastAddress = address[lane];
+    lastPhase = barrier->phase;
     if (bytes)
       barrier->missingBytes += bytes[lane];
     if (barrier->missing == 0) {
@@ -205,7 +219,7 @@ static Outcome runWait(Warp &warp, const Instruction &instruction) {
     if (outcome != Outcome::Next)
       return;
     MemoryBarrier *barrier =
-        getBarrier({warp, instruction, lane}, address[lane]);
+        getBarrier({warp, instruction, int(lane)}, address[lane]);
     if (!barrier) {
       outcome = Outcome::Fail;
       return;
@@ -244,7 +258,7 @@ static Outcome runCopyBox(Warp &warp, const Instruction &instruction) {
     if (!isFine)
       return;
     isFine = false;
-    Access access{warp, instruction, lane};
+    Access access{warp, instruction, int(lane)};
     auto get = [&](unsigned operand) {
       return warp.get<uint64_t>(instruction.operands[operand])[lane];
     };

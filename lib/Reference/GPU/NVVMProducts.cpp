@@ -112,7 +112,7 @@ static Outcome runLoadMatrix(Warp &warp, const Instruction &instruction) {
     uint16_t values[8][8];
     bool isSet[8];
     for (unsigned row = 0; row < 8; ++row)
-      if (!Access{warp, instruction, unsigned(i * 8 + row)}.read(
+      if (!Access{warp, instruction, int(i * 8 + row)}.read(
               kSharedSpace, address[i * 8 + row], 16, values[row], isSet[row],
               16))
         return Outcome::Fail;

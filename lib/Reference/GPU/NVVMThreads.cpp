@@ -307,9 +307,9 @@ static Outcome runStoreWord(Warp &warp, const Instruction &instruction) {
                                  "the address");
       return;
     }
-    isFine = Access{warp, instruction, lane}.write(kGlobalSpace, address[lane],
-                                                   4, &word[lane],
-                                                   !(undefined >> lane & 1), 4);
+    isFine = Access{warp, instruction, int(lane)}.write(
+        kGlobalSpace, address[lane], 4, &word[lane], !(undefined >> lane & 1),
+        4);
   });
   return isFine ? Outcome::Next : Outcome::Fail;
 }

@@ -114,7 +114,7 @@ static bool readMatrix(Warp &warp, const Instruction &instruction,
                        uint64_t descriptor, unsigned rows,
                        const Knowledge &knowledge) {
   MatrixDescriptor matrix(descriptor);
-  Access access{warp, instruction, 0};
+  Access access{warp, instruction, -1};
   unsigned group = warp.number / 4;
   for (unsigned row = 0; row < rows; ++row)
     for (unsigned k = 0; k < kDepth; k += 8) {
