@@ -1,0 +1,48 @@
+# Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#
+# RUN: %python %s %examples/models %t
+"""Whole layers of models, made small: logits, selection and weights of their
+routers, biases and clamps of gpt-oss' experts, experts that every token
+takes."""
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "Inputs"))
+from kernels import CHIPS, Failures, compile_for, must
+
+models, folder = sys.argv[1:]
+os.makedirs(folder, exist_ok=True)
+
+# Softmax; of the chosen, with biases; with groups; sigmoid with a bias and
+# groups and a shared expert; normalised.
+NAMES = ("OLMoE-1B-7B", "gpt-oss-20b", "DeepSeek-V2", "DeepSeek-V3",
+         "Qwen3-30B-A3B")
+SMALL = {"hidden_size": 128, "intermediate_size": 192,
+         "moe_intermediate_size": 192, "num_experts": 16,
+         "n_routed_experts": 16, "num_local_experts": 16}
+
+failures = Failures()
+for name in NAMES:
+    with open(os.path.join(models, name + ".json")) as file:
+        config = json.load(file)
+    config.update((key, value) for key, value in SMALL.items() if key in config)
+    path = os.path.join(folder, name)
+    with open(path + ".json", "w") as file:
+        json.dump(config, file)
+    must("moe-import", "--weights-type=bf16", "--layers=3", path + ".json", "-o",
+         path + ".mlir")
+    for chip in CHIPS:
+        compile_for(chip, path + ".mlir", path + "." + chip + ".mlir")
+    for tokens in (1, 70):
+        arguments = ("--random=%d" % tokens, "--tokens=%d" % tokens)
+        expected = path + ".safetensors"
+        must("moe-interpret", path + ".mlir", *arguments, "-o", expected)
+        for order, chip in enumerate(CHIPS):
+            failures.compare("%s, %s, %d tokens" % (name, chip, tokens),
+                             path + "." + chip + ".mlir", expected, *arguments,
+                             "--order=%d" % (order + tokens))
+failures.finish()
