@@ -146,7 +146,7 @@ bool Access::writeGlobal(uint64_t address, unsigned bytes, const void *from,
   uint64_t offset = address - buffer->base;
   for (uint64_t i = offset; i < offset + bytes; ++i) {
     const GlobalUse &write = buffer->writes[i], &read = buffer->reads[i];
-    bool wasRead = read.launch == own.launch && read.block != own.block;
+    bool wasRead = isRace(read);
     if (isRace(write) || wasRead) {
       const GlobalUse &other = wasRead ? read : write;
       warp.fail(instruction,

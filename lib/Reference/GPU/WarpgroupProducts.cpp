@@ -52,16 +52,28 @@ static void execute(ThreadBlock &block, Product &product) {
   std::vector<uint8_t> undefinedA, undefinedB;
   load(product.lhs, kRows, a, undefinedA);
   load(product.rhs, columns, b, undefinedB);
-  for (unsigned row = 0; row < kRows; ++row)
+  // All columns of a row at once, depth after depth: each sum has its terms in
+  // the same order.
+  std::vector<double> turned(b.size()), sum(columns);
+  for (unsigned column = 0; column < columns; ++column)
+    for (unsigned k = 0; k < kDepth; ++k)
+      turned[k * columns + column] = b[column * kDepth + k];
+  for (unsigned row = 0; row < kRows; ++row) {
+    float *values = &sums.values[row * columns];
+    std::copy_n(values, columns, sum.begin());
+    for (unsigned k = 0; k < kDepth; ++k) {
+      double x = a[row * kDepth + k];
+      const double *__restrict y = &turned[k * columns];
+      double *__restrict total = sum.data();
+      for (unsigned column = 0; column < columns; ++column)
+        total[column] += x * y[column];
+    }
     for (unsigned column = 0; column < columns; ++column) {
-      const float *x = &a[row * kDepth], *y = &b[column * kDepth];
-      double sum = sums.values[row * columns + column];
-      for (unsigned k = 0; k < kDepth; ++k)
-        sum += double(x[k]) * y[k];
-      sums.values[row * columns + column] = float(sum);
+      values[column] = float(sum[column]);
       sums.undefined[row * columns + column] |=
           undefinedA[row] | undefinedB[column];
     }
+  }
   product.isDone = true;
 }
 
