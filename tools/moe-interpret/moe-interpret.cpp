@@ -70,7 +70,7 @@ struct Options {
           "them, and look for races")};
   cl::opt<uint64_t> order{
       "order", cl::value_desc("seed"), cl::cat(in),
-      cl::desc("With --gpu, the order of warps (default: 0)")};
+      cl::desc("With --gpu, who comes when (default: 0)")};
   cl::opt<unsigned> multiprocessors{
       "multiprocessors", cl::value_desc("N"), cl::cat(in), cl::init(2),
       cl::desc("With --gpu, those of the device (default: 2)")};
