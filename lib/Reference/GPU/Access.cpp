@@ -78,15 +78,18 @@ Buffer *Access::findGlobal(uint64_t address, unsigned bytes, bool isWrite,
 
 GlobalUse Access::own() const {
   return {warp.block.launch.number, static_cast<uint32_t>(warp.block.number),
-          warp.number, warp.epoch(), &instruction};
+          warp.number, warp.epoch(), warp.turn, lane, &instruction};
 }
 
 /// Of another block in this launch, or of another warp that nothing orders.
 bool Access::isRace(const GlobalUse &use) const {
   if (use.launch != warp.block.launch.number)
     return false;
+  // In one instruction, lanes have no order.
   return use.block != warp.block.number ||
-         use.epoch > warp.knowledge.seen[ofWarp(use.warp)];
+         use.epoch > warp.knowledge.seen[ofWarp(use.warp)] ||
+         (use.warp == warp.number && use.turn == warp.turn &&
+          use.lane != lane);
 }
 
 static std::string describe(const GlobalUse &use) {
@@ -192,6 +195,14 @@ void Access::report(const SharedMemory::Conflict &conflict, bool isWrite) {
               lane, conflict.other, "the write");
     return;
   }
+  if (conflict.kind == SharedMemory::Conflict::WithLane) {
+    warp.fail(instruction,
+              Twine("race: ") + (isWrite ? "writes " : "reads ") + place +
+                  ", which another lane of the warp writes, without a "
+                  "bar.warp.sync between",
+              lane, conflict.other, "the write");
+    return;
+  }
   bool withRead = conflict.kind == SharedMemory::Conflict::WithRead;
   warp.fail(instruction,
             Twine("race: ") + (isWrite ? "writes " : "reads ") + place +
@@ -200,14 +211,18 @@ void Access::report(const SharedMemory::Conflict &conflict, bool isWrite) {
             lane, conflict.other, withRead ? "the read" : "the write");
 }
 
+SharedMemory::User Access::getUser() const {
+  return {ofWarp(warp.number), warp.epoch(), lane, warp.step};
+}
+
 bool Access::readShared(uint64_t address, unsigned bytes, void *to, bool &isSet,
                         unsigned alignment) {
   if (!checkShared(address, bytes, alignment))
     return false;
   SharedMemory &shared = warp.block.shared;
   if (auto conflict =
-          shared.read(address, bytes, ofWarp(warp.number), warp.epoch(),
-                      warp.knowledge, /*isAsync=*/false, instruction)) {
+          shared.read(address, bytes, getUser(), warp.knowledge,
+                      /*isAsync=*/false, instruction)) {
     report(*conflict, false);
     return false;
   }
@@ -231,8 +246,7 @@ bool Access::writeShared(uint64_t address, unsigned bytes, const void *from,
                 lane);
       return false;
     }
-  if (auto conflict = shared.write(address, bytes, ofWarp(warp.number),
-                                   warp.epoch(), warp.knowledge, instruction)) {
+  if (auto conflict = shared.write(address, bytes, getUser(), warp.knowledge, instruction)) {
     report(*conflict, true);
     return false;
   }

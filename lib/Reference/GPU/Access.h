@@ -50,6 +50,7 @@ private:
                    bool isSet, unsigned alignment);
   Buffer *findGlobal(uint64_t address, unsigned bytes, bool isWrite,
                      unsigned alignment);
+  SharedMemory::User getUser() const;
   bool isRace(const GlobalUse &use) const;
   GlobalUse own() const;
 };

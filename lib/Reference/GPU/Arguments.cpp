@@ -15,6 +15,7 @@
 #include "../Values.h"
 #include "moe-mlir/Reference/FunctionTensors.h"
 #include "moe-mlir/Reference/GPU/KernelInterpreter.h"
+#include "moe_rt/MoeRt.h"
 #include <array>
 #include <cstring>
 
@@ -28,6 +29,16 @@ bool simt::isResult(func::FuncOp host, unsigned argument) {
 }
 
 FailureOr<func::FuncOp> reference::declareModel(func::FuncOp host) {
+  bool starts =
+      host.walk([](moert::LaunchOp) { return WalkResult::interrupt(); })
+          .wasInterrupted();
+  if (!starts) {
+    emitError(host.getLoc())
+        << "'" << host.getSymName()
+        << "' starts no kernels: it is not what moe-compile "
+           "--compile-to=vector prints of a layer for a GPU";
+    return failure();
+  }
   auto interface = host->getAttrOfType<ArrayAttr>("moe.model_interface");
   OpBuilder b(host);
   SmallVector<Type> inputs, results;
@@ -80,8 +91,7 @@ FailureOr<func::FuncOp> reference::declareModel(func::FuncOp host) {
   if (host.getNumResults() || results.empty()) {
     emitError(host.getLoc())
         << "'" << host.getSymName()
-        << "' is no host function of a layer: it wants results as arguments "
-           "with moe.role = \"result\"";
+        << "' wants its results as arguments with moe.role = \"result\"";
     return failure();
   }
   auto model =

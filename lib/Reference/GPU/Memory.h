@@ -23,16 +23,14 @@ namespace moe::reference::simt {
 
 struct Instruction;
 
-/// Who reads or writes: a warp of a block, in a launch.
-struct Actor {
-  uint32_t launch = 0, block = 0, warp = 0;
-};
-
 /// The last use of a byte. Launches count from 1; `block` is kMany where
 /// several blocks read.
 struct GlobalUse {
   static constexpr uint32_t kMany = ~0u;
   uint32_t launch = 0, block = 0, warp = 0, epoch = 0;
+  /// The turn of the warp, in which lanes have no order.
+  uint32_t turn = 0;
+  int32_t lane = -1;
   const Instruction *instruction = nullptr;
 };
 

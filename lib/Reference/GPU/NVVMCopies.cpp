@@ -46,8 +46,9 @@ static Outcome runCopyAsync(Warp &warp, const Instruction &instruction) {
     if (!isFine)
       return;
     if (auto conflict =
-            warp.block.shared.write(to[lane], bytes, ofCopies(warp.number),
-                                    group, warp.knowledge, instruction)) {
+            warp.block.shared.write(to[lane], bytes,
+                                    {ofCopies(warp.number), group},
+                                    warp.knowledge, instruction)) {
       access.report(*conflict, true);
       isFine = false;
       return;
@@ -239,6 +240,7 @@ static Outcome runWait(Warp &warp, const Instruction &instruction) {
     }
     warp.knowledge.join(barrier->completed);
   });
+  ++warp.step;
   return outcome;
 }
 
@@ -295,8 +297,9 @@ static Outcome runCopyBox(Warp &warp, const Instruction &instruction) {
     }
     uint32_t time = barrier->phase + 1;
     if (auto conflict =
-            block.shared.write(to, map.boxRows * rowBytes, barrier->actor, time,
-                               warp.knowledge, instruction)) {
+            block.shared.write(to, map.boxRows * rowBytes,
+                               {barrier->actor, time}, warp.knowledge,
+                               instruction)) {
       access.report(*conflict, true);
       return;
     }

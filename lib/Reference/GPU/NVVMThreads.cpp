@@ -201,6 +201,7 @@ static LogicalResult decodeVote(Decoder &decoder, Operation *op) {
 }
 
 static Outcome runWarpBarrier(Warp &warp, const Instruction &instruction) {
+  ++warp.step;
   return checkMembers(warp, instruction, instruction.operands[0])
              ? Outcome::Next
              : Outcome::Fail;
@@ -235,6 +236,7 @@ static Outcome runBarrier(Warp &warp, const Instruction &instruction) {
     return Outcome::Wait;
   }
   warp.hasArrived = false;
+  ++warp.step;
   warp.knowledge.join(block.barrierCompleted);
   return Outcome::Next;
 }

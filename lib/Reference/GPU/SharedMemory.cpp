@@ -14,33 +14,45 @@ SharedMemory::SharedMemory(int64_t size, unsigned numWarps)
       readTimes(size * numReaders, 0),
       readers((size + 15) / 16 * numReaders, nullptr) {}
 
+std::optional<SharedMemory::Conflict::Kind>
+SharedMemory::findConflict(const Use &last, const User &user,
+                           const Knowledge &knowledge) {
+  if (last.user.time > knowledge.seen[last.user.actor])
+    return Conflict::WithWrite;
+  // Lanes of one warp need not be in step with each other.
+  if (last.user.actor == user.actor && last.user.lane != user.lane &&
+      last.user.lane >= 0 && user.lane >= 0 && last.user.step == user.step)
+    return Conflict::WithLane;
+  return std::nullopt;
+}
+
 std::optional<SharedMemory::Conflict>
-SharedMemory::read(uint32_t address, uint32_t bytes, unsigned actor,
-                   uint32_t time, const Knowledge &knowledge, bool isAsync,
+SharedMemory::read(uint32_t address, uint32_t bytes, const User &user,
+                   const Knowledge &knowledge, bool isAsync,
                    const Instruction &instruction) {
-  unsigned reader = getReader(actor);
+  unsigned reader = getReader(user.actor);
   for (uint32_t at = address - kBase, end = at + bytes; at < end; ++at) {
     const Use &last = writes[at];
-    if (last.time > knowledge.seen[last.actor])
-      return Conflict{Conflict::WithWrite, at + kBase, last.instruction};
+    if (auto kind = findConflict(last, user, knowledge))
+      return Conflict{*kind, at + kBase, last.instruction};
     // Copies in bulk take the asynchronous path as well.
-    if (isAsync && last.actor < ofBarrier(0) &&
-        last.time > knowledge.published[last.actor])
+    if (isAsync && last.user.actor < ofBarrier(0) &&
+        last.user.time > knowledge.published[last.user.actor])
       return Conflict{Conflict::Unpublished, at + kBase, last.instruction};
-    readTimes[size_t(at) * numReaders + reader] = time;
+    readTimes[size_t(at) * numReaders + reader] = user.time;
     readers[size_t(at / 16) * numReaders + reader] = &instruction;
   }
   return std::nullopt;
 }
 
 std::optional<SharedMemory::Conflict>
-SharedMemory::write(uint32_t address, uint32_t bytes, unsigned actor,
-                    uint32_t time, const Knowledge &knowledge,
+SharedMemory::write(uint32_t address, uint32_t bytes, const User &user,
+                    const Knowledge &knowledge,
                     const Instruction &instruction) {
   for (uint32_t at = address - kBase, end = at + bytes; at < end; ++at) {
     Use &last = writes[at];
-    if (last.time > knowledge.seen[last.actor])
-      return Conflict{Conflict::WithWrite, at + kBase, last.instruction};
+    if (auto kind = findConflict(last, user, knowledge))
+      return Conflict{*kind, at + kBase, last.instruction};
     const uint32_t *times = &readTimes[size_t(at) * numReaders];
     for (unsigned reader = 0; reader < numReaders; ++reader) {
       unsigned of = reader < numWarps ? reader : ofProducts(reader - numWarps);
@@ -48,7 +60,7 @@ SharedMemory::write(uint32_t address, uint32_t bytes, unsigned actor,
         return Conflict{Conflict::WithRead, at + kBase,
                         readers[size_t(at / 16) * numReaders + reader]};
     }
-    last = {time, actor, &instruction};
+    last = {user, &instruction};
   }
   return std::nullopt;
 }

@@ -36,19 +36,26 @@ public:
   uint8_t *isSet(uint64_t address) { return set.data() + (address - kBase); }
 
   struct Conflict {
-    enum Kind { WithWrite, WithRead, Unpublished } kind;
+    enum Kind { WithWrite, WithRead, WithLane, Unpublished } kind;
     uint32_t address;
     const Instruction *other;
   };
+  /// Who does it, at which of its times. Lanes of a warp are ordered by its
+  /// steps: from one barrier of lanes to the next; -1 is no single lane.
+  struct User {
+    unsigned actor;
+    uint32_t time;
+    int lane = -1;
+    uint32_t step = 0;
+  };
   /// Notes a read and returns what it is not ordered behind. `isAsync`: it is
   /// not by a thread's own path, so what threads wrote has to be published.
-  std::optional<Conflict> read(uint32_t address, uint32_t bytes, unsigned actor,
-                               uint32_t time, const Knowledge &knowledge,
+  std::optional<Conflict> read(uint32_t address, uint32_t bytes,
+                               const User &user, const Knowledge &knowledge,
                                bool isAsync, const Instruction &instruction);
-  /// The same of a write that is done at `time` of `actor`.
+  /// The same of a write.
   std::optional<Conflict> write(uint32_t address, uint32_t bytes,
-                                unsigned actor, uint32_t time,
-                                const Knowledge &knowledge,
+                                const User &user, const Knowledge &knowledge,
                                 const Instruction &instruction);
 
 private:
@@ -57,9 +64,13 @@ private:
   }
 
   struct Use {
-    uint32_t time = 0, actor = 0;
+    User user = {0, 0};
     const Instruction *instruction = nullptr;
   };
+  /// What a use is not ordered behind of the last write.
+  static std::optional<Conflict::Kind>
+  findConflict(const Use &last, const User &user, const Knowledge &knowledge);
+
   unsigned numWarps, numReaders;
   std::vector<uint8_t> data, set;
   std::vector<Use> writes;

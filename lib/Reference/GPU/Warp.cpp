@@ -45,6 +45,7 @@ Outcome Warp::run(unsigned most) {
       ++pc;
       continue;
     }
+    ++turn;
     switch (Outcome outcome = instruction.run(*this, instruction)) {
     case Outcome::Next:
       ++pc;

@@ -84,6 +84,9 @@ public:
   /// Others may learn now what the warp has done.
   void release() { ++knowledge.seen[ofWarp(number)]; }
 
+  /// Barriers of its lanes that are behind it, and instructions.
+  uint32_t step = 0, turn = 0;
+
   /// What it waits for, as the end of a sentence; empty while it runs.
   std::string waitsFor;
   /// Has arrived where it waits.

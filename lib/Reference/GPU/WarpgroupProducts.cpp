@@ -134,8 +134,9 @@ static bool readMatrix(Warp &warp, const Instruction &instruction,
       if (!access.checkShared(at, 16, 16))
         return false;
       if (auto conflict = warp.block.shared.read(
-              at, 16, ofProducts(group),
-              warp.block.groups[group].closedGroups + 1, knowledge,
+              at, 16,
+              {ofProducts(group), warp.block.groups[group].closedGroups + 1},
+              knowledge,
               /*isAsync=*/true, instruction)) {
         access.report(*conflict, false);
         return false;

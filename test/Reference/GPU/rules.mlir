@@ -39,6 +39,15 @@
 // And without.
 // RUN: not moe-interpret --gpu %s --entry=exchanged --random=1 2>&1 | FileCheck %s --check-prefix=EXCHANGED
 // EXCHANGED: error: {{.*}}race: {{reads|writes}} byte {{.*}} of shared memory, and nothing orders it behind a {{read|write}} of it
+// Lanes of a warp do so with a barrier of their own.
+// RUN: moe-interpret --gpu %s --entry=lanes --random=1 -o %t.safetensors
+// They are not in step by themselves.
+// RUN: not moe-interpret --gpu %s --entry=step --random=1 2>&1 | FileCheck %s --check-prefix=STEP
+// STEP: error: {{.*}}kernel 'step', block 0, thread 0: 'llvm.load': race: reads byte 4 of shared memory, which another lane of the warp writes, without a bar.warp.sync between
+// STEP: note: 'llvm.store': the write
+// Nor in one instruction: two of them write a word.
+// RUN: not moe-interpret --gpu %s --entry=together --random=1 2>&1 | FileCheck %s --check-prefix=TOGETHER
+// TOGETHER: error: {{.*}}thread 1: 'llvm.store': race: writes byte 0 of 'y', which block 0, warp 0 writes in the same launch
 // With less memory than they need.
 // RUN: not moe-interpret --gpu %s --entry=small --random=1 2>&1 | FileCheck %s --check-prefix=SMALL
 // SMALL: error: {{.*}}uses 4 bytes at byte 128 of shared memory, of which the block has 128
@@ -62,6 +71,15 @@
 // More arrivals than a barrier counts.
 // RUN: not moe-interpret --gpu %s --entry=counted --random=1 2>&1 | FileCheck %s --check-prefix=COUNTED
 // COUNTED: error: {{.*}}'nvvm.mbarrier.arrive': a phase of 31 arrivals is over before all lanes of the warp have arrived
+// A kernel that is not there.
+// RUN: not moe-interpret --gpu %s --entry=missing --random=1 2>&1 | FileCheck %s --check-prefix=MISSING
+// MISSING: error: {{.*}}there is no kernel 'nobody' in a module @kernels
+// An instruction that nobody knows.
+// RUN: not moe-interpret --gpu %s --entry=unknown --random=1 2>&1 | FileCheck %s --check-prefix=UNKNOWN
+// UNKNOWN: error: {{.*}}'llvm.intr.bitreverse' is not known to the interpreter
+// One in a form that nobody knows.
+// RUN: not moe-interpret --gpu %s --entry=form --random=1 2>&1 | FileCheck %s --check-prefix=FORM
+// FORM: error: {{.*}}'nvvm.inline_ptx' is known to the interpreter, but not in this form
 // Other blocks than it is made for.
 // RUN: not moe-interpret --gpu %s --entry=threads --random=1 2>&1 | FileCheck %s --check-prefix=THREADS
 // THREADS: error: {{.*}}kernel 'copy' is made for blocks of 32 threads, and started with 64
@@ -251,6 +269,61 @@ module {
       }
       llvm.return
     }
+    llvm.func @lanes(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 32>} {
+      %c0 = arith.constant 0 : i32
+      %c1 = arith.constant 1 : i32
+      %c4 = arith.constant 4 : i32
+      %c31 = arith.constant 31 : i32
+      %all = arith.constant -1 : i32
+      %thread = nvvm.read.ptx.sreg.tid.x : i32
+      %at = arith.muli %thread, %c4 : i32
+      %from = llvm.getelementptr %x[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %to = llvm.getelementptr %y[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %base = llvm.mlir.addressof @dynamic_shared : !llvm.ptr<3>
+      %other = arith.xori %at, %c4 : i32
+      %s = llvm.getelementptr %base[%at] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i8
+      %o = llvm.getelementptr %base[%other] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i8
+      llvm.store %thread, %s : i32, !llvm.ptr<3>
+      nvvm.bar.warp.sync %all : i32
+      %v = llvm.load %o : !llvm.ptr<3> -> i32
+      llvm.store %v, %to : i32, !llvm.ptr<1>
+      llvm.return
+    }
+    llvm.func @step(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 32>} {
+      %c0 = arith.constant 0 : i32
+      %c1 = arith.constant 1 : i32
+      %c4 = arith.constant 4 : i32
+      %c31 = arith.constant 31 : i32
+      %all = arith.constant -1 : i32
+      %thread = nvvm.read.ptx.sreg.tid.x : i32
+      %at = arith.muli %thread, %c4 : i32
+      %from = llvm.getelementptr %x[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %to = llvm.getelementptr %y[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %base = llvm.mlir.addressof @dynamic_shared : !llvm.ptr<3>
+      %other = arith.xori %at, %c4 : i32
+      %s = llvm.getelementptr %base[%at] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i8
+      %o = llvm.getelementptr %base[%other] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i8
+      llvm.store %thread, %s : i32, !llvm.ptr<3>
+      %v = llvm.load %o : !llvm.ptr<3> -> i32
+      llvm.store %v, %to : i32, !llvm.ptr<1>
+      llvm.return
+    }
+    llvm.func @together(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 32>} {
+      %c0 = arith.constant 0 : i32
+      %c1 = arith.constant 1 : i32
+      %c4 = arith.constant 4 : i32
+      %c31 = arith.constant 31 : i32
+      %all = arith.constant -1 : i32
+      %thread = nvvm.read.ptx.sreg.tid.x : i32
+      %at = arith.muli %thread, %c4 : i32
+      %from = llvm.getelementptr %x[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %to = llvm.getelementptr %y[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %c120 = arith.constant 120 : i32
+      %pair = arith.andi %at, %c120 : i32
+      %there = llvm.getelementptr %y[%pair] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      llvm.store %thread, %there : i32, !llvm.ptr<1>
+      llvm.return
+    }
     llvm.func @diverged(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 32>} {
       %c0 = arith.constant 0 : i32
       %c1 = arith.constant 1 : i32
@@ -348,6 +421,32 @@ module {
       %s = nvvm.mbarrier.arrive %base : !llvm.ptr<3> -> i64
       llvm.return
     }
+    llvm.func @unknown(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 32>} {
+      %c0 = arith.constant 0 : i32
+      %c1 = arith.constant 1 : i32
+      %c4 = arith.constant 4 : i32
+      %c31 = arith.constant 31 : i32
+      %all = arith.constant -1 : i32
+      %thread = nvvm.read.ptx.sreg.tid.x : i32
+      %at = arith.muli %thread, %c4 : i32
+      %from = llvm.getelementptr %x[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %to = llvm.getelementptr %y[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %v = llvm.intr.bitreverse(%thread) : (i32) -> i32
+      llvm.return
+    }
+    llvm.func @form(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 32>} {
+      %c0 = arith.constant 0 : i32
+      %c1 = arith.constant 1 : i32
+      %c4 = arith.constant 4 : i32
+      %c31 = arith.constant 31 : i32
+      %all = arith.constant -1 : i32
+      %thread = nvvm.read.ptx.sreg.tid.x : i32
+      %at = arith.muli %thread, %c4 : i32
+      %from = llvm.getelementptr %x[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %to = llvm.getelementptr %y[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      nvvm.inline_ptx "membar.gl;"
+      llvm.return
+    }
   }
   func.func @good(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
     %one = arith.constant 1 : index
@@ -431,6 +530,24 @@ module {
     moe_rt.launch @kernels "exchanged" blocks(%one) threads(64) shared(256) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
     return
   }
+  func.func @lanes(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
+    %one = arith.constant 1 : index
+    %two = arith.constant 2 : index
+    moe_rt.launch @kernels "lanes" blocks(%one) threads(32) shared(128) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
+    return
+  }
+  func.func @step(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
+    %one = arith.constant 1 : index
+    %two = arith.constant 2 : index
+    moe_rt.launch @kernels "step" blocks(%one) threads(32) shared(128) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
+    return
+  }
+  func.func @together(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
+    %one = arith.constant 1 : index
+    %two = arith.constant 2 : index
+    moe_rt.launch @kernels "together" blocks(%one) threads(32) shared(0) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
+    return
+  }
   func.func @small(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
     %one = arith.constant 1 : index
     %two = arith.constant 2 : index
@@ -471,6 +588,24 @@ module {
     %one = arith.constant 1 : index
     %two = arith.constant 2 : index
     moe_rt.launch @kernels "counted" blocks(%one) threads(32) shared(16) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
+    return
+  }
+  func.func @missing(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
+    %one = arith.constant 1 : index
+    %two = arith.constant 2 : index
+    moe_rt.launch @kernels "nobody" blocks(%one) threads(32) shared(0) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
+    return
+  }
+  func.func @unknown(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
+    %one = arith.constant 1 : index
+    %two = arith.constant 2 : index
+    moe_rt.launch @kernels "unknown" blocks(%one) threads(32) shared(0) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
+    return
+  }
+  func.func @form(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
+    %one = arith.constant 1 : index
+    %two = arith.constant 2 : index
+    moe_rt.launch @kernels "form" blocks(%one) threads(32) shared(0) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
     return
   }
   func.func @threads(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
