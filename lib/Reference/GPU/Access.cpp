@@ -139,7 +139,7 @@ bool Access::writeGlobal(uint64_t address, unsigned bytes, const void *from,
   if (!isSet) {
     warp.fail(instruction,
               "writes to '" + buffer->name +
-                  "' what was made of memory that nobody wrote",
+                  "' what was made of memory that nobody wrote, or of poison",
               lane, warp.undefinedRead,
               "the last such read is here, of address " +
                   hex(warp.undefinedAddress));

@@ -10,15 +10,12 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "../Rounding.h"
-#include "../Scalars.h"
-#include "../Values.h"
+#include "ScalarInstructions.h"
 #include "Warp.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "moe-mlir/Support/FloatConversions.h"
 
 using namespace mlir;
-using namespace moe::reference;
 using namespace moe::reference::simt;
 
 //===----------------------------------------------------------------------===//
@@ -65,12 +62,9 @@ DEFINE(Add, a + b)
 DEFINE(Sub, a - b)
 DEFINE(Mul, a *b)
 DEFINE(Div, a / b)
-// A lane that is not active may divide by what it did not compute.
-DEFINE(DivU, b ? a / b : 0)
 DEFINE(Xor, a ^ b)
-// Beyond the width the result is poison; nothing here is made to shift so far.
-DEFINE(ShL, b < sizeof(T) * 8 ? a << b : 0)
-DEFINE(ShRU, b < sizeof(T) * 8 ? a >> b : 0)
+DEFINE(ShL, a << b)
+DEFINE(ShRU, a >> b)
 DEFINE(Min, a < b ? a : b)
 DEFINE(Max, a < b ? b : a)
 #undef DEFINE
@@ -86,6 +80,42 @@ DEFINE(Greater, >)
 DEFINE(GreaterEqual, >=)
 #undef DEFINE
 } // namespace
+
+/// A division, which an active lane may not do by 0.
+template <typename T>
+static Outcome runDivide(Warp &warp, const Instruction &instruction) {
+  T *result = warp.get<T>(instruction.results[0]);
+  const T *a = warp.get<T>(instruction.operands[0]);
+  const T *b = warp.get<T>(instruction.operands[1]);
+  uint32_t undefined = warp.undefined(instruction.operands[0]) |
+                       warp.undefined(instruction.operands[1]);
+  uint32_t zeros = 0;
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    zeros |= uint32_t(b[lane] == 0) << lane;
+    result[lane] = b[lane] ? a[lane] / b[lane] : 0;
+  }
+  warp.undefined(instruction.results[0]) = undefined;
+  if (uint32_t lanes = zeros & warp.active & ~undefined)
+    return warp.fail(instruction, "divides by 0", firstLane(lanes));
+  return Outcome::Next;
+}
+
+/// A shift by as many bits as there are, or more, gives anything.
+template <typename T, typename F>
+static Outcome runShift(Warp &warp, const Instruction &instruction) {
+  T *result = warp.get<T>(instruction.results[0]);
+  const T *a = warp.get<T>(instruction.operands[0]);
+  const T *b = warp.get<T>(instruction.operands[1]);
+  uint32_t undefined = warp.undefined(instruction.operands[0]) |
+                       warp.undefined(instruction.operands[1]);
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    bool isShort = b[lane] < sizeof(T) * 8;
+    undefined |= uint32_t(!isShort) << lane;
+    result[lane] = isShort ? F::apply(a[lane], b[lane]) : 0;
+  }
+  warp.undefined(instruction.results[0]) = undefined;
+  return Outcome::Next;
+}
 
 /// Bits that are 0 (for `and`) or 1 (for `or`) in a defined operand are so in
 /// the result, whatever the other one is.
@@ -156,135 +186,30 @@ template <typename F> static Execute getSigned(unsigned width) {
 }
 
 //===----------------------------------------------------------------------===//
-// All others
-//===----------------------------------------------------------------------===//
-
-namespace {
-/// How a scalar's bits and the interpreter's numbers become each other.
-enum class Kind : uint8_t { Integer, F32, F64, BF16, F16 };
-
-struct ScalarCode {
-  ScalarOp op;
-  SmallVector<Kind, 3> operands;
-  SmallVector<uint8_t, 3> widths;
-  Kind result;
-  uint8_t resultWidth;
-};
-} // namespace
-
-static std::optional<Kind> getKind(Type type) {
-  type = getElementTypeOrSelf(type);
-  if (type.isIntOrIndex())
-    return Kind::Integer;
-  if (type.isF32())
-    return Kind::F32;
-  if (type.isF64())
-    return Kind::F64;
-  if (type.isBF16())
-    return Kind::BF16;
-  if (type.isF16())
-    return Kind::F16;
-  return std::nullopt;
-}
-
-static Scalar fromBits(uint64_t bits, Kind kind, unsigned width) {
-  switch (kind) {
-  case Kind::Integer:
-    return makeInt(wrapInteger(static_cast<int64_t>(bits), width));
-  case Kind::F32:
-    return makeFloat(moe::bitsToFloat(bits));
-  case Kind::BF16:
-    return makeFloat(moe::bf16ToF32(bits));
-  case Kind::F16:
-    return makeFloat(moe::f16ToF32(bits));
-  case Kind::F64:
-    break;
-  }
-  Scalar scalar;
-  scalar.i = static_cast<int64_t>(bits);
-  return scalar;
-}
-
-static uint64_t toBits(Scalar scalar, Kind kind, unsigned width) {
-  switch (kind) {
-  case Kind::Integer:
-    return width == 64 ? scalar.i : scalar.i & ((uint64_t(1) << width) - 1);
-  case Kind::F32:
-    return moe::floatBits(float(scalar.f));
-  case Kind::BF16:
-    return moe::f64ToBF16(scalar.f);
-  case Kind::F16:
-    return moe::f64ToF16(scalar.f);
-  case Kind::F64:
-    break;
-  }
-  return static_cast<uint64_t>(scalar.i);
-}
-
-static Outcome runScalar(Warp &warp, const Instruction &instruction) {
-  const auto &code = *reinterpret_cast<const ScalarCode *>(instruction.a);
-  uint32_t undefined = 0;
-  for (Slot slot : instruction.operands) {
-    undefined |= warp.undefined(slot);
-    if (warp.ticket(slot) && !warp.checkDefined(instruction, slot, ""))
-      return Outcome::Fail;
-  }
-  Scalar operands[4];
-  bool isFine = true;
-  forEachLane(warp.active & ~undefined, [&](unsigned lane) {
-    for (auto [i, slot] : llvm::enumerate(instruction.operands))
-      operands[i] =
-          fromBits(code.widths[i] == 64 ? warp.get<uint64_t>(slot)[lane]
-                                        : warp.get<uint32_t>(slot)[lane],
-                   code.operands[i], code.widths[i]);
-    Scalar result;
-    if (!code.op.fn(code.op, operands, result)) {
-      if (isFine)
-        warp.fail(instruction,
-                  "has no result: the divisor is zero, or the "
-                  "quotient does not fit the type",
-                  lane);
-      isFine = false;
-      return;
-    }
-    uint64_t bits = toBits(result, code.result, code.resultWidth);
-    if (code.resultWidth == 64)
-      warp.get<uint64_t>(instruction.results[0])[lane] = bits;
-    else
-      warp.get<uint32_t>(instruction.results[0])[lane] = bits;
-  });
-  warp.undefined(instruction.results[0]) = undefined;
-  return isFine ? Outcome::Next : Outcome::Fail;
-}
-
-static LogicalResult decodeScalar(Decoder &decoder, Operation *op) {
-  std::optional<ScalarOp> scalarOp = ScalarOp::get(op);
-  if (!scalarOp || op->getNumOperands() > 4 || op->getNumResults() != 1)
-    return failure();
-  ScalarCode code{*scalarOp, {}, {}, Kind::Integer, 0};
-  for (Type type : op->getOperandTypes()) {
-    std::optional<Kind> kind = getKind(type);
-    if (!kind)
-      return failure();
-    code.operands.push_back(*kind);
-    code.widths.push_back(getWidth(getElementTypeOrSelf(type)));
-  }
-  Type type = getElementTypeOrSelf(op->getResult(0).getType());
-  std::optional<Kind> kind = getKind(type);
-  if (!kind)
-    return failure();
-  code.result = *kind;
-  code.resultWidth = getWidth(type);
-  return decoder.emitElements(runScalar, op, decoder.keepObject(code), 0,
-                              /*isPlain=*/false);
-}
-
-//===----------------------------------------------------------------------===//
 // The table
 //===----------------------------------------------------------------------===//
 
 static unsigned getOperandWidth(Operation *op) {
   return getWidth(getElementTypeOrSelf(op->getOperand(0).getType()));
+}
+
+static LogicalResult decodeDivide(Decoder &decoder, Operation *op) {
+  unsigned width = getOperandWidth(op);
+  if (width < 32)
+    return decodeScalar(decoder, op);
+  return decoder.emitElements(width == 64 ? runDivide<uint64_t>
+                                          : runDivide<uint32_t>,
+                              op, 0, 0, /*isPlain=*/false);
+}
+
+template <typename F>
+static LogicalResult decodeShift(Decoder &decoder, Operation *op) {
+  unsigned width = getOperandWidth(op);
+  if (width < 32)
+    return decodeScalar(decoder, op);
+  return decoder.emitElements(width == 64 ? runShift<uint64_t, F>
+                                          : runShift<uint32_t, F>,
+                              op, 0, 0, /*isPlain=*/false);
 }
 
 static LogicalResult emitOr(Decoder &decoder, Operation *op, Execute fast) {
@@ -351,25 +276,84 @@ static LogicalResult decodeConstant(Decoder &decoder, Operation *op) {
   return success();
 }
 
+static unsigned getResultWidth(Operation *op) {
+  return getWidth(getElementTypeOrSelf(op->getResult(0).getType()));
+}
+
+static LogicalResult decodeComparison(Decoder &decoder, Operation *op,
+                                      arith::CmpIPredicate predicate) {
+  unsigned width = getOperandWidth(op);
+  if (width < 32)
+    return decodeScalar(decoder, op);
+  return decoder.emitElements(width == 64
+                                  ? getComparison<int64_t, uint64_t>(predicate)
+                                  : getComparison<int32_t, uint32_t>(predicate),
+                              op);
+}
+
+static LogicalResult decodeSelect(Decoder &decoder, Operation *op) {
+  return decoder.emitElements(getResultWidth(op) == 64 ? runSelect<uint64_t>
+                                                       : runSelect<uint32_t>,
+                              op, 0, 0, /*isPlain=*/false);
+}
+
+static LogicalResult decodeExtend(Decoder &decoder, Operation *op) {
+  // Narrow integers have zeros above their bits.
+  return decoder.emitElements(getResultWidth(op) == 64
+                                  ? runConvert<uint64_t, uint32_t>
+                                  : runConvert<uint32_t, uint32_t>,
+                              op);
+}
+
 /// Bits that stay as they are; between elements of the same width.
 static LogicalResult decodeBitcast(Decoder &decoder, Operation *op) {
-  if (getOperandWidth(op) !=
-      getWidth(getElementTypeOrSelf(op->getResult(0).getType())))
+  if (getOperandWidth(op) != getResultWidth(op))
     return failure();
   decoder.set(op->getResult(0), decoder.get(op->getOperand(0)));
   return success();
 }
 
+/// The same by the names of the llvm dialect.
+static void addLLVMNames(InstructionTable &table) {
+  addInteger<LLVM::AddOp>(table, getBinary<Add>);
+  addInteger<LLVM::SubOp>(table, getBinary<Sub>);
+  addInteger<LLVM::MulOp>(table, getBinary<Mul>);
+  table.add(LLVM::UDivOp::getOperationName(), decodeDivide);
+  addInteger<LLVM::XOrOp>(table, getBinary<Xor>);
+  table.add(LLVM::ShlOp::getOperationName(), decodeShift<ShL>);
+  table.add(LLVM::LShrOp::getOperationName(), decodeShift<ShRU>);
+  addInteger<LLVM::UMinOp>(table, getBinary<Min>);
+  addInteger<LLVM::UMaxOp>(table, getBinary<Max>);
+  addInteger<LLVM::SMinOp>(table, getSigned<Min>);
+  addInteger<LLVM::SMaxOp>(table, getSigned<Max>);
+  addFloat<LLVM::FAddOp, Add>(table);
+  addFloat<LLVM::FSubOp, Sub>(table);
+  addFloat<LLVM::FMulOp, Mul>(table);
+  addFloat<LLVM::FDivOp, Div>(table);
+  table.add(LLVM::AndOp::getOperationName(), decodeLogic<true>);
+  table.add(LLVM::OrOp::getOperationName(), decodeLogic<false>);
+  table.add(LLVM::SelectOp::getOperationName(), decodeSelect);
+  table.add(LLVM::ZExtOp::getOperationName(), decodeExtend);
+  table.add(
+      LLVM::ICmpOp::getOperationName(), [](Decoder &decoder, Operation *op) {
+        // They are numbered as arith's.
+        return decodeComparison(decoder, op,
+                                static_cast<arith::CmpIPredicate>(
+                                    cast<LLVM::ICmpOp>(op).getPredicate()));
+      });
+}
+
 void moe::reference::simt::addArithInstructions(InstructionTable &table) {
   table.addDialect("arith", decodeScalar);
   table.addDialect("math", decodeScalar);
+  addLLVMNames(table);
   addInteger<arith::AddIOp>(table, getBinary<Add>);
   addInteger<arith::SubIOp>(table, getBinary<Sub>);
   addInteger<arith::MulIOp>(table, getBinary<Mul>);
-  addInteger<arith::DivUIOp>(table, getBinary<DivU>);
+  table.add(arith::DivUIOp::getOperationName(), decodeDivide);
   addInteger<arith::XOrIOp>(table, getBinary<Xor>);
-  addInteger<arith::ShLIOp>(table, getBinary<ShL>);
-  addInteger<arith::ShRUIOp>(table, getBinary<ShRU>);
+  table.add(arith::ShLIOp::getOperationName(), decodeShift<ShL>);
+  table.add(arith::ShRUIOp::getOperationName(), decodeShift<ShRU>);
   addInteger<arith::MinUIOp>(table, getBinary<Min>);
   addInteger<arith::MaxUIOp>(table, getBinary<Max>);
   addInteger<arith::MinSIOp>(table, getSigned<Min>);
@@ -382,34 +366,13 @@ void moe::reference::simt::addArithInstructions(InstructionTable &table) {
   table.add(arith::OrIOp::getOperationName(), decodeLogic<false>);
   table.add(arith::ConstantOp::getOperationName(), decodeConstant);
   table.add(arith::BitcastOp::getOperationName(), decodeBitcast);
+  table.add(arith::SelectOp::getOperationName(), decodeSelect);
+  table.add(arith::ExtUIOp::getOperationName(), decodeExtend);
   table.add(arith::CmpIOp::getOperationName(),
             [](Decoder &decoder, Operation *op) {
-              auto predicate = cast<arith::CmpIOp>(op).getPredicate();
-              unsigned width = getOperandWidth(op);
-              if (width < 32)
-                return decodeScalar(decoder, op);
-              return decoder.emitElements(
-                  width == 64 ? getComparison<int64_t, uint64_t>(predicate)
-                              : getComparison<int32_t, uint32_t>(predicate),
-                  op);
+              return decodeComparison(decoder, op,
+                                      cast<arith::CmpIOp>(op).getPredicate());
             });
-  table.add(
-      arith::SelectOp::getOperationName(), [](Decoder &decoder, Operation *op) {
-        bool isWide =
-            getWidth(getElementTypeOrSelf(op->getResult(0).getType())) == 64;
-        return decoder.emitElements(isWide ? runSelect<uint64_t>
-                                           : runSelect<uint32_t>,
-                                    op, 0, 0, /*isPlain=*/false);
-      });
-  table.add(
-      arith::ExtUIOp::getOperationName(), [](Decoder &decoder, Operation *op) {
-        // Narrow integers have zeros above their bits.
-        bool isWide =
-            getWidth(getElementTypeOrSelf(op->getResult(0).getType())) == 64;
-        return decoder.emitElements(isWide ? runConvert<uint64_t, uint32_t>
-                                           : runConvert<uint32_t, uint32_t>,
-                                    op);
-      });
   table.add(arith::TruncFOp::getOperationName(), [](Decoder &decoder,
                                                     Operation *op) {
     bool isFast = getElementTypeOrSelf(op->getOperand(0).getType()).isF32() &&

@@ -225,6 +225,14 @@ LogicalResult Host::runLaunch(moert::LaunchOp op) {
       (program->threads && program->threads != threads))
     return fail() << "is made for blocks of " << program->threads
                   << " threads, and started with " << threads;
+  if (blocks < 0 || blocks > std::numeric_limits<int32_t>::max())
+    return fail() << "is started with " << blocks << " blocks";
+  // That of the largest device that there is; others have less.
+  constexpr int64_t kMostShared = 227 << 10;
+  if (int64_t(op.getShared()) > kMostShared)
+    return fail() << "is started with " << op.getShared()
+                  << " bytes of shared memory, and a block has at most "
+                  << kMostShared;
   bool overlaps = op.getOverlaps() && blocks <= int64_t(*op.getOverlaps());
   if (std::optional<uint64_t> each = op.getEach())
     blocks = std::min<int64_t>(blocks, *each * options.multiprocessors);

@@ -279,6 +279,9 @@ LogicalResult Decoder::decodeFor(Operation *op) {
   if (width < 32)
     return emitError(op->getLoc())
            << "the interpreter counts loops in 32 or 64 bits, not " << width;
+  if (loop.getUnsignedCmp())
+    return emitError(op->getLoc())
+           << "the interpreter counts loops by signed numbers";
   emitCopies(op, loop.getBody()->getArguments(),
              llvm::to_vector(
                  llvm::concat<Value>(SmallVector<Value>{loop.getLowerBound()},

@@ -77,7 +77,8 @@ bool Warp::checkDefined(const Instruction &instruction, Slot slot,
   uint32_t lanes = undefinedLanes[slot] & active;
   if (!lanes)
     return true;
-  fail(instruction, what + " was made of memory that nobody wrote",
+  fail(instruction,
+       what + " was made of memory that nobody wrote, or of poison",
        firstLane(lanes), undefinedRead,
        "the last such read is here, of address 0x" +
            Twine::utohexstr(undefinedAddress));

@@ -6,6 +6,7 @@
 // RUN: moe-interpret --gpu %s --entry=product --random=1 --print | FileCheck %s --check-prefix=PRODUCT
 // RUN: moe-interpret --gpu %s --entry=loops --random=1 --print | FileCheck %s --check-prefix=LOOPS
 // RUN: moe-interpret --gpu %s --entry=words --random=1 --print | FileCheck %s --check-prefix=WORDS
+// RUN: moe-interpret --gpu %s --entry=names --random=1 --print | FileCheck %s --check-prefix=NAMES
 
 // Lane 5: the lane below by 2, above by 2, with bit 1 changed, lane 9; lane 1,
 // below which there are no two, keeps its own.
@@ -25,6 +26,10 @@
 
 // bf16 of 1 and 2 in a word, the low one first, and the high one again.
 // WORDS: y: i32[2] [1073758080, 16384]
+
+// With the names of the llvm dialect: (2 l + 3 < 8 ? 2 l + 3 : 40 / (l + 1)), of
+// four lanes.
+// NAMES: y: i32[4] [3, 5, 7, 10]
 
 module {
   module @kernels {
@@ -176,6 +181,22 @@ module {
       llvm.store %half#1, %second : i32, !llvm.ptr<1>
       llvm.return
     }
+    llvm.func @names(%y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 4>} {
+      %c1 = llvm.mlir.constant(1 : i32) : i32
+      %c3 = llvm.mlir.constant(3 : i32) : i32
+      %c8 = llvm.mlir.constant(8 : i32) : i32
+      %c40 = llvm.mlir.constant(40 : i32) : i32
+      %lane = nvvm.read.ptx.sreg.tid.x : i32
+      %double = llvm.shl %lane, %c1 : i32
+      %sum = llvm.add %double, %c3 : i32
+      %small = llvm.icmp "slt" %sum, %c8 : i32
+      %next = llvm.add %lane, %c1 : i32
+      %quotient = llvm.udiv %c40, %next : i32
+      %v = llvm.select %small, %sum, %quotient : i1, i32
+      %to = llvm.getelementptr %y[%lane] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i32
+      llvm.store %v, %to : i32, !llvm.ptr<1>
+      llvm.return
+    }
     llvm.func @words(%y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 1>} {
       %pair = arith.constant dense<[1.0, 2.0]> : vector<2xf32>
       %narrow = arith.truncf %pair : vector<2xf32> to vector<2xbf16>
@@ -189,6 +210,11 @@ module {
       llvm.store %wide, %to : i32, !llvm.ptr<1>
       llvm.return
     }
+  }
+  func.func @names(%y: memref<4xi32> {moe.name = "y", moe.role = "result"}) {
+    %one = arith.constant 1 : index
+    moe_rt.launch @kernels "names" blocks(%one) threads(4) shared(0) args(%y : memref<4xi32>) boxes = [0]
+    return
   }
   func.func @shuffles(%y: memref<8xi32> {moe.name = "y", moe.role = "result"}) {
     %one = arith.constant 1 : index

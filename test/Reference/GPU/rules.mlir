@@ -74,12 +74,21 @@
 // A kernel that is not there.
 // RUN: not moe-interpret --gpu %s --entry=missing --random=1 2>&1 | FileCheck %s --check-prefix=MISSING
 // MISSING: error: {{.*}}there is no kernel 'nobody' in a module @kernels
+// A division by what an active lane has as 0; others do not count.
+// RUN: not moe-interpret --gpu %s --entry=zero --random=1 2>&1 | FileCheck %s --check-prefix=ZERO
+// ZERO: error: {{.*}}kernel 'zero', block 0, thread 0: 'arith.divui': divides by 0
+// A shift by all bits.
+// RUN: not moe-interpret --gpu %s --entry=shift --random=1 2>&1 | FileCheck %s --check-prefix=SHIFT
+// SHIFT: error: {{.*}}writes to 'y' what was made of memory that nobody wrote
 // An instruction that nobody knows.
 // RUN: not moe-interpret --gpu %s --entry=unknown --random=1 2>&1 | FileCheck %s --check-prefix=UNKNOWN
 // UNKNOWN: error: {{.*}}'llvm.intr.bitreverse' is not known to the interpreter
 // One in a form that nobody knows.
 // RUN: not moe-interpret --gpu %s --entry=form --random=1 2>&1 | FileCheck %s --check-prefix=FORM
 // FORM: error: {{.*}}'nvvm.inline_ptx' is known to the interpreter, but not in this form
+// More memory than any device gives a block.
+// RUN: not moe-interpret --gpu %s --entry=huge --random=1 2>&1 | FileCheck %s --check-prefix=HUGE
+// HUGE: error: {{.*}}kernel 'copy' is started with 300000 bytes of shared memory, and a block has at most 232448
 // Other blocks than it is made for.
 // RUN: not moe-interpret --gpu %s --entry=threads --random=1 2>&1 | FileCheck %s --check-prefix=THREADS
 // THREADS: error: {{.*}}kernel 'copy' is made for blocks of 32 threads, and started with 64
@@ -421,6 +430,38 @@ module {
       %s = nvvm.mbarrier.arrive %base : !llvm.ptr<3> -> i64
       llvm.return
     }
+    llvm.func @zero(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 32>} {
+      %c0 = arith.constant 0 : i32
+      %c1 = arith.constant 1 : i32
+      %c4 = arith.constant 4 : i32
+      %c31 = arith.constant 31 : i32
+      %all = arith.constant -1 : i32
+      %thread = nvvm.read.ptx.sreg.tid.x : i32
+      %at = arith.muli %thread, %c4 : i32
+      %from = llvm.getelementptr %x[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %to = llvm.getelementptr %y[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %is = arith.cmpi ne, %thread, %c0 : i32
+      scf.if %is {
+        %fine = arith.divui %c4, %thread : i32
+      }
+      %v = arith.divui %c4, %thread : i32
+      llvm.return
+    }
+    llvm.func @shift(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 32>} {
+      %c0 = arith.constant 0 : i32
+      %c1 = arith.constant 1 : i32
+      %c4 = arith.constant 4 : i32
+      %c31 = arith.constant 31 : i32
+      %all = arith.constant -1 : i32
+      %thread = nvvm.read.ptx.sreg.tid.x : i32
+      %at = arith.muli %thread, %c4 : i32
+      %from = llvm.getelementptr %x[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %to = llvm.getelementptr %y[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %c32 = arith.constant 32 : i32
+      %v = arith.shli %thread, %c32 : i32
+      llvm.store %v, %to : i32, !llvm.ptr<1>
+      llvm.return
+    }
     llvm.func @unknown(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 32>} {
       %c0 = arith.constant 0 : i32
       %c1 = arith.constant 1 : i32
@@ -596,6 +637,18 @@ module {
     moe_rt.launch @kernels "nobody" blocks(%one) threads(32) shared(0) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
     return
   }
+  func.func @zero(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
+    %one = arith.constant 1 : index
+    %two = arith.constant 2 : index
+    moe_rt.launch @kernels "zero" blocks(%one) threads(32) shared(0) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
+    return
+  }
+  func.func @shift(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
+    %one = arith.constant 1 : index
+    %two = arith.constant 2 : index
+    moe_rt.launch @kernels "shift" blocks(%one) threads(32) shared(0) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
+    return
+  }
   func.func @unknown(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
     %one = arith.constant 1 : index
     %two = arith.constant 2 : index
@@ -606,6 +659,12 @@ module {
     %one = arith.constant 1 : index
     %two = arith.constant 2 : index
     moe_rt.launch @kernels "form" blocks(%one) threads(32) shared(0) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
+    return
+  }
+  func.func @huge(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
+    %one = arith.constant 1 : index
+    %two = arith.constant 2 : index
+    moe_rt.launch @kernels "copy" blocks(%one) threads(32) shared(300000) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
     return
   }
   func.func @threads(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
