@@ -111,6 +111,15 @@ struct LowerLaunches : moe::impl::LowerLaunchesPassBase<LowerLaunches> {
       kind(box ? MOE_LAUNCH_MATRIX : MOE_LAUNCH_POINTER);
       Value address =
           toWord(memref::ExtractAlignedPointerAsIndexOp::create(b, value));
+      // A part of memory begins somewhere in it.
+      if (!memref.getLayout().isIdentity()) {
+        Value first =
+            memref::ExtractStridedMetadataOp::create(b, value).getOffset();
+        address = LLVM::AddOp::create(
+            b, address,
+            LLVM::MulOp::create(b, toWord(first),
+                                word(memref.getElementTypeBitWidth() / 8)));
+      }
       set(own, offsetof(moe_launch_argument, pointer),
           LLVM::IntToPtrOp::create(b, pointerType(), address));
       if (!box)

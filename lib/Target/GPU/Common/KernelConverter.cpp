@@ -15,6 +15,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Matchers.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/RegionUtils.h"
 
 using namespace mlir;
@@ -38,7 +39,27 @@ KernelConverter::KernelConverter(ModuleOp module,
 
 KernelConverter::~KernelConverter() = default;
 
+/// Drops checks of what is on the device, which the host cannot make, and what
+/// they read. Kernels keep to tables whatever they are given.
+static void dropChecks(ModuleOp module) {
+  SmallVector<moert::CheckOp> checks;
+  module.walk([&](moert::CheckOp check) {
+    Operation *made = check.getOk().getDefiningOp();
+    if (made && made->getNumRegions() &&
+        made->walk([](memref::LoadOp) { return WalkResult::interrupt(); })
+            .wasInterrupted())
+      checks.push_back(check);
+  });
+  for (moert::CheckOp check : checks) {
+    Operation *made = check.getOk().getDefiningOp();
+    check.erase();
+    if (isOpTriviallyDead(made))
+      made->erase();
+  }
+}
+
 LogicalResult KernelConverter::convert() {
+  dropChecks(module);
   SmallVector<Operation *> ops;
   for (auto func : module.getOps<func::FuncOp>())
     func.getBody().walk<WalkOrder::PreOrder>([&](Operation *op) {
@@ -47,9 +68,27 @@ LogicalResult KernelConverter::convert() {
                  ? WalkResult::skip()
                  : WalkResult::advance();
     });
-  for (Operation *op : ops)
-    if (failed(convert(op)))
+  SmallVector<Operation *> loads;
+  for (Operation *op : ops) {
+    // Kernels compute what they need of single elements by themselves.
+    if (isa<memref::LoadOp>(op))
+      loads.push_back(op);
+    else if (failed(convert(op)))
       return failure();
+  }
+  for (Operation *load : loads)
+    if (failed(eraseDead(load)))
+      return failure();
+  return success();
+}
+
+LogicalResult KernelConverter::eraseDead(Operation *op) {
+  for (Operation *user : llvm::make_early_inc_range(op->getUsers()))
+    if (!isa<arith::ArithDialect, math::MathDialect>(user->getDialect()))
+      return refuse(op, "the host cannot read memory of the device");
+    else if (failed(eraseDead(user)))
+      return failure();
+  op->erase();
   return success();
 }
 
@@ -84,10 +123,11 @@ LogicalResult KernelConverter::convert(Operation *op) {
   }
   if (auto ordinary = dyn_cast<linalg::LinalgOp>(op))
     return convertLinalg(ordinary);
-  if (isa<moert::MoeRtDialect, arith::ArithDialect, scf::SCFDialect>(
-          op->getDialect()) ||
+  if (isa<moert::MoeRtDialect, arith::ArithDialect, math::MathDialect,
+          scf::SCFDialect>(op->getDialect()) ||
       isa<memref::AllocOp, memref::DimOp, memref::CastOp,
-          memref::CollapseShapeOp, memref::ExpandShapeOp, func::ReturnOp>(op))
+          memref::CollapseShapeOp, memref::ExpandShapeOp, memref::SubViewOp,
+          func::ReturnOp>(op))
     return success();
   return op->emitOpError("has no kernel for ") << options.device << " yet";
 }
@@ -196,7 +236,8 @@ LogicalResult KernelConverter::launchIndex(Builder &b, Operation *op,
                                            int64_t experts) {
   // Kernels here know the active experts from the offsets.
   for (Operation *user : parts.active.getUsers())
-    if (user != op && !isa<moek::GroupedMatmulOp, moert::LaunchOp>(user))
+    if (!isa<moek::GroupedMatmulOp, moek::IndexOp, moek::RouteOp,
+             moert::LaunchOp>(user))
       return op->emitOpError("makes no list of active experts on ")
              << options.device << ", but '" << user->getName() << "' reads one";
   auto indices = cast<MemRefType>(parts.indices.getType());
@@ -337,12 +378,9 @@ LogicalResult KernelConverter::convertLinalg(linalg::LinalgOp op) {
   if (StringRef why = whyNoKernel(op); !why.empty())
     return refuse(op, why);
   Builder b(op.getLoc(), op);
-  LLVM::LLVMFuncOp kernel =
-      buildLinalg(kernels, getName(op, "elementwise"), op);
   SmallVector<Value> arguments;
-  for (Value operand : op->getOperands())
-    if (isa<MemRefType>(operand.getType()))
-      arguments.push_back(operand);
+  LLVM::LLVMFuncOp kernel =
+      buildLinalg(kernels, getName(op, "elementwise"), op, arguments);
   Value elements = constant(b, 1);
   for (auto [loop, size] : llvm::enumerate(op.getStaticLoopRanges())) {
     Value own = ShapedType::isDynamic(size) ? getLoopSize(b, op, loop)

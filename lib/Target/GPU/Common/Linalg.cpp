@@ -13,6 +13,8 @@
 #include "moe-mlir/Target/GPU/Common/Kernels.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Transforms/RegionUtils.h"
 #include "llvm/ADT/SetVector.h"
@@ -38,6 +40,49 @@ static bool isReadable(Value value) {
           llvm::none_of(strides, ShapedType::isDynamic));
 }
 
+/// Whether the kernel can compute a value of the function around by itself:
+/// arithmetic on constants and on elements of what the function is given.
+static bool isRecomputable(Value value) {
+  if (matchPattern(value, m_Constant()))
+    return true;
+  Operation *op = value.getDefiningOp();
+  if (auto load = dyn_cast_or_null<memref::LoadOp>(op))
+    return isa<BlockArgument>(load.getMemref()) &&
+           isReadable(load.getMemref()) &&
+           load.getMemRefType().hasStaticShape() &&
+           load.getMemRefType().getLayout().isIdentity() &&
+           llvm::all_of(load.getIndices(), [](Value index) {
+             return matchPattern(index, m_Constant());
+           });
+  return op && op->getNumResults() == 1 && op->getNumRegions() == 0 &&
+         isa<arith::ArithDialect, math::MathDialect>(op->getDialect()) &&
+         llvm::all_of(op->getOperands(), isRecomputable);
+}
+
+/// The memory that it reads for this.
+static void addRead(Value value, SetVector<Value> &memrefs) {
+  Operation *op = value.getDefiningOp();
+  if (auto load = dyn_cast_or_null<memref::LoadOp>(op))
+    memrefs.insert(load.getMemref());
+  else if (op)
+    for (Value operand : op->getOperands())
+      addRead(operand, memrefs);
+}
+
+/// The memory that the kernel of `op` is given.
+static SetVector<Value> getMemory(linalg::LinalgOp op) {
+  SetVector<Value> memrefs, captured;
+  getUsedValuesDefinedAbove(op->getRegion(0), captured);
+  for (Value operand : op->getOperands())
+    if (isa<MemRefType>(operand.getType()))
+      memrefs.insert(operand);
+    else
+      addRead(operand, memrefs);
+  for (Value value : captured)
+    addRead(value, memrefs);
+  return memrefs;
+}
+
 StringRef gpu::whyNoKernel(linalg::LinalgOp op) {
   if (op.getNumDpsInits() != 1 || !isReadable(op.getDpsInits()[0]))
     return "it does not write one memref";
@@ -52,7 +97,7 @@ StringRef gpu::whyNoKernel(linalg::LinalgOp op) {
     return "it writes elements more than once";
   for (Value input : op.getDpsInputs())
     if (isa<MemRefType>(input.getType()) ? !isReadable(input)
-                                         : !matchPattern(input, m_Constant()))
+                                         : !isRecomputable(input))
       return "it reads what is no memory of plain numbers";
   for (Operation &inner : op.getBlock()->without_terminator())
     if (!isa<arith::ArithDialect, math::MathDialect>(inner.getDialect()) &&
@@ -60,24 +105,21 @@ StringRef gpu::whyNoKernel(linalg::LinalgOp op) {
       return "its body has more than arithmetic";
   SetVector<Value> captured;
   getUsedValuesDefinedAbove(op->getRegion(0), captured);
-  if (llvm::any_of(captured, [](Value value) {
-        return !matchPattern(value, m_Constant());
-      }))
-    return "its body reads values around it";
+  if (!llvm::all_of(captured, isRecomputable))
+    return "its body reads values that the host computes";
   return "";
 }
 
 namespace {
 class Body {
 public:
-  Body(Emitter &code, linalg::LinalgOp op, Block::BlockArgListType arguments)
+  Body(Emitter &code, linalg::LinalgOp op, ValueRange memory,
+       Block::BlockArgListType arguments)
       : code(code), op(op) {
     // Pointers first, then the sizes of the loops.
     size_t next = 0;
-    for (OpOperand &operand : op->getOpOperands())
-      pointers.push_back(isa<MemRefType>(operand.get().getType())
-                             ? arguments[next++]
-                             : Value());
+    for (Value memref : memory)
+      pointers[memref] = arguments[next++];
     for (int64_t size : op.getStaticLoopRanges())
       sizes.push_back(ShapedType::isDynamic(size)
                           ? code.widen(arguments[next++])
@@ -153,7 +195,7 @@ private:
     }
     auto lookup = [&](Value value) {
       if (!map.contains(value))
-        map.map(value, code.clone(*value.getDefiningOp())->getResult(0));
+        map.map(value, recompute(value));
       return map.lookup(value);
     };
     for (Operation &inner : body.without_terminator()) {
@@ -170,10 +212,29 @@ private:
     return lookup(body.getTerminator()->getOperand(0));
   }
 
+  /// A value of the function around, here.
+  Value recompute(Value value) {
+    Operation *op = value.getDefiningOp();
+    if (auto load = dyn_cast<memref::LoadOp>(op)) {
+      int64_t number = 0;
+      for (auto [index, size] :
+           llvm::zip(load.getIndices(), load.getMemRefType().getShape()))
+        number = number * size + *getConstantIntValue(index);
+      Type element = load.getType();
+      return code.load(element,
+                       code.at(pointers.lookup(load.getMemref()),
+                               number * element.getIntOrFloatBitWidth() / 8));
+    }
+    IRMapping map;
+    for (Value operand : op->getOperands())
+      map.map(operand, recompute(operand));
+    return code.clone(*op, map)->getResult(0);
+  }
+
   Value read(OpOperand &operand) {
     Type type = operand.get().getType();
     if (!isa<MemRefType>(type))
-      return code.clone(*operand.get().getDefiningOp())->getResult(0);
+      return recompute(operand.get());
     return code.load(getElementTypeOrSelf(type), getPlace(operand));
   }
 
@@ -200,7 +261,7 @@ private:
     }
     if (!number)
       number = code.constant64(0);
-    return code.at(pointers[operand.getOperandNumber()],
+    return code.at(pointers.lookup(operand.get()),
                    code.mul(number, type.getElementTypeBitWidth() / 8));
   }
 
@@ -236,7 +297,8 @@ private:
 
   Emitter &code;
   linalg::LinalgOp op;
-  SmallVector<Value> pointers, sizes;
+  DenseMap<Value, Value> pointers;
+  SmallVector<Value> sizes;
   /// Where each loop is, and all of them if none is a reduction.
   SmallVector<Value> at;
   Value linear;
@@ -244,16 +306,16 @@ private:
 } // namespace
 
 LLVM::LLVMFuncOp gpu::buildLinalg(ModuleOp module, StringRef name,
-                                  linalg::LinalgOp op) {
+                                  linalg::LinalgOp op,
+                                  SmallVectorImpl<Value> &arguments) {
   Emitter code(module.getLoc(), module.getContext());
-  SmallVector<Type> types;
-  for (Value operand : op->getOperands())
-    if (isa<MemRefType>(operand.getType()))
-      types.push_back(code.pointer(kGlobal));
+  SetVector<Value> memory = getMemory(op);
+  SmallVector<Type> types(memory.size(), code.pointer(kGlobal));
   types.append(llvm::count_if(op.getStaticLoopRanges(), ShapedType::isDynamic),
                code.i32());
   LLVM::LLVMFuncOp func = createKernel(code, module, name, types, kThreads);
-  Body(code, op, func.getArguments()).build();
+  Body(code, op, memory.getArrayRef(), func.getArguments()).build();
   LLVM::ReturnOp::create(code, ValueRange());
+  llvm::append_range(arguments, memory);
   return func;
 }

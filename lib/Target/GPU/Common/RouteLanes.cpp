@@ -177,10 +177,11 @@ private:
       Value own = load(e, l.indices, place, integers);
       store(e, e.select(fell, loop.getResult(2), own), l.indices, place);
     }
+    at();
     Value share = l.f32(1.0);
     if (policy.providesValues()) {
-      Value least = arith::MaxSIOp::create(e, count, one);
       Value best = policy.fallsBackToBest() ? loop.getResult(1) : l.f32(0.0);
+      Value least = arith::MaxSIOp::create(e, count, one);
       at();
       share = policy.buildMaskValue(l, least, fell, best);
     }

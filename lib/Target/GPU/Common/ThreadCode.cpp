@@ -7,6 +7,7 @@
 #include "ThreadCode.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 using namespace moe::gpu;
@@ -169,6 +170,11 @@ Value ThreadCode::getNumber(const Array &array, ValueRange at) {
   Value number;
   for (auto [dim, index] : llvm::enumerate(at)) {
     Value own = convert(get(index));
+    // Numbers that a token brings may be any: none leads out of a table.
+    if (!array.isPrivate() && array.type.hasStaticShape() &&
+        !isa<BlockArgument>(index) && !matchPattern(index, m_Constant()))
+      own = arith::MinUIOp::create(
+          code, own, code.constant64(array.type.getDimSize(dim) - 1));
     if (number) {
       int64_t size = array.type.getDimSize(dim);
       number = ShapedType::isDynamic(size) ? code.mul(number, array.size)

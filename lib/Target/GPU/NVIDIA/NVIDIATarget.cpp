@@ -95,6 +95,8 @@ public:
 
   void buildKernelPipeline(OpPassManager &pm,
                            moek::TargetAttrInterface) const override {
+    // Lists that nobody reads would be made on the host.
+    pm.addPass(createCanonicalizerPass());
     pm.addPass(createConvertMoekToNVVM());
     pm.addPass(createConvertGpuToNVVM());
     pm.addPass(createCanonicalizerPass());

@@ -758,6 +758,52 @@ static LogicalResult convertBodies(spirv::ModuleOp module) {
   return success();
 }
 
+/// Some drivers (gallivm) fold x + 0 to x, and 0 * x and 0 / x to 0, where a
+/// sign or a NaN would come out. A zero that they do not see is safe: one less
+/// than the blocks of the dimension that is never used.
+static void hideZeros(spirv::ModuleOp module, spirv::FuncOp func) {
+  DenseMap<uint32_t, Value> zeros;
+  auto getZero = [&](uint32_t sign) {
+    Value &zero = zeros[sign];
+    if (zero)
+      return zero;
+    OpBuilder b(func.getContext());
+    // Behind the variables, which come first.
+    Block &entry = func.getBody().front();
+    b.setInsertionPointToStart(&entry);
+    while (isa<spirv::VariableOp>(*b.getInsertionPoint()))
+      b.setInsertionPointAfter(&*b.getInsertionPoint());
+    Location loc = func.getLoc();
+    auto variable =
+        cast<spirv::GlobalVariableOp>(module.lookupSymbol(kNumBlocks));
+    Value all = spirv::LoadOp::create(
+        b, loc, spirv::AddressOfOp::create(b, loc, variable));
+    Value one =
+        spirv::CompositeExtractOp::create(b, loc, all, ArrayRef<int32_t>{2});
+    auto constant = [&](uint32_t value) {
+      return spirv::ConstantOp::create(
+          b, loc, b.getI32Type(),
+          b.getI32IntegerAttr(static_cast<int32_t>(value)));
+    };
+    Value bits = spirv::ISubOp::create(b, loc, one, constant(1));
+    if (sign)
+      bits = spirv::BitwiseOrOp::create(b, loc, bits, constant(sign));
+    zero = spirv::BitcastOp::create(b, loc, b.getF32Type(), bits);
+    return zero;
+  };
+  func.walk([&](Operation *op) {
+    if (!isa<spirv::FAddOp, spirv::FSubOp, spirv::FMulOp, spirv::FDivOp>(op))
+      return;
+    for (OpOperand &operand : op->getOpOperands()) {
+      auto constant = operand.get().getDefiningOp<spirv::ConstantOp>();
+      auto value =
+          constant ? dyn_cast<FloatAttr>(constant.getValue()) : FloatAttr();
+      if (value && value.getType().isF32() && value.getValue().isZero())
+        operand.set(getZero(value.getValue().isNegative() ? 0x80000000 : 0));
+    }
+  });
+}
+
 /// The entry point, and how floats are computed.
 static void finishKernel(OpBuilder &b, spirv::FuncOp func, int64_t threads) {
   SmallVector<Attribute> inputs;
@@ -800,8 +846,11 @@ OwningOpRef<spirv::ModuleOp> moe::vulkan::convertKernels(ModuleOp kernels) {
   if (failed(convertBodies(*module)))
     return {};
   b.setInsertionPointToEnd(module->getBody());
-  for (auto func : llvm::make_early_inc_range(module->getOps<spirv::FuncOp>()))
+  for (auto func :
+       llvm::make_early_inc_range(module->getOps<spirv::FuncOp>())) {
+    hideZeros(*module, func);
     finishKernel(b, func, threads[func.getName()]);
+  }
   (*module)->setAttr(module->getVCETripleAttrName(), getNeeds(*module));
   return module;
 }

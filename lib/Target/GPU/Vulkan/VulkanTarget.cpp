@@ -79,6 +79,8 @@ public:
 
   void buildKernelPipeline(OpPassManager &pm,
                            moek::TargetAttrInterface) const override {
+    // Lists that nobody reads would be made on the host.
+    pm.addPass(createCanonicalizerPass());
     pm.addPass(createConvertMoekToGPU());
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createCSEPass());

@@ -82,6 +82,8 @@ private:
   mlir::LogicalResult convertLinalg(mlir::linalg::LinalgOp op);
   /// The size of a loop of `op`, which is that of a dimension of an operand.
   mlir::Value getLoopSize(Builder &b, mlir::linalg::LinalgOp op, int64_t loop);
+  /// Erases `op` and what computes with it; an error if anything else does.
+  mlir::LogicalResult eraseDead(mlir::Operation *op);
   /// Makes the lists of a routing from its indices.
   mlir::LogicalResult launchIndex(Builder &b, mlir::Operation *op,
                                   const moek::RoutingParts &parts,

@@ -124,10 +124,12 @@ mlir::LLVM::LLVMFuncOp buildCapacity(mlir::ModuleOp module,
                                      mlir::StringRef name, int64_t slots,
                                      int64_t all, int64_t capacity);
 
-/// An op of linalg on memory. Arguments: its memrefs, then the dynamic sizes of
-/// its loops (i32).
-mlir::LLVM::LLVMFuncOp buildLinalg(mlir::ModuleOp module, mlir::StringRef name,
-                                   mlir::linalg::LinalgOp op);
+/// An op of linalg on memory. Appends to `arguments` the memory that the kernel
+/// is given; behind it come the dynamic sizes of the op's loops (i32).
+mlir::LLVM::LLVMFuncOp
+buildLinalg(mlir::ModuleOp module, mlir::StringRef name,
+            mlir::linalg::LinalgOp op,
+            mlir::SmallVectorImpl<mlir::Value> &arguments);
 /// Why it has none; empty if it has.
 mlir::StringRef whyNoKernel(mlir::linalg::LinalgOp op);
 
