@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Target/GPU/Common/Emitter.h"
+#include "moe-mlir/Target/GPU/Common/Kernels.h"
 
 using namespace mlir;
 using namespace moe;
@@ -29,4 +30,19 @@ void gpu::setSharedBytes(LLVM::LLVMFuncOp kernel, int64_t bytes) {
   kernel->setAttr(moegpu::kKernelAttrName,
                   moegpu::KernelAttr::get(kernel.getContext(), own.getThreads(),
                                           bytes, own.getResident()));
+}
+
+LLVM::LLVMFuncOp gpu::buildStore(ModuleOp module, StringRef name) {
+  Emitter code(module.getLoc(), module.getContext());
+  LLVM::LLVMFuncOp func = createKernel(
+      code, module, name, {code.pointer(kGlobal), code.i32(), code.i32()},
+      /*threads=*/32);
+  auto args = func.getArguments();
+  // Blocks and threads there may be more of.
+  Value first =
+      code.both(code.isEqual(code.thread(), 0), code.isEqual(code.block(), 0));
+  code.storeIf(first, args[2],
+               code.at(args[0], code.mul(code.widen(args[1]), 4)));
+  LLVM::ReturnOp::create(code, ValueRange());
+  return func;
 }

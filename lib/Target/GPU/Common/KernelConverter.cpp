@@ -123,6 +123,8 @@ LogicalResult KernelConverter::convert(Operation *op) {
   }
   if (auto ordinary = dyn_cast<linalg::LinalgOp>(op))
     return convertLinalg(ordinary);
+  if (auto store = dyn_cast<memref::StoreOp>(op))
+    return convertStore(store);
   if (isa<moert::MoeRtDialect, arith::ArithDialect, math::MathDialect,
           scf::SCFDialect>(op->getDialect()) ||
       isa<memref::AllocOp, memref::DimOp, memref::CastOp,
@@ -267,11 +269,8 @@ LogicalResult KernelConverter::convertRoute(moek::RouteOp op) {
   SmallVector<Value> arguments;
   if (Value x = op.getX()) {
     int64_t depth = cast<MemRefType>(x.getType()).getDimSize(1);
-    if (!getElement(x).isF32() || !getElement(op.getRouter()).isF32() ||
-        depth % 4)
-      return refuse(op,
-                    "it wants tokens and router of f32 in rows of a multiple "
-                    "of 4");
+    if (!getElement(x).isF32() || !getElement(op.getRouter()).isF32())
+      return refuse(op, "it wants tokens and router of f32");
     Value logits = memref::AllocOp::create(
         b, MemRefType::get({ShapedType::kDynamic, experts}, b.getF32Type()),
         ValueRange{tokens}, b.getI64IntegerAttr(64));
@@ -293,7 +292,7 @@ LogicalResult KernelConverter::convertRoute(moek::RouteOp op) {
     b.setInsertionPointToStart(branch.thenBlock());
     build("logits_few", 1, 2);
     b.setInsertionPointToStart(branch.elseBlock());
-    build("logits", 8, 8);
+    build("logits", options.logitTile, options.logitTile);
     b.setInsertionPoint(op);
     arguments.push_back(logits);
   }
@@ -370,6 +369,25 @@ LogicalResult KernelConverter::convertCombine(moek::CombineOp op) {
   arguments.append({out, tokens});
   launch(b, kernel, divide(b, chunks, moegpu::getKernel(kernel).getThreads()),
          arguments, kEach, options.overlaps);
+  op.erase();
+  return success();
+}
+
+/// A number that the host has, such as that of all tokens.
+LogicalResult KernelConverter::convertStore(memref::StoreOp op) {
+  if (!op.getValue().getType().isInteger(32) ||
+      op.getMemRefType().getRank() != 1 ||
+      !op.getMemRefType().getLayout().isIdentity() ||
+      op->getParentOfType<scf::ForOp>())
+    return refuse(op, "the host writes no more to the device than single i32");
+  Builder b(op.getLoc(), op);
+  constexpr StringLiteral kName = "store_number";
+  auto kernel = kernels.lookupSymbol<LLVM::LLVMFuncOp>(kName);
+  if (!kernel)
+    kernel = buildStore(kernels, kName);
+  launch(b, kernel, constant(b, 1),
+         {op.getMemRef(), op.getIndices()[0], op.getValue()}, 0,
+         options.overlaps);
   op.erase();
   return success();
 }

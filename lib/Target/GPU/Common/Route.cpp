@@ -42,7 +42,9 @@ LLVM::LLVMFuncOp gpu::buildLogits(ModuleOp module, StringRef name,
   Value firstToken = code.mul(group, tokensOfTeam);
   Value firstExpert =
       code.mul(code.sub(task, code.mul(group, groups)), expertsOfTeam);
-  auto vector = VectorType::get({4}, code.f32());
+  // A lane has neighbouring values, and the team those of all lanes in a step.
+  int64_t width = depth % 4 == 0 ? 4 : depth % 2 == 0 ? 2 : 1;
+  int64_t ofStep = kTeam * width;
   code.when(code.isLess(firstToken, tokens), [&] {
     auto rows = [&](Value base, Value first, int64_t count, Value end) {
       SmallVector<Value> result;
@@ -50,7 +52,7 @@ LLVM::LLVMFuncOp gpu::buildLogits(ModuleOp module, StringRef name,
         Value row = code.min(code.add(first, i), code.add(end, -1));
         result.push_back(
             code.at(base, code.add(code.mul(code.widen(row), depth * 4),
-                                   code.widen(code.mul(lane, 16)))));
+                                   code.widen(code.mul(lane, width * 4)))));
       }
       return result;
     };
@@ -58,35 +60,39 @@ LLVM::LLVMFuncOp gpu::buildLogits(ModuleOp module, StringRef name,
     SmallVector<Value> rights =
         rows(router, firstExpert, expertsOfTeam, code.constant(experts));
     Value zero = arith::ConstantOp::create(code, code.getF32FloatAttr(0));
+    auto load = [&](Value from) {
+      return code.widenFloats(code.loadFloats(code.f32(), from, width));
+    };
     auto multiply = [&](Value from, ValueRange sums) {
       SmallVector<SmallVector<Value>> a, b;
       for (Value left : lefts)
-        a.push_back(code.unpack(code.load(vector, code.at(left, from))));
+        a.push_back(load(code.at(left, from)));
       for (Value right : rights)
-        b.push_back(code.unpack(code.load(vector, code.at(right, from))));
+        b.push_back(load(code.at(right, from)));
       SmallVector<Value> next(sums);
       for (int64_t t = 0; t < tokensOfTeam; ++t)
         for (int64_t e = 0; e < expertsOfTeam; ++e)
-          for (int64_t i = 0; i < 4; ++i) {
+          for (int64_t i = 0; i < width; ++i) {
             Value &sum = next[t * expertsOfTeam + e];
             sum = LLVM::FMAOp::create(code, a[t][i], b[e][i], sum);
           }
       return next;
     };
     SmallVector<Value> sums(tokensOfTeam * expertsOfTeam, zero);
-    int64_t steps = depth / 128;
+    int64_t steps = depth / ofStep;
     if (steps)
       sums = code.loop(code.constant(0), code.constant(steps), code.constant(1),
                        sums, [&](Value step, ValueRange sums) {
-                         return multiply(code.mul(step, 512), sums);
+                         return multiply(code.mul(step, ofStep * 4), sums);
                        });
-    if (int64_t rest = depth % 128) {
-      auto last =
-          scf::IfOp::create(code, TypeRange(ValueRange(sums)),
-                            code.isLess(lane, code.constant(rest / 4)), true);
+    if (int64_t rest = depth % ofStep) {
+      auto last = scf::IfOp::create(
+          code, TypeRange(ValueRange(sums)),
+          code.isLess(lane, code.constant(rest / width)), true);
       OpBuilder::InsertionGuard guard(code);
       code.setInsertionPointToStart(last.thenBlock());
-      scf::YieldOp::create(code, multiply(code.constant(steps * 512), sums));
+      scf::YieldOp::create(code,
+                           multiply(code.constant(steps * ofStep * 4), sums));
       code.setInsertionPointToStart(last.elseBlock());
       scf::YieldOp::create(code, sums);
       sums = SmallVector<Value>(last.getResults());

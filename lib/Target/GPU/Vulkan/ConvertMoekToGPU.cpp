@@ -40,6 +40,8 @@ struct ConvertMoekToGPU : moe::impl::ConvertMoekToGPUBase<ConvertMoekToGPU> {
     moe::gpu::ConverterOptions options;
     options.device = "Vulkan";
     options.logitTeams = options.selectTeams = options.indexTeams = 1;
+    // Drivers take seconds for what is unrolled more.
+    options.logitTile = 4;
     if (failed(Converter(getOperation(), options).convert()))
       signalPassFailure();
   }

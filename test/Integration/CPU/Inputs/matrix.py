@@ -3,7 +3,7 @@
 usage: matrix.py TARGET LAYER...
 
 Then checks that the results have the same bits for any number of tokens (one
-by one or together) and of threads.
+by one or together) and of threads. Layers for vulkan run on its first device.
 """
 
 import os
@@ -19,6 +19,10 @@ import layers
 # Around every register tile (6, 12, 14) and its multiples, and past the rows
 # that park their accumulators at once.
 TOKENS = [0, 1, 2, 5, 7, 13, 15, 29, 64, 300]
+device = ["--device=vulkan"] if sys.argv[1] == "vulkan" else []
+if device:
+    # One tile and more of either size.
+    TOKENS = [0, 1, 13, 150]
 
 
 def run(*arguments):
@@ -37,7 +41,7 @@ def check(name, target, folder):
     artifact = base + ".json"
     for tokens in TOKENS:
         verify = ["--verify"] if tokens else []
-        run(artifact, f"--model={model}", "--random=7", f"--tokens={tokens}", *verify)
+        run(artifact, f"--model={model}", "--random=7", f"--tokens={tokens}", *verify, *device)
 
     # The same 64 rows together, on one thread, and one by one.
     h = layers.LAYERS[name][2]
@@ -48,7 +52,8 @@ def check(name, target, folder):
 
     def compute(rows, threads):
         np.save(x_file, rows)
-        run(artifact, "--random=7", f"--inputs={x_file}", f"--threads={threads}", f"--output={y_file}")
+        where = device or [f"--threads={threads}"]
+        run(artifact, "--random=7", f"--inputs={x_file}", f"--output={y_file}", *where)
         return np.load(y_file).view(np.uint32)
 
     together = compute(x, 2)

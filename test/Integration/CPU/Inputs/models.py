@@ -1,6 +1,6 @@
 """Every model of examples/models, shrunk, from its configuration to checked results.
 
-usage: models.py EXAMPLES_FOLDER [TARGET [EMULATOR MODEL...]]
+usage: models.py EXAMPLES_FOLDER [TARGET [EMULATOR|--device=NAME MODEL...]]
 
 Only widths are changed: routers, groups, shared experts, activations and
 biases are the model's own.
@@ -43,7 +43,7 @@ LAYERS = {"DeepSeek-V4-Flash": "3"}
 
 failures = 0
 target = [f"--target={sys.argv[2]}"] if len(sys.argv) > 2 else []
-target += [f"--emulator={e}" for e in sys.argv[3:4]]
+target += [e if e.startswith("--") else f"--emulator={e}" for e in sys.argv[3:4]]
 wanted = sys.argv[4:]
 for path in sorted(glob.glob(os.path.join(sys.argv[1], "models", "*.json"))):
     name = os.path.basename(path)[: -len(".json")]

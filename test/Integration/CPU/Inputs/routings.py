@@ -14,6 +14,8 @@ E, K, H, I = 6, 2, 40, 24
 target, weights = sys.argv[1:3]
 emulator = [f"--emulator={e}" for e in sys.argv[3:]]
 emit = ["--emit=lib,manifest"] if emulator else []
+# The host does not see routings there: nothing is an error.
+device = ["--device=vulkan"] if target == "vulkan" else []
 rng = np.random.default_rng(11)
 
 
@@ -94,6 +96,8 @@ with tempfile.TemporaryDirectory() as folder:
     if weights == "bf16":  # values that bf16 holds exactly
         tensors = {n: (v.view(np.uint32) & 0xFFFF0000).view(np.float32) for n, v in tensors.items()}
     for name, indices in routings():
+        if device and name.endswith("error"):
+            continue
         indices = indices.astype(np.int32)
         tokens = len(indices)
         inputs = dict(tensors, x=rng.uniform(-1, 1, (tokens, H)).astype(np.float32), indices=indices,
@@ -111,7 +115,7 @@ with tempfile.TemporaryDirectory() as folder:
                 files.append(at(key + ".npy"))
                 np.save(files[-1], value)
         layer = "trusted" if name.startswith("trusted") else "layer"
-        result = subprocess.run(["moe-run", at(layer + ".json"), "--entry=layer", "--inputs=" + ",".join(files), "--output=" + at("y.npy"), *emulator],
+        result = subprocess.run(["moe-run", at(layer + ".json"), "--entry=layer", "--inputs=" + ",".join(files), "--output=" + at("y.npy"), *emulator, *device],
                                 capture_output=True, text=True)
         if name.endswith("error"):
             message = (f"'layer' returned status 6 (bad routing): layer: argument 'indices' sends a token to an expert "

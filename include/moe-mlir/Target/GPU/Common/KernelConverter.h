@@ -18,6 +18,7 @@
 #include "moek/RoutingParts.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 
 #include <limits>
@@ -30,6 +31,8 @@ struct ConverterOptions {
   /// Teams of the blocks of these kernels. Exchanges need one where a block is
   /// a team (see the `moe_gpu` dialect).
   int64_t logitTeams = 8, selectTeams = 4, indexTeams = 32;
+  /// Tokens, and experts, whose logits a team computes where there are many.
+  int64_t logitTile = 8;
   /// Blocks up to which a kernel is set up while those before it end, if it
   /// waits for them itself; 0 if kernels do not.
   int64_t overlaps = 0;
@@ -79,6 +82,7 @@ private:
   mlir::LogicalResult convertIndex(moek::IndexOp op);
   mlir::LogicalResult convertRoute(moek::RouteOp op);
   mlir::LogicalResult convertCombine(moek::CombineOp op);
+  mlir::LogicalResult convertStore(mlir::memref::StoreOp op);
   mlir::LogicalResult convertLinalg(mlir::linalg::LinalgOp op);
   /// The size of a loop of `op`, which is that of a dimension of an operand.
   mlir::Value getLoopSize(Builder &b, mlir::linalg::LinalgOp op, int64_t loop);

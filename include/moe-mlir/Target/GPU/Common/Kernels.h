@@ -88,7 +88,7 @@ mlir::LLVM::LLVMFuncOp buildIndex(mlir::ModuleOp module, mlir::StringRef name,
                                   bool weighs);
 
 /// `out[t, e]`, the product of row t of `x` and row e of `router`, both f32 of
-/// length `depth`, a multiple of 4. A team has `tokensOfTeam` times
+/// length `depth`. A team has `tokensOfTeam` times
 /// `expertsOfTeam` of them, and a block so many teams. Arguments: x, router,
 /// out, the number of tokens (i32).
 mlir::LLVM::LLVMFuncOp buildLogits(mlir::ModuleOp module, mlir::StringRef name,
@@ -123,6 +123,10 @@ bool canRouteInLanes(moek::RouteOp op);
 mlir::LLVM::LLVMFuncOp buildCapacity(mlir::ModuleOp module,
                                      mlir::StringRef name, int64_t slots,
                                      int64_t all, int64_t capacity);
+
+/// Writes an i32. Arguments: the memory, the number of the element (i32), and
+/// the value (i32).
+mlir::LLVM::LLVMFuncOp buildStore(mlir::ModuleOp module, mlir::StringRef name);
 
 /// An op of linalg on memory. Appends to `arguments` the memory that the kernel
 /// is given; behind it come the dynamic sizes of the op's loops (i32).
