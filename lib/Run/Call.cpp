@@ -22,7 +22,11 @@ using namespace moe::run;
 Call::~Call() = default;
 
 void Call::keepError(const moe_rt *rt, int, const char *message) {
-  static_cast<Call *>(rt->user)->message = message ? message : "";
+  // The launch hook says what the driver said, and then the layer what it could
+  // not start.
+  std::string &kept = static_cast<Call *>(rt->user)->message;
+  std::string said = message ? message : "";
+  kept = kept.empty() ? said : said + ": " + kept;
 }
 
 void Call::passTrace(const moe_rt *rt, const moe_trace_event *event) {
