@@ -47,6 +47,11 @@ public:
     uint32_t time;
     int lane = -1;
     uint32_t step = 0;
+
+    bool operator==(const User &other) const {
+      return actor == other.actor && time == other.time && lane == other.lane &&
+             step == other.step;
+    }
   };
   /// Notes a read and returns what it is not ordered behind. `isAsync`: it is
   /// not by a thread's own path, so what threads wrote has to be published.
@@ -74,10 +79,16 @@ private:
   unsigned numWarps, numReaders;
   std::vector<uint8_t> data, set;
   std::vector<Use> writes;
-  /// For each byte, of each reader: when, and by what.
+  /// When each reader read each byte.
   std::vector<uint32_t> readTimes;
-  /// The last of each reader's reads of 16 bytes; for messages.
-  std::vector<const Instruction *> readers;
+  /// The last read of so many bytes by each reader, so that most writes need
+  /// not look at each byte; and for messages.
+  static constexpr uint32_t kChunk = 16;
+  struct LastRead {
+    uint32_t time = 0;
+    const Instruction *instruction = nullptr;
+  };
+  std::vector<LastRead> lastReads;
 };
 
 } // namespace moe::reference::simt
