@@ -141,6 +141,8 @@ std::optional<moe::StoredGroup> reference::getStoredGroup(func::FuncOp func,
 
 /// How many experts the routing has whose indices argument `i` is.
 static std::optional<int64_t> countExperts(func::FuncOp func, unsigned i) {
+  if (func.isDeclaration())
+    return std::nullopt;
   for (Operation *user : func.getArgument(i).getUsers())
     if (auto make = dyn_cast<RoutingMakeOp>(user);
         make && make.getIndices() == func.getArgument(i))
