@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe_cpu/MoeCpu.h"
+#include "moek/BlockPanels.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/Support/MathExtras.h"
@@ -66,103 +67,30 @@ DictionaryAttr PanelsAttr::getPacking(RankedTensorType logical) const {
 // BlocksAttr
 //===----------------------------------------------------------------------===//
 
+static moek::BlockPanels getBlockPanels(BlocksAttr layout) {
+  return {layout.getFormat(), BlocksAttr::kColumns, /*interleaved=*/true};
+}
+
 LogicalResult
 BlocksAttr::verifyLayout(function_ref<InFlightDiagnostic()> emitError,
                          RankedTensorType logical) const {
-  if (!logical.getElementType().isF32())
-    return emitError() << "blocks of " << getFormat()
-                       << " are values of f32, not "
-                       << logical.getElementType();
-  return getFormat().verifyFormat(emitError, logical.getDimSize(3));
-}
-
-/// The order of fields in a panel: shorter ones, such as scales, are needed
-/// first, and what is read by ascending addresses a CPU has fetched before.
-static SmallVector<int64_t> getOrder(ArrayRef<moe::BlockField> fields) {
-  auto order = llvm::to_vector(llvm::seq<int64_t>(0, fields.size()));
-  llvm::stable_sort(order, [&](int64_t a, int64_t b) {
-    return fields[a].getBytes() < fields[b].getBytes();
-  });
-  return order;
+  return getBlockPanels(*this).verify(emitError, logical);
 }
 
 int64_t BlocksAttr::getFieldOffset(int64_t k, int64_t field) const {
-  SmallVector<moe::BlockField> fields = getFormat().getFields(k);
-  int64_t offset = 0;
-  for (int64_t before : getOrder(fields)) {
-    if (before == field)
-      break;
-    offset += fields[before].getBytes() * kColumns;
-  }
-  return offset;
+  return getBlockPanels(*this).getFieldOffset(k, field);
 }
 
 int64_t BlocksAttr::getBlockBytes(int64_t k) const {
-  int64_t bytes = 0;
-  for (const moe::BlockField &field : getFormat().getFields(k))
-    bytes += field.getBytes() * kColumns;
-  return bytes;
+  return getBlockPanels(*this).getBlockBytes(k);
 }
 
 RankedTensorType BlocksAttr::getPackedType(RankedTensorType logical) const {
-  ArrayRef<int64_t> shape = logical.getShape();
-  return RankedTensorType::get(
-      {shape[0],
-       llvm::divideCeilSigned(shape[2], PanelsAttr::getColumnsOfPart(shape[1])),
-       shape[3] / getFormat().getBlockSize(shape[3]), getBlockBytes(shape[3])},
-      IntegerType::get(getContext(), 8));
+  return getBlockPanels(*this).getPackedType(logical);
 }
 
 DictionaryAttr BlocksAttr::getPacking(RankedTensorType logical) const {
-  ArrayRef<int64_t> packed = getPackedType(logical).getShape();
-  int64_t parts = logical.getDimSize(1), k = logical.getDimSize(3);
-  moe::WeightFormatAttrInterface format = getFormat();
-  Builder b(getContext());
-  auto integer = [&](StringRef key, int64_t value) {
-    return b.getNamedAttr(key, b.getI64IntegerAttr(value));
-  };
-  SmallVector<Attribute> fields, storage;
-  SmallVector<moe::BlockField> logicalFields = format.getFields(k);
-  for (int64_t index : getOrder(logicalFields)) {
-    const moe::BlockField &field = logicalFields[index];
-    SmallVector<NamedAttribute> entry = {
-        integer("storage", field.storage), integer("offset", field.offset),
-        integer("bytes", field.getBytes()),
-        integer("unit", field.isWords() ? 4 : field.getBytes() / field.count)};
-    auto type = [&](StringRef key, Type element) {
-      std::string name;
-      llvm::raw_string_ostream(name) << element;
-      return b.getNamedAttr(key, b.getStringAttr(name));
-    };
-    // What is not finite is refused.
-    if (isa<FloatType>(field.getStored()))
-      entry.push_back(type("float", field.getStored()));
-    // For who makes weights up.
-    if (std::optional<moe::MadeUpRange> range =
-            moe::getMadeUpRange(format, field, k))
-      entry.push_back(b.getNamedAttr(
-          "range",
-          b.getDictionaryAttr(
-              {type("dtype", field.getStored()),
-               b.getNamedAttr("center", b.getF64FloatAttr(range->center)),
-               b.getNamedAttr("spread", b.getF64FloatAttr(range->spread)),
-               integer("has_size", range->hasSize)})));
-    fields.push_back(b.getDictionaryAttr(entry));
-  }
-  for (const moe::StorageTensor &tensor : format.getStorage(k))
-    storage.push_back(b.getDictionaryAttr(
-        {b.getNamedAttr("name", b.getStringAttr(tensor.name)),
-         integer("bytes", tensor.getBytes()), integer("rows", tensor.rows),
-         integer("blocks", tensor.blocks)}));
-  return b.getDictionaryAttr(
-      {b.getNamedAttr("layout", b.getStringAttr("blocks")),
-       integer("columns", kColumns),
-       integer("interleave",
-               parts > 1 ? PanelsAttr::getColumnsOfPart(parts) : 0),
-       integer("block", format.getBlockSize(k)), integer("k_padded", k),
-       integer("n_padded", packed[1] * kColumns),
-       b.getNamedAttr("fields", b.getArrayAttr(fields)),
-       b.getNamedAttr("storage", b.getArrayAttr(storage))});
+  return getBlockPanels(*this).getPacking(logical);
 }
 
 BlocksAttr moecpu::getBlocks(moek::GroupedMatmulOp op) {

@@ -65,6 +65,43 @@ LogicalResult KernelAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
+//===----------------------------------------------------------------------===//
+// BlocksAttr
+//===----------------------------------------------------------------------===//
+
+moek::BlockPanels BlocksAttr::getPanels() const {
+  return {getFormat(), kTeam, /*interleaved=*/false};
+}
+
+LogicalResult
+BlocksAttr::verifyLayout(function_ref<InFlightDiagnostic()> emitError,
+                         RankedTensorType logical) const {
+  return getPanels().verify(emitError, logical);
+}
+
+RankedTensorType BlocksAttr::getPackedType(RankedTensorType logical) const {
+  return getPanels().getPackedType(logical);
+}
+
+DictionaryAttr BlocksAttr::getPacking(RankedTensorType logical) const {
+  return getPanels().getPacking(logical);
+}
+
+BlocksAttr moegpu::getBlocks(moek::GroupedMatmulOp op) {
+  moe::WeightFormatAttrInterface format = op.getFormatAttr();
+  if (!format)
+    return {};
+  auto blocks = BlocksAttr::get(op.getContext(), format);
+  if (cast<ShapedType>(op.getRhs().getType()).getShape() !=
+      blocks.getPackedType(op.getLogicalRhsType()).getShape())
+    return {};
+  return blocks;
+}
+
+//===----------------------------------------------------------------------===//
+// Operations
+//===----------------------------------------------------------------------===//
+
 void BarrierOp::getEffects(
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
         &effects) {

@@ -11,6 +11,9 @@
 #ifndef MOEGPU_MOEGPU_H
 #define MOEGPU_MOEGPU_H
 
+#include "moek/BlockPanels.h"
+#include "moek/Moek.h"
+
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/BuiltinTypes.h"
@@ -38,6 +41,10 @@ constexpr int64_t kTeam = 32;
 
 /// Of pointers: memory of the device, and what the threads of a block share.
 constexpr unsigned kGlobalSpace = 1, kSharedSpace = 3;
+
+/// The layout of the weights of a matmul; null if they are not in one of a
+/// format.
+BlocksAttr getBlocks(moek::GroupedMatmulOp op);
 
 /// Null if `op` is no kernel.
 KernelAttr getKernel(mlir::Operation *op);

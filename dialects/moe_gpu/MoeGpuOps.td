@@ -7,6 +7,7 @@
 #ifndef MOEGPU_OPS_TD
 #define MOEGPU_OPS_TD
 
+include "moek/MoekInterfaces.td"
 include "mlir/Dialect/LLVMIR/LLVMOpBase.td"
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/EnumAttr.td"
@@ -62,6 +63,39 @@ def MoeGpu_KernelAttr : AttrDef<MoeGpu_Dialect, "Kernel"> {
                         "int64_t":$resident);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
+}
+
+def MoeGpu_BlocksAttr : AttrDef<MoeGpu_Dialect, "Blocks", [
+    DeclareAttrInterfaceMethods<Moek_LayoutAttrInterface>]> {
+  let mnemonic = "blocks";
+  let summary = "Weights as they are stored, as panels of 32 columns";
+  let description = [{
+    The weights of an expert become panels of 32 of their rows, those of the first
+    part before those of the second, and a panel its blocks of `format` one after
+    another. Each field of a block has the numbers of all columns side by side,
+    as in `#moe_cpu.blocks`: a team whose threads have a column each reads
+    neighbouring words, and addresses of words are multiples of four, whatever the
+    length of a block. The packed tensor is `[E, panels, blocks, bytes of 32 blocks]`
+    of i8; columns beyond N are zeros.
+
+    ```mlir
+    func.func @gate_and_up(%g: tensor<8x64x4x18xi8>, %u: tensor<8x64x4x18xi8>)
+        -> tensor<8x4x4x576xi8> {
+      %wg = moe.dequantize #moe.q4_0 (%g : tensor<8x64x4x18xi8>)
+          : tensor<8x64x128xf32>
+      %wu = moe.dequantize #moe.q4_0 (%u : tensor<8x64x4x18xi8>)
+          : tensor<8x64x128xf32>
+      %p = moek.pack %wg, %wu parts(2) layout(#moe_gpu.blocks<#moe.q4_0>)
+          : tensor<8x64x128xf32>, tensor<8x64x128xf32> -> tensor<8x4x4x576xi8>
+      return %p : tensor<8x4x4x576xi8>
+    }
+    ```
+  }];
+  let parameters = (ins "::moe::WeightFormatAttrInterface":$format);
+  let assemblyFormat = "`<` $format `>`";
+  let extraClassDeclaration = [{
+    ::moek::BlockPanels getPanels() const;
+  }];
 }
 
 class MoeGpu_Op<string mnemonic, list<Trait> traits = []>
@@ -189,6 +223,29 @@ def MoeGpu_StoreIfOp : MoeGpu_Op<"store_if", [DeclareOpInterfaceMethods<MemoryEf
   let assemblyFormat = [{
     $condition `,` $value `,` $address attr-dict `:` type($value) `,` type($address)
   }];
+}
+
+def MoeGpu_LookUpOp : MoeGpu_Op<"look_up", [Pure]> {
+  let summary = "An entry of a table of constants";
+  let description = [{
+    `index` says which, without a sign, and is below their number.
+
+    ```mlir
+    llvm.func @square(%p: !llvm.ptr<1>) attributes {moe_gpu.kernel = #moe_gpu.kernel<threads = 1, shared = 0, resident = 1>} {
+      %index = llvm.load %p : !llvm.ptr<1> -> i32
+      %value = moe_gpu.look_up [0, 1, 4, 9] at %index : i32
+      llvm.store %value, %p : i32, !llvm.ptr<1>
+      llvm.return
+    }
+    ```
+  }];
+  let arguments = (ins DenseI32ArrayAttr:$table, I32:$index);
+  let results = (outs I32:$entry);
+  let assemblyFormat = "$table `at` $index attr-dict `:` type($entry)";
+  let builders = [OpBuilder<(ins "::mlir::DenseI32ArrayAttr":$table,
+                                 "::mlir::Value":$index), [{
+    build($_builder, $_state, $_builder.getI32Type(), table, index);
+  }]>];
 }
 
 #endif // MOEGPU_OPS_TD

@@ -51,10 +51,11 @@ LogicalResult ScheduleAttr::verifySchedule(Operation *op) const {
     Type type = getElementTypeOrSelf(v.getType());
     return type.isF32() || type.isF16() || type.isBF16();
   };
-  if (!isFloat(matmul.getLhs()) || !isFloat(matmul.getRhs()) ||
+  if (!isFloat(matmul.getLhs()) ||
+      (!matmul.getFormatAttr() && !isFloat(matmul.getRhs())) ||
       !isFloat(matmul.getOutputs()[0]))
     return refuse("multiply rows and weights of f32, f16 and bf16");
-  if (matmul.getFormatAttr() || matmul.getPositions() || matmul.getFirstRow())
-    return refuse("have no weights in formats, no windows, and do not combine");
+  if (matmul.getPositions() || matmul.getFirstRow())
+    return refuse("have no windows, and do not combine");
   return success();
 }

@@ -17,7 +17,7 @@ def MoeVulkan_Dialect : Dialect {
   let description = [{
     Attributes only: the device that a module is compiled for, and the schedules
     that the Vulkan target puts on the kernels of `moek`. Weights keep their logical
-    order, `[E, parts, N, K]`. Nothing but that target (lib/Target/GPU/Vulkan)
+    order, `[E, parts, N, K]`; those in a format are `#moe_gpu.blocks`. Nothing but that target (lib/Target/GPU/Vulkan)
     knows them.
   }];
   let useDefaultAttributePrinterParser = 1;
@@ -50,7 +50,8 @@ def MoeVulkan_ScheduleAttr : MoeVulkan_Attr<"Schedule", "schedule", [
     Two kernels are made of the op, and a call takes one by the number of rows
     there may be, `T` times the slots of a token: up to `few`, tiles of 8 rows by 32
     columns, and beyond, tiles of 64 by 64. Both multiply in f32 and add up the
-    depth in its order, so that results have the same bits. `few = 0` makes the
+    depth in one order, so that results have the same bits. Weights in a format become
+    f32 on their way into a tile. `few = 0` makes the
     second alone, and -1 the first.
 
     ```mlir

@@ -184,6 +184,7 @@ void KernelConverter::launchMatmul(moek::GroupedMatmulOp op, int64_t few,
   add(op.getRows(), shape.ofRows);
   shape.gathered = op.getGathered().size();
   shape.weighs = bool(op.getGatherWeights());
+  shape.blocks = moegpu::getBlocks(op);
   StringRef phase = op.getPhase().value_or("matmul");
   Value rows = memref::DimOp::create(b, op.getOutputs()[0], 0);
   auto launchOne = [&](bool few) {

@@ -8,10 +8,12 @@
 // exchanges, no copies that run on. A block has a tile of the rows of an expert
 // and of the columns of all parts. Step by step its threads widen a piece of
 // the depth of both into shared memory, and each multiplies its own rows and
-// columns. A sum adds up the depth in order, so its bits do not depend on the
-// tile.
+// columns. Weights in a format are decoded there. A sum adds up the depth in
+// one order, so its bits do not depend on the tile.
 //
 //===----------------------------------------------------------------------===//
+
+#include "BlockDecoder.h"
 
 #include "moe-mlir/Target/GPU/Common/MatmulArguments.h"
 
@@ -21,7 +23,8 @@ using gpu::Emitter;
 using gpu::kGlobal;
 
 namespace {
-/// Rows and columns of a tile and of a thread, and the depth of a step.
+/// Rows and columns of a tile and of a thread, and the depth of a step, which
+/// may be less with weights in a format.
 struct TileSizes {
   int64_t rows, columns, ofRows, ofColumns, depth;
   int64_t getThreads() const { return rows / ofRows * (columns / ofColumns); }
@@ -35,7 +38,14 @@ public:
          const TileSizes &sizes, LLVM::LLVMFuncOp func)
       : code(code), shape(shape), epilogue(epilogue), sizes(sizes),
         given(shape, func.getArguments()),
-        columnTiles((shape.n + sizes.columns - 1) / sizes.columns) {
+        columnTiles((shape.n + sizes.columns - 1) / sizes.columns),
+        depth(sizes.depth) {
+    if (shape.blocks) {
+      decoder.emplace(code, shape.blocks.getPanels(), shape.k, sizes.depth);
+      depth = decoder->getDepth();
+      chunk = decoder->getChunk();
+      return;
+    }
     for (int64_t width : {4, 2, 1})
       if (shape.k % width == 0) {
         chunk = width;
@@ -59,7 +69,7 @@ public:
 private:
   /// Bytes from a row of a tile in shared memory to the next: a word apart, so
   /// that threads with neighbouring rows use different banks.
-  int64_t getStride() const { return (sizes.depth + 1) * 4; }
+  int64_t getStride() const { return (depth + 1) * 4; }
 
   /// Tiles are numbered expert by expert and, of one expert, column by column:
   /// blocks that run at a time read the same weights.
@@ -99,35 +109,40 @@ private:
                     code.constant(sizes.rows));
   }
 
-  /// Calls `body` with the row and the first depth of each chunk of a tile of
-  /// so many rows that the thread has to fill.
-  void forChunks(int64_t rows, function_ref<void(Value, Value)> body) {
-    int64_t ofRow = sizes.depth / chunk, all = rows * ofRow;
+  /// Calls `body` with each number below `all` that is the thread's to do.
+  void forNumbers(int64_t all, function_ref<void(Value)> body) {
     int64_t threads = sizes.getThreads();
     for (int64_t first = 0; first < all; first += threads) {
       Value number = code.add(thread, first);
-      Value row = code.div(number, code.constant(ofRow));
-      Value depth = code.mul(code.sub(number, code.mul(row, ofRow)), chunk);
       if (first + threads <= all)
-        body(row, depth);
+        body(number);
       else
         code.when(code.isLess(number, code.constant(all)),
-                  [&] { body(row, depth); });
+                  [&] { body(number); });
     }
+  }
+
+  /// Calls `body` with the row and the first depth of each chunk of a tile of
+  /// so many rows that the thread has to fill.
+  void forChunks(int64_t rows, function_ref<void(Value, Value)> body) {
+    int64_t ofRow = depth / chunk;
+    forNumbers(rows * ofRow, [&](Value number) {
+      Value row = code.div(number, code.constant(ofRow));
+      body(row, code.mul(code.sub(number, code.mul(row, ofRow)), chunk));
+    });
   }
 
   /// Widens a chunk of a row of `type` at `row` in memory into shared memory;
   /// what is behind the depth is 0.
-  void fill(Value base, Type type, Value row, Value depth, Value to,
+  void fill(Value base, Type type, Value row, Value k, Value to,
             Value weight = {}) {
     Value last = code.constant(shape.k - chunk);
-    Value at =
-        code.add(code.mul(row, shape.k), code.widen(code.min(depth, last)));
+    Value at = code.add(code.mul(row, shape.k), code.widen(code.min(k, last)));
     Value from = code.at(base, code.mul(at, type.getIntOrFloatBitWidth() / 8));
     SmallVector<Value> values =
         code.widenFloats(code.loadFloats(type, from, chunk));
-    bool whole = shape.k % sizes.depth == 0;
-    Value inside = whole ? Value() : code.isLess(depth, code.constant(shape.k));
+    bool whole = shape.k % depth == 0;
+    Value inside = whole ? Value() : code.isLess(k, code.constant(shape.k));
     for (auto [i, value] : llvm::enumerate(values)) {
       if (weight)
         value = arith::MulFOp::create(code, value, weight);
@@ -141,27 +156,61 @@ private:
                    code.add(code.mul(row, getStride()), code.mul(depth, 4)));
   }
 
-  void fillTiles(Value from) {
-    forChunks(sizes.rows, [&](Value row, Value depth) {
+  void fillTiles(Value step) {
+    Value from = decoder ? Value() : code.mul(step, depth);
+    auto getK = [&](Value place) {
+      return decoder ? decoder->getK(step, place) : code.add(from, place);
+    };
+    forChunks(sizes.rows, [&](Value row, Value place) {
       Value own = code.min(code.add(firstRow, row), code.add(endRow, -1));
-      Value place = code.mul(code.widen(own), 4), weight;
+      Value at = code.mul(code.widen(own), 4), weight;
       if (shape.weighs)
-        weight = code.load(code.f32(), code.at(given.weights, place));
+        weight = code.load(code.f32(), code.at(given.weights, at));
       if (shape.gather)
-        own = code.load(code.i32(), code.at(given.gather, place));
-      fill(given.lhs, shape.rows, code.widen(own), code.add(from, depth),
-           getPlace(lefts, row, depth), weight);
+        own = code.load(code.i32(), code.at(given.gather, at));
+      fill(given.lhs, shape.rows, code.widen(own), getK(place),
+           getPlace(lefts, row, place), weight);
     });
+    if (decoder)
+      return decode(step);
     for (int64_t part = 0; part < shape.parts; ++part)
-      forChunks(sizes.columns, [&](Value row, Value depth) {
-        Value column =
-            code.min(code.add(firstColumn, row), code.constant(shape.n - 1));
+      forChunks(sizes.columns, [&](Value row, Value place) {
         Value own =
             code.add(code.mul(code.widen(expert), shape.parts * shape.n),
-                     code.widen(code.add(column, part * shape.n)));
-        fill(given.rhs, shape.weights, own, code.add(from, depth),
-             getPlace(rights, code.add(row, part * sizes.columns), depth));
+                     code.widen(code.add(getColumn(row), part * shape.n)));
+        fill(given.rhs, shape.weights, own, getK(place),
+             getPlace(rights, code.add(row, part * sizes.columns), place));
       });
+  }
+
+  /// The column of the tile's row `row` of weights, or the last there is.
+  Value getColumn(Value row) {
+    return code.min(code.add(firstColumn, row), code.constant(shape.n - 1));
+  }
+
+  /// Decodes the weights of a step: a thread a round of a column, neighbours
+  /// neighbouring ones.
+  void decode(Value step) {
+    moek::BlockPanels panels = shape.blocks.getPanels();
+    int64_t ofExpert = panels.getNumPanels(shape.parts, shape.n);
+    int64_t ofPart = ofExpert / shape.parts, rows = shape.parts * sizes.columns;
+    int64_t panelBytes = shape.k / panels.format.getBlockSize(shape.k) *
+                         panels.getBlockBytes(shape.k);
+    forNumbers(rows * decoder->getRounds(), [&](Value number) {
+      Value round = code.div(number, code.constant(rows));
+      Value row = code.sub(number, code.mul(round, rows));
+      Value part = code.div(row, code.constant(sizes.columns));
+      Value column = getColumn(code.sub(row, code.mul(part, sizes.columns)));
+      Value panel = code.div(column, code.constant(panels.columns));
+      Value own = code.add(code.mul(code.widen(expert), ofExpert),
+                           code.widen(code.add(code.mul(part, ofPart), panel)));
+      SmallVector<Value> values = decoder->decode(
+          code.at(given.rhs, code.mul(own, panelBytes)),
+          code.sub(column, code.mul(panel, panels.columns)), step, round);
+      Value to = getPlace(rights, row, code.mul(round, decoder->getValues()));
+      for (auto [i, value] : llvm::enumerate(values))
+        code.store(value, code.at(to, i * 4));
+    });
   }
 
   void buildTile() {
@@ -172,14 +221,14 @@ private:
     Value ownRow = code.mul(y, sizes.ofRows);
     Value one = code.constant(1);
     SmallVector<Value> sums(sizes.ofRows * sizes.ofColumns * shape.parts, zero);
-    int64_t steps = (shape.k + sizes.depth - 1) / sizes.depth;
+    int64_t steps = (shape.k + depth - 1) / depth;
     sums = code.loop(code.constant(0), code.constant(steps), one, sums,
                      [&](Value step, ValueRange sums) {
-                       fillTiles(code.mul(step, sizes.depth));
+                       fillTiles(step);
                        code.barrier();
                        SmallVector<Value> next = code.loop(
-                           code.constant(0), code.constant(sizes.depth), one,
-                           sums, [&](Value depth, ValueRange sums) {
+                           code.constant(0), code.constant(depth), one, sums,
+                           [&](Value depth, ValueRange sums) {
                              return multiply(ownRow, x, depth, sums);
                            });
                        code.barrier();
@@ -240,7 +289,8 @@ private:
   gpu::Epilogue &epilogue;
   const TileSizes &sizes;
   gpu::MatmulArguments given;
-  int64_t columnTiles, chunk;
+  int64_t columnTiles, depth, chunk;
+  std::optional<gpu::BlockDecoder> decoder;
   Value thread, zero, lefts, rights;
   Value isTile, expert, firstRow, endRow, firstColumn;
 };

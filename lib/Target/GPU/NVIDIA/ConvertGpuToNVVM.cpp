@@ -17,6 +17,9 @@ using namespace mlir;
 
 static constexpr StringLiteral kShared = "dynamic_shared";
 
+/// The address space of constants.
+static constexpr unsigned kConstantSpace = 4;
+
 /// Gives a kernel the attributes that NVPTX reads.
 static void convertKernel(LLVM::LLVMFuncOp func, bool overlaps) {
   moegpu::KernelAttr kernel = moegpu::getKernel(func);
@@ -51,6 +54,27 @@ static NVVM::ShflKind getKind(moegpu::ShuffleKind kind) {
   llvm_unreachable("all kinds are there");
 }
 
+/// The constant that a table is.
+static LLVM::GlobalOp getTable(IRRewriter &b, moegpu::LookUpOp op) {
+  auto kernels = op->getParentOfType<ModuleOp>();
+  auto size = static_cast<int64_t>(op.getTable().size());
+  auto values = DenseElementsAttr::get(
+      RankedTensorType::get({size}, b.getI32Type()), op.getTable());
+  int64_t number = 0;
+  for (auto global : kernels.getOps<LLVM::GlobalOp>()) {
+    if (global.getValueAttr() == values)
+      return global;
+    number += bool(global.getValueAttr());
+  }
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(kernels.getBody());
+  return LLVM::GlobalOp::create(b, op.getLoc(),
+                                LLVM::LLVMArrayType::get(b.getI32Type(), size),
+                                /*isConstant=*/true, LLVM::Linkage::Internal,
+                                "table_" + std::to_string(number), values,
+                                /*alignment=*/4, kConstantSpace);
+}
+
 /// A team is a warp.
 static void convert(IRRewriter &b, Operation *op) {
   Location loc = op->getLoc();
@@ -81,6 +105,11 @@ static void convert(IRRewriter &b, Operation *op) {
     b.replaceOpWithNewOp<NVVM::VoteSyncOp>(
         op, b.getI32Type(), constant(kAllLanes), ballot.getCondition(),
         NVVM::VoteSyncKind::ballot);
+  } else if (auto lookUp = dyn_cast<moegpu::LookUpOp>(op)) {
+    Value base = LLVM::AddressOfOp::create(b, loc, getTable(b, lookUp));
+    Value at = LLVM::GEPOp::create(b, loc, base.getType(), b.getI32Type(), base,
+                                   ValueRange{lookUp.getIndex()});
+    b.replaceOpWithNewOp<LLVM::LoadOp>(op, b.getI32Type(), at);
   } else if (auto store = dyn_cast<moegpu::StoreIfOp>(op)) {
     NVVM::InlinePtxOp::create(
         b, loc, TypeRange(), ValueRange{store.getAddress(), store.getValue()},

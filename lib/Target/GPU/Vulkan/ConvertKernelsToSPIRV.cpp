@@ -558,6 +558,47 @@ struct ConvertShared : OpConversionPattern<moegpu::SharedOp> {
   }
 };
 
+/// A table is an array of the thread, with its values from the start on.
+/// Compilers keep what is only read as constants.
+struct ConvertLookUp : OpConversionPattern<moegpu::LookUpOp> {
+  using OpConversionPattern::OpConversionPattern;
+
+  static Value getTable(ConversionPatternRewriter &rewriter,
+                        moegpu::LookUpOp op) {
+    ArrayRef<int32_t> entries = op.getTable();
+    auto size = static_cast<int64_t>(entries.size());
+    Type i32 = rewriter.getI32Type();
+    auto values =
+        DenseElementsAttr::get(RankedTensorType::get({size}, i32), entries);
+    Block &entry = op->getParentOfType<spirv::FuncOp>().getBody().front();
+    for (auto variable : entry.getOps<spirv::VariableOp>()) {
+      Value initial = variable.getInitializer();
+      auto constant =
+          initial ? initial.getDefiningOp<spirv::ConstantOp>() : nullptr;
+      if (constant && constant.getValue() == values)
+        return variable;
+    }
+    OpBuilder::InsertionGuard guard(rewriter);
+    rewriter.setInsertionPointToStart(&entry);
+    Type type = spirv::ArrayType::get(i32, size);
+    Value all = spirv::ConstantOp::create(rewriter, op.getLoc(), type, values);
+    return spirv::VariableOp::create(
+        rewriter, op.getLoc(),
+        spirv::PointerType::get(type, spirv::StorageClass::Function),
+        spirv::StorageClass::Function, all);
+  }
+
+  LogicalResult
+  matchAndRewrite(moegpu::LookUpOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Value from = spirv::AccessChainOp::create(rewriter, op.getLoc(),
+                                              getTable(rewriter, op),
+                                              ValueRange{adaptor.getIndex()});
+    rewriter.replaceOpWithNewOp<spirv::LoadOp>(op, from);
+    return success();
+  }
+};
+
 struct ConvertShuffle : OpConversionPattern<moegpu::ShuffleOp> {
   using OpConversionPattern::OpConversionPattern;
   LogicalResult
@@ -731,8 +772,8 @@ static LogicalResult convertBodies(spirv::ModuleOp module) {
   patterns.add<ConvertAddress, ConvertAlloca, ConvertArrayLoad,
                ConvertArrayStore, ConvertBarrier, ConvertBallot, ConvertBitcast,
                ConvertBlock, ConvertExtract, ConvertInsert, ConvertLoad,
-               ConvertNumBlocks, ConvertPoison, ConvertReturn, ConvertShared,
-               ConvertShuffle, ConvertStore, ConvertThread,
+               ConvertLookUp, ConvertNumBlocks, ConvertPoison, ConvertReturn,
+               ConvertShared, ConvertShuffle, ConvertStore, ConvertThread,
                ConvertSame<LLVM::CtPopOp, spirv::BitCountOp>,
                ConvertSame<LLVM::FMAOp, spirv::GLFmaOp>>(types, context);
   patterns.add<ConvertConstantBF16, RoundToBF16, WidenBF16>(types, context,

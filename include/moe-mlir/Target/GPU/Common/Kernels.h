@@ -12,6 +12,7 @@
 #ifndef MOE_MLIR_TARGET_GPU_COMMON_KERNELS_H
 #define MOE_MLIR_TARGET_GPU_COMMON_KERNELS_H
 
+#include "moe_gpu/MoeGpu.h"
 #include "moek/Moek.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -23,13 +24,13 @@
 
 namespace moe::gpu {
 
-/// A product of rows with the weights of their experts, `[E, parts, n, k]`,
-/// accumulated in f32.
+/// A product of rows with the weights of their experts, `[E, parts, n, k]` or
+/// `#moe_gpu.blocks`, accumulated in f32.
 struct MatmulShape {
   int64_t experts, n, k, parts = 1;
   /// Whether rows are those of tokens, by an index.
   bool gather = false;
-  /// Floats.
+  /// Floats; weights in a format are bytes.
   mlir::Type rows, weights, out;
   /// What the epilogue reads besides the sums, of tensors of `[E, n]` or `[E]`.
   struct Parameter {
@@ -43,6 +44,8 @@ struct MatmulShape {
   int64_t gathered = 0;
   /// Whether each row is multiplied by a weight of f32 first.
   bool weighs = false;
+  /// Of the weights, or null.
+  moegpu::BlocksAttr blocks = {};
 
   /// Of the kernel's arguments, besides weights, rows, offsets and the result.
   int64_t getNumOptional() const {

@@ -14,8 +14,10 @@ def SelectVulkanSchedule : Pass<"moe-vulkan-select-schedule", "::mlir::ModuleOp"
   let description = [{
     Takes the combine out of grouped matmuls and writes `#moe_vulkan.schedule` on
     them. Rows keep their types, and those between a matmul and its combine are as the
-    result. An op that has a schedule keeps it. What no kernel can take is an
-    error of the schedule's verifier.
+    result. An op that has a schedule keeps it. Weights in a format that kernels
+    alone read are packed as `#moe_gpu.blocks`. What no kernel can take is an error of
+    the schedule's verifier; rows stay as they are, whatever `moek.activations` says, and
+    `--remarks-filter-missed=moek-select-schedule` says so.
 
     Before:
     ```mlir
@@ -45,6 +47,7 @@ def SelectVulkanSchedule : Pass<"moe-vulkan-select-schedule", "::mlir::ModuleOp"
     ```
   }];
   let dependentDialects = ["::mlir::tensor::TensorDialect",
+                           "::moegpu::MoeGpuDialect",
                            "::moevulkan::MoeVulkanDialect"];
 }
 
