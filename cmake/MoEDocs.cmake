@@ -28,7 +28,8 @@ endfunction()
 # Dialects without ops have <name>Attrs.td alone.
 file(GLOB op_files CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/dialects/*/*Ops.td")
 list(APPEND op_files "${PROJECT_SOURCE_DIR}/dialects/moe_cpu/MoeCpuAttrs.td"
-  "${PROJECT_SOURCE_DIR}/dialects/moe_nvidia/MoeNvidiaAttrs.td")
+  "${PROJECT_SOURCE_DIR}/dialects/moe_nvidia/MoeNvidiaAttrs.td"
+  "${PROJECT_SOURCE_DIR}/dialects/moe_vulkan/MoeVulkanAttrs.td")
 foreach(td ${op_files})
   get_filename_component(dialect "${td}" DIRECTORY)
   get_filename_component(dialect "${dialect}" NAME)

@@ -96,11 +96,14 @@ outside_cpu = [os.path.join(top, folder)
 forbid(outside_cpu, r"(moe_cpu/|moe-mlir/Target/CPU/)",
        "only the CPU target knows CPUs")
 outside_gpu = [folder for folder in outside_cpu
-               if os.path.basename(folder) != "moe_nvidia"]
+               if os.path.basename(folder) not in ("moe_nvidia", "moe_vulkan")]
 outside_gpu += [os.path.join(top, "Target", "CPU")
                 for top in ("lib", "include/moe-mlir")]
-forbid(outside_gpu, r"(moe_nvidia/|moe-mlir/Target/GPU/)",
-       "only its target knows NVIDIA's GPUs")
+forbid(outside_gpu, r"(moe_nvidia/|moe_vulkan/|moe-mlir/Target/GPU/)",
+       "only their targets know GPUs")
+forbid(["lib/Target/GPU/Common", "include/moe-mlir/Target/GPU/Common"],
+       r"(moe_nvidia/|moe_vulkan/|moe-mlir/Target/GPU/(NVIDIA|Vulkan)/|NVVM|SPIRV)",
+       "what GPUs share names none of them")
 for name, text in sources(*outside_cpu):
     for number, line in enumerate(text.split("\n"), 1):
         word = re.search(r"\bgetLanes\(|\bavx|\bAVX|\bneon\b|\bNEON\b|PrefetchOp|x86vector|arm_sve|arm_neon", line)

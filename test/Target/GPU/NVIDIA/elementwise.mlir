@@ -1,5 +1,6 @@
-// Ordinary IR of one element at a time is a kernel, with the constants around it; what
-// knows where it is, or reads elsewhere, has none yet.
+// Ordinary IR is a kernel: with the constants around it, with where an element is, with
+// what a reduction goes through, and with elements of what the function is given. What
+// only the host knows has none yet.
 // RUN: moe-opt %s --convert-moek-to-nvvm --split-input-file --verify-diagnostics | FileCheck %s
 
 #id = affine_map<(d0, d1) -> (d0, d1)>
@@ -24,9 +25,11 @@ module attributes {moek.target = #moe_nvidia.target<"sm_90a", cpu = "sm_90a", wg
 // -----
 
 #id = affine_map<(d0, d1) -> (d0, d1)>
+// CHECK: llvm.func @where_elementwise(%{{.*}}: !llvm.ptr<1>, %{{.*}}: i32)
+// CHECK: arith.divui
+// CHECK: moe_rt.launch @kernels "where_elementwise"
 module attributes {moek.target = #moe_nvidia.target<"sm_90a", cpu = "sm_90a", wgmma = true>} {
   func.func @where(%y: memref<?x64xi32>) {
-    // expected-error @+1 {{has no kernel for NVIDIA's GPUs yet: it is not of one element at a time}}
     linalg.generic {indexing_maps = [#id], iterator_types = ["parallel", "parallel"]} outs(%y : memref<?x64xi32>) {
     ^bb0(%out: i32):
       %i = linalg.index 0 : index
@@ -42,11 +45,52 @@ module attributes {moek.target = #moe_nvidia.target<"sm_90a", cpu = "sm_90a", wg
 #id = affine_map<(d0, d1) -> (d0, d1)>
 module attributes {moek.target = #moe_nvidia.target<"sm_90a", cpu = "sm_90a", wgmma = true>} {
   func.func @given(%s: f32, %x: memref<?x64xf32>, %y: memref<?x64xf32>) {
-    // expected-error @+1 {{has no kernel for NVIDIA's GPUs yet: it is not of one element at a time}}
+    // expected-error @+1 {{has no kernel for NVIDIA's GPUs yet: its body reads values that the host computes}}
     linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]}
         ins(%x : memref<?x64xf32>) outs(%y : memref<?x64xf32>) {
     ^bb0(%a: f32, %out: f32):
       %b = arith.mulf %a, %s : f32
+      linalg.yield %b : f32
+    }
+    return
+  }
+}
+
+// -----
+
+// A product with the transpose: a thread has an element, and goes through the depth.
+// CHECK: llvm.func @product_elementwise(%{{.*}}: !llvm.ptr<1>, %{{.*}}: !llvm.ptr<1>, %{{.*}}: !llvm.ptr<1>, %{{.*}}: i32)
+// CHECK: scf.for
+// CHECK: %[[OLD:.*]] = llvm.load
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[OLD]]) -> (f32)
+// CHECK: moe_rt.launch @kernels "product_elementwise"
+module attributes {moek.target = #moe_nvidia.target<"sm_90a", cpu = "sm_90a", wgmma = true>} {
+  func.func @product(%x: memref<?x64xf32>, %w: memref<3x64xf32>, %y: memref<?x3xf32>) {
+    linalg.matmul indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (n, k)>,
+                                   affine_map<(m, n, k) -> (m, n)>]
+        ins(%x, %w : memref<?x64xf32>, memref<3x64xf32>) outs(%y : memref<?x3xf32>)
+    return
+  }
+}
+
+// -----
+
+// A scale that is computed from a parameter: the kernel reads it, not the host.
+#id = affine_map<(d0, d1) -> (d0, d1)>
+// CHECK: llvm.func @scaled_elementwise(%{{.*}}: !llvm.ptr<1>, %{{.*}}: !llvm.ptr<1>, %{{.*}}: !llvm.ptr<1>, %{{.*}}: i32)
+// CHECK: math.exp
+// CHECK: func.func @scaled
+// CHECK-NOT: memref.load
+// CHECK: moe_rt.launch @kernels "scaled_elementwise"
+module attributes {moek.target = #moe_nvidia.target<"sm_90a", cpu = "sm_90a", wgmma = true>} {
+  func.func @scaled(%x: memref<?x64xf32>, %parameter: memref<1xf32>, %y: memref<?x64xf32>) {
+    %c0 = arith.constant 0 : index
+    %p = memref.load %parameter[%c0] : memref<1xf32>
+    %scale = math.exp %p : f32
+    linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]}
+        ins(%x : memref<?x64xf32>) outs(%y : memref<?x64xf32>) {
+    ^bb0(%a: f32, %out: f32):
+      %b = arith.mulf %a, %scale : f32
       linalg.yield %b : f32
     }
     return
