@@ -46,6 +46,7 @@ public:
       : function(function), options(options) {
     addArithInstructions(table);
     addLLVMInstructions(table);
+    addMemRefInstructions(table);
     addNVVMThreadInstructions(table);
     addNVVMCopyInstructions(table);
     addNVVMProductInstructions(table);

@@ -35,6 +35,17 @@ LogicalResult moe::reference::simt::getScalars(Type type,
         return failure();
     return success();
   }
+  if (auto memref = dyn_cast<MemRefType>(type)) {
+    // More than that is no thread's own.
+    constexpr int64_t kMostElements = 4096;
+    if (!memref.hasStaticShape() || !memref.getLayout().isIdentity() ||
+        memref.getMemorySpace() || memref.getNumElements() > kMostElements)
+      return failure();
+    for (int64_t i = 0; i < memref.getNumElements(); ++i)
+      if (failed(getScalars(memref.getElementType(), scalars)))
+        return failure();
+    return success();
+  }
   if (auto structure = dyn_cast<LLVM::LLVMStructType>(type)) {
     for (Type element : structure.getBody())
       if (failed(getScalars(element, scalars)))

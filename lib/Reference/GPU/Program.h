@@ -111,6 +111,7 @@ private:
 
 void addArithInstructions(InstructionTable &table);
 void addLLVMInstructions(InstructionTable &table);
+void addMemRefInstructions(InstructionTable &table);
 /// Of NVIDIA's: threads and what warps do together, barriers and copies,
 /// products.
 void addNVVMThreadInstructions(InstructionTable &table);
@@ -120,7 +121,8 @@ void addNVVMProductInstructions(InstructionTable &table);
 /// Bits of a scalar: 1, 8, 16, 32 or 64. Pointers and indices have 64.
 unsigned getWidth(mlir::Type type);
 
-/// The scalars that a value consists of: elements of vectors and structs.
+/// The scalars that a value consists of: elements of vectors, structs, and
+/// arrays of a fixed size.
 llvm::LogicalResult getScalars(mlir::Type type,
                                llvm::SmallVectorImpl<mlir::Type> &scalars);
 

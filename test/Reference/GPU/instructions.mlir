@@ -7,6 +7,7 @@
 // RUN: moe-interpret --gpu %s --entry=loops --random=1 --print | FileCheck %s --check-prefix=LOOPS
 // RUN: moe-interpret --gpu %s --entry=words --random=1 --print | FileCheck %s --check-prefix=WORDS
 // RUN: moe-interpret --gpu %s --entry=names --random=1 --print | FileCheck %s --check-prefix=NAMES
+// RUN: moe-interpret --gpu %s --entry=arrays --random=1 --print | FileCheck %s --check-prefix=ARRAYS
 
 // Lane 5: the lane below by 2, above by 2, with bit 1 changed, lane 9; lane 1,
 // below which there are no two, keeps its own.
@@ -30,6 +31,10 @@
 // With the names of the llvm dialect: (2 l + 3 < 8 ? 2 l + 3 : 40 / (l + 1)), of
 // four lanes.
 // NAMES: y: i32[4] [3, 5, 7, 10]
+
+// Each lane puts 7 at its own index of an array of zeros, and sums up the array
+// times the index: 7 l.
+// ARRAYS: y: i32[4] [0, 7, 14, 21]
 
 module {
   module @kernels {
@@ -181,6 +186,30 @@ module {
       llvm.store %half#1, %second : i32, !llvm.ptr<1>
       llvm.return
     }
+    llvm.func @arrays(%y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 4>} {
+      %zero = arith.constant 0 : i32
+      %seven = arith.constant 7 : i32
+      %c0 = arith.constant 0 : index
+      %c1 = arith.constant 1 : index
+      %c4 = arith.constant 4 : index
+      %array = memref.alloca() : memref<4xi32>
+      %lane = nvvm.read.ptx.sreg.tid.x : i32
+      %own = arith.index_cast %lane : i32 to index
+      scf.for %i = %c0 to %c4 step %c1 {
+        memref.store %zero, %array[%i] : memref<4xi32>
+      }
+      memref.store %seven, %array[%own] : memref<4xi32>
+      %sum = scf.for %i = %c0 to %c4 step %c1 iter_args(%s = %zero) -> (i32) {
+        %v = memref.load %array[%i] : memref<4xi32>
+        %w = arith.index_cast %i : index to i32
+        %p = arith.muli %v, %w : i32
+        %n = arith.addi %s, %p : i32
+        scf.yield %n : i32
+      }
+      %to = llvm.getelementptr %y[%lane] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i32
+      llvm.store %sum, %to : i32, !llvm.ptr<1>
+      llvm.return
+    }
     llvm.func @names(%y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 4>} {
       %c1 = llvm.mlir.constant(1 : i32) : i32
       %c3 = llvm.mlir.constant(3 : i32) : i32
@@ -210,6 +239,11 @@ module {
       llvm.store %wide, %to : i32, !llvm.ptr<1>
       llvm.return
     }
+  }
+  func.func @arrays(%y: memref<4xi32> {moe.name = "y", moe.role = "result"}) {
+    %one = arith.constant 1 : index
+    moe_rt.launch @kernels "arrays" blocks(%one) threads(4) shared(0) args(%y : memref<4xi32>) boxes = [0]
+    return
   }
   func.func @names(%y: memref<4xi32> {moe.name = "y", moe.role = "result"}) {
     %one = arith.constant 1 : index

@@ -5,7 +5,7 @@
 # RUN: %python %s %examples/models %t
 """Whole layers of models, made small: logits, selection and weights of their
 routers, biases and clamps of gpt-oss' experts, experts that every token
-takes."""
+takes, ordinary IR beside them."""
 import json
 import os
 import sys
@@ -18,12 +18,16 @@ models, folder = sys.argv[1:]
 os.makedirs(folder, exist_ok=True)
 
 # Softmax; of the chosen, with biases; with groups; sigmoid with a bias and
-# groups and a shared expert; normalised.
+# groups and a shared expert; normalised. Then what a thread does for a token:
+# policies that look at all tokens, or go step by step; a gated shared expert;
+# and a capacity.
 NAMES = ("OLMoE-1B-7B", "gpt-oss-20b", "DeepSeek-V2", "DeepSeek-V3",
-         "Qwen3-30B-A3B")
-SMALL = {"hidden_size": 128, "intermediate_size": 192,
-         "moe_intermediate_size": 192, "num_experts": 16,
-         "n_routed_experts": 16, "num_local_experts": 16}
+         "Qwen3-30B-A3B", "NLLB-MoE-54B", "Phi-3.5-MoE", "Qwen1.5-MoE-A2.7B",
+         "switch-base-8")
+SMALL = {"hidden_size": 128, "d_model": 128, "intermediate_size": 192,
+         "moe_intermediate_size": 192, "shared_expert_intermediate_size": 192,
+         "encoder_ffn_dim": 192, "decoder_ffn_dim": 192, "d_ff": 192,
+         "num_experts": 16, "n_routed_experts": 16, "num_local_experts": 16}
 
 failures = Failures()
 for name in NAMES:

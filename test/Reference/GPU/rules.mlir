@@ -74,6 +74,12 @@
 // A kernel that is not there.
 // RUN: not moe-interpret --gpu %s --entry=missing --random=1 2>&1 | FileCheck %s --check-prefix=MISSING
 // MISSING: error: {{.*}}there is no kernel 'nobody' in a module @kernels
+// An array of a thread's own, behind its end.
+// RUN: not moe-interpret --gpu %s --entry=index --random=1 2>&1 | FileCheck %s --check-prefix=INDEX
+// INDEX: error: {{.*}}thread 2: 'memref.load': index 2 is out of the bounds of 2 elements
+// And an element that nobody has set.
+// RUN: not moe-interpret --gpu %s --entry=empty --random=1 2>&1 | FileCheck %s --check-prefix=EMPTY
+// EMPTY: error: {{.*}}writes to 'y' what was made of memory that nobody wrote
 // A division by what an active lane has as 0; others do not count.
 // RUN: not moe-interpret --gpu %s --entry=zero --random=1 2>&1 | FileCheck %s --check-prefix=ZERO
 // ZERO: error: {{.*}}kernel 'zero', block 0, thread 0: 'arith.divui': divides by 0
@@ -430,6 +436,38 @@ module {
       %s = nvvm.mbarrier.arrive %base : !llvm.ptr<3> -> i64
       llvm.return
     }
+    llvm.func @index(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 32>} {
+      %c0 = arith.constant 0 : i32
+      %c1 = arith.constant 1 : i32
+      %c4 = arith.constant 4 : i32
+      %c31 = arith.constant 31 : i32
+      %all = arith.constant -1 : i32
+      %thread = nvvm.read.ptx.sreg.tid.x : i32
+      %at = arith.muli %thread, %c4 : i32
+      %from = llvm.getelementptr %x[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %to = llvm.getelementptr %y[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %array = memref.alloca() : memref<2xi32>
+      %index = arith.index_cast %thread : i32 to index
+      %v = memref.load %array[%index] : memref<2xi32>
+      llvm.store %v, %to : i32, !llvm.ptr<1>
+      llvm.return
+    }
+    llvm.func @empty(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 32>} {
+      %c0 = arith.constant 0 : i32
+      %c1 = arith.constant 1 : i32
+      %c4 = arith.constant 4 : i32
+      %c31 = arith.constant 31 : i32
+      %all = arith.constant -1 : i32
+      %thread = nvvm.read.ptx.sreg.tid.x : i32
+      %at = arith.muli %thread, %c4 : i32
+      %from = llvm.getelementptr %x[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %to = llvm.getelementptr %y[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %array = memref.alloca() : memref<2xi32>
+      %index = arith.index_cast %c1 : i32 to index
+      %v = memref.load %array[%index] : memref<2xi32>
+      llvm.store %v, %to : i32, !llvm.ptr<1>
+      llvm.return
+    }
     llvm.func @zero(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 32>} {
       %c0 = arith.constant 0 : i32
       %c1 = arith.constant 1 : i32
@@ -635,6 +673,18 @@ module {
     %one = arith.constant 1 : index
     %two = arith.constant 2 : index
     moe_rt.launch @kernels "nobody" blocks(%one) threads(32) shared(0) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
+    return
+  }
+  func.func @index(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
+    %one = arith.constant 1 : index
+    %two = arith.constant 2 : index
+    moe_rt.launch @kernels "index" blocks(%one) threads(32) shared(0) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
+    return
+  }
+  func.func @empty(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
+    %one = arith.constant 1 : index
+    %two = arith.constant 2 : index
+    moe_rt.launch @kernels "empty" blocks(%one) threads(32) shared(0) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
     return
   }
   func.func @zero(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
