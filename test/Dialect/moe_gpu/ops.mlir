@@ -1,5 +1,5 @@
 // RUN: moe-opt %s | moe-opt | FileCheck %s
-// RUN: moe-opt %s -emit-bytecode | moe-opt | FileCheck %s
+// RUN: moe-opt %s -emit-bytecode | moe-opt --allow-bytecode | FileCheck %s
 
 // CHECK-LABEL: llvm.func @all
 // CHECK-SAME: moe_gpu.kernel = #moe_gpu.kernel<threads = 32, shared = 128, resident = 2>

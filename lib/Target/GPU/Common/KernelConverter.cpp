@@ -386,9 +386,10 @@ LogicalResult KernelConverter::convertStore(memref::StoreOp op) {
   auto kernel = kernels.lookupSymbol<LLVM::LLVMFuncOp>(kName);
   if (!kernel)
     kernel = buildStore(kernels, kName);
-  launch(b, kernel, constant(b, 1),
-         {op.getMemRef(), op.getIndices()[0], op.getValue()}, 0,
-         options.overlaps);
+  Value value =
+      arith::IndexCastOp::create(b, b.getIndexType(), op.getValue());
+  launch(b, kernel, constant(b, 1), {op.getMemRef(), op.getIndices()[0], value},
+         0, options.overlaps);
   op.erase();
   return success();
 }
