@@ -101,20 +101,28 @@ def MoeGpu_BlocksAttr : AttrDef<MoeGpu_Dialect, "Blocks", [
 class MoeGpu_Op<string mnemonic, list<Trait> traits = []>
     : Op<MoeGpu_Dialect, mnemonic, traits>;
 
-class MoeGpu_Number<string mnemonic, string what> : MoeGpu_Op<mnemonic, [Pure]> {
+class MoeGpu_Number<string mnemonic, string what, string note = ""> : MoeGpu_Op<mnemonic, [Pure]> {
   let summary = what;
+  let description = note # [{
+
+    ```mlir
+    llvm.func @number(%p: !llvm.ptr<1>) attributes {moe_gpu.kernel = #moe_gpu.kernel<threads = 64, shared = 0, resident = 1>} {
+      %number = }] # "moe_gpu." # mnemonic # [{ : i32
+      llvm.store %number, %p : i32, !llvm.ptr<1>
+      llvm.return
+    }
+    ```
+  }];
   let results = (outs I32:$number);
   let assemblyFormat = "attr-dict `:` type($number)";
   let builders = [OpBuilder<(ins), [{ build($_builder, $_state, $_builder.getI32Type()); }]>];
 }
 
 def MoeGpu_ThreadOp : MoeGpu_Number<"thread", "The number of the thread in its block">;
-def MoeGpu_BlockOp : MoeGpu_Number<"block", "The number of the block"> {
-  let description = [{
+def MoeGpu_BlockOp : MoeGpu_Number<"block", "The number of the block", [{
     There may be more blocks than a launch asked for, so a kernel looks whether
     there is something for its block.
-  }];
-}
+  }]>;
 def MoeGpu_NumBlocksOp : MoeGpu_Number<"num_blocks", "How many blocks there are">;
 
 def MoeGpu_SharedOp : MoeGpu_Op<"shared", [Pure]> {
@@ -157,6 +165,13 @@ def MoeGpu_BarrierOp : MoeGpu_Op<"barrier", [DeclareOpInterfaceMethods<MemoryEff
   let description = [{
     What they wrote before, into either memory, the others see behind it. All
     threads of a block reach it, or none.
+
+    ```mlir
+    llvm.func @wait(%p: !llvm.ptr<1>, %n: i32) attributes {moe_gpu.kernel = #moe_gpu.kernel<threads = 32, shared = 0, resident = 1>} {
+      moe_gpu.barrier
+      llvm.return
+    }
+    ```
   }];
   let assemblyFormat = "attr-dict";
 }
@@ -204,6 +219,17 @@ def MoeGpu_BallotOp : MoeGpu_Op<"ballot"> {
   let summary = "A bit for each lane of the team in which a condition holds";
   let description = [{
     All threads of the team take part. With `llvm.intr.ctpop` it counts lanes.
+
+    ```mlir
+    llvm.func @count(%p: !llvm.ptr<1>, %n: i32) attributes {moe_gpu.kernel = #moe_gpu.kernel<threads = 32, shared = 0, resident = 1>} {
+      %thread = moe_gpu.thread : i32
+      %below = arith.cmpi slt, %thread, %n : i32
+      %lanes = moe_gpu.ballot %below : i32
+      %count = llvm.intr.ctpop(%lanes) : (i32) -> i32
+      llvm.store %count, %p : i32, !llvm.ptr<1>
+      llvm.return
+    }
+    ```
   }];
   let arguments = (ins I1:$condition);
   let results = (outs I32:$lanes);
@@ -217,6 +243,15 @@ def MoeGpu_StoreIfOp : MoeGpu_Op<"store_if", [DeclareOpInterfaceMethods<MemoryEf
   let summary = "Writes a word where a condition holds, without a branch";
   let description = [{
     Nothing is known of `address` where it does not hold.
+
+    ```mlir
+    llvm.func @first(%p: !llvm.ptr<1>, %n: i32) attributes {moe_gpu.kernel = #moe_gpu.kernel<threads = 32, shared = 0, resident = 1>} {
+      %thread = moe_gpu.thread : i32
+      %is_first = arith.cmpi slt, %thread, %n : i32
+      moe_gpu.store_if %is_first, %thread, %p : i32, !llvm.ptr<1>
+      llvm.return
+    }
+    ```
   }];
   let arguments = (ins I1:$condition, I32:$value,
                        LLVM_PointerInAddressSpace<1>:$address);

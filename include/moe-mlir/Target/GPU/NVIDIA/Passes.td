@@ -14,7 +14,8 @@ def SelectNVIDIASchedule : Pass<"moe-nvidia-select-schedule", "::mlir::ModuleOp"
   let description = [{
     Takes the combine out of grouped matmuls, makes the rows between them bf16,
     and writes `#moe_nvidia.schedule` on the matmuls. Rows of f32 that they read are
-    rounded to bf16. An op that has a schedule keeps it. What no kernel can take is
+    rounded to bf16. Matmuls read no
+    list of active experts: the offsets say which have rows. An op that has a schedule keeps it. What no kernel can take is
     an error of the schedule's verifier.
 
     Before:
@@ -39,7 +40,7 @@ def SelectNVIDIASchedule : Pass<"moe-nvidia-select-schedule", "::mlir::ModuleOp"
     // ...
         %own = tensor.empty(%n) : tensor<?x64xbf16>
         %narrow = arith.truncf %x : tensor<?x128xf32> to tensor<?x128xbf16>
-        %h = moek.grouped_matmul n(64) k(128) lhs(%narrow : tensor<?x128xbf16>) rhs(%w : tensor<8x1x64x128xbf16>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) schedule(#moe_nvidia.schedule<few = 48>) outs(%own : tensor<?x64xbf16>) epilogue {
+        %h = moek.grouped_matmul n(64) k(128) lhs(%narrow : tensor<?x128xbf16>) rhs(%w : tensor<8x1x64x128xbf16>) groups(%o, %o : tensor<9xi32>, tensor<9xi32>) schedule(#moe_nvidia.schedule<few = 48>) outs(%own : tensor<?x64xbf16>) epilogue {
         // ...
         } -> tensor<?x64xbf16>
         %wide = arith.extf %h : tensor<?x64xbf16> to tensor<?x64xf32>

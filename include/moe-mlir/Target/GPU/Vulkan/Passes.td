@@ -14,7 +14,8 @@ def SelectVulkanSchedule : Pass<"moe-vulkan-select-schedule", "::mlir::ModuleOp"
   let description = [{
     Takes the combine out of grouped matmuls and writes `#moe_vulkan.schedule` on
     them. Rows keep their types, and those between a matmul and its combine are as the
-    result. An op that has a schedule keeps it. Weights in a format that kernels
+    result. Matmuls read no
+    list of active experts: the offsets say which have rows. An op that has a schedule keeps it. Weights in a format that kernels
     alone read are packed as `#moe_gpu.blocks`. What no kernel can take is an error of
     the schedule's verifier; rows stay as they are, whatever `moek.activations` says, and
     `--remarks-filter-missed=moek-select-schedule` says so.
@@ -38,7 +39,7 @@ def SelectVulkanSchedule : Pass<"moe-vulkan-select-schedule", "::mlir::ModuleOp"
     After:
     ```mlir
     // ...
-        %h = moek.grouped_matmul n(64) k(128) lhs(%x : tensor<?x128xf32>) rhs(%w : tensor<8x1x64x128xbf16>) groups(%o, %a : tensor<9xi32>, tensor<9xi32>) schedule(#moe_vulkan.schedule<few = 64>) outs(%e : tensor<?x64xf32>) epilogue {
+        %h = moek.grouped_matmul n(64) k(128) lhs(%x : tensor<?x128xf32>) rhs(%w : tensor<8x1x64x128xbf16>) groups(%o, %o : tensor<9xi32>, tensor<9xi32>) schedule(#moe_vulkan.schedule<few = 64>) outs(%e : tensor<?x64xf32>) epilogue {
         // ...
         } -> tensor<?x64xf32>
         return %h : tensor<?x64xf32>
