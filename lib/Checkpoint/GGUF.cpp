@@ -303,7 +303,12 @@ bool Part::readTensor() {
                            "its blocks of " +
                            std::to_string(tensor.blockElements),
                        at);
-  if (!checkedByteSize(tensor.shape, 1, bytes) ||
+  // Of a row by itself, too: there may be none of it.
+  int64_t row;
+  if ((tensor.isBlocks() &&
+       __builtin_mul_overflow(tensor.shape.back() / tensor.blockElements,
+                              tensor.blockBytes, &row)) ||
+      !checkedByteSize(tensor.shape, 1, bytes) ||
       !checkedByteSize(tensor.getStoredShape(),
                        tensor.isBlocks() ? 1 : tensor.blockBytes, bytes))
     return cursor.fail(tensor.describe() + " has a size that overflows", at);

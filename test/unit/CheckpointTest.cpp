@@ -327,4 +327,9 @@ TEST(GGUF, RefusesWhatIsWrong) {
           g.info("t", {uint64_t(1) << 40, uint64_t(1) << 40}, 99, 0);
         }),
         "overflows");
+  // No rows, of more bytes than there are.
+  check(with([](GGUFBytes &g) {
+          g.info("t", {(uint64_t(1) << 63) - 32, 0}, 8, 0);
+        }),
+        "overflows");
 }
