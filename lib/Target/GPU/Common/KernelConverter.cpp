@@ -83,11 +83,13 @@ LogicalResult KernelConverter::convert() {
 }
 
 LogicalResult KernelConverter::eraseDead(Operation *op) {
-  for (Operation *user : llvm::make_early_inc_range(op->getUsers()))
+  while (!op->use_empty()) {
+    Operation *user = *op->getUsers().begin();
     if (!isa<arith::ArithDialect, math::MathDialect>(user->getDialect()))
       return refuse(op, "the host cannot read memory of the device");
-    else if (failed(eraseDead(user)))
+    if (failed(eraseDead(user)))
       return failure();
+  }
   op->erase();
   return success();
 }
@@ -97,13 +99,41 @@ LogicalResult KernelConverter::refuse(Operation *op, const Twine &why) {
          << options.device << " yet: " << why;
 }
 
+/// Whether rows follow one another, as kernels of `moek` read them.
+static bool isDense(Value value) {
+  auto type = dyn_cast<MemRefType>(value.getType());
+  if (!type || type.getLayout().isIdentity())
+    return true;
+  SmallVector<int64_t> strides;
+  int64_t offset, expected = 1;
+  if (failed(type.getStridesAndOffset(strides, offset)))
+    return false;
+  for (int64_t dim = type.getRank(); dim-- > 0;) {
+    if (strides[dim] != expected)
+      return false;
+    if (dim && type.isDynamicDim(dim))
+      return false;
+    expected *= type.getDimSize(dim);
+  }
+  return true;
+}
+
 LogicalResult KernelConverter::convert(Operation *op) {
+  if (isa<moek::MoekDialect>(op->getDialect()) &&
+      !llvm::all_of(op->getOperands(), isDense))
+    return refuse(op, "it wants rows that follow one another in memory");
   if (auto matmul = dyn_cast<moek::GroupedMatmulOp>(op)) {
     // Pipelines need not have verified it, and what a kernel does not know
     // would be left out.
     if (moek::ScheduleAttrInterface schedule = matmul.getScheduleAttr();
         schedule && failed(schedule.verifySchedule(op)))
       return failure();
+    auto getLength = [](Value rows) {
+      return cast<MemRefType>(rows.getType()).getDimSize(1);
+    };
+    if (getLength(matmul.getLhs()) != int64_t(matmul.getK()) ||
+        getLength(matmul.getOutputs()[0]) != int64_t(matmul.getN()))
+      return refuse(op, "it wants rows without padding");
     return convertMatmul(matmul);
   }
   if (auto index = dyn_cast<moek::IndexOp>(op))
@@ -244,6 +274,8 @@ LogicalResult KernelConverter::launchIndex(Builder &b, Operation *op,
       return op->emitOpError("makes no list of active experts on ")
              << options.device << ", but '" << user->getName() << "' reads one";
   auto indices = cast<MemRefType>(parts.indices.getType());
+  if (experts > UINT16_MAX)
+    return refuse(op, "it has more than 65535 experts");
   bool weighs = parts.rowWeights && !parts.rowWeights.hasOneUse();
   LLVM::LLVMFuncOp kernel =
       buildIndex(kernels, getName(op, "index"), experts, indices.getDimSize(1),

@@ -12,6 +12,9 @@
 #include "moe-mlir/Target/GPU/Common/Emitter.h"
 #include "moe-mlir/Target/GPU/Common/Kernels.h"
 
+#include "moe-mlir/Lowering/EntryPoints.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
@@ -40,6 +43,36 @@ static bool isReadable(Value value) {
           llvm::none_of(strides, ShapedType::isDynamic));
 }
 
+/// Whether it is an argument that nothing writes to: results are arguments with
+/// a role.
+static bool isInput(Value memref) {
+  auto argument = dyn_cast<BlockArgument>(memref);
+  auto func = argument
+                  ? dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp())
+                  : func::FuncOp();
+  return func && !func.getArgAttr(argument.getArgNumber(), kRoleAttr);
+}
+
+/// Whether the loops of `op` say where in `operand` each element is, by sums
+/// and products of theirs, and how far its rows are apart.
+static bool isPlaceable(linalg::LinalgOp op, OpOperand &operand) {
+  auto type = cast<MemRefType>(operand.get().getType());
+  AffineMap map = op.getMatchingIndexingMap(&operand);
+  for (auto [dim, expr] : llvm::enumerate(map.getResults())) {
+    bool plain = true;
+    expr.walk([&](AffineExpr e) {
+      plain &= e.getKind() != AffineExprKind::Mod &&
+               e.getKind() != AffineExprKind::FloorDiv &&
+               e.getKind() != AffineExprKind::CeilDiv;
+    });
+    if (!plain || (dim && type.isDynamicDim(dim) && !isa<AffineDimExpr>(expr)))
+      return false;
+  }
+  // More elements of one loop than an i32 counts.
+  auto collapsed = operand.get().getDefiningOp<memref::CollapseShapeOp>();
+  return !collapsed || type.hasStaticShape();
+}
+
 /// Whether the kernel can compute a value of the function around by itself:
 /// arithmetic on constants and on elements of what the function is given.
 static bool isRecomputable(Value value) {
@@ -47,8 +80,7 @@ static bool isRecomputable(Value value) {
     return true;
   Operation *op = value.getDefiningOp();
   if (auto load = dyn_cast_or_null<memref::LoadOp>(op))
-    return isa<BlockArgument>(load.getMemref()) &&
-           isReadable(load.getMemref()) &&
+    return isInput(load.getMemref()) && isReadable(load.getMemref()) &&
            load.getMemRefType().hasStaticShape() &&
            load.getMemRefType().getLayout().isIdentity() &&
            llvm::all_of(load.getIndices(), [](Value index) {
@@ -95,6 +127,10 @@ StringRef gpu::whyNoKernel(linalg::LinalgOp op) {
                utils::IteratorType::parallel;
       }))
     return "it writes elements more than once";
+  for (OpOperand &operand : op->getOpOperands())
+    if (isa<MemRefType>(operand.get().getType()) && !isPlaceable(op, operand))
+      return "its maps are not sums of its loops, or a loop goes over several "
+             "dimensions";
   for (Value input : op.getDpsInputs())
     if (isa<MemRefType>(input.getType()) ? !isReadable(input)
                                          : !isRecomputable(input))
@@ -249,9 +285,10 @@ private:
       (void)type.getStridesAndOffset(strides, offset);
     // The same place in all: no division.
     Value number = dense && map.isIdentity() ? linear : Value();
-    for (auto [dim, expr] : llvm::enumerate(map.getResults())) {
-      if (number == linear && linear)
-        break;
+    SmallVector<AffineExpr> results(map.getResults());
+    if (number)
+      results.clear();
+    for (auto [dim, expr] : llvm::enumerate(results)) {
       Value own = evaluate(expr);
       if (!dense)
         own = code.mul(own, strides[dim]);
@@ -284,14 +321,8 @@ private:
       return code.add(a, b);
     case AffineExprKind::Mul:
       return code.mul(a, b);
-    case AffineExprKind::Mod:
-      return arith::RemUIOp::create(code, a, b);
-    case AffineExprKind::FloorDiv:
-      return code.div(a, b);
-    case AffineExprKind::CeilDiv:
-      return arith::CeilDivUIOp::create(code, a, b);
     default:
-      llvm_unreachable("maps of linalg have no symbols");
+      llvm_unreachable("isPlaceable refuses all others");
     }
   }
 

@@ -96,3 +96,52 @@ module attributes {moek.target = #moe_nvidia.target<"sm_90a", cpu = "sm_90a", wg
     return
   }
 }
+
+// -----
+
+// The first element of each row, of eight: one loop is not the place in all operands.
+// CHECK: llvm.func @first_elementwise
+// CHECK: arith.constant 8 : i64
+// CHECK: moe_rt.launch @kernels "first_elementwise"
+module attributes {moek.target = #moe_nvidia.target<"sm_90a", cpu = "sm_90a", wgmma = true>} {
+  func.func @first(%x: memref<?x8xf32>, %y: memref<?xf32>) {
+    linalg.generic {indexing_maps = [affine_map<(d0) -> (d0, 0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
+        ins(%x : memref<?x8xf32>) outs(%y : memref<?xf32>) {
+    ^bb0(%a: f32, %out: f32):
+      linalg.yield %a : f32
+    }
+    return
+  }
+}
+
+// -----
+
+// What a kernel before writes is not read by every thread of the next for itself.
+#id = affine_map<(d0) -> (d0)>
+module attributes {moek.target = #moe_nvidia.target<"sm_90a", cpu = "sm_90a", wgmma = true>} {
+  func.func @result(%x: memref<64xf32>, %y: memref<64xf32> {moe.role = "result"}) {
+    %c0 = arith.constant 0 : index
+    %s = memref.load %y[%c0] : memref<64xf32>
+    // expected-error @+1 {{has no kernel for NVIDIA's GPUs yet: its body reads values that the host computes}}
+    linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]}
+        ins(%x : memref<64xf32>) outs(%y : memref<64xf32>) {
+    ^bb0(%a: f32, %out: f32):
+      %b = arith.divf %a, %s : f32
+      linalg.yield %b : f32
+    }
+    return
+  }
+}
+
+// -----
+
+// Rows that are apart in memory.
+module attributes {moek.target = #moe_nvidia.target<"sm_90a", cpu = "sm_90a", wgmma = true>} {
+  func.func @apart(%rows: memref<?x64xbf16, strided<[128, 1]>>, %positions: memref<?x2xi32>,
+      %weights: memref<?x2xf32>, %y: memref<?x64xf32>) {
+    // expected-error @+1 {{has no kernel for NVIDIA's GPUs yet: it wants rows that follow one another in memory}}
+    moek.combine ins(%rows, %positions : memref<?x64xbf16, strided<[128, 1]>>, memref<?x2xi32>)
+        slot_weights(%weights : memref<?x2xf32>) outs(%y : memref<?x64xf32>)
+    return
+  }
+}
