@@ -69,9 +69,22 @@ bool moe::tools::checkIR(const llvm::MemoryBuffer &buffer, bool allowBytecode,
   return true;
 }
 
+/// Whether a folder has a configuration or weights.
+static bool isModelFolder(StringRef path) {
+  std::error_code error;
+  for (fs::directory_iterator file(path, error), end; !error && file != end;
+       file.increment(error)) {
+    StringRef name = llvm::sys::path::filename(file->path());
+    if (name == "config.json" || name.ends_with(".safetensors") ||
+        name.ends_with(".gguf"))
+      return true;
+  }
+  return false;
+}
+
 std::string moe::tools::describeModelPath(StringRef path) {
   StringRef model = path;
-  bool isModel = fs::is_directory(path) || path.ends_with(".gguf");
+  bool isModel = isModelFolder(path) || path.ends_with(".gguf");
   if (path.ends_with(".safetensors") ||
       path.ends_with(".safetensors.index.json")) {
     // Its folder has the configuration.
