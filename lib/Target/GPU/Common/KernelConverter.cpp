@@ -34,7 +34,10 @@ KernelConverter::KernelConverter(ModuleOp module,
                                  const ConverterOptions &options)
     : module(module), options(options) {
   OpBuilder b = OpBuilder::atBlockBegin(module.getBody());
-  kernels = ModuleOp::create(b, module.getLoc(), kKernels);
+  std::string name = kKernels.str();
+  for (int i = 1; module.lookupSymbol(name); ++i)
+    name = (kKernels + "_" + Twine(i)).str();
+  kernels = ModuleOp::create(b, module.getLoc(), name);
 }
 
 KernelConverter::~KernelConverter() = default;
@@ -119,6 +122,9 @@ static bool isDense(Value value) {
 }
 
 LogicalResult KernelConverter::convert(Operation *op) {
+  if (isa<moek::MoekDialect, linalg::LinalgDialect>(op->getDialect()) &&
+      llvm::any_of(op->getOperandTypes(), llvm::IsaPred<TensorType>))
+    return refuse(op, "it is on tensors; bufferize it first");
   if (isa<moek::MoekDialect>(op->getDialect()) &&
       !llvm::all_of(op->getOperands(), isDense))
     return refuse(op, "it wants rows that follow one another in memory");
@@ -181,7 +187,7 @@ void KernelConverter::launch(Builder &b, LLVM::LLVMFuncOp kernel, Value blocks,
   auto optional = [&](int64_t value) {
     return value ? b.getI64IntegerAttr(value) : IntegerAttr();
   };
-  moert::LaunchOp::create(b, FlatSymbolRefAttr::get(b.getContext(), kKernels),
+  moert::LaunchOp::create(b, FlatSymbolRefAttr::get(kernels),
                           b.getStringAttr(kernel.getName()), blocks,
                           optional(each), b.getI64IntegerAttr(how.getThreads()),
                           b.getI64IntegerAttr(how.getShared()),
