@@ -27,6 +27,14 @@ inline ScheduleAttr getSchedule(moek::GroupedMatmulOp op) {
       mlir::Attribute(op.getScheduleAttr()));
 }
 
+/// Whether kernels of `module` wait for those before them by themselves, and are
+/// set up while these end: on Hopper and later.
+inline bool overlapsKernels(mlir::ModuleOp module) {
+  auto chip = llvm::dyn_cast_or_null<TargetAttr>(
+      mlir::Attribute(moek::getTarget(module)));
+  return chip && chip.getWgmma();
+}
+
 } // namespace moenvidia
 
 #endif // MOENVIDIA_MOENVIDIA_H

@@ -10,6 +10,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Lowering/EntryPoints.h"
+#include "moe-mlir/Lowering/Images.h"
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe-mlir/Runtime/moe_rt_layout.h"
 #include "moe_rt/MoeRt.h"
@@ -182,7 +183,7 @@ struct LowerLaunches : moe::impl::LowerLaunchesPassBase<LowerLaunches> {
 
   /// The symbol of the code, which the target defines.
   StringRef getImage(moert::LaunchOp op) {
-    std::string name = (op.getImage() + "_code").str();
+    std::string name = moe::getImageName(op.getImage());
     auto global = getOperation().lookupSymbol<LLVM::GlobalOp>(name);
     if (!global) {
       OpBuilder top = OpBuilder::atBlockBegin(getOperation().getBody());

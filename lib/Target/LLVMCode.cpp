@@ -6,7 +6,9 @@
 
 #include "moe-mlir/Target/LLVMCode.h"
 
+#include "mlir/Conversion/Passes.h"
 #include "mlir/Target/LLVMIR/Export.h"
+#include "mlir/Transforms/Passes.h"
 #include "llvm/Analysis/CGSCCPassManager.h"
 #include "llvm/Analysis/LoopAnalysisManager.h"
 #include "llvm/IR/LLVMContext.h"
@@ -30,6 +32,19 @@
 #include <mutex>
 
 using namespace moe;
+
+void moe::buildToLLVMPipeline(mlir::OpPassManager &pm) {
+  using namespace mlir;
+  pm.addPass(createFinalizeMemRefToLLVMConversionPass());
+  pm.addPass(createConvertIndexToLLVMPass());
+  pm.addPass(createArithToLLVMConversionPass());
+  pm.addPass(createConvertControlFlowToLLVMPass());
+  pm.addPass(createUBToLLVMConversionPass());
+  pm.addPass(createConvertFuncToLLVMPass());
+  pm.addPass(createReconcileUnrealizedCastsPass());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
 
 static std::unique_ptr<llvm::TargetMachine>
 createMachine(const LLVMCpu &cpu, unsigned level, std::string &error) {

@@ -28,6 +28,10 @@ struct LLVMCpu {
   std::string cpu, features;
 };
 
+/// The last of `Target::buildCodePipeline`: memrefs, indices, arithmetic, control
+/// flow and functions become the llvm dialect.
+void buildToLLVMPipeline(mlir::OpPassManager &pm);
+
 /// The code of a module of the llvm dialect. A false result comes with `error`.
 bool emitLLVM(mlir::ModuleOp module, const LLVMCpu &cpu,
               const CodeOptions &options, CodeKind kind,

@@ -193,15 +193,7 @@ public:
     // vectors apart.
     pm.addPass(createConvertMathToLibmPass());
     pm.addPass(createConvertVectorToLLVMPass(vector));
-    pm.addPass(createFinalizeMemRefToLLVMConversionPass());
-    pm.addPass(createConvertIndexToLLVMPass());
-    pm.addPass(createArithToLLVMConversionPass());
-    pm.addPass(createConvertControlFlowToLLVMPass());
-    pm.addPass(createUBToLLVMConversionPass());
-    pm.addPass(createConvertFuncToLLVMPass());
-    pm.addPass(createReconcileUnrealizedCastsPass());
-    pm.addPass(createCanonicalizerPass());
-    pm.addPass(createCSEPass());
+    buildToLLVMPipeline(pm);
   }
 
   Variations getVariations(moek::TargetAttrInterface chip) const override {

@@ -28,7 +28,7 @@ LLVM::LLVMFuncOp gpu::buildCapacity(ModuleOp module, StringRef name,
   Value indices = func.getArgument(0), weights = func.getArgument(1),
         tokens = func.getArgument(2);
   Value expert = code.block(), lane = code.thread();
-  Value zero = code.constant(0), one = code.constant(1);
+  Value zero = code.constant(0);
   Value limit = code.constant(capacity), end = code.mul(tokens, slots);
   code.loop(zero, end, code.constant(kTeam), {zero},
             [&](Value base, ValueRange before) -> SmallVector<Value> {
@@ -44,9 +44,7 @@ LLVM::LLVMFuncOp gpu::buildCapacity(ModuleOp module, StringRef name,
               Value same = code.both(
                   valid, code.compare(arith::CmpIPredicate::eq, own, expert));
               Value lanes = code.ballot(same);
-              Value ahead = code.countBits(
-                  code.both(lanes, code.sub(code.shl(one, lane), one)));
-              Value rank = code.add(before[0], ahead);
+              Value rank = code.add(before[0], code.countBelow(lanes, lane));
               Value drops = code.both(
                   same, code.compare(arith::CmpIPredicate::sge, rank, limit));
               code.storeIf(drops, code.constant(-1), place);

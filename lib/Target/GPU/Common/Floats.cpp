@@ -4,8 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// A thread reads and writes up to 16 bytes at a time. Two bf16 are the halves
-// of a word, which shifts widen.
+// A thread reads and writes up to 16 bytes at a time: words, of which two floats
+// of 16 bits are the halves. Shifts widen bf16.
 //
 //===----------------------------------------------------------------------===//
 

@@ -6,6 +6,7 @@
 
 #include "moe-mlir/Target/GPU/Common/GPUTarget.h"
 
+#include "moe-mlir/Lowering/Images.h"
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe-mlir/Target/LLVMCode.h"
 #include "moe_gpu/MoeGpu.h"
@@ -27,8 +28,6 @@
 
 using namespace mlir;
 using namespace moe;
-
-std::string moe::getImageName(StringRef name) { return (name + "_code").str(); }
 
 void moe::replaceByImage(ModuleOp kernels, StringRef image) {
   auto module = kernels->getParentOfType<ModuleOp>();
@@ -71,15 +70,7 @@ void GPUTarget::buildCodePipeline(OpPassManager &pm,
   pm.addPass(createSCFToControlFlowPass());
   pm.addPass(createLowerChecksPass());
   pm.addPass(arith::createArithExpandOpsPass());
-  pm.addPass(createFinalizeMemRefToLLVMConversionPass());
-  pm.addPass(createConvertIndexToLLVMPass());
-  pm.addPass(createArithToLLVMConversionPass());
-  pm.addPass(createConvertControlFlowToLLVMPass());
-  pm.addPass(createUBToLLVMConversionPass());
-  pm.addPass(createConvertFuncToLLVMPass());
-  pm.addPass(createReconcileUnrealizedCastsPass());
-  pm.addPass(createCanonicalizerPass());
-  pm.addPass(createCSEPass());
+  buildToLLVMPipeline(pm);
 }
 
 bool GPUTarget::emit(ModuleOp module, moek::TargetAttrInterface chip,
@@ -92,7 +83,7 @@ bool GPUTarget::emit(ModuleOp module, moek::TargetAttrInterface chip,
   }
   // That of the kernels; the host's has it as a constant.
   for (auto global : module.getOps<LLVM::GlobalOp>())
-    if (global.getSymName().ends_with(getImageName("")) &&
+    if (global.getSymName().ends_with(kImageSuffix) &&
         !printImage(cast<StringAttr>(global.getValueOrNull()).getValue(),
                     output, error))
       return false;

@@ -37,7 +37,7 @@ LLVM::LLVMFuncOp gpu::buildIndex(ModuleOp module, StringRef name,
   Value expert = code.block(), thread = code.thread();
   Value lane = code.bitAnd(thread, 31);
   Value warp = code.broadcast(code.shr(thread, 5), 0);
-  Value zero = code.constant(0), one = code.constant(1);
+  Value zero = code.constant(0);
   // Whole teams of assignments, so that lanes stay in step.
   Value stretch = code.mul(
       code.div(code.add(total, teams * 32 - 1), code.constant(teams * 32)), 32);
@@ -102,9 +102,7 @@ LLVM::LLVMFuncOp gpu::buildIndex(ModuleOp module, StringRef name,
               Value own = load(at, valid);
               Value same = code.compare(arith::CmpIPredicate::eq, own, expert);
               Value lanes = code.ballot(same);
-              Value ahead = code.countBits(
-                  code.both(lanes, code.sub(code.shl(one, lane), one)));
-              Value row = code.add(next[0], ahead);
+              Value row = code.add(next[0], code.countBelow(lanes, lane));
               code.storeIf(same, code.div(at, code.constant(slots)),
                            code.at(tokens, code.mul(code.widen(row), 4)));
               if (weighs) {

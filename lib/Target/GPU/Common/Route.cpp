@@ -136,7 +136,7 @@ bool gpu::canSelect(moek::RouteOp op) {
 
 /// The choice for one token as a function of vectors: of what `op` reads of it,
 /// in order, to the experts and their weights.
-static FailureOr<func::FuncOp> buildChoice(OpBuilder &top, moek::RouteOp op) {
+static func::FuncOp buildChoice(OpBuilder &top, moek::RouteOp op) {
   ImplicitLocOpBuilder b(op.getLoc(), top);
   int64_t experts = op.getExperts(), slots = op.getSelectedSlots();
   auto policy = op.getPolicy();
@@ -164,9 +164,7 @@ static FailureOr<func::FuncOp> buildChoice(OpBuilder &top, moek::RouteOp op) {
   bool uses = policy.usesScores();
   moe::SelectedExperts chosen = policy.buildSelect(
       b, op.getLoc(), uses ? yielded[0] : Value(), ValueRange());
-  if (!chosen)
-    return op.emitOpError("has a policy without a form for one token: ")
-           << policy;
+  assert(chosen && "canSelect looks whether the policy has such a form");
   Value none = arith::ConstantOp::create(b, b.getZeroAttr(integers));
   Value used =
       arith::CmpIOp::create(b, arith::CmpIPredicate::sge, chosen.experts, none);
@@ -209,12 +207,10 @@ FailureOr<LLVM::LLVMFuncOp> gpu::buildSelect(ModuleOp module, StringRef name,
                                              moek::RouteOp op, int64_t teams) {
   OwningOpRef<ModuleOp> scratch = ModuleOp::create(op.getLoc());
   OpBuilder top = OpBuilder::atBlockEnd(scratch->getBody());
-  FailureOr<func::FuncOp> choice = buildChoice(top, op);
-  if (failed(choice))
-    return failure();
+  func::FuncOp choice = buildChoice(top, op);
 
   Emitter code(module.getLoc(), module.getContext());
-  Block &body = choice->getBody().front();
+  Block &body = choice.getBody().front();
   int64_t inputs = body.getNumArguments();
   SmallVector<Type> types(inputs + 2, code.pointer(kGlobal));
   types.push_back(code.i32());

@@ -122,10 +122,7 @@ namespace {
 struct ConvertGpuToNVVM : moe::impl::ConvertGpuToNVVMBase<ConvertGpuToNVVM> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    auto chip = dyn_cast_or_null<moenvidia::TargetAttr>(
-        Attribute(moek::getTarget(module)));
-    // Hopper and later.
-    bool overlaps = chip && chip.getWgmma();
+    bool overlaps = moenvidia::overlapsKernels(module);
     IRRewriter b(&getContext());
     SmallVector<Operation *> ops;
     SmallVector<ModuleOp> modules;

@@ -48,12 +48,9 @@ protected:
 struct ConvertMoekToNVVM : moe::impl::ConvertMoekToNVVMBase<ConvertMoekToNVVM> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    auto chip = dyn_cast_or_null<moenvidia::TargetAttr>(
-        Attribute(moek::getTarget(module)));
     moe::gpu::ConverterOptions options;
     options.device = "NVIDIA's GPUs";
-    // Hopper and later.
-    options.overlaps = chip && chip.getWgmma() ? kFewBlocks : 0;
+    options.overlaps = moenvidia::overlapsKernels(module) ? kFewBlocks : 0;
     if (failed(Converter(module, options).convert()))
       signalPassFailure();
   }

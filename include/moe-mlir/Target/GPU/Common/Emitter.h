@@ -145,6 +145,11 @@ public:
   /// A bit for each lane in which it holds.
   Value ballot(Value condition) { return create<moegpu::BallotOp>(condition); }
   Value countBits(Value word) { return create<mlir::LLVM::CtPopOp>(word); }
+  /// How many of `lanes`, bits of a ballot, are below lane `lane`.
+  Value countBelow(Value lanes, Value lane) {
+    Value one = constant(1);
+    return countBits(both(lanes, sub(shl(one, lane), one)));
+  }
   /// The number of lanes in which it holds.
   Value countLanes(Value condition) { return countBits(ballot(condition)); }
 

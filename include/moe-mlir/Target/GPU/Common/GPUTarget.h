@@ -17,10 +17,8 @@
 
 namespace moe {
 
-/// The constant with the code of the module of kernels called `name`.
-std::string getImageName(llvm::StringRef name);
-
-/// Replaces `kernels` by that constant, which is aligned to 8 bytes.
+/// Replaces `kernels` by the constant with their code (Lowering/Images.h), which
+/// is aligned to 8 bytes.
 void replaceByImage(mlir::ModuleOp kernels, llvm::StringRef image);
 
 class GPUTarget : public Target {
