@@ -147,7 +147,7 @@ def _read_ir(config: Any, **options: Any) -> _tools.Result:
             except Error as error:
                 # The folder is gone when somebody reads this.
                 raise Error(str(error).replace(str(path), "config.json")) from None
-    if isinstance(config, str) and ("\n" in config or "func.func" in config):
+    if _is_ir_text(config):
         return _check_ir(config, "the text", options)
     if not isinstance(config, (str, os.PathLike)):
         fail(f"config is a {type(config).__name__}; expected a path, IR text, a dict or a configuration of "
@@ -165,12 +165,17 @@ def _read_ir(config: Any, **options: Any) -> _tools.Result:
     return _import(path, **options)
 
 
+def _is_ir_text(config: Any) -> bool:
+    """Whether it is IR itself, and no path."""
+    return isinstance(config, str) and ("\n" in config or "func.func" in config)
+
+
 def _source_of(config: Any) -> Tuple[str, bool]:
     """What messages call `config`, and whether lines of the IR are lines of it."""
     value = _config_of(config)
     if value is not None:
         return str(value.get("_name_or_path") or "") or "the configuration", False
-    if isinstance(config, str) and ("\n" in config or "func.func" in config):
+    if _is_ir_text(config):
         return "the IR", True
     return os.fspath(config), os.fspath(config).endswith(".mlir")
 

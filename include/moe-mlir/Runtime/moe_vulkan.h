@@ -5,8 +5,7 @@
 |*===----------------------------------------------------------------------===*|
 |*
 |* C99, and the loader's libvulkan.so.1, which is opened when it is asked for:
-to
-|* run, a program needs no Vulkan library. Vulkan 1.2 with bufferDeviceAddress,
+|* to run, a program needs no Vulkan library. Vulkan 1.2 with bufferDeviceAddress,
 |* shaderInt64, shaderInt16, shaderInt8, storageBuffer16BitAccess and
 |* storageBuffer8BitAccess; shaderFloat16 where a kernel asks for it.
 |*
@@ -17,16 +16,13 @@ to
 |* with moe_vulkan_flush().
 |*
 |* Kernels. `image` of a moe_launch is aligned to 8 bytes: "MOEV", how many
-bytes
-|* follow as 32 bits, and a SPIR-V module whose entry points are kernels. A
+|* bytes follow as 32 bits, and a SPIR-V module whose entry points are kernels. A
 |* kernel's arguments are one block of push constants: in order, pointers as 64
 |* bits at the next multiple of 8, integers as 32 bits at the next multiple
-of 4.
-|* Its threads and the memory that they share are fixed in the module; it has no
+|* of 4. Its threads and the memory that they share are fixed in the module; it has no
 |* descriptor sets. A block's number is WorkgroupId.y * NumWorkgroups.x +
 |* WorkgroupId.x; there may be more blocks than were asked for. `each` is for
-each
-|* of 64 multiprocessors: Vulkan does not tell how many there are.
+|* each of 64 multiprocessors: Vulkan does not tell how many there are.
 |*
 |* A library that was built without Vulkan's headers has these functions, too:
 |* opening a device fails and says so.

@@ -298,7 +298,9 @@ class Replacing:
             made = self._open(name, block, rows, self._weights_type or plain)
             made.bind(Weights.open(file))
             return made, self._compared(made, block)
-        made, tensors = self._read(name, block, rows, plain)
+        made, tensors, error = self._read(name, block, rows, plain)
+        if self._weights_type is None and file is None:
+            return made, error
         if self._weights_type is not None:
             # Errors of formats hide those of a wrong reading, which the other types would show.
             del made
@@ -317,9 +319,9 @@ class Replacing:
         return _Block(block, layer, artifact.manifest.id, rows, stored)
 
     def _read(self, name: str, block: torch.nn.Module, rows: torch.dtype,
-              weights: str) -> Tuple[_Block, Dict[str, torch.Tensor]]:
+              weights: str) -> Tuple[_Block, Dict[str, torch.Tensor], float]:
         """The compiled block with the reading of its parameters that computes what it does,
-        and that reading, by the importer's names."""
+        that reading, by the importer's names, and how far the block deviates with it."""
         made = self._open(name, block, rows, weights)
         wanted = {arg.name: tuple(arg.shape) for arg in made.layer.model_tensors}
         count, hidden = wanted["router.weight"] if "router.weight" in wanted else (0, 0)
@@ -338,7 +340,7 @@ class Replacing:
             made.bind(_pack(made.layer, tensors))
             error = _deviation(made, block)
             if error is not None and error <= tolerance_of(rows, None):
-                return made, tensors
+                return made, tensors, error
         said = f"it deviates by {error:.1e} from" if error is not None else "its parameters have other shapes than"
         raise Unsupported(f"compiled as moe-import reads the configuration, {said} the model's own code")
 

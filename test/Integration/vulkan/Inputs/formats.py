@@ -164,8 +164,8 @@ for function in functions:
             first = firsts.setdefault(said["name"], y)
             same = y[:len(first)] == first
             label = " and ".join(pairs[i]) if name == "formats" else "q4_0, 40 columns"
+            ok = error < LARGEST_ERROR and same and 0.01 < largest < 1000
             print(f"{tokens} tokens, {label}: "
-                  + ("ok" if error < LARGEST_ERROR and same and 0.01 < largest < 1000
-                     else f"WRONG, error {error:.2g} of {largest:.2g}, same bits {same}"))
-            bad += error >= LARGEST_ERROR or not same
+                  + ("ok" if ok else f"WRONG, error {error:.2g} of {largest:.2g}, same bits {same}"))
+            bad += not ok
 sys.exit(bad != 0)

@@ -88,7 +88,6 @@ prepare(model, free=True)
 found = logits(model)
 raises("model.layers.0.mlp.experts: its own matrices were freed", prepare, model, weights_type="q8_0")
 assert prepare(model, replace="block").compiled and torch.equal(logits(model), found)
-model = models.model("qwen3_moe")
 model = models.model("qwen3_moe", moe_intermediate_size=64)
 with torch.no_grad():
     list(models.experts(model).values())[1].down_proj[2, 3, 4] = float("nan")
