@@ -116,11 +116,10 @@ Buffer *Access::readGlobal(uint64_t address, unsigned bytes,
       return nullptr;
     }
     GlobalUse &last = buffer->reads[i];
-    if (last.launch != own.launch)
-      last = own;
-    else if (last.block != own.block)
+    // Of the reads of a block, the latest.
+    if (last.launch == own.launch && last.block != own.block)
       last.block = GlobalUse::kMany;
-    else if (last.warp != own.warp) // The latest; the check is of blocks.
+    else
       last = own;
   }
   return buffer;

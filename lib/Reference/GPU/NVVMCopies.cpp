@@ -240,7 +240,9 @@ static Outcome runWait(Warp &warp, const Instruction &instruction) {
     }
     warp.knowledge.join(barrier->completed);
   });
-  ++warp.step;
+  // One that goes on waiting orders nothing.
+  if (outcome == Outcome::Next)
+    ++warp.step;
   return outcome;
 }
 

@@ -201,10 +201,10 @@ static LogicalResult decodeVote(Decoder &decoder, Operation *op) {
 }
 
 static Outcome runWarpBarrier(Warp &warp, const Instruction &instruction) {
+  if (!checkMembers(warp, instruction, instruction.operands[0]))
+    return Outcome::Fail;
   ++warp.step;
-  return checkMembers(warp, instruction, instruction.operands[0])
-             ? Outcome::Next
-             : Outcome::Fail;
+  return Outcome::Next;
 }
 
 //===----------------------------------------------------------------------===//

@@ -11,6 +11,9 @@
 // So do two warps of a block.
 // RUN: not moe-interpret --gpu %s --entry=warps --random=1 2>&1 | FileCheck %s --check-prefix=WARPS
 // WARPS: error: {{.*}}race: {{reads|writes}} byte {{.*}} of 'y', which block 0, warp {{[01]}} writes in the same launch
+// And where a read before was in order: it is the last one that counts.
+// RUN: not moe-interpret --gpu %s --entry=again --random=1 2>&1 | FileCheck %s --check-prefix=AGAIN
+// AGAIN: error: {{.*}}race: {{reads|writes}} byte {{.*}} of 'y', which block 0, warp {{[01]}} {{reads|writes}} in the same launch
 // Two warps exchange words, with a barrier between.
 // RUN: moe-interpret --gpu %s --entry=exchange --random=1 -o %t.safetensors
 // And without.
@@ -65,6 +68,26 @@ module {
       %low = arith.andi %at, %mask : i32
       %there = llvm.getelementptr %y[%low] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
       llvm.store %thread, %there : i32, !llvm.ptr<1>
+      llvm.return
+    }
+    llvm.func @again(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 64>} {
+      %c4 = arith.constant 4 : i32
+      %c32 = arith.constant 32 : i32
+      %thread = nvvm.read.ptx.sreg.tid.x : i32
+      %at = arith.muli %thread, %c4 : i32
+      %mask = arith.constant 127 : i32
+      %low = arith.andi %at, %mask : i32
+      %there = llvm.getelementptr %y[%low] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i8
+      %first = arith.cmpi slt, %thread, %c32 : i32
+      scf.if %first {
+        %v = llvm.load %there : !llvm.ptr<1> -> i32
+      }
+      nvvm.barrier0
+      scf.if %first {
+        %v = llvm.load %there : !llvm.ptr<1> -> i32
+      } else {
+        llvm.store %thread, %there : i32, !llvm.ptr<1>
+      }
       llvm.return
     }
     llvm.func @exchange(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>) attributes {nvvm.kernel, nvvm.maxntid = array<i32: 64>} {
@@ -164,6 +187,11 @@ module {
   func.func @warps(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
     %one = arith.constant 1 : index
     moe_rt.launch @kernels "warps" blocks(%one) threads(64) shared(0) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
+    return
+  }
+  func.func @again(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
+    %one = arith.constant 1 : index
+    moe_rt.launch @kernels "again" blocks(%one) threads(64) shared(0) args(%x, %y : memref<32xi32>, memref<32xi32>) boxes = [0, 0]
     return
   }
   func.func @exchange(%x: memref<32xi32> {moe.name = "x"}, %y: memref<32xi32> {moe.name = "y", moe.role = "result"}) {
