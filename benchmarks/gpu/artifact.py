@@ -49,18 +49,17 @@ class Runtime(ctypes.Structure):
 ErrorHook = ctypes.CFUNCTYPE(None, c_void_p, c_int, c_char_p)
 LaunchHook = ctypes.CFUNCTYPE(c_int, c_void_p, POINTER(Launch))
 
+# Of the kinds of devices, behind moe_cuda_ or moe_vulkan_.
 SIGNATURES = {
-    "moe_cuda_open": (c_int, [c_int, c_void_p, c_void_p, c_size_t]),
-    "moe_cuda_close": (None, [c_void_p]),
-    "moe_cuda_rt": (c_void_p, [c_void_p]),
-    "moe_cuda_set_stream": (None, [c_void_p, c_void_p]),
-    "moe_cuda_error": (c_char_p, [c_void_p]),
-    "moe_cuda_allocate": (c_void_p, [c_void_p, c_size_t]),
-    "moe_cuda_free": (None, [c_void_p, c_void_p]),
-    "moe_cuda_copy_to": (c_int, [c_void_p, c_void_p, c_void_p, c_size_t]),
-    "moe_cuda_copy_from": (c_int, [c_void_p, c_void_p, c_void_p, c_size_t]),
-    "moe_cuda_synchronize": (c_int, [c_void_p]),
-    "moe_status_string": (c_char_p, [c_int]),
+    "open": (c_int, [c_int, c_void_p, c_void_p, c_size_t]),
+    "close": (None, [c_void_p]),
+    "rt": (c_void_p, [c_void_p]),
+    "error": (c_char_p, [c_void_p]),
+    "allocate": (c_void_p, [c_void_p, c_size_t]),
+    "free": (None, [c_void_p, c_void_p]),
+    "copy_to": (c_int, [c_void_p, c_void_p, c_void_p, c_size_t]),
+    "copy_from": (c_int, [c_void_p, c_void_p, c_void_p, c_size_t]),
+    "synchronize": (c_int, [c_void_p]),
 }
 
 
@@ -85,20 +84,24 @@ def card():
 
 
 class Device:
-    """Device 0 in its primary context, which is PyTorch's, and its memory."""
+    """Device 0, of CUDA in its primary context, which is PyTorch's, and its memory."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, kind="cuda"):
         folder = Path(folder).resolve()
         if (folder / OPENMP).is_file():
             load(folder / OPENMP)
         self.lib = load(folder / LIBRARY)
+        self.lib.moe_status_string.restype = c_char_p
+        self.calls = {}
         for name, (result, arguments) in SIGNATURES.items():
-            function = getattr(self.lib, name)
+            self.calls[name] = function = getattr(self.lib, f"moe_{kind}_{name}")
             function.restype, function.argtypes = result, arguments
-        self.handle, message = c_void_p(), ctypes.create_string_buffer(MESSAGE_BYTES)
-        if self.lib.moe_cuda_open(0, ctypes.byref(self.handle), message, len(message)):
+        if kind == "cuda":
+            self.lib.moe_cuda_set_stream.argtypes = [c_void_p, c_void_p]
+        self.handle, self.kind, message = c_void_p(), kind, ctypes.create_string_buffer(MESSAGE_BYTES)
+        if self.calls["open"](0, ctypes.byref(self.handle), message, len(message)):
             raise DeviceError(message.value.decode(errors="replace"))
-        self.address = self.lib.moe_cuda_rt(self.handle)
+        self.address = self.calls["rt"](self.handle)
         self.rt = Runtime.from_address(self.address)
         if self.rt.abi != ABI:
             raise Failure(f"libmoe_rt.so has ABI {self.rt.abi}; this knows {ABI}")
@@ -120,7 +123,8 @@ class Device:
         """A layer on a stream, or of its kernels those of `parts`; as the runtime
         is, without Python between, if neither is asked for. Returns the kernels' names
         if `noting`."""
-        self.lib.moe_cuda_set_stream(self.handle, stream)
+        if self.kind == "cuda":
+            self.lib.moe_cuda_set_stream(self.handle, stream)
         self.said, self.parts, self.launched = [], parts, []
         self.rt.launch = self.filtering if noting or parts is not None else self.launch
         status = function(self.address, *arguments)
@@ -129,29 +133,36 @@ class Device:
             raise DeviceError(f"{what} ({status}): {'; '.join(self.said) or 'nothing was said'}")
         return self.launched
 
+    @property
+    def name(self):
+        if self.kind == "cuda":
+            return card()
+        self.lib.moe_vulkan_name.restype, self.lib.moe_vulkan_name.argtypes = c_char_p, [c_void_p]
+        return self.lib.moe_vulkan_name(self.handle).decode()
+
     def check(self, status):
         if status:
-            raise DeviceError(self.lib.moe_cuda_error(self.handle).decode(errors="replace"))
+            raise DeviceError(self.calls["error"](self.handle).decode(errors="replace"))
 
     def allocate(self, size):
-        address = self.lib.moe_cuda_allocate(self.handle, size)
+        address = self.calls["allocate"](self.handle, size)
         if not address:
             self.check(1)
         return address
 
     def free(self, address):
-        self.lib.moe_cuda_free(self.handle, address)
+        self.calls["free"](self.handle, address)
 
     def write(self, address, data):
-        self.check(self.lib.moe_cuda_copy_to(self.handle, address, data, len(data)))
+        self.check(self.calls["copy_to"](self.handle, address, data, len(data)))
 
     def read(self, address, size):
         data = ctypes.create_string_buffer(size)
-        self.check(self.lib.moe_cuda_copy_from(self.handle, data, address, size))
+        self.check(self.calls["copy_from"](self.handle, data, address, size))
         return data.raw
 
     def synchronize(self):
-        self.check(self.lib.moe_cuda_synchronize(self.handle))
+        self.check(self.calls["synchronize"](self.handle))
 
 
 def is_of(kernel, parts):
@@ -200,9 +211,11 @@ def read(folder, model):
 class Artifact:
     """The layer of a model, NAME.so and NAME.json of a folder."""
 
-    def __init__(self, device, folder, model):
+    def __init__(self, device, folder, model, function=None):
+        """`function` of its manifest, if it need not be what is measured here."""
         self.device = device
-        function, self.shape = read(folder, model)
+        if not function:
+            function, self.shape = read(folder, model)
         self.tensors = list(tensors_of(function))
         self.biases = {name: t["shape"] for name, t in tensors_of(function).items() if name in BIASES}
         lib = load(Path(folder).resolve() / f"{model}.so")

@@ -8,8 +8,9 @@
 # usage: [BUILD=build] [TARGET=sm_90a] make.sh FOLDER [MODEL...]
 #
 # Makes a folder that gpu.py takes, on a machine that has the compiler: of each model
-# its first layer with experts, in bf16, and what it needs to run. What has no kernels
-# yet is left out, with a message; the status is 1 if a model that was asked for is.
+# its first layer with experts, in bf16, and what it needs to run; in whole/ the same
+# layers with their routers, for whole.py. What has no kernels yet is left out, with a
+# message; the status is 1 if a model that was asked for is.
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -29,6 +30,7 @@ fi
 mkdir -p "$folder" || exit
 made=$(mktemp -d) || exit
 trap 'rm -rf "$made"' EXIT
+mkdir -p "$folder/whole" "$made/whole" || exit
 
 # The artifact of a model. The small one is written with its routing as an argument; of
 # DeepSeek-V3 it is an eighth of the experts, without the shared one.
@@ -41,15 +43,21 @@ compile() {
     sed 's/"n_shared_experts": 1/"n_shared_experts": 0/' "$models/$1.json" >"$made/config.json" &&
       "$build/bin/moe-import" --weights-type=bf16 $experts "$made/config.json" -o "$made/$1.mlir"
     ;;
-  esac && "$build/bin/moe-compile" $replay "--target=$target" --emit=shared,manifest "$made/$1.mlir" -o "$made/$1"
+  esac && "$build/bin/moe-compile" $replay "--target=$target" --emit=shared,manifest "$made/$1.mlir" -o "$made/$1" &&
+    if [ "$1" != small ]; then
+      "$build/bin/moe-compile" "--target=$target" --emit=shared,manifest "$made/$1.mlir" -o "$made/whole/$1"
+    fi
 }
 
 status=0
 [ $# -gt 0 ] && lacking=1 || lacking=0
 for model in ${*:-small OLMoE-1B-7B Qwen3-30B-A3B Mixtral-8x7B DeepSeek-V3 gpt-oss-20b}; do
-  rm -f "$folder/$model.so" "$folder/$model.json"
+  for old in "$folder/$model" "$folder/whole/$model"; do rm -f "$old.so" "$old.json"; done
   if compile "$model" >"$made/log" 2>&1; then
     mv "$made/$model.so" "$made/$model.json" "$folder" || exit
+    if [ -f "$made/whole/$model.so" ]; then
+      mv "$made/whole/$model.so" "$made/whole/$model.json" "$folder/whole" || exit
+    fi
   else
     echo "make.sh: $model is left out: $(grep -m 1 error: "$made/log" | sed 's/.*error: //')" >&2
     status=$lacking
