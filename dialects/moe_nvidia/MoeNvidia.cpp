@@ -34,9 +34,11 @@ StringRef TargetAttr::getChipName() const { return getName(); }
 //===----------------------------------------------------------------------===//
 
 LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                                   int64_t few) {
+                                   int64_t few, int64_t decode) {
   if (few < -1)
     return emitError() << "few must be a number of rows or -1, got " << few;
+  if (decode < 0)
+    return emitError() << "decode must be a number of rows, got " << decode;
   return success();
 }
 

@@ -63,12 +63,18 @@ def MoeNvidia_ScheduleAttr : MoeNvidia_Attr<"Schedule", "schedule", [
 
     `few = 0` makes the second alone, and -1 the first.
 
+    Up to `decode` rows, a layer of two such matmuls between a routing and the sum
+    of its slots takes others instead: a row for each slot, whose expert the routing
+    says, so that there are no lists, and the second with the sum. An expert's
+    weights are read for each row that has it. 0, the default, makes none, as do ops
+    whose rows or lists somebody else reads.
+
     ```mlir
-    #schedule = #moe_nvidia.schedule<few = 384>
+    #schedule = #moe_nvidia.schedule<few = 384, decode = 8>
     module attributes {acme.schedule = #schedule} {}
     ```
   }];
-  let parameters = (ins "int64_t":$few);
+  let parameters = (ins "int64_t":$few, DefaultValuedParameter<"int64_t", "0">:$decode);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }

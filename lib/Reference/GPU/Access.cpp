@@ -65,13 +65,22 @@ Buffer *Access::findGlobal(uint64_t address, unsigned bytes, bool isWrite,
   }
   if (!checkAligned(address, alignment))
     return nullptr;
+  // Kernels let the next one begin when they have waited themselves: those
+  // before the last have ended.
   if (launch.overlaps && !warp.hasWaitedForGrid) {
-    warp.fail(instruction,
-              "uses '" + buffer->name +
-                  "' before the kernel has waited for those before it, which "
-                  "may still run",
-              lane);
-    return nullptr;
+    auto *last = buffer->writes.data() + (address - buffer->base);
+    bool isRunning = !buffer->isInput && std::any_of(last, last + bytes, [&](
+                         const GlobalUse &write) {
+      return write.launch + 1 >= launch.number;
+    });
+    if (isWrite || isRunning) {
+      warp.fail(instruction,
+                Twine(isWrite ? "writes" : "uses") + " '" + buffer->name +
+                    "' before the kernel has waited for those before it, which "
+                    "may still run",
+                lane);
+      return nullptr;
+    }
   }
   return buffer;
 }

@@ -253,12 +253,18 @@ static Outcome runGridWait(Warp &warp, const Instruction &) {
   warp.hasWaitedForGrid = true;
   return Outcome::Next;
 }
-static Outcome runNothing(Warp &, const Instruction &) { return Outcome::Next; }
+/// That the next kernel may begin. It counts on those before this one.
+static Outcome runGridTrigger(Warp &warp, const Instruction &instruction) {
+  if (warp.block.launch.overlaps && !warp.hasWaitedForGrid)
+    return warp.fail(instruction, "lets the next kernel begin before it has "
+                                  "waited for those before it");
+  return Outcome::Next;
+}
 
 static LogicalResult decodeGridControl(Decoder &decoder, Operation *op) {
   bool waits = cast<NVVM::GriddepcontrolOp>(op).getKind() ==
                NVVM::GridDepActionKind::wait;
-  decoder.emit(waits ? runGridWait : runNothing, op, {}, {});
+  decoder.emit(waits ? runGridWait : runGridTrigger, op, {}, {});
   return success();
 }
 

@@ -203,9 +203,17 @@ Value KernelConverter::divide(Builder &b, Value elements, int64_t each) {
   return arith::CeilDivUIOp::create(b, elements, constant(b, each));
 }
 
-void KernelConverter::launchMatmul(moek::GroupedMatmulOp op, int64_t few,
-                                   MatmulBuilder build) {
-  Builder b(op.getLoc(), op);
+void KernelConverter::enter(Builder &b, Operation *op) {
+  Value isDone = unless.lookup(op);
+  if (!isDone)
+    return;
+  Value yes = arith::ConstantIntOp::create(b, 1, 1);
+  auto branch = scf::IfOp::create(b, arith::XOrIOp::create(b, isDone, yes),
+                                  /*withElseRegion=*/false);
+  b.setInsertionPointToStart(branch.thenBlock());
+}
+
+gpu::MatmulShape KernelConverter::getShape(moek::GroupedMatmulOp op) {
   MatmulShape shape{op.getNumExperts(),      int64_t(op.getN()),
                     int64_t(op.getK()),      int64_t(op.getParts()),
                     bool(op.getGather()),    getElement(op.getLhs()),
@@ -221,6 +229,14 @@ void KernelConverter::launchMatmul(moek::GroupedMatmulOp op, int64_t few,
   shape.gathered = op.getGathered().size();
   shape.weighs = bool(op.getGatherWeights());
   shape.blocks = moegpu::getBlocks(op);
+  return shape;
+}
+
+void KernelConverter::launchMatmul(moek::GroupedMatmulOp op, int64_t few,
+                                   MatmulBuilder build) {
+  Builder b(op.getLoc(), op);
+  enter(b, op);
+  MatmulShape shape = getShape(op);
   StringRef phase = op.getPhase().value_or("matmul");
   Value rows = memref::DimOp::create(b, op.getOutputs()[0], 0);
   auto launchOne = [&](bool few) {
@@ -286,6 +302,8 @@ LogicalResult KernelConverter::launchIndex(Builder &b, Operation *op,
   LLVM::LLVMFuncOp kernel =
       buildIndex(kernels, getName(op, "index"), experts, indices.getDimSize(1),
                  options.indexTeams, weighs);
+  OpBuilder::InsertionGuard guard(b);
+  enter(b, op);
   SmallVector<Value> arguments{parts.indices, parts.offsets, parts.tokens,
                                parts.positions};
   if (weighs)
@@ -313,25 +331,26 @@ LogicalResult KernelConverter::convertRoute(moek::RouteOp op) {
     Value logits = memref::AllocOp::create(
         b, MemRefType::get({ShapedType::kDynamic, experts}, b.getF32Type()),
         ValueRange{tokens}, b.getI64IntegerAttr(64));
-    // Few tokens: a team for two experts, so that all of the device reads the
+    // Few tokens: a block for two experts, so that all of the device reads the
     // router.
-    auto build = [&](StringRef what, int64_t ofTokens, int64_t ofExperts) {
+    auto build = [&](StringRef what, int64_t ofTokens, int64_t ofExperts,
+                     int64_t ofBlock) {
       LLVM::LLVMFuncOp kernel =
           buildLogits(kernels, getName(op, what), experts, depth, ofTokens,
-                      ofExperts, options.logitTeams);
+                      ofExperts, ofBlock);
       int64_t groups = (experts + ofExperts - 1) / ofExperts;
       Value teams = arith::MulIOp::create(b, divide(b, tokens, ofTokens),
                                           constant(b, groups));
-      launch(b, kernel, divide(b, teams, options.logitTeams),
+      launch(b, kernel, divide(b, teams, ofBlock),
              {x, op.getRouter(), logits, tokens}, 0, options.overlaps);
     };
     Value isFew = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, tokens,
                                         constant(b, 64));
     auto branch = scf::IfOp::create(b, isFew, /*withElseRegion=*/true);
     b.setInsertionPointToStart(branch.thenBlock());
-    build("logits_few", 1, 2);
+    build("logits_few", 1, 2, 1);
     b.setInsertionPointToStart(branch.elseBlock());
-    build("logits", options.logitTile, options.logitTile);
+    build("logits", options.logitTile, options.logitTile, options.logitTeams);
     b.setInsertionPoint(op);
     arguments.push_back(logits);
   }
@@ -380,6 +399,17 @@ static bool isFloat(Type type) {
   return type.isF32() || type.isF16() || type.isBF16();
 }
 
+gpu::CombineShape KernelConverter::getShape(moek::CombineOp op) {
+  auto type = cast<MemRefType>(op.getOutputs()[0].getType());
+  Value init = op.getInit();
+  return {cast<MemRefType>(op.getPositions().getType()).getDimSize(1),
+          type.getDimSize(1),
+          getElement(op.getRows()),
+          type.getElementType(),
+          bool(op.getSlotWeights()),
+          init ? getElement(init) : Type()};
+}
+
 LogicalResult KernelConverter::convertCombine(moek::CombineOp op) {
   Value out = op.getOutputs()[0];
   auto type = cast<MemRefType>(out.getType());
@@ -389,13 +419,8 @@ LogicalResult KernelConverter::convertCombine(moek::CombineOp op) {
       !isFloat(type.getElementType()) || (init && !isFloat(getElement(init))))
     return refuse(op, "it wants rows of floats and no window");
   Builder b(op.getLoc(), op);
-  CombineShape shape{
-      cast<MemRefType>(op.getPositions().getType()).getDimSize(1),
-      n,
-      getElement(op.getRows()),
-      type.getElementType(),
-      bool(weights),
-      init ? getElement(init) : Type()};
+  enter(b, op);
+  CombineShape shape = getShape(op);
   LLVM::LLVMFuncOp kernel =
       buildCombine(kernels, getName(op, "combine"), shape);
   SmallVector<Value> arguments{op.getRows(), op.getPositions()};
@@ -436,6 +461,7 @@ LogicalResult KernelConverter::convertLinalg(linalg::LinalgOp op) {
   if (StringRef why = whyNoKernel(op); !why.empty())
     return refuse(op, why);
   Builder b(op.getLoc(), op);
+  enter(b, op);
   SmallVector<Value> arguments;
   LLVM::LLVMFuncOp kernel =
       buildLinalg(kernels, getName(op, "elementwise"), op, arguments);

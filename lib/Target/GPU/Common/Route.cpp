@@ -63,28 +63,40 @@ LLVM::LLVMFuncOp gpu::buildLogits(ModuleOp module, StringRef name,
     auto load = [&](Value from) {
       return code.widenFloats(code.loadFloats(code.f32(), from, width));
     };
-    auto multiply = [&](Value from, ValueRange sums) {
+    // Steps in order, whose loads are in flight together.
+    auto multiply = [&](Value from, ValueRange sums, int64_t steps = 1) {
       SmallVector<SmallVector<Value>> a, b;
-      for (Value left : lefts)
-        a.push_back(load(code.at(left, from)));
-      for (Value right : rights)
-        b.push_back(load(code.at(right, from)));
+      for (int64_t step = 0; step < steps; ++step) {
+        Value at = code.add(from, step * ofStep * 4);
+        for (Value left : lefts)
+          a.push_back(load(code.at(left, at)));
+        for (Value right : rights)
+          b.push_back(load(code.at(right, at)));
+      }
       SmallVector<Value> next(sums);
-      for (int64_t t = 0; t < tokensOfTeam; ++t)
-        for (int64_t e = 0; e < expertsOfTeam; ++e)
-          for (int64_t i = 0; i < width; ++i) {
-            Value &sum = next[t * expertsOfTeam + e];
-            sum = LLVM::FMAOp::create(code, a[t][i], b[e][i], sum);
-          }
+      for (int64_t step = 0; step < steps; ++step)
+        for (int64_t t = 0; t < tokensOfTeam; ++t)
+          for (int64_t e = 0; e < expertsOfTeam; ++e)
+            for (int64_t i = 0; i < width; ++i) {
+              Value &sum = next[t * expertsOfTeam + e];
+              sum = LLVM::FMAOp::create(code, a[step * tokensOfTeam + t][i],
+                                        b[step * expertsOfTeam + e][i], sum);
+            }
       return next;
     };
     SmallVector<Value> sums(tokensOfTeam * expertsOfTeam, zero);
-    int64_t steps = depth / ofStep;
-    if (steps)
-      sums = code.loop(code.constant(0), code.constant(steps), code.constant(1),
-                       sums, [&](Value step, ValueRange sums) {
-                         return multiply(code.mul(step, ofStep * 4), sums);
-                       });
+    int64_t steps = depth / ofStep, done = 0;
+    // Registers for eight steps of a few rows.
+    for (int64_t ahead : {tokensOfTeam + expertsOfTeam <= 3 ? 8 : 1, 1}) {
+      int64_t groups = (steps - done) / ahead;
+      if (groups)
+        sums = code.loop(
+            code.constant(done / ahead), code.constant(done / ahead + groups),
+            code.constant(1), sums, [&](Value group, ValueRange sums) {
+              return multiply(code.mul(group, ahead * ofStep * 4), sums, ahead);
+            });
+      done += groups * ahead;
+    }
     if (int64_t rest = depth % ofStep) {
       auto last = scf::IfOp::create(
           code, TypeRange(ValueRange(sums)),

@@ -32,7 +32,10 @@ static void convertKernel(LLVM::LLVMFuncOp func, bool overlaps) {
   func->setAttr(
       NVVM::NVVMDialect::getMinctasmAttrName(),
       b.getI32IntegerAttr(static_cast<int32_t>(kernel.getResident())));
-  if (!overlaps)
+  bool waits =
+      func.walk([](NVVM::GriddepcontrolOp) { return WalkResult::interrupt(); })
+          .wasInterrupted();
+  if (!overlaps || waits)
     return;
   // All that this kernel reads is of kernels before, whose memory it may
   // write, too; the next one does the same.

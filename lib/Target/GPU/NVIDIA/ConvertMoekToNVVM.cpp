@@ -6,6 +6,7 @@
 
 #include "moe-mlir/Target/GPU/NVIDIA/Passes.h"
 
+#include "Decode.h"
 #include "Kernels/Kernels.h"
 
 #include "moe-mlir/Target/GPU/Common/KernelConverter.h"
@@ -27,6 +28,15 @@ class Converter : public moe::gpu::KernelConverter {
 public:
   using KernelConverter::KernelConverter;
 
+  /// Launches what few tokens take instead of the ops of their layer.
+  void launchDecode() {
+    SmallVector<moek::CombineOp> combines;
+    module.walk([&](moek::CombineOp op) { combines.push_back(op); });
+    for (moek::CombineOp combine : combines)
+      if (auto chain = findDecodeChain(combine))
+        launchDecode(*chain);
+  }
+
 protected:
   LogicalResult convertMatmul(moek::GroupedMatmulOp op) override {
     auto schedule = moenvidia::getSchedule(op);
@@ -43,6 +53,64 @@ protected:
                  });
     return success();
   }
+
+private:
+  void launchDecode(DecodeChain chain) {
+    auto schedule = moenvidia::getSchedule(chain.rows);
+    SmallVector<Operation *> ops = chain.getOps();
+    Operation *known = chain.x.getDefiningOp();
+    auto isBF16 = [](Value value) {
+      return getElementTypeOrSelf(value.getType()).isBF16();
+    };
+    if (!schedule || schedule != moenvidia::getSchedule(chain.sums) ||
+        !schedule.getDecode() || !isBF16(chain.rows.getRhs()) ||
+        !isBF16(chain.sums.getRhs()) ||
+        (known && (known->getBlock() != ops[0]->getBlock() ||
+                   !known->isBeforeInBlock(ops[0]))))
+      return;
+    Builder b(chain.combine.getLoc(), ops[0]);
+    Value tokens = memref::DimOp::create(b, chain.x, 0);
+    Value rows = arith::MulIOp::create(b, tokens, constant(b, chain.slots));
+    Value few = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, rows,
+                                      constant(b, schedule.getDecode()));
+    for (Operation *op : ops)
+      unless[op] = few;
+
+    b.setInsertionPoint(chain.combine);
+    auto branch = scf::IfOp::create(b, few, /*withElseRegion=*/false);
+    b.setInsertionPointToStart(branch.thenBlock());
+    auto start = [&](LLVM::LLVMFuncOp kernel, Value items, int64_t blocks,
+                     ArrayRef<Value> arguments) {
+      launch(b, kernel, arith::MulIOp::create(b, items, constant(b, blocks)),
+             arguments, 0, std::numeric_limits<int32_t>::max());
+    };
+    DecodeLaunch how;
+    MatmulShape shape = getShape(chain.rows);
+    shape.rows = getElementTypeOrSelf(chain.x.getType());
+    LLVM::LLVMFuncOp kernel =
+        buildDecodeRows(kernels, getName(chain.combine, "gate_up_decode"),
+                        shape, chain.slots, chain.rows.getEpilogue(), how);
+    SmallVector<Value> arguments{chain.rows.getRhs(), chain.x,
+                                 chain.routing.indices};
+    llvm::append_range(arguments, chain.rows.getParameters());
+    arguments.push_back(chain.rows.getOutputs()[0]);
+    start(kernel, rows, how.blocks, arguments);
+
+    moe::gpu::CombineShape sum = getShape(chain.combine);
+    MatmulShape own = getShape(chain.sums);
+    kernel =
+        buildDecodeSums(kernels, getName(chain.combine, "down_decode"), own,
+                        sum, options.overlaps, chain.sums.getEpilogue(), how);
+    arguments = {chain.sums.getRhs(), chain.sums.getLhs(),
+                 chain.routing.indices};
+    for (Value value :
+         {chain.combine.getSlotWeights(), chain.combine.getInit()})
+      if (value)
+        arguments.push_back(value);
+    llvm::append_range(arguments, chain.sums.getParameters());
+    arguments.push_back(chain.combine.getOutputs()[0]);
+    start(kernel, tokens, how.blocks, arguments);
+  }
 };
 
 struct ConvertMoekToNVVM : moe::impl::ConvertMoekToNVVMBase<ConvertMoekToNVVM> {
@@ -51,7 +119,9 @@ struct ConvertMoekToNVVM : moe::impl::ConvertMoekToNVVMBase<ConvertMoekToNVVM> {
     moe::gpu::ConverterOptions options;
     options.device = "NVIDIA's GPUs";
     options.overlaps = moenvidia::overlapsKernels(module) ? kFewBlocks : 0;
-    if (failed(Converter(module, options).convert()))
+    Converter converter(module, options);
+    converter.launchDecode();
+    if (failed(converter.convert()))
       signalPassFailure();
   }
 };

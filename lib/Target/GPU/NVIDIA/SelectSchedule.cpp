@@ -8,6 +8,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Decode.h"
+
 #include "moe-mlir/Target/GPU/Common/PrepareMatmuls.h"
 #include "moe-mlir/Target/GPU/NVIDIA/Passes.h"
 
@@ -26,6 +28,10 @@ using moenvidia::TargetAttr;
 /// Rows of an expert, in the mean, up to which streaming weights past eight
 /// rows at a time beats tiles of 128.
 static constexpr int64_t kFewRows = 6;
+
+/// A row for each slot, without lists, is for one token, and for so few rows
+/// that hardly two of them have the same expert: one for so many experts.
+static constexpr int64_t kDecodeShare = 8;
 
 /// Makes the rows that `matmul` writes bf16; who reads them as they were gets
 /// them widened.
@@ -92,11 +98,19 @@ struct SelectNVIDIASchedule
     for (GroupedMatmulOp matmul : matmuls) {
       narrowRows(rewriter, matmul);
       moe::dropActive(rewriter, matmul);
+    }
+    llvm::DenseMap<Operation *, int64_t> decode;
+    module.walk([&](moek::CombineOp combine) {
+      if (auto chain = moe::nvidia::findDecodeChain(combine))
+        decode[chain->rows] = decode[chain->sums] =
+            std::max(chain->slots, chain->experts / kDecodeShare);
+    });
+    for (GroupedMatmulOp matmul : matmuls)
       if (!matmul.getSchedule())
         matmul.setScheduleAttr(ScheduleAttr::get(
             &getContext(),
-            chip.getWgmma() ? kFewRows * matmul.getNumExperts() : -1));
-    }
+            chip.getWgmma() ? kFewRows * matmul.getNumExperts() : -1,
+            decode.lookup(matmul)));
   }
 };
 } // namespace

@@ -70,11 +70,18 @@ protected:
       Launch &launch)>;
   void launchMatmul(moek::GroupedMatmulOp op, int64_t few, MatmulBuilder build);
 
+  /// What kernels know of these.
+  static MatmulShape getShape(moek::GroupedMatmulOp op);
+  static CombineShape getShape(moek::CombineOp op);
+
   mlir::Value constant(Builder &b, int64_t value);
   /// Blocks for `elements`, so many each.
   mlir::Value divide(Builder &b, mlir::Value elements, int64_t each);
 
   mlir::ModuleOp module, kernels;
+  /// Ops (of a routing, its lists) whose kernels are not started where the value
+  /// is true: others do their work.
+  llvm::DenseMap<mlir::Operation *, mlir::Value> unless;
   ConverterOptions options;
 
 private:
@@ -92,6 +99,8 @@ private:
   mlir::LogicalResult launchIndex(Builder &b, mlir::Operation *op,
                                   const moek::RoutingParts &parts,
                                   int64_t experts);
+  /// Goes on where the kernels of `op` are wanted.
+  void enter(Builder &b, mlir::Operation *op);
   /// An error of `op`: it has no kernel, because of `why`.
   mlir::LogicalResult refuse(mlir::Operation *op, const llvm::Twine &why);
 };

@@ -88,6 +88,32 @@ public:
                                          mlir::NVVM::SharedSpace::shared_cta));
   }
 
+  //===--------------------------------------------------------------------===//
+  // Products of warps, and the kernels around
+  //===--------------------------------------------------------------------===//
+
+  /// `sums`, four, of m16n8k16.
+  void multiplyBF16(mlir::ArrayRef<Value> a, mlir::ArrayRef<Value> b,
+                    mlir::MutableArrayRef<Value> sums) {
+    Type type = mlir::LLVM::LLVMStructType::getLiteral(
+        getContext(), mlir::SmallVector<Type>(4, f32()));
+    Value product = create<mlir::NVVM::MmaOp>(
+        type, a, b, sums, mlir::ArrayRef<int64_t>{16, 8, 16}, std::nullopt,
+        std::nullopt,
+        std::array{mlir::NVVM::MMATypes::bf16, mlir::NVVM::MMATypes::bf16},
+        std::array{mlir::NVVM::MMALayout::row, mlir::NVVM::MMALayout::col});
+    for (int64_t i = 0; i < 4; ++i)
+      sums[i] = create<mlir::LLVM::ExtractValueOp>(product, i);
+  }
+
+  /// Until the kernels before have ended; and the next one may be set up. A
+  /// kernel without it waits at its start.
+  void waitForKernels() {
+    for (auto kind : {mlir::NVVM::GridDepActionKind::wait,
+                      mlir::NVVM::GridDepActionKind::launch_dependents})
+      create<mlir::NVVM::GriddepcontrolOp>(kind);
+  }
+
 private:
   mlir::NVVM::MemScopeKindAttr blockScope() {
     return mlir::NVVM::MemScopeKindAttr::get(getContext(),

@@ -32,6 +32,32 @@ mlir::LLVM::LLVMFuncOp buildWarpMatmul(mlir::ModuleOp module,
                                        const MatmulShape &shape,
                                        Epilogue &epilogue, Launch &launch);
 
+/// Slots a token may have in `buildDecodeSums`, each with a warp or more.
+constexpr int64_t kDecodeWarps = 16;
+
+/// Blocks for each row, or token, of these two.
+struct DecodeLaunch {
+  int64_t blocks;
+};
+
+/// For a few tokens whose experts differ: a row for each slot, whose expert
+/// `indices` says; slots without one are left out. Arguments: weights, rows of
+/// tokens (f32 or bf16), indices, the parameters, the rows.
+mlir::LLVM::LLVMFuncOp buildDecodeRows(mlir::ModuleOp module,
+                                       mlir::StringRef name,
+                                       const MatmulShape &shape, int64_t slots,
+                                       Epilogue &epilogue,
+                                       DecodeLaunch &launch);
+
+/// The same of those rows, and the sum over a token's slots. Arguments:
+/// weights, rows, indices, with `weighs` the weights of slots, with `init` the
+/// initial values, the parameters, the result. With `overlaps` it is set up
+/// while the kernel of the rows still runs.
+mlir::LLVM::LLVMFuncOp
+buildDecodeSums(mlir::ModuleOp module, mlir::StringRef name,
+                const MatmulShape &shape, const gpu::CombineShape &sum,
+                bool overlaps, Epilogue &epilogue, DecodeLaunch &launch);
+
 } // namespace moe::nvidia
 
 #endif // MOE_MLIR_LIB_TARGET_GPU_NVIDIA_KERNELS_KERNELS_H

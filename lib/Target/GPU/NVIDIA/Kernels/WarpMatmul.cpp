@@ -144,21 +144,10 @@ private:
           ArrayRef<Value> lower = weights[step][part * 2 + 1];
           MutableArrayRef<Value> own =
               MutableArrayRef<Value>(result).slice(part * 4, 4);
-          mma({upper[k], lower[k], upper[k + 1], lower[k + 1]},
-              {lefts[step][k], lefts[step][k + 1]}, own);
+          code.multiplyBF16({upper[k], lower[k], upper[k + 1], lower[k + 1]},
+                            {lefts[step][k], lefts[step][k + 1]}, own);
         }
     return result;
-  }
-
-  void mma(ArrayRef<Value> a, ArrayRef<Value> b, MutableArrayRef<Value> sums) {
-    Type type = LLVM::LLVMStructType::getLiteral(
-        code.getContext(), SmallVector<Type>(4, code.f32()));
-    Value product = NVVM::MmaOp::create(
-        code, type, a, b, sums, {16, 8, 16}, std::nullopt, std::nullopt,
-        std::array{NVVM::MMATypes::bf16, NVVM::MMATypes::bf16},
-        std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
-    for (int64_t i = 0; i < 4; ++i)
-      sums[i] = LLVM::ExtractValueOp::create(code, product, i);
   }
 
   /// Adds up what the warps have, in their order, and stores it.
