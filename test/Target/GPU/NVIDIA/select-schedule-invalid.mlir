@@ -33,3 +33,8 @@ module {
     return %h : tensor<?x64xbf16>
   }
 }
+
+// -----
+
+// expected-error @+1 {{decode must be a number of rows, got -1}}
+module attributes {acme.schedule = #moe_nvidia.schedule<few = 8, decode = -1>} {}

@@ -24,15 +24,16 @@ using namespace mlir;
 using namespace moe::nvidia;
 
 namespace {
-constexpr int64_t kStep = 32, kAhead = 4;
+constexpr int64_t kStep = 32;
 using Words = SmallVector<Value>;
 
 /// How a kernel of these goes through the depth of its rows.
 struct Stretch {
-  /// Warps that share the depth, and steps of each.
-  int64_t warps, steps;
+  /// Warps that share the depth, steps of each, and how many of them are loaded
+  /// together, while as many are multiplied.
+  int64_t warps, steps, ahead;
 
-  Stretch(int64_t k, int64_t most) : warps(1) {
+  Stretch(int64_t k, int64_t most, int64_t ahead) : warps(1), ahead(ahead) {
     int64_t all = k / kStep;
     for (int64_t some = 1; some <= most; ++some)
       if (all % some == 0)
@@ -96,13 +97,15 @@ public:
 
   /// What is loaded ahead: of the first steps.
   Words loadFirst(const std::array<Value, 2> &rows) {
-    return loadWeights(rows, code.constant(0), std::min(kAhead, stretch.steps));
+    return loadWeights(rows, code.constant(0),
+                       std::min(stretch.ahead, stretch.steps));
   }
 
   /// The sums of the instruction, with the first weights loaded before.
   Words multiply(Value left, const std::array<Value, 2> &rows, Words first) {
     Words sums(4, zero);
-    int64_t groups = stretch.steps / kAhead, rest = stretch.steps % kAhead;
+    int64_t ahead = stretch.ahead, groups = stretch.steps / ahead,
+            rest = stretch.steps % ahead;
     if (!groups)
       return multiplySteps(left, code.constant(0), rest, first, sums);
     Words values(sums);
@@ -111,18 +114,17 @@ public:
       values = code.loop(
           code.constant(0), code.constant(groups - 1), code.constant(1), values,
           [&](Value group, ValueRange values) -> SmallVector<Value> {
-            Value at = code.mul(group, kAhead * kStep);
-            Words next =
-                loadWeights(rows, code.add(at, kAhead * kStep), kAhead);
-            Words result = multiplySteps(left, at, kAhead, values.drop_front(4),
+            Value at = code.mul(group, ahead * kStep);
+            Words next = loadWeights(rows, code.add(at, ahead * kStep), ahead);
+            Words result = multiplySteps(left, at, ahead, values.drop_front(4),
                                          values.take_front(4));
             llvm::append_range(result, next);
             return result;
           });
-    Value at = code.constant((groups - 1) * kAhead * kStep);
-    Value last = code.add(at, kAhead * kStep);
+    Value at = code.constant((groups - 1) * ahead * kStep);
+    Value last = code.add(at, ahead * kStep);
     Words tail = rest ? loadWeights(rows, last, rest) : Words();
-    sums = multiplySteps(left, at, kAhead, ValueRange(values).drop_front(4),
+    sums = multiplySteps(left, at, ahead, ValueRange(values).drop_front(4),
                          ValueRange(values).take_front(4));
     return rest ? multiplySteps(left, last, rest, tail, sums) : sums;
   }
@@ -246,7 +248,8 @@ LLVM::LLVMFuncOp moe::nvidia::buildDecodeRows(ModuleOp module, StringRef name,
                                               int64_t slots, Epilogue &epilogue,
                                               DecodeLaunch &launch) {
   Emitter code(module.getLoc(), module.getContext());
-  Stretch stretch(shape.k, /*most=*/4);
+  // Many warps are there at once, 24 of a multiprocessor.
+  Stretch stretch(shape.k, /*most=*/4, /*ahead=*/2);
   SmallVector<Type> types(4 + shape.parameters.size(), code.pointer(kGlobal));
   LLVM::LLVMFuncOp func = createKernel(code, module, name, types,
                                        stretch.warps * 32, 24 / stretch.warps);
@@ -292,7 +295,8 @@ LLVM::LLVMFuncOp moe::nvidia::buildDecodeSums(ModuleOp module, StringRef name,
                                               bool overlaps, Epilogue &epilogue,
                                               DecodeLaunch &launch) {
   Emitter code(module.getLoc(), module.getContext());
-  Stretch stretch(shape.k, std::max<int64_t>(1, kDecodeWarps / sum.slots));
+  Stretch stretch(shape.k, std::max<int64_t>(1, kDecodeWarps / sum.slots),
+                  /*ahead=*/4);
   int64_t warps = stretch.warps * sum.slots;
   SmallVector<Type> types(4 + sum.weighs + bool(sum.init) +
                               shape.parameters.size(),
@@ -318,7 +322,8 @@ LLVM::LLVMFuncOp moe::nvidia::buildDecodeSums(ModuleOp module, StringRef name,
   auto [expert, valid] = matmul.getExpert(indices, row);
   Value safe = code.select(valid, expert, code.constant(0));
   auto rows = matmul.getWeights(rhs, safe, firstColumn, part);
-  SmallVector<Type> words(8 * std::min(kAhead, stretch.steps), code.i32());
+  SmallVector<Type> words(8 * std::min(stretch.ahead, stretch.steps),
+                          code.i32());
   auto ahead = scf::IfOp::create(code, words, valid, /*withElseRegion=*/true);
   {
     OpBuilder::InsertionGuard guard(code);
