@@ -70,6 +70,7 @@ void GPUTarget::buildCodePipeline(OpPassManager &pm,
   pm.addPass(createSCFToControlFlowPass());
   pm.addPass(createLowerChecksPass());
   pm.addPass(arith::createArithExpandOpsPass());
+  pm.addPass(createConvertMathToLLVMPass());
   buildToLLVMPipeline(pm);
 }
 

@@ -67,7 +67,9 @@ LogicalResult KernelConverter::convert() {
   for (auto func : module.getOps<func::FuncOp>())
     func.getBody().walk<WalkOrder::PreOrder>([&](Operation *op) {
       ops.push_back(op);
-      return isa<moek::MoekDialect, linalg::LinalgDialect>(op->getDialect())
+      auto loop = dyn_cast<scf::ForOp>(op);
+      return isa<moek::MoekDialect, linalg::LinalgDialect>(op->getDialect()) ||
+                     (loop && isRowLoop(loop))
                  ? WalkResult::skip()
                  : WalkResult::advance();
     });
@@ -148,6 +150,14 @@ LogicalResult KernelConverter::convert(Operation *op) {
     return convertRoute(route);
   if (auto combine = dyn_cast<moek::CombineOp>(op))
     return convertCombine(combine);
+  if (auto choice = dyn_cast<moek::ExpertChoiceOp>(op))
+    return convertExpertChoice(choice);
+  if (auto limit = dyn_cast<moek::LimitOp>(op))
+    return convertLimit(limit);
+  if (auto sinkhorn = dyn_cast<moek::SinkhornOp>(op))
+    return convertSinkhorn(sinkhorn);
+  if (auto map = dyn_cast<moek::RowMapOp>(op))
+    return convertRowMap(map);
   if (auto verify = dyn_cast<moek::VerifyRoutingOp>(op)) {
     // The host cannot see it. An expert out of range counts as none, and one
     // that is there twice gets its token twice.
@@ -159,6 +169,15 @@ LogicalResult KernelConverter::convert(Operation *op) {
   }
   if (auto ordinary = dyn_cast<linalg::LinalgOp>(op))
     return convertLinalg(ordinary);
+  if (auto copy = dyn_cast<memref::CopyOp>(op)) {
+    Builder b(op->getLoc(), op);
+    auto same =
+        linalg::CopyOp::create(b, copy.getSource(), copy.getTarget());
+    op->erase();
+    return convertLinalg(same);
+  }
+  if (auto loop = dyn_cast<scf::ForOp>(op); loop && isRowLoop(loop))
+    return convertRowLoop(loop);
   if (auto store = dyn_cast<memref::StoreOp>(op))
     return convertStore(store);
   if (isa<moert::MoeRtDialect, arith::ArithDialect, math::MathDialect,

@@ -89,6 +89,11 @@ private:
   mlir::LogicalResult convertIndex(moek::IndexOp op);
   mlir::LogicalResult convertRoute(moek::RouteOp op);
   mlir::LogicalResult convertCombine(moek::CombineOp op);
+  mlir::LogicalResult convertExpertChoice(moek::ExpertChoiceOp op);
+  mlir::LogicalResult convertLimit(moek::LimitOp op);
+  mlir::LogicalResult convertSinkhorn(moek::SinkhornOp op);
+  mlir::LogicalResult convertRowMap(moek::RowMapOp op);
+  mlir::LogicalResult convertRowLoop(mlir::scf::ForOp op);
   mlir::LogicalResult convertStore(mlir::memref::StoreOp op);
   mlir::LogicalResult convertLinalg(mlir::linalg::LinalgOp op);
   /// The size of a loop of `op`, which is that of a dimension of an operand.

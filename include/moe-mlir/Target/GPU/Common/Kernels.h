@@ -17,6 +17,7 @@
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/Region.h"
 
@@ -126,6 +127,41 @@ bool canRouteInLanes(moek::RouteOp op);
 mlir::LLVM::LLVMFuncOp buildCapacity(mlir::ModuleOp module,
                                      mlir::StringRef name, int64_t slots,
                                      int64_t all, int64_t capacity);
+
+/// Column e of `indices` is e for the `room` tokens with the best scores in it,
+/// and -1 for the others: a block of so many teams for each expert. Arguments:
+/// scores and indices, `[T, experts]`, the room and the number of tokens (i32).
+mlir::LLVM::LLVMFuncOp buildExpertChoice(mlir::ModuleOp module,
+                                         mlir::StringRef name, int64_t experts,
+                                         int64_t teams);
+
+/// What experts keep of a routing: a block of so many teams for each group of
+/// tokens and expert. Arguments: indices, weights, the priority if there is one,
+/// the indices and weights that are kept, then as i32 the numbers of tokens, of
+/// those of a group, and what an expert keeps of a group and of the last one.
+mlir::LLVM::LLVMFuncOp buildLimit(mlir::ModuleOp module, mlir::StringRef name,
+                                  moek::LimitOp op, int64_t teams);
+
+/// `moek.sinkhorn`, on one block. Arguments: the scores, memory for as many f32,
+/// for one f32 a token, the plan, and the number of tokens (i32).
+mlir::LLVM::LLVMFuncOp buildSinkhorn(mlir::ModuleOp module,
+                                     mlir::StringRef name, moek::SinkhornOp op);
+
+/// `moek.row_map`, a thread for an element. Arguments: those of the op that are
+/// memory, in order, and the number of rows there may be (i32).
+mlir::LLVM::LLVMFuncOp buildRowMap(mlir::ModuleOp module, mlir::StringRef name,
+                                   moek::RowMapOp op);
+/// Why it has none; empty if it has.
+mlir::StringRef whyNoKernel(moek::RowMapOp op);
+
+/// A loop over rows, by a team for each. Appends to `arguments` the memory that
+/// the kernel is given; behind it comes the number of rows (i32). Fails with an
+/// error if it computes what teams cannot.
+mlir::FailureOr<mlir::LLVM::LLVMFuncOp>
+buildRowLoop(mlir::ModuleOp module, mlir::StringRef name, mlir::scf::ForOp loop,
+             int64_t teams, mlir::SmallVectorImpl<mlir::Value> &arguments);
+/// Whether it is one: reads rows of matrices as vectors, and writes rows.
+bool isRowLoop(mlir::scf::ForOp loop);
 
 /// Writes an i32. Arguments: the memory, the number of the element (i32), and
 /// the value (i32).
