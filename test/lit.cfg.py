@@ -121,7 +121,7 @@ if platform.machine() in ("x86_64", "AMD64"):
 # Programs that some tests need: the feature has the program's name.
 for program in ("valgrind", "qemu-aarch64", "qemu-x86_64", "node", "gdb",
                 "help2man", "pkg-config", "dpkg-shlibdeps", "ptxas", "spirv-as",
-                "spirv-val", "spirv-cross"):
+                "spirv-val", "spirv-cross", "nvdisasm"):
     if shutil.which(program, path=config.environment["PATH"]):
         config.available_features.add(program)
 

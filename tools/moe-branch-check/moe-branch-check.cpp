@@ -8,6 +8,9 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Device.h"
+#include "Report.h"
+
 #include "moe-mlir/Analysis/Branches/BranchCheck.h"
 #include "moe-mlir/Support/OutputSet.h"
 #include "moe-mlir/Tool/CommandLine.h"
@@ -17,8 +20,6 @@
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IRReader/IRReader.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Support/Format.h"
-#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Regex.h"
 #include "llvm/Support/SourceMgr.h"
@@ -33,11 +34,14 @@ static moe::tools::CommandLine line(
     {"moe-branch-check",
      "Proves that no branch of a function depends on data. Exits with 0 if "
      "that is proved, with 1 if not, with 2 on wrong use.",
-     "[module.ll]",
+     "[module.ll | artifact | kernels]",
      {{"The routing of a layer",
        "moe-compile layer.mlir --target=x86-64-v4 --emit=llvm-ir | "
-       "moe-branch-check --function=route"}},
-     "Without a file, or with -, the module is read from standard input.",
+       "moe-branch-check --function=route"},
+      {"Kernels for a GPU", "moe-branch-check layer.so"}},
+     "Without a file, or with -, the module is read from standard input. Of an "
+     "artifact for GPUs its kernels are judged, and so are texts of PTX, of "
+     "nvdisasm and cuobjdump -sass, and SPIR-V.",
      {},
      /*usageError=*/2});
 static cl::OptionCategory &in = line.group("Input"),
@@ -45,12 +49,13 @@ static cl::OptionCategory &in = line.group("Input"),
                           &code = line.group("Code");
 static moe::tools::BytecodeOption bytecode(line);
 static cl::opt<std::string> input(cl::Positional,
-                                  cl::desc("<input .ll or .bc>"), cl::init("-"),
-                                  cl::cat(in));
+                                  cl::desc("<LLVM IR, artifact, or kernels>"),
+                                  cl::init("-"), cl::cat(in));
 static cl::opt<std::string>
     functionPattern("function", cl::init("route"),
                     cl::desc("Regular expression: functions to prove, with all "
-                             "they call (default: route)"),
+                             "they call (default: route; of kernels for GPUs "
+                             "those that score, select and pack)"),
                     cl::value_desc("regex"), cl::cat(what));
 static cl::list<std::string>
     allowed("allow",
@@ -90,29 +95,6 @@ static cl::opt<unsigned>
 
 static int fail(const Twine &message) { return line.fail(message); }
 
-static void report(const Result &result) {
-  unsigned width = 8;
-  for (const Verdict &verdict : result.verdicts)
-    width = std::max<unsigned>(width, verdict.function.size());
-  outs() << left_justify("function", width)
-         << "  branches  tainted  jumps  added  object\n";
-  for (const Verdict &verdict : result.verdicts) {
-    outs() << left_justify(verdict.function, width)
-           << format("  %8u  %7u  %5u  %5u  ", verdict.branches,
-                     verdict.tainted, verdict.jumps, verdict.added)
-           << (verdict.hasSameBytes ? "same bytes" : "same jumps");
-    if (verdict.byDesign)
-      outs() << "  (allowed)";
-    outs() << "\n";
-  }
-  for (const Verdict &verdict : result.verdicts)
-    if (!verdict.byDesign)
-      for (const std::string &problem : verdict.problems)
-        outs() << verdict.function << ": " << problem << "\n";
-  outs() << (result.proved() ? "proved: no branch depends on data\n"
-                             : "not proved\n");
-}
-
 int main(int argc, char **argv) {
   moe::ToolProcess process(argc, argv, "moe-branch-check");
   InitializeAllTargetInfos();
@@ -134,10 +116,20 @@ int main(int argc, char **argv) {
   if (codegenLevel < 1 || codegenLevel > 3)
     return fail("--codegen-level is 1 to 3");
 
+  std::unique_ptr<MemoryBuffer> file =
+      moe::tools::openInput(getCodeFile(input), message);
+  if (!file)
+    return fail(message);
+  if (isDeviceCode(*file)) {
+    options.objectName = objectPath;
+    if (!functionPattern.getNumOccurrences())
+      options.function = kDeviceKernels.str();
+    std::optional<bool> isProved = proveDeviceCode(*file, options, message);
+    return isProved ? !*isProved : fail(message);
+  }
   LLVMContext context;
   SMDiagnostic diagnostic;
-  std::unique_ptr<MemoryBuffer> file = moe::tools::openInput(input, message);
-  if (!file || !moe::tools::checkIR(*file, bytecode.allow, message))
+  if (!moe::tools::checkIR(*file, bytecode.allow, message))
     return fail(message);
   std::unique_ptr<Module> module = parseIR(*file, diagnostic, context);
   if (!module) {
@@ -192,6 +184,6 @@ int main(int argc, char **argv) {
     return fail(message);
   if (!isJudged)
     return fail(message);
-  report(result);
+  printReport(result);
   return result.proved() ? 0 : 1;
 }
