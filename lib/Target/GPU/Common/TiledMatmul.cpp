@@ -15,6 +15,7 @@
 
 #include "BlockDecoder.h"
 
+#include "moe-mlir/Target/GPU/Common/KernelConverter.h"
 #include "moe-mlir/Target/GPU/Common/MatmulArguments.h"
 
 using namespace mlir;
@@ -311,4 +312,31 @@ LLVM::LLVMFuncOp gpu::buildTiledMatmul(ModuleOp module, StringRef name,
   LLVM::ReturnOp::create(code, ValueRange());
   launch = {/*each=*/0, sizes.rows, sizes.columns};
   return func;
+}
+
+/// Whether threads read such a number of a block.
+static bool canRead(Type element) {
+  return element.isF32() || element.isF16() || element.isBF16() ||
+         element.isInteger(8) || element.isInteger(16) || element.isInteger(32);
+}
+
+LogicalResult gpu::KernelConverter::launchTiledMatmul(moek::GroupedMatmulOp op,
+                                                      int64_t few) {
+  if (moe::WeightFormatAttrInterface format = op.getFormatAttr()) {
+    if (!moegpu::getBlocks(op))
+      return op.emitOpError("has weights in ")
+             << format << " that are no #moe_gpu.blocks";
+    for (const moe::BlockField &field : format.getFields(op.getK()))
+      if (!canRead(field.element))
+        return op.emitOpError("has no kernel for ")
+               << options.device << " yet: '" << field.name << "' of " << format
+               << " has numbers of " << field.element;
+  }
+  launchMatmul(
+      op, few,
+      [&](StringRef name, bool few, const MatmulShape &shape, Launch &launch) {
+        return buildTiledMatmul(kernels, name, shape, op.getEpilogue(), few,
+                                launch);
+      });
+  return success();
 }

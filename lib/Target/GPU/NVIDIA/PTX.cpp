@@ -6,15 +6,9 @@
 
 #include "PTX.h"
 
-#include "mlir/Target/LLVMIR/Export.h"
-#include "llvm/IR/LegacyPassManager.h"
-#include "llvm/IR/Module.h"
-#include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
+#include "moe-mlir/Target/GPU/Common/KernelCode.h"
+
 #include "llvm/Support/TargetSelect.h"
-#include "llvm/Support/raw_ostream.h"
-#include "llvm/Target/TargetMachine.h"
-#include "llvm/TargetParser/Triple.h"
 
 #include <mutex>
 
@@ -29,46 +23,6 @@ bool moe::nvidia::emitPTX(ModuleOp kernels, StringRef cpu, std::string &ptx,
     LLVMInitializeNVPTXTargetMC();
     LLVMInitializeNVPTXAsmPrinter();
   });
-  llvm::Triple triple("nvptx64-nvidia-cuda");
-  const llvm::Target *target =
-      llvm::TargetRegistry::lookupTarget(triple, error);
-  if (!target)
-    return false;
-  std::unique_ptr<llvm::TargetMachine> machine(
-      target->createTargetMachine(triple, cpu, "", {}, std::nullopt));
-  llvm::LLVMContext context;
-  std::unique_ptr<llvm::Module> module =
-      translateModuleToLLVMIR(kernels, context, "kernels");
-  if (!machine || !module) {
-    error = machine ? "translation to LLVM IR failed"
-                    : ("LLVM has no code generator for " + cpu).str();
-    return false;
-  }
-  module->setDataLayout(machine->createDataLayout());
-  module->setTargetTriple(triple);
-
-  llvm::LoopAnalysisManager lam;
-  llvm::FunctionAnalysisManager fam;
-  llvm::CGSCCAnalysisManager cgam;
-  llvm::ModuleAnalysisManager mam;
-  llvm::PassBuilder builder(machine.get());
-  builder.registerModuleAnalyses(mam);
-  builder.registerCGSCCAnalyses(cgam);
-  builder.registerFunctionAnalyses(fam);
-  builder.registerLoopAnalyses(lam);
-  builder.crossRegisterProxies(lam, fam, cgam, mam);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3)
-      .run(*module, mam);
-
-  llvm::SmallVector<char> output;
-  llvm::raw_svector_ostream os(output);
-  llvm::legacy::PassManager passes;
-  if (machine->addPassesToEmitFile(passes, os, nullptr,
-                                   llvm::CodeGenFileType::AssemblyFile)) {
-    error = "LLVM cannot emit PTX";
-    return false;
-  }
-  passes.run(*module);
-  ptx.assign(output.begin(), output.end());
-  return true;
+  return gpu::emitAssembly(
+      kernels, "nvptx64-nvidia-cuda", cpu, [](llvm::Module &) {}, ptx, error);
 }

@@ -33,47 +33,6 @@ static constexpr int64_t kFewRows = 6;
 /// that hardly two of them have the same expert: one for so many experts.
 static constexpr int64_t kDecodeShare = 8;
 
-/// Makes the rows that `matmul` writes bf16; who reads them as they were gets
-/// them widened.
-static void narrowResult(RewriterBase &b, GroupedMatmulOp matmul) {
-  Value result = matmul->getResult(0);
-  auto type = cast<RankedTensorType>(result.getType());
-  auto empty = matmul.getOutputs()[0].getDefiningOp<tensor::EmptyOp>();
-  if (!type.getElementType().isF32() || !empty)
-    return;
-  auto narrow = RankedTensorType::get(type.getShape(), b.getBF16Type());
-  b.setInsertionPoint(matmul);
-  Value own = tensor::EmptyOp::create(b, empty.getLoc(), narrow,
-                                      empty.getDynamicSizes());
-  b.modifyOpInPlace(matmul, [&] {
-    matmul.getOutputsMutable()[0].set(own);
-    result.setType(narrow);
-  });
-  b.setInsertionPointAfter(matmul);
-  Value wide;
-  for (OpOperand &use : llvm::make_early_inc_range(result.getUses())) {
-    auto user = dyn_cast<GroupedMatmulOp>(use.getOwner());
-    if (user && &use == &user.getLhsMutable())
-      continue;
-    if (!wide)
-      wide = arith::ExtFOp::create(b, matmul.getLoc(), type, result);
-    if (use.getOwner() != wide.getDefiningOp())
-      b.modifyOpInPlace(use.getOwner(), [&] { use.set(wide); });
-  }
-}
-
-/// Rounds the rows that `matmul` reads to bf16.
-static void narrowRows(RewriterBase &b, GroupedMatmulOp matmul) {
-  auto type = cast<RankedTensorType>(matmul.getLhs().getType());
-  if (!type.getElementType().isF32())
-    return;
-  b.setInsertionPoint(matmul);
-  Value narrow = arith::TruncFOp::create(
-      b, matmul.getLoc(),
-      RankedTensorType::get(type.getShape(), b.getBF16Type()), matmul.getLhs());
-  b.modifyOpInPlace(matmul, [&] { matmul.getLhsMutable().set(narrow); });
-}
-
 namespace {
 struct SelectNVIDIASchedule
     : moe::impl::SelectNVIDIAScheduleBase<SelectNVIDIASchedule> {
@@ -94,9 +53,9 @@ struct SelectNVIDIASchedule
       if (matmul.getPositions())
         matmul = moe::splitCombine(rewriter, matmul, rewriter.getBF16Type());
     for (GroupedMatmulOp matmul : matmuls)
-      narrowResult(rewriter, matmul);
+      moe::narrowResult(rewriter, matmul);
     for (GroupedMatmulOp matmul : matmuls) {
-      narrowRows(rewriter, matmul);
+      moe::narrowRows(rewriter, matmul);
       moe::dropActive(rewriter, matmul);
     }
     llvm::DenseMap<Operation *, int64_t> decode;

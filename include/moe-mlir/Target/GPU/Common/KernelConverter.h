@@ -69,6 +69,8 @@ protected:
       llvm::StringRef name, bool few, const MatmulShape &shape,
       Launch &launch)>;
   void launchMatmul(moek::GroupedMatmulOp op, int64_t few, MatmulBuilder build);
+  /// The same with `buildTiledMatmul`; an error if it cannot read the weights.
+  mlir::LogicalResult launchTiledMatmul(moek::GroupedMatmulOp op, int64_t few);
 
   /// What kernels know of these.
   static MatmulShape getShape(moek::GroupedMatmulOp op);

@@ -23,6 +23,22 @@ moek::GroupedMatmulOp splitCombine(mlir::RewriterBase &b,
 /// offsets: nothing has to make it.
 void dropActive(mlir::RewriterBase &b, moek::GroupedMatmulOp matmul);
 
+/// Makes the rows that `matmul` writes bf16; who reads them as they were gets
+/// them widened.
+void narrowResult(mlir::RewriterBase &b, moek::GroupedMatmulOp matmul);
+
+/// Rounds the rows that `matmul` reads to bf16.
+void narrowRows(mlir::RewriterBase &b, moek::GroupedMatmulOp matmul);
+
+/// Lays out weights in a format as `#moe_gpu.blocks`; an error if more than
+/// matmuls read them. Does nothing where there is a layout, or no format.
+mlir::LogicalResult layOutBlocks(mlir::RewriterBase &b,
+                                 moek::GroupedMatmulOp matmul);
+
+/// Says, as a remark, that kernels for `device` decode weights, if rows should
+/// have been rounded to meet their codes.
+void remarkOnRows(moek::GroupedMatmulOp matmul, llvm::StringRef device);
+
 } // namespace moe
 
 #endif // MOE_MLIR_TARGET_GPU_COMMON_PREPAREMATMULS_H

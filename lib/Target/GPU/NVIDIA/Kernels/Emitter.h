@@ -13,6 +13,7 @@
 #define MOE_MLIR_LIB_TARGET_GPU_NVIDIA_KERNELS_EMITTER_H
 
 #include "moe-mlir/Target/GPU/Common/Emitter.h"
+#include "moe-mlir/Target/GPU/Common/Tiles.h"
 
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
@@ -20,6 +21,8 @@ namespace moe::nvidia {
 
 using gpu::kGlobal;
 using gpu::kShared;
+using gpu::Tile;
+using gpu::Tiles;
 using mlir::Type;
 using mlir::Value;
 using mlir::ValueRange;

@@ -14,9 +14,9 @@
 
 #include "Emitter.h"
 #include "Kernels.h"
-#include "Tiles.h"
 
 #include "moe-mlir/Target/GPU/Common/MatmulArguments.h"
+#include "moe-mlir/Target/GPU/Common/Tiles.h"
 
 using namespace mlir;
 using namespace moe::nvidia;

@@ -4,10 +4,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 
-#include "Tiles.h"
+#include "moe-mlir/Target/GPU/Common/Tiles.h"
 
 using namespace mlir;
-using namespace moe::nvidia;
+using namespace moe::gpu;
 
 // The table: slots + 1 numbers of tiles before each expert, then as many first
 // rows. Experts that fill up the last warp have no rows.

@@ -12,12 +12,12 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_MLIR_LIB_TARGET_GPU_NVIDIA_KERNELS_TILES_H
-#define MOE_MLIR_LIB_TARGET_GPU_NVIDIA_KERNELS_TILES_H
+#ifndef MOE_MLIR_TARGET_GPU_COMMON_TILES_H
+#define MOE_MLIR_TARGET_GPU_COMMON_TILES_H
 
-#include "Emitter.h"
+#include "moe-mlir/Target/GPU/Common/Emitter.h"
 
-namespace moe::nvidia {
+namespace moe::gpu {
 
 struct Tile {
   /// Of the tile's first row, and behind its expert's last; i32.
@@ -34,19 +34,19 @@ public:
   /// Of the table in shared memory.
   int64_t getBytes() const { return 2 * (slots + 1) * 4; }
 
-  /// Fills the table; for one warp, before a barrier.
+  /// Fills the table; for one team, before a barrier.
   void count(Emitter &code, Value offsets, Value table, Value lane) const;
 
   /// How many there are; behind the barrier.
   Value getTotal(Emitter &code, Value table) const;
 
-  /// The one with this number; for whole warps.
+  /// The one with this number; for whole teams.
   Tile find(Emitter &code, Value table, Value lane, Value number) const;
 
 private:
   int64_t experts, rows, columns, columnTiles, slots;
 };
 
-} // namespace moe::nvidia
+} // namespace moe::gpu
 
-#endif // MOE_MLIR_LIB_TARGET_GPU_NVIDIA_KERNELS_TILES_H
+#endif // MOE_MLIR_TARGET_GPU_COMMON_TILES_H
