@@ -27,7 +27,8 @@ endfunction()
 # dialects/moe/MoeOps.td -> dialect-moe.md; it includes the dialect's other files.
 # Dialects without ops have <name>Attrs.td alone.
 file(GLOB op_files CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/dialects/*/*Ops.td")
-list(APPEND op_files "${PROJECT_SOURCE_DIR}/dialects/moe_cpu/MoeCpuAttrs.td"
+list(APPEND op_files "${PROJECT_SOURCE_DIR}/dialects/moe_amd/MoeAmdAttrs.td"
+  "${PROJECT_SOURCE_DIR}/dialects/moe_cpu/MoeCpuAttrs.td"
   "${PROJECT_SOURCE_DIR}/dialects/moe_nvidia/MoeNvidiaAttrs.td"
   "${PROJECT_SOURCE_DIR}/dialects/moe_vulkan/MoeVulkanAttrs.td")
 foreach(td ${op_files})

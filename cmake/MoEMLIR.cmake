@@ -9,6 +9,14 @@ endforeach()
 find_package(MLIR 22.1 REQUIRED CONFIG)
 message(STATUS "Using MLIR ${MLIR_VERSION} in ${MLIR_DIR}")
 
+# Links code for AMD's GPUs in the process; without it they are no target to
+# make artifacts for.
+find_package(LLD 22.1 QUIET CONFIG)
+if(NOT LLD_FOUND)
+  message(WARNING "No libraries of lld (Debian: liblld-22-dev): the compiler "
+                  "will make no code for AMD's GPUs")
+endif()
+
 set(MLIR_LINK_MLIR_DYLIB ON)
 set(LLVM_LINK_LLVM_DYLIB ON)
 list(APPEND CMAKE_MODULE_PATH "${MLIR_CMAKE_DIR}" "${LLVM_CMAKE_DIR}")

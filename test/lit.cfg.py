@@ -188,5 +188,9 @@ if config.has_vulkan and drivers:
     config.environment["VK_ICD_FILENAMES"] = config.environment["VK_DRIVER_FILES"] = drivers[0]
     config.available_features.add("lavapipe")
 
+# The compiler links code for AMD's GPUs.
+if config.has_lld:
+    config.available_features.add("lld-libraries")
+
 if runs(config.host_cxx, "-fopenmp", "-x", "c++", "-E", "-", "-o", os.devnull):
     config.available_features.add("openmp")

@@ -20,6 +20,8 @@
 #include "moe-mlir/Pipelines/Pipelines.h"
 #include "moe-mlir/Target/CPU/CPUTarget.h"
 #include "moe-mlir/Target/CPU/Passes.h"
+#include "moe-mlir/Target/GPU/AMD/AMDTarget.h"
+#include "moe-mlir/Target/GPU/AMD/Passes.h"
 #include "moe-mlir/Target/GPU/NVIDIA/NVIDIATarget.h"
 #include "moe-mlir/Target/GPU/NVIDIA/Passes.h"
 #include "moe-mlir/Target/GPU/Vulkan/Passes.h"
@@ -36,6 +38,7 @@ void moe::registerAllTargets() {
   TargetRegistry::get().add(createCPUTarget());
   TargetRegistry::get().add(createNVIDIATarget());
   TargetRegistry::get().add(createVulkanTarget());
+  TargetRegistry::get().add(createAMDTarget());
 }
 
 void moe::registerAllDialects(mlir::DialectRegistry &registry) {
@@ -56,6 +59,7 @@ void moe::registerAllPasses() {
   registerTargetCPUPasses();
   registerTargetNVIDIAPasses();
   registerTargetVulkanPasses();
+  registerTargetAMDPasses();
   registerLinalgToVectorPasses();
   registerMoeLoweringPasses();
   registerPipelines();

@@ -96,13 +96,15 @@ outside_cpu = [os.path.join(top, folder)
 forbid(outside_cpu, r"(moe_cpu/|moe-mlir/Target/CPU/)",
        "only the CPU target knows CPUs")
 outside_gpu = [folder for folder in outside_cpu
-               if os.path.basename(folder) not in ("moe_nvidia", "moe_vulkan")]
+               if os.path.basename(folder) not in ("moe_amd", "moe_nvidia",
+                                                   "moe_vulkan")]
 outside_gpu += [os.path.join(top, "Target", "CPU")
                 for top in ("lib", "include/moe-mlir")]
-forbid(outside_gpu, r"(moe_nvidia/|moe_vulkan/|moe-mlir/Target/GPU/)",
+forbid(outside_gpu, r"(moe_amd/|moe_nvidia/|moe_vulkan/|moe-mlir/Target/GPU/)",
        "only their targets know GPUs")
 forbid(["lib/Target/GPU/Common", "include/moe-mlir/Target/GPU/Common"],
-       r"(moe_nvidia/|moe_vulkan/|moe-mlir/Target/GPU/(NVIDIA|Vulkan)/|NVVM|SPIRV)",
+       r"(moe_(amd|nvidia|vulkan)/|moe-mlir/Target/GPU/(AMD|NVIDIA|Vulkan)/"
+       r"|NVVM|ROCDL|SPIRV)",
        "what GPUs share names none of them")
 for name, text in sources(*outside_cpu):
     for number, line in enumerate(text.split("\n"), 1):
