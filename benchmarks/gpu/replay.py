@@ -82,7 +82,10 @@ class Case:
             if tensor["dtype"] != "f32":
                 continue
             expected = wanted[tensor["name"]].astype(np.float64)
-            found = np.frombuffer(bits[0][tensor["name"]], np.float32).reshape(expected.shape)
+            found = np.frombuffer(bits[0][tensor["name"]], np.float32)
+            if found.size != expected.size:
+                raise Failure(f"{self.name}.{tokens}.results: {tensor['name']} is not that of {tokens} token(s)")
+            found = found.reshape(expected.shape)
             size = max(float(np.sqrt((expected**2).mean())), 1e-30)
             off = float(abs(found - expected).max()) / size
             worst = max(worst, off if off == off else float("inf"))

@@ -215,6 +215,38 @@ def MoeGpu_ShuffleOp : MoeGpu_Op<"shuffle", [AllTypesMatch<["value", "result"]>]
   let assemblyFormat = "$kind $value `,` $lane attr-dict `:` type($value)";
 }
 
+def MoeGpu_ReduceKind : I32EnumAttr<"ReduceKind", "what becomes of the lanes' integers", [
+    I32EnumAttrCase<"Add", 0, "add">,
+    I32EnumAttrCase<"Max", 1, "max">,
+    I32EnumAttrCase<"Min", 2, "min">]> {
+  let cppNamespace = "::moegpu";
+  let genSpecializedAttr = 0;
+}
+def MoeGpu_ReduceKindAttr : EnumAttr<MoeGpu_Dialect, MoeGpu_ReduceKind, "reduction"> {
+  let description = "Their sum, or the largest or smallest of signed integers.";
+  let assemblyFormat = "$value";
+}
+
+def MoeGpu_ReduceOp : MoeGpu_Op<"reduce", [SameOperandsAndResultType]> {
+  let summary = "The integers of all lanes of the team as one";
+  let description = [{
+    All threads of the team take part, and get the same.
+
+    ```mlir
+    llvm.func @best(%p: !llvm.ptr<1>) attributes {moe_gpu.kernel = #moe_gpu.kernel<threads = 32, shared = 0, resident = 1>} {
+      %thread = moe_gpu.thread : i32
+      %last = moe_gpu.reduce max %thread : i32
+      %first = arith.cmpi eq, %thread, %last : i32
+      moe_gpu.store_if %first, %last, %p : i32, !llvm.ptr<1>
+      llvm.return
+    }
+    ```
+  }];
+  let arguments = (ins MoeGpu_ReduceKindAttr:$kind, I32:$value);
+  let results = (outs I32:$result);
+  let assemblyFormat = "$kind $value attr-dict `:` type($value)";
+}
+
 def MoeGpu_BallotOp : MoeGpu_Op<"ballot"> {
   let summary = "A bit for each lane of the team in which a condition holds";
   let description = [{

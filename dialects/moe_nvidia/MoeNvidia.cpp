@@ -52,18 +52,19 @@ LogicalResult ScheduleAttr::verifySchedule(Operation *op) const {
   auto isBF16 = [](Value v) {
     return getElementTypeOrSelf(v.getType()).isBF16();
   };
-  if (!isBF16(matmul.getLhs()) || !isBF16(matmul.getRhs()))
+  bool hasFormat = bool(matmul.getFormatAttr());
+  if (!isBF16(matmul.getLhs()) || (!hasFormat && !isBF16(matmul.getRhs())))
     return refuse("multiply rows and weights of bf16");
-  if (matmul.getK() % 64 || matmul.getN() % 8)
+  if (hasFormat && getFew() != -1)
+    return refuse("for many rows have no weights in formats");
+  if (!hasFormat && (matmul.getK() % 64 || matmul.getN() % 8))
     return refuse("want k to be a multiple of 64 and n of 8, got k = " +
                   Twine(matmul.getK()) + ", n = " + Twine(matmul.getN()));
-  if (matmul.getFormatAttr() || matmul.getGatherWeights() ||
-      matmul.getTokens() || !matmul.getGathered().empty() ||
-      !matmul.getRows().empty() || matmul.getPositions() ||
-      matmul.getFirstRow())
-    return refuse("have no weights in formats, no weights of rows, no operands "
-                  "of the epilogue that have rows, no windows, and do not "
-                  "combine");
+  if (matmul.getGatherWeights() || matmul.getTokens() ||
+      !matmul.getGathered().empty() || !matmul.getRows().empty() ||
+      matmul.getPositions() || matmul.getFirstRow())
+    return refuse("have no weights of rows, no operands of the epilogue that "
+                  "have rows, no windows, and do not combine");
   if (matmul.getNumExperts() > 1024)
     return refuse("keep tables of at most 1024 experts");
   return success();

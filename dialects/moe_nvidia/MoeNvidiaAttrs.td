@@ -18,7 +18,7 @@ def MoeNvidia_Dialect : Dialect {
     Attributes only: the chip that a module is compiled for, and the schedules
     that the NVIDIA target puts on the kernels of `moek`. Weights keep their logical
     order, `[E, parts, N, K]`: the copy engine and the loads of warps transpose on
-    the way. Nothing but that target (lib/Target/GPU/NVIDIA) knows them.
+    the way. Those in a format have that of `#moe_gpu.blocks`. Nothing but that target (lib/Target/GPU/NVIDIA) knows them.
   }];
   let useDefaultAttributePrinterParser = 1;
 }
@@ -61,7 +61,7 @@ def MoeNvidia_ScheduleAttr : MoeNvidia_Attr<"Schedule", "schedule", [
     - beyond, products of warpgroups (`wgmma`): tiles of 128 rows by 256 columns
       (128 of gate and 128 of up), in four stages of 64 values of depth.
 
-    `few = 0` makes the second alone, and -1 the first.
+    `few = 0` makes the second alone, and -1 the first, as weights in a format want it.
 
     Up to `decode` rows, a layer of two such matmuls between a routing and the sum
     of its slots takes others instead: a row for each slot, whose expert the routing

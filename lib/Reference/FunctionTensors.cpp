@@ -105,8 +105,30 @@ std::string reference::resultName(func::FuncOp func, unsigned i) {
   return "result" + std::to_string(i);
 }
 
+static std::optional<moe::StoredGroup> readStoredGroup(DictionaryAttr said) {
+  auto read = [](DictionaryAttr of, StringRef key) {
+    return of.getAs<IntegerAttr>(key).getInt();
+  };
+  StoredGroup group{read(said, "bytes"), {}};
+  for (auto number :
+       said.getAs<ArrayAttr>("numbers").getAsRange<DictionaryAttr>()) {
+    auto range = number.getAs<DictionaryAttr>("range");
+    DType dtype = DType::I8;
+    (void)parseDType(range.getAs<StringAttr>("dtype").str(), dtype);
+    StoredRange made{dtype,
+                     {range.getAs<FloatAttr>("center").getValueAsDouble(),
+                      range.getAs<FloatAttr>("spread").getValueAsDouble()},
+                     read(range, "has_size") != 0};
+    group.numbers.push_back({read(number, "offset"), read(number, "bytes"),
+                             dtype, made.of(read(said, "k"))});
+  }
+  return group;
+}
+
 std::optional<moe::StoredGroup> reference::getStoredGroup(func::FuncOp func,
                                                           unsigned i) {
+  if (auto said = func.getArgAttrOfType<DictionaryAttr>(i, kStoredAttrName))
+    return readStoredGroup(said);
   // By the order of ops, not of uses, which passes change.
   std::optional<StoredGroup> group;
   func.walk([&](DequantizeOp op) {

@@ -51,6 +51,11 @@ bool readTensorFiles(llvm::ArrayRef<std::string> files, TensorMap &tensors,
 bool readCheckpoint(mlir::func::FuncOp func, const Checkpoint &checkpoint,
                     TensorMap &tensors, std::string &error);
 
+/// Of an argument of a function without a body that weights are stored in: what
+/// it consists of, as a dictionary of the `bytes` of a group, `k`, and the
+/// `numbers` of a group, which are fields of a `moe.packed`.
+inline constexpr llvm::StringLiteral kStoredAttrName = "moe.stored";
+
 /// What argument `i` consists of if weights are stored in it; nothing if none
 /// are.
 std::optional<StoredGroup> getStoredGroup(mlir::func::FuncOp func, unsigned i);

@@ -27,6 +27,10 @@ bool Access::checkAligned(uint64_t address, unsigned alignment) {
 
 bool Access::read(unsigned space, uint64_t address, unsigned bytes, void *to,
                   bool &isSet, unsigned alignment) {
+  if (space == kConstantSpace) {
+    isSet = true;
+    return readTable(address, bytes, to, alignment);
+  }
   if (space != kGlobalSpace)
     return readShared(address, bytes, to, isSet, alignment);
   Buffer *buffer = readGlobal(address, bytes, alignment);
@@ -45,6 +49,23 @@ bool Access::write(unsigned space, uint64_t address, unsigned bytes,
   if (space != kGlobalSpace)
     return writeShared(address, bytes, from, isSet, alignment);
   return writeGlobal(address, bytes, from, isSet, alignment);
+}
+
+bool Access::readTable(uint64_t address, unsigned bytes, void *to,
+                       unsigned alignment) {
+  for (const Program::Table &table : warp.block.launch.program.tables)
+    if (address >= table.base && bytes <= table.bytes.size() &&
+        address - table.base <= table.bytes.size() - bytes) {
+      if (!checkAligned(address, alignment))
+        return false;
+      std::memcpy(to, table.bytes.data() + (address - table.base), bytes);
+      return true;
+    }
+  warp.fail(instruction,
+            "reads " + Twine(bytes) +
+                " bytes out of bounds, of no table of constants",
+            lane);
+  return false;
 }
 
 //===----------------------------------------------------------------------===//

@@ -18,7 +18,12 @@
 namespace moe::reference::simt {
 
 /// Address spaces, as LLVM numbers them for GPUs.
-enum Space : unsigned { kGlobalSpace = 1, kSharedSpace = 3, kClusterSpace = 7 };
+enum Space : unsigned {
+  kGlobalSpace = 1,
+  kSharedSpace = 3,
+  kConstantSpace = 4,
+  kClusterSpace = 7
+};
 
 struct Access {
   Warp &warp;
@@ -44,6 +49,8 @@ struct Access {
 private:
   bool writeGlobal(uint64_t address, unsigned bytes, const void *from,
                    bool isSet, unsigned alignment);
+  bool readTable(uint64_t address, unsigned bytes, void *to,
+                 unsigned alignment);
   bool readShared(uint64_t address, unsigned bytes, void *to, bool &isSet,
                   unsigned alignment);
   bool writeShared(uint64_t address, unsigned bytes, const void *from,

@@ -13,6 +13,7 @@
 #include "Arguments.h"
 
 #include "../Values.h"
+#include "PackedBlocks.h"
 #include "moe-mlir/Reference/FunctionTensors.h"
 #include "moe-mlir/Reference/GPU/KernelInterpreter.h"
 #include "moe_rt/MoeRt.h"
@@ -26,6 +27,44 @@ using namespace moe::reference;
 bool simt::isResult(func::FuncOp host, unsigned argument) {
   auto role = host.getArgAttrOfType<StringAttr>(argument, "moe.role");
   return role && role.getValue() == "result";
+}
+
+/// What the tensors consist of that weights in blocks are packed from, by name.
+static llvm::StringMap<DictionaryAttr> describeStored(func::FuncOp host) {
+  llvm::StringMap<DictionaryAttr> result;
+  OpBuilder b(host);
+  auto getEntries = [](DictionaryAttr of, StringRef key) {
+    SmallVector<DictionaryAttr> entries;
+    if (auto array = of.getAs<ArrayAttr>(key))
+      llvm::append_range(entries, array.getAsRange<DictionaryAttr>());
+    return entries;
+  };
+  for (unsigned i = 0; i < host.getNumArguments(); ++i) {
+    auto packed = host.getArgAttrOfType<DictionaryAttr>(i, "moe.packed");
+    if (!packed)
+      continue;
+    for (DictionaryAttr source : getEntries(packed, "sources"))
+      for (auto [number, own] :
+           llvm::enumerate(getEntries(source, "storage"))) {
+        SmallVector<Attribute> numbers;
+        for (DictionaryAttr field : getEntries(packed, "fields"))
+          if (field.get("range") &&
+              field.getAs<IntegerAttr>("storage").getInt() == int64_t(number))
+            numbers.push_back(field);
+        // What has an order is made up one by one.
+        DType dtype = DType::I8;
+        (void)parseDType(own.getAs<StringAttr>("dtype").str(), dtype);
+        Attribute bytes =
+            own.get("order")
+                ? b.getI64IntegerAttr(int64_t(dtypeSize(dtype)))
+                : getEntries(packed, "storage")[number].get("bytes");
+        Attribute k = source.getAs<ArrayAttr>("shape").getValue().back();
+        result[own.getAs<StringAttr>("name")] = b.getDictionaryAttr(
+            {b.getNamedAttr("bytes", bytes), b.getNamedAttr("k", k),
+             b.getNamedAttr("numbers", b.getArrayAttr(numbers))});
+      }
+  }
+  return result;
 }
 
 FailureOr<func::FuncOp> reference::declareModel(func::FuncOp host) {
@@ -43,6 +82,7 @@ FailureOr<func::FuncOp> reference::declareModel(func::FuncOp host) {
   OpBuilder b(host);
   SmallVector<Type> inputs, results;
   SmallVector<DictionaryAttr> inputAttrs, resultAttrs;
+  llvm::StringMap<DictionaryAttr> stored = describeStored(host);
   // What is named in the host function has its dimensions there.
   auto describe = [&](StringAttr name, unsigned argument) {
     NamedAttrList attrs;
@@ -50,6 +90,8 @@ FailureOr<func::FuncOp> reference::declareModel(func::FuncOp host) {
     if (argument < host.getNumArguments())
       if (Attribute dims = host.getArgAttr(argument, "moe.dims"))
         attrs.set("moe.dims", dims);
+    if (auto it = stored.find(name.getValue()); it != stored.end())
+      attrs.set(kStoredAttrName, it->second);
     return attrs.getDictionary(host.getContext());
   };
   auto toTensor = [](Type type) -> Type {
@@ -248,6 +290,17 @@ simt::makeArgument(func::FuncOp host, unsigned argument,
   }
   Packing packing{packed};
   auto sources = packed.getAs<ArrayAttr>("sources");
+  auto layout = packed.getAs<StringAttr>("layout");
+  if (layout && layout.getValue() == "blocks" && sources &&
+      type.hasStaticShape()) {
+    HostTensor result =
+        HostTensor::allocate(*dtype, type.getShape().vec(), name);
+    std::string problem = packBlocks(packed, tensors, result);
+    if (problem.empty())
+      return result;
+    emitError(host.getLoc()) << "'" << name << "' " << problem;
+    return failure();
+  }
   if (!packing.isInOrder() || !sources || !type.hasStaticShape()) {
     emitError(host.getLoc()) << "'" << name
                              << "' is packed in a layout that the interpreter "

@@ -93,7 +93,8 @@ static FailureOr<Shape> getShape(Type pointer, Type value,
                                  std::optional<uint64_t> alignment) {
   unsigned space = cast<LLVM::LLVMPointerType>(pointer).getAddressSpace();
   SmallVector<Type> scalars;
-  if ((space != kGlobalSpace && space != kSharedSpace) ||
+  if ((space != kGlobalSpace && space != kSharedSpace &&
+       space != kConstantSpace) ||
       failed(getScalars(value, scalars)) || scalars.size() > 8)
     return failure();
   for (Type scalar : scalars)
@@ -121,7 +122,7 @@ static LogicalResult decodeStore(Decoder &decoder, Operation *op) {
   FailureOr<Shape> shape =
       getShape(store.getAddr().getType(), store.getValue().getType(),
                store.getAlignment());
-  if (failed(shape))
+  if (failed(shape) || shape->space == kConstantSpace)
     return failure();
   SmallVector<Slot> operands(decoder.get(store.getAddr()));
   llvm::append_range(operands, decoder.get(store.getValue()));
@@ -177,6 +178,15 @@ static LogicalResult decodeAddressOf(Decoder &decoder, Operation *op) {
   auto address = cast<LLVM::AddressOfOp>(op);
   auto global = SymbolTable::lookupNearestSymbolFrom<LLVM::GlobalOp>(
       op, address.getGlobalNameAttr());
+  auto values =
+      global ? dyn_cast_or_null<DenseElementsAttr>(global.getValueOrNull())
+             : DenseElementsAttr();
+  if (values && !values.isSplat() && global.getConstant() &&
+      global.getAddrSpace() == kConstantSpace) {
+    decoder.set(address.getResult(),
+                decoder.addConstant(decoder.addTable(values), 64));
+    return success();
+  }
   // Memory of a size that the launch gives.
   auto type = global ? dyn_cast<LLVM::LLVMArrayType>(global.getGlobalType())
                      : LLVM::LLVMArrayType();

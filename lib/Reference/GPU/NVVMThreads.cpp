@@ -200,6 +200,45 @@ static LogicalResult decodeVote(Decoder &decoder, Operation *op) {
   return success();
 }
 
+static Outcome runRedux(Warp &warp, const Instruction &instruction) {
+  if (!checkMembers(warp, instruction, instruction.operands[0]) ||
+      !warp.checkDefined(instruction, instruction.operands[1],
+                         "what is reduced"))
+    return Outcome::Fail;
+  const int32_t *value = warp.get<int32_t>(instruction.operands[1]);
+  auto kind = static_cast<NVVM::ReduxKind>(instruction.a);
+  std::optional<int32_t> result;
+  forEachLane(warp.active, [&](unsigned lane) {
+    if (!result)
+      result = value[lane];
+    else if (kind == NVVM::ReduxKind::ADD)
+      result = static_cast<uint32_t>(*result) +
+               static_cast<uint32_t>(value[lane]);
+    else if (kind == NVVM::ReduxKind::MAX)
+      result = std::max(*result, value[lane]);
+    else
+      result = std::min(*result, value[lane]);
+  });
+  for (unsigned lane = 0; lane < kLanes; ++lane)
+    warp.get<int32_t>(instruction.results[0])[lane] = *result;
+  warp.undefined(instruction.results[0]) = 0;
+  return Outcome::Next;
+}
+
+static LogicalResult decodeRedux(Decoder &decoder, Operation *op) {
+  auto redux = cast<NVVM::ReduxOp>(op);
+  bool isKnown = redux.getKind() == NVVM::ReduxKind::ADD ||
+                 redux.getKind() == NVVM::ReduxKind::MAX ||
+                 redux.getKind() == NVVM::ReduxKind::MIN;
+  if (!isKnown || !redux.getVal().getType().isInteger(32))
+    return failure();
+  decoder.emit(runRedux, op, decoder.define(redux.getRes()),
+               {decoder.getScalar(redux.getMaskAndClamp()),
+                decoder.getScalar(redux.getVal())},
+               static_cast<int64_t>(redux.getKind()));
+  return success();
+}
+
 static Outcome runWarpBarrier(Warp &warp, const Instruction &instruction) {
   if (!checkMembers(warp, instruction, instruction.operands[0]))
     return Outcome::Fail;
@@ -345,6 +384,7 @@ void moe::reference::simt::addNVVMThreadInstructions(InstructionTable &table) {
   table.add(NVVM::VoteSyncOp::getOperationName(), decodeVote);
   table.add(NVVM::Barrier0Op::getOperationName(), decodeBarrier);
   table.add(NVVM::BarrierOp::getOperationName(), decodeBarrier);
+  table.add(NVVM::ReduxOp::getOperationName(), decodeRedux);
   table.add(NVVM::GriddepcontrolOp::getOperationName(), decodeGridControl);
   table.add(NVVM::SetMaxRegisterOp::getOperationName(), decodeRegisters);
   table.add(NVVM::InlinePtxOp::getOperationName(), decodeInlinePtx);

@@ -60,6 +60,14 @@ LogicalResult moe::reference::simt::getScalars(Type type,
   return success();
 }
 
+uint64_t Decoder::addTable(DenseElementsAttr values) {
+  constexpr uint64_t kFirst = uint64_t(1) << 52, kApart = uint64_t(1) << 32;
+  ArrayRef<char> raw = values.getRawData();
+  uint64_t base = kFirst + program.tables.size() * kApart;
+  program.tables.push_back({base, {raw.begin(), raw.end()}});
+  return base;
+}
+
 Slots Decoder::keep(Slots slots) { return slots.copy(program.memory); }
 
 void Decoder::set(Value value, Slots slots) { values[value] = keep(slots); }

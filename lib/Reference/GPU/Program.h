@@ -78,6 +78,13 @@ struct Program {
   };
   std::vector<Argument> arguments;
 
+  /// Constants in memory. Addresses of different ones are far apart.
+  struct Table {
+    uint64_t base;
+    std::vector<uint8_t> bytes;
+  };
+  std::vector<Table> tables;
+
   /// Lists of slots, and what instructions point to.
   llvm::BumpPtrAllocator memory;
   std::vector<std::shared_ptr<void>> kept;
@@ -148,6 +155,8 @@ public:
   Slot add(unsigned width);
   Slot addConstant(uint64_t bits, unsigned width);
   Slot addUndefined(unsigned width);
+  /// The address of numbers in memory.
+  uint64_t addTable(mlir::DenseElementsAttr values);
   /// What an attribute is, element by element.
   llvm::FailureOr<llvm::SmallVector<Slot>> addConstants(mlir::Type type,
                                                         mlir::Attribute value);

@@ -13,6 +13,8 @@
 
 #include "moe-mlir/Target/GPU/AMD/Passes.h"
 
+#include "moe-mlir/Target/GPU/Common/Emitter.h"
+
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/PatternMatch.h"
 
@@ -210,6 +212,7 @@ struct ConvertGpuToROCDL : moe::impl::ConvertGpuToROCDLBase<ConvertGpuToROCDL> {
       auto kernels = func->getParentOfType<ModuleOp>();
       if (!llvm::is_contained(modules, kernels))
         modules.push_back(kernels);
+      moe::gpu::expandReductions(func);
       func.walk([&](Operation *op) {
         if (isa<moegpu::MoeGpuDialect>(op->getDialect()))
           ops.push_back(op);

@@ -65,7 +65,9 @@ struct SelectAMDSchedule : moe::impl::SelectAMDScheduleBase<SelectAMDSchedule> {
       if (isMatrix)
         moe::narrowRows(rewriter, matmul);
       moe::dropActive(rewriter, matmul);
-      moe::remarkOnRows(matmul, "AMD's GPUs");
+      moe::remarkOnRows(
+          matmul,
+          "rows stay as they are, as kernels for AMD's GPUs decode weights");
       int64_t few = isMatrix ? kFewRowsOfMatrix : kFewRowsOfVector;
       if (!matmul.getSchedule())
         matmul.setScheduleAttr(ScheduleAttr::get(&getContext(), units,

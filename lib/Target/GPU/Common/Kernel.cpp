@@ -32,6 +32,32 @@ void gpu::setSharedBytes(LLVM::LLVMFuncOp kernel, int64_t bytes) {
                                           bytes, own.getResident()));
 }
 
+void gpu::expandReductions(LLVM::LLVMFuncOp kernel) {
+  SmallVector<moegpu::ReduceOp> ops;
+  kernel.walk([&](moegpu::ReduceOp op) { ops.push_back(op); });
+  for (moegpu::ReduceOp op : ops) {
+    Emitter code(op.getLoc(), op.getContext());
+    code.setInsertionPoint(op);
+    Value value = op.getValue();
+    for (int64_t bits = kTeam / 2; bits; bits /= 2) {
+      Value other = code.exchange(value, bits);
+      switch (op.getKind()) {
+      case moegpu::ReduceKind::Add:
+        value = code.add(value, other);
+        break;
+      case moegpu::ReduceKind::Max:
+        value = code.max(value, other);
+        break;
+      case moegpu::ReduceKind::Min:
+        value = code.min(value, other);
+        break;
+      }
+    }
+    op.replaceAllUsesWith(value);
+    op.erase();
+  }
+}
+
 LLVM::LLVMFuncOp gpu::buildStore(ModuleOp module, StringRef name) {
   Emitter code(module.getLoc(), module.getContext());
   LLVM::LLVMFuncOp func = createKernel(

@@ -89,17 +89,16 @@ void moe::narrowRows(RewriterBase &b, GroupedMatmulOp matmul) {
   b.modifyOpInPlace(matmul, [&] { matmul.getLhsMutable().set(narrow); });
 }
 
-void moe::remarkOnRows(GroupedMatmulOp matmul, StringRef device) {
-  moe::WeightFormatAttrInterface format = matmul.getFormatAttr();
+void moe::remarkOnRows(GroupedMatmulOp matmul, StringRef instead) {
+  WeightFormatAttrInterface format = matmul.getFormatAttr();
   if (!format ||
-      moe::getRowType(moek::getActivations(matmul->getParentOfType<ModuleOp>()),
-                      format) == moe::RowType::F32)
+      getRowType(moek::getActivations(matmul->getParentOfType<ModuleOp>()),
+                 format) == RowType::F32)
     return;
   remark::missed(
       matmul.getLoc(),
       remark::RemarkOpts::name("not-rounded").category("moek-select-schedule"))
-      << ("rows stay as they are, as kernels for " + device + " decode weights")
-             .str();
+      << instead;
 }
 
 LogicalResult moe::layOutBlocks(RewriterBase &rewriter,

@@ -213,7 +213,21 @@ LogicalResult TeamVectors::emitReduction(vector::ReductionOp op) {
                           value, none);
     result = result ? combine(result, value) : value;
   }
-  for (int64_t bits = 16; bits; bits /= 2)
+  auto ofIntegers = [&]() -> std::optional<moegpu::ReduceKind> {
+    switch (*kind) {
+    case arith::AtomicRMWKind::addi:
+      return moegpu::ReduceKind::Add;
+    case arith::AtomicRMWKind::maxs:
+      return moegpu::ReduceKind::Max;
+    case arith::AtomicRMWKind::mins:
+      return moegpu::ReduceKind::Min;
+    default:
+      return {};
+    }
+  }();
+  if (ofIntegers)
+    result = code.reduce(*ofIntegers, result);
+  for (int64_t bits = ofIntegers ? 0 : 16; bits; bits /= 2)
     result = combine(result, code.exchange(result, bits));
   if (Value start = op.getAcc())
     result = combine(result, registers[start].front());

@@ -57,6 +57,18 @@ static NVVM::ShflKind getKind(moegpu::ShuffleKind kind) {
   llvm_unreachable("all kinds are there");
 }
 
+static NVVM::ReduxKind getKind(moegpu::ReduceKind kind) {
+  switch (kind) {
+  case moegpu::ReduceKind::Add:
+    return NVVM::ReduxKind::ADD;
+  case moegpu::ReduceKind::Max:
+    return NVVM::ReduxKind::MAX;
+  case moegpu::ReduceKind::Min:
+    return NVVM::ReduxKind::MIN;
+  }
+  llvm_unreachable("all kinds are there");
+}
+
 /// The constant that a table is.
 static LLVM::GlobalOp getTable(IRRewriter &b, moegpu::LookUpOp op) {
   auto kernels = op->getParentOfType<ModuleOp>();
@@ -108,6 +120,10 @@ static void convert(IRRewriter &b, Operation *op) {
     b.replaceOpWithNewOp<NVVM::VoteSyncOp>(
         op, b.getI32Type(), constant(kAllLanes), ballot.getCondition(),
         NVVM::VoteSyncKind::ballot);
+  } else if (auto reduce = dyn_cast<moegpu::ReduceOp>(op)) {
+    b.replaceOpWithNewOp<NVVM::ReduxOp>(op, b.getI32Type(), reduce.getValue(),
+                                        getKind(reduce.getKind()),
+                                        constant(kAllLanes));
   } else if (auto lookUp = dyn_cast<moegpu::LookUpOp>(op)) {
     Value base = LLVM::AddressOfOp::create(b, loc, getTable(b, lookUp));
     Value at = LLVM::GEPOp::create(b, loc, base.getType(), b.getI32Type(), base,

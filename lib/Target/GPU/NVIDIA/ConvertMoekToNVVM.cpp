@@ -7,6 +7,7 @@
 #include "moe-mlir/Target/GPU/NVIDIA/Passes.h"
 
 #include "Decode.h"
+#include "Kernels/BlockWeights.h"
 #include "Kernels/Kernels.h"
 
 #include "moe-mlir/Target/GPU/Common/KernelConverter.h"
@@ -45,6 +46,12 @@ protected:
     Type out = getElementTypeOrSelf(op.getOutputs()[0].getType());
     if (!out.isBF16())
       return op.emitOpError("writes ") << out << ", and kernels bf16";
+    if (moe::WeightFormatAttrInterface format = op.getFormatAttr();
+        format && !BlockWeights::canRead(format, op.getK()))
+      return op.emitOpError("has weights in ")
+             << format
+             << ", whose rounds four lanes cannot share: kernels for NVIDIA's "
+                "GPUs want four, or a multiple of four, of a period or block";
     launchMatmul(op, schedule.getFew(),
                  [&](StringRef name, bool few, const MatmulShape &shape,
                      Launch &launch) {

@@ -105,7 +105,8 @@ moe::nvidia::findDecodeChain(moek::CombineOp combine) {
   }
   const moek::RoutingParts &routing = chain.routing;
   auto fits = [&](GroupedMatmulOp op) {
-    return op.getOffsets() == routing.offsets && !op.getGatherWeights() &&
+    return op.getOffsets() == routing.offsets && !op.getFormatAttr() &&
+           !op.getGatherWeights() &&
            !op.getTokens() && op.getGathered().empty() &&
            op.getRows().empty() && !op.getPositions() && !op.getFirstRow();
   };

@@ -57,6 +57,10 @@ struct SelectNVIDIASchedule
     for (GroupedMatmulOp matmul : matmuls) {
       moe::narrowRows(rewriter, matmul);
       moe::dropActive(rewriter, matmul);
+      moe::remarkOnRows(matmul, "rows become bf16, which is what kernels for "
+                                "NVIDIA's GPUs multiply");
+      if (failed(moe::layOutBlocks(rewriter, matmul)))
+        return signalPassFailure();
     }
     llvm::DenseMap<Operation *, int64_t> decode;
     module.walk([&](moek::CombineOp combine) {
@@ -68,7 +72,9 @@ struct SelectNVIDIASchedule
       if (!matmul.getSchedule())
         matmul.setScheduleAttr(ScheduleAttr::get(
             &getContext(),
-            chip.getWgmma() ? kFewRows * matmul.getNumExperts() : -1,
+            chip.getWgmma() && !matmul.getFormatAttr()
+                ? kFewRows * matmul.getNumExperts()
+                : -1,
             decode.lookup(matmul)));
   }
 };

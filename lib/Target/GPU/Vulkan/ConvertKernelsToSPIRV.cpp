@@ -12,6 +12,8 @@
 #include "Patterns.h"
 #include "SPIRV.h"
 
+#include "moe-mlir/Target/GPU/Common/Emitter.h"
+
 #include "mlir/Conversion/ArithToSPIRV/ArithToSPIRV.h"
 #include "mlir/Conversion/MathToSPIRV/MathToSPIRV.h"
 #include "mlir/Conversion/SCFToSPIRV/SCFToSPIRV.h"
@@ -128,6 +130,7 @@ static LogicalResult moveKernel(OpBuilder &b, LLVM::LLVMFuncOp kernel) {
   moegpu::KernelAttr how = moegpu::getKernel(kernel);
   if (!how)
     return kernel.emitOpError("has no ") << moegpu::kKernelAttrName;
+  moe::gpu::expandReductions(kernel);
   bool exchanges = false;
   SmallVector<moegpu::StoreIfOp> stores;
   kernel.walk([&](Operation *op) {

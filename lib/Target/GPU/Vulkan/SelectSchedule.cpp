@@ -43,7 +43,9 @@ struct SelectVulkanSchedule
             rewriter, matmul,
             getElementTypeOrSelf(matmul.getOutputs()[0].getType()));
       moe::dropActive(rewriter, matmul);
-      moe::remarkOnRows(matmul, "Vulkan");
+      moe::remarkOnRows(
+          matmul,
+          "rows stay as they are, as kernels for Vulkan decode weights");
       if (!matmul.getSchedule())
         matmul.setScheduleAttr(ScheduleAttr::get(
             &getContext(), kFewRows * matmul.getNumExperts()));

@@ -142,6 +142,10 @@ public:
   Value fromBelow(Value value, int64_t distance) {
     return shuffle(moegpu::ShuffleKind::Up, value, constant(distance));
   }
+  /// One integer of those of all lanes, signed.
+  Value reduce(moegpu::ReduceKind kind, Value value) {
+    return create<moegpu::ReduceOp>(kind, value);
+  }
   /// A bit for each lane in which it holds.
   Value ballot(Value condition) { return create<moegpu::BallotOp>(condition); }
   Value countBits(Value word) { return create<mlir::LLVM::CtPopOp>(word); }
@@ -269,6 +273,9 @@ mlir::LLVM::LLVMFuncOp createKernel(Emitter &code, mlir::ModuleOp module,
                                     mlir::StringRef name,
                                     mlir::TypeRange arguments, int64_t threads,
                                     int64_t resident = 1);
+
+/// `moe_gpu.reduce` becomes exchanges, for targets that have no better.
+void expandReductions(mlir::LLVM::LLVMFuncOp kernel);
 
 /// Gives the blocks of a kernel so many bytes that their threads share.
 void setSharedBytes(mlir::LLVM::LLVMFuncOp kernel, int64_t bytes);

@@ -35,9 +35,9 @@ void narrowRows(mlir::RewriterBase &b, moek::GroupedMatmulOp matmul);
 mlir::LogicalResult layOutBlocks(mlir::RewriterBase &b,
                                  moek::GroupedMatmulOp matmul);
 
-/// Says, as a remark, that kernels for `device` decode weights, if rows should
-/// have been rounded to meet their codes.
-void remarkOnRows(moek::GroupedMatmulOp matmul, llvm::StringRef device);
+/// Says, as a remark, what becomes of rows instead where they were to become
+/// what meets codes.
+void remarkOnRows(moek::GroupedMatmulOp matmul, llvm::StringRef instead);
 
 } // namespace moe
 

@@ -15,7 +15,8 @@ def SelectNVIDIASchedule : Pass<"moe-nvidia-select-schedule", "::mlir::ModuleOp"
     Takes the combine out of grouped matmuls, makes the rows between them bf16,
     and writes `#moe_nvidia.schedule` on the matmuls. Rows of f32 that they read are
     rounded to bf16. Matmuls read no
-    list of active experts: the offsets say which have rows. An op that has a schedule keeps it. What no kernel can take is
+    list of active experts: the offsets say which have rows. Weights in a format get the layout `#moe_gpu.blocks`;
+    anything but matmuls that reads them is an error. An op that has a schedule keeps it. What no kernel can take is
     an error of the schedule's verifier.
 
     Before:
@@ -49,7 +50,7 @@ def SelectNVIDIASchedule : Pass<"moe-nvidia-select-schedule", "::mlir::ModuleOp"
     }
     ```
   }];
-  let dependentDialects = ["::mlir::tensor::TensorDialect",
+  let dependentDialects = ["::moegpu::MoeGpuDialect", "::mlir::tensor::TensorDialect",
                            "::moenvidia::MoeNvidiaDialect"];
 }
 

@@ -8,11 +8,12 @@
 // the depth, and a warp multiplies 16 rows of weights by the eight rows. Both
 // come straight from memory: a lane loads 16 bytes of a row, eight values that
 // follow one another, where the instruction asks for values apart. As it does
-// so on both sides, only the order of the sum changes.
+// so on both sides, only the order of the sum changes. Of weights in a format a
+// tile is 32 columns, and BlockWeights multiplies.
 //
 //===----------------------------------------------------------------------===//
 
-#include "Emitter.h"
+#include "BlockWeights.h"
 #include "Kernels.h"
 
 #include "moe-mlir/Target/GPU/Common/MatmulArguments.h"
@@ -23,8 +24,11 @@ using namespace moe::nvidia;
 
 namespace {
 constexpr int64_t kRows = 8, kColumns = 16, kWarps = 8, kStep = 32;
-/// Blocks of a multiprocessor, which share its registers.
-constexpr int64_t kBlocks = 3;
+/// Warps of a multiprocessor, whose blocks share its registers.
+constexpr int64_t kResident = 24;
+
+/// Bytes of a sum of each lane.
+constexpr int64_t kPlane = 32 * 4;
 
 class Matmul {
 public:
@@ -32,7 +36,9 @@ public:
          LLVM::LLVMFuncOp func)
       : code(code), shape(shape), epilogue(epilogue),
         given(shape, func.getArguments()), ahead(4 / shape.parts),
-        tiles(shape.experts, kRows, kColumns, shape.n) {}
+        blocks(shape.blocks ? std::optional<BlockWeights>({code, shape})
+                            : std::nullopt),
+        tiles(shape.experts, kRows, getColumns(), shape.n) {}
 
   void build() {
     Value base = code.sharedMemory();
@@ -52,10 +58,18 @@ public:
   }
 
   int64_t getSharedBytes() const { return getTableAt() + tiles.getBytes(); }
+  int64_t getColumns() const {
+    return blocks ? BlockWeights::kColumns : kColumns;
+  }
+  int64_t getWarps() const { return blocks ? blocks->getWarps() : kWarps; }
 
 private:
+  /// Sums that a lane has of a tile and part.
+  int64_t getSums() const { return getColumns() / 4; }
   /// Behind the sums.
-  int64_t getTableAt() const { return kWarps * shape.parts * 4 * 32 * 4; }
+  int64_t getTableAt() const {
+    return getWarps() * shape.parts * getSums() * 32 * 4;
+  }
 
   using Words = SmallVector<Value>;
 
@@ -73,9 +87,11 @@ private:
     if (shape.gather)
       own = code.load(code.i32(),
                       code.at(given.gather, code.mul(code.widen(own), 4)));
-    Value left =
-        code.at(given.lhs, code.add(code.mul(code.widen(own), shape.k * 2),
-                                    code.widen(depth)));
+    Value left = code.at(given.lhs, code.mul(code.widen(own), shape.k * 2));
+    if (blocks)
+      return reduce(tile, blocks->multiply(left, given.rhs, tile.expert,
+                                           tile.firstColumn, warp, lane));
+    left = code.at(left, depth);
     SmallVector<Value> rights;
     for (int64_t part = 0; part < shape.parts; ++part)
       for (int64_t half = 0; half < 2; ++half) {
@@ -152,47 +168,60 @@ private:
 
   /// Adds up what the warps have, in their order, and stores it.
   void reduce(const Tile &tile, ValueRange values) {
-    constexpr int64_t kPlane = 32 * 4;
-    int64_t own = shape.parts * 4 * kPlane;
+    int64_t ofPart = getSums() * kPlane, own = shape.parts * ofPart;
     Value to = code.at(sums, code.add(code.mul(warp, own), code.mul(lane, 4)));
     for (auto [i, value] : llvm::enumerate(values))
       code.store(value, code.at(to, i * kPlane));
     code.barrier();
-    // One plane of each part a warp.
-    code.when(code.isLess(warp, code.constant(4)), [&] {
-      Value from =
-          code.at(sums, code.add(code.mul(warp, kPlane), code.mul(lane, 4)));
-      SmallVector<Value> parts;
-      for (int64_t part = 0; part < shape.parts; ++part) {
-        Value sum;
-        for (int64_t other = 0; other < kWarps; ++other) {
-          Value value = code.load(
-              code.f32(), code.at(from, other * own + part * 4 * kPlane));
-          sum = sum ? arith::AddFOp::create(code, sum, value) : value;
-        }
-        parts.push_back(sum);
-      }
-      Value row =
-          code.add(tile.firstRow, code.add(code.mul(code.bitAnd(lane, 3), 2),
-                                           code.bitAnd(warp, 1)));
-      Value column = code.add(code.add(tile.firstColumn, code.shr(lane, 2)),
-                              code.mul(code.shr(warp, 1), 8));
-      given.appendParameters(code, parts, tile.expert, column);
-      Value value = code.inlineRegion(epilogue, parts);
-      Value stores = code.both(code.isLess(row, tile.endRow),
-                               code.isLess(column, code.constant(shape.n)));
-      code.when(stores, [&] {
-        int64_t bytes = shape.out.getIntOrFloatBitWidth() / 8;
-        Value at = code.at(given.out,
-                           code.mul(code.add(code.mul(code.widen(row), shape.n),
-                                             code.widen(column)),
-                                    bytes));
-        if (!shape.out.isF32())
-          value = arith::TruncFOp::create(code, shape.out, value);
-        code.store(value, at);
-      });
-    });
+    // One plane of each part a warp, and more if there are fewer warps.
+    if (getWarps() < getSums())
+      code.loop(warp, code.constant(getSums()), code.constant(getWarps()), {},
+                [&](Value plane, ValueRange) -> SmallVector<Value> {
+                  store(tile, plane, ofPart, own);
+                  return {};
+                });
+    else
+      code.when(code.isLess(warp, code.constant(getSums())),
+                [&] { store(tile, warp, ofPart, own); });
     code.barrier();
+  }
+
+  /// Of the sums of each part and warp, which are so many bytes apart.
+  void store(const Tile &tile, Value plane, int64_t ofPart, int64_t ofWarp) {
+    Value from =
+        code.at(sums, code.add(code.mul(plane, kPlane), code.mul(lane, 4)));
+    SmallVector<Value> parts;
+    for (int64_t part = 0; part < shape.parts; ++part) {
+      Value sum;
+      for (int64_t other = 0; other < getWarps(); ++other) {
+        Value value = code.load(code.f32(),
+                                code.at(from, other * ofWarp + part * ofPart));
+        sum = sum ? arith::AddFOp::create(code, sum, value) : value;
+      }
+      parts.push_back(sum);
+    }
+    Value row =
+        code.add(tile.firstRow, code.add(code.mul(code.bitAnd(lane, 3), 2),
+                                         code.bitAnd(plane, 1)));
+    // Products have columns eight apart, or those of a lane.
+    Value half = code.shr(plane, 1), first = code.shr(lane, 2);
+    Value column =
+        code.add(tile.firstColumn, blocks ? code.add(code.mul(first, 4), half)
+                                          : code.add(first, code.mul(half, 8)));
+    given.appendParameters(code, parts, tile.expert, column);
+    Value value = code.inlineRegion(epilogue, parts);
+    Value stores = code.both(code.isLess(row, tile.endRow),
+                             code.isLess(column, code.constant(shape.n)));
+    code.when(stores, [&] {
+      int64_t bytes = shape.out.getIntOrFloatBitWidth() / 8;
+      Value at = code.at(given.out,
+                         code.mul(code.add(code.mul(code.widen(row), shape.n),
+                                           code.widen(column)),
+                                  bytes));
+      if (!shape.out.isF32())
+        value = arith::TruncFOp::create(code, shape.out, value);
+      code.store(value, at);
+    });
   }
 
   Emitter &code;
@@ -201,6 +230,8 @@ private:
   moe::gpu::MatmulArguments given;
   /// Steps whose loads are in flight together.
   int64_t ahead;
+  /// Of weights in a format.
+  std::optional<BlockWeights> blocks;
   Tiles tiles;
   Value sums, table, thread, lane, warp;
 };
@@ -213,14 +244,16 @@ LLVM::LLVMFuncOp moe::nvidia::buildWarpMatmul(ModuleOp module, StringRef name,
   Emitter code(module.getLoc(), module.getContext());
   SmallVector<Type> types((shape.gather ? 5 : 4) + shape.parameters.size(),
                           code.pointer(kGlobal));
+  int64_t warps = shape.blocks ? BlockWeights(code, shape).getWarps() : kWarps;
+  int64_t resident = kResident / warps;
   LLVM::LLVMFuncOp func =
-      createKernel(code, module, name, types, kWarps * 32, kBlocks);
+      createKernel(code, module, name, types, warps * 32, resident);
   Matmul matmul(code, shape, epilogue, func);
   matmul.build();
   moe::gpu::setSharedBytes(func, matmul.getSharedBytes());
-  launch.each = kBlocks;
+  launch.each = resident;
   launch.rows = kRows;
-  launch.columns = kColumns;
+  launch.columns = matmul.getColumns();
   launch.boxes = {0, 0};
   LLVM::ReturnOp::create(code, ValueRange());
   return func;
