@@ -134,7 +134,7 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--targets", default="sm_90a,vulkan", type=lambda text: text.split(","))
     parser.add_argument("names", nargs="*")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     names = options.names or [*MODELS, *LAYERS, *(f"OLMoE-1B-7B:{own}" for own in FORMATS)]
     with tempfile.TemporaryDirectory() as made:

@@ -102,7 +102,7 @@ def main():
     parser.add_argument("--device", choices=("cuda", "vulkan"), default="cuda")
     parser.add_argument("--library", type=Path, help="the folder with libmoe_rt.so (default: the one above FOLDER)")
     parser.add_argument("names", nargs="*")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     device = Device(options.library or options.folder.resolve().parent, options.device)
     wrong = count = 0
     targets = [p for p in sorted(options.folder.iterdir())

@@ -114,14 +114,26 @@ LogicalResult Host::runOperation(Operation *op) {
 }
 
 LogicalResult Host::runScalar(Operation *op) {
-  if (auto constant = dyn_cast<arith::ConstantOp>(op))
+  if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
     if (auto integer = dyn_cast<IntegerAttr>(constant.getValue())) {
       values[constant.getResult()] = Datum{integer.getInt()};
       return success();
     }
+    if (auto number = dyn_cast<FloatAttr>(constant.getValue())) {
+      values[constant.getResult()] =
+          Datum{makeFloat(number.getValueAsDouble()).i};
+      return success();
+    }
+  }
+  // Numbers of 64 bits are as they are; others would have to be rounded.
+  auto isKnown = [](Type type) {
+    return !isa<FloatType>(type) || type.isF64();
+  };
   std::optional<ScalarOp> scalarOp =
       op->getNumResults() == 1 ? ScalarOp::get(op) : std::nullopt;
-  if (!scalarOp || scalarOp->numFloats || op->getNumOperands() > 4)
+  if (!scalarOp || op->getNumOperands() > 4 ||
+      !llvm::all_of(op->getOperandTypes(), isKnown) ||
+      !llvm::all_of(op->getResultTypes(), isKnown))
     return emitError(op->getLoc())
            << "'" << op->getName()
            << "' is not known to the interpreter of host functions";
