@@ -74,6 +74,8 @@ LogicalResult ScheduleAttr::verifySchedule(Operation *op) const {
     return refuse("want k to be a multiple of 8, got " + Twine(matmul.getK()));
   if (isMatrix && matmul.getGatherWeights())
     return refuse("have no weights of rows");
+  if (isMatrix && matmul.getNumExperts() > 4096)
+    return refuse("keep tables of at most 4096 experts");
   if (!isFloat(matmul.getLhs()) ||
       (!matmul.getFormatAttr() && !isFloat(matmul.getRhs())) ||
       !isFloat(matmul.getOutputs()[0]))

@@ -30,7 +30,7 @@ Outcome runBinary(Warp &warp, const Instruction &instruction) {
   T *result = warp.get<T>(instruction.results[0]);
   const T *a = warp.get<T>(instruction.operands[0]);
   const T *b = warp.get<T>(instruction.operands[1]);
-  for (unsigned lane = 0; lane < kLanes; ++lane)
+  for (unsigned lane = 0; lane < warp.numLanes; ++lane)
     result[lane] = F::apply(a[lane], b[lane]);
   return Outcome::Next;
 }
@@ -40,7 +40,7 @@ Outcome runCompare(Warp &warp, const Instruction &instruction) {
   uint32_t *result = warp.get<uint32_t>(instruction.results[0]);
   const T *a = warp.get<T>(instruction.operands[0]);
   const T *b = warp.get<T>(instruction.operands[1]);
-  for (unsigned lane = 0; lane < kLanes; ++lane)
+  for (unsigned lane = 0; lane < warp.numLanes; ++lane)
     result[lane] = F::apply(a[lane], b[lane]);
   return Outcome::Next;
 }
@@ -49,7 +49,7 @@ template <typename To, typename From>
 Outcome runConvert(Warp &warp, const Instruction &instruction) {
   To *result = warp.get<To>(instruction.results[0]);
   const From *a = warp.get<From>(instruction.operands[0]);
-  for (unsigned lane = 0; lane < kLanes; ++lane)
+  for (unsigned lane = 0; lane < warp.numLanes; ++lane)
     result[lane] = To(a[lane]);
   return Outcome::Next;
 }
@@ -87,15 +87,15 @@ static Outcome runDivide(Warp &warp, const Instruction &instruction) {
   T *result = warp.get<T>(instruction.results[0]);
   const T *a = warp.get<T>(instruction.operands[0]);
   const T *b = warp.get<T>(instruction.operands[1]);
-  uint32_t undefined = warp.undefined(instruction.operands[0]) |
+  LaneMask undefined = warp.undefined(instruction.operands[0]) |
                        warp.undefined(instruction.operands[1]);
-  uint32_t zeros = 0;
-  for (unsigned lane = 0; lane < kLanes; ++lane) {
-    zeros |= uint32_t(b[lane] == 0) << lane;
+  LaneMask zeros = 0;
+  for (unsigned lane = 0; lane < warp.numLanes; ++lane) {
+    zeros |= LaneMask(b[lane] == 0) << lane;
     result[lane] = b[lane] ? a[lane] / b[lane] : 0;
   }
   warp.undefined(instruction.results[0]) = undefined;
-  if (uint32_t lanes = zeros & warp.active & ~undefined)
+  if (LaneMask lanes = zeros & warp.active & ~undefined)
     return warp.fail(instruction, "divides by 0", firstLane(lanes));
   return Outcome::Next;
 }
@@ -106,11 +106,11 @@ static Outcome runShift(Warp &warp, const Instruction &instruction) {
   T *result = warp.get<T>(instruction.results[0]);
   const T *a = warp.get<T>(instruction.operands[0]);
   const T *b = warp.get<T>(instruction.operands[1]);
-  uint32_t undefined = warp.undefined(instruction.operands[0]) |
+  LaneMask undefined = warp.undefined(instruction.operands[0]) |
                        warp.undefined(instruction.operands[1]);
-  for (unsigned lane = 0; lane < kLanes; ++lane) {
+  for (unsigned lane = 0; lane < warp.numLanes; ++lane) {
     bool isShort = b[lane] < sizeof(T) * 8;
-    undefined |= uint32_t(!isShort) << lane;
+    undefined |= LaneMask(!isShort) << lane;
     result[lane] = isShort ? F::apply(a[lane], b[lane]) : 0;
   }
   warp.undefined(instruction.results[0]) = undefined;
@@ -124,9 +124,9 @@ static Outcome runLogic(Warp &warp, const Instruction &instruction) {
   T *result = warp.get<T>(instruction.results[0]);
   const T *a = warp.get<T>(instruction.operands[0]);
   const T *b = warp.get<T>(instruction.operands[1]);
-  uint32_t undefinedA = warp.undefined(instruction.operands[0]);
-  uint32_t undefinedB = warp.undefined(instruction.operands[1]);
-  uint32_t undefined = undefinedA | undefinedB;
+  LaneMask undefinedA = warp.undefined(instruction.operands[0]);
+  LaneMask undefinedB = warp.undefined(instruction.operands[1]);
+  LaneMask undefined = undefinedA | undefinedB;
   uint64_t all =
       instruction.a == 64 ? ~uint64_t(0) : (uint64_t(1) << instruction.a) - 1;
   T decides = isAnd ? T(0) : T(all);
@@ -134,9 +134,9 @@ static Outcome runLogic(Warp &warp, const Instruction &instruction) {
     bool known = (!(undefinedA >> lane & 1) && a[lane] == decides) ||
                  (!(undefinedB >> lane & 1) && b[lane] == decides);
     if (known)
-      undefined &= ~(1u << lane);
+      undefined &= ~laneBit(lane);
   });
-  for (unsigned lane = 0; lane < kLanes; ++lane)
+  for (unsigned lane = 0; lane < warp.numLanes; ++lane)
     result[lane] = isAnd ? a[lane] & b[lane] : a[lane] | b[lane];
   // Where a lane is decided by one operand, the other has any bits.
   forEachLane((undefinedA | undefinedB) & ~undefined,
@@ -154,9 +154,9 @@ static Outcome runSelect(Warp &warp, const Instruction &instruction) {
   for (Slot operand : instruction.operands)
     if (warp.ticket(operand) && !warp.checkDefined(instruction, operand, ""))
       return Outcome::Fail;
-  uint32_t taken = 0;
-  for (unsigned lane = 0; lane < kLanes; ++lane) {
-    taken |= (condition[lane] & 1) << lane;
+  LaneMask taken = 0;
+  for (unsigned lane = 0; lane < warp.numLanes; ++lane) {
+    taken |= LaneMask(condition[lane] & 1) << lane;
     result[lane] = condition[lane] & 1 ? a[lane] : b[lane];
   }
   warp.undefined(instruction.results[0]) =
@@ -169,7 +169,7 @@ static Outcome runSelect(Warp &warp, const Instruction &instruction) {
 static Outcome runToBF16(Warp &warp, const Instruction &instruction) {
   uint32_t *result = warp.get<uint32_t>(instruction.results[0]);
   const float *a = warp.get<float>(instruction.operands[0]);
-  for (unsigned lane = 0; lane < kLanes; ++lane)
+  for (unsigned lane = 0; lane < warp.numLanes; ++lane)
     result[lane] = moe::f32ToBF16(a[lane]);
   return Outcome::Next;
 }

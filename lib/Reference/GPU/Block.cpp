@@ -14,7 +14,8 @@ using namespace mlir;
 using namespace moe::reference::simt;
 
 static unsigned getNumWarps(const Launch &launch) {
-  return (launch.numThreads + kLanes - 1) / kLanes;
+  int64_t lanes = launch.program.numLanes;
+  return (launch.numThreads + lanes - 1) / lanes;
 }
 
 ThreadBlock::ThreadBlock(Launch &launch, int64_t number)
@@ -23,22 +24,23 @@ ThreadBlock::ThreadBlock(Launch &launch, int64_t number)
       random(launch.seed * 0x9e3779b97f4a7c15 + number) {
   const Program &program = launch.program;
   for (unsigned i = 0; i < getNumWarps(launch); ++i) {
-    int64_t rest = launch.numThreads - i * kLanes;
-    uint32_t exists = rest >= kLanes ? kAllLanes : (uint32_t(1) << rest) - 1;
+    int64_t rest = launch.numThreads - int64_t(i) * program.numLanes;
+    LaneMask exists = getLanes(std::min<int64_t>(rest, program.numLanes));
     warps.push_back(std::make_unique<Warp>(*this, program, i, exists));
     Warp &warp = *warps.back();
     for (auto [argument, value] :
          llvm::zip(program.arguments, launch.arguments))
-      for (unsigned lane = 0; lane < kLanes; ++lane)
+      for (unsigned lane = 0; lane < program.numLanes; ++lane)
         if (argument.isWide)
           warp.get<uint64_t>(argument.slot)[lane] = value;
         else
           warp.get<uint32_t>(argument.slot)[lane] = value;
   }
   // A thread gets a multiple of eight registers, of 64 K for all.
-  registersOf.assign(warps.size(),
-                     std::min<int64_t>(65536 / (warps.size() * kLanes), 255) /
-                         8 * 8);
+  registersOf.assign(
+      warps.size(),
+      std::min<int64_t>(65536 / (warps.size() * program.numLanes), 255) / 8 *
+          8);
 }
 
 bool ThreadBlock::beginReport() {

@@ -12,6 +12,7 @@
 #include "Block.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/LLVMIR/ROCDLDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -28,8 +29,9 @@ using namespace moe::reference;
 using namespace moe::reference::simt;
 
 void reference::registerKernelDialects(DialectRegistry &registry) {
-  registry.insert<LLVM::LLVMDialect, NVVM::NVVMDialect, memref::MemRefDialect,
-                  moert::MoeRtDialect, vector::VectorDialect>();
+  registry.insert<LLVM::LLVMDialect, NVVM::NVVMDialect, ROCDL::ROCDLDialect,
+                  memref::MemRefDialect, moert::MoeRtDialect,
+                  vector::VectorDialect>();
 }
 
 namespace {
@@ -50,6 +52,8 @@ public:
     addNVVMThreadInstructions(table);
     addNVVMCopyInstructions(table);
     addNVVMProductInstructions(table);
+    addROCDLThreadInstructions(table);
+    addROCDLProductInstructions(table);
   }
 
   FailureOr<std::vector<HostTensor>> run(func::FuncOp model,

@@ -31,7 +31,7 @@ static Outcome runLoad(Warp &warp, const Instruction &instruction) {
     return Outcome::Fail;
   const uint64_t *address = warp.get<uint64_t>(instruction.operands[0]);
   unsigned bytes = shape.elementBytes * instruction.results.size();
-  uint32_t undefined = 0;
+  LaneMask undefined = 0;
   bool isFine = true;
   forEachLane(warp.active, [&](unsigned lane) {
     uint8_t data[64];
@@ -43,7 +43,7 @@ static Outcome runLoad(Warp &warp, const Instruction &instruction) {
     if (!isFine)
       return;
     if (!isSet) {
-      undefined |= 1u << lane;
+      undefined |= laneBit(lane);
       warp.undefinedRead = &instruction;
       warp.undefinedAddress = address[lane];
     }
@@ -68,7 +68,7 @@ static Outcome runStore(Warp &warp, const Instruction &instruction) {
   const uint64_t *address = warp.get<uint64_t>(instruction.operands[0]);
   Slots values = instruction.operands.drop_front();
   unsigned bytes = shape.elementBytes * values.size();
-  uint32_t undefined = 0;
+  LaneMask undefined = 0;
   for (Slot slot : values) {
     undefined |= warp.undefined(slot);
     if (warp.ticket(slot) && !warp.checkDefined(instruction, slot, ""))
@@ -140,7 +140,7 @@ static Outcome runAddress(Warp &warp, const Instruction &instruction) {
   uint64_t *result = warp.get<uint64_t>(instruction.results[0]);
   const uint64_t *base = warp.get<uint64_t>(instruction.operands[0]);
   const Index *index = warp.get<Index>(instruction.operands[1]);
-  for (unsigned lane = 0; lane < kLanes; ++lane)
+  for (unsigned lane = 0; lane < warp.numLanes; ++lane)
     result[lane] =
         base[lane] + uint64_t(int64_t(index[lane])) * uint64_t(instruction.b);
   return Outcome::Next;
@@ -201,7 +201,7 @@ static LogicalResult decodeAddressOf(Decoder &decoder, Operation *op) {
 static Outcome runNarrow(Warp &warp, const Instruction &instruction) {
   uint32_t *result = warp.get<uint32_t>(instruction.results[0]);
   const uint64_t *a = warp.get<uint64_t>(instruction.operands[0]);
-  for (unsigned lane = 0; lane < kLanes; ++lane)
+  for (unsigned lane = 0; lane < warp.numLanes; ++lane)
     result[lane] = a[lane];
   return Outcome::Next;
 }
@@ -237,7 +237,7 @@ static LogicalResult decodeSpaceCast(Decoder &decoder, Operation *op) {
 template <typename T>
 static Outcome runPack(Warp &warp, const Instruction &instruction) {
   T *result = warp.get<T>(instruction.results[0]);
-  for (unsigned lane = 0; lane < kLanes; ++lane) {
+  for (unsigned lane = 0; lane < warp.numLanes; ++lane) {
     T bits = 0;
     for (auto [i, slot] : llvm::enumerate(instruction.operands))
       bits |= T(warp.get<uint32_t>(slot)[lane]) << (i * instruction.a);
@@ -250,7 +250,7 @@ template <typename T>
 static Outcome runUnpack(Warp &warp, const Instruction &instruction) {
   const T *from = warp.get<T>(instruction.operands[0]);
   for (auto [i, slot] : llvm::enumerate(instruction.results))
-    for (unsigned lane = 0; lane < kLanes; ++lane)
+    for (unsigned lane = 0; lane < warp.numLanes; ++lane)
       warp.get<uint32_t>(slot)[lane] = from[lane] >> (i * instruction.a) &
                                        ((uint64_t(1) << instruction.a) - 1);
   return Outcome::Next;
@@ -365,7 +365,7 @@ static Outcome runFma(Warp &warp, const Instruction &instruction) {
   const float *c = warp.get<float>(instruction.operands[2]);
   // The product is exact in f64, and the sum rounded twice: of importance to
   // nobody who does not know the order of the hardware's sums.
-  for (unsigned lane = 0; lane < kLanes; ++lane)
+  for (unsigned lane = 0; lane < warp.numLanes; ++lane)
     result[lane] = float(double(a[lane]) * b[lane] + c[lane]);
   return Outcome::Next;
 }
@@ -373,7 +373,7 @@ static Outcome runFma(Warp &warp, const Instruction &instruction) {
 static Outcome runPopulation(Warp &warp, const Instruction &instruction) {
   uint32_t *result = warp.get<uint32_t>(instruction.results[0]);
   const uint32_t *a = warp.get<uint32_t>(instruction.operands[0]);
-  for (unsigned lane = 0; lane < kLanes; ++lane)
+  for (unsigned lane = 0; lane < warp.numLanes; ++lane)
     result[lane] = __builtin_popcount(a[lane]);
   return Outcome::Next;
 }

@@ -68,7 +68,7 @@ static Outcome runAccess(Warp &warp, const Instruction &instruction) {
       !warp.checkDefined(instruction, value, ""))
     return Outcome::Fail;
   bool isFine = true;
-  uint32_t undefined = 0;
+  LaneMask undefined = 0;
   forEachLane(warp.active, [&](unsigned lane) {
     std::optional<int64_t> element =
         isFine ? getElement(warp, instruction, array, indices, lane)
@@ -79,7 +79,7 @@ static Outcome runAccess(Warp &warp, const Instruction &instruction) {
     Slot slot = array.get(*element);
     Slot from = isStore ? value : slot, to = isStore ? slot : value;
     warp.get<T>(to)[lane] = warp.get<T>(from)[lane];
-    uint32_t bit = 1u << lane, own = warp.undefined(from) & bit;
+    LaneMask bit = laneBit(lane), own = warp.undefined(from) & bit;
     if (isStore)
       warp.undefined(slot) = (warp.undefined(slot) & ~bit) | own;
     undefined |= own;

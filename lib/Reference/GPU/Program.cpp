@@ -8,6 +8,7 @@
 #include "Warp.h"
 
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/LLVMIR/ROCDLDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "llvm/ADT/DenseSet.h"
@@ -197,8 +198,12 @@ void Decoder::emitCopies(Operation *op, ValueRange to, ValueRange from) {
 
 LogicalResult Decoder::decode(LLVM::LLVMFuncOp kernel) {
   program.name = kernel.getSymName().str();
+  bool isAMD = kernel->hasAttr(ROCDL::ROCDLDialect::getKernelFuncAttrName());
+  if (isAMD)
+    program.numLanes = 64;
   if (auto threads = kernel->getAttrOfType<DenseI32ArrayAttr>(
-          NVVM::NVVMDialect::getMaxntidAttrName()))
+          isAMD ? ROCDL::ROCDLDialect::getReqdWorkGroupSizeAttrName()
+                : NVVM::NVVMDialect::getMaxntidAttrName()))
     program.threads = threads.empty() ? 0 : threads[0];
   if (!kernel.getBody().hasOneBlock())
     return kernel.emitError()
@@ -355,11 +360,11 @@ LogicalResult Decoder::decodeWhile(Operation *op) {
 // What control flow does with lanes
 //===----------------------------------------------------------------------===//
 
-static uint32_t getLanesWhere(Warp &warp, Slot condition) {
+static LaneMask getLanesWhere(Warp &warp, Slot condition) {
   const uint32_t *bits = warp.get<uint32_t>(condition);
-  uint32_t lanes = 0;
-  for (unsigned lane = 0; lane < kLanes; ++lane)
-    lanes |= uint32_t(bits[lane] & 1) << lane;
+  LaneMask lanes = 0;
+  for (unsigned lane = 0; lane < warp.numLanes; ++lane)
+    lanes |= LaneMask(bits[lane] & 1) << lane;
   return lanes;
 }
 
@@ -372,7 +377,7 @@ static Outcome runIf(Warp &warp, const Instruction &instruction) {
   Slot condition = instruction.operands[0];
   if (!warp.checkDefined(instruction, condition, "the condition of a branch"))
     return Outcome::Fail;
-  uint32_t lanes = getLanesWhere(warp, condition);
+  LaneMask lanes = getLanesWhere(warp, condition);
   warp.frames.push_back({warp.active, warp.active & ~lanes});
   warp.active &= lanes;
   return warp.active ? Outcome::Next : jump(warp, instruction.a);
@@ -400,9 +405,9 @@ static Outcome runForTest(Warp &warp, const Instruction &instruction) {
       return Outcome::Fail;
   const T *number = warp.get<T>(instruction.operands[0]);
   const T *end = warp.get<T>(instruction.operands[1]);
-  uint32_t lanes = 0;
-  for (unsigned lane = 0; lane < kLanes; ++lane)
-    lanes |= uint32_t(number[lane] < end[lane]) << lane;
+  LaneMask lanes = 0;
+  for (unsigned lane = 0; lane < warp.numLanes; ++lane)
+    lanes |= LaneMask(number[lane] < end[lane]) << lane;
   warp.active &= lanes;
   return warp.active ? Outcome::Next : jump(warp, instruction.a);
 }
@@ -433,7 +438,7 @@ static void copy(Warp &warp, const Instruction &instruction) {
   for (auto [to, from] : llvm::zip(instruction.results, instruction.operands)) {
     T *own = warp.get<T>(to);
     const T *other = warp.get<T>(from);
-    for (unsigned lane = 0; lane < kLanes; ++lane)
+    for (unsigned lane = 0; lane < warp.numLanes; ++lane)
       own[lane] = (warp.active >> lane) & 1 ? other[lane] : own[lane];
     warp.undefined(to) = (warp.undefined(to) & ~warp.active) |
                          (warp.undefined(from) & warp.active);

@@ -28,8 +28,8 @@ namespace moe::reference::simt {
 class Warp;
 struct Instruction;
 
-/// The first of the units of 32 bits for each of 32 lanes that hold a scalar:
-/// one, or two for what has 64 bits. Floats are their bits.
+/// The first of the units of 32 bits for each lane that hold a scalar: one, or
+/// two for what has 64 bits. Floats are their bits.
 using Slot = uint32_t;
 using Slots = llvm::ArrayRef<Slot>;
 
@@ -61,6 +61,8 @@ struct Program {
   std::string name;
   /// Of a block, as the kernel says; 0 if it does not.
   int64_t threads = 0;
+  /// Of a warp.
+  unsigned numLanes = 32;
   std::vector<Instruction> code;
   unsigned numSlots = 0;
   struct Constant {
@@ -124,6 +126,9 @@ void addMemRefInstructions(InstructionTable &table);
 void addNVVMThreadInstructions(InstructionTable &table);
 void addNVVMCopyInstructions(InstructionTable &table);
 void addNVVMProductInstructions(InstructionTable &table);
+/// Of AMD's: threads and what wavefronts do together; products.
+void addROCDLThreadInstructions(InstructionTable &table);
+void addROCDLProductInstructions(InstructionTable &table);
 
 /// Bits of a scalar: 1, 8, 16, 32 or 64. Pointers and indices have 64.
 unsigned getWidth(mlir::Type type);

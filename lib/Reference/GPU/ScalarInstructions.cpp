@@ -80,7 +80,7 @@ static uint64_t toBits(Scalar scalar, Kind kind, unsigned width) {
 
 static Outcome runScalar(Warp &warp, const Instruction &instruction) {
   const auto &code = *reinterpret_cast<const ScalarCode *>(instruction.a);
-  uint32_t undefined = 0;
+  LaneMask undefined = 0;
   for (Slot slot : instruction.operands) {
     undefined |= warp.undefined(slot);
     if (warp.ticket(slot) && !warp.checkDefined(instruction, slot, ""))

@@ -1,4 +1,4 @@
-//===- Warp.cpp - 32 lanes and where they are -------------------*- C++ -*-===//
+//===- Warp.cpp - Lanes in step and where they are --------------*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -13,18 +13,19 @@ using namespace mlir;
 using namespace moe::reference::simt;
 
 Warp::Warp(ThreadBlock &block, const Program &program, unsigned number,
-           uint32_t exists)
-    : block(block), program(program), number(number), exists(exists),
-      active(exists), registers((size_t(program.numSlots) * kLanes + 1) / 2, 0),
+           LaneMask exists)
+    : block(block), program(program), number(number),
+      numLanes(program.numLanes), exists(exists), active(exists),
+      registers((size_t(program.numSlots) * numLanes + 1) / 2, 0),
       undefinedLanes(program.numSlots, 0), tickets(program.numSlots, 0) {
   for (const Program::Constant &constant : program.constants)
-    for (unsigned lane = 0; lane < kLanes; ++lane)
+    for (unsigned lane = 0; lane < numLanes; ++lane)
       if (constant.isWide)
         get<uint64_t>(constant.slot)[lane] = constant.bits;
       else
         get<uint32_t>(constant.slot)[lane] = constant.bits;
   for (Slot slot : program.undefined)
-    undefined(slot) = kAllLanes;
+    undefined(slot) = getLanes(numLanes);
   // Times of 0 are of what has not happened.
   knowledge.seen[ofWarp(number)] = 1;
 }
@@ -34,7 +35,7 @@ Outcome Warp::run(unsigned most) {
   for (; most; --most) {
     const Instruction &instruction = program.code[pc];
     if (instruction.isPlain) {
-      uint32_t lanes = 0;
+      LaneMask lanes = 0;
       for (Slot slot : instruction.operands)
         lanes |= undefinedLanes[slot];
       if (lanes && reportTicket(instruction))
@@ -74,7 +75,7 @@ bool Warp::checkDefined(const Instruction &instruction, Slot slot,
                         const Twine &what) {
   if (tickets[slot])
     return !reportTicket(instruction);
-  uint32_t lanes = undefinedLanes[slot] & active;
+  LaneMask lanes = undefinedLanes[slot] & active;
   if (!lanes)
     return true;
   fail(instruction,
@@ -94,7 +95,7 @@ Outcome Warp::fail(const Instruction &instruction, const Twine &message,
   if (lane < 0)
     error << "warp " << number;
   else
-    error << "thread " << number * kLanes + lane;
+    error << "thread " << number * numLanes + lane;
   error << ": '" << instruction.op->getName() << "': " << message.str();
   if (other)
     error.attachNote(other->op->getLoc())

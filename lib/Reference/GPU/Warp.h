@@ -1,4 +1,4 @@
-//===- Warp.h - 32 lanes and where they are ---------------------*- C++ -*-===//
+//===- Warp.h - Lanes in step and where they are ----------------*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -16,20 +16,31 @@ namespace moe::reference::simt {
 
 class ThreadBlock;
 
+/// A bit for each lane. NVIDIA's warps have 32, AMD's wavefronts 64, which are
+/// warps here.
+using LaneMask = uint64_t;
+constexpr unsigned kMostLanes = 64;
+
+/// Of NVIDIA's warps.
 constexpr unsigned kLanes = 32;
 constexpr uint32_t kAllLanes = ~0u;
 
-/// Lanes of a mask, one after another.
-template <typename F> void forEachLane(uint32_t mask, F function) {
-  for (; mask; mask &= mask - 1)
-    function(unsigned(__builtin_ctz(mask)));
+constexpr LaneMask laneBit(unsigned lane) { return LaneMask(1) << lane; }
+/// The first so many, at least one.
+constexpr LaneMask getLanes(unsigned count) {
+  return ~LaneMask(0) >> (kMostLanes - count);
 }
-inline unsigned firstLane(uint32_t mask) { return __builtin_ctz(mask); }
+/// Lanes of a mask, one after another.
+template <typename F> void forEachLane(LaneMask mask, F function) {
+  for (; mask; mask &= mask - 1)
+    function(unsigned(__builtin_ctzll(mask)));
+}
+inline unsigned firstLane(LaneMask mask) { return __builtin_ctzll(mask); }
 
 class Warp {
 public:
   Warp(ThreadBlock &block, const Program &program, unsigned number,
-       uint32_t exists);
+       LaneMask exists);
 
   /// Executes up to so many instructions.
   Outcome run(unsigned most);
@@ -40,11 +51,12 @@ public:
 
   template <typename T> T *get(Slot slot) {
     return reinterpret_cast<T *>(
-        reinterpret_cast<uint32_t *>(registers.data()) + size_t(slot) * kLanes);
+        reinterpret_cast<uint32_t *>(registers.data()) +
+        size_t(slot) * numLanes);
   }
   /// Lanes that hold nothing that is defined: what came from memory that nobody
   /// wrote, and what was made of it.
-  uint32_t &undefined(Slot slot) { return undefinedLanes[slot]; }
+  LaneMask &undefined(Slot slot) { return undefinedLanes[slot]; }
   /// The sums in flight that a slot stands for; 0 if it is its own value.
   uint32_t &ticket(Slot slot) { return tickets[slot]; }
   size_t getNumSlots() const { return undefinedLanes.size(); }
@@ -67,20 +79,24 @@ public:
   ThreadBlock &block;
   const Program &program;
   const unsigned number;
+  const unsigned numLanes;
   /// Lanes that are there at all.
-  const uint32_t exists;
-  uint32_t active;
+  const LaneMask exists;
+  LaneMask active;
   size_t pc = 0;
   bool hasExited = false;
 
   /// What an if or a loop goes back to.
   struct Frame {
-    uint32_t outer, other;
+    LaneMask outer, other;
   };
   llvm::SmallVector<Frame, 16> frames;
 
   Knowledge knowledge;
   uint32_t epoch() const { return knowledge.seen[ofWarp(number)]; }
+  /// Of AMD's: what its last release gives to those who acquire behind a
+  /// barrier, and what it may acquire itself.
+  Knowledge released, offered;
   /// Others may learn now what the warp has done.
   void release() { ++knowledge.seen[ofWarp(number)]; }
 
@@ -115,7 +131,8 @@ private:
   bool reportTicket(const Instruction &instruction);
 
   std::vector<uint64_t> registers;
-  std::vector<uint32_t> undefinedLanes, tickets;
+  std::vector<LaneMask> undefinedLanes;
+  std::vector<uint32_t> tickets;
 };
 
 } // namespace moe::reference::simt

@@ -8,28 +8,13 @@ times, and says nothing there, is an error each time, whatever the order. The
 edits go by the names of instructions and by the kernel's name, so that they hold
 when kernels change; one that finds nothing to change is a failure, too."""
 import os
-import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "Inputs"))
-from kernels import BOUND, compile_for, must, run, write_tensors
-
-layer, folder = sys.argv[1:]
-os.makedirs(folder, exist_ok=True)
+from plant import RACE, STUCK, WRONG, plant, removed
 
 ANY = r"%[\w#-]+"
-RACE = r"error: .*: race: %s byte \d+ of shared memory, and nothing orders it " \
-       r"behind a %s of it(.|\n)*note: '%s'"
-WRONG = r"error: 'y' differs at element"
-STUCK = r"error: kernel '%s', block \d+: no warp can go on(.|\n)*" \
-        r"waits at '%s' for .* are missing"
-
-
-def removed(op):
-    """Each line with this operation."""
-    return (r"\n[^\n]*\b%s\b[^\n]*" % re.escape(op), "")
-
 
 # Name, chip, kernel, pattern, replacement, how often (0: always), what is said.
 FAULTS = [
@@ -121,57 +106,4 @@ FAULTS = [
      "gate_up_decode", r"A\[(%\d+), (%\d+),", r"A[\2, \1,", 0, WRONG),
 ]
 
-SLOTS, EXPERTS = 2, 4
-
-
-def make_inputs(tokens, experts):
-    """The arguments of a run, its routing and its results."""
-    arguments = ("--random=3", "--tokens=%d" % tokens)
-    given, expected = [os.path.join(folder, "%s%d.safetensors" % (name, tokens))
-                       for name in ("given", "expected")]
-    write_tensors(given, {
-        "routing.indices": ("I32", [tokens, SLOTS], experts),
-        "routing.weights": ("F32", [tokens, SLOTS],
-                            [0.25 + 0.5 * (i % 2) if e >= 0 else 0
-                             for i, e in enumerate(experts)])})
-    must("moe-interpret", layer, *arguments, "--inputs=" + given, "-o", expected)
-    return (*arguments, "--multiprocessors=1", "--inputs=" + given,
-            "--expect=" + expected)
-
-
-# Every third slot has no expert; the others go round, and no expert has a
-# multiple of eight rows but the first.
-MANY = make_inputs(130, [(i * 5 + i // 11) % EXPERTS if i % 3 else -1
-                         for i in range(130 * SLOTS)])
-ONE = make_inputs(1, [2, 1])
-text = {}
-for chip in ("sm_80", "sm_90a"):
-    path = os.path.join(folder, chip + ".mlir")
-    compile_for(chip, layer, path)
-    with open(path) as file:
-        text[chip] = file.read()
-
-failures = []
-for name, chip, kernel, pattern, replacement, count, said in FAULTS:
-    # The kernel alone, from its name to its end.
-    begin = text[chip].index("llvm.func @layer_%s(" % kernel)
-    end = text[chip].index("llvm.return", begin)
-    body, edits = re.subn(pattern, replacement, text[chip][begin:end], count)
-    if not edits:
-        failures.append(name + ": there is nothing to change")
-        continue
-    bad = os.path.join(folder, "bad.mlir")
-    with open(bad, "w") as file:
-        file.write(text[chip][:begin] + body + text[chip][end:])
-    for order in (0, 1, 2):
-        status, output = run("moe-interpret", "--gpu", bad,
-                             *(ONE if "decode" in kernel else MANY),
-                             "--order=%d" % order, "--tolerance=%g" % BOUND)
-        if status != 1 or not re.search(said, output):
-            failures.append("%s, order %d: expected %s, got status %d and %s" %
-                            (name, order, said, status,
-                             "\n".join(line[:300] for line in
-                                       output.split("\n")[:8])))
-print("%d faults, %d missed" % (len(FAULTS), len(failures)))
-if failures:
-    raise SystemExit("\n".join(failures))
+plant(FAULTS, *sys.argv[1:])

@@ -31,7 +31,7 @@ static Units selectUnits(GroupedMatmulOp matmul) {
     return schedule.getUnits();
   bool isMatrix = !matmul.getFormatAttr() && !matmul.getGatherWeights() &&
                   getElementTypeOrSelf(matmul.getRhs().getType()).isBF16() &&
-                  matmul.getK() % 8 == 0;
+                  matmul.getK() % 8 == 0 && matmul.getNumExperts() <= 4096;
   return isMatrix ? Units::Matrix : Units::Vector;
 }
 

@@ -13,7 +13,7 @@ import struct
 import subprocess
 
 BOUND = 12 * 0.0025
-CHIPS = ("sm_80", "sm_90a")
+CHIPS = ("sm_80", "sm_90a", "gfx942", "gfx950")
 
 
 def run(*command):
