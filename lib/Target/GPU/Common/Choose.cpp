@@ -119,7 +119,11 @@ public:
               });
     if (!key)
       return equal;
-    return sum(countIf(isOne), zero).first;
+    Value all = sum(countIf(isOne), zero).first;
+    // What comes next may begin with the same half.
+    if (teams > 1)
+      code.barrier();
+    return all;
   }
 
   /// Whether `take` may store for a candidate: it is told of none behind the
