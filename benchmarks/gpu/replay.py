@@ -24,7 +24,7 @@ from report import Failure
 from tensors import read_tensors
 
 POISON = b"\xff"
-# Of a result's root mean square, by whether rows are rounded to bf16: five roundings, of
+# Of the root mean square of a result's row, by whether rows are rounded to bf16: five roundings, of
 # which the largest of ten thousand is six times the mean, and twice that. In f32, what
 # weights of 16 bits and sums of other orders come to.
 BOUNDS = {True: 12 * 0.0025, False: 1e-4}
@@ -86,8 +86,10 @@ class Case:
             if found.size != expected.size:
                 raise Failure(f"{self.name}.{tokens}.results: {tensor['name']} is not that of {tokens} token(s)")
             found = found.reshape(expected.shape)
-            size = max(float(np.sqrt((expected**2).mean())), 1e-30)
-            off = float(abs(found - expected).max()) / size
+            # Of each row, but for those that are nearly nothing.
+            size = np.sqrt((expected**2).mean(-1, keepdims=True))
+            size = np.maximum(size, max(1e-6 * float(size.max(initial=0)), 1e-30))
+            off = float((abs(found - expected) / size).max(initial=0))
             worst = max(worst, off if off == off else float("inf"))
         return worst
 

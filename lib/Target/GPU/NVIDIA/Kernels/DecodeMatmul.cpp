@@ -248,8 +248,9 @@ LLVM::LLVMFuncOp moe::nvidia::buildDecodeRows(ModuleOp module, StringRef name,
                                               int64_t slots, Epilogue &epilogue,
                                               DecodeLaunch &launch) {
   Emitter code(module.getLoc(), module.getContext());
-  // Many warps are there at once, 24 of a multiprocessor.
-  Stretch stretch(shape.k, /*most=*/4, /*ahead=*/2);
+  // Many blocks are there at once, 24 warps of a multiprocessor: many warps for
+  // a row, so that the last blocks are soon done.
+  Stretch stretch(shape.k, /*most=*/8, /*ahead=*/2);
   SmallVector<Type> types(4 + shape.parameters.size(), code.pointer(kGlobal));
   LLVM::LLVMFuncOp func = createKernel(code, module, name, types,
                                        stretch.warps * 32, 24 / stretch.warps);
@@ -297,6 +298,9 @@ LLVM::LLVMFuncOp moe::nvidia::buildDecodeSums(ModuleOp module, StringRef name,
   Emitter code(module.getLoc(), module.getContext());
   Stretch stretch(shape.k, std::max<int64_t>(1, kDecodeWarps / sum.slots),
                   /*ahead=*/4);
+  // As far as registers go.
+  if (stretch.warps * sum.slots > 16)
+    stretch.ahead = 3;
   int64_t warps = stretch.warps * sum.slots;
   SmallVector<Type> types(4 + sum.weighs + bool(sum.init) +
                               shape.parameters.size(),

@@ -33,7 +33,7 @@ mlir::LLVM::LLVMFuncOp buildWarpMatmul(mlir::ModuleOp module,
                                        Epilogue &epilogue, Launch &launch);
 
 /// Slots a token may have in `buildDecodeSums`, each with a warp or more.
-constexpr int64_t kDecodeWarps = 16;
+constexpr int64_t kDecodeWarps = 24;
 
 /// Blocks for each row, or token, of these two.
 struct DecodeLaunch {
