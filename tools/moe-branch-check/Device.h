@@ -17,7 +17,8 @@ namespace moe::branchcheck {
 
 /// The kernels that score, select and pack, as targets name them.
 inline constexpr llvm::StringLiteral
-    kDeviceKernels("_(logits|logits_few|select|capacity|index|route[a-z_]*)$");
+    kDeviceKernels("_(logits|logits_few|select|capacity|index|expert_choice|"
+                   "limit|rows|weigh)(_[0-9]+)?$");
 
 /// The file that has the code of `path`: of a manifest, the library beside it.
 std::string getCodeFile(llvm::StringRef path);

@@ -5,9 +5,9 @@
 //===----------------------------------------------------------------------===//
 //
 // The same question as BranchCheck.h asks, of kernels for GPUs. What is judged
-// is the code as it is given: PTX, the text of NVIDIA's disassemblers, or
-// SPIR-V, alone or within an artifact. No compiler runs, so that a later one
-// may add branches of its own.
+// is the code as it is given: PTX, the text of NVIDIA's disassemblers, LLVM's
+// assembly for AMD's GPUs, or SPIR-V, alone or within an artifact. No compiler
+// runs, so that a later one may add branches of its own.
 //
 //===----------------------------------------------------------------------===//
 
@@ -22,7 +22,7 @@
 
 namespace moe::branchcheck {
 
-enum class DeviceCodeKind { PTX, SASS, SPIRV, SPIRVText };
+enum class DeviceCodeKind { PTX, SASS, GCN, SPIRV, SPIRVText };
 
 /// `PTX`, `SASS`, ...: for messages.
 llvm::StringRef getName(DeviceCodeKind kind);
@@ -45,9 +45,9 @@ struct DeviceVerdict {
   /// Problems of a kernel that is allowed to have them do not count.
   bool byDesign = false;
   /// Conditional branches that can be reached, predicated exits among them,
-  /// those of them that may depend on data, and, not among these, those of
-  /// SPIR-V around nothing but stores: it has no other way to say that a store
-  /// is made under a condition.
+  /// those of them that may depend on data, and, not among these, those around
+  /// nothing but stores in SPIR-V, which has no other way to say that a store
+  /// is made under a condition, and in GCN, where they skip what no lane does.
   unsigned instructions = 0, branches = 0, tainted = 0, guards = 0;
   llvm::SmallVector<std::string> problems;
 };

@@ -9,6 +9,7 @@
 #include "DeviceCode.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/Twine.h"
 #include "llvm/BinaryFormat/Magic.h"
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/Regex.h"
@@ -22,6 +23,8 @@ StringRef moe::branchcheck::getName(DeviceCodeKind kind) {
     return "PTX";
   case DeviceCodeKind::SASS:
     return "SASS";
+  case DeviceCodeKind::GCN:
+    return "GCN";
   case DeviceCodeKind::SPIRV:
   case DeviceCodeKind::SPIRVText:
     return "SPIR-V";
@@ -44,6 +47,8 @@ static std::optional<DeviceCodeKind> identify(StringRef text) {
     return DeviceCodeKind::SPIRVText;
   if (hasLine(".version ") && text.contains(".target sm_"))
     return DeviceCodeKind::PTX;
+  if (text.contains(".amdgcn_target") || text.contains(".amdhsa_kernel "))
+    return DeviceCodeKind::GCN;
   if ((text.contains(".text.") && text.contains("/*0000*/")) ||
       (text.contains("Function :") && text.contains("/*0000*/")))
     return DeviceCodeKind::SASS;
@@ -97,6 +102,9 @@ bool moe::branchcheck::checkDeviceCode(const DeviceCode &code,
     break;
   case DeviceCodeKind::SASS:
     isRead = device::readSASS(code.bytes, kernels, error);
+    break;
+  case DeviceCodeKind::GCN:
+    isRead = device::readGCN(code.bytes, kernels, error);
     break;
   case DeviceCodeKind::SPIRV:
     isRead = device::readSPIRV(code.bytes, kernels, error);

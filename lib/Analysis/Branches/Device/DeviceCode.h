@@ -81,6 +81,7 @@ private:
 using Kernels = std::vector<Kernel>;
 bool readPTX(llvm::StringRef text, Kernels &kernels, std::string &error);
 bool readSASS(llvm::StringRef text, Kernels &kernels, std::string &error);
+bool readGCN(llvm::StringRef text, Kernels &kernels, std::string &error);
 bool readSPIRV(llvm::StringRef bytes, Kernels &kernels, std::string &error);
 bool readSPIRVText(llvm::StringRef text, Kernels &kernels, std::string &error);
 

@@ -130,16 +130,19 @@ void Solver::step(unsigned index, State &state) {
 /// behind them.
 bool Solver::isGuard(unsigned branch) const {
   const Instruction &from = kernel.code[branch];
-  if (!from.mayGuard || from.falls || from.targets.size() != 2)
+  if (!from.mayGuard || from.targets.size() + from.falls != 2)
     return false;
   auto find = [&](StringRef label) {
     auto found = kernel.labels.find(label);
     return found == kernel.labels.end() ? kernel.code.size()
                                         : size_t(found->second);
   };
-  size_t at = find(from.targets[0]), end = find(from.targets[1]);
-  while (at < kernel.code.size() && kernel.code[at].isPlain)
+  size_t at = from.falls ? branch + 1 : find(from.targets[0]);
+  size_t end = find(from.targets.back());
+  while (at < kernel.code.size() && at != end && kernel.code[at].isPlain)
     ++at;
+  if (from.falls)
+    return at == end;
   if (at >= kernel.code.size() || end >= kernel.code.size())
     return false;
   const Instruction &last = kernel.code[at];
