@@ -108,7 +108,8 @@ PipelineOptions getPipelineOptions(const CompileOptions &options,
 }
 
 CodeOptions getCodeOptions(const CompileOptions &options) {
-  return {options.codegenLevel, options.optimizeIR};
+  return {options.codegenLevel, options.optimizeIR,
+          compiler::findAssembler(options)};
 }
 
 /// Part of `options.timing`, if anyone wants to know.

@@ -137,13 +137,8 @@ moe::describeCompilation(ModuleOp module, const CompileOptions &options,
   if (auto name = module->getAttrOfType<StringAttr>(kModelAttr))
     report.model = name.str();
   report.chip = chip.getChipName().str();
-  llvm::json::Object described =
-      TargetRegistry::get().find(chip)->describeChip(chip);
-  if (llvm::json::Object *rates = described.getObject("rates"))
-    for (const auto &[name, value] : *rates)
-      report.rates.emplace_back(name.str(), value.getAsInteger().value_or(0));
+  report.rates = TargetRegistry::get().find(chip)->getRates(chip);
   threads = report.threads = getCallThreads(chip, threads);
-  llvm::sort(report.rates);
 
   // Those of the stages to `planned`, once.
   MLIRContext *context = module.getContext();
@@ -162,6 +157,9 @@ moe::describeCompilation(ModuleOp module, const CompileOptions &options,
   OwningOpRef<ModuleOp> entries =
       compileToStage(module, options, chip, Stage::Runtime);
   if (!planned || !model || !entries)
+    return failure();
+
+  if (failed(describeKernels(module, options, chip, report.kernels)))
     return failure();
 
   llvm::StringMap<DictionaryAttr> interfaces;

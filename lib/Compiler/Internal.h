@@ -67,6 +67,11 @@ struct ArtifactInfo {
   Manifest manifest;
 };
 
+// Kernels.cpp
+
+/// The path of the assembler that `options` ask for; empty if it is none.
+std::string findAssembler(const CompileOptions &options);
+
 // Messages.cpp
 
 /// A diagnostic that leaves its context, which outlives it.

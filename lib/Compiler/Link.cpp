@@ -11,6 +11,7 @@
 
 #include "Internal.h"
 #include "moe-mlir/Compiler/Toolchain.h"
+#include "moe-mlir/Support/Program.h"
 
 #include "llvm/Object/ArchiveWriter.h"
 #include "llvm/Object/ObjectFile.h"
@@ -24,57 +25,6 @@
 using namespace moe;
 using namespace llvm;
 
-namespace {
-
-/// A file for the linker, gone with this object or the process.
-class TemporaryFile {
-public:
-  ~TemporaryFile() {
-    if (path.empty())
-      return;
-    sys::fs::remove(path);
-    sys::DontRemoveFileOnSignal(path);
-  }
-
-  bool create(const Twine &prefix, StringRef suffix, std::string &error,
-              ArrayRef<char> bytes = {}) {
-    int file;
-    if (std::error_code code =
-            sys::fs::createTemporaryFile(prefix, suffix, file, path)) {
-      error = "cannot create a temporary file: " + code.message();
-      path.clear();
-      return false;
-    }
-    sys::RemoveFileOnSignal(path);
-    raw_fd_ostream os(file, /*shouldClose=*/true);
-    os.write(bytes.data(), bytes.size());
-    os.close();
-    if (!os.has_error())
-      return true;
-    error = ("cannot write " + path + ": " + os.error().message()).str();
-    os.clear_error();
-    return false;
-  }
-
-  bool read(SmallVectorImpl<char> &bytes, std::string &error) const {
-    auto buffer = MemoryBuffer::getFile(path);
-    if (!buffer) {
-      error =
-          ("cannot read " + path + ": " + buffer.getError().message()).str();
-      return false;
-    }
-    bytes.assign((*buffer)->getBufferStart(), (*buffer)->getBufferEnd());
-    return true;
-  }
-
-  StringRef getPath() const { return path; }
-
-private:
-  SmallString<128> path;
-};
-
-} // namespace
-
 /// GNU's linker succeeds when only the end of its output found no room.
 static bool checkWhole(ArrayRef<char> bytes, std::string &error) {
   auto file = object::ObjectFile::createObjectFile(
@@ -84,32 +34,6 @@ static bool checkWhole(ArrayRef<char> bytes, std::string &error) {
   consumeError(file.takeError());
   error = "the linker's output is cut off: the disk is full, or files may not "
           "be so large";
-  return false;
-}
-
-/// The first program found, or none.
-static std::string findProgram(ArrayRef<StringRef> names) {
-  for (StringRef name : names)
-    if (ErrorOr<std::string> path = sys::findProgramByName(name))
-      return *path;
-  return {};
-}
-
-static bool execute(ArrayRef<StringRef> command, std::string &error) {
-  TemporaryFile log;
-  if (!log.create("moe-link", "log", error))
-    return false;
-  std::optional<StringRef> redirects[] = {StringRef(), log.getPath(),
-                                          log.getPath()};
-  int result = sys::ExecuteAndWait(command.front(), command, std::nullopt,
-                                   redirects, 0, 0, &error);
-  if (result == 0)
-    return true;
-  error = "failed:";
-  for (StringRef word : command)
-    error += (" " + word).str();
-  if (auto text = MemoryBuffer::getFile(log.getPath()))
-    error += ("\n" + (*text)->getBuffer().rtrim()).str();
   return false;
 }
 
@@ -140,7 +64,7 @@ bool compiler::joinObjects(ArrayRef<NamedObject> objects,
       return false;
     command.push_back(input.getPath());
   }
-  return execute(command, error) && output.read(joined, error) &&
+  return runProgram(command, error) && output.read(joined, error) &&
          checkWhole(joined, error);
 }
 
@@ -194,7 +118,7 @@ bool moe::runDriver(StringRef platform, StringRef what,
   }
   SmallVector<StringRef> command = {driver};
   command.append(arguments.begin(), arguments.end());
-  return execute(command, error);
+  return runProgram(command, error);
 }
 
 bool compiler::linkShared(ArrayRef<char> object, StringRef name,

@@ -57,6 +57,53 @@ static Table callTable(const Layer &layer) {
   return table;
 }
 
+/// What each phase of a call reads and writes: of a device, where each is a
+/// kernel or a few.
+static Table byteTable(const Layer &layer) {
+  Table table{{"bytes"}, {}};
+  for (const std::string &phase : phasesOf(layer))
+    table.rows.push_back({phase});
+  for (const Call &call : layer.calls) {
+    table.header.push_back("T = " + std::to_string(call.tokens));
+    for (std::vector<std::string> &row : table.rows) {
+      double bytes = 0;
+      for (const CompileReport::Kernel &kernel : call.kernels)
+        if (kernel.phase == row.front())
+          bytes += kernel.bytes;
+      row.push_back(scaled(bytes, "B"));
+    }
+  }
+  return table;
+}
+
+/// What the code of a device's kernels says.
+static Table kernelTable(const CompileReport &report) {
+  Table table{{"kernel", "threads", "registers", "shared", "spills", "local",
+               "instructions", "barriers", "products", "blocks at once",
+               "occupancy"},
+              {}};
+  auto number = [](int64_t value) {
+    return value < 0 ? std::string("-") : std::to_string(value);
+  };
+  for (const KernelFacts &kernel : report.kernels) {
+    std::string products;
+    for (const auto &[name, count] : kernel.matrix)
+      products +=
+          (products.empty() ? "" : ", ") + std::to_string(count) + " " + name;
+    std::string blocks = number(kernel.blocksAtOnce);
+    if (!kernel.limit.empty())
+      blocks += " (" + kernel.limit + ")";
+    table.rows.push_back(
+        {kernel.name, number(kernel.threads), number(kernel.registers),
+         kernel.sharedBytes < 0 ? "-" : scaled(kernel.sharedBytes, "B"),
+         kernel.spillBytes < 0 ? "-" : scaled(kernel.spillBytes, "B"),
+         number(kernel.localAccesses), number(kernel.instructions),
+         number(kernel.barriers), products.empty() ? "-" : products, blocks,
+         kernel.occupancy < 0 ? "-" : percent(kernel.occupancy)});
+  }
+  return table;
+}
+
 static Table weightTable(const Layer &layer) {
   Table table{{"weights", "role", "packed"}, {}};
   double all = 0;
@@ -93,12 +140,18 @@ static bool isMissed(const CompileReport::Decision &decision) {
 //===----------------------------------------------------------------------===//
 
 std::string moe::printText(const CompileReport &report) {
-  std::string out = (report.model.empty() ? "module" : report.model) + " for " +
-                    report.chip + ", " + counted(report.threads, "thread") +
-                    "\n";
+  std::string out =
+      (report.model.empty() ? "module" : report.model) + " for " + report.chip;
+  // A device has as many as a call needs.
+  if (report.kernels.empty())
+    out += ", " + counted(report.threads, "thread");
+  out += "\n";
   if (report.rates.empty())
-    out += "times are unknown: " + report.chip +
-           " says no rates; moe-describe-cpu measures those of a machine\n";
+    out += "times are unknown: " + report.chip + " says no rates" +
+           (report.kernels.empty()
+                ? "; moe-describe-cpu measures those of a machine"
+                : "") +
+           "\n";
   if (!report.formats.empty())
     out += "\nformats\n" + report.formats;
   for (const Layer &layer : report.layers) {
@@ -106,12 +159,16 @@ std::string moe::printText(const CompileReport &report) {
     if (!layer.same.empty())
       out += "  " + sameText(layer) + "\n";
     out += printTextTable(callTable(layer));
+    if (!report.kernels.empty())
+      out += "\n" + printTextTable(byteTable(layer));
     out += "\n" + printTextTable(weightTable(layer));
     for (const auto &[phase, schedule] : layer.schedules)
       out += "  " + phase + ": " + schedule + "\n";
     for (const std::string &what : layer.unknown)
       out += "  not counted: " + what + "\n";
   }
+  if (!report.kernels.empty())
+    out += "\n" + printTextTable(kernelTable(report));
   if (!report.decisions.empty())
     out += "\ndecisions\n";
   for (const CompileReport::Decision &decision : report.decisions)
@@ -175,12 +232,14 @@ static std::string drawShares(const Layer &layer) {
          coordinate(y + 22) + "\">\n" + bars + legend + "</svg>\n";
 }
 
-static std::string printLayer(const Layer &layer) {
+static std::string printLayer(const Layer &layer, bool isDevice) {
   std::string out = "<section><h2>" + escape(layer.name) + "</h2>\n";
   if (!layer.same.empty())
     out += "<p class=\"note\">" + escape(sameText(layer)) + "</p>\n";
-  out += printHtmlTable(callTable(layer)) + drawShares(layer) +
-         "<h3>Weights</h3>\n" + printHtmlTable(weightTable(layer));
+  out += printHtmlTable(callTable(layer)) + drawShares(layer);
+  if (isDevice)
+    out += "<h3>Bytes</h3>\n" + printHtmlTable(byteTable(layer));
+  out += "<h3>Weights</h3>\n" + printHtmlTable(weightTable(layer));
   if (!layer.schedules.empty())
     out += "<h3>Schedules</h3>\n<dl class=\"help\">\n";
   for (const auto &[phase, schedule] : layer.schedules)
@@ -195,21 +254,29 @@ static std::string printLayer(const Layer &layer) {
 
 std::string moe::printHtml(const CompileReport &report) {
   std::string title = report.model.empty() ? "module" : report.model;
-  std::vector<Fact> facts = {{"chip", report.chip},
-                             {"threads", std::to_string(report.threads)}};
+  std::vector<Fact> facts = {{"chip", report.chip}};
+  if (report.kernels.empty())
+    facts.push_back({"threads", std::to_string(report.threads)});
   for (const auto &[name, value] : report.rates)
     facts.push_back({name, grouped(value)});
   std::string out = beginPage(title + " for " + report.chip,
                               "Compilation report", title, facts);
   if (report.rates.empty())
     out += "<div class=\"verdict unsure\"><strong>Times are unknown</strong><p>"
-           "This chip says no rates; <code>moe-describe-cpu</code> measures "
-           "those of a machine.</p></div>\n";
+           "This chip says no rates" +
+           std::string(report.kernels.empty()
+                           ? "; <code>moe-describe-cpu</code> measures those "
+                             "of a machine"
+                           : "") +
+           ".</p></div>\n";
   if (!report.formats.empty())
     out += "<section><h2>Formats</h2>\n<pre>" + escape(report.formats) +
            "</pre></section>\n";
   for (const Layer &layer : report.layers)
-    out += printLayer(layer);
+    out += printLayer(layer, !report.kernels.empty());
+  if (!report.kernels.empty())
+    out += "<section><h2>Kernels</h2>\n" + printHtmlTable(kernelTable(report)) +
+           "</section>\n";
   if (!report.decisions.empty()) {
     out += "<section><h2>Decisions</h2>\n<div class=\"scroll\"><table "
            "class=\"health\">\n<thead><tr><th></th><th class=\"words\">by</th>"

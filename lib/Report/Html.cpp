@@ -124,6 +124,8 @@ std::string report::milliseconds(double seconds) {
   if (seconds < 0)
     return "unknown";
   double ms = seconds * 1e3;
+  if (seconds > 0 && ms < 0.01)
+    return fixed(ms * 1e3, 2) + " us";
   return fixed(ms, ms < 1 ? 3 : ms < 100 ? 2 : 1) + " ms";
 }
 

@@ -124,6 +124,23 @@ static unsigned long long address(const void *pointer) {
   return (unsigned long long)(uintptr_t)pointer;
 }
 
+/* An image is PTX, or has a cubin before it, which is for one chip; the driver
+   compiles PTX for others. */
+static int loadImage(moe_cuda *cuda, void **loaded, const char *image) {
+  static const char magic[4] = {'M', 'O', 'E', 'C'};
+  enum { kHeaderBytes = 8 };
+  if (strncmp(image, magic, sizeof(magic)) == 0) {
+    uint32_t bytes;
+    memcpy(&bytes, image + sizeof(magic), sizeof(bytes));
+    image += kHeaderBytes;
+    if (cuda->ModuleLoadData(loaded, image) == 0)
+      return MOE_OK;
+    image += ((size_t)bytes + 7) / 8 * 8;
+  }
+  return check(cuda, cuda->ModuleLoadData(loaded, image),
+               "loading the kernels");
+}
+
 static void *loadModule(moe_cuda *cuda, const char *image) {
   for (module *m = cuda->modules; m; m = m->next)
     if (m->image == image)
@@ -133,8 +150,7 @@ static void *loadModule(moe_cuda *cuda, const char *image) {
     fail(cuda, "out of memory");
     return NULL;
   }
-  if (check(cuda, cuda->ModuleLoadData(&m->module, image),
-            "loading the kernels")) {
+  if (loadImage(cuda, &m->module, image)) {
     free(m);
     return NULL;
   }

@@ -153,6 +153,10 @@ bool moe::emitLLVM(mlir::ModuleOp module, const LLVMCpu &cpu,
       translate(module, context, cpu, *machine, options.optimizeIR, error);
   if (!code)
     return false;
+  if (kind == CodeKind::Kernels) {
+    error = "there are no kernels in code for a CPU";
+    return false;
+  }
   if (kind == CodeKind::LLVMIR) {
     llvm::raw_svector_ostream os(output);
     code->print(os, nullptr);

@@ -7,6 +7,7 @@
 #include "moe-mlir/Target/Target.h"
 
 #include "moe-mlir/Target/Cost.h"
+#include "moe-mlir/Target/KernelFacts.h"
 
 #include "moe-mlir/Runtime/moe_rt.h"
 
@@ -61,6 +62,23 @@ std::optional<KernelCost> Target::estimate(Operation *,
                                            moek::TargetAttrInterface,
                                            const CostContext &) const {
   return std::nullopt;
+}
+
+std::vector<std::pair<std::string, int64_t>>
+Target::getRates(moek::TargetAttrInterface chip) const {
+  std::vector<std::pair<std::string, int64_t>> all;
+  llvm::json::Object described = describeChip(chip);
+  if (const llvm::json::Object *rates = described.getObject("rates"))
+    for (const auto &[name, value] : *rates)
+      all.emplace_back(name.str(), value.getAsInteger().value_or(0));
+  llvm::sort(all);
+  return all;
+}
+
+bool Target::describeKernels(ModuleOp, moek::TargetAttrInterface,
+                             const CodeOptions &, std::vector<KernelFacts> &,
+                             std::string &) const {
+  return true;
 }
 
 TargetRegistry &TargetRegistry::get() {

@@ -25,6 +25,7 @@ bool CommandLine::read(moe::CompileOptions &options, Outputs &outputs,
   options.entryPrefix = entryPrefix;
   options.codegenLevel = codegenLevel;
   options.optimizeIR = optimizeIR;
+  options.ptxas = ptxas;
   options.runtimeDirectory = runtimeDirectory;
   options.passPipeline = passes;
   if (codegenLevel > 3)
@@ -42,17 +43,29 @@ bool CommandLine::read(moe::CompileOptions &options, Outputs &outputs,
     if (emits("llvm-ir"))
       outputs.text = moe::CodeKind::LLVMIR;
     outputs.model = emits("model");
-    if ((outputs.text || outputs.model) && emit.size() > 1)
-      return fail("--emit=model, --emit=asm and --emit=llvm-ir stand alone");
+    for (StringRef language : {"spirv", "glsl", "msl"})
+      if (emits(language))
+        outputs.shaders = language.str();
+    if ((outputs.text || outputs.model || !outputs.shaders.empty()) &&
+        emit.size() > 1)
+      return fail(
+          "--emit=" +
+          *llvm::find_if(emit,
+                         [](StringRef kind) {
+                           return !llvm::is_contained(
+                               {"obj", "lib", "shared", "header", "manifest"},
+                               kind);
+                         }) +
+          " stands alone");
   }
   if (!compileTo.empty())
     outputs.stage = moe::parseStage(compileTo);
   if (report.getNumOccurrences())
     outputs.report = report.empty() ? "text" : report.getValue();
   if (!outputs.report.empty() && outputs.report != "text" &&
-      outputs.report != "html")
+      outputs.report != "html" && outputs.report != "json")
     return fail("--report: unknown value '" + report +
-                "'; known are text and html");
+                "'; known are text, html and json");
   if (reportThreads < 0 || reportThreads > 4096)
     return fail("--report-threads is 1 to 4096");
   auto needsFit = [&](const cl::Option &option) {

@@ -22,14 +22,16 @@ namespace cl = llvm::cl;
 struct Outputs {
   std::optional<Stage> stage;
   std::optional<CodeKind> text;
+  /// Kernels for Vulkan: "spirv", "glsl" or "msl".
+  std::string shaders;
   /// The model, before anything is compiled.
   bool model = false;
-  /// What a report is written as: "text" or "html".
+  /// What a report is written as: "text", "html" or "json".
   std::string report;
   std::string base;
 
   bool isArtifact() const {
-    return !stage && !text && !model && report.empty();
+    return !stage && !text && shaders.empty() && !model && report.empty();
   }
 };
 
@@ -93,6 +95,10 @@ struct CommandLine {
   cl::opt<unsigned> codegenLevel{
       "codegen-level", cl::init(2), cl::value_desc("0-3"), cl::cat(code),
       cl::desc("LLVM's code generation level (default: 2)")};
+  cl::opt<std::string> ptxas{
+      "ptxas", cl::value_desc("file|auto"), cl::cat(code),
+      cl::desc("NVIDIA's assembler, whose code goes beside PTX; auto for the "
+               "one that is found, if any (default: PTX alone)")};
   cl::opt<bool> optimizeIR{
       "optimize-ir", cl::init(true), cl::cat(code),
       cl::desc("Clean up the LLVM IR before code generation (default: on)")};
@@ -129,15 +135,17 @@ struct CommandLine {
                "itself, - for standard output")};
   cl::list<std::string> emit{
       "emit", cl::CommaSeparated, cl::value_desc("kind,..."), cl::cat(out),
-      cl::desc("What to write (default: all files; model, asm and llvm-ir "
-               "stand alone)")};
+      cl::desc("What to write (default: all files; model, asm, llvm-ir, and of "
+               "kernels for Vulkan spirv, glsl and msl stand alone)")};
   cl::opt<std::string> compileTo{
       "compile-to", cl::value_desc("stage"), cl::cat(out),
       cl::desc("Print the IR after a stage instead")};
   cl::opt<std::string> report{
-      "report", cl::ValueOptional, cl::value_desc("text|html"), cl::cat(out),
-      cl::desc("Print what was decided, and what calls are expected to take, "
-               "instead: as text, or as a page")};
+      "report", cl::ValueOptional, cl::value_desc("text|html|json"),
+      cl::cat(out),
+      cl::desc("Print what was decided, what calls are expected to take and "
+               "what kernels of a GPU need, instead: as text, as a page, or "
+               "for programs")};
   cl::opt<int> reportThreads{
       "report-threads", cl::init(0), cl::value_desc("n"), cl::cat(out),
       cl::desc(
@@ -153,7 +161,7 @@ struct CommandLine {
 
   CommandLine() {
     line.choose(emit, {"obj", "lib", "shared", "header", "manifest", "model",
-                       "asm", "llvm-ir"});
+                       "asm", "llvm-ir", "spirv", "glsl", "msl"});
     line.choose(fitFor, {"error", "speed"});
     line.choose(compileTo, stageNames());
     line.addList("list-targets", "List the targets", describeTargets);

@@ -110,7 +110,9 @@ int main(int argc, char **argv) {
     if (failed(report))
       return 1;
     report->formats = fitted;
-    out << (outputs.report == "html" ? printHtml(*report) : printText(*report));
+    out << (outputs.report == "html"   ? printHtml(*report)
+            : outputs.report == "json" ? printJson(*report)
+                                       : printText(*report));
   } else if (outputs.stage) {
     OwningOpRef<ModuleOp> lowered =
         moe::compileToStage(*model, options, target, *outputs.stage);
@@ -118,6 +120,10 @@ int main(int argc, char **argv) {
       return 1;
     lowered->print(out, OpPrintingFlags().printNameLocAsPrefix());
     out << "\n";
+  } else if (!outputs.shaders.empty()) {
+    if (failed(moe::compileToShaders(*model, options, target, outputs.shaders,
+                                     out)))
+      return 1;
   } else if (failed(moe::compileToText(*model, options, target, *outputs.text,
                                        out))) {
     return 1;

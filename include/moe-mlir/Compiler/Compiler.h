@@ -46,6 +46,10 @@ struct CompileOptions {
   unsigned codegenLevel = 2;
   /// Also run LLVM's light cleanup of the IR before code generation.
   bool optimizeIR = true;
+  /// NVIDIA's assembler, whose code artifacts hold beside PTX: its path, or
+  /// `auto` for the one that is found, if any. Empty: PTX alone, so that
+  /// artifacts are the same wherever they are made.
+  std::string ptxas;
   /// What the names of all functions begin with in C.
   std::string entryPrefix;
   /// For the manifest: passes that ran on the model before, as --pass-pipeline
@@ -110,11 +114,26 @@ mlir::FailureOr<CompileReport>
 describeCompilation(mlir::ModuleOp module, const CompileOptions &options,
                     moek::TargetAttrInterface chip, int threads);
 
-/// The code of one chip as text.
+/// What can be said of the kernels for a chip that is a device: see
+/// KernelFacts.h. None for CPUs.
+llvm::LogicalResult describeKernels(mlir::ModuleOp module,
+                                    const CompileOptions &options,
+                                    moek::TargetAttrInterface chip,
+                                    std::vector<KernelFacts> &kernels);
+
+/// The code of one chip as text; kernels of a device may be bytes.
 llvm::LogicalResult compileToText(mlir::ModuleOp module,
                                   const CompileOptions &options,
                                   moek::TargetAttrInterface chip, CodeKind kind,
                                   llvm::raw_ostream &os);
+
+/// The kernels of one chip, for Vulkan: `spirv`, a module; or what spirv-cross
+/// makes of that, a text for each kernel: `glsl` or `msl`.
+llvm::LogicalResult compileToShaders(mlir::ModuleOp module,
+                                     const CompileOptions &options,
+                                     moek::TargetAttrInterface chip,
+                                     llvm::StringRef language,
+                                     llvm::raw_ostream &os);
 
 /// Dialects, interface implementations and translations the compiler needs.
 void registerCompilerDialects(mlir::DialectRegistry &registry);

@@ -6,12 +6,15 @@
 //
 // Per layer and number of tokens: operations, bytes, what bounds them and how
 // long they are expected to take; workspace and packed weights; and what was
-// fused, or why not. As text and as a page.
+// fused, or why not; of kernels for a device, what their code says of them. As
+// text, as a page and for programs.
 //
 //===----------------------------------------------------------------------===//
 
 #ifndef MOE_MLIR_REPORT_COMPILEREPORT_H
 #define MOE_MLIR_REPORT_COMPILEREPORT_H
+
+#include "moe-mlir/Target/KernelFacts.h"
 
 #include <cstdint>
 #include <string>
@@ -64,6 +67,8 @@ struct CompileReport {
   /// What the chip says of itself.
   std::vector<std::pair<std::string, int64_t>> rates;
   std::vector<Layer> layers;
+  /// Of a device; none for CPUs.
+  std::vector<KernelFacts> kernels;
   /// What formats were chosen for the weights, as text; empty if none were.
   std::string formats;
   std::vector<Decision> decisions;
@@ -72,6 +77,9 @@ struct CompileReport {
 std::string printText(const CompileReport &report);
 /// A page that needs nothing else.
 std::string printHtml(const CompileReport &report);
+/// All figures, for programs: bytes, operations and seconds; what is not known
+/// is not there.
+std::string printJson(const CompileReport &report);
 
 } // namespace moe
 

@@ -13,6 +13,10 @@
 |* does not wait for them: nothing in a call synchronises or allocates, so that
 |* calls can be captured into a graph once each of their kernels has run before.
 |*
+|* Kernels. `image` of a moe_launch is PTX, ending in a zero; or it is aligned to
+|* 8 bytes and holds "MOEC", the bytes of a cubin as 32 bits, the cubin, and at the
+|* next multiple of 8 the PTX. The cubin is loaded where the driver takes it.
+|*
 \*===----------------------------------------------------------------------===*/
 
 #ifndef MOE_CUDA_H

@@ -129,8 +129,7 @@ typedef struct moe_launch_argument {
 typedef struct moe_launch {
   /** In bytes. */
   size_t size;
-  /** The code that has the kernel: PTX, ending in a zero, or what moe_vulkan.h
-   *  says. */
+  /** The code that has the kernel: what moe_cuda.h or moe_vulkan.h says. */
   const char *image;
   const char *kernel;
   /** Blocks of threads; at most `each` for each multiprocessor of the device,

@@ -92,12 +92,17 @@ struct CodeOptions {
   unsigned level = 2;
   /// Whether IR is cleaned up before.
   bool optimizeIR = true;
+  /// NVIDIA's assembler, whose code goes beside the PTX of kernels; without it,
+  /// PTX is alone.
+  std::string ptxas = {};
 };
 
-enum class CodeKind { Object, Assembly, LLVMIR };
+/// Kernels are those of a device, in the form that its tools take.
+enum class CodeKind { Object, Assembly, LLVMIR, Kernels };
 
 class CostContext;
 struct KernelCost;
+struct KernelFacts;
 
 class Target {
 public:
@@ -172,6 +177,20 @@ public:
   virtual std::optional<KernelCost> estimate(mlir::Operation *kernel,
                                              moek::TargetAttrInterface chip,
                                              const CostContext &context) const;
+
+  /// Figures of a chip that `estimate` reckons with, by name: for reports. None
+  /// where the target has no model of it.
+  virtual std::vector<std::pair<std::string, int64_t>>
+  getRates(moek::TargetAttrInterface chip) const;
+
+  /// What can be said of the kernels for a device in what `buildCodePipeline`
+  /// left, without running them: see KernelFacts.h. Nothing for other targets.
+  /// A false result comes with `error`.
+  virtual bool describeKernels(mlir::ModuleOp module,
+                               moek::TargetAttrInterface chip,
+                               const CodeOptions &options,
+                               std::vector<KernelFacts> &facts,
+                               std::string &error) const;
 
   /// The code of what `buildCodePipeline` left. A false result comes with
   /// `error`.

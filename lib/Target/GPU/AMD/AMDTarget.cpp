@@ -7,12 +7,11 @@
 #include "moe-mlir/Target/GPU/AMD/AMDTarget.h"
 
 #include "CodeObject.h"
+#include "Figures.h"
 
-#include "moe-mlir/Lowering/Images.h"
 #include "moe-mlir/Target/GPU/AMD/Passes.h"
 #include "moe-mlir/Target/GPU/Common/GPUTarget.h"
 
-#include "mlir/IR/OwningOpRef.h"
 #include "mlir/Target/LLVMIR/Dialect/All.h"
 #include "mlir/Transforms/Passes.h"
 
@@ -89,6 +88,11 @@ public:
                               {"depth", gpu.getDepth()}};
   }
 
+  std::vector<std::pair<std::string, int64_t>>
+  getRates(moek::TargetAttrInterface chip) const override {
+    return amd::getRates(cast<TargetAttr>(chip).getCpu());
+  }
+
   //===--------------------------------------------------------------------===//
   // Stages
   //===--------------------------------------------------------------------===//
@@ -108,32 +112,6 @@ public:
     pm.addPass(createCSEPass());
   }
 
-  /// Images are assembly up to here, so that what is printed is what is
-  /// assembled.
-  bool emit(ModuleOp module, moek::TargetAttrInterface chip,
-            const CodeOptions &options, CodeKind kind,
-            SmallVectorImpl<char> &output, std::string &error) const override {
-    if (kind == CodeKind::Assembly)
-      return GPUTarget::emit(module, chip, options, kind, output, error);
-    OwningOpRef<ModuleOp> own = module.clone();
-    SmallVector<LLVM::GlobalOp> images;
-    for (auto global : own->getOps<LLVM::GlobalOp>())
-      if (global.getSymName().ends_with(kImageSuffix))
-        images.push_back(global);
-    for (LLVM::GlobalOp image : images) {
-      std::string object;
-      if (!amd::makeCodeObject(
-              cast<StringAttr>(image.getValueOrNull()).getValue(),
-              cast<TargetAttr>(chip).getCpu(), object, error))
-        return false;
-      Builder b(image.getContext());
-      image.setValueAttr(b.getStringAttr(object));
-      image.setGlobalType(
-          LLVM::LLVMArrayType::get(b.getI8Type(), object.size()));
-    }
-    return GPUTarget::emit(*own, chip, options, kind, output, error);
-  }
-
 protected:
   std::unique_ptr<Pass> createSerializer() const override {
     return createSerializeAMDKernels();
@@ -142,6 +120,25 @@ protected:
   bool printImage(StringRef image, SmallVectorImpl<char> &output,
                   std::string &) const override {
     llvm::append_range(output, image);
+    return true;
+  }
+
+  /// Images are assembly up to here, so that what is printed is what is
+  /// assembled.
+  bool assembleImage(std::string &image, moek::TargetAttrInterface chip,
+                     const CodeOptions &, std::string &error) const override {
+    std::string object;
+    if (!amd::makeCodeObject(image, cast<TargetAttr>(chip).getCpu(), object,
+                             error))
+      return false;
+    image = std::move(object);
+    return true;
+  }
+
+  bool describeImage(StringRef image, moek::TargetAttrInterface chip,
+                     const CodeOptions &, std::vector<KernelFacts> &facts,
+                     std::string &) const override {
+    amd::describe(image, cast<TargetAttr>(chip).getCpu(), facts);
     return true;
   }
 

@@ -8,6 +8,7 @@
 
 #include "moe-mlir/Lowering/Images.h"
 #include "moe-mlir/Lowering/Passes.h"
+#include "moe-mlir/Target/KernelFacts.h"
 #include "moe-mlir/Target/LLVMCode.h"
 #include "moe_gpu/MoeGpu.h"
 #include "moe_rt/MoeRt.h"
@@ -74,19 +75,63 @@ void GPUTarget::buildCodePipeline(OpPassManager &pm,
   buildToLLVMPipeline(pm);
 }
 
+bool GPUTarget::writeImage(StringRef, SmallVectorImpl<char> &,
+                           std::string &error) const {
+  error = "kernels for " + getName().str() + " have no form of their own";
+  return false;
+}
+
+/// The constants with the kernels of a module, and their bytes.
+static SmallVector<std::pair<LLVM::GlobalOp, StringRef>>
+getImages(ModuleOp module) {
+  SmallVector<std::pair<LLVM::GlobalOp, StringRef>> images;
+  for (auto global : module.getOps<LLVM::GlobalOp>())
+    if (global.getSymName().ends_with(kImageSuffix))
+      images.emplace_back(global,
+                          cast<StringAttr>(global.getValueOrNull()).getValue());
+  return images;
+}
+
+bool GPUTarget::describeKernels(ModuleOp module, moek::TargetAttrInterface chip,
+                                const CodeOptions &options,
+                                std::vector<KernelFacts> &facts,
+                                std::string &error) const {
+  for (auto [global, image] : getImages(module))
+    if (!describeImage(image, chip, options, facts, error))
+      return false;
+  return true;
+}
+
 bool GPUTarget::emit(ModuleOp module, moek::TargetAttrInterface chip,
                      const CodeOptions &options, CodeKind kind,
                      SmallVectorImpl<char> &output, std::string &error) const {
-  if (kind != CodeKind::Assembly) {
-    const HostPlatform &host = getHostPlatform();
-    return emitLLVM(module, {host, host.baseCpu, ""}, options, kind, output,
-                    error);
+  auto images = getImages(module);
+  switch (kind) {
+  case CodeKind::Assembly:
+    // That of the kernels; the host's has it as a constant.
+    for (auto [global, image] : images)
+      if (!printImage(image, output, error))
+        return false;
+    return true;
+  case CodeKind::Kernels:
+    for (auto [global, image] : images)
+      if (!writeImage(image, output, error))
+        return false;
+    return true;
+  case CodeKind::Object:
+  case CodeKind::LLVMIR:
+    break;
   }
-  // That of the kernels; the host's has it as a constant.
-  for (auto global : module.getOps<LLVM::GlobalOp>())
-    if (global.getSymName().ends_with(kImageSuffix) &&
-        !printImage(cast<StringAttr>(global.getValueOrNull()).getValue(),
-                    output, error))
+  for (auto [global, image] : images) {
+    std::string assembled = image.str();
+    if (!assembleImage(assembled, chip, options, error))
       return false;
-  return true;
+    Builder b(module.getContext());
+    global.setGlobalType(
+        LLVM::LLVMArrayType::get(b.getI8Type(), assembled.size()));
+    global.setValueAttr(b.getStringAttr(assembled));
+  }
+  const HostPlatform &host = getHostPlatform();
+  return emitLLVM(module, {host, host.baseCpu, ""}, options, kind, output,
+                  error);
 }

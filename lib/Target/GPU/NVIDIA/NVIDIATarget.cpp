@@ -6,6 +6,9 @@
 
 #include "moe-mlir/Target/GPU/NVIDIA/NVIDIATarget.h"
 
+#include "Figures.h"
+#include "Image.h"
+
 #include "moe-mlir/Target/GPU/Common/GPUTarget.h"
 #include "moe-mlir/Target/GPU/NVIDIA/Passes.h"
 
@@ -84,6 +87,11 @@ public:
                               {"wgmma", gpu.getWgmma()}};
   }
 
+  std::vector<std::pair<std::string, int64_t>>
+  getRates(moek::TargetAttrInterface chip) const override {
+    return nvidia::getRates(cast<TargetAttr>(chip).getCpu());
+  }
+
   //===--------------------------------------------------------------------===//
   // Stages
   //===--------------------------------------------------------------------===//
@@ -110,7 +118,40 @@ protected:
 
   bool printImage(StringRef image, SmallVectorImpl<char> &output,
                   std::string &) const override {
-    llvm::append_range(output, image.drop_back());
+    llvm::append_range(output, nvidia::getPTX(image));
+    return true;
+  }
+
+  bool writeImage(StringRef image, SmallVectorImpl<char> &output,
+                  std::string &error) const override {
+    return printImage(image, output, error);
+  }
+
+  bool assembleImage(std::string &image, moek::TargetAttrInterface chip,
+                     const CodeOptions &options,
+                     std::string &error) const override {
+    if (options.ptxas.empty())
+      return true;
+    std::string cubin, printed;
+    StringRef ptx = nvidia::getPTX(image);
+    if (!nvidia::assemble(ptx, cast<TargetAttr>(chip).getCpu(), options.ptxas,
+                          cubin, printed, error))
+      return false;
+    image = nvidia::makeImage(ptx, cubin);
+    return true;
+  }
+
+  bool describeImage(StringRef image, moek::TargetAttrInterface chip,
+                     const CodeOptions &options,
+                     std::vector<KernelFacts> &facts,
+                     std::string &error) const override {
+    StringRef ptx = nvidia::getPTX(image),
+              cpu = cast<TargetAttr>(chip).getCpu();
+    std::string cubin, printed;
+    if (!options.ptxas.empty() &&
+        !nvidia::assemble(ptx, cpu, options.ptxas, cubin, printed, error))
+      return false;
+    nvidia::describe(ptx, printed, cpu, facts);
     return true;
   }
 

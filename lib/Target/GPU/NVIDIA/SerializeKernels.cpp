@@ -6,6 +6,7 @@
 
 #include "moe-mlir/Target/GPU/NVIDIA/Passes.h"
 
+#include "Image.h"
 #include "PTX.h"
 
 #include "moe-mlir/Target/GPU/Common/GPUTarget.h"
@@ -99,8 +100,7 @@ struct SerializeKernels : moe::impl::SerializeKernelsBase<SerializeKernels> {
         kernels.emitError() << error;
         return signalPassFailure();
       }
-      ptx += '\0';
-      moe::replaceByImage(kernels, ptx);
+      moe::replaceByImage(kernels, moe::nvidia::makeImage(ptx, /*cubin=*/""));
     }
   }
 };

@@ -11,6 +11,13 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 
+#include <string>
+#include <vector>
+
+namespace moe {
+struct KernelFacts;
+} // namespace moe
+
 namespace moe::vulkan {
 
 /// The kernels of a module, in the form of the `moe_gpu` dialect, as one module
@@ -21,6 +28,19 @@ mlir::OwningOpRef<mlir::spirv::ModuleOp> convertKernels(mlir::ModuleOp kernels);
 /// What artifacts have of a module (see moe_vulkan.h). An empty result comes
 /// with an error of `module`.
 std::string makeImage(mlir::spirv::ModuleOp module);
+
+/// The bytes of the module of an image.
+llvm::StringRef getModule(llvm::StringRef image);
+
+/// The module of an image. Null with `error` if it is none.
+mlir::OwningOpRef<mlir::spirv::ModuleOp> readImage(llvm::StringRef image,
+                                                   mlir::MLIRContext &context,
+                                                   std::string &error);
+
+/// Says of the kernels of an image what its code does; those that are not in
+/// `facts` by their names are added.
+bool describeImage(llvm::StringRef image, std::vector<KernelFacts> &facts,
+                   std::string &error);
 
 /// Appends the module of an image as text.
 bool printImage(llvm::StringRef image, llvm::SmallVectorImpl<char> &output,

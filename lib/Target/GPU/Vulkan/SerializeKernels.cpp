@@ -43,18 +43,29 @@ std::string moe::vulkan::makeImage(spirv::ModuleOp module) {
   return image;
 }
 
-bool moe::vulkan::printImage(StringRef image, SmallVectorImpl<char> &output,
-                             std::string &error) {
-  SmallVector<uint32_t> words((image.size() - kHeaderBytes) / sizeof(uint32_t));
-  memcpy(words.data(), image.data() + kHeaderBytes,
-         words.size() * sizeof(uint32_t));
-  MLIRContext context;
+StringRef moe::vulkan::getModule(StringRef image) {
+  return image.drop_front(kHeaderBytes);
+}
+
+OwningOpRef<spirv::ModuleOp> moe::vulkan::readImage(StringRef image,
+                                                    MLIRContext &context,
+                                                    std::string &error) {
+  StringRef bytes = getModule(image);
+  SmallVector<uint32_t> words(bytes.size() / sizeof(uint32_t));
+  memcpy(words.data(), bytes.data(), words.size() * sizeof(uint32_t));
   context.loadDialect<spirv::SPIRVDialect>();
   OwningOpRef<spirv::ModuleOp> module = spirv::deserialize(words, &context);
-  if (!module) {
+  if (!module)
     error = "the module of the kernels cannot be read back";
+  return module;
+}
+
+bool moe::vulkan::printImage(StringRef image, SmallVectorImpl<char> &output,
+                             std::string &error) {
+  MLIRContext context;
+  OwningOpRef<spirv::ModuleOp> module = readImage(image, context, error);
+  if (!module)
     return false;
-  }
   llvm::raw_svector_ostream os(output);
   module->print(os);
   os << '\n';

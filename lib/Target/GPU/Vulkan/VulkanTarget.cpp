@@ -95,6 +95,22 @@ protected:
                   std::string &error) const override {
     return vulkan::printImage(image, output, error);
   }
+
+  bool writeImage(StringRef image, SmallVectorImpl<char> &output,
+                  std::string &error) const override {
+    if (!output.empty()) {
+      error = "there are several modules of kernels, and one file has one";
+      return false;
+    }
+    llvm::append_range(output, vulkan::getModule(image));
+    return true;
+  }
+
+  bool describeImage(StringRef image, moek::TargetAttrInterface,
+                     const CodeOptions &, std::vector<KernelFacts> &facts,
+                     std::string &error) const override {
+    return vulkan::describeImage(image, facts, error);
+  }
 };
 } // namespace
 

@@ -1,7 +1,8 @@
 /* In place of NVIDIA's driver: says which kernels are started how, and fails at
    the call that FAIL_AT counts to. The device's memory is the host's, of bytes of 1
-   where nothing was written. Streams are number 7, or what STREAM says; copies are
-   told of if there is a STREAM. */
+   where nothing was written. It takes no cubin or no PTX if NO_CUBIN or NO_PTX is
+   set. Streams are number 7, or what STREAM says; copies are told of if there is a
+   STREAM. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +53,12 @@ int cuCtxSetCurrent(void *context) {
 }
 int cuModuleLoadData(void **module, const void *image) {
   CALL;
-  printf("  load %.14s\n", strstr(image, ".target"));
+  int isCubin = strncmp(image, "CUBIN", 5) == 0;
+  if (getenv(isCubin ? "NO_CUBIN" : "NO_PTX")) {
+    printf("  no %s\n", isCubin ? "cubin" : "PTX");
+    return 209;
+  }
+  printf("  load %s%.14s\n", isCubin ? "cubin " : "", strstr(image, ".target"));
   *module = (void *)image;
   return 0;
 }

@@ -27,6 +27,15 @@ public:
   ChipCode getCode(moek::TargetAttrInterface chip) const override;
   void buildCodePipeline(mlir::OpPassManager &pm,
                          moek::TargetAttrInterface chip) const override;
+  /// A roofline by the rates of the chip: `memory` in MB/s, `fma` and
+  /// `tensor_bf16` in GFLOP/s.
+  std::optional<KernelCost> estimate(mlir::Operation *kernel,
+                                     moek::TargetAttrInterface chip,
+                                     const CostContext &context) const override;
+  bool describeKernels(mlir::ModuleOp module, moek::TargetAttrInterface chip,
+                       const CodeOptions &options,
+                       std::vector<KernelFacts> &facts,
+                       std::string &error) const override;
   bool emit(mlir::ModuleOp module, moek::TargetAttrInterface chip,
             const CodeOptions &options, CodeKind kind,
             llvm::SmallVectorImpl<char> &output,
@@ -39,6 +48,26 @@ protected:
   virtual bool printImage(llvm::StringRef image,
                           llvm::SmallVectorImpl<char> &output,
                           std::string &error) const = 0;
+  /// Appends the kernels of an image as their tools read them; not all targets
+  /// have such a form.
+  virtual bool writeImage(llvm::StringRef image,
+                          llvm::SmallVectorImpl<char> &output,
+                          std::string &error) const;
+  /// Adds to an image what the vendor's assembler makes of it, if `options`
+  /// name one.
+  virtual bool assembleImage(std::string &image, moek::TargetAttrInterface chip,
+                             const CodeOptions &options,
+                             std::string &error) const {
+    return true;
+  }
+  /// What the code in an image says of its kernels.
+  virtual bool describeImage(llvm::StringRef image,
+                             moek::TargetAttrInterface chip,
+                             const CodeOptions &options,
+                             std::vector<KernelFacts> &facts,
+                             std::string &error) const {
+    return true;
+  }
   /// Whether kernels round rows to bf16 where they multiply with bf16.
   virtual bool narrowsRows() const { return false; }
 };
