@@ -124,6 +124,10 @@ void Runner::note(const std::string &text) {
 }
 
 bool Runner::measureMachine(std::string &error) {
+  report.machine.device = options.device;
+  // Those of a device are not measured.
+  if (!options.device.empty())
+    return true;
   if (!dram.valid()) {
     error = "no memory for reading DRAM: it takes " +
             std::to_string(dram.bufferBytes() >> 20) + " MiB";
@@ -161,7 +165,10 @@ CompileOptions Runner::compileOptions() {
   CompileOptions compile = options.compile;
   if (compile.targets.empty() && compile.targetDescriptions.empty() &&
       !moek::getTarget(*module))
-    compile.targets = {"native"};
+    compile.targets = {options.device.empty() ? "native"
+                       : run::Device::getKind(options.device) == "cuda"
+                           ? "sm_90a"
+                           : "vulkan"};
   return compile;
 }
 
@@ -232,10 +239,13 @@ bool Runner::load(const BenchModel &model, const std::string &wanted,
     parseDType(format, spec->weightType);
   // As a model of many layers: what a run needs is not in a cache any more.
   const int64_t most = suite.isQuick ? 2 : 16;
-  copies =
-      std::clamp<int64_t>(llvm::divideCeil(8 * lastLevelCacheBytes(),
-                                           std::max<int64_t>(weightBytes, 1)),
-                          1, most);
+  // The caches of a device are not known.
+  copies = !options.device.empty()
+               ? 1
+               : std::clamp<int64_t>(
+                     llvm::divideCeil(8 * lastLevelCacheBytes(),
+                                      std::max<int64_t>(weightBytes, 1)),
+                     1, most);
   progress(label() + ": compiling");
   if (!artifact(base, /*fuse=*/true, error))
     return false;
@@ -247,7 +257,7 @@ bool Runner::load(const BenchModel &model, const std::string &wanted,
   BenchModel described = model;
   described.baseline = spec;
   ours = CompiledLayer::load(described, function.getName().str(), base, copies,
-                             error);
+                             options.device, error);
   if (!ours)
     return false;
   // Of codes only what was compiled says how they are multiplied.
@@ -327,6 +337,12 @@ bool Runner::validate(Contender &contender, uint64_t seed, Row &row,
 
 bool Runner::measureRow(int64_t tokens, int threads, Row &row,
                         std::string &error) {
+  if (!options.device.empty())
+    return measureOnDevice(*ours, function, tokens,
+                           options.repeats ? options.repeats
+                           : suite.isQuick ? 3
+                                           : 0,
+                           row, error);
   setThreads(threads);
   ours->setThreads(threads);
   if (!ours->setTokens(tokens, error))
@@ -506,9 +522,12 @@ bool Runner::runLayer(const BenchModel &model, const std::string &directory,
       for (std::unique_ptr<Contender> &contender : contenders)
         contender->lastOperations = 0;
       for (int64_t tokens : options.tokens) {
-        progress(llvm::formatv("{0}: {1} token{2}, {3} thread{4}", label(),
-                               tokens, tokens == 1 ? "" : "s", threads,
-                               threads == 1 ? "" : "s"));
+        std::string where = options.device;
+        if (where.empty())
+          where =
+              llvm::formatv("{0} thread{1}", threads, threads == 1 ? "" : "s");
+        progress(llvm::formatv("{0}: {1} token{2}, {3}", label(), tokens,
+                               tokens == 1 ? "" : "s", where));
         Row row;
         row.suite = suite.name;
         row.model = name;
@@ -574,7 +593,7 @@ bool bench::runBench(mlir::MLIRContext &context, const Options &options,
   }
   // Later readings may have raised a limit that earlier rows were measured by.
   for (Row &row : report.rows)
-    if (!row.isMemoryBound)
+    if (!row.isMemoryBound && row.device.empty())
       row.rooflineFraction =
           row.gflops / report.machine.peak(row.format, row.threads);
   return ok;

@@ -43,9 +43,12 @@ FunctionInputs bench::makeInputs(const BenchModel &model, int copy) {
 
 std::unique_ptr<CompiledLayer>
 CompiledLayer::load(const BenchModel &model, const std::string &entry,
-                    const std::string &base, int copies, std::string &error) {
+                    const std::string &base, int copies,
+                    const std::string &device, std::string &error) {
   std::unique_ptr<CompiledLayer> layer(new CompiledLayer());
-  layer->artifact = run::Artifact::open(base + ".json", {}, error);
+  layer->artifact = run::Artifact::open(
+      base + ".json", {}, error,
+      device.empty() ? std::nullopt : std::optional<std::string>(device));
   if (!layer->artifact)
     return nullptr;
   const FunctionDesc *desc = layer->artifact->manifest().select(entry, error);

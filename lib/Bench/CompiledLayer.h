@@ -51,13 +51,20 @@ bool compileModel(mlir::ModuleOp module, const std::string &name,
 FillWeight weightFiller(const LayerSpec &spec, int copy);
 FunctionInputs makeInputs(const BenchModel &model, int copy);
 
+class CompiledLayer;
+
+/// Times calls on a device: one behind another, until their kernels are done,
+/// without copies of tensors. `repeats` is 0 for as many as that takes.
+bool measureOnDevice(CompiledLayer &layer, mlir::func::FuncOp function,
+                     int64_t tokens, int repeats, Row &row, std::string &error);
+
 class CompiledLayer {
 public:
-  /// With `copies` sets of weights.
-  static std::unique_ptr<CompiledLayer> load(const BenchModel &model,
-                                             const std::string &entry,
-                                             const std::string &base,
-                                             int copies, std::string &error);
+  /// With `copies` sets of weights; on `device` if that is not empty.
+  static std::unique_ptr<CompiledLayer>
+  load(const BenchModel &model, const std::string &entry,
+       const std::string &base, int copies, const std::string &device,
+       std::string &error);
 
   bool setTokens(int64_t tokens, std::string &error);
   void setThreads(int threads);

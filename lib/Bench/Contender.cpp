@@ -89,7 +89,7 @@ bench::createUnfused(const BenchModel &model, const std::string &entry,
                      const std::string &base, int copies, std::string &error) {
   auto contender = std::make_unique<Unfused>();
   contender->name = "unfused";
-  contender->layer = CompiledLayer::load(model, entry, base, copies, error);
+  contender->layer = CompiledLayer::load(model, entry, base, copies, "", error);
   if (!contender->layer)
     return nullptr;
   return contender;

@@ -6,6 +6,7 @@
 
 #include "moe-mlir/Bench/Bench.h"
 
+#include "moe-mlir/Run/Device.h"
 #include "moe-mlir/Run/MachineLimits.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -79,6 +80,24 @@ bool bench::resolveOptions(Options &options, std::string &error) {
             " threads: this process may use 1 to " +
             std::to_string(run::maxThreads());
     return false;
+  }
+  if (!options.device.empty()) {
+    if (run::Device::getKind(options.device).empty()) {
+      error = "--device=" + options.device +
+              ": expected cuda or vulkan, and :N for that of number N";
+      return false;
+    }
+    const char *what = !options.threads.empty()     ? "--threads is"
+                       : !options.baselines.empty() ? "--baselines are"
+                       : options.phases             ? "--phases is"
+                       : options.expectations       ? "--check-report is"
+                                                    : nullptr;
+    if (what) {
+      error = std::string(what) +
+              " for CPUs, and layers run on --device=" + options.device;
+      return false;
+    }
+    options.threads = {1};
   }
   if (options.repeats < 0 || options.repeats > 10000) {
     error = "the number of repeats has to be from 1 to 10000";

@@ -55,6 +55,10 @@ void Machine::raisePeak(llvm::StringRef format, int threads, double reading) {
 //===----------------------------------------------------------------------===//
 
 void bench::printMachine(llvm::raw_ostream &os, const Machine &machine) {
+  if (!machine.device.empty()) {
+    os << machine.device << ": limits are not measured\n";
+    return;
+  }
   os << machine.cpu << ", " << machine.cpus << " CPUs, " << machine.isa
      << ", last-level cache " << (machine.cacheBytes >> 20) << " MiB\n";
   for (const Limits &limit : machine.limits) {
@@ -79,13 +83,19 @@ void bench::printHeader(llvm::raw_ostream &os,
 
 void bench::printRow(llvm::raw_ostream &os, const Row &row,
                      const std::vector<std::string> &baselines) {
-  os << format("%-16s %-5s %6lld %4d %-15s %10.3f %9.1f %8.1f %8.1f %-8s "
-               "%5.1f%%",
-               row.model.c_str(), row.format.c_str(),
-               static_cast<long long>(row.tokens), row.threads,
-               row.variant.c_str(), row.medianMs, row.gflops, row.gbytesPerS,
-               row.dramGBytesPerS, row.isMemoryBound ? "memory" : "compute",
-               100 * row.rooflineFraction);
+  if (row.device.empty())
+    os << format("%-16s %-5s %6lld %4d %-15s %10.3f %9.1f %8.1f %8.1f %-8s "
+                 "%5.1f%%",
+                 row.model.c_str(), row.format.c_str(),
+                 static_cast<long long>(row.tokens), row.threads,
+                 row.variant.c_str(), row.medianMs, row.gflops, row.gbytesPerS,
+                 row.dramGBytesPerS, row.isMemoryBound ? "memory" : "compute",
+                 100 * row.rooflineFraction);
+  else
+    os << format("%-16s %-5s %6lld %4s %-15s %10.3f %9.1f %8.1f %8s %-8s %6s",
+                 row.model.c_str(), row.format.c_str(),
+                 static_cast<long long>(row.tokens), "-", row.variant.c_str(),
+                 row.medianMs, row.gflops, row.gbytesPerS, "-", "-", "-");
   for (const std::string &name : baselines) {
     auto found = llvm::find_if(
         row.baselines, [&](const auto &entry) { return entry.first == name; });
@@ -157,6 +167,8 @@ public:
 } // namespace
 
 void Writer::write(const Machine &machine) {
+  if (!machine.device.empty())
+    return json.attribute("device", machine.device);
   json.attribute("cpu", machine.cpu);
   json.attribute("cpus", machine.cpus);
   json.attribute("isa", machine.isa);
@@ -182,15 +194,20 @@ void Writer::write(const Row &row) {
   json.attribute("model", row.model);
   json.attribute("format", row.format);
   json.attribute("tokens", row.tokens);
-  json.attribute("threads", row.threads);
+  if (row.device.empty())
+    json.attribute("threads", row.threads);
+  else
+    json.attribute("device", row.device);
   json.attribute("variant", row.variant);
   number("median_ms", row.medianMs);
   number("gflops", row.gflops);
   number("gbytes_per_s", row.gbytesPerS);
   number("tokens_per_s", row.tokensPerS);
-  number("dram_gbytes_per_s", row.dramGBytesPerS);
-  json.attribute("bound", row.isMemoryBound ? "memory" : "compute");
-  number("roofline_fraction", row.rooflineFraction);
+  if (row.device.empty()) {
+    number("dram_gbytes_per_s", row.dramGBytesPerS);
+    json.attribute("bound", row.isMemoryBound ? "memory" : "compute");
+    number("roofline_fraction", row.rooflineFraction);
+  }
   numbers("baselines", row.baselines);
   numbers("max_relative_difference", row.differences);
   json.attribute("repeats", row.repeats);

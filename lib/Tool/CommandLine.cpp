@@ -404,6 +404,15 @@ ThreadsOption::ThreadsOption(CommandLine &line)
               cl::cat(line.group("Running")),
               cl::desc("Threads (default: one per CPU)")) {}
 
+DeviceOption::DeviceOption(CommandLine &line, StringRef otherwise)
+    : device("device", cl::value_desc("cuda | vulkan[:N]"),
+             cl::cat(line.group("Running"))),
+      help(("Where layers for a device run, the N-th of its kind (default: " +
+            otherwise + ")")
+               .str()) {
+  device.setDescription(help);
+}
+
 EntryOption::EntryOption(CommandLine &line)
     : entry("entry", cl::value_desc("name"), cl::cat(line.group("Input")),
             cl::desc("The function to run (default: the only one)")) {}

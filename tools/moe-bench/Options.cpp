@@ -113,7 +113,10 @@ std::optional<BenchModel> CommandLine::readOwn(tools::ModelFile &module,
 bool CommandLine::read(Options &options, std::string &error) const {
   options.models = splitNames(models);
   options.formats = splitNames(formats);
-  if (baselines != "none")
+  options.device = device.device;
+  // Those that are there without being asked for are for the CPU.
+  if (baselines != "none" &&
+      (options.device.empty() || baselines.getNumOccurrences()))
     options.baselines = splitNames(baselines);
   options.repeats = repeats;
   options.phases = phases;

@@ -66,6 +66,7 @@ struct CommandLine {
       "models-dir", cl::value_desc("folder"), cl::cat(what),
       cl::desc("Where the models' configurations are")};
 
+  tools::DeviceOption device{line, "layers run on the CPU"};
   cl::list<std::string> targetDescriptions{
       "target-description", cl::value_desc("file"), cl::cat(running),
       cl::desc("The chip to compile for, as moe-describe-cpu writes it "

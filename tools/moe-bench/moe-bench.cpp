@@ -66,8 +66,11 @@ int main(int argc, char **argv) {
     return fail(error);
   mlir::MLIRContext context(registry);
   if (given.input.empty() &&
-      (given.suite == "routing" || given.suite == "routing-smoke"))
+      (given.suite == "routing" || given.suite == "routing-smoke")) {
+    if (!given.device.device.empty())
+      return fail("--suite=" + given.suite + " is for CPUs, not for --device");
     return runRouting(given, context, error) ? 0 : fail(error);
+  }
   moe::tools::ModelFile module(context);
   if (given.input.empty()) {
     if (!readSuite(findSuites(), given.suite, options.suite, error))

@@ -82,10 +82,8 @@ struct CommandLine {
       "emulator", cl::value_desc("command"), cl::cat(running),
       cl::desc("Run code for another CPU in a program of its own, by this "
                "command: \"qemu-aarch64 -cpu cortex-a72\"")};
-  cl::opt<std::string> device{
-      "device", cl::value_desc("cuda | vulkan[:N]"), cl::cat(running),
-      cl::desc("Where layers for a device run, the N-th of its kind (default: "
-               "the first that there is code for)")};
+  tools::DeviceOption deviceOption{line, "the first that there is code for"};
+  cl::opt<std::string> &device = deviceOption.device;
   cl::opt<bool> verify{
       "verify", cl::cat(running),
       cl::desc("Compare with the float64 interpreter; fails when the results "

@@ -47,6 +47,9 @@ struct Options {
   bool reuseArtifacts = false;
   /// Where the configurations are.
   std::string modelsDir;
+  /// Where layers run, as `cuda` or `vulkan:1`; empty for the CPU. Neither
+  /// baselines nor limits are known there, nor threads.
+  std::string device;
   /// How layers are compiled, apart from what the baselines ask for.
   CompileOptions compile;
 };

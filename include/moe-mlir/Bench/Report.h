@@ -32,6 +32,8 @@ struct Limits {
 
 struct Machine {
   std::string cpu, isa, oneDnn;
+  /// Where layers ran, if not on the CPU: no limits are known then.
+  std::string device;
   int cpus = 1;
   int64_t cacheBytes = 0;
   std::vector<Limits> limits;
@@ -48,6 +50,8 @@ using Named = std::vector<std::pair<std::string, double>>;
 
 struct Row {
   std::string suite, model, format;
+  /// Empty for the CPU.
+  std::string device;
   int64_t tokens = 0;
   int threads = 1;
   std::string variant;

@@ -195,6 +195,17 @@ struct ThreadsOption {
   llvm::cl::opt<unsigned> threads;
 };
 
+/// --device=cuda | vulkan[:N]. `otherwise` says what is done without.
+struct DeviceOption {
+  DeviceOption(CommandLine &line, llvm::StringRef otherwise);
+
+  llvm::cl::opt<std::string> device;
+
+private:
+  /// Options refer to their texts.
+  std::string help;
+};
+
 /// --entry=NAME.
 struct EntryOption {
   explicit EntryOption(CommandLine &line);
