@@ -13,6 +13,7 @@ from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint3
 from dataclasses import dataclass
 from pathlib import Path
 
+from blocks import FORMATS, Packed
 from report import Failure
 
 ABI = 2  # of moe_rt.h
@@ -187,6 +188,26 @@ def tensors_of(function):
     return {tensor["name"]: tensor for tensor in function["arguments"] + function["results"]}
 
 
+def format_of(model):
+    """That of its weights, of MODEL.FORMAT; None for bf16."""
+    name = model.rpartition(".")[2]
+    return name if name in FORMATS else None
+
+
+def is_plain(tensor, nbytes):
+    """Whether weights are in bf16, row by row."""
+    packed = tensor["packed"]
+    return (packed["layout"] == "panels" and packed["columns"] == packed["k_block"] == 1 and
+            not packed["interleave"] and packed["dtype"] == "bf16" and tensor["shape"] == [nbytes])
+
+
+def is_blocks(tensor):
+    """Whether they are in blocks, the parts one after another."""
+    packed = tensor["packed"]
+    return (packed["layout"] == "blocks" and not packed["interleave"] and
+            tensor["shape"] == [Packed.of(packed).nbytes])
+
+
 def read(folder, model):
     """The manifest's function, and its shape; or Failure, where it is not what is
     measured here."""
@@ -199,10 +220,10 @@ def read(folder, model):
         experts, inner, hidden = tensors["experts.gate_up"]["packed"]["sources"][0]["shape"]
         matrix = 2 * experts * inner * hidden  # bytes
         for name, size in (("experts.gate_up", 2 * matrix), ("experts.down_proj", matrix)):
-            packed = tensors[name]["packed"]
-            plain = packed["columns"] == packed["k_block"] == 1 and not packed["interleave"]
-            if not plain or packed["dtype"] != "bf16" or tensors[name]["shape"] != [size]:
+            if format_of(model) is None and not is_plain(tensors[name], size):
                 raise Failure(f"{path}: '{name}' is not in bf16, row by row")
+            if format_of(model) and not is_blocks(tensors[name]):
+                raise Failure(f"{path}: '{name}' is not in blocks of {format_of(model)}")
         return function, Shape(experts, hidden, inner, tensors["routing.indices"]["shape"][1])
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise Failure(f"{path}: not the manifest of a layer: {error!r}") from None
@@ -213,11 +234,12 @@ class Artifact:
 
     def __init__(self, device, folder, model, function=None):
         """`function` of its manifest, if it need not be what is measured here."""
-        self.device = device
+        self.device, self.folder, self.model = device, Path(folder), model
         if not function:
             function, self.shape = read(folder, model)
         self.tensors = list(tensors_of(function))
         self.biases = {name: t["shape"] for name, t in tensors_of(function).items() if name in BIASES}
+        self.packed = {name: t["packed"] for name, t in tensors_of(function).items() if "packed" in t}
         lib = load(Path(folder).resolve() / f"{model}.so")
         self.function = getattr(lib, function["invoke"])
         self.function.restype, self.function.argtypes = c_int, [c_void_p] * 4 + [c_size_t]

@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 TOKENS = {"check": "1,3,17,129,700", "speed": "1,4,16,64,512,4096,16384"}
 STAGES = ("check", "speed", "sanitize")
 # And the modules that have them.
-PEERS = {"grouped_mm": "with_torch", "dense": "with_torch", "triton": "with_triton"}
+PEERS = {"grouped_mm": "with_torch", "dense": "with_torch", "triton": "with_triton", "bf16": "with_ours"}
 ROUTINGS = ("random", "zipf")
 TOOLS = ("memcheck", "racecheck", "synccheck")
 # Seconds for one job, and for a process to start.

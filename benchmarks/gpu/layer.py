@@ -6,13 +6,14 @@
 """A layer of a model in PyTorch's memory: random weights, routings, what a call
 writes to, and what it should be."""
 
-import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 
-from artifact import Artifact
+from artifact import Artifact, format_of
+from weights import Plain, Stored
 
 # What is still to be written is NaN, of any type, and the bytes before and behind it,
 # which have to stay as they are, are nothing that a layer would write.
@@ -96,14 +97,30 @@ class Layer:
         self.shape = shape = self.artifact.shape
         random = torch.Generator(place).manual_seed(1)
 
-        def weights(*sizes):
-            values = torch.empty(sizes, dtype=torch.bfloat16, device=place)
-            return values.normal_(std=1 / math.sqrt(sizes[-1]), generator=random)
+        def weights(name, *sizes):
+            if format_of(model):
+                return Stored(format_of(model), self.artifact.packed[name], place, random)
+            return Plain(sizes, place, random)
 
-        self.gate_up = weights(shape.experts, 2 * shape.inner, shape.hidden)
-        self.down = weights(shape.experts, shape.hidden, shape.inner)
+        self.weights = {
+            "experts.gate_up": weights("experts.gate_up", shape.experts, 2 * shape.inner, shape.hidden),
+            "experts.down_proj": weights("experts.down_proj", shape.experts, shape.hidden, shape.inner)}
         self.biases = {name: torch.randn(sizes, device=place, generator=random) / 2
                        for name, sizes in self.artifact.biases.items()}
+
+    # In bf16, for peers: [experts, 2 * inner, hidden] and [experts, hidden, inner].
+    @cached_property
+    def gate_up(self):
+        return self.weights["experts.gate_up"].whole()
+
+    @cached_property
+    def down(self):
+        return self.weights["experts.down_proj"].whole()
+
+    @property
+    def expert_bytes(self):
+        """That the kernels read of an expert."""
+        return sum(weights.nbytes for weights in self.weights.values()) // self.shape.experts
 
     def work(self, kind, tokens, seed):
         """A call with random input and a routing of a kind."""
@@ -115,15 +132,15 @@ class Layer:
 
     def run(self, work, **how):
         """Calls the layer, on PyTorch's stream; see Device.call for `how`."""
-        tensors = {"x": work.x, "experts.gate_up": self.gate_up, "experts.down_proj": self.down,
-                   "routing.indices": work.routing.indices, "routing.weights": work.routing.weights, "y": work.y,
-                   **self.biases}
+        tensors = {"x": work.x, "routing.indices": work.routing.indices, "routing.weights": work.routing.weights,
+                   "y": work.y, **{name: weights.data for name, weights in self.weights.items()}, **self.biases}
         return self.artifact.call(work.routing.tokens, {name: t.data_ptr() for name, t in tensors.items()},
                                   work.workspace.inside.data_ptr(), work.workspace.inside.numel(),
                                   stream=torch.cuda.current_stream().cuda_stream, **how)
 
     def reference(self, work):
-        """y in f64, of what is multiplied in bf16: x, h, and the rows of experts."""
+        """y in f64, of what is multiplied in bf16: x, h, and the rows of experts. Weights
+        in a format are what they stand for."""
         def rounded(values):
             return values.bfloat16().double()
 
@@ -133,15 +150,16 @@ class Layer:
         routing, x = work.routing, rounded(work.x)
         rows = torch.empty(routing.count, self.shape.hidden, dtype=torch.float64, device=self.place)
         offsets = routing.offsets.tolist()
+        down = self.weights["experts.down_proj"]
         for expert, (begin, end) in enumerate(zip(offsets, offsets[1:])):
             if begin == end:
                 continue
-            gate, up = (x[routing.gather[begin:end]] @ self.gate_up[expert].double().T).chunk(2, -1)
+            gate, up = (x[routing.gather[begin:end]] @ self.weights["experts.gate_up"].expert(expert).T).chunk(2, -1)
             if self.biases:
                 h = rounded(clamped_swiglu(gate + bias("gate", expert), up + bias("up", expert)))
-                rows[begin:end] = rounded(h @ self.down[expert].double().T + bias("down", expert))
+                rows[begin:end] = rounded(h @ down.expert(expert).T + bias("down", expert))
             else:
-                rows[begin:end] = rounded(rounded(F.silu(gate) * up) @ self.down[expert].double().T)
+                rows[begin:end] = rounded(rounded(F.silu(gate) * up) @ down.expert(expert).T)
         weights = routing.weights.flatten()[routing.order].double()
         return torch.zeros_like(x).index_add_(0, routing.gather, rows * weights[:, None])
 

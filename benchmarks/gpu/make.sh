@@ -5,10 +5,11 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # ===----------------------------------------------------------------------===//
 #
-# usage: [BUILD=build] [TARGET=sm_90a] make.sh FOLDER [MODEL...]
+# usage: [BUILD=build] [TARGET=sm_90a] make.sh FOLDER [MODEL[:FORMAT]...]
 #
 # Makes a folder that gpu.py takes, on a machine that has the compiler: of each model
-# its first layer with experts, in bf16, and what it needs to run; in whole/ the same
+# its first layer with experts, in bf16 or in a format that blocks.py knows, as
+# MODEL.FORMAT, and what it needs to run; in whole/ the same
 # layers with their routers, for whole.py. What has no kernels yet is left out, with a
 # message; the status is 1 if a model that was asked for is.
 
@@ -32,16 +33,21 @@ made=$(mktemp -d) || exit
 trap 'rm -rf "$made"' EXIT
 mkdir -p "$folder/whole" "$made/whole" || exit
 
-# The artifact of a model. The small one is written with its routing as an argument; of
+# The artifact of a model, in a format if the name has one. The small one is written with
+# its routing as an argument; of
 # DeepSeek-V3 it is an eighth of the experts, without the shared one.
 compile() {
-  replay="--replay-routing --drop-router-arguments" experts=
+  replay="--replay-routing --drop-router-arguments" experts= base=${1%%.*} type=bf16
+  case $1 in
+  *.int4) type="int4<group = 128, scales = bf16>" ;;
+  *.*) type=${1#*.} ;;
+  esac
   case $1 in
   small) replay= && cp "$here/small.mlir" "$made" ;;
   *)
-    if [ "$1" = DeepSeek-V3 ]; then experts=--experts=32; fi
-    sed 's/"n_shared_experts": 1/"n_shared_experts": 0/' "$models/$1.json" >"$made/config.json" &&
-      "$build/bin/moe-import" --weights-type=bf16 $experts "$made/config.json" -o "$made/$1.mlir"
+    if [ "$base" = DeepSeek-V3 ]; then experts=--experts=32; fi
+    sed 's/"n_shared_experts": 1/"n_shared_experts": 0/' "$models/$base.json" >"$made/config.json" &&
+      "$build/bin/moe-import" --weights-type="$type" $experts "$made/config.json" -o "$made/$1.mlir"
     ;;
   esac && "$build/bin/moe-compile" $replay "--target=$target" --emit=shared,manifest "$made/$1.mlir" -o "$made/$1" &&
     if [ "$1" != small ]; then
@@ -52,6 +58,7 @@ compile() {
 status=0
 [ $# -gt 0 ] && lacking=1 || lacking=0
 for model in ${*:-small OLMoE-1B-7B Qwen3-30B-A3B Mixtral-8x7B DeepSeek-V3 gpt-oss-20b}; do
+  model=$(echo "$model" | tr : .)
   for old in "$folder/$model" "$folder/whole/$model"; do rm -f "$old.so" "$old.json"; done
   if compile "$model" >"$made/log" 2>&1; then
     mv "$made/$model.so" "$made/$model.json" "$folder" || exit

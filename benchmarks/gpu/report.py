@@ -69,7 +69,7 @@ def is_wrong(row):
 
 # Of the table of times: a heading above, the heading, its width.
 COLUMNS = (("layer", "us", 10), ("sorted", "us", 9), ("products", "TFLOP/s", 8), ("", "TB/s", 6), ("", "dense", 6),
-           ("", "grouped", 8), ("", "triton", 7), ("sorted", "grouped", 8), ("", "triton", 7))
+           ("", "grouped", 8), ("", "triton", 7), ("", "bf16", 6), ("sorted", "grouped", 8), ("", "triton", 7))
 
 
 def speed_cells(first, cells):
@@ -87,7 +87,7 @@ def speed_line(row):
     return speed_cells(f"{row['model']:<15} {row['tokens']:>6}", [
         f"{us['ours.layer']:.1f}", f"{us['ours.sorted']:.1f}", f"{row['flops'] / ours / 1e6:.0f}",
         f"{row['weight_bytes'] / ours / 1e6:.2f}", ratio(products(row, "dense"), ours),
-        *[ratio(products(row, who), ours) for who in ("grouped_mm", "triton")],
+        *[ratio(products(row, who), ours) for who in ("grouped_mm", "triton", "bf16")],
         *[ratio(us.get(f"{who}.layer"), us["ours.sorted"]) for who in ("grouped_mm", "triton")]])
 
 

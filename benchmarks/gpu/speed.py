@@ -54,7 +54,7 @@ def speed(layer, model, tokens, peers, routing="random"):
     about, notes, differences = {}, [], {}
     for name, module in peers.items():
         cls, reason = find_peer(name, module)
-        if cls is None or cls.models and model not in cls.models:
+        if cls is None or not cls.fits(layer, model):
             notes += [f"{name}: left out: {reason}"] if reason else []
             continue
         try:
@@ -75,7 +75,7 @@ def speed(layer, model, tokens, peers, routing="random"):
     used = sum(int((w.routing.offsets.diff() > 0).sum()) for w in works) / CALLS
     expert = 3 * layer.shape.hidden * layer.shape.inner
     return {"kernels": kernels, "routing": routing, "us": times, "repeats": repeats, "flops": 2 * count * expert,
-            "weight_bytes": 2 * used * expert, "differences": differences, "peers": about, "notes": notes}
+            "weight_bytes": used * layer.expert_bytes, "differences": differences, "peers": about, "notes": notes}
 
 
 def memory(device="cuda", size=1 << 30):

@@ -20,6 +20,10 @@ class Peer:
         self.works = works
         self.x = [work.x.bfloat16() for work in works]
 
+    @classmethod
+    def fits(cls, layer, model):
+        return not cls.models or model in cls.models
+
     def about(self):
         """What the report says of it."""
         return {}

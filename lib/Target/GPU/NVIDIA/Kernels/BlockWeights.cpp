@@ -6,16 +6,12 @@
 
 #include "BlockWeights.h"
 
-#include "moe-mlir/Target/GPU/Common/ThreadReader.h"
-
-#include "mlir/IR/Matchers.h"
-#include "llvm/ADT/DenseMap.h"
-#include "llvm/ADT/MapVector.h"
+#include <cmath>
 
 using namespace mlir;
 using namespace moe;
-using nvidia::BlockWeights;
-using nvidia::Emitter;
+using moe::nvidia::BlockWeights;
+using moe::nvidia::RowReader;
 
 namespace {
 /// Lanes that share a row, and with it the depth of a product.
@@ -25,64 +21,12 @@ constexpr int64_t kOwn = 4;
 constexpr int64_t kMostWarps = 8, kLeastWarps = 4;
 /// Loads of 16 bytes of a lane that should be on their way at once.
 constexpr int64_t kLoads = 4;
-
-/// Reads four columns of a panel, the first of which is `column`, as one of
-/// them. Loads are for all four; who reads another one finds them made.
-class ColumnReader : public moe::gpu::ThreadReader {
-public:
-  ColumnReader(Emitter &code, const moek::BlockPanels &panels, int64_t k,
-               Value block, Value first)
-      : ThreadReader(code, panels, k, block, first) {}
-
-  void select(int64_t own) { this->own = own; }
-
-protected:
-  Value load(int64_t field, Value index, int64_t size) override {
-    SmallVector<Value> words = loadWords(field, index, size);
-    Value word = words[own * size / 4];
-    if (size == 4)
-      return word;
-    int64_t first = own * size % 4 * 8;
-    Value bits = BlockReader::shiftRight(word, first);
-    return first + size * 8 == 32
-               ? bits
-               : bitAnd(bits, (int64_t(1) << (8 * size)) - 1);
-  }
-
-private:
-  SmallVector<Value> loadWords(int64_t field, Value index, int64_t size) {
-    APInt constant;
-    bool isKnown = matchPattern(index, m_ConstantInt(&constant));
-    auto key =
-        std::make_pair(field, isKnown ? constant.getSExtValue() : int64_t(-1));
-    if (isKnown)
-      if (auto found = loaded.find(key); found != loaded.end())
-        return found->second;
-    Value at =
-        code.at(block, getPlace(field, index, size, code.mul(column, size)));
-    SmallVector<Value> words;
-    if (size == 1)
-      words = {code.load(code.i32(), at)};
-    else
-      words = code.unpack(code.load(VectorType::get({size}, code.i32()), at));
-    if (isKnown)
-      loaded[key] = words;
-    return words;
-  }
-
-  int64_t own = 0;
-  llvm::DenseMap<std::pair<int64_t, int64_t>, SmallVector<Value>> loaded;
-};
+/// Small floats are so small as bf16 that products with rows would be below the
+/// normal numbers. As large as leaves rows room: rows up to 2^63.
+constexpr int64_t kRowShift = 64;
+/// What is left of it where weights are scaled as bf16.
+constexpr int64_t kWeightShift = 26;
 } // namespace
-
-/// Values of f32 that are bf16, twice in a word.
-static int64_t getPair(double value) {
-  APFloat number(value);
-  bool isInexact;
-  number.convert(APFloat::BFloat(), APFloat::rmNearestTiesToEven, &isInexact);
-  assert(!isInexact && "not a number of bf16");
-  return number.bitcastToAPInt().getZExtValue() * 0x10001;
-}
 
 //===----------------------------------------------------------------------===//
 // What is decided beforehand
@@ -97,46 +41,52 @@ bool BlockWeights::canRead(WeightFormatAttrInterface format, int64_t k) {
 
 BlockWeights::BlockWeights(Emitter &code, const moe::gpu::MatmulShape &shape)
     : code(code), shape(shape), panels(shape.blocks.getPanels()),
-      coded(dyn_cast<CodedFormatAttrInterface>(Attribute(panels.format))),
       rounds(panels.format.getRounds(shape.k)),
       block(panels.format.getBlockSize(shape.k)),
-      blockBytes(panels.getBlockBytes(shape.k)), ofRound(rounds.first.size()),
-      stepsOfBlock(rounds.words * rounds.periods / kQuarters) {
+      blockBytes(panels.getBlockBytes(shape.k)),
+      stepsOfBlock(rounds.words * rounds.periods / kQuarters),
+      pairs(WeightPairs::get(panels.format, shape.k)) {
   planScales();
   planUnits();
+  planChunks();
 }
 
 int64_t BlockWeights::getSubBlock(int64_t round, int64_t stream) const {
+  if (pairs->getSubBlock() == block)
+    return 0;
   int64_t period = round / rounds.words, word = round % rounds.words;
   return (period * rounds.period + word * rounds.advance +
           rounds.first[4 * stream]) /
-         form.subBlock;
+         pairs->getSubBlock();
 }
 
-int64_t BlockWeights::getOffset() const {
-  return isWide() ? 128 - form.zero : -128 - form.zero;
-}
-
-/// Codes are multiplied if the rounds of four lanes have the same scale.
 void BlockWeights::planScales() {
-  if (!coded)
+  if (!pairs)
     return;
-  form = coded.getCodeForm(shape.k);
-  multipliesCodes = !form.hasMinimum || getOffset() != 0;
+  bool isShared = true;
   for (int64_t step = 0; step < stepsOfBlock; ++step)
-    for (int64_t stream = 0; stream < ofRound / 4; ++stream)
+    for (int64_t stream = 0; stream < getStreams(); ++stream)
       for (int64_t lane = 1; lane < kQuarters; ++lane)
-        multipliesCodes &= getSubBlock(step * kQuarters, stream) ==
-                           getSubBlock(step * kQuarters + lane, stream);
-  scalesRows = multipliesCodes && form.subBlock == shape.k && getOffset() == 0;
+        isShared &= getSubBlock(step * kQuarters, stream) ==
+                    getSubBlock(step * kQuarters + lane, stream);
+  bool isPlain = pairs->getOffset() == 0 && !pairs->hasMinimum();
+  if (isShared)
+    scales = isPlain && pairs->getSubBlock() == shape.k ? Scales::Rows
+                                                        : Scales::Sums;
+  else if (isPlain && pairs->getShift())
+    scales = Scales::Weights;
+  else
+    pairs = nullptr;
+  rowShift = pairs && pairs->getShift() && isShared ? kRowShift : 0;
 }
 
-/// Blocks with several scales are read as a whole, so that these are decoded
-/// once, and it is known which one is meant.
+/// Blocks with several scales are read as a whole, so that it is known which
+/// one is meant.
 void BlockWeights::planUnits() {
-  bool hasOne = !coded || form.subBlock == block;
+  auto coded = dyn_cast<CodedFormatAttrInterface>(Attribute(panels.format));
+  hasOneScale = !coded || coded.getCodeForm(shape.k).subBlock == block;
   unitSteps = stepsOfBlock;
-  if (hasOne)
+  if (hasOneScale)
     for (unitSteps = std::min<int64_t>(stepsOfBlock, kLoads);; --unitSteps) {
       int64_t own = unitSteps * kQuarters;
       if (stepsOfBlock % unitSteps == 0 &&
@@ -156,72 +106,40 @@ void BlockWeights::planUnits() {
   ahead = std::max<int64_t>(1, kLoads / (unitSteps * shape.parts));
 }
 
+/// Whole scales, and enough loads at once.
+void BlockWeights::planChunks() {
+  bool isScaled = scales == Scales::Sums;
+  for (int64_t begin = 0, step = 0; step < unitSteps; ++step) {
+    bool ends = (step + 1 - begin) * shape.parts >= kLoads || !isScaled;
+    for (int64_t before = begin; before <= step && isScaled; ++before)
+      for (int64_t after = step + 1; after < unitSteps; ++after)
+        for (int64_t a = 0; a < getStreams(); ++a)
+          for (int64_t b = 0; b < getStreams(); ++b)
+            ends &= getSubBlock(before * kQuarters, a) !=
+                    getSubBlock(after * kQuarters, b);
+    if (!ends && step + 1 < unitSteps)
+      continue;
+    Chunk &chunk = chunks.emplace_back(Chunk{begin, step + 1, {}});
+    for (; begin <= step; ++begin)
+      for (int64_t stream = 0; stream < getStreams(); ++stream)
+        chunk.ofScales[isScaled ? getSubBlock(begin * kQuarters, stream) : 0]
+            .push_back({begin, stream});
+  }
+}
+
+/// What several scales take in registers leaves room for fewer.
+int64_t BlockWeights::getResident() const { return hasOneScale ? 24 : 16; }
+
 //===----------------------------------------------------------------------===//
 // Loads
 //===----------------------------------------------------------------------===//
 
-/// A lane's values of k that a step needs.
-class BlockWeights::Rows {
-public:
-  Rows(Emitter &code, const DecodeRounds &rounds, int64_t block, Value at)
-      : code(&code) {
-    SmallVector<int64_t> sorted(rounds.first);
-    llvm::sort(sorted);
-    int64_t width = getWidth(rounds, block, sorted);
-    for (size_t i = 0; i < sorted.size(); i += width) {
-      Value from = code.at(at, sorted[i] * 2);
-      Words words;
-      if (width == 1)
-        words = {arith::ExtUIOp::create(code, code.i32(),
-                                        code.load(code.getI16Type(), from))};
-      else if (width == 2)
-        words = {code.load(code.i32(), from)};
-      else
-        words = code.unpack(
-            code.load(VectorType::get({width / 2}, code.i32()), from));
-      for (int64_t j = 0; j < width; ++j)
-        halves[sorted[i] + j] = {words[j / 2], j % 2};
-    }
-  }
-
-  /// The values of two k from the round's first on.
-  Value getPair(int64_t a, int64_t b) const {
-    auto [low, isLowOdd] = halves.lookup(a);
-    auto [high, isHighOdd] = halves.lookup(b);
-    if (low == high && !isLowOdd && isHighOdd)
-      return low;
-    return code->bitOr(
-        isLowOdd ? code->shr(low, 16) : code->bitAnd(low, 0xffff),
-        isHighOdd ? code->bitAnd(high, 0xffff0000) : code->shl(high, 16));
-  }
-
-private:
-  /// How many values follow one another everywhere, and are aligned so.
-  static int64_t getWidth(const DecodeRounds &rounds, int64_t block,
-                          ArrayRef<int64_t> sorted) {
-    for (int64_t width : {8, 4, 2}) {
-      bool fits = sorted.size() % width == 0 && block % width == 0 &&
-                  rounds.period % width == 0 && rounds.advance % width == 0;
-      for (size_t i = 0; fits && i < sorted.size(); ++i) {
-        int64_t first = sorted[i / width * width];
-        fits = first % width == 0 && sorted[i] == first + int64_t(i % width);
-      }
-      if (fits)
-        return width;
-    }
-    return 1;
-  }
-
-  Emitter *code;
-  llvm::DenseMap<int64_t, std::pair<Value, bool>> halves;
-};
-
 struct BlockWeights::Columns {
   std::unique_ptr<ColumnReader> reader;
-  /// Of each column.
-  std::array<SmallVector<Value>, kOwn> shared;
-  /// Of each column, step and stream.
-  std::array<SmallVector<SmallVector<Value>>, kOwn> codes;
+  /// Of each column, where weights are scaled, and not their sums.
+  std::array<Words, kOwn> shared;
+  /// Of each column, step and stream: four numbers.
+  std::array<std::vector<Words>, kOwn> numbers;
 
   ColumnReader &select(int64_t own) {
     reader->select(own);
@@ -231,11 +149,12 @@ struct BlockWeights::Columns {
 };
 
 struct BlockWeights::Unit {
+  /// Which block it is of, and which part of that.
   Value block, number;
   /// Of each part.
   std::vector<Columns> parts;
   /// Of each step.
-  std::vector<Rows> rows;
+  std::vector<RowReader> rows;
 };
 
 std::pair<Value, Value> BlockWeights::getRound(const Unit &unit, int64_t step) {
@@ -260,20 +179,19 @@ std::pair<Value, Value> BlockWeights::getRound(const Unit &unit, int64_t step) {
           toIndex(ownWord, word, first % rounds.words)};
 }
 
-BlockWeights::Rows BlockWeights::loadRows(const Unit &unit, int64_t step) {
+RowReader BlockWeights::loadRows(const Unit &unit, int64_t step) {
   auto [period, word] = getRound(unit, step);
-  auto toLanes = [&](Value index, int64_t factor) {
+  auto toBytes = [&](Value index, int64_t factor) {
     return code.mul(arith::IndexCastOp::create(code, code.i32(), index),
                     2 * factor);
   };
   Value at = code.add(
       code.mul(unit.block, 2 * block),
-      code.add(toLanes(period, rounds.period), toLanes(word, rounds.advance)));
-  return Rows(code, rounds, block, code.at(ownRow, at));
+      code.add(toBytes(period, rounds.period), toBytes(word, rounds.advance)));
+  return RowReader(code, rounds, block, code.at(ownRow, at), rowShift);
 }
 
-/// A unit of the row, its rows, and what its rounds share.
-BlockWeights::Unit BlockWeights::load(Value number) {
+BlockWeights::Unit BlockWeights::begin(Value number) {
   Unit unit;
   unit.block = number;
   if (unitsOfBlock > 1) {
@@ -287,30 +205,27 @@ BlockWeights::Unit BlockWeights::load(Value number) {
     columns.reader = std::make_unique<ColumnReader>(
         code, panels, shape.k, code.at(panel, code.mul(unit.block, blockBytes)),
         column);
-    for (int64_t own = 0; own < kOwn && !scalesRows; ++own) {
+    bool areWeights = scales == Scales::Weights || scales == Scales::Values;
+    for (int64_t own = 0; own < kOwn && areWeights; ++own) {
       columns.reader->select(own);
-      panels.format.buildShared(*columns.reader, shape.k, columns.shared[own]);
+      columns.shared[own] = columns.reader->buildShared();
     }
     unit.parts.push_back(std::move(columns));
   }
-  if (multipliesCodes)
-    loadCodes(unit);
-  for (int64_t step = 0; step < unitSteps; ++step)
-    unit.rows.push_back(loadRows(unit, step));
   return unit;
 }
 
-void BlockWeights::loadCodes(Unit &unit) {
-  for (int64_t step = 0; step < unitSteps; ++step) {
+void BlockWeights::load(Unit &unit, const Chunk &chunk) {
+  for (int64_t step = chunk.begin; step < chunk.end; ++step) {
     auto [period, word] = getRound(unit, step);
     for (Columns &columns : unit.parts)
-      for (int64_t own = 0; own < kOwn; ++own) {
-        ColumnReader &reader = columns.select(own);
-        columns.codes[own].emplace_back();
-        for (int64_t stream = 0; stream < ofRound / 4; ++stream)
-          columns.codes[own].back().push_back(
-              coded.buildCodes(reader, shape.k, period, word, stream));
+      for (int64_t own = 0; own < kOwn && pairs; ++own) {
+        Words &numbers = columns.numbers[own].emplace_back();
+        for (int64_t stream = 0; stream < getStreams(); ++stream)
+          numbers.push_back(
+              pairs->read(columns.select(own), shape.k, period, word, stream));
       }
+    unit.rows.push_back(loadRows(unit, step));
   }
 }
 
@@ -318,144 +233,180 @@ void BlockWeights::loadCodes(Unit &unit) {
 // Products
 //===----------------------------------------------------------------------===//
 
-/// Bf16 has seven bits behind its point: 128 and a number below it differ from
-/// 128 in them alone. The eighth bit of a code makes -256 or -128 of its own.
-SmallVector<std::array<Value, 2>> BlockWeights::toTerms(Value codes) {
-  auto select = [&](Value word, int64_t mask) {
-    return code.bitAnd(word, mask);
-  };
-  Value odd = code.shr(codes, 8);
-  auto low = [&](Value word) {
-    return code.bitOr(select(word, 0x007f007f), code.constant(getPair(128)));
-  };
-  SmallVector<std::array<Value, 2>> terms{{low(codes), low(odd)}};
-  auto high = [&](Value word) {
-    return code.bitXor(select(word, 0x00800080),
-                       code.constant(static_cast<int32_t>(getPair(-256))));
-  };
-  if (isWide())
-    terms.push_back({high(codes), high(odd)});
-  return terms;
+std::array<Value, 2> BlockWeights::getRows(const Unit &unit,
+                                           const Stream &stream) const {
+  ArrayRef<int64_t> k = ArrayRef(rounds.first).slice(4 * stream.stream, 4);
+  const RowReader &rows = unit.rows[stream.step];
+  return {rows.getPair(k[0], k[2]), rows.getPair(k[1], k[3])};
 }
 
-void BlockWeights::multiplyCodes(Unit &unit, MutableArrayRef<Value> sums) {
-  llvm::MapVector<int64_t, SmallVector<Stream>> ofScale;
-  for (int64_t step = 0; step < unitSteps; ++step)
-    for (int64_t stream = 0; stream < ofRound / 4; ++stream) {
-      int64_t sub =
-          form.subBlock == block ? 0 : getSubBlock(step * kQuarters, stream);
-      ofScale[sub].push_back({step, stream, sub});
-    }
-  int64_t scales = block / form.subBlock;
-  Value zero = arith::ConstantOp::create(code, code.getF32FloatAttr(0));
-  for (auto &[sub, streams] : ofScale) {
-    auto getRows = [&](const Stream &stream) -> std::array<Value, 2> {
-      const Rows &rows = unit.rows[stream.step];
-      ArrayRef<int64_t> k = ArrayRef(rounds.first).slice(4 * stream.stream, 4);
-      return {rows.getPair(k[0], k[2]), rows.getPair(k[1], k[3])};
-    };
-    // The offset times the sum of the row, as the product of a matrix that has
-    // nothing else.
-    Words offsets(4, zero);
-    if (int64_t offset = getOffset()) {
-      Value all = code.constant(static_cast<int32_t>(getPair(offset)));
+Value BlockWeights::getScalePair(Columns &columns, int64_t own, Value period,
+                                 Value word, int64_t stream) {
+  ColumnReader &reader = columns.select(own);
+  Value place = reader.sum(
+      reader.indexOf(period, rounds.period),
+      reader.indexOf(word, rounds.advance, rounds.first[4 * stream]));
+  Value scale = arith::MulFOp::create(
+      code, reader.readShared(reader.quotient(place, pairs->getSubBlock())),
+      reader.number(std::ldexp(1.0, pairs->getShift() - kWeightShift)));
+  return code.toBF16(scale, scale);
+}
+
+void BlockWeights::multiplyStream(Unit &unit, const Stream &stream,
+                                  int64_t part, int64_t half, Sums sums) {
+  Columns &columns = unit.parts[part];
+  std::array<SmallVector<WeightPairs::Pairs>, 2> terms;
+  for (int64_t which : {0, 1}) {
+    int64_t own = 2 * half + which;
+    terms[which] =
+        pairs->build(code, columns.numbers[own][stream.step][stream.stream]);
+    if (scales != Scales::Weights)
+      continue;
+    auto [period, word] = getRound(unit, stream.step);
+    Value scale = getScalePair(columns, own, period, word, stream.stream);
+    for (WeightPairs::Pairs &term : terms[which])
+      for (Value &pair : term)
+        pair = code.multiplyPair(pair, scale);
+  }
+  std::array<Value, 2> rows = getRows(unit, stream);
+  for (auto [a, b] : llvm::zip_equal(terms[0], terms[1]))
+    code.multiplyBF16({a[0], b[0], a[1], b[1]}, rows, sums);
+}
+
+void BlockWeights::multiplyScaled(Unit &unit, int64_t sub,
+                                  ArrayRef<Stream> streams, Sums sums) {
+  // The offset times the sum of the row, as the product of a matrix that has
+  // nothing else.
+  Words offsets(4, arith::ConstantOp::create(code, code.getF32FloatAttr(0)));
+  if (double offset = pairs->getOffset()) {
+    Value all = code.word(Emitter::getPair(-offset));
+    for (const Stream &stream : streams)
+      code.multiplyBF16({all, all, all, all}, getRows(unit, stream), offsets);
+  }
+  for (int64_t part = 0; part < shape.parts; ++part) {
+    // Built where they are needed: registers hold few.
+    std::array<Words, kOwn> shared;
+    for (int64_t own = 0; own < kOwn; ++own)
+      shared[own] = unit.parts[part].select(own).buildShared();
+    int64_t minima = block / pairs->getSubBlock();
+    for (int64_t half = 0; half < 2; ++half) {
+      Words products(offsets);
       for (const Stream &stream : streams)
-        code.multiplyBF16({all, all, all, all}, getRows(stream), offsets);
-    }
-    for (auto [part, columns] : llvm::enumerate(unit.parts))
-      for (int64_t half = 0; half < 2; ++half) {
-        MutableArrayRef<Value> own = sums.slice(part * kSums + half * 4, 4);
-        Words products(offsets);
-        if (scalesRows)
-          products.assign(own.begin(), own.end());
-        for (const Stream &stream : streams) {
-          auto getTerms = [&](int64_t which) {
-            return toTerms(
-                columns.codes[2 * half + which][stream.step][stream.stream]);
-          };
-          auto upper = getTerms(0), lower = getTerms(1);
-          std::array<Value, 2> rows = getRows(stream);
-          for (auto [a, b] : llvm::zip(upper, lower))
-            code.multiplyBF16({a[0], b[0], a[1], b[1]}, rows, products);
-        }
-        if (scalesRows) {
-          llvm::copy(products, own.begin());
+        multiplyStream(unit, stream, part, half, products);
+      Sums own = sums.slice(part * kSums + half * 4, 4);
+      for (int64_t i = 0; i < 4; ++i) {
+        ArrayRef<Value> ofColumn = shared[2 * half + i / 2];
+        own[i] = LLVM::FMAOp::create(code, ofColumn[sub], products[i], own[i]);
+        if (!pairs->hasMinimum())
           continue;
-        }
-        for (int64_t i = 0; i < 4; ++i) {
-          ArrayRef<Value> shared = columns.shared[2 * half + i / 2];
-          own[i] = LLVM::FMAOp::create(code, shared[sub], products[i], own[i]);
-          if (!form.hasMinimum)
-            continue;
-          Value ofSum = arith::MulFOp::create(
-              code, shared[scales + sub],
-              arith::ConstantOp::create(
-                  code, code.getF32FloatAttr(-1.0 / getOffset())));
-          own[i] = LLVM::FMAOp::create(code, ofSum, offsets[i], own[i]);
-        }
+        Value less = arith::MulFOp::create(
+            code, ofColumn[minima + sub],
+            arith::ConstantOp::create(
+                code, code.getF32FloatAttr(1 / pairs->getOffset())));
+        own[i] = LLVM::FMAOp::create(code, less, offsets[i], own[i]);
       }
+    }
   }
 }
 
-void BlockWeights::multiplyValues(Unit &unit, MutableArrayRef<Value> sums) {
+void BlockWeights::multiplyValues(Unit &unit, int64_t step, Sums sums) {
+  int64_t ofRound = rounds.first.size();
   auto order = llvm::to_vector(llvm::seq<int64_t>(0, ofRound));
   llvm::sort(order, [&](int64_t a, int64_t b) {
     return rounds.first[a] < rounds.first[b];
   });
-  for (int64_t step = 0; step < unitSteps; ++step) {
-    auto [period, word] = getRound(unit, step);
-    const Rows &rows = unit.rows[step];
-    for (auto [part, columns] : llvm::enumerate(unit.parts)) {
-      // Two values a word, of each column.
-      std::array<Words, kOwn> words;
-      for (int64_t own = 0; own < kOwn; ++own) {
-        Words values;
-        panels.format.buildValues(columns.select(own), shape.k, period, word,
-                                  values);
-        for (int64_t i = 0; i < ofRound; i += 2)
-          words[own].push_back(
-              code.toBF16(values[order[i]], values[order[i + 1]]));
-      }
-      for (int64_t i = 0; i < ofRound; i += 4) {
-        auto getPair = [&](int64_t at) {
-          return rows.getPair(rounds.first[order[at]],
-                              rounds.first[order[at + 1]]);
-        };
-        std::array<Value, 2> pairs{getPair(i), getPair(i + 2)};
-        for (int64_t half = 0; half < 2; ++half) {
-          ArrayRef<Value> a = words[2 * half], b = words[2 * half + 1];
-          code.multiplyBF16({a[i / 2], b[i / 2], a[i / 2 + 1], b[i / 2 + 1]},
-                            pairs, sums.slice(part * kSums + half * 4, 4));
-        }
+  auto [period, word] = getRound(unit, step);
+  for (auto [part, columns] : llvm::enumerate(unit.parts)) {
+    // Two values a word, of each column.
+    std::array<Words, kOwn> words;
+    for (int64_t own = 0; own < kOwn; ++own) {
+      Words values;
+      panels.format.buildValues(columns.select(own), shape.k, period, word,
+                                values);
+      for (int64_t i = 0; i < ofRound; i += 2)
+        words[own].push_back(
+            code.toBF16(values[order[i]], values[order[i + 1]]));
+    }
+    for (int64_t i = 0; i < ofRound; i += 4) {
+      auto getPair = [&](int64_t at) {
+        return unit.rows[step].getPair(rounds.first[order[at]],
+                                       rounds.first[order[at + 1]]);
+      };
+      std::array<Value, 2> rows{getPair(i), getPair(i + 2)};
+      for (int64_t half = 0; half < 2; ++half) {
+        ArrayRef<Value> a = words[2 * half], b = words[2 * half + 1];
+        code.multiplyBF16({a[i / 2], b[i / 2], a[i / 2 + 1], b[i / 2 + 1]},
+                          rows, sums.slice(part * kSums + half * 4, 4));
       }
     }
   }
 }
 
+void BlockWeights::multiply(Unit &unit, const Chunk &chunk, Sums sums) {
+  if (scales == Scales::Values) {
+    for (int64_t step = chunk.begin; step < chunk.end; ++step)
+      multiplyValues(unit, step, sums);
+    return;
+  }
+  for (const auto &[sub, streams] : chunk.ofScales) {
+    if (scales == Scales::Sums) {
+      multiplyScaled(unit, sub, streams, sums);
+      continue;
+    }
+    for (const Stream &stream : streams)
+      for (int64_t part = 0; part < shape.parts; ++part)
+        for (int64_t half = 0; half < 2; ++half)
+          multiplyStream(unit, stream, part, half,
+                         sums.slice(part * kSums + half * 4, 4));
+  }
+}
+
+/// Units that are `warps` apart. While a chunk is multiplied, loads of later
+/// ones are on their way.
 BlockWeights::Words BlockWeights::multiplyUnits(Value first, int64_t count,
                                                 ValueRange sums) {
-  std::vector<Unit> loaded;
-  for (int64_t i = 0; i < count; ++i)
-    loaded.push_back(load(code.add(first, i * warps)));
+  std::vector<Unit> begun;
+  std::vector<std::pair<int64_t, const Chunk *>> work;
+  for (int64_t i = 0; i < count; ++i) {
+    begun.push_back(begin(code.add(first, i * warps)));
+    for (const Chunk &chunk : chunks)
+      work.push_back({i, &chunk});
+  }
   Words result(sums);
-  for (Unit &unit : loaded)
-    if (multipliesCodes)
-      multiplyCodes(unit, result);
-    else
-      multiplyValues(unit, result);
+  size_t loaded = 0;
+  int64_t onTheirWay = 0;
+  int64_t early = hasOneScale || shape.parts == 1 ? kLoads : 0;
+  for (auto [number, chunk] : work) {
+    auto getLoads = [&](const Chunk *chunk) {
+      return (chunk->end - chunk->begin) * shape.parts;
+    };
+    int64_t own = getLoads(chunk);
+    for (; loaded < work.size() && onTheirWay - own < early; ++loaded) {
+      load(begun[work[loaded].first], *work[loaded].second);
+      onTheirWay += getLoads(work[loaded].second);
+    }
+    multiply(begun[number], *chunk, result);
+    onTheirWay -= own;
+  }
   return result;
 }
 
+void BlockWeights::multiplyAll(Sums sums, double factor) {
+  Value constant =
+      arith::ConstantOp::create(code, code.getF32FloatAttr(factor));
+  for (Value &sum : sums)
+    sum = arith::MulFOp::create(code, sum, constant);
+}
+
 /// By the one scale that a row has.
-void BlockWeights::scaleRows(MutableArrayRef<Value> sums) {
+void BlockWeights::scaleRows(Sums sums) {
   for (auto [part, panel] : llvm::enumerate(ownPanels)) {
     ColumnReader reader(code, panels, shape.k, panel, column);
     for (int64_t own = 0; own < kOwn; ++own) {
-      Words shared;
       reader.select(own);
-      panels.format.buildShared(reader, shape.k, shared);
+      Value scale = reader.buildShared()[0];
       for (Value &sum : sums.slice(part * kSums + own * 2, 2))
-        sum = arith::MulFOp::create(code, sum, shared[0]);
+        sum = arith::MulFOp::create(code, sum, scale);
     }
   }
 }
@@ -463,25 +414,24 @@ void BlockWeights::scaleRows(MutableArrayRef<Value> sums) {
 SmallVector<Value> BlockWeights::multiply(Value left, Value weights,
                                           Value expert, Value firstColumn,
                                           Value warp, Value lane) {
-  quarter = code.bitAnd(lane, kQuarters - 1);
   column = code.mul(code.shr(lane, 2), kOwn);
   ownRow = left;
   ownPeriod = {};
-  ownWord = quarter;
+  ownWord = code.bitAnd(lane, kQuarters - 1);
   if (rounds.words % kQuarters) {
-    ownPeriod = code.div(quarter, code.constant(rounds.words));
-    ownWord = code.sub(quarter, code.mul(ownPeriod, rounds.words));
+    ownPeriod = code.div(ownWord, code.constant(rounds.words));
+    ownWord = code.sub(ownWord, code.mul(ownPeriod, rounds.words));
   }
   int64_t ofExpert = panels.getNumPanels(shape.parts, shape.n);
   int64_t panelBytes = shape.k / block * blockBytes;
   Value panel = code.add(code.mul(expert, ofExpert),
                          code.div(firstColumn, code.constant(kColumns)));
   ownPanels.clear();
-  for (int64_t part = 0; part < shape.parts; ++part)
-    ownPanels.push_back(code.at(
-        weights,
-        code.mul(code.widen(code.add(panel, part * (ofExpert / shape.parts))),
-                 panelBytes)));
+  for (int64_t part = 0; part < shape.parts; ++part) {
+    Value own = code.add(panel, part * (ofExpert / shape.parts));
+    ownPanels.push_back(
+        code.at(weights, code.mul(code.widen(own), panelBytes)));
+  }
 
   Words sums(shape.parts * kSums,
              arith::ConstantOp::create(code, code.getF32FloatAttr(0)));
@@ -506,7 +456,14 @@ SmallVector<Value> BlockWeights::multiply(Value left, Value weights,
     scf::YieldOp::create(code, sums);
     sums = Words(last.getResults());
   }
-  if (scalesRows)
+  if (scales == Scales::Rows)
     scaleRows(sums);
+  if (!pairs)
+    return sums;
+  int64_t shift = scales == Scales::Weights ? kWeightShift
+                  : pairs->getShift()       ? pairs->getShift() - rowShift
+                                            : 0;
+  if (double factor = std::ldexp(pairs->getFactor(), shift); factor != 1)
+    multiplyAll(sums, factor);
   return sums;
 }

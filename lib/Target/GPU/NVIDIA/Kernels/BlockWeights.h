@@ -10,20 +10,21 @@
 // in a row. These four columns are a lane's rows in two products m16n8k16, and
 // its words the depth: the instruction leaves open which.
 //
-// Codes become bf16 by their bits, exactly, and products of them are scaled
-// where all four lanes have the same scales, in f32. Other formats are decoded
-// to f32 and rounded.
+// Codes and small floats become bf16 by their bits, exactly (WeightPairs), and
+// sums of their products are scaled in f32, where the four lanes that share a
+// row have the same scales. Other weights are decoded to f32 and rounded.
 //
 //===----------------------------------------------------------------------===//
 
 #ifndef MOE_MLIR_LIB_TARGET_GPU_NVIDIA_KERNELS_BLOCKWEIGHTS_H
 #define MOE_MLIR_LIB_TARGET_GPU_NVIDIA_KERNELS_BLOCKWEIGHTS_H
 
-#include "Emitter.h"
+#include "ColumnReader.h"
+#include "WeightPairs.h"
 
 #include "moe-mlir/Target/GPU/Common/MatmulArguments.h"
 
-#include "moek/BlockPanels.h"
+#include "llvm/ADT/MapVector.h"
 
 namespace moe::nvidia {
 
@@ -40,6 +41,8 @@ public:
 
   /// Warps that share the depth.
   int64_t getWarps() const { return warps; }
+  /// Warps that a multiprocessor should have room for.
+  int64_t getResident() const;
 
   /// The sums of a warp, part by part. `left` is the address of the lane's row,
   /// bf16, number l if it is lane 4 l + q; `weights` that of the weights, of
@@ -48,50 +51,68 @@ public:
                                     Value firstColumn, Value warp, Value lane);
 
 private:
-  using Words = mlir::SmallVector<Value>;
-  /// Two values of bf16 a word: those of a step of a lane's row.
-  class Rows;
-  /// What a lane reads of a block of its four columns.
-  struct Columns;
-  /// Part of a block whose loads are made together.
-  struct Unit;
-  /// Codes of four lanes that are multiplied at once, and their scale.
+  /// What is scaled: a row's sum, that of a sub-block, or each weight, as bf16
+  /// or f32.
+  enum class Scales { Rows, Sums, Weights, Values };
+  /// Four numbers of each of four lanes.
   struct Stream {
-    int64_t step, stream, sub;
+    int64_t step, stream;
   };
+  /// Steps that have all numbers of some scales.
+  struct Chunk {
+    int64_t begin, end;
+    llvm::MapVector<int64_t, mlir::SmallVector<Stream>> ofScales;
+  };
+  /// What a lane reads of a part.
+  struct Columns;
+  /// Part of a block that a warp decodes at a time.
+  struct Unit;
+  using Words = mlir::SmallVector<Value>;
+  using Sums = mlir::MutableArrayRef<Value>;
 
   void planScales();
   void planUnits();
+  void planChunks();
   /// The number of a round's sub-block; its place in the block is known.
   int64_t getSubBlock(int64_t round, int64_t stream) const;
+  int64_t getStreams() const { return rounds.first.size() / 4; }
 
-  Unit load(Value number);
+  Unit begin(Value number);
   /// Period and word of the lane's round in a step of a unit, as indices.
   std::pair<Value, Value> getRound(const Unit &unit, int64_t step);
-  Rows loadRows(const Unit &unit, int64_t step);
+  void load(Unit &unit, const Chunk &chunk);
+  RowReader loadRows(const Unit &unit, int64_t step);
+  /// The rows that a stream meets.
+  std::array<Value, 2> getRows(const Unit &unit, const Stream &stream) const;
+
   Words multiplyUnits(Value first, int64_t count, ValueRange sums);
-  void loadCodes(Unit &unit);
-  void multiplyCodes(Unit &unit, mlir::MutableArrayRef<Value> sums);
-  void multiplyValues(Unit &unit, mlir::MutableArrayRef<Value> sums);
-  /// Bf16 whose sum is a code and `getOffset` less: one or two terms, each of
-  /// two words.
-  mlir::SmallVector<std::array<Value, 2>> toTerms(Value codes);
-  /// What is to be added to a sum of terms.
-  int64_t getOffset() const;
-  bool isWide() const { return form.zero + form.most > 127; }
-  void scaleRows(mlir::MutableArrayRef<Value> sums);
+  void multiply(Unit &unit, const Chunk &chunk, Sums sums);
+  void multiplyScaled(Unit &unit, int64_t sub, mlir::ArrayRef<Stream> streams,
+                      Sums sums);
+  /// Adds the products of two columns.
+  void multiplyStream(Unit &unit, const Stream &stream, int64_t part,
+                      int64_t half, Sums sums);
+  void multiplyValues(Unit &unit, int64_t step, Sums sums);
+  /// Scales of weights as words of bf16, of a stream's column.
+  Value getScalePair(Columns &columns, int64_t own, Value period, Value word,
+                     int64_t stream);
+  void scaleRows(Sums sums);
+  void multiplyAll(Sums sums, double factor);
 
   Emitter &code;
   const gpu::MatmulShape &shape;
   moek::BlockPanels panels;
-  CodedFormatAttrInterface coded;
   DecodeRounds rounds;
-  CodeForm form;
-  int64_t block, blockBytes, ofRound, stepsOfBlock;
-  /// Whether codes are multiplied, and whether a row has one scale.
-  bool multipliesCodes = false, scalesRows = false;
+  int64_t block, blockBytes, stepsOfBlock;
+  std::unique_ptr<WeightPairs> pairs;
+  Scales scales = Scales::Values;
+  /// Rows are multiplied by 2^this, so that products are normal numbers.
+  int64_t rowShift = 0;
+  /// Whether a block has one scale.
+  bool hasOneScale;
   int64_t unitSteps, unitsOfBlock, units, warps, ahead;
-  Value quarter, column, ownPeriod, ownWord, ownRow;
+  std::vector<Chunk> chunks;
+  Value column, ownPeriod, ownWord, ownRow;
   Words ownPanels;
 };
 

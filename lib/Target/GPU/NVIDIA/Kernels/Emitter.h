@@ -109,6 +109,41 @@ public:
       sums[i] = create<mlir::LLVM::ExtractValueOp>(product, i);
   }
 
+  /// A function of the bits of three words: bit i of `table` where they are
+  /// those of i, `a` the highest. The assembler makes two instructions of two
+  /// operations with a constant each.
+  Value logic(Value a, Value b, Value c, int64_t table) {
+    std::string text =
+        "lop3.b32 $0, $1, $2, $3, " + std::to_string(table) + ";";
+    return create<mlir::LLVM::InlineAsmOp>(
+               i32(), ValueRange{a, b, c}, text, "=r,r,r,r",
+               /*has_side_effects=*/false, /*is_align_stack=*/false,
+               mlir::LLVM::TailCallKind::None, mlir::LLVM::AsmDialectAttr(),
+               mlir::ArrayAttr())
+        .getResult(0);
+  }
+
+  /// A number of bf16, twice in a word.
+  static uint32_t getPair(double value) {
+    llvm::APFloat number(value);
+    bool isInexact;
+    number.convert(llvm::APFloat::BFloat(), llvm::APFloat::rmNearestTiesToEven,
+                   &isInexact);
+    assert(!isInexact && "not a number of bf16");
+    auto bits = static_cast<uint32_t>(number.bitcastToAPInt().getZExtValue());
+    return bits * 0x10001u;
+  }
+  Value word(uint32_t bits) { return constant(static_cast<int32_t>(bits)); }
+  /// The products of two numbers of bf16 each.
+  Value multiplyPair(Value a, Value b) {
+    Type pair = mlir::VectorType::get({2}, getBF16Type());
+    auto cast = [&](Value word) {
+      return create<mlir::LLVM::BitcastOp>(pair, word);
+    };
+    return create<mlir::LLVM::BitcastOp>(
+        i32(), create<mlir::arith::MulFOp>(cast(a), cast(b)));
+  }
+
   /// Until the kernels before have ended; and the next one may be set up. A
   /// kernel without it waits at its start.
   void waitForKernels() {

@@ -244,8 +244,12 @@ LLVM::LLVMFuncOp moe::nvidia::buildWarpMatmul(ModuleOp module, StringRef name,
   Emitter code(module.getLoc(), module.getContext());
   SmallVector<Type> types((shape.gather ? 5 : 4) + shape.parameters.size(),
                           code.pointer(kGlobal));
-  int64_t warps = shape.blocks ? BlockWeights(code, shape).getWarps() : kWarps;
-  int64_t resident = kResident / warps;
+  int64_t warps = kWarps, resident = kResident / kWarps;
+  if (shape.blocks) {
+    BlockWeights blocks(code, shape);
+    warps = blocks.getWarps();
+    resident = blocks.getResident() / warps;
+  }
   LLVM::LLVMFuncOp func =
       createKernel(code, module, name, types, warps * 32, resident);
   Matmul matmul(code, shape, epilogue, func);
