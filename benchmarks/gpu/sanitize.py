@@ -39,7 +39,7 @@ def rounded(values):
 
 def routings(shape, random):
     """Experts of each token's slots: more than a tile has rows of one expert and
-    none of another, with holes; a few tokens; and a single row of the last."""
+    none of another, with holes; a few tokens; one; and a single row of the last."""
     def some(tokens):
         experts = random.permuted(np.tile(np.arange(shape.experts - 1), (tokens, 1)), axis=1)[:, :shape.slots]
         experts[:, 0] = np.where(random.random(tokens) < 0.3, -1, experts[:, 0])
@@ -47,7 +47,7 @@ def routings(shape, random):
 
     last = np.full((5, shape.slots), -1)
     last[-1, 0] = shape.experts - 1
-    return {"many": some(300), "few": some(7), "last": last}
+    return {"many": some(300), "few": some(7), "one": some(1), "last": last}
 
 
 def reference(x, gate_up, down, experts, weights):
