@@ -27,7 +27,7 @@ except ImportError:
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
-SOURCES = ["CPU", "Calibrate", "Cuda", "Hooks", "Pack", "PackBlocks", "Variant"]
+SOURCES = ["CPU", "Calibrate", "Cuda", "Driver", "Hip", "Hooks", "Pack", "PackBlocks", "Variant"]
 VULKAN_SOURCES = ["Vulkan", "VulkanLaunch", "VulkanMemory"]
 
 

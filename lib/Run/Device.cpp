@@ -7,6 +7,7 @@
 #include "moe-mlir/Run/Device.h"
 
 #include "moe-mlir/Runtime/moe_cuda.h"
+#include "moe-mlir/Runtime/moe_hip.h"
 #include "moe-mlir/Runtime/moe_vulkan.h"
 
 using namespace moe;
@@ -27,6 +28,20 @@ struct Cuda {
   static constexpr auto copyFrom = moe_cuda_copy_from;
   static constexpr auto synchronize = moe_cuda_synchronize;
   static const char *name(const moe_cuda *) { return ""; }
+};
+
+struct Hip {
+  using Handle = moe_hip;
+  static constexpr auto open = moe_hip_open;
+  static constexpr auto close = moe_hip_close;
+  static constexpr auto rt = moe_hip_rt;
+  static constexpr auto error = moe_hip_error;
+  static constexpr auto allocate = moe_hip_allocate;
+  static constexpr auto free = moe_hip_free;
+  static constexpr auto copyTo = moe_hip_copy_to;
+  static constexpr auto copyFrom = moe_hip_copy_from;
+  static constexpr auto synchronize = moe_hip_synchronize;
+  static const char *name(const moe_hip *) { return ""; }
 };
 
 struct Vulkan {
@@ -89,6 +104,7 @@ struct Kind {
 };
 
 constexpr Kind kinds[] = {{"cuda", "nvidia", DeviceOf<Cuda>::open},
+                          {"hip", "amd", DeviceOf<Hip>::open},
                           {"vulkan", "vulkan", DeviceOf<Vulkan>::open}};
 } // namespace
 
@@ -114,7 +130,7 @@ std::unique_ptr<Device> Device::open(llvm::StringRef name, std::string &error) {
   for (const Kind &kind : kinds)
     if (isNumber && wanted == kind.name)
       return kind.open(kind.name, number, error);
-  error = "'" + name.str() + "' is no device; expected cuda or vulkan, or " +
-          "cuda:N or vulkan:N for that of number N";
+  error = "'" + name.str() + "' is no device; expected cuda, hip or vulkan, " +
+          "and :N for that of number N";
   return nullptr;
 }

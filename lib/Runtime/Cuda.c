@@ -7,11 +7,11 @@ Exceptions.
 
 #include "moe-mlir/Runtime/moe_cuda.h"
 
+#include "Driver.h"
+
 #include <dlfcn.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* CUlaunchAttribute and CUlaunchConfig. */
 typedef struct launch_attribute {
@@ -30,27 +30,10 @@ typedef struct launch_config {
   unsigned num_attributes;
 } launch_config;
 
-/* A kernel that was loaded. Names and images are constants of artifacts: their
-   addresses tell them apart. */
-typedef struct kernel {
-  const char *image, *name;
-  void *function;
-  struct kernel *next;
-} kernel;
-
-typedef struct module {
-  const char *image;
-  void *module;
-  struct module *next;
-} module;
-
 struct moe_cuda {
-  moe_rt rt; /* First: the hook gets its address. */
-  void *library, *context, *stream;
-  int device, multiprocessors;
-  kernel *kernels;
-  module *modules;
-  char error[512];
+  moe_driver driver; /* First: what is shared has its address. */
+  void *context;
+  int device;
   /* What is called of the driver, with its types: results are int, handles
      void *, addresses in the device's memory unsigned long long. */
   int (*Init)(unsigned);
@@ -78,10 +61,7 @@ struct moe_cuda {
 
 enum { kMultiprocessors = 16, kMaxSharedBytes = 8 };
 
-static const struct {
-  const char *name;
-  size_t at;
-} functions[] = {
+static const moe_driver_function functions[] = {
     {"cuInit", offsetof(moe_cuda, Init)},
     {"cuDeviceGet", offsetof(moe_cuda, DeviceGet)},
     {"cuDeviceGetAttribute", offsetof(moe_cuda, DeviceGetAttribute)},
@@ -102,87 +82,55 @@ static const struct {
     {"cuStreamSynchronize", offsetof(moe_cuda, StreamSynchronize)},
     {"cuGetErrorName", offsetof(moe_cuda, GetErrorName)}};
 
-static int fail(moe_cuda *cuda, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(cuda->error, sizeof(cuda->error), format, arguments);
-  va_end(arguments);
-  return MOE_ERR_DEVICE;
-}
+static moe_cuda *get(moe_driver *driver) { return (moe_cuda *)driver; }
 
-/* Whether the driver's `result` is no error; says what failed otherwise. */
 static int check(moe_cuda *cuda, int result, const char *what) {
-  if (result == 0)
-    return MOE_OK;
-  const char *name = NULL;
-  if (cuda->GetErrorName(result, &name) || !name)
-    name = "unknown error";
-  return fail(cuda, "%s failed: %s (%d)", what, name, result);
+  return moe_driver_check(&cuda->driver, result, what);
 }
 
 static unsigned long long address(const void *pointer) {
   return (unsigned long long)(uintptr_t)pointer;
 }
 
+static const char *nameResult(moe_driver *driver, int result) {
+  const char *name = NULL;
+  return get(driver)->GetErrorName(result, &name) ? NULL : name;
+}
+
 /* An image is PTX, or has a cubin before it, which is for one chip; the driver
    compiles PTX for others. */
-static int loadImage(moe_cuda *cuda, void **loaded, const char *image) {
+static int loadModule(moe_driver *driver, void **module, const void *image) {
   static const char magic[4] = {'M', 'O', 'E', 'C'};
   enum { kHeaderBytes = 8 };
-  if (strncmp(image, magic, sizeof(magic)) == 0) {
+  const char *code = image;
+  if (strncmp(code, magic, sizeof(magic)) == 0) {
     uint32_t bytes;
-    memcpy(&bytes, image + sizeof(magic), sizeof(bytes));
-    image += kHeaderBytes;
-    if (cuda->ModuleLoadData(loaded, image) == 0)
-      return MOE_OK;
-    image += ((size_t)bytes + 7) / 8 * 8;
+    memcpy(&bytes, code + sizeof(magic), sizeof(bytes));
+    code += kHeaderBytes;
+    if (get(driver)->ModuleLoadData(module, code) == 0)
+      return 0;
+    code += ((size_t)bytes + 7) / 8 * 8;
   }
-  return check(cuda, cuda->ModuleLoadData(loaded, image),
-               "loading the kernels");
+  return get(driver)->ModuleLoadData(module, code);
 }
 
-static void *loadModule(moe_cuda *cuda, const char *image) {
-  for (module *m = cuda->modules; m; m = m->next)
-    if (m->image == image)
-      return m->module;
-  module *m = malloc(sizeof(*m));
-  if (!m) {
-    fail(cuda, "out of memory");
-    return NULL;
-  }
-  if (loadImage(cuda, &m->module, image)) {
-    free(m);
-    return NULL;
-  }
-  m->image = image;
-  m->next = cuda->modules;
-  cuda->modules = m;
-  return m->module;
+static int unloadModule(moe_driver *driver, void *module) {
+  return get(driver)->ModuleUnload(module);
 }
 
-static void *findKernel(moe_cuda *cuda, const moe_launch *launch) {
-  for (kernel *k = cuda->kernels; k; k = k->next)
-    if (k->image == launch->image && k->name == launch->kernel)
-      return k->function;
-  void *code = loadModule(cuda, launch->image), *function;
-  if (!code ||
-      check(cuda, cuda->ModuleGetFunction(&function, code, launch->kernel),
-            launch->kernel))
-    return NULL;
-  if (launch->shared_bytes > 48 << 10 &&
-      check(cuda,
-            cuda->FuncSetAttribute(function, kMaxSharedBytes,
-                                   launch->shared_bytes),
-            "giving a kernel its shared memory"))
-    return NULL;
-  kernel *k = malloc(sizeof(*k));
-  if (!k) {
-    fail(cuda, "out of memory");
-    return NULL;
-  }
-  *k = (kernel){launch->image, launch->kernel, function, cuda->kernels};
-  cuda->kernels = k;
-  return function;
+static int findFunction(moe_driver *driver, void **function, void *module,
+                        const char *name) {
+  return get(driver)->ModuleGetFunction(function, module, name);
+}
+
+static int prepare(moe_driver *driver, void *function,
+                   const moe_launch *launch) {
+  if (launch->shared_bytes <= 48 << 10)
+    return MOE_OK;
+  return check(get(driver),
+               get(driver)->FuncSetAttribute(function, kMaxSharedBytes,
+                                             launch->shared_bytes),
+               "giving a kernel its shared memory");
 }
 
 /* A CUtensorMap: bf16, swizzled by 128 bytes, 256 bytes of the second-level
@@ -200,76 +148,55 @@ static int encode(moe_cuda *cuda, void *map, const moe_launch_argument *from) {
                "describing a matrix");
 }
 
-static int launchKernel(moe_cuda *cuda, const moe_launch *launch) {
-  enum { kMost = 32, kMaps = 4, kMapBytes = 128, kMapAlignment = 64 };
-  if (launch->blocks == 0)
-    return MOE_OK;
+static int launchKernel(moe_driver *driver, const moe_launch *launch) {
+  enum { kMaps = 4, kMapBytes = 128, kMapAlignment = 64 };
+  moe_cuda *cuda = get(driver);
   if (check(cuda, cuda->CtxSetCurrent(cuda->context), "cuCtxSetCurrent"))
     return MOE_ERR_DEVICE;
-  void *function = findKernel(cuda, launch);
+  void *function = moe_driver_find(driver, launch);
   if (!function)
     return MOE_ERR_DEVICE;
   char memory[(kMaps + 1) * kMapBytes];
   char *maps = memory + (kMapAlignment - address(memory) % kMapAlignment);
-  void *pointers[kMost], *values[kMost];
+  void *values[MOE_DRIVER_ARGUMENTS], *pointers[MOE_DRIVER_ARGUMENTS];
+  if (moe_driver_get_arguments(driver, launch, values, pointers))
+    return MOE_ERR_DEVICE;
   int numMaps = 0;
-  if (launch->num_arguments > kMost)
-    return fail(cuda, "%s has more than %d arguments", launch->kernel, kMost);
   for (int i = 0; i < launch->num_arguments; ++i) {
-    const moe_launch_argument *argument = &launch->arguments[i];
-    if (argument->kind == MOE_LAUNCH_MATRIX) {
-      if (numMaps == kMaps)
-        return fail(cuda, "%s has more than %d maps", launch->kernel, kMaps);
-      pointers[i] = maps + kMapBytes * numMaps++;
-      if (encode(cuda, pointers[i], argument))
-        return MOE_ERR_DEVICE;
+    if (launch->arguments[i].kind != MOE_LAUNCH_MATRIX)
       continue;
-    }
-    values[i] = argument->kind == MOE_LAUNCH_POINTER
-                    ? argument->pointer
-                    : (void *)(uintptr_t)argument->value;
-    pointers[i] = &values[i];
+    if (numMaps == kMaps)
+      return moe_driver_fail(driver, "%s has more than %d maps", launch->kernel,
+                             kMaps);
+    pointers[i] = maps + kMapBytes * numMaps++;
+    if (encode(cuda, pointers[i], &launch->arguments[i]))
+      return MOE_ERR_DEVICE;
   }
-  int64_t blocks = launch->blocks;
-  int64_t most = (int64_t)launch->each * cuda->multiprocessors;
-  if (launch->each && blocks > most)
-    blocks = most;
   enum { kProgrammaticStreamSerialization = 6 };
   launch_attribute overlaps = {kProgrammaticStreamSerialization, {0}, {1}};
-  launch_config config = {{(unsigned)blocks, 1, 1},
-                          {(unsigned)launch->threads, 1, 1},
-                          (unsigned)launch->shared_bytes,
-                          cuda->stream,
-                          &overlaps,
-                          launch->size >= sizeof(*launch) && launch->overlaps};
+  launch_config config = {
+      {(unsigned)moe_driver_get_blocks(driver, launch), 1, 1},
+      {(unsigned)launch->threads, 1, 1},
+      (unsigned)launch->shared_bytes,
+      driver->stream,
+      &overlaps,
+      launch->size >= sizeof(*launch) && launch->overlaps};
   return check(cuda, cuda->LaunchKernelEx(&config, function, pointers, NULL),
                launch->kernel);
 }
 
-static int launchHook(const moe_rt *rt, const moe_launch *launch) {
-  moe_cuda *cuda = (moe_cuda *)rt;
-  int status = launchKernel(cuda, launch);
-  if (status && rt->error)
-    rt->error(rt, status, cuda->error);
-  return status;
-}
+static const moe_driver_calls calls = {nameResult,   loadModule, unloadModule,
+                                       findFunction, prepare,    launchKernel};
 
 static int openDevice(moe_cuda *cuda, int device) {
-  cuda->library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-  if (!cuda->library)
-    return fail(cuda, "no NVIDIA driver: %s", dlerror());
-  for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); ++i) {
-    void *function = dlsym(cuda->library, functions[i].name);
-    if (!function)
-      return fail(cuda, "the NVIDIA driver is too old: it has no %s",
-                  functions[i].name);
-    memcpy((char *)cuda + functions[i].at, &function, sizeof(function));
-  }
+  if (moe_driver_open(&cuda->driver, &calls, "NVIDIA", "libcuda.so.1",
+                      functions, sizeof(functions) / sizeof(functions[0])))
+    return MOE_ERR_DEVICE;
   if (check(cuda, cuda->Init(0), "cuInit") ||
       check(cuda, cuda->DeviceGet(&cuda->device, device), "cuDeviceGet") ||
       check(cuda,
-            cuda->DeviceGetAttribute(&cuda->multiprocessors, kMultiprocessors,
-                                     cuda->device),
+            cuda->DeviceGetAttribute(&cuda->driver.multiprocessors,
+                                     kMultiprocessors, cuda->device),
             "cuDeviceGetAttribute"))
     return MOE_ERR_DEVICE;
   return check(cuda, cuda->DevicePrimaryCtxRetain(&cuda->context, cuda->device),
@@ -284,11 +211,9 @@ int moe_cuda_open(int device, moe_cuda **out, char *message, size_t bytes) {
       snprintf(message, bytes, "out of memory");
     return MOE_ERR_DEVICE;
   }
-  moe_rt_init(&cuda->rt, 1);
-  cuda->rt.launch = launchHook;
   if (openDevice(cuda, device)) {
     if (message)
-      snprintf(message, bytes, "%s", cuda->error);
+      snprintf(message, bytes, "%s", cuda->driver.error);
     moe_cuda_close(cuda);
     return MOE_ERR_DEVICE;
   }
@@ -301,29 +226,21 @@ void moe_cuda_close(moe_cuda *cuda) {
     return;
   if (cuda->context)
     cuda->CtxSetCurrent(cuda->context);
-  for (kernel *k = cuda->kernels, *next; k; k = next) {
-    next = k->next;
-    free(k);
-  }
-  for (module *m = cuda->modules, *next; m; m = next) {
-    next = m->next;
-    cuda->ModuleUnload(m->module);
-    free(m);
-  }
+  moe_driver_release(&cuda->driver);
   if (cuda->context)
     cuda->DevicePrimaryCtxRelease(cuda->device);
-  if (cuda->library)
-    dlclose(cuda->library);
+  if (cuda->driver.library)
+    dlclose(cuda->driver.library);
   free(cuda);
 }
 
-moe_rt *moe_cuda_rt(moe_cuda *cuda) { return &cuda->rt; }
+moe_rt *moe_cuda_rt(moe_cuda *cuda) { return &cuda->driver.rt; }
 
 void moe_cuda_set_stream(moe_cuda *cuda, void *stream) {
-  cuda->stream = stream;
+  cuda->driver.stream = stream;
 }
 
-const char *moe_cuda_error(const moe_cuda *cuda) { return cuda->error; }
+const char *moe_cuda_error(const moe_cuda *cuda) { return cuda->driver.error; }
 
 void *moe_cuda_allocate(moe_cuda *cuda, size_t bytes) {
   unsigned long long memory = 0;
@@ -341,14 +258,15 @@ void moe_cuda_free(moe_cuda *cuda, void *memory) {
 int moe_cuda_synchronize(moe_cuda *cuda) {
   if (check(cuda, cuda->CtxSetCurrent(cuda->context), "cuCtxSetCurrent"))
     return MOE_ERR_DEVICE;
-  return check(cuda, cuda->StreamSynchronize(cuda->stream), "a kernel");
+  return check(cuda, cuda->StreamSynchronize(cuda->driver.stream), "a kernel");
 }
 
 int moe_cuda_copy_to(moe_cuda *cuda, void *device, const void *host,
                      size_t bytes) {
   if (check(cuda, cuda->CtxSetCurrent(cuda->context), "cuCtxSetCurrent") ||
       check(cuda,
-            cuda->MemcpyHtoDAsync(address(device), host, bytes, cuda->stream),
+            cuda->MemcpyHtoDAsync(address(device), host, bytes,
+                                  cuda->driver.stream),
             "copying to the device"))
     return MOE_ERR_DEVICE;
   return moe_cuda_synchronize(cuda);
@@ -358,7 +276,8 @@ int moe_cuda_copy_from(moe_cuda *cuda, void *host, const void *device,
                        size_t bytes) {
   if (check(cuda, cuda->CtxSetCurrent(cuda->context), "cuCtxSetCurrent") ||
       check(cuda,
-            cuda->MemcpyDtoHAsync(host, address(device), bytes, cuda->stream),
+            cuda->MemcpyDtoHAsync(host, address(device), bytes,
+                                  cuda->driver.stream),
             "copying from the device"))
     return MOE_ERR_DEVICE;
   return moe_cuda_synchronize(cuda);

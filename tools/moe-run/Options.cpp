@@ -63,8 +63,9 @@ bool Given::read(std::string &error) {
     if (!emulator.empty())
       return fail("--device: an emulator runs code for CPUs");
     if (Device::getKind(options.device).empty())
-      return fail("--device=" + options.device +
-                  ": expected cuda or vulkan, and :N for that of number N");
+      return fail(
+          "--device=" + options.device +
+          ": expected cuda, hip or vulkan, and :N for that of number N");
   }
   if (!options.json.empty() && !repeats)
     return fail("--json is for what --bench measures");

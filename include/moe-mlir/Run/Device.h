@@ -4,7 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// One interface over moe_cuda.h and moe_vulkan.h.
+// One interface over moe_cuda.h, moe_hip.h and moe_vulkan.h.
 //
 //===----------------------------------------------------------------------===//
 
@@ -24,8 +24,8 @@ class Device {
 public:
   virtual ~Device();
 
-  /// Opens `name`: `cuda` or `vulkan`, or one of several, `cuda:1`. Null and a
-  /// message on failure.
+  /// Opens `name`: `cuda`, `hip` or `vulkan`, or one of several, `cuda:1`. Null
+  /// and a message on failure.
   static std::unique_ptr<Device> open(llvm::StringRef name, std::string &error);
 
   /// The kind of device in `name`, without a number; the one that runs code for

@@ -129,7 +129,8 @@ typedef struct moe_launch_argument {
 typedef struct moe_launch {
   /** In bytes. */
   size_t size;
-  /** The code that has the kernel: what moe_cuda.h or moe_vulkan.h says. */
+  /** The code that has the kernel: what moe_cuda.h, moe_hip.h or moe_vulkan.h
+   *  says. */
   const char *image;
   const char *kernel;
   /** Blocks of threads; at most `each` for each multiprocessor of the device,
@@ -176,7 +177,8 @@ typedef struct moe_rt {
   /** Starts a kernel behind those that were started before, and does not wait
    *  for it: of layers that were compiled for a device, whose arguments, results
    *  and workspace are in its memory. Anything but 0 ends the call with
-   *  MOE_ERR_DEVICE. Null by default; moe_cuda.h and moe_vulkan.h have one. */
+   *  MOE_ERR_DEVICE. Null by default; moe_cuda.h, moe_hip.h and moe_vulkan.h
+   *  have one. */
   int (*launch)(const struct moe_rt *rt, const moe_launch *launch);
   /* New fields come here, of 8 bytes each: `size` cannot tell of one that fits
      into padding. */

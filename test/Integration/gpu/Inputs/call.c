@@ -1,6 +1,13 @@
-/* Calls a layer on a device, for each number of tokens that is given. */
+/* Calls a layer on a device, for each number of tokens that is given: one of
+   moe_cuda.h or, with HIP, of moe_hip.h. */
 #include "layer.h"
+#ifdef HIP
+#include "moe-mlir/Runtime/moe_hip.h"
+#define DEVICE(name) moe_hip##name
+#else
 #include "moe-mlir/Runtime/moe_cuda.h"
+#define DEVICE(name) moe_cuda##name
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,36 +18,36 @@ static void tell(const moe_rt *rt, int status, const char *message) {
 
 int main(int argc, char **argv) {
   char message[512];
-  moe_cuda *cuda;
+  DEVICE() * gpu;
   int device = atoi(argv[1]);
-  int status = moe_cuda_open(device, &cuda, message, sizeof(message));
+  int status = DEVICE(_open)(device, &gpu, message, sizeof(message));
   if (status) {
     printf("%s: %s\n", moe_status_string(status), message);
     return 1;
   }
-  moe_rt *rt = moe_cuda_rt(cuda);
+  moe_rt *rt = DEVICE(_rt)(gpu);
   rt->error = tell;
-  moe_cuda_set_stream(cuda, (void *)7);
+  DEVICE(_set_stream)(gpu, (void *)7);
   for (int i = 2; i < argc; ++i) {
     int64_t tokens = atoi(argv[i]);
     size_t bytes = layer_workspace_bytes(tokens);
-    void *x = moe_cuda_allocate(cuda, 4096), *workspace =
-                                                 moe_cuda_allocate(cuda, bytes);
+    void *x = DEVICE(_allocate)(gpu, 4096),
+         *workspace = DEVICE(_allocate)(gpu, bytes);
     float one = 1, back = 0;
-    if (!x || !workspace || moe_cuda_copy_to(cuda, x, &one, sizeof(one)) ||
-        moe_cuda_copy_from(cuda, &back, x, sizeof(back)) || back != 1) {
-      printf("%s\n", moe_cuda_error(cuda));
-      moe_cuda_free(cuda, x);
-      moe_cuda_free(cuda, workspace);
+    if (!x || !workspace || DEVICE(_copy_to)(gpu, x, &one, sizeof(one)) ||
+        DEVICE(_copy_from)(gpu, &back, x, sizeof(back)) || back != 1) {
+      printf("%s\n", DEVICE(_error)(gpu));
+      DEVICE(_free)(gpu, x);
+      DEVICE(_free)(gpu, workspace);
       break;
     }
     printf("T = %d\n", (int)tokens);
     status = layer(rt, tokens, x, x, x, x, x, x, workspace, bytes);
     printf("%s\n", moe_status_string(status));
-    if (!status && moe_cuda_synchronize(cuda))
-      printf("%s\n", moe_cuda_error(cuda));
-    moe_cuda_free(cuda, x);
-    moe_cuda_free(cuda, workspace);
+    if (!status && DEVICE(_synchronize)(gpu))
+      printf("%s\n", DEVICE(_error)(gpu));
+    DEVICE(_free)(gpu, x);
+    DEVICE(_free)(gpu, workspace);
   }
   /* A runtime that starts nothing. */
   moe_rt plain;
@@ -54,7 +61,7 @@ int main(int argc, char **argv) {
                                    workspace, workspace, workspace, workspace,
                                    bytes)));
   free(workspace);
-  moe_cuda_close(cuda);
-  moe_cuda_close(NULL);
+  DEVICE(_close)(gpu);
+  DEVICE(_close)(NULL);
   return 0;
 }
