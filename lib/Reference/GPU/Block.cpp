@@ -25,7 +25,7 @@ ThreadBlock::ThreadBlock(Launch &launch, int64_t number)
   const Program &program = launch.program;
   for (unsigned i = 0; i < getNumWarps(launch); ++i) {
     int64_t rest = launch.numThreads - int64_t(i) * program.numLanes;
-    LaneMask exists = getLanes(std::min<int64_t>(rest, program.numLanes));
+    LaneMask exists = allLanes(std::min<int64_t>(rest, program.numLanes));
     warps.push_back(std::make_unique<Warp>(*this, program, i, exists));
     Warp &warp = *warps.back();
     for (auto [argument, value] :

@@ -50,7 +50,7 @@ static unsigned getRow(unsigned lane, unsigned i) {
 
 /// Operands: A, B and C. `a`: the values of A, and of B, of a lane.
 static Outcome runProduct(Warp &warp, const Instruction &instruction) {
-  if (warp.active != getLanes(kWavefront))
+  if (warp.active != allLanes(kWavefront))
     return warp.fail(instruction, "is executed by lanes 0x" +
                                       Twine::utohexstr(warp.active) +
                                       " alone, and multiplies what all have");

@@ -144,7 +144,7 @@ static Outcome runReadFirst(Warp &warp, const Instruction &instruction) {
   uint32_t word = warp.get<uint32_t>(from)[lane];
   bool isUndefined = warp.undefined(from) >> lane & 1;
   std::fill_n(warp.get<uint32_t>(to), warp.numLanes, word);
-  warp.undefined(to) = isUndefined ? getLanes(warp.numLanes) : 0;
+  warp.undefined(to) = isUndefined ? allLanes(warp.numLanes) : 0;
   return Outcome::Next;
 }
 

@@ -25,7 +25,7 @@ Warp::Warp(ThreadBlock &block, const Program &program, unsigned number,
       else
         get<uint32_t>(constant.slot)[lane] = constant.bits;
   for (Slot slot : program.undefined)
-    undefined(slot) = getLanes(numLanes);
+    undefined(slot) = allLanes(numLanes);
   // Times of 0 are of what has not happened.
   knowledge.seen[ofWarp(number)] = 1;
 }

@@ -26,8 +26,8 @@ constexpr unsigned kLanes = 32;
 constexpr uint32_t kAllLanes = ~0u;
 
 constexpr LaneMask laneBit(unsigned lane) { return LaneMask(1) << lane; }
-/// The first so many, at least one.
-constexpr LaneMask getLanes(unsigned count) {
+/// All lanes of a warp of so many, at least one.
+constexpr LaneMask allLanes(unsigned count) {
   return ~LaneMask(0) >> (kMostLanes - count);
 }
 /// Lanes of a mask, one after another.
