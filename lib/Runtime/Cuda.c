@@ -12,6 +12,7 @@ Exceptions.
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* CUlaunchAttribute and CUlaunchConfig. */
 typedef struct launch_attribute {
