@@ -52,6 +52,7 @@ public:
     addNVVMThreadInstructions(table);
     addNVVMCopyInstructions(table);
     addNVVMProductInstructions(table);
+    addNVVMBitInstructions(table);
     addROCDLThreadInstructions(table);
     addROCDLProductInstructions(table);
   }

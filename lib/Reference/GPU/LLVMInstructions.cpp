@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Access.h"
+#include "ScalarInstructions.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/Matchers.h"
 #include <cmath>
@@ -381,50 +382,12 @@ static Outcome runPopulation(Warp &warp, const Instruction &instruction) {
 /// Reads registers, and nothing else.
 static Outcome runRead(Warp &, const Instruction &) { return Outcome::Next; }
 
-/// lop3: bit i of `a` where the bits of the operands are those of i, the first
-/// the highest.
-static Outcome runLogic(Warp &warp, const Instruction &instruction) {
-  const uint32_t *words[3];
-  uint32_t undefined = 0;
-  for (unsigned i = 0; i < 3; ++i) {
-    words[i] = warp.get<uint32_t>(instruction.operands[i]);
-    undefined |= warp.undefined(instruction.operands[i]);
-  }
-  uint32_t *result = warp.get<uint32_t>(instruction.results[0]);
-  for (unsigned lane = 0; lane < kLanes; ++lane) {
-    uint32_t bits = 0;
-    for (unsigned bit = 0; bit < 32; ++bit) {
-      unsigned which = 0;
-      for (const uint32_t *word : words)
-        which = which << 1 | (word[lane] >> bit & 1);
-      bits |= uint32_t(instruction.a >> which & 1) << bit;
-    }
-    result[lane] = bits;
-  }
-  warp.undefined(instruction.results[0]) = undefined;
-  return Outcome::Next;
-}
-
-static LogicalResult decodeLogic(Decoder &decoder, LLVM::InlineAsmOp op) {
-  StringRef text = op.getAsmString().trim();
-  unsigned table;
-  if (!text.consume_front("lop3.b32 $0, $1, $2, $3, ") ||
-      !text.consume_back(";") || text.getAsInteger(10, table) || table > 255 ||
-      op.getConstraints() != "=r,r,r,r" || op->getNumOperands() != 3)
-    return failure();
-  SmallVector<Slot> operands;
-  for (Value operand : op->getOperands())
-    operands.push_back(decoder.getScalar(operand));
-  decoder.emit(runLogic, op, decoder.define(op->getResult(0)), operands, table);
-  return success();
-}
-
 /// The empty text that ties its results to its operands, so that what uses them
 /// stays behind it.
 static LogicalResult decodeInlineAsm(Decoder &decoder, Operation *op) {
   auto assembly = cast<LLVM::InlineAsmOp>(op);
   if (assembly.getAsmString().contains("lop3"))
-    return decodeLogic(decoder, assembly);
+    return decodeBitLogic(decoder, assembly);
   if (!assembly.getAsmString().trim().empty() || op->getNumResults() != 1)
     return failure();
   SmallVector<StringRef> constraints;

@@ -126,6 +126,8 @@ void addMemRefInstructions(InstructionTable &table);
 void addNVVMThreadInstructions(InstructionTable &table);
 void addNVVMCopyInstructions(InstructionTable &table);
 void addNVVMProductInstructions(InstructionTable &table);
+/// Permutations of bytes.
+void addNVVMBitInstructions(InstructionTable &table);
 /// Of AMD's: threads and what wavefronts do together; products.
 void addROCDLThreadInstructions(InstructionTable &table);
 void addROCDLProductInstructions(InstructionTable &table);

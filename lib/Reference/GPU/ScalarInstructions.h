@@ -15,6 +15,9 @@ namespace moe::reference::simt {
 /// it, with its result rounded to its type. Fails for others.
 llvm::LogicalResult decodeScalar(Decoder &decoder, mlir::Operation *op);
 
+/// An inline lop3; fails if the text is another one.
+llvm::LogicalResult decodeBitLogic(Decoder &decoder, mlir::Operation *op);
+
 } // namespace moe::reference::simt
 
 #endif // MOE_MLIR_LIB_REFERENCE_GPU_SCALARINSTRUCTIONS_H

@@ -6,8 +6,6 @@
 
 #include "BlockWeights.h"
 
-#include <cmath>
-
 using namespace mlir;
 using namespace moe;
 using moe::nvidia::BlockWeights;
@@ -21,11 +19,6 @@ constexpr int64_t kOwn = 4;
 constexpr int64_t kMostWarps = 8, kLeastWarps = 4;
 /// Loads of 16 bytes of a lane that should be on their way at once.
 constexpr int64_t kLoads = 4;
-/// Small floats are so small as bf16 that products with rows would be below the
-/// normal numbers. As large as leaves rows room: rows up to 2^63.
-constexpr int64_t kRowShift = 64;
-/// What is left of it where weights are scaled as bf16.
-constexpr int64_t kWeightShift = 26;
 } // namespace
 
 //===----------------------------------------------------------------------===//
@@ -73,11 +66,11 @@ void BlockWeights::planScales() {
   if (isShared)
     scales = isPlain && pairs->getSubBlock() == shape.k ? Scales::Rows
                                                         : Scales::Sums;
-  else if (isPlain && pairs->getShift())
+  else if (!pairs->hasMinimum() && pairs->getTerms() == 1 &&
+           pairs->hasSmallScales())
     scales = Scales::Weights;
   else
     pairs = nullptr;
-  rowShift = pairs && pairs->getShift() && isShared ? kRowShift : 0;
 }
 
 /// Blocks with several scales are read as a whole, so that it is known which
@@ -188,7 +181,7 @@ RowReader BlockWeights::loadRows(const Unit &unit, int64_t step) {
   Value at = code.add(
       code.mul(unit.block, 2 * block),
       code.add(toBytes(period, rounds.period), toBytes(word, rounds.advance)));
-  return RowReader(code, rounds, block, code.at(ownRow, at), rowShift);
+  return RowReader(code, rounds, block, code.at(ownRow, at));
 }
 
 BlockWeights::Unit BlockWeights::begin(Value number) {
@@ -246,9 +239,7 @@ Value BlockWeights::getScalePair(Columns &columns, int64_t own, Value period,
   Value place = reader.sum(
       reader.indexOf(period, rounds.period),
       reader.indexOf(word, rounds.advance, rounds.first[4 * stream]));
-  Value scale = arith::MulFOp::create(
-      code, reader.readShared(reader.quotient(place, pairs->getSubBlock())),
-      reader.number(std::ldexp(1.0, pairs->getShift() - kWeightShift)));
+  Value scale = reader.readShared(reader.quotient(place, pairs->getSubBlock()));
   return code.toBF16(scale, scale);
 }
 
@@ -264,9 +255,10 @@ void BlockWeights::multiplyStream(Unit &unit, const Stream &stream,
       continue;
     auto [period, word] = getRound(unit, stream.step);
     Value scale = getScalePair(columns, own, period, word, stream.stream);
+    Value offset = code.word(Emitter::getPair(-pairs->getOffset()));
     for (WeightPairs::Pairs &term : terms[which])
       for (Value &pair : term)
-        pair = code.multiplyPair(pair, scale);
+        pair = code.multiplyPair(code.addPair(pair, offset), scale);
   }
   std::array<Value, 2> rows = getRows(unit, stream);
   for (auto [a, b] : llvm::zip_equal(terms[0], terms[1]))
@@ -391,13 +383,6 @@ BlockWeights::Words BlockWeights::multiplyUnits(Value first, int64_t count,
   return result;
 }
 
-void BlockWeights::multiplyAll(Sums sums, double factor) {
-  Value constant =
-      arith::ConstantOp::create(code, code.getF32FloatAttr(factor));
-  for (Value &sum : sums)
-    sum = arith::MulFOp::create(code, sum, constant);
-}
-
 /// By the one scale that a row has.
 void BlockWeights::scaleRows(Sums sums) {
   for (auto [part, panel] : llvm::enumerate(ownPanels)) {
@@ -458,12 +443,5 @@ SmallVector<Value> BlockWeights::multiply(Value left, Value weights,
   }
   if (scales == Scales::Rows)
     scaleRows(sums);
-  if (!pairs)
-    return sums;
-  int64_t shift = scales == Scales::Weights ? kWeightShift
-                  : pairs->getShift()       ? pairs->getShift() - rowShift
-                                            : 0;
-  if (double factor = std::ldexp(pairs->getFactor(), shift); factor != 1)
-    multiplyAll(sums, factor);
   return sums;
 }

@@ -10,9 +10,9 @@
 // in a row. These four columns are a lane's rows in two products m16n8k16, and
 // its words the depth: the instruction leaves open which.
 //
-// Codes and small floats become bf16 by their bits, exactly (WeightPairs), and
-// sums of their products are scaled in f32, where the four lanes that share a
-// row have the same scales. Other weights are decoded to f32 and rounded.
+// Codes become bf16 by their bits, exactly (WeightPairs), and sums of their
+// products are scaled in f32, where the four lanes that share a row have the
+// same scales. Other weights are decoded to f32 and rounded.
 //
 //===----------------------------------------------------------------------===//
 
@@ -93,11 +93,10 @@ private:
   void multiplyStream(Unit &unit, const Stream &stream, int64_t part,
                       int64_t half, Sums sums);
   void multiplyValues(Unit &unit, int64_t step, Sums sums);
-  /// Scales of weights as words of bf16, of a stream's column.
+  /// Of weights, the scale of a stream's column as a word of bf16.
   Value getScalePair(Columns &columns, int64_t own, Value period, Value word,
                      int64_t stream);
   void scaleRows(Sums sums);
-  void multiplyAll(Sums sums, double factor);
 
   Emitter &code;
   const gpu::MatmulShape &shape;
@@ -106,8 +105,6 @@ private:
   int64_t block, blockBytes, stepsOfBlock;
   std::unique_ptr<WeightPairs> pairs;
   Scales scales = Scales::Values;
-  /// Rows are multiplied by 2^this, so that products are normal numbers.
-  int64_t rowShift = 0;
   /// Whether a block has one scale.
   bool hasOneScale;
   int64_t unitSteps, unitsOfBlock, units, warps, ahead;

@@ -21,18 +21,24 @@ class ColumnReader : public gpu::ThreadReader {
 public:
   ColumnReader(Emitter &code, const moek::BlockPanels &panels, int64_t k,
                Value block, Value first)
-      : ThreadReader(code, panels, k, block, first) {}
+      : ThreadReader(code, panels, k, block, first), code(code) {}
 
   void select(int64_t own) { this->own = own; }
   /// What rounds of the selected column share.
   mlir::SmallVector<Value> buildShared();
+
+  using ThreadReader::lookUp;
+  Value lookUp(Value codes, mlir::ArrayRef<int8_t> table) override;
 
 protected:
   Value load(int64_t field, Value index, int64_t size) override;
 
 private:
   mlir::SmallVector<Value> loadWords(int64_t field, Value index, int64_t size);
+  /// The entries of a table for the eight numbers of four bits of a word.
+  std::array<Value, 2> lookUpNibbles(Value word, mlir::ArrayRef<int8_t> table);
 
+  Emitter &code;
   int64_t own = 0;
   llvm::DenseMap<std::pair<int64_t, int64_t>, mlir::SmallVector<Value>> loaded;
 };
@@ -41,16 +47,14 @@ private:
 class RowReader {
 public:
   /// Reads them; `at` is the address of that of the round's first k. Blocks are
-  /// of `block` values. Values are multiplied by 2^`shift`.
-  RowReader(Emitter &code, const DecodeRounds &rounds, int64_t block, Value at,
-            int64_t shift);
+  /// of `block` values.
+  RowReader(Emitter &code, const DecodeRounds &rounds, int64_t block, Value at);
 
   /// The values of two k of the round in a word.
   Value getPair(int64_t a, int64_t b) const;
 
 private:
   Emitter *code;
-  int64_t shift;
   /// The word and the half of it that has a value.
   llvm::DenseMap<int64_t, std::pair<Value, bool>> halves;
 };

@@ -134,14 +134,18 @@ public:
     return bits * 0x10001u;
   }
   Value word(uint32_t bits) { return constant(static_cast<int32_t>(bits)); }
-  /// The products of two numbers of bf16 each.
+  /// The products, or sums, of two numbers of bf16 each.
   Value multiplyPair(Value a, Value b) {
-    Type pair = mlir::VectorType::get({2}, getBF16Type());
-    auto cast = [&](Value word) {
-      return create<mlir::LLVM::BitcastOp>(pair, word);
-    };
-    return create<mlir::LLVM::BitcastOp>(
-        i32(), create<mlir::arith::MulFOp>(cast(a), cast(b)));
+    return fromPair(create<mlir::arith::MulFOp>(toPair(a), toPair(b)));
+  }
+  Value addPair(Value a, Value b) {
+    return fromPair(create<mlir::arith::AddFOp>(toPair(a), toPair(b)));
+  }
+  /// Four of eight bytes, those of `low` and then of `high`: which, four bits
+  /// of `selector` each say; their highest asks for the sign in all bits.
+  Value permute(Value low, Value high, Value selector) {
+    return create<mlir::NVVM::PermuteOp>(i32(), low, high, selector,
+                                         mlir::NVVM::PermuteMode::DEFAULT);
   }
 
   /// Until the kernels before have ended; and the next one may be set up. A
@@ -153,6 +157,13 @@ public:
   }
 
 private:
+  Value toPair(Value word) {
+    return create<mlir::LLVM::BitcastOp>(
+        mlir::VectorType::get({2}, getBF16Type()), word);
+  }
+  Value fromPair(Value pair) {
+    return create<mlir::LLVM::BitcastOp>(i32(), pair);
+  }
   mlir::NVVM::MemScopeKindAttr blockScope() {
     return mlir::NVVM::MemScopeKindAttr::get(getContext(),
                                              mlir::NVVM::MemScopeKind::CTA);

@@ -62,9 +62,13 @@ public:
     CodeForm form = format.getCodeForm(k);
     subBlock = form.subBlock;
     minimum = form.hasMinimum;
-    isWide = form.zero + form.most > 127;
-    // Sums are of codes plus 128, or less 128.
-    offset = form.zero + (isWide ? -128 : 128);
+    terms = form.zero + form.most > 127 ? 2 : 1;
+    // Codes get 128 more, or less.
+    offset = form.zero + (terms > 1 ? -128 : 128);
+    smallScales =
+        llvm::all_of(format.getFields(k), [](const BlockField &field) {
+          return field.byteFloat || field.element.isInteger(8);
+        });
   }
 
   Value read(BlockReader &reader, int64_t k, Value period, Value word,
@@ -79,14 +83,13 @@ public:
       return {even.select(code, bits, pair), odd.select(code, bits, pair)};
     };
     SmallVector<Pairs> terms{make(0x007f007f, 128)};
-    if (isWide)
+    if (this->terms > 1)
       terms.push_back(make(0x00800080, -256));
     return terms;
   }
 
 private:
   CodedFormatAttrInterface format;
-  bool isWide;
 };
 } // namespace
 

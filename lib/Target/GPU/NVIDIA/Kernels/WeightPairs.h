@@ -6,7 +6,7 @@
 //
 // What lets products be formed of the numbers of a format before these are
 // scaled: a few operations on bits make of each a bf16 that is it, exactly, but
-// for an offset or a power of two that all have in common.
+// for an offset that all have in common.
 //
 //===----------------------------------------------------------------------===//
 
@@ -32,20 +32,22 @@ public:
   /// Four numbers of a round as bytes, as the format builds them.
   virtual Value read(BlockReader &reader, int64_t k, Value period, Value word,
                      int64_t stream) const = 0;
-  /// Bf16 whose sums, of one or two terms, are `(number - offset) * 2^-shift`.
+  /// Bf16 whose sums, of one or two terms, are a number and `getOffset` more.
   virtual mlir::SmallVector<Pairs> build(Emitter &code, Value four) const = 0;
 
+  /// Consecutive k with one scale.
   int64_t getSubBlock() const { return subBlock; }
-  /// Of a weight, `scale * factor * number - minimum`.
-  double getFactor() const { return factor; }
+  /// Of a weight, `scale * number - minimum`.
   bool hasMinimum() const { return minimum; }
   double getOffset() const { return offset; }
-  int64_t getShift() const { return shift; }
+  int64_t getTerms() const { return terms; }
+  /// Whether scales are floats of 8 bits, and so numbers of bf16.
+  bool hasSmallScales() const { return smallScales; }
 
 protected:
-  int64_t subBlock = 0, shift = 0;
-  double factor = 1, offset = 0;
-  bool minimum = false;
+  int64_t subBlock = 0, terms = 1;
+  double offset = 0;
+  bool minimum = false, smallScales = false;
 };
 
 } // namespace moe::nvidia
