@@ -22,7 +22,8 @@ std::string moe::branchcheck::getCodeFile(StringRef path) {
 
 static bool isObject(StringRef bytes) {
   file_magic magic = identify_magic(bytes);
-  return magic.is_object() || magic == file_magic::archive;
+  return magic == file_magic::elf_relocatable ||
+         magic == file_magic::elf_shared_object || magic == file_magic::archive;
 }
 
 bool moe::branchcheck::isDeviceCode(const MemoryBuffer &file) {
