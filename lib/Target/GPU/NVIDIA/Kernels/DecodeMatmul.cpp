@@ -298,9 +298,9 @@ LLVM::LLVMFuncOp moe::nvidia::buildDecodeSums(ModuleOp module, StringRef name,
   Emitter code(module.getLoc(), module.getContext());
   Stretch stretch(shape.k, std::max<int64_t>(1, kDecodeWarps / sum.slots),
                   /*ahead=*/4);
-  // As far as registers go.
+  // As far as registers go, of which code before Hopper's takes more.
   if (stretch.warps * sum.slots > 16)
-    stretch.ahead = 3;
+    stretch.ahead = overlaps ? 3 : 2;
   int64_t warps = stretch.warps * sum.slots;
   SmallVector<Type> types(4 + sum.weighs + bool(sum.init) +
                               shape.parameters.size(),
