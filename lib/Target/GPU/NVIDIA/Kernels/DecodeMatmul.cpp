@@ -296,9 +296,9 @@ LLVM::LLVMFuncOp moe::nvidia::buildDecodeSums(ModuleOp module, StringRef name,
                                               bool overlaps, Epilogue &epilogue,
                                               DecodeLaunch &launch) {
   Emitter code(module.getLoc(), module.getContext());
-  Stretch stretch(shape.k, std::max<int64_t>(1, kDecodeWarps / sum.slots),
-                  /*ahead=*/4);
-  // As far as registers go, of which code before Hopper's takes more.
+  // As many warps as registers go, of which code before Hopper's takes more.
+  int64_t most = (overlaps ? kDecodeWarps : 16) / sum.slots;
+  Stretch stretch(shape.k, std::max<int64_t>(1, most), /*ahead=*/4);
   if (stretch.warps * sum.slots > 16)
     stretch.ahead = overlaps ? 3 : 2;
   int64_t warps = stretch.warps * sum.slots;
