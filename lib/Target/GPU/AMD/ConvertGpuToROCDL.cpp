@@ -14,6 +14,7 @@
 #include "moe-mlir/Target/GPU/AMD/Passes.h"
 
 #include "moe-mlir/Target/GPU/Common/Emitter.h"
+#include "moe-mlir/Target/GPU/Common/KernelGlobals.h"
 
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/PatternMatch.h"
@@ -24,11 +25,6 @@ namespace moe {
 } // namespace moe
 
 using namespace mlir;
-
-static constexpr StringLiteral kShared = "dynamic_shared";
-
-/// The address space of constants.
-static constexpr unsigned kConstantSpace = 4;
 
 /// A store of a word in the lanes of a mask. The hardware skips lanes; the code
 /// generator would branch around a store that no lane makes.
@@ -48,27 +44,6 @@ static void convertKernel(LLVM::LLVMFuncOp func) {
                 b.getDenseI32ArrayAttr({threads, 1, 1}));
   func->setAttr(ROCDL::ROCDLDialect::getFlatWorkGroupSizeAttrName(),
                 b.getStringAttr(Twine(threads) + "," + Twine(threads)));
-}
-
-/// The constant that a table is.
-static LLVM::GlobalOp getTable(IRRewriter &b, moegpu::LookUpOp op) {
-  auto kernels = op->getParentOfType<ModuleOp>();
-  auto size = static_cast<int64_t>(op.getTable().size());
-  auto values = DenseElementsAttr::get(
-      RankedTensorType::get({size}, b.getI32Type()), op.getTable());
-  int64_t number = 0;
-  for (auto global : kernels.getOps<LLVM::GlobalOp>()) {
-    if (global.getValueAttr() == values)
-      return global;
-    number += bool(global.getValueAttr());
-  }
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(kernels.getBody());
-  return LLVM::GlobalOp::create(b, op.getLoc(),
-                                LLVM::LLVMArrayType::get(b.getI32Type(), size),
-                                /*isConstant=*/true, LLVM::Linkage::Internal,
-                                "table_" + std::to_string(number), values,
-                                /*alignment=*/4, kConstantSpace);
 }
 
 namespace {
@@ -91,7 +66,7 @@ public:
       barrier();
     } else if (isa<moegpu::SharedOp>(op)) {
       b.replaceOpWithNewOp<LLVM::AddressOfOp>(op, op->getResult(0).getType(),
-                                              kShared);
+                                              moe::gpu::kSharedName);
     } else if (auto shuffle = dyn_cast<moegpu::ShuffleOp>(op)) {
       convertShuffle(shuffle);
     } else if (auto ballot = dyn_cast<moegpu::BallotOp>(op)) {
@@ -100,10 +75,7 @@ public:
       Value own = arith::ShRUIOp::create(b, loc, mask, half);
       b.replaceOpWithNewOp<arith::TruncIOp>(op, b.getI32Type(), own);
     } else if (auto lookUp = dyn_cast<moegpu::LookUpOp>(op)) {
-      Value base = LLVM::AddressOfOp::create(b, loc, getTable(b, lookUp));
-      Value at = LLVM::GEPOp::create(b, loc, base.getType(), b.getI32Type(),
-                                     base, ValueRange{lookUp.getIndex()});
-      b.replaceOpWithNewOp<LLVM::LoadOp>(op, b.getI32Type(), at);
+      b.replaceOp(op, moe::gpu::loadEntry(b, lookUp));
     } else if (auto store = dyn_cast<moegpu::StoreIfOp>(op)) {
       LLVM::InlineAsmOp::create(
           b, loc, b.getI64Type(),
@@ -219,13 +191,8 @@ struct ConvertGpuToROCDL : moe::impl::ConvertGpuToROCDLBase<ConvertGpuToROCDL> {
       });
       convertKernel(func);
     });
-    for (ModuleOp kernels : modules) {
-      b.setInsertionPointToStart(kernels.getBody());
-      LLVM::GlobalOp::create(
-          b, kernels.getLoc(), LLVM::LLVMArrayType::get(b.getI8Type(), 0),
-          /*isConstant=*/false, LLVM::Linkage::External, kShared, Attribute(),
-          /*alignment=*/16, moegpu::kSharedSpace);
-    }
+    for (ModuleOp kernels : modules)
+      moe::gpu::declareShared(kernels, /*alignment=*/16);
     for (Operation *op : ops)
       Conversion(b, op).run();
   }

@@ -6,6 +6,8 @@
 
 #include "Figures.h"
 
+#include "moe-mlir/Target/GPU/Common/Occupancy.h"
+
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
@@ -15,6 +17,7 @@
 
 using namespace llvm;
 using moe::KernelFacts;
+using moe::gpu::findKernel;
 
 std::vector<std::pair<std::string, int64_t>> moe::amd::getRates(StringRef cpu) {
   // One of the two dies of an MI250X.
@@ -42,29 +45,11 @@ static void setOccupancy(KernelFacts &kernel, StringRef cpu) {
   int64_t byWaves = waves * units / ofBlock;
   int64_t byShared =
       kernel.sharedBytes > 0 ? shared / kernel.sharedBytes : waves * units;
-  struct {
-    int64_t blocks;
-    const char *what;
-  } limits[] = {{byWaves, "waves"},
-                {byRegisters, "registers"},
-                {byShared, "shared memory"}};
-  auto least = std::min_element(
-      std::begin(limits), std::end(limits),
-      [](const auto &a, const auto &b) { return a.blocks < b.blocks; });
-  kernel.blocksAtOnce = least->blocks;
-  kernel.occupancy = double(least->blocks * ofBlock) / (waves * units);
-  kernel.limit = least->what;
-}
-
-static KernelFacts &findKernel(std::vector<KernelFacts> &facts,
-                               StringRef name) {
-  auto known = find_if(
-      facts, [&](const KernelFacts &each) { return each.name == name; });
-  if (known != facts.end())
-    return *known;
-  facts.emplace_back();
-  facts.back().name = name.str();
-  return facts.back();
+  moe::gpu::setOccupancy(kernel,
+                         {{byWaves, "waves"},
+                          {byRegisters, "registers"},
+                          {byShared, "shared memory"}},
+                         ofBlock, waves * units);
 }
 
 static void readCode(StringRef assembly, std::vector<KernelFacts> &facts) {

@@ -16,10 +16,8 @@
 
 using namespace mlir;
 using namespace moe;
+using gpu::kElementwiseBlocks;
 using gpu::KernelConverter;
-
-/// Blocks of an elementwise kernel for each multiprocessor.
-static constexpr int64_t kEach = 8;
 
 LogicalResult KernelConverter::convertExpertChoice(moek::ExpertChoiceOp op) {
   auto type = cast<MemRefType>(op.getScores().getType());
@@ -120,7 +118,7 @@ LogicalResult KernelConverter::convertRowMap(moek::RowMapOp op) {
   SmallVector<Value> arguments(op->getOperands());
   arguments.push_back(rows);
   launch(b, kernel, divide(b, elements, moegpu::getKernel(kernel).getThreads()),
-         arguments, kEach, options.overlaps);
+         arguments, kElementwiseBlocks, options.overlaps);
   op.erase();
   return success();
 }

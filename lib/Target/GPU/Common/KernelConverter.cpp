@@ -20,12 +20,10 @@
 
 using namespace mlir;
 using namespace moe;
+using gpu::kElementwiseBlocks;
 using gpu::KernelConverter;
 
 static constexpr StringLiteral kKernels = "kernels";
-/// Blocks of an elementwise kernel for each multiprocessor.
-static constexpr int64_t kEach = 8;
-
 static Type getElement(Value value) {
   return getElementTypeOrSelf(value.getType());
 }
@@ -171,8 +169,7 @@ LogicalResult KernelConverter::convert(Operation *op) {
     return convertLinalg(ordinary);
   if (auto copy = dyn_cast<memref::CopyOp>(op)) {
     Builder b(op->getLoc(), op);
-    auto same =
-        linalg::CopyOp::create(b, copy.getSource(), copy.getTarget());
+    auto same = linalg::CopyOp::create(b, copy.getSource(), copy.getTarget());
     op->erase();
     return convertLinalg(same);
   }
@@ -451,7 +448,7 @@ LogicalResult KernelConverter::convertCombine(moek::CombineOp op) {
       arith::MulIOp::create(b, tokens, constant(b, n / getCombinedColumns(n)));
   arguments.append({out, tokens});
   launch(b, kernel, divide(b, chunks, moegpu::getKernel(kernel).getThreads()),
-         arguments, kEach, options.overlaps);
+         arguments, kElementwiseBlocks, options.overlaps);
   op.erase();
   return success();
 }
@@ -468,8 +465,7 @@ LogicalResult KernelConverter::convertStore(memref::StoreOp op) {
   auto kernel = kernels.lookupSymbol<LLVM::LLVMFuncOp>(kName);
   if (!kernel)
     kernel = buildStore(kernels, kName);
-  Value value =
-      arith::IndexCastOp::create(b, b.getIndexType(), op.getValue());
+  Value value = arith::IndexCastOp::create(b, b.getIndexType(), op.getValue());
   launch(b, kernel, constant(b, 1), {op.getMemRef(), op.getIndices()[0], value},
          0, options.overlaps);
   op.erase();
@@ -494,7 +490,7 @@ LogicalResult KernelConverter::convertLinalg(linalg::LinalgOp op) {
       elements = arith::MulIOp::create(b, elements, own);
   }
   launch(b, kernel, divide(b, elements, moegpu::getKernel(kernel).getThreads()),
-         arguments, kEach, options.overlaps);
+         arguments, kElementwiseBlocks, options.overlaps);
   op->erase();
   return success();
 }

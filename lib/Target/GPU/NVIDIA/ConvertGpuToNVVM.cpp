@@ -6,6 +6,8 @@
 
 #include "moe-mlir/Target/GPU/NVIDIA/Passes.h"
 
+#include "moe-mlir/Target/GPU/Common/KernelGlobals.h"
+
 #include "mlir/IR/PatternMatch.h"
 
 namespace moe {
@@ -14,11 +16,6 @@ namespace moe {
 } // namespace moe
 
 using namespace mlir;
-
-static constexpr StringLiteral kShared = "dynamic_shared";
-
-/// The address space of constants.
-static constexpr unsigned kConstantSpace = 4;
 
 /// Gives a kernel the attributes that NVPTX reads.
 static void convertKernel(LLVM::LLVMFuncOp func, bool overlaps) {
@@ -69,27 +66,6 @@ static NVVM::ReduxKind getKind(moegpu::ReduceKind kind) {
   llvm_unreachable("all kinds are there");
 }
 
-/// The constant that a table is.
-static LLVM::GlobalOp getTable(IRRewriter &b, moegpu::LookUpOp op) {
-  auto kernels = op->getParentOfType<ModuleOp>();
-  auto size = static_cast<int64_t>(op.getTable().size());
-  auto values = DenseElementsAttr::get(
-      RankedTensorType::get({size}, b.getI32Type()), op.getTable());
-  int64_t number = 0;
-  for (auto global : kernels.getOps<LLVM::GlobalOp>()) {
-    if (global.getValueAttr() == values)
-      return global;
-    number += bool(global.getValueAttr());
-  }
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(kernels.getBody());
-  return LLVM::GlobalOp::create(b, op.getLoc(),
-                                LLVM::LLVMArrayType::get(b.getI32Type(), size),
-                                /*isConstant=*/true, LLVM::Linkage::Internal,
-                                "table_" + std::to_string(number), values,
-                                /*alignment=*/4, kConstantSpace);
-}
-
 /// A team is a warp.
 static void convert(IRRewriter &b, Operation *op) {
   Location loc = op->getLoc();
@@ -109,7 +85,7 @@ static void convert(IRRewriter &b, Operation *op) {
     b.eraseOp(op);
   } else if (isa<moegpu::SharedOp>(op)) {
     b.replaceOpWithNewOp<LLVM::AddressOfOp>(op, op->getResult(0).getType(),
-                                            kShared);
+                                            moe::gpu::kSharedName);
   } else if (auto shuffle = dyn_cast<moegpu::ShuffleOp>(op)) {
     bool isUp = shuffle.getKind() == moegpu::ShuffleKind::Up;
     Value all = constant(kAllLanes), clamp = constant(isUp ? 0 : 31);
@@ -125,10 +101,7 @@ static void convert(IRRewriter &b, Operation *op) {
                                         getKind(reduce.getKind()),
                                         constant(kAllLanes));
   } else if (auto lookUp = dyn_cast<moegpu::LookUpOp>(op)) {
-    Value base = LLVM::AddressOfOp::create(b, loc, getTable(b, lookUp));
-    Value at = LLVM::GEPOp::create(b, loc, base.getType(), b.getI32Type(), base,
-                                   ValueRange{lookUp.getIndex()});
-    b.replaceOpWithNewOp<LLVM::LoadOp>(op, b.getI32Type(), at);
+    b.replaceOp(op, moe::gpu::loadEntry(b, lookUp));
   } else if (auto store = dyn_cast<moegpu::StoreIfOp>(op)) {
     NVVM::InlinePtxOp::create(
         b, loc, TypeRange(), ValueRange{store.getAddress(), store.getValue()},
@@ -157,13 +130,8 @@ struct ConvertGpuToNVVM : moe::impl::ConvertGpuToNVVMBase<ConvertGpuToNVVM> {
       });
       convertKernel(func, overlaps);
     });
-    for (ModuleOp kernels : modules) {
-      b.setInsertionPointToStart(kernels.getBody());
-      LLVM::GlobalOp::create(
-          b, kernels.getLoc(), LLVM::LLVMArrayType::get(b.getI8Type(), 0),
-          /*isConstant=*/false, LLVM::Linkage::External, kShared, Attribute(),
-          /*alignment=*/1024, moegpu::kSharedSpace);
-    }
+    for (ModuleOp kernels : modules)
+      moe::gpu::declareShared(kernels, /*alignment=*/1024);
     for (Operation *op : ops)
       convert(b, op);
   }

@@ -6,6 +6,8 @@
 
 #include "Figures.h"
 
+#include "moe-mlir/Target/GPU/Common/Occupancy.h"
+
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/MathExtras.h"
@@ -13,6 +15,7 @@
 
 using namespace llvm;
 using moe::KernelFacts;
+using moe::gpu::findKernel;
 
 //===----------------------------------------------------------------------===//
 // Chips
@@ -60,19 +63,12 @@ static void setOccupancy(KernelFacts &kernel, StringRef cpu) {
       chip->sharedBytes /
       (alignTo(std::max<int64_t>(kernel.sharedBytes, 0), 128) + 1024);
   int64_t byWarps = chip->warps / warps;
-  struct {
-    int64_t blocks;
-    const char *what;
-  } limits[] = {{byWarps, "warps"},
-                {chip->blocks, "blocks"},
-                {byRegisters, "registers"},
-                {byShared, "shared memory"}};
-  auto least = std::min_element(
-      std::begin(limits), std::end(limits),
-      [](const auto &a, const auto &b) { return a.blocks < b.blocks; });
-  kernel.blocksAtOnce = least->blocks;
-  kernel.occupancy = double(least->blocks * warps) / chip->warps;
-  kernel.limit = least->what;
+  moe::gpu::setOccupancy(kernel,
+                         {{byWarps, "warps"},
+                          {chip->blocks, "blocks"},
+                          {byRegisters, "registers"},
+                          {byShared, "shared memory"}},
+                         warps, chip->warps);
 }
 
 //===----------------------------------------------------------------------===//
@@ -93,17 +89,6 @@ static std::string nameProduct(StringRef opcode) {
   }
   StringRef stem = opcode.starts_with("wgmma") ? "wgmma" : "mma.sync";
   return (stem + " " + shape + " " + type).str();
-}
-
-static KernelFacts &findKernel(std::vector<KernelFacts> &facts,
-                               StringRef name) {
-  auto known = find_if(
-      facts, [&](const KernelFacts &each) { return each.name == name; });
-  if (known != facts.end())
-    return *known;
-  facts.emplace_back();
-  facts.back().name = name.str();
-  return facts.back();
 }
 
 static void readPTX(StringRef ptx, std::vector<KernelFacts> &facts) {

@@ -25,6 +25,9 @@
 
 namespace moe::gpu {
 
+/// Blocks of an elementwise kernel for each multiprocessor.
+constexpr int64_t kElementwiseBlocks = 8;
+
 struct ConverterOptions {
   /// Whose kernels they are, for messages: `NVIDIA's GPUs`.
   llvm::StringRef device;
@@ -81,8 +84,8 @@ protected:
   mlir::Value divide(Builder &b, mlir::Value elements, int64_t each);
 
   mlir::ModuleOp module, kernels;
-  /// Ops (of a routing, its lists) whose kernels are not started where the value
-  /// is true: others do their work.
+  /// Ops (of a routing, its lists) whose kernels are not started where the
+  /// value is true: others do their work.
   llvm::DenseMap<mlir::Operation *, mlir::Value> unless;
   ConverterOptions options;
 
