@@ -239,15 +239,7 @@ FailureOr<LLVM::LLVMFuncOp> gpu::buildSelect(ModuleOp module, StringRef name,
     TeamVectors vectors(code, lane);
     for (auto [i, argument] : llvm::enumerate(body.getArguments())) {
       Value row = int64_t(i) < ofTokens ? token : code.constant(0);
-      TeamVectors::Registers values;
-      for (int64_t r = 0; r < TeamVectors::getNumRegisters(experts); ++r) {
-        // Elements behind the last are never looked at.
-        Value element =
-            code.min(vectors.getElement(r), code.constant(experts - 1));
-        values.push_back(
-            code.loadOf(args[i], code.f32(), row, element, experts));
-      }
-      vectors.set(argument, values);
+      vectors.set(argument, vectors.load(args[i], code.f32(), row, experts));
     }
     result = vectors.emit(body);
     if (failed(result))
@@ -266,15 +258,7 @@ FailureOr<LLVM::LLVMFuncOp> gpu::buildSelect(ModuleOp module, StringRef name,
     }
     for (auto [to, value] :
          llvm::zip(args.slice(inputs, 2), body.getTerminator()->getOperands()))
-      for (auto [r, own] : llvm::enumerate(vectors.get(value))) {
-        Value slot = vectors.getElement(r);
-        Value at = getPlace(slot);
-        Value word = own.getType().isF32()
-                         ? Value(LLVM::BitcastOp::create(code, code.i32(), own))
-                         : own;
-        code.storeIf(code.isLess(slot, code.constant(slots)), word,
-                     code.at(to, at));
-      }
+      vectors.store(vectors.get(value), to, token, slots, op.getTotalSlots());
   });
   LLVM::ReturnOp::create(code, ValueRange());
   if (failed(result))

@@ -129,32 +129,17 @@ gpu::buildRowLoop(ModuleOp module, StringRef name, scf::ForOp loop,
     TeamVectors vectors(code, lane);
     for (auto [read, argument] : llvm::zip(reads, step.getArguments())) {
       int64_t size = read.getVectorType().getDimSize(0);
-      TeamVectors::Registers values;
-      for (int64_t r = 0; r < TeamVectors::getNumRegisters(size); ++r) {
-        // Elements behind the last are never looked at.
-        Value element =
-            code.min(vectors.getElement(r), code.constant(size - 1));
-        values.push_back(code.loadOf(getBase(read.getBase()),
-                                     read.getVectorType().getElementType(), row,
-                                     element, size));
-      }
-      vectors.set(argument, values);
+      vectors.set(argument, vectors.load(getBase(read.getBase()),
+                                         read.getVectorType().getElementType(),
+                                         row, size));
     }
     result = vectors.emit(step.getBody().front());
     if (failed(result))
       return;
     for (auto [write, value] : llvm::zip(writes, made)) {
       int64_t size = write.getVectorType().getDimSize(0);
-      for (auto [r, own] : llvm::enumerate(vectors.get(value))) {
-        Value element = vectors.getElement(r);
-        Value word = own.getType().isF32()
-                         ? Value(LLVM::BitcastOp::create(code, code.i32(), own))
-                         : own;
-        Value at =
-            code.add(code.mul(code.widen(row), size), code.widen(element));
-        code.storeIf(code.isLess(element, code.constant(size)), word,
-                     code.at(getBase(write.getBase()), code.mul(at, 4)));
-      }
+      vectors.store(vectors.get(value), getBase(write.getBase()), row, size,
+                    size);
     }
   });
   LLVM::ReturnOp::create(code, ValueRange());

@@ -168,6 +168,30 @@ LogicalResult TeamVectors::emitElementwise(Operation *op) {
   return success();
 }
 
+TeamVectors::Registers TeamVectors::load(Value base, Type element, Value row,
+                                         int64_t size) {
+  Registers values;
+  for (int64_t r = 0; r < getNumRegisters(size); ++r) {
+    // Elements behind the last are never looked at.
+    Value column = code.min(getElement(r), code.constant(size - 1));
+    values.push_back(code.loadOf(base, element, row, column, size));
+  }
+  return values;
+}
+
+void TeamVectors::store(ArrayRef<Value> values, Value base, Value row,
+                        int64_t size, int64_t columns) {
+  for (auto [r, own] : llvm::enumerate(values)) {
+    Value column = getElement(r);
+    Value at = code.add(code.mul(code.widen(row), columns), code.widen(column));
+    Value word = own.getType().isF32()
+                     ? Value(LLVM::BitcastOp::create(code, code.i32(), own))
+                     : own;
+    code.storeIf(code.isLess(column, code.constant(size)), word,
+                 code.at(base, code.mul(at, 4)));
+  }
+}
+
 LogicalResult TeamVectors::emitReduction(vector::ReductionOp op) {
   Type type = op.getDest().getType();
   int64_t elements =

@@ -34,6 +34,12 @@ public:
   /// The number of the element in a register.
   Value getElement(int64_t index) { return code.add(lane, index * 32); }
 
+  /// The row of a matrix of `size` columns, f32 or i32, in the device's memory.
+  Registers load(Value base, Type element, Value row, int64_t size);
+  /// Writes a vector to the first `size` of a row of `columns`.
+  void store(mlir::ArrayRef<Value> values, Value base, Value row, int64_t size,
+             int64_t columns);
+
   void set(Value vector, Registers values) { registers[vector] = values; }
   mlir::ArrayRef<Value> get(Value vector) { return registers[vector]; }
 
