@@ -177,7 +177,7 @@ struct DropUnusedExpertWeights : OpRewritePattern<ExpertOp> {
 
   LogicalResult matchAndRewrite(ExpertOp op,
                                 PatternRewriter &rewriter) const final {
-    SmallVector<Value> operands{op.getRows(), op.getRouting()};
+    SmallVector<Value> weights;
     SmallVector<int64_t> counts;
     SmallVector<llvm::BitVector> unused;
     bool changed = false;
@@ -191,7 +191,7 @@ struct DropUnusedExpertWeights : OpRewritePattern<ExpertOp> {
           changed = true;
           continue;
         }
-        operands.push_back(weight);
+        weights.push_back(weight);
         ++count;
       }
       counts.push_back(count);
@@ -199,7 +199,7 @@ struct DropUnusedExpertWeights : OpRewritePattern<ExpertOp> {
     if (!changed)
       return failure();
     rewriter.modifyOpInPlace(op, [&] {
-      op->setOperands(operands);
+      op.getWeightsMutable().assign(weights);
       op.setWeightCounts(counts);
       for (auto [i, drop] : llvm::enumerate(unused))
         op.getGroupBody(i).eraseArguments(drop);

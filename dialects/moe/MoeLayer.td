@@ -142,8 +142,10 @@ def Moe_DispatchOp : Moe_InferOp<"dispatch", [Pure, Moe_ReifyShape]> {
 
     | operand or result | type |
     |---|---|
-    | `x` | `tensor<TxHxF>`, H static, F a float type |
+    | `x` | `tensor<TxHxF>`, H static, F a float type, `i32` or `i64` |
     | result | `tensor<AxHxF>`, A dynamic as a rule |
+
+    Rows of integers have no weights.
 
     The result's order is canonical: by expert, then token, then slot. A routing
     of another number of tokens than `x` has is an error at run time.
@@ -172,7 +174,8 @@ def Moe_DispatchOp : Moe_InferOp<"dispatch", [Pure, Moe_ReifyShape]> {
 }
 
 def Moe_ExpertOp : Moe_Op<"expert", [
-    RecursivelySpeculatable, RecursiveMemoryEffects, Moe_ReifyShape],
+    RecursivelySpeculatable, RecursiveMemoryEffects, AttrSizedOperandSegments,
+    Moe_ReifyShape],
     ["getAsmResultNames", "getAsmBlockArgumentNames"]> {
   let summary = "applies each expert's body to its own rows";
   let description = [{
@@ -184,16 +187,19 @@ def Moe_ExpertOp : Moe_Op<"expert", [
     A body has the arguments
     - `tensor<?xHxF>`, the rows of one expert (any number, none included), and
     - for each weight `tensor<Nx...xW>` of the group, with N its number of
-      experts, the slice `tensor<...xW>` of this expert,
+      experts, the slice `tensor<...xW>` of this expert, and
+    - for each of the rows that `with` adds, `tensor<?xCxG>`, those of the same
+      assignments: numbers of sequences, scales, positions,
 
     and yields `tensor<?xH'xF'>` with as many rows. H, H' and all sizes of
     weights that are static are at least 1. The result of the op holds
     the yielded rows of all experts, in routing order. A body must compute each
-    row from that row alone: how rows are batched is not observable.
+    row from that row alone: how rows are batched is not observable. Rows of one
+    sequence meet in `moe.scan`.
 
     | operand or result | type |
     |---|---|
-    | `rows` | `tensor<AxHxF>`, as `moe.dispatch` gives them |
+    | `rows`, those of `with` | `tensor<AxHxF>`, as `moe.dispatch` gives them |
     | weights | ranked tensors whose first dimension is the size of the group |
     | result | `tensor<AxH'xF'>` |
 
@@ -225,12 +231,37 @@ def Moe_ExpertOp : Moe_Op<"expert", [
       }
       return %out : tensor<?x64xf32>
     }
+
+    // Each row times a number of its token.
+    func.func @scaled(%x: tensor<?x64xf32>, %s: tensor<?x1xf32>,
+                      %r: !moe.routing<8 x 2>) -> tensor<?x64xf32> {
+      %rows = moe.dispatch %x by %r
+          : tensor<?x64xf32>, !moe.routing<8 x 2> -> tensor<?x64xf32>
+      %scales = moe.dispatch %s by %r
+          : tensor<?x1xf32>, !moe.routing<8 x 2> -> tensor<?x1xf32>
+      %out = moe.expert %rows by %r with(%scales : tensor<?x1xf32>)
+          : (tensor<?x64xf32>, !moe.routing<8 x 2>) -> tensor<?x64xf32>
+      experts 0 to 8 {
+      ^bb0(%t: tensor<?x64xf32>, %scale: tensor<?x1xf32>):
+        %y = linalg.generic {
+            indexing_maps = [affine_map<(t, h) -> (t, 0)>, affine_map<(t, h) -> (t, h)>],
+            iterator_types = ["parallel", "parallel"]}
+            ins(%scale : tensor<?x1xf32>) outs(%t : tensor<?x64xf32>) {
+        ^bb0(%a: f32, %b: f32):
+          %p = arith.mulf %a, %b : f32
+          linalg.yield %p : f32
+        } -> tensor<?x64xf32>
+        moe.yield %y : tensor<?x64xf32>
+      }
+      return %out : tensor<?x64xf32>
+    }
     ```
   }];
   let arguments = (ins
     Moe_Rows:$rows,
     Moe_RoutingType:$routing,
     Variadic<AnyRankedTensor>:$weights,
+    Variadic<Moe_Rows>:$others,
     DenseI64ArrayAttr:$bounds,
     DenseI64ArrayAttr:$weight_counts);
   let results = (outs Moe_Rows:$result);
@@ -245,7 +276,14 @@ def Moe_ExpertOp : Moe_Op<"expert", [
     OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$rows,
                    "::mlir::Value":$routing, "::mlir::ValueRange":$weights,
                    "::llvm::function_ref<void(::mlir::OpBuilder &, "
-                   "::mlir::Location, ::mlir::ValueRange)>":$body)>
+                   "::mlir::Location, ::mlir::ValueRange)>":$body)>,
+    /// Groups that end where `bounds` says, the first of which is 0, with
+    /// `weightCounts` of the weights each. Their regions are empty.
+    OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$rows,
+                   "::mlir::Value":$routing, "::mlir::ValueRange":$weights,
+                   "::mlir::ValueRange":$others,
+                   "::llvm::ArrayRef<int64_t>":$bounds,
+                   "::llvm::ArrayRef<int64_t>":$weightCounts)>
   ];
   let extraClassDeclaration = [{
     unsigned getNumGroups() { return getGroups().size(); }
@@ -257,6 +295,10 @@ def Moe_ExpertOp : Moe_Op<"expert", [
     }
     /// The weights of group `i`.
     ::mlir::OperandRange getGroupWeights(unsigned i);
+    /// The arguments of the body of group `i` that are its weights, and those
+    /// that are rows beside the first.
+    ::mlir::ValueRange getWeightArguments(unsigned i);
+    ::mlir::ValueRange getOtherArguments(unsigned i);
     /// The block of group `i`.
     ::mlir::Block &getGroupBody(unsigned i) { return getGroups()[i].front(); }
   }];
@@ -272,7 +314,8 @@ def Moe_CombineOp : Moe_Op<"combine", [Pure, Moe_ReifyShape]> {
     added after the sum: a residual or the output of a shared expert. A token
     without assignments gets its row of `init`, or zeros.
 
-    `unweighted` leaves the weights out; see `moe.dispatch`.
+    `unweighted` leaves the weights out; see `moe.dispatch`. Rows of integers
+    are added as they are, modulo 2^32 or 2^64, and have to be `unweighted`.
 
     | operand or result | type |
     |---|---|
@@ -361,7 +404,7 @@ def Moe_FFNOp : Moe_InferOp<"ffn", [
     ```
   }];
   let arguments = (ins
-    Moe_Rows:$x,
+    Moe_FloatRows:$x,
     Optional<Moe_Matrix>:$gate,
     Moe_Matrix:$up,
     Moe_Matrix:$down,
@@ -369,7 +412,7 @@ def Moe_FFNOp : Moe_InferOp<"ffn", [
     Optional<Moe_Vector>:$up_bias,
     Optional<Moe_Vector>:$down_bias,
     OptionalAttr<Moe_ActivationAttrInterface>:$activation);
-  let results = (outs Moe_Rows:$result);
+  let results = (outs Moe_FloatRows:$result);
   let regions = (region AnyRegion:$body);
   let assemblyFormat = [{
     $x (`gate` `(` $gate^ `)`)? `up` `(` $up `)` `down` `(` $down `)`
@@ -410,6 +453,87 @@ def Moe_FFNOp : Moe_InferOp<"ffn", [
   }];
 }
 
+def Moe_ScanOp : Moe_Op<"scan", [
+    RecursivelySpeculatable, RecursiveMemoryEffects, Moe_ReifyShape,
+    HasParent<"ExpertOp">],
+    ["getAsmResultNames", "getAsmBlockArgumentNames"]> {
+  let summary = "a recurrence over the rows of each sequence of an expert";
+  let description = [{
+    In the body of an expert whose tokens are sequences one behind the other: row
+    `a` of the result is
+
+    ```
+    s[a] = body(x[a], s[a - 1])     if sequences[a] = sequences[a - 1]
+    s[a] = body(x[a], init[a])      for the first row of a sequence, and row 0
+    ```
+
+    so that neighbours with the same number are one sequence. Without `init` a
+    sequence begins with zeros. A state to carry from call to call comes in as
+    columns of the rows, or by `with`, and goes out as the last row of each
+    sequence: as many calls as one likes give the bits of one call.
+
+    The body computes rows of states from rows and states, each row by itself:
+    steps of different sequences run as one. What does not need the state, such
+    as the product of all rows with an input weight, is best computed before.
+
+    | operand or result | type |
+    |---|---|
+    | `rows` | `tensor<AxHxF>` |
+    | `sequences` | `tensor<Ax1xi32>` |
+    | `init` | the type of the result |
+    | result | `tensor<AxDxF>` |
+
+    ```mlir
+    // A moving average of the rows of each sequence, in one expert of two.
+    func.func @average(%x: tensor<?x16xf32>, %ids: tensor<?x1xi32>,
+                       %r: !moe.routing<2 x 1>) -> tensor<?x16xf32> {
+      %rows = moe.dispatch %x by %r
+          : tensor<?x16xf32>, !moe.routing<2 x 1> -> tensor<?x16xf32>
+      %own = moe.dispatch %ids by %r
+          : tensor<?x1xi32>, !moe.routing<2 x 1> -> tensor<?x1xi32>
+      %out = moe.expert %rows by %r with(%own : tensor<?x1xi32>)
+          : (tensor<?x16xf32>, !moe.routing<2 x 1>) -> tensor<?x16xf32>
+      experts 0 to 1 {
+      ^bb0(%t: tensor<?x16xf32>, %ids_of: tensor<?x1xi32>):
+        %m = moe.scan %t by %ids_of init(%t)
+            : (tensor<?x16xf32>, tensor<?x1xi32>, tensor<?x16xf32>)
+            -> tensor<?x16xf32> body {
+        ^bb0(%row: tensor<?x16xf32>, %state: tensor<?x16xf32>):
+          %next = linalg.generic {
+              indexing_maps = [affine_map<(t, h) -> (t, h)>,
+                               affine_map<(t, h) -> (t, h)>],
+              iterator_types = ["parallel", "parallel"]}
+              ins(%row : tensor<?x16xf32>) outs(%state : tensor<?x16xf32>) {
+          ^bb0(%a: f32, %s: f32):
+            %half = arith.constant 0.5 : f32
+            %sum = arith.addf %a, %s : f32
+            %mean = arith.mulf %sum, %half : f32
+            linalg.yield %mean : f32
+          } -> tensor<?x16xf32>
+          moe.yield %next : tensor<?x16xf32>
+        }
+        moe.yield %m : tensor<?x16xf32>
+      } experts 1 to 2 {
+      ^bb0(%t: tensor<?x16xf32>, %ids_of: tensor<?x1xi32>):
+        moe.yield %t : tensor<?x16xf32>
+      }
+      return %out : tensor<?x16xf32>
+    }
+    ```
+  }];
+  let arguments = (ins
+    Moe_FloatRows:$rows,
+    2DTensorOf<[I32]>:$sequences,
+    Optional<Moe_FloatRows>:$init);
+  let results = (outs Moe_FloatRows:$states);
+  let regions = (region AnyRegion:$body);
+  let assemblyFormat = [{
+    $rows `by` $sequences (`init` `(` $init^ `)`)? attr-dict
+    `:` functional-type(operands, results) `body` $body
+  }];
+  let hasRegionVerifier = 1;
+}
+
 def Moe_SimilarityOp : Moe_InferOp<"similarity", [Pure, Moe_ReifyShape]> {
   let summary = "similarity of each token to each of some vectors";
   let description = [{
@@ -442,7 +566,7 @@ def Moe_SimilarityOp : Moe_InferOp<"similarity", [Pure, Moe_ReifyShape]> {
     }
     ```
   }];
-  let arguments = (ins Moe_Rows:$x, Moe_Matrix:$centroids,
+  let arguments = (ins Moe_FloatRows:$x, Moe_Matrix:$centroids,
                        Moe_SimilarityMetricAttr:$metric);
   let results = (outs Moe_Scores:$scores);
   let assemblyFormat = [{
@@ -459,7 +583,7 @@ def Moe_SimilarityOp : Moe_InferOp<"similarity", [Pure, Moe_ReifyShape]> {
 def Moe_YieldOp : Op<Moe_Dialect, "yield", [Pure, Terminator, ReturnLike]> {
   let summary = "ends a body of the dialect and gives its results";
   let description = [{
-    Ends the regions of `moe.router`, `moe.expert` and `moe.ffn`.
+    Ends the regions of `moe.router`, `moe.expert`, `moe.ffn` and `moe.scan`.
 
     ```mlir
     func.func @squared(%z: tensor<?x8xf32>) -> !moe.routing<8 x 2> {

@@ -57,7 +57,8 @@ def Moe_ReifyShape
 // experts are selected (rule M4 of RATIONALE.md).
 def Moe_Scores : 2DTensorOf<[F32, F64]>;
 def Moe_Weights : 2DTensorOf<[F32, F64]>;
-def Moe_Rows : 2DTensorOf<[F32, F64, BF16, F16]>;
+def Moe_FloatRows : 2DTensorOf<[F32, F64, BF16, F16]>;
+def Moe_Rows : 2DTensorOf<[F32, F64, BF16, F16, I32, I64]>;
 def Moe_Matrix : 2DTensorOf<[F32, F64, BF16, F16]>;
 def Moe_Vector : 1DTensorOf<[F32, F64, BF16, F16]>;
 def Moe_Indices : 2DTensorOf<[I32]>;

@@ -90,25 +90,24 @@ struct PruneExperts : acme::impl::PruneExpertsBase<PruneExperts> {
   void prune(moe::ExpertOp layer) {
     OpBuilder b(layer);
     Location loc = layer.getLoc();
-    OperationState state(loc, moe::ExpertOp::getOperationName());
-    state.addOperands({layer.getRows(), layer.getRouting()});
-    state.addTypes(layer.getType());
     SmallVector<int64_t> bounds = {0}, counts;
+    SmallVector<Value> weights;
     // Groups behind the last expert that stays go as a whole.
     for (unsigned i = 0; layer.getGroupBegin(i) < keep; ++i) {
       bounds.push_back(std::min<int64_t>(layer.getGroupEnd(i), keep));
       counts.push_back(layer.getGroupWeights(i).size());
       for (Value weight : layer.getGroupWeights(i))
-        state.addOperands(
+        weights.push_back(
             bounds.back() == layer.getGroupEnd(i)
                 ? weight
                 : take(b, loc, weight, 0, keep - layer.getGroupBegin(i)));
-      state.addRegion()->takeBody(layer.getGroups()[i]);
     }
-    auto &properties = state.getOrAddProperties<moe::ExpertOp::Properties>();
-    properties.bounds = b.getDenseI64ArrayAttr(bounds);
-    properties.weight_counts = b.getDenseI64ArrayAttr(counts);
-    layer->replaceAllUsesWith(b.create(state));
+    auto kept = moe::ExpertOp::create(b, loc, layer.getType(), layer.getRows(),
+                                      layer.getRouting(), weights,
+                                      layer.getOthers(), bounds, counts);
+    for (auto [region, old] : llvm::zip(kept.getGroups(), layer.getGroups()))
+      region.takeBody(old);
+    layer->replaceAllUsesWith(kept);
     layer->erase();
   }
 };

@@ -401,7 +401,7 @@ void WorkCounter::visit(Operation *op) {
   if (counted && counted.hasBodies()) {
     for (Region &region : op->getRegions())
       for (Block &block : region) {
-        for (BlockArgument argument : block.getArguments().take_front())
+        for (BlockArgument argument : block.getArguments())
           setRows(argument, counted.getBodyRows(context, argument));
         visit(block);
       }

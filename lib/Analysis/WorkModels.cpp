@@ -57,7 +57,7 @@ struct ExpertWork : WorkOpInterface::ExternalModel<ExpertWork, ExpertOp> {
     auto expert = cast<ExpertOp>(op);
     unsigned group = argument.getOwner()->getParent()->getRegionNumber();
     const ExpertLoad *load = context.load(expert.getRouting());
-    if (!load)
+    if (!load || llvm::is_contained(expert.getWeightArguments(group), argument))
       return std::nullopt;
     return load->rowsOf(expert.getGroupBegin(group), expert.getGroupEnd(group));
   }
@@ -84,6 +84,18 @@ struct ExpertWork : WorkOpInterface::ExternalModel<ExpertWork, ExpertOp> {
   }
 };
 
+struct ScanWork : WorkOpInterface::ExternalModel<ScanWork, ScanOp> {
+  bool hasBodies(Operation *) const { return true; }
+  MaybeSize getBodyRows(Operation *op, const WorkContext &context,
+                        BlockArgument) const {
+    return context.size(cast<ScanOp>(op).getRows(), 0);
+  }
+  MaybeSize getResultRows(Operation *op, const WorkContext &context,
+                          unsigned) const {
+    return context.size(cast<ScanOp>(op).getRows(), 0);
+  }
+};
+
 /// A row for each assignment of the routing, or for each of its tokens.
 template <typename OpT, bool isToken>
 struct RoutedRows
@@ -104,6 +116,7 @@ void moe::registerWorkModels(DialectRegistry &registry) {
     FFNOp::attachInterface<FFNWork>(*context);
     SimilarityOp::attachInterface<SimilarityWork>(*context);
     ExpertOp::attachInterface<ExpertWork>(*context);
+    ScanOp::attachInterface<ScanWork>(*context);
     DispatchOp::attachInterface<RoutedRows<DispatchOp, false>>(*context);
     RoutingTokensOp::attachInterface<RoutedRows<RoutingTokensOp, false>>(
         *context);

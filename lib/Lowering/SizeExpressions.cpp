@@ -330,7 +330,16 @@ AffineExpr SizeExpressions::computeDim(Value shaped, int64_t dim) {
         return {};
       return named(cast<StringAttr>(names[index]).getValue(), shaped, dim);
     }
-    if (auto loop = dyn_cast<scf::ForOp>(argument.getOwner()->getParentOp()))
+    Operation *parent = argument.getOwner()->getParentOp();
+    // A body gets as many rows of each kind.
+    auto expert = dyn_cast<moe::ExpertOp>(parent);
+    unsigned group = argument.getOwner()->getParent()->getRegionNumber();
+    if (argument.getArgNumber() > 0 && dim == 0 &&
+        (isa<moe::ScanOp>(parent) ||
+         (expert &&
+          llvm::is_contained(expert.getOtherArguments(group), argument))))
+      return getDim(argument.getOwner()->getArgument(0), 0);
+    if (auto loop = dyn_cast<scf::ForOp>(parent))
       if (OpOperand *init = loop.getTiedLoopInit(argument))
         return ofLoop(init->get());
     return {};

@@ -34,6 +34,13 @@ namespace moe::reference {
 // Shapes
 //===----------------------------------------------------------------------===//
 
+LogicalResult emitNoModel(Operation *op, Attribute attribute,
+                          StringRef interface) {
+  return op->emitOpError("cannot be interpreted: ")
+         << attribute << " has no reference model; its dialect has to "
+         << "implement or attach moe::reference::" << interface;
+}
+
 std::string formatShape(ArrayRef<int64_t> shape) {
   std::string text = "[";
   raw_string_ostream os(text);
@@ -315,6 +322,7 @@ static const HandlerTable &handlerTable() {
     addVectorOps(table);
     addLinalgOps(table);
     addMoeOps(table);
+    addExpertOps(table);
     addCapacityOps(table);
     addSimilarityOp(table);
     addBalanceOp(table);

@@ -52,6 +52,7 @@ void addTensorOps(HandlerTable &table);
 void addVectorOps(HandlerTable &table);
 void addLinalgOps(HandlerTable &table);
 void addMoeOps(HandlerTable &table);
+void addExpertOps(HandlerTable &table);
 void addCapacityOps(HandlerTable &table);
 void addSimilarityOp(HandlerTable &table);
 void addBalanceOp(HandlerTable &table);
@@ -146,6 +147,14 @@ llvm::LogicalResult checkShape(mlir::Operation *op, mlir::Type type,
                                llvm::StringRef what);
 
 std::string formatShape(llvm::ArrayRef<int64_t> shape);
+
+/// Emits the error for an attribute without a reference model.
+llvm::LogicalResult emitNoModel(mlir::Operation *op, mlir::Attribute attribute,
+                                llvm::StringRef interface);
+
+/// What is known of the errors of a formula that an attribute stands for: those
+/// of its arguments, and so many units in its result.
+constexpr double kFormulaUnits = 4.0;
 
 } // namespace moe::reference
 

@@ -166,6 +166,8 @@ static std::string whyNot(const SharedExpert &shared, int64_t &count) {
     return "the ops of the layer use different routings";
   if (ffn.getX() != dispatch.getX())
     return "it reads another tensor than the layer does";
+  if (!expert.getOthers().empty())
+    return "the routed experts read other rows beside those of the layer";
   FFNOp routed = getRoutedFFN(expert);
   if (!routed)
     return "the routed experts are not one moe.ffn on their weights";
@@ -322,20 +324,12 @@ static void fold(RewriterBase &b, const SharedExpert &shared, int64_t count) {
     bounds.push_back(bounds.back() + 1);
     counts.push_back(present);
   }
-  OperationState state(expert.getLoc(), ExpertOp::getOperationName());
-  state.addOperands({rows->getResult(0), routing});
-  state.addOperands(weights);
-  state.addTypes(expert.getResult().getType());
-  NamedAttrList attributes(expert->getDiscardableAttrDictionary());
-  state.addAttributes(attributes);
-  auto &properties = state.getOrAddProperties<ExpertOp::Properties>();
-  properties.bounds = b.getDenseI64ArrayAttr(bounds);
-  properties.weight_counts = b.getDenseI64ArrayAttr(counts);
-  for (Region &group : expert.getGroups())
-    state.addRegion()->takeBody(group);
-  for (int64_t i = 0; i < count; ++i)
-    state.addRegion();
-  auto wide = cast<ExpertOp>(b.create(state));
+  auto wide = ExpertOp::create(b, expert.getLoc(), expert.getResult().getType(),
+                               rows->getResult(0), routing, weights,
+                               /*others=*/ValueRange(), bounds, counts);
+  wide->setDiscardableAttrs(expert->getDiscardableAttrDictionary());
+  for (auto [region, group] : llvm::zip(wide.getGroups(), expert.getGroups()))
+    region.takeBody(group);
 
   for (int64_t i = 0; i < count; ++i) {
     OpBuilder::InsertionGuard guard(b);

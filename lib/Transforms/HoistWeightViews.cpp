@@ -92,7 +92,8 @@ static Value hoist(OpBuilder &b, Value value, Block &body, ValueRange weights,
   if (Value found = hoisted.lookup(value))
     return found;
   if (auto argument = dyn_cast<BlockArgument>(value)) {
-    if (argument.getOwner() == &body && argument.getArgNumber() > 0)
+    if (argument.getOwner() == &body && argument.getArgNumber() > 0 &&
+        argument.getArgNumber() <= weights.size())
       return weights[argument.getArgNumber() - 1];
     why = "it is none of the experts' weights";
     return {};
@@ -116,7 +117,8 @@ static Value hoist(OpBuilder &b, Value value, Block &body, ValueRange weights,
 }
 
 /// The argument of `body` that `value` is a view of, if it is a weight's.
-static BlockArgument getViewedWeight(Value value, Block &body) {
+static BlockArgument getViewedWeight(Value value, Block &body,
+                                     unsigned numWeights) {
   Operation *def = value.getDefiningOp();
   if (!def || def->getBlock() != &body || !WeightUse::isView(def))
     return {};
@@ -125,7 +127,9 @@ static BlockArgument getViewedWeight(Value value, Block &body) {
     def = value.getDefiningOp();
   }
   auto argument = dyn_cast<BlockArgument>(value);
-  return argument && argument.getOwner() == &body && argument.getArgNumber() > 0
+  return argument && argument.getOwner() == &body &&
+                 argument.getArgNumber() > 0 &&
+                 argument.getArgNumber() <= numWeights
              ? argument
              : BlockArgument();
 }
@@ -136,13 +140,14 @@ static LogicalResult hoistGroup(RewriterBase &b, ExpertOp op, unsigned i,
                                 SmallVectorImpl<Value> &weights,
                                 std::string &why) {
   Block &body = op.getGroupBody(i);
+  const unsigned numWeights = weights.size();
   b.setInsertionPoint(op);
   Operation *before = op->getPrevNode();
   DenseMap<Value, Value> hoisted;
   SmallVector<std::pair<OpOperand *, Value>> views;
   auto look = [&](OpOperand &operand) -> LogicalResult {
     Value value = operand.get();
-    if (!getViewedWeight(value, body))
+    if (!getViewedWeight(value, body, numWeights))
       return success();
     Value view = hoist(b, value, body, weights, hoisted, why);
     auto type = cast<RankedTensorType>(value.getType());
@@ -156,27 +161,33 @@ static LogicalResult hoistGroup(RewriterBase &b, ExpertOp op, unsigned i,
     views.emplace_back(&operand, view);
     return success();
   };
-  for (Operation &inner : body) {
-    if (WeightUse::isView(&inner))
-      continue;
-    for (OpOperand &operand : inner.getOpOperands())
-      if (failed(look(operand))) {
-        while (op->getPrevNode() != before)
-          b.eraseOp(op->getPrevNode());
-        return failure();
-      }
+  WalkResult found = body.walk([&](Operation *inner) {
+    if (inner->getBlock() == &body && WeightUse::isView(inner))
+      return WalkResult::advance();
+    for (OpOperand &operand : inner->getOpOperands())
+      if (failed(look(operand)))
+        return WalkResult::interrupt();
+    return WalkResult::advance();
+  });
+  if (found.wasInterrupted()) {
+    while (op->getPrevNode() != before)
+      b.eraseOp(op->getPrevNode());
+    return failure();
   }
   if (views.empty())
     return success();
-  llvm::BitVector wasUsed(body.getNumArguments());
-  for (BlockArgument argument : body.getArguments())
-    wasUsed[argument.getArgNumber()] = !argument.use_empty();
+  llvm::BitVector wasUsed;
+  for (size_t n = 0; n <= weights.size(); ++n)
+    wasUsed.push_back(!body.getArgument(n).use_empty());
   DenseMap<Value, Value> arguments;
   for (auto [operand, view] : views) {
     Value &own = arguments[view];
     if (!own) {
       weights.push_back(view);
-      own = body.addArgument(operand->get().getType(), operand->get().getLoc());
+      // Behind the other weights.
+      own = body.insertArgument(weights.size(), operand->get().getType(),
+                                operand->get().getLoc());
+      wasUsed.push_back(false);
     }
     b.modifyOpInPlace(operand->getOwner(), [&, use = operand] { use->set(own); });
   }

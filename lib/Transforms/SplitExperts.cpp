@@ -65,20 +65,15 @@ static void splitGroups(ExpertOp op, ArrayRef<SmallVector<int64_t>> bounds) {
       first = end;
     }
   }
-  OperationState state(op.getLoc(), ExpertOp::getOperationName());
-  state.addOperands({op.getRows(), op.getRouting()});
-  state.addOperands(weights);
-  state.addTypes(op.getResult().getType());
-  NamedAttrList attributes(op->getDiscardableAttrDictionary());
-  state.addAttributes(attributes);
-  auto &properties = state.getOrAddProperties<ExpertOp::Properties>();
-  properties.bounds = b.getDenseI64ArrayAttr(ends);
-  properties.weight_counts = b.getDenseI64ArrayAttr(counts);
-  for (unsigned group : groups) {
+  auto split =
+      ExpertOp::create(b, op.getLoc(), op.getResult().getType(), op.getRows(),
+                       op.getRouting(), weights, op.getOthers(), ends, counts);
+  split->setDiscardableAttrs(op->getDiscardableAttrDictionary());
+  for (auto [region, group] : llvm::zip(split.getGroups(), groups)) {
     IRMapping mapping;
-    op.getGroups()[group].cloneInto(state.addRegion(), mapping);
+    op.getGroups()[group].cloneInto(&region, mapping);
   }
-  op->replaceAllUsesWith(b.create(state));
+  op->replaceAllUsesWith(split);
   op.erase();
 }
 

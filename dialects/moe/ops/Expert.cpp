@@ -41,6 +41,8 @@ LogicalResult DispatchOp::verify() {
       failed(verifyType(*this, "a result", getRows().getType(), expected,
                         ", rows like those of x")))
     return failure();
+  if (getWeighted() && !isa<FloatType>(type.getElementType()))
+    return emitOpError() << "multiplies floats by weights, but got " << type;
   int64_t tokens = type.getDimSize(0), rows = getRows().getType().getDimSize(0);
   int64_t slots = getRouting().getType().getSlots();
   if (!ShapedType::isDynamic(tokens) && !ShapedType::isDynamic(rows) &&
@@ -74,14 +76,9 @@ void ExpertOp::build(
     Value routing, ValueRange weights,
     function_ref<void(OpBuilder &, Location, ValueRange)> body) {
   OpBuilder::InsertionGuard guard(builder);
-  state.addOperands({rows, routing});
-  state.addOperands(weights);
-  state.addTypes(result);
-  Properties &properties = state.getOrAddProperties<Properties>();
   int64_t experts = cast<RoutingType>(routing.getType()).getExperts();
-  properties.bounds = builder.getDenseI64ArrayAttr({0, experts});
-  properties.weight_counts =
-      builder.getDenseI64ArrayAttr({static_cast<int64_t>(weights.size())});
+  build(builder, state, result, rows, routing, weights, /*others=*/{},
+        {0, experts}, {static_cast<int64_t>(weights.size())});
 
   auto rowsType = cast<RankedTensorType>(rows.getType());
   SmallVector<Type> types{
@@ -93,10 +90,27 @@ void ExpertOp::build(
                                           type.getElementType(),
                                           type.getEncoding()));
   }
-  Region *region = state.addRegion();
-  Block *block = builder.createBlock(
-      region, {}, types, SmallVector<Location>(types.size(), state.location));
+  Block *block =
+      builder.createBlock(state.regions.front().get(), {}, types,
+                          SmallVector<Location>(types.size(), state.location));
   body(builder, state.location, block->getArguments());
+}
+
+void ExpertOp::build(OpBuilder &builder, OperationState &state, Type result,
+                     Value rows, Value routing, ValueRange weights,
+                     ValueRange others, ArrayRef<int64_t> bounds,
+                     ArrayRef<int64_t> weightCounts) {
+  state.addOperands({rows, routing});
+  state.addOperands(weights);
+  state.addOperands(others);
+  state.addTypes(result);
+  Properties &properties = state.getOrAddProperties<Properties>();
+  properties.operandSegmentSizes = {1, 1, static_cast<int32_t>(weights.size()),
+                                    static_cast<int32_t>(others.size())};
+  properties.bounds = builder.getDenseI64ArrayAttr(bounds);
+  properties.weight_counts = builder.getDenseI64ArrayAttr(weightCounts);
+  for (size_t i = 0; i < weightCounts.size(); ++i)
+    state.addRegion();
 }
 
 OperandRange ExpertOp::getGroupWeights(unsigned i) {
@@ -107,13 +121,31 @@ OperandRange ExpertOp::getGroupWeights(unsigned i) {
   return getWeights().slice(begin, counts[i]);
 }
 
+ValueRange ExpertOp::getWeightArguments(unsigned i) {
+  return getGroupBody(i).getArguments().slice(1, getWeightCounts()[i]);
+}
+
+ValueRange ExpertOp::getOtherArguments(unsigned i) {
+  return getGroupBody(i).getArguments().drop_front(1 + getWeightCounts()[i]);
+}
+
 ParseResult ExpertOp::parse(OpAsmParser &parser, OperationState &result) {
   OpAsmParser::UnresolvedOperand rows, routing;
   FunctionType type;
   SMLoc operandsLoc = parser.getCurrentLocation();
+  SmallVector<OpAsmParser::UnresolvedOperand> others;
+  SmallVector<Type> otherTypes;
+  SMLoc othersLoc;
   if (parser.parseOperand(rows) || parser.parseKeyword("by") ||
-      parser.parseOperand(routing) ||
-      parser.parseOptionalAttrDict(result.attributes))
+      parser.parseOperand(routing))
+    return failure();
+  if (succeeded(parser.parseOptionalKeyword("with"))) {
+    othersLoc = parser.getCurrentLocation();
+    if (parser.parseLParen() || parser.parseOperandList(others) ||
+        parser.parseColonTypeList(otherTypes) || parser.parseRParen())
+      return failure();
+  }
+  if (parser.parseOptionalAttrDict(result.attributes))
     return failure();
   SMLoc typeLoc = parser.getCurrentLocation();
   if (parser.parseColonType(type))
@@ -156,8 +188,13 @@ ParseResult ExpertOp::parse(OpAsmParser &parser, OperationState &result) {
       return failure();
   } while (succeeded(parser.parseOptionalKeyword("experts")));
 
+  size_t numWeights = result.operands.size() - 2;
+  if (parser.resolveOperands(others, otherTypes, othersLoc, result.operands))
+    return failure();
   Builder &builder = parser.getBuilder();
   Properties &properties = result.getOrAddProperties<Properties>();
+  properties.operandSegmentSizes = {1, 1, static_cast<int32_t>(numWeights),
+                                    static_cast<int32_t>(others.size())};
   properties.bounds = builder.getDenseI64ArrayAttr(bounds);
   properties.weight_counts = builder.getDenseI64ArrayAttr(counts);
   return success();
@@ -165,8 +202,11 @@ ParseResult ExpertOp::parse(OpAsmParser &parser, OperationState &result) {
 
 void ExpertOp::print(OpAsmPrinter &p) {
   p << ' ' << getRows() << " by " << getRouting();
+  if (!getOthers().empty())
+    p << " with(" << getOthers() << " : " << getOthers().getTypes() << ')';
   p.printOptionalAttrDict((*this)->getAttrs(),
-                          {getBoundsAttrName(), getWeightCountsAttrName()});
+                          {getBoundsAttrName(), getWeightCountsAttrName(),
+                           getOperandSegmentSizesAttrName()});
   p << " : (" << getRows().getType() << ", " << getRouting().getType()
     << ") -> " << getResult().getType();
   p.printNewline();
@@ -228,6 +268,17 @@ LogicalResult ExpertOp::verify() {
     return emitOpError() << "expects a result of as many rows as it is given, "
                          << in << ", but got " << getResult().getType();
 
+  for (auto [i, other] : llvm::enumerate(getOthers())) {
+    std::string name = ("rows #" + Twine(i) + " of `with`").str();
+    if (failed(verifyFeatures(*this, name, other.getType(), 1, "size")))
+      return failure();
+    int64_t own = cast<RankedTensorType>(other.getType()).getDimSize(0);
+    if (!ShapedType::isDynamic(in) && !ShapedType::isDynamic(own) && in != own)
+      return emitOpError() << "expects " << name
+                           << " to be as many as its rows, " << in
+                           << ", but got " << other.getType();
+  }
+
   for (size_t i = 0; i < numGroups; ++i) {
     for (auto [j, weight] : llvm::enumerate(getGroupWeights(i))) {
       auto type = cast<RankedTensorType>(weight.getType());
@@ -259,9 +310,14 @@ LogicalResult ExpertOp::verifyRegions() {
                                             type.getElementType(),
                                             type.getEncoding()));
     }
-    auto describe = [](unsigned i) -> std::string {
+    for (Value other : getOthers())
+      types.push_back(withAnyRows(cast<RankedTensorType>(other.getType())));
+    auto describe = [numWeights =
+                         getWeightCounts()[i]](unsigned i) -> std::string {
       if (i == 0)
         return "rows of one expert";
+      if (i > numWeights)
+        return ("rows #" + Twine(i - 1 - numWeights) + " of `with`").str();
       return ("slice of weight #" + Twine(i - 1)).str();
     };
     if (failed(verifyBodyForm(*this, region, name)) ||
@@ -306,6 +362,9 @@ LogicalResult CombineOp::verify() {
   if (failed(verifyType(*this, "a result", getResult().getType(), expected,
                         ", rows like those it sums")))
     return failure();
+  if (!getUnweighted() && !isa<FloatType>(type.getElementType()))
+    return emitOpError() << "multiplies floats by weights, but got " << type
+                         << "; integers can be added `unweighted`";
   if (getInit() && getInit().getType() != getResult().getType())
     return emitOpError() << "expects init of the type of the result, "
                          << getResult().getType() << ", but got "

@@ -40,8 +40,8 @@ def WorkOpInterface : OpInterface<"WorkOpInterface"> {
       (ins "const ::moe::WorkContext &":$context, "unsigned":$result),
       /*methodBody=*/"", /*defaultImplementation=*/"return std::nullopt;">,
     InterfaceMethod<[{
-        How many rows a body is given: `argument` is the first argument of a
-        block of one of the regions.
+        How many rows a body is given: `argument` is one of a block of one of
+        the regions. Nothing when it has no rows, or they are not known.
       }], "std::optional<double>", "getBodyRows",
       (ins "const ::moe::WorkContext &":$context,
            "::mlir::BlockArgument":$argument), /*methodBody=*/"",

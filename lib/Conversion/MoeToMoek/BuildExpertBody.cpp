@@ -19,6 +19,7 @@
 #include "moek/KernelRegion.h"
 
 #include "mlir/Dialect/Vector/Utils/VectorUtils.h"
+#include "llvm/Support/SaveAndRestore.h"
 
 using namespace mlir;
 using namespace moe;
@@ -251,12 +252,15 @@ public:
               ArrayRef<SmallVector<Value>> weights)
       : body(body), kernels(kernels), b(kernels.b), weights(weights) {}
 
-  Value build(Value rows) {
+  Value build(ValueRange rows) {
     Block &block = *body.body;
-    lifted[block.getArgument(0)] = rows;
-    for (Operation &op : block.without_terminator())
-      if (op.getNumResults() && isPerRow(op.getResult(0)) && !buildOp(op))
-        return Value();
+    lifted[block.getArgument(0)] = rows.front();
+    for (auto [argument, own] :
+         llvm::zip(block.getArguments().drop_front(1 + body.numWeights),
+                   rows.drop_front()))
+      lifted[argument] = own;
+    if (!buildOps(block))
+      return Value();
     Value yielded = block.getTerminator()->getOperand(0);
     Value result = lifted.lookup(yielded);
     if (result && !kernels.others)
@@ -264,15 +268,11 @@ public:
     Operation *def = result ? result.getDefiningOp() : nullptr;
     // The last kernel writes beside the rows of other experts.
     if (!isa_and_nonnull<moek::GroupedMatmulOp, moek::RowMapOp>(def) ||
-        result == rows || !result.use_empty() || def->getNumResults() != 1 ||
+        llvm::is_contained(rows, result) || !result.use_empty() ||
+        def->getNumResults() != 1 ||
         (kernels.others && result.getType() != kernels.others.getType())) {
-      Location loc = yielded.getLoc();
-      auto type = cast<RankedTensorType>(yielded.getType());
-      RowMapRegion region(kernels, loc, type.getDimSize(1));
-      Value row = spreadOverRow(region.b, loc, get(region, yielded),
-                                type.getDimSize(1));
-      def = region.finish(widen(region, row));
-      result = def->getResult(0);
+      result = copyRows(yielded);
+      def = result.getDefiningOp();
     }
     if (kernels.others)
       cast<DestinationStyleOpInterface>(def).getDpsInitsMutable()[0].assign(
@@ -297,7 +297,29 @@ private:
     return getKind(value) == Kind::Rows || getKind(value) == Kind::RowValues;
   }
 
+  /// `value`, rows or the same in every row, written by a kernel.
+  Value copyRows(Value value) {
+    auto type = cast<RankedTensorType>(value.getType());
+    RowMapRegion region(kernels, value.getLoc(), type.getDimSize(1));
+    Value row = spreadOverRow(region.b, value.getLoc(), get(region, value),
+                              type.getDimSize(1));
+    return region.finish(widen(region, row)).getResult(0);
+  }
+  Value getRows(Value value) {
+    Value rows = lifted.lookup(value);
+    return rows ? rows : copyRows(value);
+  }
+
+  bool buildOps(Block &ops) {
+    for (Operation &op : ops.without_terminator())
+      if (op.getNumResults() && isPerRow(op.getResult(0)) && !buildOp(op))
+        return false;
+    return true;
+  }
+
   bool buildOp(Operation &op) {
+    if (auto scan = dyn_cast<ScanOp>(op))
+      return buildScan(scan);
     Value &result = lifted[op.getResult(0)];
     if (auto ffn = dyn_cast<FFNOp>(op)) {
       result =
@@ -329,6 +351,25 @@ private:
     else
       buildRowOp(linalgOp);
     return true;
+  }
+
+  /// The steps of a recurrence, each of the rows of all sequences that go on.
+  bool buildScan(ScanOp op) {
+    Location loc = op.getLoc();
+    int64_t size = op.getStates().getType().getDimSize(1);
+    Block &step = op.getBody().front();
+    Value init = op.getInit() ? getRows(op.getInit()) : Value();
+    Value states = buildSteps(
+        kernels, loc, getRows(op.getRows()), lifted.lookup(op.getSequences()),
+        init, size, [&](KernelBuilder own, Value now, Value before) -> Value {
+          llvm::SaveAndRestore saved(kernels.groups, own.groups);
+          lifted[step.getArgument(0)] = now;
+          lifted[step.getArgument(1)] = before;
+          return buildOps(step) ? getRows(step.getTerminator()->getOperand(0))
+                                : Value();
+        });
+    lifted[op.getStates()] = states;
+    return bool(states);
   }
 
   /// A weight of each range of experts.
@@ -367,7 +408,7 @@ private:
     RowLoops loops = *matchRowLoops(op, why);
     Location loc = op.getLoc();
     RowMapRegion region(kernels, loc, loops.length);
-    IRMapping mapping = mapPayload(region, op, loops.reduces);
+    IRMapping mapping = mapPayload(region, op, loops.reduces, &loops);
     Block &payload = *op.getBlock();
     SmallVector<Value> results;
     if (!loops.reduces) {
@@ -399,22 +440,34 @@ private:
 
   /// The rows and values that the arguments of a linalg op's body are.
   IRMapping mapPayload(RowMapRegion &region, linalg::LinalgOp op,
-                       bool withoutInits) {
+                       bool withoutInits, RowLoops *loops = nullptr) {
     IRMapping mapping;
     for (OpOperand &operand : op->getOpOperands())
       if (op.payloadUsesValueFromOperand(&operand) &&
           !(withoutInits && op.isDpsInit(&operand)))
-        mapping.map(op.getMatchingBlockArgument(&operand),
-                    get(region, operand.get()));
+        mapping.map(
+            op.getMatchingBlockArgument(&operand),
+            get(region, operand.get(),
+                loops && loops->getForm(operand) == RowLoops::Form::RowValues));
     return mapping;
+  }
+
+  /// The one value of each row, `[rows]`, of what may be `[rows, 1]`.
+  Value getRowValues(Value value) {
+    Value all = lifted.lookup(value);
+    if (cast<RankedTensorType>(all.getType()).getRank() == 1)
+      return all;
+    return tensor::CollapseShapeOp::create(
+        b, value.getLoc(), all, ArrayRef<ReassociationIndices>{{0, 1}});
   }
 
   /// `value` of the body in the region: a row or one value, of the type that
   /// the body says.
-  Value get(RowMapRegion &region, Value value) {
+  Value get(RowMapRegion &region, Value value, bool asRowValue = false) {
     Location loc = value.getLoc();
     if (isPerRow(value)) {
-      Value row = region.addRows(lifted.lookup(value));
+      Value row = region.addRows(asRowValue ? getRowValues(value)
+                                            : lifted.lookup(value));
       Type have = getElementTypeOrSelf(row.getType());
       Type want = getElementTypeOrSelf(value.getType());
       if (have == want)
@@ -474,7 +527,7 @@ private:
 };
 } // namespace moe
 
-Value ExpertBody::build(KernelBuilder kernels, Value rows,
+Value ExpertBody::build(KernelBuilder kernels, ValueRange rows,
                         ArrayRef<SmallVector<Value>> weights) const {
   return BodyBuilder(*this, kernels, weights).build(rows);
 }

@@ -34,7 +34,8 @@ static constexpr llvm::StringLiteral kPassName = "convert-moe-to-moek";
 static std::optional<ExpertBody> matchBody(ExpertOp op, unsigned i,
                                            OpBuilder &b, ValueRange weights,
                                            std::string &why) {
-  FailureOr<ExpertBody> body = ExpertBody::get(op.getGroupBody(i), why);
+  FailureOr<ExpertBody> body =
+      ExpertBody::get(op.getGroupBody(i), op.getWeightCounts()[i], why);
   if (failed(body) || !body->canPack(b, weights, why))
     return std::nullopt;
   return *body;
@@ -47,13 +48,15 @@ matchWeights(ExpertOp op, unsigned one, unsigned other) {
   Block &a = op.getGroupBody(one), &b = op.getGroupBody(other);
   IRMapping same;
   same.map(a.getArgument(0), b.getArgument(0));
+  same.map(op.getOtherArguments(one), op.getOtherArguments(other));
   auto check = [&](Value x, Value y) {
     if (Value known = same.lookupOrNull(x))
       return success(known == y);
     auto own = dyn_cast<BlockArgument>(x), its = dyn_cast<BlockArgument>(y);
     if (!own || own.getOwner() != &a)
       return success(x == y);
-    if (!its || its.getOwner() != &b || its.getArgNumber() == 0 ||
+    if (!its || its.getOwner() != &b ||
+        !llvm::is_contained(op.getWeightArguments(other), its) ||
         own.getType() != its.getType())
       return failure();
     same.map(x, y);
@@ -70,14 +73,22 @@ matchWeights(ExpertOp op, unsigned one, unsigned other) {
     same.map(x.getResults(), y.getResults());
   }
   SmallVector<unsigned> weights;
-  for (BlockArgument argument : a.getArguments().drop_front()) {
+  for (Value argument : op.getWeightArguments(one)) {
     auto its = dyn_cast_or_null<BlockArgument>(same.lookupOrNull(argument));
     // What no body reads may be any.
-    if (!its && (!argument.use_empty() || b.getNumArguments() == 1))
+    if (!its && (!argument.use_empty() || op.getWeightArguments(other).empty()))
       return std::nullopt;
     weights.push_back(its ? its.getArgNumber() - 1 : 0);
   }
   return weights;
+}
+
+/// A recurrence in a body.
+static ScanOp findScan(Block &body) {
+  for (Operation &op : body)
+    if (auto scan = dyn_cast<ScanOp>(op))
+      return scan;
+  return {};
 }
 
 //===----------------------------------------------------------------------===//
@@ -92,9 +103,11 @@ struct ConvertExpert : MoePattern<ExpertOp> {
                                 ConversionPatternRewriter &b) const override {
     RoutingParts routing(adaptor.getRouting());
     Value rows = adaptor.getRows().front();
-    SmallVector<Value> all;
+    SmallVector<Value> all, others;
     for (ValueRange weight : adaptor.getWeights())
       all.push_back(weight.front());
+    for (ValueRange other : adaptor.getOthers())
+      others.push_back(other.front());
     SmallVector<ValueRange> perGroup;
     ValueRange rest(all);
     for (int64_t count : op.getWeightCounts()) {
@@ -113,8 +126,12 @@ struct ConvertExpert : MoePattern<ExpertOp> {
     for (unsigned i = 0, e = op.getNumGroups(); i < e; ++i) {
       std::string why;
       std::optional<ExpertBody> body = matchBody(op, i, b, perGroup[i], why);
-      if (!body)
+      if (!body) {
+        // A loop over blocks of rows would cut sequences.
+        if (auto scan = findScan(op.getGroupBody(i)))
+          return scan.emitOpError() << "cannot be kernels: " << why;
         loops[why].push_back(i);
+      }
       if (body && !ranges.empty() && ranges.back().body) {
         Range &last = ranges.back();
         if (auto order = matchWeights(op, last.begin, i)) {
@@ -141,7 +158,8 @@ struct ConvertExpert : MoePattern<ExpertOp> {
     Location loc = op.getLoc();
     Type element = op.getResult().getType().getElementType();
     Value numRows = getDim(b, loc, rows, 0);
-    Value result, wide;
+    Value result;
+    SmallVector<Value> wide;
     // Kernels first: all write into one tensor in f32.
     for (const Range &range : ranges) {
       if (!range.body)
@@ -151,8 +169,13 @@ struct ConvertExpert : MoePattern<ExpertOp> {
         groups =
             buildSubrange(b, loc, groups.offsets, op.getGroupBegin(range.begin),
                           op.getGroupEnd(range.end - 1));
-      if (!wide)
-        wide = widenElements(b, loc, rows);
+      if (wide.empty()) {
+        wide.push_back(widenElements(b, loc, rows));
+        for (Value other : others)
+          wide.push_back(isa<FloatType>(getElementTypeOrSelf(other.getType()))
+                             ? widenElements(b, loc, other)
+                             : other);
+      }
       result =
           range.body->build({b, groups, numRows, result}, wide, range.weights);
       if (!result)
@@ -166,7 +189,7 @@ struct ConvertExpert : MoePattern<ExpertOp> {
     for (const Range &range : ranges)
       if (!range.body)
         result = buildLoops(op, range.begin, rows, perGroup[range.begin],
-                            routing.offsets, result, b);
+                            others, routing.offsets, result, b);
     b.replaceOp(op, castTo(b, loc, result, op.getType()));
     return success();
   }
@@ -228,11 +251,11 @@ struct ConvertExpert : MoePattern<ExpertOp> {
   /// A loop over the experts of group `g`, and in it over blocks of rows, with
   /// the group's body inlined. Writes into `result`.
   static Value buildLoops(ExpertOp op, unsigned g, Value rows,
-                          ValueRange weights, Value allOffsets, Value result,
+                          ValueRange weights, ValueRange others,
+                          Value allOffsets, Value result,
                           ConversionPatternRewriter &b) {
     Location loc = op.getLoc();
     auto type = cast<RankedTensorType>(op.getResult().getType());
-    int64_t hidden = cast<RankedTensorType>(rows.getType()).getDimSize(1);
     auto index = [&](int64_t v) -> Value {
       return arith::ConstantIndexOp::create(b, loc, v);
     };
@@ -251,8 +274,7 @@ struct ConvertExpert : MoePattern<ExpertOp> {
 
     SmallVector<Value> args{Value()};
     Block &body = op.getGroupBody(g);
-    for (auto [weight, arg] :
-         llvm::zip(weights, body.getArguments().drop_front())) {
+    for (auto [weight, arg] : llvm::zip(weights, op.getWeightArguments(g))) {
       auto weightType = cast<RankedTensorType>(weight.getType());
       SmallVector<OpFoldResult> offsets(weightType.getRank(), zeroAttr);
       SmallVector<OpFoldResult> strides(weightType.getRank(), oneAttr);
@@ -285,9 +307,15 @@ struct ConvertExpert : MoePattern<ExpertOp> {
     auto sizesOf = [&](int64_t columns) {
       return SmallVector<OpFoldResult>{size, b.getIndexAttr(columns)};
     };
-    Value block = tensor::ExtractSliceOp::create(b, loc, rows, offsets,
-                                                 sizesOf(hidden), strides);
-    args[0] = castTo(b, loc, block, body.getArgument(0).getType());
+    auto takeBlock = [&](Value all, Value argument) {
+      int64_t columns = cast<RankedTensorType>(all.getType()).getDimSize(1);
+      Value block = tensor::ExtractSliceOp::create(b, loc, all, offsets,
+                                                   sizesOf(columns), strides);
+      return castTo(b, loc, block, argument.getType());
+    };
+    args[0] = takeBlock(rows, body.getArgument(0));
+    for (auto [other, argument] : llvm::zip(others, op.getOtherArguments(g)))
+      args.push_back(takeBlock(other, argument));
     Value merged = blocks.getRegionIterArg(0);
     auto yield = cast<YieldOp>(body.getTerminator());
     Value yielded = yield.getOperands().front();

@@ -50,6 +50,8 @@ struct ConvertMoeToMoek : moe::impl::ConvertMoeToMoekBase<ConvertMoeToMoek> {
   void runOnOperation() override {
     Operation *root = getOperation();
     narrowScores(root);
+    if (failed(decomposeInBodies(root)))
+      return signalPassFailure();
 
     MLIRContext *ctx = &getContext();
     TypeConverter converter;
@@ -100,6 +102,26 @@ struct ConvertMoeToMoek : moe::impl::ConvertMoeToMoekBase<ConvertMoeToMoek> {
     });
     if (result.wasInterrupted())
       signalPassFailure();
+  }
+
+  /// Writes softmax in the bodies of experts as what it does to each row.
+  static LogicalResult decomposeInBodies(Operation *root) {
+    SmallVector<linalg::SoftmaxOp> ops;
+    root->walk([&](ExpertOp expert) {
+      expert->walk([&](linalg::SoftmaxOp op) { ops.push_back(op); });
+    });
+    for (linalg::SoftmaxOp op : ops) {
+      // Of other elements it is an error, which is reported with all others.
+      if (!isa<FloatType>(getElementTypeOrSelf(op.getInput().getType())))
+        continue;
+      OpBuilder b(op);
+      FailureOr<SmallVector<Value>> values = op.decomposeOperation(b);
+      if (failed(values))
+        return failure();
+      op->replaceAllUsesWith(*values);
+      op.erase();
+    }
+    return success();
   }
 
   /// Gives and takes f32, and computes in f64 as before.

@@ -101,17 +101,23 @@ Value buildGeneric(OpBuilder &b, Location loc, ValueRange inputs, Value result,
       .getResult(0);
 }
 
+/// Whether kernels have rows like `value`: floats that they compute in f32.
+bool isForKernels(Value value) {
+  Type element = getElementTypeOrSelf(value.getType());
+  return isa<FloatType>(element) && !element.isF64();
+}
+
 struct ConvertDispatch : MoePattern<DispatchOp> {
   using MoePattern::MoePattern;
 
-  /// Kernels move f32; the rows of f64 keep their bits.
-  static Value gatherDoubles(OpBuilder &b, DispatchOp op, Value x,
-                             const RoutingParts &routing) {
+  /// Kernels move f32; rows of f64 and of integers keep their bits.
+  static Value gatherElements(OpBuilder &b, DispatchOp op, Value x,
+                              const RoutingParts &routing) {
     Location loc = op.getLoc();
-    Type f64 = b.getF64Type();
+    Type element = op.getX().getType().getElementType();
     int64_t hidden = op.getX().getType().getDimSize(1);
     Value rows = getDim(b, loc, routing.tokens, 0);
-    Value out = buildEmptyRows(b, loc, rows, hidden, f64);
+    Value out = buildEmptyRows(b, loc, rows, hidden, element);
     // The list has room for every slot; entries beyond the last are no tokens.
     Value used =
         buildOffset(b, loc, routing.offsets,
@@ -133,14 +139,14 @@ struct ConvertDispatch : MoePattern<DispatchOp> {
                 if (op.getWeighted()) {
                   Value weight = tensor::ExtractOp::create(
                       then, loc, routing.rowWeights, row);
-                  weight = arith::ExtFOp::create(then, loc, f64, weight);
+                  weight = arith::ExtFOp::create(then, loc, element, weight);
                   value = arith::MulFOp::create(then, loc, value, weight);
                 }
                 scf::YieldOp::create(then, loc, value);
               },
               [&](OpBuilder &other, Location) {
                 Value zero = arith::ConstantOp::create(
-                    other, loc, other.getF64FloatAttr(0.0));
+                    other, loc, other.getZeroAttr(element));
                 scf::YieldOp::create(other, loc, zero);
               });
           return branch.getResult(0);
@@ -151,8 +157,8 @@ struct ConvertDispatch : MoePattern<DispatchOp> {
                                 ConversionPatternRewriter &b) const override {
     Location loc = op.getLoc();
     RoutingParts routing(adaptor.getRouting());
-    if (op.getX().getType().getElementType().isF64()) {
-      Value rows = gatherDoubles(b, op, adaptor.getX().front(), routing);
+    if (!isForKernels(op.getX())) {
+      Value rows = gatherElements(b, op, adaptor.getX().front(), routing);
       b.replaceOp(op, castTo(b, loc, rows, op.getRows().getType()));
       return success();
     }
@@ -176,20 +182,20 @@ struct ConvertDispatch : MoePattern<DispatchOp> {
 struct ConvertCombine : MoePattern<CombineOp> {
   using MoePattern::MoePattern;
 
-  /// The sum of each token's rows in f64, in the order of its slots.
-  static Value combineDoubles(OpBuilder &b, CombineOp op, Value rows,
-                              Value init, const RoutingParts &routing) {
+  /// The sum of each token's rows in f64 or integers, in the order of its
+  /// slots.
+  static Value combineElements(OpBuilder &b, CombineOp op, Value rows,
+                               Value init, const RoutingParts &routing) {
     Location loc = op.getLoc();
-    Type f64 = b.getF64Type();
+    Type element = getElementTypeOrSelf(op.getResult().getType());
     int64_t hidden =
         cast<RankedTensorType>(op.getResult().getType()).getDimSize(1);
     Value sum = init;
     if (!sum) {
       Value tokens = getDim(b, loc, routing.positions, 0);
-      Value zero = arith::ConstantOp::create(b, loc, b.getF64FloatAttr(0.0));
-      sum = linalg::FillOp::create(b, loc, zero,
-                                   buildEmptyRows(b, loc, tokens, hidden, f64))
-                .getResult(0);
+      Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(element));
+      Value empty = buildEmptyRows(b, loc, tokens, hidden, element);
+      sum = linalg::FillOp::create(b, loc, zero, empty).getResult(0);
     }
     AffineExpr t = b.getAffineDimExpr(0), h = b.getAffineDimExpr(1),
                k = b.getAffineDimExpr(2);
@@ -214,10 +220,14 @@ struct ConvertCombine : MoePattern<CombineOp> {
                 Value value = tensor::ExtractOp::create(
                     then, loc, rows, ValueRange{row, column});
                 if (!op.getUnweighted()) {
-                  Value weight = arith::ExtFOp::create(then, loc, f64, args[1]);
+                  Value weight =
+                      arith::ExtFOp::create(then, loc, element, args[1]);
                   value = arith::MulFOp::create(then, loc, weight, value);
                 }
-                value = arith::AddFOp::create(then, loc, args[2], value);
+                if (isa<FloatType>(element))
+                  value = arith::AddFOp::create(then, loc, args[2], value);
+                else
+                  value = arith::AddIOp::create(then, loc, args[2], value);
                 scf::YieldOp::create(then, loc, value);
               },
               [&](OpBuilder &other, Location) {
@@ -232,12 +242,12 @@ struct ConvertCombine : MoePattern<CombineOp> {
     Location loc = op.getLoc();
     Type f32 = b.getF32Type();
     RoutingParts routing(adaptor.getRouting());
-    if (getElementTypeOrSelf(op.getResult().getType()).isF64()) {
+    if (!isForKernels(op.getResult())) {
       Value init;
       if (!adaptor.getInit().empty())
         init = withDynamicRows(b, loc, adaptor.getInit().front());
       Value sum =
-          combineDoubles(b, op, adaptor.getRows().front(), init, routing);
+          combineElements(b, op, adaptor.getRows().front(), init, routing);
       b.replaceOp(op, castTo(b, loc, sum, op.getResult().getType()));
       return success();
     }

@@ -86,20 +86,18 @@ public:
 
   LogicalResult read() {
     body.body = &block;
-    for (BlockArgument argument : block.getArguments())
-      body.kinds[argument] =
-          argument.getArgNumber() == 0 ? Kind::Rows : Kind::Parameter;
-    if (failed(checkElements(block.getArgument(0))))
-      return failure();
-    for (Operation &op : block.without_terminator())
-      if (failed(readOp(op)))
+    for (BlockArgument argument : block.getArguments()) {
+      unsigned number = argument.getArgNumber();
+      bool isRows = number == 0 || number > body.numWeights;
+      body.kinds[argument] = isRows ? Kind::Rows : Kind::Parameter;
+      if (isRows && failed(checkElements(argument)))
         return failure();
-    Value yielded = block.getTerminator()->getOperand(0);
-    std::optional<Kind> kind = getKind(yielded);
-    if (!kind)
+    }
+    if (failed(readOps(block)))
       return failure();
-    if (*kind != Kind::Rows && *kind != Kind::Uniform)
-      return fail("yields something else than rows");
+    Type yielded = block.getTerminator()->getOperand(0).getType();
+    if (!isa<FloatType>(getElementTypeOrSelf(yielded)))
+      return fail("yields integers, and kernels write floats");
     return success();
   }
 
@@ -108,6 +106,18 @@ private:
   Block &block;
   ExpertBody &body;
   std::string &why;
+
+  LogicalResult readOps(Block &ops) {
+    for (Operation &op : ops.without_terminator())
+      if (failed(readOp(op)))
+        return failure();
+    std::optional<Kind> kind = getKind(ops.getTerminator()->getOperand(0));
+    if (!kind)
+      return failure();
+    if (*kind != Kind::Rows && *kind != Kind::Uniform)
+      return fail("yields something else than rows");
+    return success();
+  }
 
   LogicalResult fail(const Twine &reason) {
     why = ("the body " + reason).str();
@@ -165,6 +175,8 @@ private:
     }
     if (auto ffn = dyn_cast<FFNOp>(op))
       return readFFN(ffn);
+    if (auto scan = dyn_cast<ScanOp>(op))
+      return readScan(scan);
     if (isa<tensor::CastOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp,
             tensor::ExtractSliceOp>(op))
       return readView(op);
@@ -212,6 +224,37 @@ private:
           !isMovableScalarOp(inner, ffn.getBody(), why))
         return fail(*ffn, "cannot be a kernel: " + why);
     return set(*ffn, Kind::Rows);
+  }
+
+  LogicalResult readScan(ScanOp scan) {
+    for (Value operand : scan->getOperands()) {
+      std::optional<Kind> kind = getKind(operand);
+      if (!kind || failed(checkElements(operand)))
+        return failure();
+      if (*kind != Kind::Rows &&
+          !(*kind == Kind::Uniform && operand == scan.getInit()))
+        return fail(*scan, "is of something else than rows");
+    }
+    Block &step = scan.getBody().front();
+    for (BlockArgument argument : step.getArguments())
+      body.kinds[argument] = Kind::Rows;
+    // Rows of a step are others than those around it.
+    Operation *reader = nullptr;
+    scan.getBody().walk([&](Operation *inner) {
+      for (Value operand : inner->getOperands()) {
+        auto it = body.kinds.find(operand);
+        if (it != body.kinds.end() && !isa<tensor::DimOp>(inner) &&
+            !scan.getBody().isAncestor(operand.getParentRegion()) &&
+            (it->second == Kind::Rows || it->second == Kind::RowValues))
+          reader = inner;
+      }
+    });
+    if (reader)
+      return fail(*reader, "reads rows from outside of its step of moe.scan; "
+                           "they have to be columns of the scan's rows");
+    if (failed(readOps(step)))
+      return failure();
+    return set(*scan, Kind::Rows);
   }
 
   LogicalResult readView(Operation &op) {
@@ -300,6 +343,10 @@ private:
     return set(*op, Kind::Parameter);
   }
 
+  static bool hasOneColumn(Value rows) {
+    return cast<RankedTensorType>(rows.getType()).getDimSize(1) == 1;
+  }
+
   LogicalResult readRowOp(linalg::LinalgOp op) {
     using Form = RowLoops::Form;
     std::string reason;
@@ -318,7 +365,8 @@ private:
       Kind kind = *getKind(operand.get());
       bool fits = true;
       if (kind == Kind::Rows)
-        fits = form == Form::Rows;
+        fits = form == Form::Rows ||
+               (form == Form::RowValues && hasOneColumn(operand.get()));
       else if (kind == Kind::RowValues)
         fits = form == Form::RowValues;
       else if (kind == Kind::Parameter)
@@ -340,8 +388,10 @@ private:
 };
 } // namespace moe
 
-FailureOr<ExpertBody> ExpertBody::get(Block &block, std::string &why) {
+FailureOr<ExpertBody> ExpertBody::get(Block &block, unsigned numWeights,
+                                      std::string &why) {
   ExpertBody body;
+  body.numWeights = numWeights;
   if (failed(BodyReader(block, body, why).read()))
     return failure();
   return body;

@@ -46,6 +46,16 @@ mlir::Value buildFFN(
     KernelBuilder kernels, FFNOp ffn, mlir::Value rows,
     llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value)> weights);
 
+/// The `[rows, size]` states of a recurrence over neighbours in `rows` with the
+/// same number in `sequences`, which begin with the rows of `init`, or with
+/// zeros without it. `buildStep` gives the states of some rows for them and the
+/// states before, or null if it cannot.
+mlir::Value buildSteps(
+    KernelBuilder kernels, mlir::Location loc, mlir::Value rows,
+    mlir::Value sequences, mlir::Value init, int64_t size,
+    llvm::function_ref<mlir::Value(KernelBuilder, mlir::Value, mlir::Value)>
+        buildStep);
+
 /// The loops of a linalg op that computes each row by itself. Loops of one
 /// iteration do not count.
 struct RowLoops {
@@ -65,8 +75,10 @@ std::optional<RowLoops> matchRowLoops(mlir::linalg::LinalgOp op,
 /// What is known of a body.
 class ExpertBody {
 public:
-  /// Whether each op of `body` has a kernel; a reason in `why` otherwise.
-  static mlir::FailureOr<ExpertBody> get(mlir::Block &body, std::string &why);
+  /// Whether each op of `body`, the arguments of which are rows, `numWeights`
+  /// weights and more rows, has a kernel; a reason in `why` otherwise.
+  static mlir::FailureOr<ExpertBody> get(mlir::Block &body, unsigned numWeights,
+                                         std::string &why);
 
   /// Whether the weights that matmuls read can be packed ahead of time, given
   /// those of the group. Builds views of them at `b`.
@@ -76,10 +88,11 @@ public:
   bool canPackTogether(mlir::OpBuilder &b, mlir::ValueRange one,
                        mlir::ValueRange other) const;
 
-  /// The kernels. `weights` has those of each range of experts that share the
-  /// body. The result is f32, or what `others` is.
+  /// The kernels. `rows` are the first argument and those behind the weights;
+  /// `weights` has those of each range of experts that share the body. The
+  /// result is f32, or what `others` is.
   mlir::Value
-  build(KernelBuilder kernels, mlir::Value rows,
+  build(KernelBuilder kernels, mlir::ValueRange rows,
         llvm::ArrayRef<llvm::SmallVector<mlir::Value>> weights) const;
 
 private:
@@ -94,6 +107,7 @@ private:
     Size       ///< The number of rows, or another index.
   };
   mlir::Block *body = nullptr;
+  unsigned numWeights = 0;
   llvm::DenseMap<mlir::Value, Kind> kinds;
   /// The right side of a matmul: a weight, an argument of the body.
   struct Matrix {

@@ -9,7 +9,7 @@ func.func @dispatch_unknown_hidden(%x: tensor<?x?xf32>, %r: !moe.routing<8 x 2>)
 // -----
 
 func.func @dispatch_rank(%x: tensor<?x4x4xf32>, %r: !moe.routing<8 x 2>) {
-  // expected-error @+1 {{operand #0 must be 2D tensor of 32-bit float or 64-bit float or bfloat16 type or 16-bit float values, but got 'tensor<?x4x4xf32>'}}
+  // expected-error @+1 {{operand #0 must be 2D tensor of 32-bit float or 64-bit float or bfloat16 type or 16-bit float or 32-bit signless integer or 64-bit signless integer values, but got 'tensor<?x4x4xf32>'}}
   %0 = moe.dispatch %x by %r : tensor<?x4x4xf32>, !moe.routing<8 x 2> -> tensor<?x4x4xf32>
   return
 }
@@ -85,7 +85,7 @@ func.func @expert_gap(%rows: tensor<?x4xf32>, %r: !moe.routing<3 x 1>) {
 
 func.func @expert_first(%rows: tensor<?x4xf32>, %r: !moe.routing<3 x 1>) {
   // expected-error @+1 {{expects its first group to begin with expert 0, but it begins with 1}}
-  %0 = "moe.expert"(%rows, %r) <{bounds = array<i64: 1, 3>, weight_counts = array<i64: 0>}> ({
+  %0 = "moe.expert"(%rows, %r) <{operandSegmentSizes = array<i32: 1, 1, 0, 0>, bounds = array<i64: 1, 3>, weight_counts = array<i64: 0>}> ({
   ^bb0(%t: tensor<?x4xf32>):
     moe.yield %t : tensor<?x4xf32>
   }) : (tensor<?x4xf32>, !moe.routing<3 x 1>) -> tensor<?x4xf32>
@@ -123,7 +123,7 @@ func.func @expert_cover(%rows: tensor<?x4xf32>, %r: !moe.routing<3 x 1>) {
 
 func.func @expert_no_group(%rows: tensor<?x4xf32>, %r: !moe.routing<3 x 1>) {
   // expected-error @+1 {{expects at least one group of experts}}
-  %0 = "moe.expert"(%rows, %r) <{bounds = array<i64: 0>, weight_counts = array<i64>}> : (tensor<?x4xf32>, !moe.routing<3 x 1>) -> tensor<?x4xf32>
+  %0 = "moe.expert"(%rows, %r) <{operandSegmentSizes = array<i32: 1, 1, 0, 0>, bounds = array<i64: 0>, weight_counts = array<i64>}> : (tensor<?x4xf32>, !moe.routing<3 x 1>) -> tensor<?x4xf32>
   return
 }
 
@@ -131,7 +131,7 @@ func.func @expert_no_group(%rows: tensor<?x4xf32>, %r: !moe.routing<3 x 1>) {
 
 func.func @expert_bounds(%rows: tensor<?x4xf32>, %r: !moe.routing<3 x 1>) {
   // expected-error @+1 {{expects 2 bounds and 1 weight counts for its 1 regions, but got 3 and 1}}
-  %0 = "moe.expert"(%rows, %r) <{bounds = array<i64: 0, 1, 3>, weight_counts = array<i64: 0>}> ({
+  %0 = "moe.expert"(%rows, %r) <{operandSegmentSizes = array<i32: 1, 1, 0, 0>, bounds = array<i64: 0, 1, 3>, weight_counts = array<i64: 0>}> ({
   ^bb0(%t: tensor<?x4xf32>):
     moe.yield %t : tensor<?x4xf32>
   }) : (tensor<?x4xf32>, !moe.routing<3 x 1>) -> tensor<?x4xf32>
@@ -142,7 +142,7 @@ func.func @expert_bounds(%rows: tensor<?x4xf32>, %r: !moe.routing<3 x 1>) {
 
 func.func @expert_weight_counts(%rows: tensor<?x4xf32>, %r: !moe.routing<3 x 1>, %w: tensor<3xf32>) {
   // expected-error @+1 {{expects weight counts that add up to its 1 weights, but they add up to 0}}
-  %0 = "moe.expert"(%rows, %r, %w) <{bounds = array<i64: 0, 3>, weight_counts = array<i64: 0>}> ({
+  %0 = "moe.expert"(%rows, %r, %w) <{operandSegmentSizes = array<i32: 1, 1, 1, 0>, bounds = array<i64: 0, 3>, weight_counts = array<i64: 0>}> ({
   ^bb0(%t: tensor<?x4xf32>):
     moe.yield %t : tensor<?x4xf32>
   }) : (tensor<?x4xf32>, !moe.routing<3 x 1>, tensor<3xf32>) -> tensor<?x4xf32>
@@ -153,7 +153,7 @@ func.func @expert_weight_counts(%rows: tensor<?x4xf32>, %r: !moe.routing<3 x 1>,
 
 func.func @expert_negative_count(%rows: tensor<?x4xf32>, %r: !moe.routing<3 x 1>, %w: tensor<3xf32>) {
   // expected-error @+1 {{expects weight counts of 0 to 1, but got -1}}
-  %0 = "moe.expert"(%rows, %r, %w) <{bounds = array<i64: 0, 3>, weight_counts = array<i64: -1>}> ({
+  %0 = "moe.expert"(%rows, %r, %w) <{operandSegmentSizes = array<i32: 1, 1, 1, 0>, bounds = array<i64: 0, 3>, weight_counts = array<i64: -1>}> ({
   ^bb0(%t: tensor<?x4xf32>):
     moe.yield %t : tensor<?x4xf32>
   }) : (tensor<?x4xf32>, !moe.routing<3 x 1>, tensor<3xf32>) -> tensor<?x4xf32>
@@ -314,5 +314,46 @@ func.func @combine_unknown_hidden(%rows: tensor<?x?xf32>, %r: !moe.routing<3 x 1
 func.func @combine_init(%rows: tensor<?x4xf32>, %r: !moe.routing<3 x 1>, %i: tensor<7x4xf32>) {
   // expected-error @+1 {{expects init of the type of the result, 'tensor<?x4xf32>', but got 'tensor<7x4xf32>'}}
   %0 = moe.combine %rows by %r init(%i : tensor<7x4xf32>) : tensor<?x4xf32>, !moe.routing<3 x 1> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @weighted_integers(%x: tensor<?x4xi32>, %r: !moe.routing<8 x 2>) {
+  // expected-error @+1 {{multiplies floats by weights, but got 'tensor<?x4xi32>'}}
+  %0 = moe.dispatch %x by %r weighted : tensor<?x4xi32>, !moe.routing<8 x 2> -> tensor<?x4xi32>
+  return
+}
+
+// -----
+
+func.func @combined_integers(%x: tensor<?x4xi64>, %r: !moe.routing<8 x 2>) {
+  // expected-error @+1 {{multiplies floats by weights, but got 'tensor<?x4xi64>'; integers can be added `unweighted`}}
+  %0 = moe.combine %x by %r : tensor<?x4xi64>, !moe.routing<8 x 2> -> tensor<?x4xi64>
+  return
+}
+
+// -----
+
+func.func @other_rows_are_fewer(%x: tensor<8x4xf32>, %ids: tensor<7x1xi32>, %r: !moe.routing<2 x 2>) {
+  // expected-error @+1 {{expects rows #0 of `with` to be as many as its rows, 8, but got 'tensor<7x1xi32>'}}
+  %0 = moe.expert %x by %r with(%ids : tensor<7x1xi32>) : (tensor<8x4xf32>, !moe.routing<2 x 2>) -> tensor<8x4xf32>
+    experts 0 to 2 {
+    ^bb0(%t: tensor<?x4xf32>, %id: tensor<?x1xi32>):
+      moe.yield %t : tensor<?x4xf32>
+    }
+  return
+}
+
+// -----
+
+func.func @other_rows_are_no_argument(%x: tensor<?x4xf32>, %ids: tensor<?x1xi32>, %w: tensor<2x4xf32>, %r: !moe.routing<2 x 2>) {
+  // expected-error @+1 {{expects argument #2 of the body of group #0 (rows #0 of `with`) to be 'tensor<?x1xi32>', but got 'tensor<?x1xf32>'}}
+  %0 = moe.expert %x by %r with(%ids : tensor<?x1xi32>) : (tensor<?x4xf32>, !moe.routing<2 x 2>) -> tensor<?x4xf32>
+    experts 0 to 2 weights(%w : tensor<2x4xf32>) {
+    // expected-note @+1 {{argument is here}}
+    ^bb0(%t: tensor<?x4xf32>, %v: tensor<4xf32>, %id: tensor<?x1xf32>):
+      moe.yield %t : tensor<?x4xf32>
+    }
   return
 }
