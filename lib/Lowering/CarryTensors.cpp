@@ -38,6 +38,17 @@ Value getDestination(OpResult result) {
       .Case<tensor::InsertOp, tensor::InsertSliceOp>(
           [](auto insert) { return insert.getDest(); })
       .Case([](tensor::CastOp cast) { return cast.getSource(); })
+      .Case([&](scf::ForOp loop) -> Value {
+        // A loop that writes over what it carries.
+        unsigned number = result.getResultNumber();
+        Value value = loop.getYieldedValues()[number];
+        while (auto inner = dyn_cast<OpResult>(value))
+          if (value = getDestination(inner); !value)
+            return {};
+        return value == loop.getRegionIterArg(number)
+                   ? loop.getInitArgs()[number]
+                   : Value();
+      })
       .Default([](Operation *) { return Value(); });
 }
 
@@ -279,6 +290,19 @@ struct CarryTensors : moe::impl::CarryTensorsPassBase<CarryTensors> {
     return wider;
   }
 
+  /// Whether an inner loop writes `value` over what is in `slot`, which nobody
+  /// reads any more. A copy to there would keep bufferization from seeing it.
+  static bool isInPlace(OpResult value, const Slot &slot) {
+    auto loop = cast<scf::ForOp>(value.getOwner());
+    Block *body = slot.yielded->getOwner()->getBlock();
+    if (getDestination(value) != slot.destination)
+      return false;
+    return llvm::all_of(slot.destination.getUsers(), [&](Operation *user) {
+      Operation *around = body->findAncestorOpInBlock(*user);
+      return user == loop || (around && around->isBeforeInBlock(loop));
+    });
+  }
+
   static void carry(MutableArrayRef<Slot> slots) {
     // New tensors are copied; so is what stays in a slot that is copied to.
     llvm::DenseMap<Value, Slot *> slotOf;
@@ -291,6 +315,9 @@ struct CarryTensors : moe::impl::CarryTensorsPassBase<CarryTensors> {
         return false;
       if (Slot *other = slotOf.lookup(value))
         return other->copied;
+      if (auto loop = value.getDefiningOp<scf::ForOp>();
+          loop && isInPlace(cast<OpResult>(value), *slot))
+        return false;
       return value.getParentRegion()->getParentOp() ==
              slot->yielded->getOwner()->getParentOp();
     };

@@ -52,12 +52,37 @@ public:
     Value groups =
         tensor::EmptyOp::create(b, loc, ArrayRef<int64_t>{experts + 1}, i32);
     StepRows room{makeList(), makeList(), {groups, groups}};
-    return buildLists(room, /*isFirst=*/true);
+    return buildLists(room, /*ofFirst=*/true);
   }
   /// The rows behind those of `step` in the same sequence. States before them
   /// are behind those before the first rows.
   StepRows buildNext(StepRows step) {
-    return buildLists(step, /*isFirst=*/false);
+    return buildLists(step, /*ofFirst=*/false);
+  }
+
+  /// As many as the longest sequence has rows.
+  Value countSteps() {
+    Value zero = index(0), one = index(1);
+    auto loop = scf::ForOp::create(b, loc, zero, index(experts), one, zero);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    Value expert = loop.getInductionVar();
+    Value begin = load(kernels.groups.offsets, expert);
+    Value end = load(kernels.groups.offsets, add(expert, one));
+    auto inner = scf::ForOp::create(b, loc, begin, end, one,
+                                    ValueRange{loop.getRegionIterArg(0), zero});
+    scf::YieldOp::create(b, loc, inner.getResult(0));
+    b.setInsertionPointToStart(inner.getBody());
+    Value row = inner.getInductionVar();
+    Value length = arith::SelectOp::create(b, loc, isFirst(row, begin), one,
+                                           add(inner.getRegionIterArg(1), one));
+    Value longest =
+        arith::MaxSIOp::create(b, loc, inner.getRegionIterArg(0), length);
+    scf::YieldOp::create(b, loc, ValueRange{longest, length});
+    return loop.getResult(0);
+  }
+  Value getNumRows(StepRows step) {
+    return load(step.groups.offsets, index(experts));
   }
 
   Value index(int64_t value) {
@@ -88,6 +113,15 @@ private:
     return tensor::ExtractOp::create(b, loc, sequences,
                                      ValueRange{row, index(0)});
   }
+  /// Whether a sequence begins with `row`, of an expert whose first is `begin`.
+  Value isFirst(Value row, Value begin) {
+    Value previous = arith::MaxSIOp::create(
+        b, loc, arith::SubIOp::create(b, loc, row, index(1)), index(0));
+    return arith::OrIOp::create(
+        b, loc, compare(arith::CmpIPredicate::eq, row, begin),
+        compare(arith::CmpIPredicate::ne, getSequence(row),
+                getSequence(previous)));
+  }
   Value countIf(Value count, Value condition) {
     Value more = add(count, index(1));
     return arith::SelectOp::create(b, loc, condition, more, count);
@@ -95,11 +129,12 @@ private:
 
   /// Goes through the rows of each expert, or through those that `old` has of
   /// it, and keeps some. A list is overwritten no sooner than it was read.
-  StepRows buildLists(StepRows old, bool isFirst) {
+  StepRows buildLists(StepRows old, bool ofFirst) {
     using Predicate = arith::CmpIPredicate;
     Value zero = index(0), one = index(1), numExperts = index(experts);
     // Where the rows of an expert are that are looked at.
-    Value first = load(isFirst ? kernels.groups.offsets : old.groups.offsets, zero);
+    Value first =
+        load(ofFirst ? kernels.groups.offsets : old.groups.offsets, zero);
     old.groups.offsets = store(zero, old.groups.offsets, zero);
     SmallVector<Value> carried = old.get();
     carried.append({/*count=*/zero, /*used=*/zero, first});
@@ -113,7 +148,7 @@ private:
             begin = loop.getRegionIterArg(6);
       Value next = add(expert, one);
       Value lastRow = load(kernels.groups.offsets, next);
-      Value end = isFirst ? lastRow : load(rows.groups.offsets, next);
+      Value end = ofFirst ? lastRow : load(rows.groups.offsets, next);
       auto inner =
           scf::ForOp::create(b, loc, begin, end, one,
                              ValueRange{rows.list, rows.from, count});
@@ -123,13 +158,9 @@ private:
         Value at = inner.getInductionVar();
         Value list = inner.getRegionIterArg(0);
         Value row, before, keep;
-        if (isFirst) {
+        if (ofFirst) {
           row = before = at;
-          Value previous = arith::MaxSIOp::create(
-              b, loc, arith::SubIOp::create(b, loc, row, one), zero);
-          keep = arith::OrIOp::create(
-              b, loc, compare(Predicate::eq, row, begin),
-              compare(Predicate::ne, getSequence(row), getSequence(previous)));
+          keep = isFirst(row, begin);
         } else {
           Value previous = load(list, at);
           row = add(previous, one);
@@ -201,53 +232,39 @@ Value moe::buildSteps(
 
   SmallVector<Value> carried = steps.buildFirst().get();
   carried.push_back(states);
-  bool isBuilt = true;
-  auto getNumRows = [&](StepRows step) {
-    auto type = cast<RankedTensorType>(step.groups.offsets.getType());
-    return steps.load(step.groups.offsets, steps.index(type.getDimSize(0) - 1));
-  };
-  OpBuilder::InsertionGuard guard(b);
-  auto loop = scf::WhileOp::create(
-      b, loc, TypeRange(ValueRange(carried)), carried,
-      [&](OpBuilder &, Location, ValueRange values) {
-        Value some = arith::CmpIOp::create(
-            b, loc, arith::CmpIPredicate::sgt,
-            getNumRows(StepRows::from4(values)), zero);
-        scf::ConditionOp::create(b, loc, some, values);
-      },
-      [&](OpBuilder &, Location, ValueRange values) {
-        StepRows step = StepRows::from4(values);
-        KernelBuilder own{b, step.groups, kernels.numRows, /*others=*/Value()};
-        Value now = gather(own, loc, rows, step.list, step.groups.offsets);
-        Value before =
-            gather(own, loc, values[4], step.from, step.groups.offsets);
-        Value next = buildStep(own, now, before);
-        isBuilt = bool(next);
-        if (!isBuilt)
-          next = before;
-        auto scatter = scf::ForOp::create(b, loc, zero, getNumRows(step), one,
-                                          values[4]);
-        {
-          OpBuilder::InsertionGuard inScatter(b);
-          b.setInsertionPointToStart(scatter.getBody());
-          Value at = scatter.getInductionVar();
-          SmallVector<OpFoldResult> row{oneAttr, sizeAttr};
-          SmallVector<OpFoldResult> source{at, zeroAttr};
-          Value state = tensor::ExtractSliceOp::create(b, loc, next, source,
-                                                       row, strides);
-          SmallVector<OpFoldResult> place{
-              steps.add(steps.load(step.list, at), kernels.numRows), zeroAttr};
-          Value written = tensor::InsertSliceOp::create(
-              b, loc, state, scatter.getRegionIterArg(0), place, row, strides);
-          scf::YieldOp::create(b, loc, written);
-        }
-        SmallVector<Value> yielded = steps.buildNext(step).get();
-        yielded.push_back(scatter.getResult(0));
-        scf::YieldOp::create(b, loc, yielded);
-      });
-  b.setInsertionPointAfter(loop);
-  if (!isBuilt)
-    return Value();
+  auto loop =
+      scf::ForOp::create(b, loc, zero, steps.countSteps(), one, carried);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    ValueRange values = loop.getRegionIterArgs();
+    StepRows step = StepRows::from4(values);
+    KernelBuilder own{b, step.groups, kernels.numRows, /*others=*/Value()};
+    Value now = gather(own, loc, rows, step.list, step.groups.offsets);
+    Value before = gather(own, loc, values[4], step.from, step.groups.offsets);
+    Value next = buildStep(own, now, before);
+    if (!next)
+      return Value();
+    auto scatter = scf::ForOp::create(b, loc, zero, steps.getNumRows(step), one,
+                                      values[4]);
+    {
+      OpBuilder::InsertionGuard inScatter(b);
+      b.setInsertionPointToStart(scatter.getBody());
+      Value at = scatter.getInductionVar();
+      SmallVector<OpFoldResult> row{oneAttr, sizeAttr};
+      SmallVector<OpFoldResult> source{at, zeroAttr};
+      Value state =
+          tensor::ExtractSliceOp::create(b, loc, next, source, row, strides);
+      SmallVector<OpFoldResult> place{
+          steps.add(steps.load(step.list, at), kernels.numRows), zeroAttr};
+      Value written = tensor::InsertSliceOp::create(
+          b, loc, state, scatter.getRegionIterArg(0), place, row, strides);
+      scf::YieldOp::create(b, loc, written);
+    }
+    SmallVector<Value> yielded = steps.buildNext(step).get();
+    yielded.push_back(scatter.getResult(0));
+    scf::YieldOp::create(b, loc, yielded);
+  }
   SmallVector<OpFoldResult> back{OpFoldResult(kernels.numRows), zeroAttr};
   return tensor::ExtractSliceOp::create(b, loc, loop.getResult(4), back, all,
                                         strides);

@@ -129,7 +129,7 @@ struct ConvertExpert : MoePattern<ExpertOp> {
       if (!body) {
         // A loop over blocks of rows would cut sequences.
         if (auto scan = findScan(op.getGroupBody(i)))
-          return scan.emitOpError() << "cannot be kernels: " << why;
+          return scan.emitOpError() << "has no kernels: " << why;
         loops[why].push_back(i);
       }
       if (body && !ranges.empty() && ranges.back().body) {

@@ -12,6 +12,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "BatchPolicies.h"
+#include "ExpertBody.h"
 #include "Patterns.h"
 
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
@@ -50,7 +51,7 @@ struct ConvertMoeToMoek : moe::impl::ConvertMoeToMoekBase<ConvertMoeToMoek> {
   void runOnOperation() override {
     Operation *root = getOperation();
     narrowScores(root);
-    if (failed(decomposeInBodies(root)))
+    if (failed(decomposeInBodies(root)) || failed(checkScans(root)))
       return signalPassFailure();
 
     MLIRContext *ctx = &getContext();
@@ -102,6 +103,22 @@ struct ConvertMoeToMoek : moe::impl::ConvertMoeToMoekBase<ConvertMoeToMoek> {
     });
     if (result.wasInterrupted())
       signalPassFailure();
+  }
+
+  /// Loops over blocks of rows, which other bodies without kernels become,
+  /// would cut sequences.
+  static LogicalResult checkScans(Operation *root) {
+    WalkResult result = root->walk([](ScanOp scan) {
+      auto expert = cast<ExpertOp>(scan->getParentOp());
+      unsigned group = scan->getParentRegion()->getRegionNumber();
+      std::string why;
+      if (succeeded(ExpertBody::get(*scan->getBlock(),
+                                    expert.getWeightCounts()[group], why)))
+        return WalkResult::advance();
+      scan.emitOpError() << "has no kernels: " << why;
+      return WalkResult::interrupt();
+    });
+    return failure(result.wasInterrupted());
   }
 
   /// Writes softmax in the bodies of experts as what it does to each row.

@@ -1,5 +1,5 @@
-// An expert that is plain linalg, no moe.ffn: it runs on blocks of its rows, as
-// vectors, among the kernels for routing and combining.
+// An expert that is plain linalg, no moe.ffn: a product and a softmax are kernels as
+// those of routing and combining are, on vectors.
 
 // RUN: moe-compile %s --emit=shared,manifest --target=native -o %t
 // DEFINE: %{run} = moe-run %t.json --model=%s --random=1 --verify
@@ -11,7 +11,7 @@
 // RUN: moe-compile %s --compile-to=vector -o - | FileCheck %s --check-prefix=VECTOR
 // VECTOR-LABEL: func.func @f
 //   VECTOR-NOT:   linalg.
-//       VECTOR:   vector.fma
+//       VECTOR:   vector.reduction <maxnumf>
 //   VECTOR-NOT:   linalg.
 //       VECTOR:   math.exp {{.*}} : vector<16xf32>
 //   VECTOR-NOT:   linalg.
