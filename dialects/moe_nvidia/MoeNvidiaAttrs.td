@@ -59,9 +59,11 @@ def MoeNvidia_ScheduleAttr : MoeNvidia_Attr<"Schedule", "schedule", [
     - up to `few`, products of warps that stream the weights from memory into
       registers, eight rows at a time;
     - beyond, products of warpgroups (`wgmma`): tiles of 128 rows by 256 columns
-      (128 of gate and 128 of up), in four stages of 64 values of depth.
+      (128 of gate and 128 of up), in four stages of 64 values of depth. Weights in a
+      format are decoded to bf16 for each tile.
 
-    `few = 0` makes the second alone, and -1 the first, as weights in a format want it.
+    `few = 0` makes the second alone, and -1 the first. The second wants a multiple of
+    64 for k and of 8 for n.
 
     Up to `decode` rows, a layer of two such matmuls between a routing and the sum
     of its slots takes others instead: a row for each slot, whose expert the routing

@@ -9,6 +9,7 @@
 #include "Decode.h"
 #include "Kernels/BlockWeights.h"
 #include "Kernels/Kernels.h"
+#include "Kernels/StageWeights.h"
 
 #include "moe-mlir/Target/GPU/Common/KernelConverter.h"
 
@@ -52,6 +53,14 @@ protected:
              << format
              << ", whose rounds four lanes cannot share: kernels for NVIDIA's "
                 "GPUs want four, or a multiple of four, of a period or block";
+    if (moe::WeightFormatAttrInterface format = op.getFormatAttr();
+        format && schedule.getFew() >= 0 &&
+        !canDecodeStages(format, op.getN(), op.getK()))
+      return op.emitOpError("has ")
+             << op.getN() << " columns of " << op.getK() << " weights in "
+             << format
+             << ", which no kernel for many rows reads; few = -1 makes that for "
+                "few";
     launchMatmul(op, schedule.getFew(),
                  [&](StringRef name, bool few, const MatmulShape &shape,
                      Launch &launch) {

@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Decode.h"
+#include "Kernels/StageWeights.h"
 
 #include "moe-mlir/Target/GPU/Common/PrepareMatmuls.h"
 #include "moe-mlir/Target/GPU/NVIDIA/Passes.h"
@@ -28,10 +29,25 @@ using moenvidia::TargetAttr;
 /// Rows of an expert, in the mean, up to which streaming weights past eight
 /// rows at a time beats tiles of 128.
 static constexpr int64_t kFewRows = 6;
+/// The same of weights in a format, which tiles have to decode.
+static constexpr int64_t kFewRowsOfFormats = 12;
 
 /// A row for each slot, without lists, is for one token, and for so few rows
 /// that hardly two of them have the same expert: one for so many experts.
 static constexpr int64_t kDecodeShare = 8;
+
+/// How many rows are few; -1 where there is no kernel for many.
+static int64_t getFew(GroupedMatmulOp matmul, TargetAttr chip) {
+  if (!chip.getWgmma())
+    return -1;
+  int64_t experts = matmul.getNumExperts();
+  auto format = matmul.getFormatAttr();
+  if (!format)
+    return kFewRows * experts;
+  return moe::nvidia::canDecodeStages(format, matmul.getN(), matmul.getK())
+             ? kFewRowsOfFormats * experts
+             : -1;
+}
 
 namespace {
 struct SelectNVIDIASchedule
@@ -71,11 +87,7 @@ struct SelectNVIDIASchedule
     for (GroupedMatmulOp matmul : matmuls)
       if (!matmul.getSchedule())
         matmul.setScheduleAttr(ScheduleAttr::get(
-            &getContext(),
-            chip.getWgmma() && !matmul.getFormatAttr()
-                ? kFewRows * matmul.getNumExperts()
-                : -1,
-            decode.lookup(matmul)));
+            &getContext(), getFew(matmul, chip), decode.lookup(matmul)));
   }
 };
 } // namespace

@@ -7,9 +7,7 @@
 #ifndef MOE_MLIR_LIB_TARGET_GPU_NVIDIA_KERNELS_COLUMNREADER_H
 #define MOE_MLIR_LIB_TARGET_GPU_NVIDIA_KERNELS_COLUMNREADER_H
 
-#include "Emitter.h"
-
-#include "moe-mlir/Target/GPU/Common/ThreadReader.h"
+#include "TableReader.h"
 
 #include "llvm/ADT/DenseMap.h"
 
@@ -17,28 +15,21 @@ namespace moe::nvidia {
 
 /// Reads four columns of a panel, the first of which is `first`, as one of
 /// them. Loads are for all four; who reads another one finds them made.
-class ColumnReader : public gpu::ThreadReader {
+class ColumnReader : public TableReader {
 public:
   ColumnReader(Emitter &code, const moek::BlockPanels &panels, int64_t k,
                Value block, Value first)
-      : ThreadReader(code, panels, k, block, first), code(code) {}
+      : TableReader(code, panels, k, block, first) {}
 
   void select(int64_t own) { this->own = own; }
   /// What rounds of the selected column share.
   mlir::SmallVector<Value> buildShared();
-
-  using ThreadReader::lookUp;
-  Value lookUp(Value codes, mlir::ArrayRef<int8_t> table) override;
 
 protected:
   Value load(int64_t field, Value index, int64_t size) override;
 
 private:
   mlir::SmallVector<Value> loadWords(int64_t field, Value index, int64_t size);
-  /// The entries of a table for the eight numbers of four bits of a word.
-  std::array<Value, 2> lookUpNibbles(Value word, mlir::ArrayRef<int8_t> table);
-
-  Emitter &code;
   int64_t own = 0;
   llvm::DenseMap<std::pair<int64_t, int64_t>, mlir::SmallVector<Value>> loaded;
 };
