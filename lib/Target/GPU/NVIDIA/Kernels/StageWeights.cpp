@@ -433,7 +433,9 @@ private:
 };
 } // namespace
 
-moe::nvidia::Filler moe::nvidia::getDecodingFiller() {
-  return {TileBlock::kGroupThreads, /*registers=*/104,
+moe::nvidia::Filler moe::nvidia::getDecodingFiller(const MatmulShape &shape) {
+  // What an epilogue reads takes registers of those that multiply.
+  int64_t registers = shape.parameters.empty() ? 136 : 104;
+  return {TileBlock::kGroupThreads, registers,
           [](TileBlock &block) { DecodedStages(block).build(); }};
 }

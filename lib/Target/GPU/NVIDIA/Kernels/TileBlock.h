@@ -140,7 +140,7 @@ struct Filler {
 Filler getCopyingFiller(const MatmulShape &shape);
 
 /// Of weights in a format, which threads decode: bf16, rounded once.
-Filler getDecodingFiller();
+Filler getDecodingFiller(const MatmulShape &shape);
 
 } // namespace moe::nvidia
 

@@ -256,7 +256,8 @@ LLVM::LLVMFuncOp moe::nvidia::buildWarpgroupMatmul(ModuleOp module,
                                                    Epilogue &epilogue,
                                                    Launch &launch) {
   Emitter code(module.getLoc(), module.getContext());
-  Filler filler = shape.blocks ? getDecodingFiller() : getCopyingFiller(shape);
+  Filler filler =
+      shape.blocks ? getDecodingFiller(shape) : getCopyingFiller(shape);
   // What is copied in boxes is given by maps.
   bool hasWeightBoxes = !shape.blocks,
        hasRowBoxes = !shape.blocks && !shape.gather;
