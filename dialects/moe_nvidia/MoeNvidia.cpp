@@ -55,7 +55,8 @@ LogicalResult ScheduleAttr::verifySchedule(Operation *op) const {
   bool hasFormat = bool(matmul.getFormatAttr());
   if (!isBF16(matmul.getLhs()) || (!hasFormat && !isBF16(matmul.getRhs())))
     return refuse("multiply rows and weights of bf16");
-  if ((!hasFormat || getFew() != -1) && (matmul.getK() % 64 || matmul.getN() % 8))
+  if ((!hasFormat || getFew() != -1) &&
+      (matmul.getK() % 64 || matmul.getN() % 8))
     return refuse("want k to be a multiple of 64 and n of 8, got k = " +
                   Twine(matmul.getK()) + ", n = " + Twine(matmul.getN()));
   if (matmul.getGatherWeights() || matmul.getTokens() ||

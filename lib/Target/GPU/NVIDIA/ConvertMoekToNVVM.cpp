@@ -56,11 +56,11 @@ protected:
     if (moe::WeightFormatAttrInterface format = op.getFormatAttr();
         format && schedule.getFew() >= 0 &&
         !canDecodeStages(format, op.getN(), op.getK()))
-      return op.emitOpError("has ")
-             << op.getN() << " columns of " << op.getK() << " weights in "
-             << format
-             << ", which no kernel for many rows reads; few = -1 makes that for "
-                "few";
+      return op.emitOpError("has ") << op.getN() << " columns of " << op.getK()
+                                    << " weights in " << format
+                                    << ", which no kernel for many rows reads; "
+                                       "few = -1 makes that for "
+                                       "few";
     launchMatmul(op, schedule.getFew(),
                  [&](StringRef name, bool few, const MatmulShape &shape,
                      Launch &launch) {

@@ -55,9 +55,9 @@ class Failures:
     def __init__(self):
         self.lines, self.runs = [], 0
 
-    def compare(self, what, kernels, expected, *options):
+    def compare(self, what, kernels, expected, *options, bound=BOUND):
         status, text = run("moe-interpret", "--gpu", kernels,
-                           "--expect=" + expected, "--tolerance=%g" % BOUND,
+                           "--expect=" + expected, "--tolerance=%g" % bound,
                            *options)
         self.runs += 1
         if status or " ok" not in text:

@@ -129,8 +129,8 @@ private:
       word = loads[next++];
     } else {
       // Known offsets last: instructions have room for them.
-      Value at = code.at(block, size < 4 ? code.bitAnd(bytes, ~int64_t(3))
-                                         : bytes);
+      Value at =
+          code.at(block, size < 4 ? code.bitAnd(bytes, ~int64_t(3)) : bytes);
       int64_t offset = panels.getFieldOffset(k, field),
               ofAll = panels.columns * size;
       if (isKnown)
@@ -184,8 +184,8 @@ SmallVector<Value> StageWeights::load(Value unit, int64_t step) {
 // Values
 //===----------------------------------------------------------------------===//
 
-/// Codes become f32 by their bits: 2^23 and a byte behind it differ from 2^23 in
-/// that byte alone. So a value is rounded where it is scaled, and to bf16.
+/// Codes become f32 by their bits: 2^23 and a byte behind it differ from 2^23
+/// in that byte alone. So a value is rounded where it is scaled, and to bf16.
 SmallVector<Value> StageWeights::buildRound(Reader &reader, Value period,
                                             Value word) {
   Words values;
@@ -244,8 +244,7 @@ void StageWeights::build(Value unit, const StagePlan::Step &step, Words &loads,
     period = arith::IndexCastOp::create(code, code.getIndexType(),
                                         code.mul(own, plan.periodsOfUnit));
   } else {
-    first =
-        code.at(panel, code.mul(unit, plan.getUnit() / block * blockBytes));
+    first = code.at(panel, code.mul(unit, plan.getUnit() / block * blockBytes));
   }
   std::map<int64_t, std::unique_ptr<Reader>> readers;
   size_t next = 0;
@@ -254,7 +253,8 @@ void StageWeights::build(Value unit, const StagePlan::Step &step, Words &loads,
     std::unique_ptr<Reader> &reader = readers[round.block];
     if (!reader) {
       reader = std::make_unique<Reader>(
-          *this, code.at(first, round.block * blockBytes), loads, replays, next);
+          *this, code.at(first, round.block * blockBytes), loads, replays,
+          next);
       Words shared;
       panels.format.buildShared(*reader, k, shared);
       reader->setShared(shared);
@@ -324,11 +324,11 @@ public:
       chunks.push_back(code.constant(chunk * 2));
     ownChunk = moe::gpu::pick(code, chunks, rows.getChunk());
     Ring start = Ring::getStart(code);
-    SmallVector<Value> last = block.forEachTile(
-        {start.stage, start.parity, code.constant(0)},
-        [&](const Tile &tile, ValueRange values) {
-          return buildTile(tile, values);
-        });
+    SmallVector<Value> last =
+        block.forEachTile({start.stage, start.parity, code.constant(0)},
+                          [&](const Tile &tile, ValueRange values) {
+                            return buildTile(tile, values);
+                          });
     code.waitForCopies(0);
     code.when(code.isEqual(last[2], 1), [&] {
       block.publish(Ring{last[0], last[1]}.previous(code));
@@ -377,8 +377,7 @@ private:
   void decode(Value unit, int64_t step, ValueRange loaded, const Ring &ring) {
     size_t ofPanel = loaded.size() / kPanels;
     for (int64_t i = 0; i < kPanels; ++i) {
-      Value row =
-          code.add(code.mul(getNumber(i), panels.columns), block.lane);
+      Value row = code.add(code.mul(getNumber(i), panels.columns), block.lane);
       Value to =
           code.at(block.getRhs(ring), code.mul(row, TileBlock::kRowBytes));
       weights[i].decode(unit, step, loaded.slice(i * ofPanel, ofPanel), to);

@@ -5,9 +5,9 @@
 //===----------------------------------------------------------------------===//
 //
 // A thread decodes 64 values of one column of a panel for each stage, as many
-// rounds of its format as have so many. Their k need not follow one another, but
-// in chunks of eight: rows are copied in the same order of chunks, and a product
-// does not see which k it adds.
+// rounds of its format as have so many. Their k need not follow one another,
+// but in chunks of eight: rows are copied in the same order of chunks, and a
+// product does not see which k it adds.
 //
 //===----------------------------------------------------------------------===//
 

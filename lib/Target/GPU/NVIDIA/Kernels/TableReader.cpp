@@ -14,7 +14,7 @@ using moe::nvidia::TableReader;
 
 /// Permutations choose bytes by three bits and give the sign by a fourth.
 std::array<Value, 2> TableReader::lookUpNibbles(Value word,
-                                                 ArrayRef<int8_t> table) {
+                                                ArrayRef<int8_t> table) {
   Value words[4];
   for (size_t i = 0; i < 4; ++i) {
     uint32_t bits = 0;

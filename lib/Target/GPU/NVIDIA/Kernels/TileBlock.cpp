@@ -88,12 +88,10 @@ static void copyWeights(TileBlock &block, const Tile &tile, const Ring &ring,
   const MatmulShape &shape = block.shape;
   int64_t rows = TileBlock::kColumns / shape.parts;
   for (int64_t part = 0; part < shape.parts; ++part) {
-    Value to =
-        code.at(block.getRhs(ring), part * rows * TileBlock::kRowBytes);
-    Value row =
-        code.add(code.add(code.mul(tile.expert, shape.parts * shape.n),
-                          part * shape.n),
-                 tile.firstColumn);
+    Value to = code.at(block.getRhs(ring), part * rows * TileBlock::kRowBytes);
+    Value row = code.add(
+        code.add(code.mul(tile.expert, shape.parts * shape.n), part * shape.n),
+        tile.firstColumn);
     code.copyBox(to, block.given.rhs, {column, row}, block.full(ring));
   }
 }
@@ -103,25 +101,25 @@ static void buildBoxCopies(TileBlock &block) {
   Emitter &code = block.code;
   Value first = code.isEqual(block.lane, 0);
   Ring start = Ring::getStart(code);
-  block.forEachTile(
-      {start.stage, start.parity}, [&](const Tile &tile, ValueRange values) {
-        return code.loop(
-            code.constant(0), code.constant(block.getSteps()), code.constant(1),
-            values, [&](Value step, ValueRange values) -> SmallVector<Value> {
-              Ring ring{values[0], values[1]};
-              code.when(first, [&] {
-                block.waitUntilEmpty(ring);
-                code.arriveExpecting(block.full(ring), TileBlock::kLhsBytes +
-                                                           TileBlock::kRhsBytes);
-                Value column = code.mul(step, TileBlock::kDepth);
-                code.copyBox(block.getLhs(ring), block.given.lhs,
-                             {column, tile.firstRow}, block.full(ring));
-                copyWeights(block, tile, ring, column);
-              });
-              Ring next = ring.next(code);
-              return {next.stage, next.parity};
-            });
-      });
+  block.forEachTile({start.stage, start.parity}, [&](const Tile &tile,
+                                                     ValueRange values) {
+    return code.loop(
+        code.constant(0), code.constant(block.getSteps()), code.constant(1),
+        values, [&](Value step, ValueRange values) -> SmallVector<Value> {
+          Ring ring{values[0], values[1]};
+          code.when(first, [&] {
+            block.waitUntilEmpty(ring);
+            code.arriveExpecting(block.full(ring),
+                                 TileBlock::kLhsBytes + TileBlock::kRhsBytes);
+            Value column = code.mul(step, TileBlock::kDepth);
+            code.copyBox(block.getLhs(ring), block.given.lhs,
+                         {column, tile.firstRow}, block.full(ring));
+            copyWeights(block, tile, ring, column);
+          });
+          Ring next = ring.next(code);
+          return {next.stage, next.parity};
+        });
+  });
 }
 
 /// By four warps: eight threads copy the 128 bytes of a row, and each thread

@@ -6,8 +6,8 @@
 //
 // Of a block's three warpgroups, the first fills stages in shared memory, see
 // TileBlock. The others multiply them, 64 rows each, and hold a tile's sums in
-// registers. The blocks stay, one on each multiprocessor, and take tile after tile, so that
-// the next tile's stages fill during the epilogue.
+// registers. The blocks stay, one on each multiprocessor, and take tile after
+// tile, so that the next tile's stages fill during the epilogue.
 //
 //===----------------------------------------------------------------------===//
 
@@ -75,8 +75,8 @@ private:
     auto one = NVVM::WGMMAScaleInAttr::get(context, NVVM::WGMMAScaleIn::one);
     return NVVM::WgmmaMmaAsyncOp::create(
         code, sums.getType(), sums, lhs, rhs,
-        NVVM::MMAShapeAttr::get(context, kGroupRows, TileBlock::kColumns, 16), bf16, bf16,
-        NVVM::WGMMATypesAttr::get(context, NVVM::WGMMATypes::f32),
+        NVVM::MMAShapeAttr::get(context, kGroupRows, TileBlock::kColumns, 16),
+        bf16, bf16, NVVM::WGMMATypesAttr::get(context, NVVM::WGMMATypes::f32),
         NVVM::WGMMAScaleOutAttr::get(context, NVVM::WGMMAScaleOut::one), one,
         one, NVVM::MMALayoutAttr::get(context, NVVM::MMALayout::row),
         NVVM::MMALayoutAttr::get(context, NVVM::MMALayout::col),
@@ -267,9 +267,8 @@ LLVM::LLVMFuncOp moe::nvidia::buildWarpgroupMatmul(ModuleOp module,
   SmallVector<Type> types{getType(hasWeightBoxes), getType(hasRowBoxes)};
   types.append(2 + shape.gather + shape.parameters.size(),
                code.pointer(kGlobal));
-  LLVM::LLVMFuncOp func =
-      createKernel(code, module, name, types,
-                   (1 + kGroups) * TileBlock::kGroupThreads);
+  LLVM::LLVMFuncOp func = createKernel(
+      code, module, name, types, (1 + kGroups) * TileBlock::kGroupThreads);
   Matmul matmul(code, shape, filler, epilogue, func);
   matmul.build();
   moe::gpu::setSharedBytes(func, matmul.getSharedBytes());
