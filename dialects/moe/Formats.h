@@ -132,6 +132,17 @@ struct CodeForm {
   int64_t most = 0;
 };
 
+/// Floats of a FloatCodedFormatAttrInterface.
+struct FloatForm {
+  /// Of at most 8 bits, a sign among them, without infinities.
+  mlir::FloatType element;
+  /// Consecutive k with one scale; a divisor of the block.
+  int64_t subBlock = 0;
+  /// The field whose number i is the scale of sub-block i. One that is a byte
+  /// is taken without a sign.
+  int64_t scales = 0;
+};
+
 /// The numbers of one block, as who decodes it has them: scalars, or vectors of
 /// those of several rows.
 class BlockReader {

@@ -4,9 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// In four parts, each asked by somebody else: storage (verifiers, packers), rounds
-// and values (kernels of any kind), codes (kernels of integer products). A format
-// says nothing about how kernels want weights: that is a layout of the target.
+// In five parts, each asked by somebody else: storage (verifiers, packers), rounds
+// and values (kernels of any kind), codes (kernels of integer products), small floats
+// (kernels whose products are of floats of 16 bits). A format says nothing about how kernels want weights: that is a layout of the target.
 //
 //===----------------------------------------------------------------------===//
 
@@ -94,6 +94,28 @@ def Moe_CodedFormatAttrInterface : AttrInterface<"CodedFormatAttrInterface",
         `getRounds().first[4 * stream]` and the three behind it, which need not be
         consecutive k, but have one scale.
       }], "::mlir::Value", "buildCodes",
+      (ins "::moe::BlockReader &":$reader, "int64_t":$k, "::mlir::Value":$period,
+           "::mlir::Value":$word, "int64_t":$stream)>
+  ];
+}
+
+def Moe_FloatCodedFormatAttrInterface : AttrInterface<"FloatCodedFormatAttrInterface",
+    [Moe_WeightFormatAttrInterface]> {
+  let cppNamespace = "::moe";
+  let description = [{
+    A format whose values are `scale * f`, with one scale for each sub-block of
+    consecutive k, and f a number of a small float type whose bits are stored:
+    weights that become floats of another type by shifts. The scales are a field of
+    the block.
+  }];
+  let methods = [
+    InterfaceMethod<"What floats and sub-blocks there are",
+      "::moe::FloatForm", "getFloatForm", (ins "int64_t":$k)>,
+    InterfaceMethod<[{
+        Builds four floats of a round, each in the lowest bits of a byte of an i32,
+        lowest first, with zeros above it: those of `getRounds().first[4 * stream]`
+        and the three behind it, which have one scale.
+      }], "::mlir::Value", "buildFloats",
       (ins "::moe::BlockReader &":$reader, "int64_t":$k, "::mlir::Value":$period,
            "::mlir::Value":$word, "int64_t":$stream)>
   ];

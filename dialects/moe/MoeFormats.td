@@ -17,16 +17,21 @@ include "moe/MoeFormatInterfaces.td"
 
 /// A format that values are made of without integers; `own` are the methods of the
 /// interface that it has beside `buildValues` and those that all have.
-class Moe_FloatFormat<string cppName, string attrMnemonic, list<string> own = []>
+class Moe_FloatFormat<string cppName, string attrMnemonic, list<string> own = [],
+                      list<Trait> more = []>
     : Moe_Attr<cppName, attrMnemonic,
-        [DeclareAttrInterfaceMethods<Moe_WeightFormatAttrInterface,
-                                     !listconcat(own, ["buildValues"])>]>;
+        !listconcat([DeclareAttrInterfaceMethods<Moe_WeightFormatAttrInterface,
+                         !listconcat(own, ["buildValues"])>], more)>;
 
 /// A format of codes and scales.
-class Moe_CodedFormat<string cppName, string attrMnemonic, list<string> own = []>
+class Moe_CodedFormat<string cppName, string attrMnemonic, list<string> own = [],
+                      list<Trait> more = []>
     : Moe_Attr<cppName, attrMnemonic,
-        [DeclareAttrInterfaceMethods<Moe_WeightFormatAttrInterface, own>,
-         DeclareAttrInterfaceMethods<Moe_CodedFormatAttrInterface>]>;
+        !listconcat([DeclareAttrInterfaceMethods<Moe_WeightFormatAttrInterface, own>,
+                     DeclareAttrInterfaceMethods<Moe_CodedFormatAttrInterface>], more)>;
+
+/// Of floats whose bits are stored.
+def Moe_FloatBits : DeclareAttrInterfaceMethods<Moe_FloatCodedFormatAttrInterface>;
 
 //===----------------------------------------------------------------------===//
 // Blocks of GGUF files
@@ -259,7 +264,7 @@ def Moe_IQ3_SFormatAttr : Moe_CodedFormat<"IQ3_SFormat", "iq3_s"> {
 }
 
 def Moe_MXFP4BlocksFormatAttr
-    : Moe_CodedFormat<"MXFP4BlocksFormat", "mxfp4_blocks", ["buildValues"]> {
+    : Moe_CodedFormat<"MXFP4BlocksFormat", "mxfp4_blocks", ["buildValues"], [Moe_FloatBits]> {
   let summary = "blocks of 32 in E2M1, one E8M0 scale, in one tensor";
   let description = [{
     17 bytes a block (GGUF's MXFP4): 1 byte e, then 16 bytes q as in `q4_0`. A weight
@@ -272,7 +277,7 @@ def Moe_MXFP4BlocksFormatAttr
   }];
 }
 
-def Moe_NVFP4FormatAttr : Moe_CodedFormat<"NVFP4Format", "nvfp4"> {
+def Moe_NVFP4FormatAttr : Moe_CodedFormat<"NVFP4Format", "nvfp4", [], [Moe_FloatBits]> {
   let summary = "blocks of 64 in E2M1, with E4M3 scales of 16";
   let description = [{
     36 bytes a block (GGUF's NVFP4): 4 bytes d, E4M3 without a sign, then for each
@@ -329,7 +334,7 @@ def Moe_F16FormatAttr : Moe_FloatFormat<"F16Format", "f16", ["getStorage"]> {
 }
 
 def Moe_FP8FormatAttr
-    : Moe_FloatFormat<"FP8Format", "fp8", ["verifyFormat", "getStorage"]> {
+    : Moe_FloatFormat<"FP8Format", "fp8", ["verifyFormat", "getStorage"], [Moe_FloatBits]> {
   let summary = "8-bit floats, E4M3, with a scale for each tile";
   let description = [{
     Two tensors: values `tensor<..xNxKxf8E4M3FN>` and f32 scales, one for each tile of
@@ -412,7 +417,8 @@ def Moe_Int4FormatAttr : Moe_CodedFormat<"Int4Format", "int4", ["getStorage"]> {
 }
 
 def Moe_MXFP4FormatAttr : Moe_CodedFormat<"MXFP4Format", "mxfp4",
-                                          ["getStorage", "buildValues"]> {
+                                          ["getStorage", "buildValues"],
+                                          [Moe_FloatBits]> {
   let summary = "blocks of 32 in E2M1, one E8M0 scale, in two tensors";
   let description = [{
     As Hugging Face checkpoints have it: blocks `tensor<..xNx(K/32)x16xi8>`, byte j with

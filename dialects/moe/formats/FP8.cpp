@@ -86,4 +86,13 @@ void FP8FormatAttr::buildValues(BlockReader &reader, int64_t, Value, Value word,
     value = reader.multiply(value, scale);
 }
 
+FloatForm FP8FormatAttr::getFloatForm(int64_t k) const {
+  return {Float8E4M3FNType::get(getContext()), getBlockSize(k), Scale};
+}
+
+Value FP8FormatAttr::buildFloats(BlockReader &reader, int64_t, Value,
+                                 Value word, int64_t) const {
+  return reader.readWord(Values, word);
+}
+
 double FP8FormatAttr::getErrorBound() const { return 1.0 / 28; }

@@ -33,6 +33,10 @@ static CodeForm getForm() {
   return {kBlock, /*zero=*/kE2M1Zero, /*hasMinimum=*/false, /*most=*/12};
 }
 
+static FloatForm getBits(MLIRContext *context) {
+  return {Float4E2M1FNType::get(context), kBlock, E};
+}
+
 /// Half of 2^(e - 127), as codes are twice the values.
 static Value buildScale(BlockReader &reader) {
   return buildE8M0(reader, reader.readNumber(E, 0), /*less=*/1);
@@ -78,14 +82,22 @@ void MXFP4BlocksFormatAttr::buildShared(BlockReader &reader, int64_t,
 
 Value MXFP4BlocksFormatAttr::buildCodes(BlockReader &reader, int64_t, Value,
                                         Value word, int64_t stream) const {
-  return lookUpE2M1(reader,
-                    buildNibbles(reader, reader.readWord(Q, word), stream));
+  return lookUpE2M1(reader, buildFloats(reader, 0, {}, word, stream));
 }
 
 void MXFP4BlocksFormatAttr::buildValues(BlockReader &reader, int64_t k,
                                         Value period, Value word,
                                         SmallVectorImpl<Value> &values) const {
   buildE2M1(*this, reader, k, period, word, values);
+}
+
+FloatForm MXFP4BlocksFormatAttr::getFloatForm(int64_t) const {
+  return getBits(getContext());
+}
+
+Value MXFP4BlocksFormatAttr::buildFloats(BlockReader &reader, int64_t, Value,
+                                         Value word, int64_t stream) const {
+  return buildNibbles(reader, reader.readWord(Q, word), stream);
 }
 
 double MXFP4BlocksFormatAttr::getErrorBound() const { return 1.0 / 4; }
@@ -120,14 +132,22 @@ void MXFP4FormatAttr::buildShared(BlockReader &reader, int64_t,
 
 Value MXFP4FormatAttr::buildCodes(BlockReader &reader, int64_t, Value,
                                   Value word, int64_t stream) const {
-  return lookUpE2M1(reader,
-                    buildNibbles(reader, reader.readWord(Q, word), stream));
+  return lookUpE2M1(reader, buildFloats(reader, 0, {}, word, stream));
 }
 
 void MXFP4FormatAttr::buildValues(BlockReader &reader, int64_t k, Value period,
                                   Value word,
                                   SmallVectorImpl<Value> &values) const {
   buildE2M1(*this, reader, k, period, word, values);
+}
+
+FloatForm MXFP4FormatAttr::getFloatForm(int64_t) const {
+  return getBits(getContext());
+}
+
+Value MXFP4FormatAttr::buildFloats(BlockReader &reader, int64_t, Value,
+                                   Value word, int64_t stream) const {
+  return buildNibbles(reader, reader.readWord(Q, word), stream);
 }
 
 double MXFP4FormatAttr::getErrorBound() const { return 1.0 / 4; }

@@ -45,11 +45,20 @@ void NVFP4FormatAttr::buildShared(BlockReader &reader, int64_t,
                                      reader.number(0.5)));
 }
 
-Value NVFP4FormatAttr::buildCodes(BlockReader &reader, int64_t, Value period,
-                                  Value word, int64_t stream) const {
+FloatForm NVFP4FormatAttr::getFloatForm(int64_t) const {
+  return {Float4E2M1FNType::get(getContext()), kSubBlock, D};
+}
+
+Value NVFP4FormatAttr::buildFloats(BlockReader &reader, int64_t, Value period,
+                                   Value word, int64_t stream) const {
   Value at = reader.indexOf(period, kSubBlock / 4, stream / 2 * kSubBlock / 8);
   Value bytes = reader.readWord(Q, reader.sum(at, word));
-  return lookUpE2M1(reader, buildNibbles(reader, bytes, stream % 2));
+  return buildNibbles(reader, bytes, stream % 2);
+}
+
+Value NVFP4FormatAttr::buildCodes(BlockReader &reader, int64_t k, Value period,
+                                  Value word, int64_t stream) const {
+  return lookUpE2M1(reader, buildFloats(reader, k, period, word, stream));
 }
 
 double NVFP4FormatAttr::getErrorBound() const { return 1.0 / 6; }

@@ -307,6 +307,29 @@ static LogicalResult decodeGridControl(Decoder &decoder, Operation *op) {
   return success();
 }
 
+/// Changes no value, and reads none; that of a wild address is a mistake.
+static Outcome runPrefetch(Warp &warp, const Instruction &instruction) {
+  if (!warp.checkDefined(instruction, instruction.operands[0], "the address"))
+    return Outcome::Fail;
+  const uint64_t *address = warp.get<uint64_t>(instruction.operands[0]);
+  bool isFine = true;
+  forEachLane(warp.active, [&](unsigned lane) {
+    isFine &= warp.block.launch.memory.find(address[lane], 1) != nullptr;
+  });
+  return isFine ? Outcome::Next
+                : warp.fail(instruction, "prefetches out of bounds");
+}
+
+static LogicalResult decodePrefetch(Decoder &decoder, Operation *op) {
+  auto prefetch = cast<NVVM::PrefetchOp>(op);
+  auto type = cast<LLVM::LLVMPointerType>(prefetch.getAddr().getType());
+  if (prefetch.getPredicate() || prefetch.getTensormap() ||
+      type.getAddressSpace() != kGlobalSpace)
+    return failure();
+  decoder.emit(runPrefetch, op, {}, decoder.get(prefetch.getAddr()));
+  return success();
+}
+
 /// `a` registers for each thread from now on; `b`: more than before.
 static Outcome runRegisters(Warp &warp, const Instruction &instruction) {
   ThreadBlock &block = warp.block;
@@ -386,6 +409,7 @@ void moe::reference::simt::addNVVMThreadInstructions(InstructionTable &table) {
   table.add(NVVM::BarrierOp::getOperationName(), decodeBarrier);
   table.add(NVVM::ReduxOp::getOperationName(), decodeRedux);
   table.add(NVVM::GriddepcontrolOp::getOperationName(), decodeGridControl);
+  table.add(NVVM::PrefetchOp::getOperationName(), decodePrefetch);
   table.add(NVVM::SetMaxRegisterOp::getOperationName(), decodeRegisters);
   table.add(NVVM::InlinePtxOp::getOperationName(), decodeInlinePtx);
   table.add(NVVM::SyncWarpOp::getOperationName(), [](Decoder &decoder,

@@ -75,12 +75,14 @@ private:
     auto schedule = moenvidia::getSchedule(chain.rows);
     SmallVector<Operation *> ops = chain.getOps();
     Operation *known = chain.x.getDefiningOp();
-    auto isBF16 = [](Value value) {
-      return getElementTypeOrSelf(value.getType()).isBF16();
+    auto canRead = [](moek::GroupedMatmulOp op) {
+      if (moe::WeightFormatAttrInterface format = op.getFormatAttr())
+        return BlockWeights::canRead(format, op.getK());
+      return getElementTypeOrSelf(op.getRhs().getType()).isBF16();
     };
-    if (!schedule || schedule != moenvidia::getSchedule(chain.sums) ||
-        !schedule.getDecode() || !isBF16(chain.rows.getRhs()) ||
-        !isBF16(chain.sums.getRhs()) ||
+    auto sums = moenvidia::getSchedule(chain.sums);
+    if (!schedule || !sums || schedule.getDecode() != sums.getDecode() ||
+        !schedule.getDecode() || !canRead(chain.rows) || !canRead(chain.sums) ||
         (known && (known->getBlock() != ops[0]->getBlock() ||
                    !known->isBeforeInBlock(ops[0]))))
       return;

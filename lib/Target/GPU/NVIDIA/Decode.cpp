@@ -105,8 +105,7 @@ moe::nvidia::findDecodeChain(moek::CombineOp combine) {
   }
   const moek::RoutingParts &routing = chain.routing;
   auto fits = [&](GroupedMatmulOp op) {
-    return op.getOffsets() == routing.offsets && !op.getFormatAttr() &&
-           !op.getGatherWeights() &&
+    return op.getOffsets() == routing.offsets && !op.getGatherWeights() &&
            !op.getTokens() && op.getGathered().empty() &&
            op.getRows().empty() && !op.getPositions() && !op.getFirstRow();
   };

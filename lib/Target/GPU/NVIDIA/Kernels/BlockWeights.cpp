@@ -14,9 +14,7 @@ using moe::nvidia::RowReader;
 namespace {
 /// Lanes that share a row, and with it the depth of a product.
 constexpr int64_t kQuarters = 4;
-/// Columns of a lane.
-constexpr int64_t kOwn = 4;
-constexpr int64_t kMostWarps = 8, kLeastWarps = 4;
+constexpr int64_t kLeastWarps = 4;
 /// Loads of 16 bytes of a lane that should be on their way at once.
 constexpr int64_t kLoads = 4;
 } // namespace
@@ -32,9 +30,10 @@ bool BlockWeights::canRead(WeightFormatAttrInterface format, int64_t k) {
          (rounds.words % kQuarters == 0 || kQuarters % rounds.words == 0);
 }
 
-BlockWeights::BlockWeights(Emitter &code, const moe::gpu::MatmulShape &shape)
+BlockWeights::BlockWeights(Emitter &code, const moe::gpu::MatmulShape &shape,
+                           int64_t columns, int64_t most)
     : code(code), shape(shape), panels(shape.blocks.getPanels()),
-      rounds(panels.format.getRounds(shape.k)),
+      rounds(panels.format.getRounds(shape.k)), ofLane(columns / 8), most(most),
       block(panels.format.getBlockSize(shape.k)),
       blockBytes(panels.getBlockBytes(shape.k)),
       stepsOfBlock(rounds.words * rounds.periods / kQuarters),
@@ -66,8 +65,7 @@ void BlockWeights::planScales() {
   if (isShared)
     scales = isPlain && pairs->getSubBlock() == shape.k ? Scales::Rows
                                                         : Scales::Sums;
-  else if (!pairs->hasMinimum() && pairs->getTerms() == 1 &&
-           pairs->hasSmallScales())
+  else if (pairs->hasFactors())
     scales = Scales::Weights;
   else
     pairs = nullptr;
@@ -89,11 +87,11 @@ void BlockWeights::planUnits() {
   unitsOfBlock = stepsOfBlock / unitSteps;
   units = shape.k / block * unitsOfBlock;
   // As many warps as leave the fewest without work, the more the better.
-  warps = std::min(units, kMostWarps);
+  warps = std::min(units, most);
   auto getTurns = [&](int64_t count) {
     return (units + count - 1) / count * count;
   };
-  for (int64_t count = warps - 1; count >= kLeastWarps; --count)
+  for (int64_t count = warps - 1; count >= std::min(most, kLeastWarps); --count)
     if (getTurns(count) < getTurns(warps))
       warps = count;
   ahead = std::max<int64_t>(1, kLoads / (unitSteps * shape.parts));
@@ -129,14 +127,15 @@ int64_t BlockWeights::getResident() const { return hasOneScale ? 24 : 16; }
 
 struct BlockWeights::Columns {
   std::unique_ptr<ColumnReader> reader;
-  /// Of each column, where weights are scaled, and not their sums.
-  std::array<Words, kOwn> shared;
+  /// Of each column, where weights become f32.
+  std::vector<Words> shared;
   /// Of each column, step and stream: four numbers.
-  std::array<std::vector<Words>, kOwn> numbers;
+  std::vector<std::vector<Words>> numbers;
 
   ColumnReader &select(int64_t own) {
     reader->select(own);
-    reader->setShared(shared[own]);
+    if (!shared.empty())
+      reader->setShared(shared[own]);
     return *reader;
   }
 };
@@ -174,14 +173,15 @@ std::pair<Value, Value> BlockWeights::getRound(const Unit &unit, int64_t step) {
 
 RowReader BlockWeights::loadRows(const Unit &unit, int64_t step) {
   auto [period, word] = getRound(unit, step);
+  int64_t bytes = shape.rows.getIntOrFloatBitWidth() / 8;
   auto toBytes = [&](Value index, int64_t factor) {
     return code.mul(arith::IndexCastOp::create(code, code.i32(), index),
-                    2 * factor);
+                    bytes * factor);
   };
   Value at = code.add(
-      code.mul(unit.block, 2 * block),
+      code.mul(unit.block, bytes * block),
       code.add(toBytes(period, rounds.period), toBytes(word, rounds.advance)));
-  return RowReader(code, rounds, block, code.at(ownRow, at));
+  return RowReader(code, rounds, block, code.at(ownRow, at), shape.rows);
 }
 
 BlockWeights::Unit BlockWeights::begin(Value number) {
@@ -197,11 +197,11 @@ BlockWeights::Unit BlockWeights::begin(Value number) {
     Columns columns;
     columns.reader = std::make_unique<ColumnReader>(
         code, panels, shape.k, code.at(panel, code.mul(unit.block, blockBytes)),
-        column);
-    bool areWeights = scales == Scales::Weights || scales == Scales::Values;
-    for (int64_t own = 0; own < kOwn && areWeights; ++own) {
+        column, ofLane);
+    columns.numbers.resize(ofLane);
+    for (int64_t own = 0; own < ofLane && scales == Scales::Values; ++own) {
       columns.reader->select(own);
-      columns.shared[own] = columns.reader->buildShared();
+      columns.shared.push_back(columns.reader->buildShared());
     }
     unit.parts.push_back(std::move(columns));
   }
@@ -212,7 +212,7 @@ void BlockWeights::load(Unit &unit, const Chunk &chunk) {
   for (int64_t step = chunk.begin; step < chunk.end; ++step) {
     auto [period, word] = getRound(unit, step);
     for (Columns &columns : unit.parts)
-      for (int64_t own = 0; own < kOwn && pairs; ++own) {
+      for (int64_t own = 0; own < ofLane && pairs; ++own) {
         Words &numbers = columns.numbers[own].emplace_back();
         for (int64_t stream = 0; stream < getStreams(); ++stream)
           numbers.push_back(
@@ -233,32 +233,21 @@ std::array<Value, 2> BlockWeights::getRows(const Unit &unit,
   return {rows.getPair(k[0], k[2]), rows.getPair(k[1], k[3])};
 }
 
-Value BlockWeights::getScalePair(Columns &columns, int64_t own, Value period,
-                                 Value word, int64_t stream) {
-  ColumnReader &reader = columns.select(own);
-  Value place = reader.sum(
-      reader.indexOf(period, rounds.period),
-      reader.indexOf(word, rounds.advance, rounds.first[4 * stream]));
-  Value scale = reader.readShared(reader.quotient(place, pairs->getSubBlock()));
-  return code.toBF16(scale, scale);
-}
-
 void BlockWeights::multiplyStream(Unit &unit, const Stream &stream,
                                   int64_t part, int64_t half, Sums sums) {
   Columns &columns = unit.parts[part];
   std::array<SmallVector<WeightPairs::Pairs>, 2> terms;
   for (int64_t which : {0, 1}) {
     int64_t own = 2 * half + which;
-    terms[which] =
-        pairs->build(code, columns.numbers[own][stream.step][stream.stream]);
-    if (scales != Scales::Weights)
+    Value four = columns.numbers[own][stream.step][stream.stream];
+    if (scales != Scales::Weights) {
+      terms[which] = pairs->build(code, four);
       continue;
+    }
     auto [period, word] = getRound(unit, stream.step);
-    Value scale = getScalePair(columns, own, period, word, stream.stream);
-    Value offset = code.word(Emitter::getPair(-pairs->getOffset()));
-    for (WeightPairs::Pairs &term : terms[which])
-      for (Value &pair : term)
-        pair = code.multiplyPair(code.addPair(pair, offset), scale);
+    Value factor = pairs->buildFactor(code, columns.select(own), shape.k,
+                                      period, word, stream.stream);
+    terms[which] = {pairs->buildScaled(code, four, factor)};
   }
   std::array<Value, 2> rows = getRows(unit, stream);
   for (auto [a, b] : llvm::zip_equal(terms[0], terms[1]))
@@ -277,15 +266,16 @@ void BlockWeights::multiplyScaled(Unit &unit, int64_t sub,
   }
   for (int64_t part = 0; part < shape.parts; ++part) {
     // Built where they are needed: registers hold few.
-    std::array<Words, kOwn> shared;
-    for (int64_t own = 0; own < kOwn; ++own)
-      shared[own] = unit.parts[part].select(own).buildShared();
+    SmallVector<Words> shared;
+    for (int64_t own = 0; own < ofLane; ++own)
+      shared.push_back(
+          pairs->buildScales(code, unit.parts[part].select(own), shape.k));
     int64_t minima = block / pairs->getSubBlock();
-    for (int64_t half = 0; half < 2; ++half) {
+    for (int64_t half = 0; half < ofLane / 2; ++half) {
       Words products(offsets);
       for (const Stream &stream : streams)
         multiplyStream(unit, stream, part, half, products);
-      Sums own = sums.slice(part * kSums + half * 4, 4);
+      Sums own = sums.slice(part * getSums() + half * 4, 4);
       for (int64_t i = 0; i < 4; ++i) {
         ArrayRef<Value> ofColumn = shared[2 * half + i / 2];
         own[i] = LLVM::FMAOp::create(code, ofColumn[sub], products[i], own[i]);
@@ -310,8 +300,8 @@ void BlockWeights::multiplyValues(Unit &unit, int64_t step, Sums sums) {
   auto [period, word] = getRound(unit, step);
   for (auto [part, columns] : llvm::enumerate(unit.parts)) {
     // Two values a word, of each column.
-    std::array<Words, kOwn> words;
-    for (int64_t own = 0; own < kOwn; ++own) {
+    std::vector<Words> words(ofLane);
+    for (int64_t own = 0; own < ofLane; ++own) {
       Words values;
       panels.format.buildValues(columns.select(own), shape.k, period, word,
                                 values);
@@ -325,10 +315,10 @@ void BlockWeights::multiplyValues(Unit &unit, int64_t step, Sums sums) {
                                        rounds.first[order[at + 1]]);
       };
       std::array<Value, 2> rows{getPair(i), getPair(i + 2)};
-      for (int64_t half = 0; half < 2; ++half) {
+      for (int64_t half = 0; half < ofLane / 2; ++half) {
         ArrayRef<Value> a = words[2 * half], b = words[2 * half + 1];
         code.multiplyBF16({a[i / 2], b[i / 2], a[i / 2 + 1], b[i / 2 + 1]},
-                          rows, sums.slice(part * kSums + half * 4, 4));
+                          rows, sums.slice(part * getSums() + half * 4, 4));
       }
     }
   }
@@ -347,9 +337,9 @@ void BlockWeights::multiply(Unit &unit, const Chunk &chunk, Sums sums) {
     }
     for (const Stream &stream : streams)
       for (int64_t part = 0; part < shape.parts; ++part)
-        for (int64_t half = 0; half < 2; ++half)
+        for (int64_t half = 0; half < ofLane / 2; ++half)
           multiplyStream(unit, stream, part, half,
-                         sums.slice(part * kSums + half * 4, 4));
+                         sums.slice(part * getSums() + half * 4, 4));
   }
 }
 
@@ -383,15 +373,52 @@ BlockWeights::Words BlockWeights::multiplyUnits(Value first, int64_t count,
   return result;
 }
 
-/// By the one scale that a row has.
+/// By the one scale that a row has, or the factor that all have.
 void BlockWeights::scaleRows(Sums sums) {
   for (auto [part, panel] : llvm::enumerate(ownPanels)) {
-    ColumnReader reader(code, panels, shape.k, panel, column);
-    for (int64_t own = 0; own < kOwn; ++own) {
+    ColumnReader reader(code, panels, shape.k, panel, column, ofLane);
+    for (int64_t own = 0; own < ofLane; ++own) {
       reader.select(own);
-      Value scale = reader.buildShared()[0];
-      for (Value &sum : sums.slice(part * kSums + own * 2, 2))
+      Value scale =
+          scales == Scales::Rows
+              ? pairs->buildScales(code, reader, shape.k)[0]
+              : arith::ConstantOp::create(
+                    code, code.getF32FloatAttr(pairs->getCommonFactor()));
+      for (Value &sum : sums.slice(part * getSums() + own * 2, 2))
         sum = arith::MulFOp::create(code, sum, scale);
+    }
+  }
+}
+
+Value BlockWeights::getPanel(Value weights, Value expert, Value firstColumn,
+                             int64_t part) {
+  int64_t ofExpert = panels.getNumPanels(shape.parts, shape.n);
+  Value panel = code.add(code.mul(expert, ofExpert),
+                         code.div(firstColumn, code.constant(kColumns)));
+  panel = code.add(panel, part * (ofExpert / shape.parts));
+  return code.at(weights, code.mul(code.widen(panel), getPanelBytes()));
+}
+
+/// Of a panel that two blocks share, each prefetches its part of the bytes.
+void BlockWeights::prefetch(Value weights, Value expert, Value firstColumn,
+                            Value thread, int64_t threads, int64_t most) {
+  constexpr int64_t kLine = 128;
+  int64_t shares = kColumns / getColumns(), bytes = getPanelBytes() / shares;
+  int64_t lines = llvm::divideCeil(std::min(bytes, most), kLine);
+  Value share = code.div(code.bitAnd(firstColumn, kColumns - 1),
+                         code.constant(getColumns()));
+  for (int64_t part = 0; part < shape.parts; ++part) {
+    Value from = code.at(getPanel(weights, expert, firstColumn, part),
+                         code.mul(share, bytes));
+    for (int64_t first = 0; first < lines; first += threads) {
+      Value line = code.add(thread, first);
+      auto prefetchLine = [&] {
+        code.prefetch(code.at(from, code.mul(line, kLine)));
+      };
+      if (first + threads <= lines)
+        prefetchLine();
+      else
+        code.when(code.isLess(line, code.constant(lines)), prefetchLine);
     }
   }
 }
@@ -399,7 +426,9 @@ void BlockWeights::scaleRows(Sums sums) {
 SmallVector<Value> BlockWeights::multiply(Value left, Value weights,
                                           Value expert, Value firstColumn,
                                           Value warp, Value lane) {
-  column = code.mul(code.shr(lane, 2), kOwn);
+  column = code.mul(code.shr(lane, 2), ofLane);
+  if (getColumns() < kColumns)
+    column = code.add(column, code.bitAnd(firstColumn, kColumns - 1));
   ownRow = left;
   ownPeriod = {};
   ownWord = code.bitAnd(lane, kQuarters - 1);
@@ -407,18 +436,11 @@ SmallVector<Value> BlockWeights::multiply(Value left, Value weights,
     ownPeriod = code.div(ownWord, code.constant(rounds.words));
     ownWord = code.sub(ownWord, code.mul(ownPeriod, rounds.words));
   }
-  int64_t ofExpert = panels.getNumPanels(shape.parts, shape.n);
-  int64_t panelBytes = shape.k / block * blockBytes;
-  Value panel = code.add(code.mul(expert, ofExpert),
-                         code.div(firstColumn, code.constant(kColumns)));
   ownPanels.clear();
-  for (int64_t part = 0; part < shape.parts; ++part) {
-    Value own = code.add(panel, part * (ofExpert / shape.parts));
-    ownPanels.push_back(
-        code.at(weights, code.mul(code.widen(own), panelBytes)));
-  }
+  for (int64_t part = 0; part < shape.parts; ++part)
+    ownPanels.push_back(getPanel(weights, expert, firstColumn, part));
 
-  Words sums(shape.parts * kSums,
+  Words sums(shape.parts * getSums(),
              arith::ConstantOp::create(code, code.getF32FloatAttr(0)));
   int64_t turns = units / warps, groups = turns / ahead;
   if (groups)
@@ -441,7 +463,7 @@ SmallVector<Value> BlockWeights::multiply(Value left, Value weights,
     scf::YieldOp::create(code, sums);
     sums = Words(last.getResults());
   }
-  if (scales == Scales::Rows)
+  if (scales == Scales::Rows || scales == Scales::Weights)
     scaleRows(sums);
   return sums;
 }

@@ -8,11 +8,12 @@
 // lane loads the words of four columns at once, which are 16 bytes next to each
 // other, and four lanes words that follow one another: a warp reads 512 bytes
 // in a row. These four columns are a lane's rows in two products m16n8k16, and
-// its words the depth: the instruction leaves open which.
+// its words the depth: the instruction leaves open which. Where more blocks are
+// wanted than there are panels, one has half of it, and a lane two columns.
 //
-// Codes become bf16 by their bits, exactly (WeightPairs), and sums of their
-// products are scaled in f32, where the four lanes that share a row have the
-// same scales. Other weights are decoded to f32 and rounded.
+// Codes and small floats become bf16 by their bits, exactly (WeightPairs), and
+// sums of their products are scaled in f32, where the four lanes that share a
+// row have the same scales. Other weights are decoded to f32 and rounded.
 //
 //===----------------------------------------------------------------------===//
 
@@ -30,25 +31,39 @@ namespace moe::nvidia {
 
 class BlockWeights {
 public:
-  /// Columns of a panel, and sums that a lane has of it: of column 4 l + i / 2
-  /// and row 2 q + i % 2, if it is lane 4 l + q.
-  static constexpr int64_t kColumns = 32, kSums = 8;
+  /// Columns of a panel.
+  static constexpr int64_t kColumns = 32;
+  static constexpr int64_t kMostWarps = 8;
 
-  BlockWeights(Emitter &code, const gpu::MatmulShape &shape);
+  /// Of `columns` of a panel, 32 or 16, by up to `most` warps. Rows are bf16,
+  /// or f32 that is rounded.
+  BlockWeights(Emitter &code, const gpu::MatmulShape &shape,
+               int64_t columns = kColumns, int64_t most = kMostWarps);
 
   /// Whether rows of `k` weights in this format can be read so.
   static bool canRead(WeightFormatAttrInterface format, int64_t k);
 
+  int64_t getColumns() const { return 8 * ofLane; }
+  /// Of the columns, that a lane has: l times as many and up, if it is lane
+  /// 4 l + q.
+  int64_t getColumnsOfLane() const { return ofLane; }
+  /// Sums that a lane has of a part: of its column i / 2 and row 2 q + i % 2.
+  int64_t getSums() const { return 2 * ofLane; }
   /// Warps that share the depth.
   int64_t getWarps() const { return warps; }
   /// Warps that a multiprocessor should have room for.
   int64_t getResident() const;
 
   /// The sums of a warp, part by part. `left` is the address of the lane's row,
-  /// bf16, number l if it is lane 4 l + q; `weights` that of the weights, of
-  /// which `firstColumn` begins a panel.
+  /// number l if it is lane 4 l + q; `weights` that of the weights, of which
+  /// `firstColumn` begins a panel, or half of one.
   mlir::SmallVector<Value> multiply(Value left, Value weights, Value expert,
                                     Value firstColumn, Value warp, Value lane);
+
+  /// Prefetches the columns' blocks, up to `most` bytes of a part, by so many
+  /// threads of which each calls it.
+  void prefetch(Value weights, Value expert, Value firstColumn, Value thread,
+                int64_t threads, int64_t most);
 
 private:
   /// What is scaled: a row's sum, that of a sub-block, or each weight, as bf16
@@ -69,6 +84,10 @@ private:
   struct Unit;
   using Words = mlir::SmallVector<Value>;
   using Sums = mlir::MutableArrayRef<Value>;
+
+  int64_t getPanelBytes() const { return shape.k / block * blockBytes; }
+  /// Where those of a part begin.
+  Value getPanel(Value weights, Value expert, Value firstColumn, int64_t part);
 
   void planScales();
   void planUnits();
@@ -93,16 +112,13 @@ private:
   void multiplyStream(Unit &unit, const Stream &stream, int64_t part,
                       int64_t half, Sums sums);
   void multiplyValues(Unit &unit, int64_t step, Sums sums);
-  /// Of weights, the scale of a stream's column as a word of bf16.
-  Value getScalePair(Columns &columns, int64_t own, Value period, Value word,
-                     int64_t stream);
   void scaleRows(Sums sums);
 
   Emitter &code;
   const gpu::MatmulShape &shape;
   moek::BlockPanels panels;
   DecodeRounds rounds;
-  int64_t block, blockBytes, stepsOfBlock;
+  int64_t ofLane, most, block, blockBytes, stepsOfBlock;
   std::unique_ptr<WeightPairs> pairs;
   Scales scales = Scales::Values;
   /// Whether a block has one scale.

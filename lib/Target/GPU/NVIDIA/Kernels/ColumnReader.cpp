@@ -42,10 +42,15 @@ SmallVector<Value> ColumnReader::loadWords(int64_t field, Value index,
   Value at =
       code.at(block, getPlace(field, index, size, code.mul(column, size)));
   SmallVector<Value> words;
-  if (size == 1)
+  int64_t bytes = size * columns;
+  if (bytes == 2)
+    words = {arith::ExtUIOp::create(code, code.i32(),
+                                    code.load(code.getI16Type(), at))};
+  else if (bytes == 4)
     words = {code.load(code.i32(), at)};
   else
-    words = code.unpack(code.load(VectorType::get({size}, code.i32()), at));
+    words =
+        code.unpack(code.load(VectorType::get({bytes / 4}, code.i32()), at));
   if (isKnown)
     loaded[key] = words;
   return words;
@@ -68,11 +73,26 @@ static int64_t getWidth(const DecodeRounds &rounds, int64_t block,
 }
 
 RowReader::RowReader(Emitter &code, const DecodeRounds &rounds, int64_t block,
-                     Value at)
+                     Value at, Type element)
     : code(&code) {
   SmallVector<int64_t> sorted(rounds.first);
   llvm::sort(sorted);
   int64_t width = getWidth(rounds, block, sorted);
+  if (element.isF32()) {
+    width = std::min<int64_t>(width, 4);
+    for (size_t i = 0; i < sorted.size(); i += width) {
+      Value from = code.at(at, sorted[i] * 4);
+      SmallVector<Value> values;
+      if (width == 1)
+        values = {code.load(code.f32(), from)};
+      else
+        values =
+            code.unpack(code.load(VectorType::get({width}, code.f32()), from));
+      for (int64_t j = 0; j < width; ++j)
+        halves[sorted[i] + j] = {values[j], false};
+    }
+    return;
+  }
   for (size_t i = 0; i < sorted.size(); i += width) {
     Value from = code.at(at, sorted[i] * 2);
     SmallVector<Value> words;
@@ -92,6 +112,8 @@ RowReader::RowReader(Emitter &code, const DecodeRounds &rounds, int64_t block,
 Value RowReader::getPair(int64_t a, int64_t b) const {
   auto [low, isLowOdd] = halves.lookup(a);
   auto [high, isHighOdd] = halves.lookup(b);
+  if (low.getType().isF32())
+    return code->toBF16(low, high);
   if (low == high && !isLowOdd && isHighOdd)
     return low;
   return code->bitOr(isLowOdd ? code->shr(low, 16) : code->bitAnd(low, 0xffff),

@@ -13,13 +13,13 @@
 
 namespace moe::nvidia {
 
-/// Reads four columns of a panel, the first of which is `first`, as one of
-/// them. Loads are for all four; who reads another one finds them made.
+/// Reads `columns`, two or four, of a panel, the first of which is `first`, as
+/// one of them. Loads are for all; who reads another one finds them made.
 class ColumnReader : public TableReader {
 public:
   ColumnReader(Emitter &code, const moek::BlockPanels &panels, int64_t k,
-               Value block, Value first)
-      : TableReader(code, panels, k, block, first) {}
+               Value block, Value first, int64_t columns = 4)
+      : TableReader(code, panels, k, block, first), columns(columns) {}
 
   void select(int64_t own) { this->own = own; }
   /// What rounds of the selected column share.
@@ -30,23 +30,24 @@ protected:
 
 private:
   mlir::SmallVector<Value> loadWords(int64_t field, Value index, int64_t size);
-  int64_t own = 0;
+  int64_t columns, own = 0;
   llvm::DenseMap<std::pair<int64_t, int64_t>, mlir::SmallVector<Value>> loaded;
 };
 
-/// The values of a row, of bf16, that a round of weights meets.
+/// The values of a row that a round of weights meets.
 class RowReader {
 public:
-  /// Reads them; `at` is the address of that of the round's first k. Blocks are
-  /// of `block` values.
-  RowReader(Emitter &code, const DecodeRounds &rounds, int64_t block, Value at);
+  /// Reads them, bf16 or f32; `at` is the address of that of the round's first
+  /// k. Blocks are of `block` values.
+  RowReader(Emitter &code, const DecodeRounds &rounds, int64_t block, Value at,
+            Type element);
 
-  /// The values of two k of the round in a word.
+  /// The values of two k of the round in a word, as bf16.
   Value getPair(int64_t a, int64_t b) const;
 
 private:
   Emitter *code;
-  /// The word and the half of it that has a value.
+  /// The word and the half of it that has a value; of f32 the value.
   llvm::DenseMap<int64_t, std::pair<Value, bool>> halves;
 };
 

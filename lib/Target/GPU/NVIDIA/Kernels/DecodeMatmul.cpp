@@ -13,11 +13,11 @@
 // An instruction multiplies 16 rows of weights: eight columns of gate and of up
 // or, where there is one part, 16 columns. Its other side has one row, which
 // all its eight columns read. Depth is shared by warps, each with a stretch of
-// it.
+// it. Of weights in a format BlockWeights multiplies panels, or halves of them.
 //
 //===----------------------------------------------------------------------===//
 
-#include "Emitter.h"
+#include "BlockWeights.h"
 #include "Kernels.h"
 
 using namespace mlir;
@@ -25,6 +25,9 @@ using namespace moe::nvidia;
 
 namespace {
 constexpr int64_t kStep = 32;
+/// Bytes that all blocks of a token ask for before they wait: a third of the
+/// cache that they go to.
+constexpr int64_t kPrefetched = 16 << 20;
 using Words = SmallVector<Value>;
 
 /// How a kernel of these goes through the depth of its rows.
@@ -33,6 +36,8 @@ struct Stretch {
   /// together, while as many are multiplied.
   int64_t warps, steps, ahead;
 
+  explicit Stretch(const BlockWeights &blocks)
+      : warps(blocks.getWarps()), steps(0), ahead(0) {}
   Stretch(int64_t k, int64_t most, int64_t ahead) : warps(1), ahead(ahead) {
     int64_t all = k / kStep;
     for (int64_t some = 1; some <= most; ++some)
@@ -42,18 +47,36 @@ struct Stretch {
   }
 };
 
+/// Columns of a block, of weights in a format that so many rows have: those of
+/// a panel if that makes `blocks`, about one or two of a multiprocessor.
+static int64_t getColumns(const MatmulShape &shape, int64_t rows,
+                          int64_t blocks) {
+  int64_t columns = BlockWeights::kColumns;
+  return (shape.n + columns - 1) / columns * rows >= blocks ? columns
+                                                            : columns / 2;
+}
+
 class Matmul {
 public:
   Matmul(Emitter &code, const MatmulShape &shape, Epilogue &epilogue,
-         Stretch stretch)
-      : code(code), shape(shape), epilogue(epilogue), stretch(stretch) {
+         Stretch stretch, std::optional<BlockWeights> blocks)
+      : code(code), shape(shape), epilogue(epilogue), stretch(stretch),
+        blocks(std::move(blocks)) {
     thread = code.thread();
     lane = code.bitAnd(thread, 31);
     warp = code.broadcast(code.shr(thread, 5), 0);
     zero = arith::ConstantOp::create(code, code.getF32FloatAttr(0));
   }
 
-  int64_t getTileColumns() const { return 16 / shape.parts; }
+  int64_t getTileColumns() const {
+    return blocks ? blocks->getColumns() : 16 / shape.parts;
+  }
+  /// Sums of a lane.
+  int64_t getSums() const {
+    return blocks ? shape.parts * blocks->getSums() : 4;
+  }
+  /// Bytes of the sums of a warp.
+  int64_t getWarpBytes() const { return getTileColumns() * shape.parts * 4; }
   int64_t getTiles() const {
     return (shape.n + getTileColumns() - 1) / getTileColumns();
   }
@@ -87,12 +110,12 @@ public:
     return rows;
   }
 
-  /// The lane's part of the row on the left.
+  /// A row on the left, and the lane's part of it.
+  Value getRow(Value lhs, Value row) {
+    return code.at(lhs, code.mul(code.widen(row), shape.k * getRowBytes()));
+  }
   Value getLeft(Value lhs, Value row, Value part) {
-    int64_t bytes = shape.rows.getIntOrFloatBitWidth() / 8;
-    return code.at(lhs, code.mul(code.add(code.mul(code.widen(row), shape.k),
-                                          code.widen(getDepth(part))),
-                                 bytes));
+    return code.at(getRow(lhs, row), code.mul(getDepth(part), getRowBytes()));
   }
 
   /// What is loaded ahead: of the first steps.
@@ -129,12 +152,15 @@ public:
     return rest ? multiplySteps(left, last, rest, tail, sums) : sums;
   }
 
-  /// Stores the sums of a warp, 16, for all threads behind the next barrier.
+  /// Stores the sums of a warp for all threads behind the next barrier.
   void share(Value shared, ValueRange sums) {
-    Value to = code.at(shared, code.add(code.mul(warp, 64), lane));
+    // Of a part, that many columns of a lane follow one another.
+    int64_t own = blocks ? blocks->getColumnsOfLane() : 1;
+    Value to = code.at(
+        shared, code.add(code.mul(warp, getWarpBytes()), code.mul(lane, own)));
     code.when(code.isEqual(code.bitAnd(lane, 3), 0), [&] {
-      code.store(sums[0], to);
-      code.store(sums[2], code.at(to, 32));
+      for (size_t i = 0; i < sums.size() / 2; ++i)
+        code.store(sums[2 * i], code.at(to, i / own * own * 32 + i % own * 4));
     });
   }
 
@@ -148,7 +174,8 @@ public:
       for (int64_t i = 0; i < stretch.warps; ++i) {
         Value value = code.load(
             code.f32(), code.at(code.at(shared, code.mul(tileColumn, 4)),
-                                (firstWarp + i) * 64 + part * 32));
+                                (firstWarp + i) * getWarpBytes() +
+                                    part * getWarpBytes() / shape.parts));
         sum = sum ? arith::AddFOp::create(code, sum, value) : value;
       }
       values.push_back(sum);
@@ -159,6 +186,19 @@ public:
                       parameter.ofColumns ? column : code.constant(0),
                       parameter.ofColumns ? shape.n : 1));
     return code.inlineRegion(epilogue, values);
+  }
+
+  /// What one of two makes.
+  Words choose(ArrayRef<Type> types, Value condition,
+               function_ref<Words()> first, function_ref<Words()> second) {
+    auto branch =
+        scf::IfOp::create(code, types, condition, /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(code);
+    code.setInsertionPointToStart(branch.thenBlock());
+    scf::YieldOp::create(code, first());
+    code.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(code, second());
+    return Words(branch.getResults());
   }
 
   void store(Value value, Value out, Type type, Value row, Value column) {
@@ -175,9 +215,11 @@ public:
   const MatmulShape &shape;
   Epilogue &epilogue;
   Stretch stretch;
+  std::optional<BlockWeights> blocks;
   Value thread, lane, warp, zero;
 
 private:
+  int64_t getRowBytes() const { return shape.rows.getIntOrFloatBitWidth() / 8; }
   /// Of the lane, in a step of its warp.
   Value getDepth(Value part) {
     return code.add(code.mul(part, stretch.steps * kStep),
@@ -251,15 +293,23 @@ LLVM::LLVMFuncOp moe::nvidia::buildDecodeRows(ModuleOp module, StringRef name,
   // Many blocks are there at once, 24 warps of a multiprocessor: many warps for
   // a row, so that the last blocks are soon done.
   Stretch stretch(shape.k, /*most=*/8, /*ahead=*/2);
+  int64_t resident = 24;
+  std::optional<BlockWeights> blocks;
+  if (shape.blocks) {
+    blocks.emplace(code, shape, getColumns(shape, slots, /*blocks=*/256));
+    stretch = Stretch(*blocks);
+    resident = blocks->getResident();
+  }
   SmallVector<Type> types(4 + shape.parameters.size(), code.pointer(kGlobal));
-  LLVM::LLVMFuncOp func = createKernel(code, module, name, types,
-                                       stretch.warps * 32, 24 / stretch.warps);
+  LLVM::LLVMFuncOp func =
+      createKernel(code, module, name, types, stretch.warps * 32,
+                   std::max<int64_t>(1, resident / stretch.warps));
   Taker taker{func.getArguments()};
   Value rhs = taker.take(), lhs = taker.take(), indices = taker.take();
   ValueRange parameters = taker.all.drop_back();
   Value out = taker.all.back();
 
-  Matmul matmul(code, shape, epilogue, stretch);
+  Matmul matmul(code, shape, epilogue, stretch, std::move(blocks));
   Value tiles = code.constant(matmul.getTiles());
   Value block = code.block();
   Value row = code.div(block, tiles);
@@ -267,12 +317,19 @@ LLVM::LLVMFuncOp moe::nvidia::buildDecodeRows(ModuleOp module, StringRef name,
       code.mul(code.sub(block, code.mul(row, tiles)), matmul.getTileColumns());
   auto [expert, valid] = matmul.getExpert(indices, row);
   code.when(valid, [&, expert = expert] {
-    auto rows = matmul.getWeights(rhs, expert, firstColumn, matmul.warp);
-    Words first = matmul.loadFirst(rows);
-    Value left =
-        matmul.getLeft(lhs, code.div(row, code.constant(slots)), matmul.warp);
+    Value token = code.div(row, code.constant(slots));
+    Words sums;
+    if (matmul.blocks) {
+      sums = matmul.blocks->multiply(matmul.getRow(lhs, token), rhs, expert,
+                                     firstColumn, matmul.warp, matmul.lane);
+    } else {
+      auto rows = matmul.getWeights(rhs, expert, firstColumn, matmul.warp);
+      Words first = matmul.loadFirst(rows);
+      sums =
+          matmul.multiply(matmul.getLeft(lhs, token, matmul.warp), rows, first);
+    }
     Value shared = code.sharedMemory();
-    matmul.share(shared, matmul.multiply(left, rows, first));
+    matmul.share(shared, sums);
     code.barrier();
     Value column = code.add(firstColumn, matmul.thread);
     Value stores = code.both(
@@ -284,7 +341,7 @@ LLVM::LLVMFuncOp moe::nvidia::buildDecodeRows(ModuleOp module, StringRef name,
       matmul.store(value, out, shape.out, row, column);
     });
   });
-  moe::gpu::setSharedBytes(func, stretch.warps * 64);
+  moe::gpu::setSharedBytes(func, stretch.warps * matmul.getWarpBytes());
   launch = {matmul.getTiles()};
   LLVM::ReturnOp::create(code, ValueRange());
   return func;
@@ -301,6 +358,12 @@ LLVM::LLVMFuncOp moe::nvidia::buildDecodeSums(ModuleOp module, StringRef name,
   Stretch stretch(shape.k, std::max<int64_t>(1, most), /*ahead=*/4);
   if (stretch.warps * sum.slots > 16)
     stretch.ahead = overlaps ? 3 : 2;
+  std::optional<BlockWeights> blocks;
+  if (shape.blocks) {
+    blocks.emplace(code, shape, getColumns(shape, 1, /*blocks=*/128),
+                   std::max<int64_t>(1, most));
+    stretch = Stretch(*blocks);
+  }
   int64_t warps = stretch.warps * sum.slots;
   SmallVector<Type> types(4 + sum.weighs + bool(sum.init) +
                               shape.parameters.size(),
@@ -312,7 +375,7 @@ LLVM::LLVMFuncOp moe::nvidia::buildDecodeSums(ModuleOp module, StringRef name,
   ValueRange parameters = taker.all.drop_back();
   Value out = taker.all.back();
 
-  Matmul matmul(code, shape, epilogue, stretch);
+  Matmul matmul(code, shape, epilogue, stretch, std::move(blocks));
   Value tiles = code.constant(matmul.getTiles());
   Value token = code.div(code.block(), tiles);
   Value firstColumn = code.mul(code.sub(code.block(), code.mul(token, tiles)),
@@ -325,32 +388,35 @@ LLVM::LLVMFuncOp moe::nvidia::buildDecodeSums(ModuleOp module, StringRef name,
   // before this one; so what is known when this begins are the weights to load.
   auto [expert, valid] = matmul.getExpert(indices, row);
   Value safe = code.select(valid, expert, code.constant(0));
-  auto rows = matmul.getWeights(rhs, safe, firstColumn, part);
-  SmallVector<Type> words(8 * std::min(stretch.ahead, stretch.steps),
-                          code.i32());
-  auto ahead = scf::IfOp::create(code, words, valid, /*withElseRegion=*/true);
-  {
-    OpBuilder::InsertionGuard guard(code);
-    code.setInsertionPointToStart(ahead.thenBlock());
-    scf::YieldOp::create(code, matmul.loadFirst(rows));
-    code.setInsertionPointToStart(ahead.elseBlock());
-    scf::YieldOp::create(code, Words(words.size(), code.constant(0)));
+  Words early;
+  std::array<Value, 2> rows;
+  if (matmul.blocks && overlaps) {
+    code.when(valid, [&] {
+      matmul.blocks->prefetch(
+          rhs, safe, firstColumn, code.add(code.mul(part, 32), matmul.lane),
+          stretch.warps * 32, kPrefetched / (matmul.getTiles() * sum.slots));
+    });
+  } else if (!matmul.blocks) {
+    rows = matmul.getWeights(rhs, safe, firstColumn, part);
+    int64_t words = 8 * std::min(stretch.ahead, stretch.steps);
+    early = matmul.choose(
+        SmallVector<Type>(words, code.i32()), valid,
+        [&] { return matmul.loadFirst(rows); },
+        [&] { return Words(words, code.constant(0)); });
   }
   if (overlaps)
     code.waitForKernels();
-  auto own = scf::IfOp::create(code, SmallVector<Type>(4, code.f32()), valid,
-                               /*withElseRegion=*/true);
-  {
-    OpBuilder::InsertionGuard guard(code);
-    code.setInsertionPointToStart(own.thenBlock());
-    Value left = matmul.getLeft(lhs, row, part);
-    scf::YieldOp::create(
-        code, matmul.multiply(left, rows, Words(ahead.getResults())));
-    code.setInsertionPointToStart(own.elseBlock());
-    scf::YieldOp::create(code, Words(4, matmul.zero));
-  }
+  Words own = matmul.choose(
+      SmallVector<Type>(matmul.getSums(), code.f32()), valid,
+      [&] {
+        if (matmul.blocks)
+          return matmul.blocks->multiply(matmul.getRow(lhs, row), rhs, safe,
+                                         firstColumn, part, matmul.lane);
+        return matmul.multiply(matmul.getLeft(lhs, row, part), rows, early);
+      },
+      [&] { return Words(matmul.getSums(), matmul.zero); });
   Value shared = code.sharedMemory();
-  matmul.share(shared, own.getResults());
+  matmul.share(shared, own);
   code.barrier();
 
   Value column = code.add(firstColumn, matmul.thread);
@@ -382,7 +448,7 @@ LLVM::LLVMFuncOp moe::nvidia::buildDecodeSums(ModuleOp module, StringRef name,
     }
     matmul.store(total, out, sum.out, token, column);
   });
-  moe::gpu::setSharedBytes(func, warps * 64);
+  moe::gpu::setSharedBytes(func, warps * matmul.getWarpBytes());
   launch = {matmul.getTiles()};
   LLVM::ReturnOp::create(code, ValueRange());
   return func;

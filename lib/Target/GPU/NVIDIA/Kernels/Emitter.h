@@ -76,6 +76,14 @@ public:
             getContext(), mlir::NVVM::LoadCacheModifierKind::CG),
         Value());
   }
+  /// The line of an address of global memory, into the cache of all.
+  void prefetch(Value address) {
+    create<mlir::NVVM::PrefetchOp>(
+        mlir::NVVM::PrefetchCacheLevelAttr::get(
+            getContext(), mlir::NVVM::PrefetchCacheLevel::L2),
+        mlir::NVVM::CacheEvictionPriorityAttr(), address, Value(),
+        mlir::UnitAttr(), mlir::UnitAttr(), mlir::UnitAttr());
+  }
   void commitCopies() { create<mlir::NVVM::CpAsyncCommitGroupOp>(); }
   /// Until all but the last `groups` groups have arrived.
   void waitForCopies(int64_t groups) {

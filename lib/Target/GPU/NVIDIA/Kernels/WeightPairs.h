@@ -6,7 +6,7 @@
 //
 // What lets products be formed of the numbers of a format before these are
 // scaled: a few operations on bits make of each a bf16 that is it, exactly, but
-// for an offset that all have in common.
+// for an offset that all have in common. Numbers are integers, or small floats.
 //
 //===----------------------------------------------------------------------===//
 
@@ -34,20 +34,34 @@ public:
                      int64_t stream) const = 0;
   /// Bf16 whose sums, of one or two terms, are a number and `getOffset` more.
   virtual mlir::SmallVector<Pairs> build(Emitter &code, Value four) const = 0;
+  /// The scales of a block, and then its minima if it has them, as f32.
+  virtual mlir::SmallVector<Value>
+  buildScales(Emitter &code, BlockReader &reader, int64_t k) const = 0;
 
   /// Consecutive k with one scale.
   int64_t getSubBlock() const { return subBlock; }
   /// Of a weight, `scale * number - minimum`.
   bool hasMinimum() const { return minimum; }
   double getOffset() const { return offset; }
-  int64_t getTerms() const { return terms; }
-  /// Whether scales are floats of 8 bits, and so numbers of bf16.
-  bool hasSmallScales() const { return smallScales; }
+
+  //===--------------------------------------------------------------------===//
+  // Where it is weights that are scaled, and not their sums
+  //===--------------------------------------------------------------------===//
+
+  /// Whether products with a scale are numbers of bf16, but for one factor that
+  /// all have in common. The rest is for such pairs.
+  bool hasFactors() const { return commonFactor != 0; }
+  double getCommonFactor() const { return commonFactor; }
+  /// The scale of a stream, for `buildScaled`.
+  virtual Value buildFactor(Emitter &code, BlockReader &reader, int64_t k,
+                            Value period, Value word, int64_t stream) const;
+  /// Products of the numbers and their scale, divided by the common factor.
+  virtual Pairs buildScaled(Emitter &code, Value four, Value factor) const;
 
 protected:
-  int64_t subBlock = 0, terms = 1;
-  double offset = 0;
-  bool minimum = false, smallScales = false;
+  int64_t subBlock = 0;
+  double offset = 0, commonFactor = 0;
+  bool minimum = false;
 };
 
 } // namespace moe::nvidia
