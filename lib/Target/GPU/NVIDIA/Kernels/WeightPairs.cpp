@@ -226,17 +226,19 @@ public:
 
   Value buildFactor(Emitter &code, BlockReader &reader, int64_t k, Value period,
                     Value word, int64_t stream) const override {
-    Value sub = findSubBlock(reader, k, period, word, stream);
+    // Those of two sub-blocks together, of which each takes its own half.
+    auto [pair, which] = findSubBlock(code, reader, k, period, word, stream);
     Value four = field.count == 4
                      ? reader.readWord(form.scales, 0)
-                     : reader.readWord(form.scales, reader.quotient(sub, 4));
-    // The byte becomes the upper one of both halves.
-    Value byte = code.bitAnd(reader.toLanes(sub), 3);
-    Value both = code.permute(four, four, code.mul(byte, 0x1010));
+                     : reader.readWord(form.scales, reader.quotient(pair, 2));
+    Value byte = code.shl(code.bitAnd(reader.toLanes(pair), 1), 1);
+    // The bytes become the upper ones of both halves.
+    Value both =
+        code.permute(four, four, code.add(code.mul(byte, 0x1010), 0x1000));
     Value scale = factors->place(code, both, 8, /*isSigned=*/false);
     for (double factor : {factors->getFactor(), scaleFactor})
       scale = code.multiplyPair(scale, code.word(Emitter::getPair(factor)));
-    return scale;
+    return code.permute(scale, scale, which);
   }
 
   Pairs buildScaled(Emitter &code, Value four, Value factor) const override {
@@ -258,18 +260,27 @@ public:
   }
 
 private:
-  Value findSubBlock(BlockReader &reader, int64_t k, Value period, Value word,
-                     int64_t stream) const {
+  /// Half the number of a stream's sub-block, an index, and what chooses the
+  /// lower or the upper half of a word for both, by whether the number is odd.
+  std::pair<Value, Value> findSubBlock(Emitter &code, BlockReader &reader,
+                                       int64_t k, Value period, Value word,
+                                       int64_t stream) const {
     DecodeRounds rounds = format.getRounds(k);
-    int64_t first = rounds.first[4 * stream];
-    // The words of a period do not leave it.
-    if (rounds.period % subBlock == 0 &&
+    int64_t first = rounds.first[4 * stream], sub = first / subBlock;
+    int64_t ofPeriod = rounds.period / subBlock;
+    constexpr uint32_t kLower = 0x1010, kUpper = 0x3232;
+    // The words of a period do not leave it, and its sub-blocks are pairs.
+    if (rounds.period % (2 * subBlock) == 0 &&
         first % subBlock + (rounds.words - 1) * rounds.advance < subBlock)
-      return reader.indexOf(period, rounds.period / subBlock, first / subBlock);
-    return reader.quotient(
-        reader.sum(reader.indexOf(period, rounds.period),
-                   reader.indexOf(word, rounds.advance, first)),
-        subBlock);
+      return {reader.indexOf(period, ofPeriod / 2, sub / 2),
+              code.word(sub % 2 ? kUpper : kLower)};
+    Value number =
+        reader.quotient(reader.sum(reader.indexOf(period, rounds.period),
+                                   reader.indexOf(word, rounds.advance, first)),
+                        subBlock);
+    Value odd = code.bitAnd(reader.toLanes(number), 1);
+    return {reader.quotient(number, 2),
+            code.add(code.mul(odd, kUpper - kLower), kLower)};
   }
 
   FloatCodedFormatAttrInterface format;
