@@ -98,5 +98,20 @@ bool ArtifactLibrary::lookup(const std::string &name,
   if (!desc->variant.empty())
     function.variant = reinterpret_cast<const char *(*)()>(
         dlsym(handle, desc->variant.c_str()));
+  if (desc->variantOn.empty())
+    return true;
+  std::string on = workspace + "_on";
+  void *bytesOn = dlsym(handle, on.c_str());
+  void *variantOn = dlsym(handle, desc->variantOn.c_str());
+  if (!bytesOn || !variantOn) {
+    error = path + ": has no symbol '" + (bytesOn ? desc->variantOn : on) +
+            "', which its manifest names; are both from one run of "
+            "moe-compile?";
+    return false;
+  }
+  function.workspaceBytesOn =
+      reinterpret_cast<decltype(function.workspaceBytesOn)>(bytesOn);
+  function.variantOn =
+      reinterpret_cast<decltype(function.variantOn)>(variantOn);
   return true;
 }

@@ -73,6 +73,44 @@ std::vector<PackTensor> FunctionDesc::getWeights() const {
   return weights;
 }
 
+const TargetDesc *Manifest::findTarget(std::string_view name) const {
+  for (const TargetDesc &target : targets)
+    if (target.name == name)
+      return &target;
+  return nullptr;
+}
+
+/// Those whose layout the arguments of `function` are in.
+static std::vector<std::string>
+getOwnTargets(const FunctionDesc &function,
+              const std::vector<TargetDesc> &targets) {
+  std::vector<std::string> names;
+  for (const TargetDesc &target : targets)
+    if (llvm::none_of(function.layouts, [&](const LayoutDesc &layout) {
+          return llvm::is_contained(layout.targets, target.name);
+        }))
+      names.push_back(target.name);
+  return names;
+}
+
+bool Manifest::selectTarget(std::string_view name, std::string &error) {
+  if (!findTarget(name)) {
+    error = "has no code for '" + std::string(name) + "'; there is for: ";
+    for (const TargetDesc &target : targets)
+      error += (&target == targets.data() ? "" : ", ") + target.name;
+    return false;
+  }
+  for (FunctionDesc &function : functions)
+    for (LayoutDesc &layout : function.layouts)
+      if (llvm::is_contained(layout.targets, name)) {
+        std::swap(function.arguments, layout.arguments);
+        std::swap(function.plans, layout.plans);
+        layout.targets = getOwnTargets(function, targets);
+        break;
+      }
+  return true;
+}
+
 const FunctionDesc *Manifest::find(std::string_view name) const {
   for (const FunctionDesc &function : functions)
     if (function.name == name)
@@ -169,6 +207,39 @@ bool parseCheckpoint(Reader &reader, const json::Object &object,
   return true;
 }
 
+/// Arguments as other targets want them: the same ones, packed in another way.
+bool parseLayout(Reader &reader, const json::Value &value,
+                 const std::string &path, const FunctionDesc &function,
+                 LayoutDesc &layout) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return reader.fail(path, "expected an object");
+  auto parseTarget = [&](const json::Value &name, const std::string &at) {
+    auto text = name.getAsString();
+    if (!text)
+      return reader.fail(at, "expected a string");
+    layout.targets.push_back(text->str());
+    return true;
+  };
+  auto parseOne = [&](const json::Value &item, const std::string &at) {
+    return parseArgument(reader, item, at, function,
+                         layout.arguments.emplace_back());
+  };
+  if (!reader.array(*object, path, "targets", parseTarget) ||
+      !reader.identifier(*object, path, "plans", layout.plans) ||
+      !reader.array(*object, path, "arguments", parseOne))
+    return false;
+  bool isSame =
+      llvm::equal(layout.arguments, function.arguments,
+                  [](const ArgumentDesc &a, const ArgumentDesc &b) {
+                    return a.name == b.name &&
+                           a.packed.has_value() == b.packed.has_value() &&
+                           (a.packed || a.describe() == b.describe());
+                  });
+  return isSame || reader.fail(path + ".arguments",
+                               "are not the function's, packed or as they are");
+}
+
 /// For people; but it has to be what it looks like.
 bool parseWorkspace(Reader &reader, const json::Object &function,
                     const std::string &path) {
@@ -203,7 +274,9 @@ bool parseFunction(Reader &reader, const json::Value &value,
       !reader.string(*object, path, "model", function.model, false) ||
       !reader.identifier(*object, path, "alias_of", function.aliasOf, false) ||
       !reader.identifier(*object, path, "invoke", function.invoke, false) ||
-      !reader.identifier(*object, path, "variant", function.variant, false))
+      !reader.identifier(*object, path, "variant", function.variant, false) ||
+      !reader.identifier(*object, path, "variant_on", function.variantOn,
+                         false))
     return false;
   if (function.symbol.empty())
     function.symbol = function.name;
@@ -236,7 +309,12 @@ bool parseFunction(Reader &reader, const json::Value &value,
                       parseOne, !isAlias))
       return false;
   }
-  return parseCheckpoint(reader, *object, path, function) &&
+  auto parseOneLayout = [&](const json::Value &item, const std::string &at) {
+    return parseLayout(reader, item, at, function,
+                       function.layouts.emplace_back());
+  };
+  return reader.array(*object, path, "layouts", parseOneLayout, false) &&
+         parseCheckpoint(reader, *object, path, function) &&
          parseWorkspace(reader, *object, path);
 }
 
@@ -283,14 +361,18 @@ bool resolveAlias(Reader &reader, Manifest &manifest, FunctionDesc &function,
       function.sizes = target->sizes;
       function.arguments = target->arguments;
       function.results = target->results;
+      function.layouts = target->layouts;
     }
     if (function.invoke.empty())
       function.invoke = target->invoke;
     if (function.variant.empty())
       function.variant = target->variant;
+    if (function.variantOn.empty())
+      function.variantOn = target->variantOn;
   }
   if (function.invoke.empty())
     function.invoke = function.symbol + "__invoke";
+  function.plans = function.symbol + "__plans";
   return true;
 }
 

@@ -246,17 +246,6 @@ bool compileVariant(llvm::MemoryBufferRef bytecode,
   return true;
 }
 
-/// Interfaces without what may differ between variants.
-std::string interfaceKey(ArrayAttr interfaces) {
-  std::string key;
-  llvm::raw_string_ostream os(key);
-  for (Attribute attr : interfaces)
-    for (NamedAttribute entry : cast<DictionaryAttr>(attr))
-      if (!entry.getName().strref().starts_with("workspace"))
-        os << entry.getName().getValue() << entry.getValue() << "\n";
-  return key;
-}
-
 } // namespace
 
 /// Gives arguments the names that the model's author gave them, for who prints
@@ -363,12 +352,21 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   std::vector<char> succeeded(targets->size(), 0);
   DialectRegistry registry;
   context->getDialectRegistry().appendTo(registry);
-  // Variants share the packed weights.
-  moek::TargetAttrInterface first = targets->front();
-  bool keepLayout = llvm::any_of(*targets, [&](moek::TargetAttrInterface chip) {
-    return chip.getTargetName() != first.getTargetName() ||
-           !TargetRegistry::get().find(chip)->sharesLayout(first, chip);
-  });
+  auto getCode = [](moek::TargetAttrInterface chip) {
+    return TargetRegistry::get().find(chip)->getCode(chip);
+  };
+  // Variants for CPUs share the packed weights, and so do those for a device.
+  auto keepsLayout = [&](const std::string &device) {
+    moek::TargetAttrInterface first;
+    return llvm::any_of(*targets, [&](moek::TargetAttrInterface chip) {
+      if (getCode(chip).device != device)
+        return false;
+      if (!first)
+        first = chip;
+      return chip.getTargetName() != first.getTargetName() ||
+             !TargetRegistry::get().find(chip)->sharesLayout(first, chip);
+    });
+  };
   // What the names of functions end in already.
   llvm::StringSet<> suffixes;
   for (StringRef ending : getCNameEndings())
@@ -376,12 +374,12 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   for (auto [variant, chip] : llvm::zip_equal(variants, *targets)) {
     variant.target = chip.getChipName().str();
     llvm::raw_string_ostream(variant.chip) << chip;
-    variant.code = TargetRegistry::get().find(chip)->getCode(chip);
+    variant.code = getCode(chip);
     // Names that differ may be the same as identifiers.
     std::string stem = variant.code.suffix;
     for (int i = 2; !suffixes.insert(variant.code.suffix).second; ++i)
       variant.code.suffix = stem + "_" + std::to_string(i);
-    variant.keepLayout = keepLayout;
+    variant.keepLayout = keepsLayout(variant.code.device);
     StringRef rows = moek::getActivations(common->getOperation());
     bool toBF16 = rows == "bf16" || rows == "auto";
     bool toBytes = rows != "bf16" && rows != "f32";
@@ -419,15 +417,10 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   info.passPipeline = options.passPipeline;
   info.extensions = describeExtensions(options, *targets);
   info.activations = getAskedActivations(module, options);
-  for (const compiler::Variant &variant : variants)
-    if (interfaceKey(variant.interfaces) != interfaceKey(info.interfaces))
-      return module.emitError()
-             << "targets " << variants.front().target << " and "
-             << variant.target
-             << " need different arguments; compile them into artifacts of "
-                "their own";
-
   std::string error;
+  if (!compiler::compareInterfaces(variants, error))
+    return module.emitError(error);
+
   llvm::json::Object manifest = compiler::buildManifest(info);
   manifest["id"] = manifestId(manifest);
   std::string manifestText =

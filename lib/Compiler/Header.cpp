@@ -132,12 +132,14 @@ public:
           " * with the plans in NAME__plans, aligned to MOE_ALIGNMENT.\n"
           " *\n"
           " * Compiled for";
-    for (const compiler::Variant &variant : info.variants)
+    for (const compiler::Variant &variant : info.variants) {
       os << (&variant == info.variants.begin() ? " " : ", ")
          << comment(variant.target);
-    os << "; the best one for the CPU is chosen at\n"
-          " * run time (MOE_ERR_UNSUPPORTED_CPU if there is none).\n"
-          " * Link with -lmoe_rt -lm.\n"
+      if (variant.isDevice())
+        os << " (" << comment(variant.code.device) << ")";
+    }
+    describeChoice();
+    os << " * Link with -lmoe_rt -lm.\n"
           " *\n"
           " * Every file of the artifact repeats the id of its contents: here "
           "as MOE_ID_NAME,\n"
@@ -178,6 +180,23 @@ private:
   struct Parameter {
     std::string id, declaration;
   };
+
+  /// How the code is chosen that runs.
+  void describeChoice() {
+    if (info.devices().empty()) {
+      os << "; the best one for the CPU is chosen at\n"
+            " * run time (MOE_ERR_UNSUPPORTED_CPU if there is none).\n";
+      return;
+    }
+    os << ".\n * With a runtime of moe_cuda.h, moe_hip.h or moe_vulkan.h the "
+          "code for its device\n"
+          " * runs: all pointers, the workspace's, too, are to memory of that "
+          "device.\n";
+    if (!info.hosts().empty())
+      os << " * With another one, or null, it is the best one for the CPU "
+            "(MOE_ERR_UNSUPPORTED_CPU\n * if there is none).\n";
+    os << " * MOE_ERR_DEVICE if there is no code for the runtime.\n";
+  }
 
   void describe(DictionaryAttr value, const Parameter &parameter,
                 bool isResult) {
@@ -279,6 +298,19 @@ private:
         macros.emplace_back(prefix + parameter.id + "_bytes",
                             *getDim(value.getAs<ArrayAttr>("shape"), 0));
     }
+    for (const compiler::Variant &variant : info.variants) {
+      if (!variant.beginsLayout(info.variants.front()))
+        continue;
+      auto other = cast<DictionaryAttr>(variant.interfaces[index]);
+      for (auto [attr, parameter] :
+           llvm::zip_equal(other.getAs<ArrayAttr>("arguments"), arguments)) {
+        auto value = cast<DictionaryAttr>(attr);
+        if (value.get("packed"))
+          macros.emplace_back(prefix + parameter.id + "_bytes" +
+                                  variant.code.suffix,
+                              *getDim(value.getAs<ArrayAttr>("shape"), 0));
+      }
+    }
     if (!entry.getAs<ArrayAttr>("sizes").empty())
       return;
     int64_t most = 0;
@@ -302,6 +334,16 @@ private:
     macros.emplace_back(name + "_num_plans", count);
     os << "/* How its packed arguments are made, for moe_pack(). */\n"
        << "extern const moe_pack_plan " << name << "__plans[];\n";
+    for (const compiler::Variant &variant : info.variants)
+      if (variant.beginsLayout(info.variants.front())) {
+        os << "/* The same for";
+        for (const compiler::Variant &other : info.variants)
+          if (other.layout == &variant)
+            os << " " << comment(other.target);
+        os << ", in the same order. */\n"
+           << "extern const moe_pack_plan " << name << "__plans"
+           << variant.code.suffix << "[];\n";
+      }
   }
 
   /// Declares the other names of `name`, and a table of all of them.
@@ -446,13 +488,20 @@ private:
     describeWorkspace(index, sizes);
     os << " */\n";
 
-    for (const FunctionDesc &function : info.manifest.functions)
-      if (function.symbol == name)
-        for (auto [argument, parameter] :
-             llvm::zip_equal(function.arguments, arguments))
-          if (argument.packed)
-            os << "#define MOE_LAYOUT_" << name << "__" << parameter.id << " \""
-               << layoutId(*argument.packed) << "\"\n";
+    auto defineLayouts = [&](ArrayRef<ArgumentDesc> list, StringRef suffix) {
+      for (auto [argument, parameter] : llvm::zip_equal(list, arguments))
+        if (argument.packed)
+          os << "#define MOE_LAYOUT_" << name << "__" << parameter.id << suffix
+             << " \"" << layoutId(*argument.packed) << "\"\n";
+    };
+    for (const FunctionDesc &function : info.manifest.functions) {
+      if (function.symbol != name)
+        continue;
+      defineLayouts(function.arguments, "");
+      for (const LayoutDesc &layout : function.layouts)
+        defineLayouts(layout.arguments,
+                      StringRef(layout.plans).drop_front(name.size() + 7));
+    }
     std::string sizeParameters = sizes.empty() ? "void" : "";
     for (const std::string &size : sizes)
       sizeParameters +=
@@ -467,6 +516,14 @@ private:
        << "moe_workspace_function " << name << "__invoke_workspace;\n"
        << "/* The target whose code runs; null if there is none. */\n"
        << "const char *" << name << "__variant(void);\n";
+    if (!info.devices().empty())
+      os << "/* The same where `rt` is for, 0 and null without code for that. "
+            "*/\n"
+         << "size_t " << name << "_workspace_bytes_on(const moe_rt *rt"
+         << (sizes.empty() ? "" : ", " + sizeParameters) << ");\n"
+         << "size_t " << name
+         << "__invoke_workspace_on(const moe_rt *rt, const int64_t *sizes);\n"
+         << "const char *" << name << "__variant_on(const moe_rt *rt);\n";
     defineSizes(entry, index, arguments);
     emitLayers(entry, llvm::join(declarations, ",\n    "), sizeParameters);
     emitPlans(entry, arguments);

@@ -41,6 +41,14 @@ struct Variant {
   llvm::SmallVector<char, 0> object;
   /// Workspace figures by entry: what `moe.interfaces` says of this variant.
   mlir::ArrayAttr interfaces;
+  /// The first of the variants that read packed weights as it does.
+  const Variant *layout = nullptr;
+
+  bool isDevice() const { return !code.device.empty(); }
+  /// Whether it is the first with a layout that is not the artifact's first.
+  bool beginsLayout(const Variant &first) const {
+    return layout == this && this != &first;
+  }
 };
 
 /// An entry of the artifact: one interface, and the names that share it.
@@ -57,6 +65,7 @@ struct ArtifactInfo {
   /// `moe.interfaces` of the first variant; the context owns it.
   mlir::ArrayAttr interfaces;
   std::vector<Alias> aliases;
+  /// CPUs before devices.
   llvm::ArrayRef<Variant> variants;
   /// As --pass-pipeline takes them, and as --pipeline-extension does.
   std::string passPipeline;
@@ -65,7 +74,22 @@ struct ArtifactInfo {
   std::string activations;
   /// What readers will make of all this, with the id of the artifact.
   Manifest manifest;
+
+  llvm::ArrayRef<Variant> hosts() const {
+    return variants.take_until(
+        [](const Variant &variant) { return variant.isDevice(); });
+  }
+  llvm::ArrayRef<Variant> devices() const {
+    return variants.drop_front(hosts().size());
+  }
 };
+
+// Interfaces.cpp
+
+/// Finds out which variants share layouts. What else has to be the same of all,
+/// and is not, is an error.
+bool compareInterfaces(llvm::MutableArrayRef<Variant> variants,
+                       std::string &error);
 
 // Kernels.cpp
 
@@ -128,7 +152,7 @@ std::unique_ptr<llvm::Module> buildDispatcher(llvm::LLVMContext &context,
 // PackPlans.cpp
 
 /// Adds an array with the plan of each packed argument of `function`, if it has
-/// any, under `<symbol>__plans`.
+/// any, under `<symbol>__plans`, and one for each further layout.
 void addPackPlans(llvm::Module &module, const FunctionDesc &function);
 
 // Header.cpp, Manifest.cpp

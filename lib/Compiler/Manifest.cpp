@@ -58,6 +58,25 @@ json::Object compiler::buildManifest(const ArtifactInfo &info) {
     }
     std::string symbol = function.getString("name")->str();
     function["symbol"] = symbol;
+    json::Array layouts;
+    for (const Variant &variant : info.variants) {
+      if (!variant.beginsLayout(info.variants.front()))
+        continue;
+      json::Array names;
+      for (const Variant &other : info.variants)
+        if (other.layout == &variant)
+          names.push_back(other.target);
+      layouts.push_back(json::Object{
+          {"targets", std::move(names)},
+          {"plans", symbol + "__plans" + variant.code.suffix},
+          {"arguments",
+           toJSON(mlir::cast<mlir::DictionaryAttr>(variant.interfaces[i])
+                      .get("arguments"))}});
+    }
+    if (!layouts.empty())
+      function["layouts"] = std::move(layouts);
+    if (!info.devices().empty())
+      function["variant_on"] = symbol + "__variant_on";
     function["name"] = function.getString("entry")->str();
     function["variant"] = symbol + "__variant";
     function.erase("entry");
@@ -71,6 +90,8 @@ json::Object compiler::buildManifest(const ArtifactInfo &info) {
     function["symbol"] = alias.name;
     function["invoke"] = alias.name + "__invoke";
     function["variant"] = alias.name + "__variant";
+    if (function.get("variant_on"))
+      function["variant_on"] = alias.name + "__variant_on";
     if (alias.layer)
       function["layer"] = *alias.layer;
     else

@@ -114,10 +114,11 @@ private:
 
 } // namespace
 
-void compiler::addPackPlans(Module &module, const FunctionDesc &function) {
+static void addPlans(Module &module, ArrayRef<ArgumentDesc> arguments,
+                     const std::string &symbol) {
   Builder builder(module);
   SmallVector<Constant *> plans;
-  for (const ArgumentDesc &argument : function.arguments) {
+  for (const ArgumentDesc &argument : arguments) {
     if (!argument.packed)
       continue;
     PackPlan wrapped(*argument.packed);
@@ -132,6 +133,11 @@ void compiler::addPackPlans(Module &module, const FunctionDesc &function) {
   Constant *all = ConstantArray::get(
       ArrayType::get(plans.front()->getType(), plans.size()), plans);
   (void)new GlobalVariable(module, all->getType(), /*isConstant=*/true,
-                           GlobalValue::ExternalLinkage, all,
-                           function.symbol + "__plans");
+                           GlobalValue::ExternalLinkage, all, symbol);
+}
+
+void compiler::addPackPlans(Module &module, const FunctionDesc &function) {
+  addPlans(module, function.arguments, function.symbol + "__plans");
+  for (const LayoutDesc &layout : function.layouts)
+    addPlans(module, layout.arguments, layout.plans);
 }

@@ -12,6 +12,8 @@
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <algorithm>
+
 using namespace mlir;
 using namespace moe;
 
@@ -131,17 +133,17 @@ FailureOr<TargetList> moe::resolveTargets(ModuleOp module,
     return TargetList{own};
   }
 
+  // What the artifact's interface is said of first.
+  std::stable_partition(
+      chips.begin(), chips.end(), [&](moek::TargetAttrInterface chip) {
+        return registry.find(chip)->getCode(chip).device.empty();
+      });
   llvm::StringSet<> names;
   for (moek::TargetAttrInterface chip : chips) {
     if (!names.insert(chip.getChipName()).second)
       return emitError(unknown)
              << "target " << chip.getChipName() << " is asked for twice";
     moek::TargetAttrInterface first = chips.front();
-    if (chips.size() > 1 && !registry.find(chip)->getCode(chip).device.empty())
-      return emitError(unknown)
-             << "target " << chip.getChipName()
-             << " is a device with memory of its own, which an artifact is for "
-                "alone; compile the others into artifacts of their own";
     if (registry.find(chip)->getCode(chip).platform !=
         registry.find(first)->getCode(first).platform)
       return emitError(unknown)

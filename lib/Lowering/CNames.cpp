@@ -100,10 +100,10 @@ std::string moe::getCName(StringRef name, StringRef prefix) {
 
 llvm::ArrayRef<llvm::StringLiteral> moe::getCNameEndings() {
   static constexpr llvm::StringLiteral endings[] = {
-      "",           "_workspace_bytes",
-      "__invoke",   "__invoke_workspace",
-      "__variant",  "__id",
-      "__function", "__workspace_function",
-      "__layers",   "__plans"};
+      "",           "_workspace_bytes",     "_workspace_bytes_on",
+      "__invoke",   "__invoke_workspace",   "__invoke_workspace_on",
+      "__variant",  "__variant_on",         "__id",
+      "__function", "__workspace_function", "__layers",
+      "__plans"};
   return endings;
 }

@@ -23,31 +23,83 @@ static std::string describeDevice(const std::string &device) {
   return kind.empty() ? "'" + device + "'" : kind.str();
 }
 
+/// `cuda and the CPU`.
+static std::string listDevices(const std::vector<std::string> &devices) {
+  std::string list;
+  for (const std::string &device : devices)
+    list += (list.empty()                 ? ""
+             : &device == &devices.back() ? " and "
+                                          : ", ") +
+            describeDevice(device);
+  return list;
+}
+
+/// Which of `devices` somebody means who wants `wanted`, as open() has it.
+/// Empty for the CPU; nothing and a message if it is none of them.
+static std::optional<std::string>
+chooseDevice(const std::vector<std::string> &devices,
+             const std::optional<std::string> &wanted, std::string &error) {
+  bool wantsHost = !wanted || *wanted == kHostDevice;
+  if (devices.empty() || (wantsHost && llvm::is_contained(devices, "")))
+    return "";
+  if (!wanted) {
+    error = "its layers are for " + listDevices(devices) +
+            ", and only moe-run calls those";
+    return std::nullopt;
+  }
+  if (wanted->empty()) {
+    if (devices.front().empty() || !Device::getKindFor(devices.front()).empty())
+      return devices.front();
+    error = "its layers are for " + describeDevice(devices.front()) +
+            ", a device that is not known here";
+    return std::nullopt;
+  }
+  llvm::StringRef kind = Device::getKind(*wanted);
+  for (const std::string &device : devices)
+    if (!kind.empty() && Device::getKindFor(device) == kind)
+      return device;
+  error = "has no code for " +
+          (wantsHost      ? "the CPU"
+           : kind.empty() ? "'" + *wanted + "'"
+                          : kind.str()) +
+          ", its layers are for " + listDevices(devices);
+  return std::nullopt;
+}
+
 bool Artifact::openDevice(const std::optional<std::string> &wanted,
                           std::string &error) {
-  std::string code = getDevice(contents);
-  if (code.empty() && (!wanted || wanted->empty()))
+  std::optional<std::string> device =
+      chooseDevice(getDevices(contents), wanted, error);
+  if (!device) {
+    error = file + ": " + error;
+    return false;
+  }
+  if (device->empty())
     return true;
-  if (!wanted) {
-    error = file + ": its layers are for " + describeDevice(code) +
-            ", and only moe-run calls those";
+  openedDevice =
+      Device::open(wanted && !wanted->empty() ? llvm::StringRef(*wanted)
+                                              : Device::getKindFor(*device),
+                   error);
+  if (!openedDevice)
+    return false;
+  // All functions have the same variants.
+  ArtifactFunction any;
+  if (!library->lookup(contents.functions.front().name, any, error))
+    return false;
+  std::string target = findVariant(contents, any, &openedDevice->rt());
+  if (target.empty()) {
+    error =
+        file + ": has no code for " + openedDevice->name() + "; there is for ";
+    for (const TargetDesc &desc : contents.targets)
+      error += (&desc == contents.targets.data() ? "" : ", ") + desc.name;
     return false;
   }
-  llvm::StringRef kind = Device::getKindFor(code);
-  std::string name = wanted->empty() ? kind.str() : *wanted;
-  if (name.empty()) {
-    error = file + ": its layers are for '" + code +
-            "', a device that is not known here";
+  if (!library->selectTarget(target, error)) {
+    error = file + ": " + error;
     return false;
   }
-  llvm::StringRef wantedKind = Device::getKind(name);
-  if (!wantedKind.empty() && wantedKind != kind) {
-    error = file + ": has no code for " + wantedKind.str() +
-            ", its layers are for " + describeDevice(code);
-    return false;
-  }
-  openedDevice = Device::open(name, error);
-  return openedDevice != nullptr;
+  contents = library->manifest();
+  return true;
 }
 
 std::unique_ptr<Artifact> Artifact::open(const std::string &path,

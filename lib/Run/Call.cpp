@@ -94,12 +94,14 @@ std::unique_ptr<Call> Call::prepare(const Artifact &artifact,
     if (!call->emulated)
       return nullptr;
   } else {
-    call->variantName = findVariant(artifact.manifest(), call->entry);
+    const moe_rt *rt = artifact.device() ? &artifact.device()->rt() : nullptr;
+    call->variantName = findVariant(artifact.manifest(), call->entry, rt);
     call->rowTypeName =
         getActivations(artifact.manifest(), call->variantName);
   }
-  if (Device *device = artifact.device())
-    call->onDevice = std::make_unique<DeviceCall>(*device, call->entry);
+  call->device = artifact.device();
+  if (call->device)
+    call->onDevice = std::make_unique<DeviceCall>(*call->device, call->entry);
   if (!call->allocate(error))
     return nullptr;
   moe_rt_init(&call->rt, threads);
@@ -160,7 +162,8 @@ bool Call::allocate(std::string &error) {
   // An emulated process has its own.
   if (emulated)
     return true;
-  workspaceSize = entry.workspaceBytes(sizeValues.data());
+  workspaceSize =
+      entry.getWorkspace(device ? &device->rt() : nullptr, sizeValues.data());
   if (workspaceSize > std::numeric_limits<int64_t>::max()) {
     error = "'" + desc.name +
             "' wants a workspace beyond 2^63 - 1 bytes for these sizes";

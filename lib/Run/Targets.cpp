@@ -15,19 +15,24 @@ std::string run::getPlatform(const Manifest &manifest) {
   return manifest.targets.empty() ? "" : manifest.targets.front().platform;
 }
 
-std::string run::getDevice(const Manifest &manifest) {
-  return manifest.targets.empty() ? "" : manifest.targets.front().device;
+std::vector<std::string> run::getDevices(const Manifest &manifest) {
+  std::vector<std::string> devices;
+  for (const TargetDesc &target : manifest.targets)
+    if (!llvm::is_contained(devices, target.device))
+      devices.push_back(target.device);
+  return devices;
 }
 
 std::string run::findVariant(const Manifest &manifest,
-                             const ArtifactFunction &function) {
+                             const ArtifactFunction &function,
+                             const moe_rt *rt) {
   if (function.variant) {
-    const char *name = function.variant();
+    const char *name = function.getVariant(rt);
     return name ? name : "";
   }
   // Those that cannot be asked take the last one.
   for (const TargetDesc &target : llvm::reverse(manifest.targets))
-    if (runsHere(target.platform, target.needs))
+    if (target.device.empty() && runsHere(target.platform, target.needs))
       return target.name;
   return "";
 }

@@ -60,7 +60,7 @@ struct moe_cuda {
   int (*GetErrorName)(int, const char **);
 };
 
-enum { kMultiprocessors = 16, kMaxSharedBytes = 8 };
+enum { kMultiprocessors = 16, kMajor = 75, kMinor = 76, kMaxSharedBytes = 8 };
 
 static const moe_driver_function functions[] = {
     {"cuInit", offsetof(moe_cuda, Init)},
@@ -190,16 +190,22 @@ static const moe_driver_calls calls = {nameResult,   loadModule, unloadModule,
                                        findFunction, prepare,    launchKernel};
 
 static int openDevice(moe_cuda *cuda, int device) {
-  if (moe_driver_open(&cuda->driver, &calls, "NVIDIA", "libcuda.so.1",
+  if (moe_driver_open(&cuda->driver, &calls, "NVIDIA", "nvidia", "libcuda.so.1",
                       functions, sizeof(functions) / sizeof(functions[0])))
     return MOE_ERR_DEVICE;
+  int major = 0, minor = 0;
   if (check(cuda, cuda->Init(0), "cuInit") ||
       check(cuda, cuda->DeviceGet(&cuda->device, device), "cuDeviceGet") ||
       check(cuda,
             cuda->DeviceGetAttribute(&cuda->driver.multiprocessors,
                                      kMultiprocessors, cuda->device),
+            "cuDeviceGetAttribute") ||
+      check(cuda, cuda->DeviceGetAttribute(&major, kMajor, cuda->device),
+            "cuDeviceGetAttribute") ||
+      check(cuda, cuda->DeviceGetAttribute(&minor, kMinor, cuda->device),
             "cuDeviceGetAttribute"))
     return MOE_ERR_DEVICE;
+  cuda->driver.rt.device_model = (uint64_t)(major * 10 + minor);
   return check(cuda, cuda->DevicePrimaryCtxRetain(&cuda->context, cuda->device),
                "cuDevicePrimaryCtxRetain");
 }

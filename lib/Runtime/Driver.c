@@ -53,10 +53,11 @@ static int launchHook(const moe_rt *rt, const moe_launch *launch) {
 }
 
 int moe_driver_open(moe_driver *driver, const moe_driver_calls *calls,
-                    const char *vendor, const char *library,
+                    const char *vendor, const char *device, const char *library,
                     const moe_driver_function *functions, size_t count) {
   moe_rt_init(&driver->rt, 1);
   driver->rt.launch = launchHook;
+  driver->rt.device = device;
   driver->calls = calls;
   driver->library = dlopen(library, RTLD_NOW | RTLD_LOCAL);
   if (!driver->library)

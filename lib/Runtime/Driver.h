@@ -51,9 +51,9 @@ typedef struct moe_driver_function {
 } moe_driver_function;
 
 /* Fills a driver that is all zeros, and its functions. `vendor` is for
-   messages. */
+   messages, `device` what manifests call its devices. */
 int moe_driver_open(moe_driver *driver, const moe_driver_calls *calls,
-                    const char *vendor, const char *library,
+                    const char *vendor, const char *device, const char *library,
                     const moe_driver_function *functions, size_t count);
 
 /* Unloads all modules. */

@@ -34,8 +34,9 @@ struct moe_hip {
   const char *(*GetErrorName)(int);
 };
 
-/* hipDeviceAttributeMultiprocessorCount. */
-enum { kMultiprocessors = 63 };
+/* Of hipDeviceAttribute_t: ComputeCapabilityMajor and -Minor,
+ * MultiprocessorCount. */
+enum { kMajor = 23, kMinor = 61, kMultiprocessors = 63 };
 
 static const moe_driver_function functions[] = {
     {"hipInit", offsetof(moe_hip, Init)},
@@ -101,16 +102,24 @@ static const moe_driver_calls calls = {nameResult,   loadModule, unloadModule,
                                        findFunction, NULL,       launchKernel};
 
 static int openDevice(moe_hip *hip, int device) {
-  if (moe_driver_open(&hip->driver, &calls, "AMD", "libamdhip64.so", functions,
-                      sizeof(functions) / sizeof(functions[0])))
+  if (moe_driver_open(&hip->driver, &calls, "AMD", "amd", "libamdhip64.so",
+                      functions, sizeof(functions) / sizeof(functions[0])))
     return MOE_ERR_DEVICE;
   hip->device = device;
   if (check(hip, hip->Init(0), "hipInit") || enter(hip))
     return MOE_ERR_DEVICE;
-  return check(hip,
-               hip->DeviceGetAttribute(&hip->driver.multiprocessors,
-                                       kMultiprocessors, device),
-               "hipDeviceGetAttribute");
+  int major = 0, minor = 0;
+  if (check(hip,
+            hip->DeviceGetAttribute(&hip->driver.multiprocessors,
+                                    kMultiprocessors, device),
+            "hipDeviceGetAttribute") ||
+      check(hip, hip->DeviceGetAttribute(&major, kMajor, device),
+            "hipDeviceGetAttribute") ||
+      check(hip, hip->DeviceGetAttribute(&minor, kMinor, device),
+            "hipDeviceGetAttribute"))
+    return MOE_ERR_DEVICE;
+  hip->driver.rt.device_model = (uint64_t)(major * 10 + minor);
+  return MOE_OK;
 }
 
 int moe_hip_open(int device, moe_hip **out, char *message, size_t bytes) {

@@ -153,6 +153,10 @@ const char *moe_rt_variant_name(const moe_variants *variants, int32_t *choice) {
 |* The message
 \*===----------------------------------------------------------------------===*/
 
+static int isOfThisVersion(const moe_rt *rt) {
+  return rt->abi == MOE_RT_ABI && rt->size >= MOE_RT_LEAST_SIZE;
+}
+
 /* A message that ends where its room does. */
 typedef struct {
   char text[1024];
@@ -171,7 +175,7 @@ int moe_rt_no_variant(const moe_rt *rt, const moe_variants *variants,
                       const char *function) {
   if (!rt)
     rt = moe_rt_default();
-  if (rt->abi != MOE_RT_ABI || rt->size < MOE_RT_LEAST_SIZE)
+  if (!isOfThisVersion(rt))
     return MOE_ERR_BAD_ABI;
   if (!rt->error)
     return MOE_ERR_UNSUPPORTED_CPU;
@@ -197,4 +201,106 @@ int moe_rt_no_variant(const moe_rt *rt, const moe_variants *variants,
   append(&message, ")");
   rt->error(rt, MOE_ERR_UNSUPPORTED_CPU, message.text);
   return MOE_ERR_UNSUPPORTED_CPU;
+}
+
+/*===----------------------------------------------------------------------===*\
+|* Devices
+\*===----------------------------------------------------------------------===*/
+
+/* Fields that an older runtime does not have are nulls. */
+static int hasLaunch(const moe_rt *rt) {
+  return rt->size >= offsetof(moe_rt, launch) + sizeof(rt->launch) &&
+         rt->launch;
+}
+
+static const char *getDevice(const moe_rt *rt) {
+  return rt->size >= offsetof(moe_rt, device) + sizeof(rt->device) ? rt->device
+                                                                   : NULL;
+}
+
+static uint64_t getModel(const moe_rt *rt) {
+  return rt->size >= offsetof(moe_rt, device_model) + sizeof(rt->device_model)
+             ? rt->device_model
+             : 0;
+}
+
+static int runsOnModel(const moe_device_variant *variant, uint64_t model) {
+  if (variant->num_models == 0 || model == 0)
+    return 1;
+  for (int64_t i = 0; i < variant->num_models; ++i)
+    if (model >= variant->models[i].first && model <= variant->models[i].last)
+      return 1;
+  return 0;
+}
+
+int32_t moe_rt_choose_device_variant(const moe_rt *rt,
+                                     const moe_device_variants *devices) {
+  /* One of another version is found by the code itself. */
+  if (!rt || !isOfThisVersion(rt))
+    return MOE_VARIANT_HOST;
+  const char *device = getDevice(rt);
+  if (!device && !hasLaunch(rt))
+    return MOE_VARIANT_HOST;
+  if (!device) {
+    for (int64_t i = 1; i < devices->count; ++i)
+      if (strcmp(devices->variants[i].device, devices->variants[0].device) != 0)
+        return MOE_VARIANT_NONE;
+    return (int32_t)(devices->count - 1);
+  }
+  for (int64_t i = devices->count; i-- > 0;)
+    if (strcmp(devices->variants[i].device, device) == 0 &&
+        runsOnModel(&devices->variants[i], getModel(rt)))
+      return (int32_t)i;
+  return MOE_VARIANT_NONE;
+}
+
+/* `90` behind the name of a device. */
+static void appendModel(sentence *s, uint64_t model) {
+  char digits[24];
+  size_t at = sizeof(digits);
+  digits[--at] = '\0';
+  do
+    digits[--at] = (char)('0' + model % 10);
+  while (model /= 10);
+  append(s, &digits[at]);
+}
+
+int moe_rt_no_device_variant(const moe_rt *rt, const moe_variants *host,
+                             const moe_device_variants *devices,
+                             const char *function) {
+  if (!rt)
+    rt = moe_rt_default();
+  if (!isOfThisVersion(rt))
+    return MOE_ERR_BAD_ABI;
+  if (!rt->error)
+    return MOE_ERR_DEVICE;
+  const char *device = getDevice(rt);
+  sentence message = {.length = 0};
+  append(&message, function);
+  if (!device && !hasLaunch(rt)) {
+    append(&message, ": the runtime is for the CPU");
+  } else {
+    append(&message, ": the runtime is for a device");
+    append(&message, device ? " of " : " that it does not name");
+    append(&message, device ? device : "");
+    if (getModel(rt)) {
+      append(&message, ", model ");
+      appendModel(&message, getModel(rt));
+    }
+  }
+  append(&message, ", and there is code for ");
+  for (int64_t i = 0; i < host->count; ++i) {
+    append(&message, host->variants[i].name);
+    append(&message, ", ");
+  }
+  for (int64_t i = 0; i < devices->count; ++i) {
+    append(&message, i ? ", " : "");
+    append(&message, devices->variants[i].name);
+    append(&message, " (");
+    append(&message, devices->variants[i].device);
+    append(&message, ")");
+  }
+  append(&message, " alone");
+  rt->error(rt, MOE_ERR_DEVICE, message.text);
+  return MOE_ERR_DEVICE;
 }

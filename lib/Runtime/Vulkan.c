@@ -302,6 +302,7 @@ int moe_vulkan_open(int device, moe_vulkan **out, char *message, size_t bytes) {
   if (vulkan) {
     moe_rt_init(&vulkan->rt, 1);
     vulkan->rt.launch = moe_vulkan_launch;
+    vulkan->rt.device = "vulkan";
   }
   if (!vulkan || openDevice(vulkan, device)) {
     say(vulkan, message, bytes);

@@ -405,7 +405,7 @@ ThreadsOption::ThreadsOption(CommandLine &line)
               cl::desc("Threads (default: one per CPU)")) {}
 
 DeviceOption::DeviceOption(CommandLine &line, StringRef otherwise)
-    : device("device", cl::value_desc("cuda | vulkan[:N]"),
+    : device("device", cl::value_desc("cuda | hip | vulkan[:N]"),
              cl::cat(line.group("Running"))),
       help(("Where layers for a device run, the N-th of its kind (default: " +
             otherwise + ")")

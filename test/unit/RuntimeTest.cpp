@@ -19,7 +19,7 @@
 #include <vector>
 
 // A field that comes to one of these has a line in moe_rt_layout.h.
-static_assert(sizeof(moe_rt) == 56);
+static_assert(sizeof(moe_rt) == 72);
 static_assert(sizeof(moe_launch) == 64);
 static_assert(sizeof(moe_trace_event) == 72);
 

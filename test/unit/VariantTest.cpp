@@ -23,6 +23,7 @@
 // A field that comes to one of these has a line in moe_rt_layout.h.
 static_assert(sizeof(moe_calibration) == 32);
 static_assert(sizeof(moe_variants) == 24);
+static_assert(sizeof(moe_device_variants) == 24);
 
 namespace {
 
@@ -83,6 +84,79 @@ private:
 };
 
 } // namespace
+
+TEST(Variant, ByDevice) {
+  constexpr moe_cpu_models later[] = {{80, 9999}}, hopper[] = {{90, 90}};
+  const moe_device_variant list[] = {{"sm_80", "nvidia", 1, later},
+                                     {"sm_90a", "nvidia", 1, hopper},
+                                     {"vulkan", "vulkan", 0, nullptr}};
+  const moe_device_variants all{sizeof(all), 3, list},
+      ofOneKind{sizeof(all), 2, list};
+  auto launch = [](const moe_rt *, const moe_launch *) { return 0; };
+  moe_rt rt;
+  moe_rt_init(&rt, 1);
+  auto choose = [&](const char *device, uint64_t model) {
+    rt.launch = launch;
+    rt.device = device;
+    rt.device_model = model;
+    return moe_rt_choose_device_variant(&rt, &all);
+  };
+  EXPECT_EQ(choose("nvidia", 90), 1);
+  EXPECT_EQ(choose("nvidia", 80), 0);
+  EXPECT_EQ(choose("nvidia", 120), 0);
+  EXPECT_EQ(choose("nvidia", 75), MOE_VARIANT_NONE);
+  EXPECT_EQ(choose("nvidia", 0), 1); // It does not say.
+  EXPECT_EQ(choose("vulkan", 0), 2);
+  EXPECT_EQ(choose("vulkan", 7), 2);
+  EXPECT_EQ(choose("amd", 94), MOE_VARIANT_NONE);
+  // A hook that does not say what it is for, as before there was that field.
+  EXPECT_EQ(choose(nullptr, 0), MOE_VARIANT_NONE);
+  EXPECT_EQ(moe_rt_choose_device_variant(&rt, &ofOneKind), 1);
+  rt.device = "amd";
+  rt.size = offsetof(moe_rt, device);
+  EXPECT_EQ(moe_rt_choose_device_variant(&rt, &ofOneKind), 1);
+  // The CPU's, an older one, and one of another version, which the code tells.
+  rt.size = MOE_RT_LEAST_SIZE;
+  EXPECT_EQ(moe_rt_choose_device_variant(&rt, &all), MOE_VARIANT_HOST);
+  EXPECT_EQ(moe_rt_choose_device_variant(nullptr, &all), MOE_VARIANT_HOST);
+  EXPECT_EQ(moe_rt_choose_device_variant(moe_rt_default(), &all),
+            MOE_VARIANT_HOST);
+  moe_rt_init(&rt, 1);
+  rt.device = "vulkan";
+  rt.abi = MOE_RT_ABI + 1;
+  EXPECT_EQ(moe_rt_choose_device_variant(&rt, &all), MOE_VARIANT_HOST);
+}
+
+TEST(Variant, NoneForDevice) {
+  constexpr moe_cpu_models hopper[] = {{90, 90}};
+  const moe_device_variant list[] = {{"sm_90a", "nvidia", 1, hopper},
+                                     {"vulkan", "vulkan", 0, nullptr}};
+  const moe_device_variants devices{sizeof(devices), 2, list};
+  static std::string said;
+  moe_rt rt;
+  moe_rt_init(&rt, 1);
+  rt.error = [](const moe_rt *, int, const char *message) { said = message; };
+  Table hosts({v3}), none({});
+  rt.device = "nvidia";
+  rt.device_model = 80;
+  EXPECT_EQ(moe_rt_no_device_variant(&rt, hosts.get(), &devices, "layer"),
+            MOE_ERR_DEVICE);
+  EXPECT_EQ(said, "layer: the runtime is for a device of nvidia, model 80, and "
+                  "there is code for x86-64-v3, sm_90a (nvidia), vulkan "
+                  "(vulkan) alone");
+  rt.device = nullptr;
+  rt.device_model = 0;
+  EXPECT_EQ(moe_rt_no_device_variant(&rt, none.get(), &devices, "layer"),
+            MOE_ERR_DEVICE);
+  EXPECT_EQ(said, "layer: the runtime is for the CPU, and there is code for "
+                  "sm_90a (nvidia), vulkan (vulkan) alone");
+  rt.error = nullptr;
+  EXPECT_EQ(moe_rt_no_device_variant(&rt, none.get(), &devices, "layer"),
+            MOE_ERR_DEVICE);
+  rt.abi = MOE_RT_ABI + 1;
+  EXPECT_EQ(moe_rt_no_device_variant(&rt, none.get(), &devices, "layer"),
+            MOE_ERR_BAD_ABI);
+}
 
 TEST(Variant, ByFeatures) {
   Table table({v3, v4, v4bf16});

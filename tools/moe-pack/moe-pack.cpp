@@ -36,7 +36,10 @@ struct Options {
         {"Those of a model's files, which it was imported from",
          "moe-pack layers.json --checkpoint=OLMoE-1B-7B -o packed.safetensors"},
         {"Random ones", "moe-pack layer.json --random=1 "
-                        "-o packed.safetensors"}},
+                        "-o packed.safetensors"},
+        {"For one of several targets that the artifact has code for",
+         "moe-pack layer.json --target=vulkan --random=1 "
+         "-o vulkan.safetensors"}},
        moe::randomHelp}};
   cl::OptionCategory &in = line.group("Input"), &out = line.group("Output");
 
@@ -51,6 +54,10 @@ struct Options {
   cl::list<std::string> entries{
       "entry", cl::CommaSeparated, cl::value_desc("name,..."), cl::cat(in),
       cl::desc("Functions to pack for (default: all)")};
+  cl::opt<std::string> target{
+      "target", cl::value_desc("name"), cl::cat(out),
+      cl::desc("Of the artifact's targets, the one whose layout weights are "
+               "packed in (default: the first)")};
   cl::opt<std::string> outputFile{"o", cl::Required,
                                   cl::value_desc("packed.safetensors"),
                                   cl::cat(out), cl::desc("The file to write")};
@@ -73,6 +80,8 @@ int main(int argc, char **argv) {
   moe::Manifest manifest;
   if (!moe::readManifest(path, manifest, error))
     return fail(error);
+  if (!options.target.empty() && !manifest.selectTarget(options.target, error))
+    return fail(path + ": " + error);
   moe::FunctionInputs inputs;
   if (!options.random.read(inputs.seed, error) ||
       !moe::Checkpoint::open(options.checkpoint.path, inputs.checkpoint, error))

@@ -60,12 +60,13 @@ bool Given::read(std::string &error) {
       return fail("--bench: times in an emulator tell nothing");
   }
   if (options.device.getNumOccurrences()) {
-    if (!emulator.empty())
+    bool isHost = options.device == kHostDevice;
+    if (!emulator.empty() && !isHost)
       return fail("--device: an emulator runs code for CPUs");
-    if (Device::getKind(options.device).empty())
+    if (!isHost && Device::getKind(options.device).empty())
       return fail(
           "--device=" + options.device +
-          ": expected cuda, hip or vulkan, and :N for that of number N");
+          ": expected cpu, cuda, hip or vulkan, and :N for that of number N");
   }
   if (!options.json.empty() && !repeats)
     return fail("--json is for what --bench measures");

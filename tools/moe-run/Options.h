@@ -82,7 +82,8 @@ struct CommandLine {
       "emulator", cl::value_desc("command"), cl::cat(running),
       cl::desc("Run code for another CPU in a program of its own, by this "
                "command: \"qemu-aarch64 -cpu cortex-a72\"")};
-  tools::DeviceOption deviceOption{line, "the first that there is code for"};
+  tools::DeviceOption deviceOption{
+      line, "the first that there is code for; cpu: none"};
   cl::opt<std::string> &device = deviceOption.device;
   cl::opt<bool> verify{
       "verify", cl::cat(running),

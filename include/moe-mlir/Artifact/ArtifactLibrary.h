@@ -25,6 +25,19 @@ struct ArtifactFunction {
   moe_workspace_function *workspaceBytes = nullptr;
   /// Names the target whose code runs, null for none; not in older artifacts.
   const char *(*variant)() = nullptr;
+  /// Both where a runtime is for; null in artifacts without code for a device.
+  size_t (*workspaceBytesOn)(const moe_rt *rt, const int64_t *sizes) = nullptr;
+  const char *(*variantOn)(const moe_rt *rt) = nullptr;
+
+  /// The workspace of a call with `rt`, which may be null.
+  size_t getWorkspace(const moe_rt *rt, const int64_t *sizes) const {
+    return workspaceBytesOn ? workspaceBytesOn(rt, sizes)
+                            : workspaceBytes(sizes);
+  }
+  /// The target whose code runs then; null for none, and in older artifacts.
+  const char *getVariant(const moe_rt *rt) const {
+    return variantOn ? variantOn(rt) : variant ? variant() : nullptr;
+  }
 };
 
 class ArtifactLibrary {
@@ -37,6 +50,11 @@ public:
   ArtifactLibrary &operator=(const ArtifactLibrary &) = delete;
 
   const Manifest &manifest() const { return contents; }
+
+  /// Has functions found from now on take arguments as the target wants them.
+  bool selectTarget(const std::string &name, std::string &error) {
+    return contents.selectTarget(name, error);
+  }
 
   /// An empty name means the only function.
   bool lookup(const std::string &name, ArtifactFunction &function,

@@ -44,6 +44,15 @@ struct ArgumentDesc {
   std::string describe() const;
 };
 
+/// Arguments of a function as some of the artifact's targets want them, which
+/// pack weights in another way than the first one does.
+struct LayoutDesc {
+  std::vector<std::string> targets;
+  std::vector<ArgumentDesc> arguments;
+  /// Symbol of the plans for moe_pack().
+  std::string plans;
+};
+
 struct FunctionDesc {
   std::string name;
   /// Its name in C.
@@ -55,8 +64,13 @@ struct FunctionDesc {
   std::map<std::string, std::string> checkpoint;
   /// Names of the sizes in the order of the function's parameters.
   std::vector<std::string> sizes;
+  /// As the first target wants them, or the one that was selected.
   std::vector<ArgumentDesc> arguments;
   std::vector<ArgumentDesc> results;
+  /// Of other targets.
+  std::vector<LayoutDesc> layouts;
+  /// Symbol of the plans for moe_pack() of these arguments, if any is packed.
+  std::string plans;
   /// The function whose code this one shares.
   std::string aliasOf;
   /// Symbol of the uniform entry; `<invoke>_workspace` gives its workspace.
@@ -64,6 +78,10 @@ struct FunctionDesc {
   /// Symbol of the function that names the variant which runs; empty in files
   /// from before there was one.
   std::string variant;
+  /// The same of the function that names the one for a runtime's device; empty
+  /// if there is no code for a device. `<invoke>_workspace_on` gives its
+  /// workspace.
+  std::string variantOn;
   /// Symbol of the artifact's id.
   std::string idSymbol() const { return symbol + "__id"; }
 
@@ -90,7 +108,8 @@ struct TargetDesc {
   /// How they round rows that they multiply with weights in formats: see
   /// getRowTypes(); empty: not at all.
   std::string activations;
-  /// The CPUs that it is made for; none if it is for all that can run it.
+  /// The CPUs that it is made for, or the chips of a device that run it; none
+  /// if it is for all.
   std::vector<moe_cpu_models> models;
 };
 
@@ -102,7 +121,7 @@ struct Manifest {
   static constexpr int64_t currentAbi = MOE_RT_ABI;
 
   std::vector<FunctionDesc> functions;
-  /// One platform, better ones last.
+  /// One platform, CPUs before devices, better ones last.
   std::vector<TargetDesc> targets;
   /// Passes of others that ran on the model first, as --pass-pipeline takes
   /// them, and within the compilation, as --pipeline-extension does.
@@ -113,6 +132,12 @@ struct Manifest {
   std::string activations;
   /// As the file says, and as its contents are; see ContentId.h.
   std::string id, contentId;
+
+  /// Null if there is no such target.
+  const TargetDesc *findTarget(std::string_view name) const;
+  /// Has the functions' arguments be as the target wants them. An error if the
+  /// artifact is not for it.
+  bool selectTarget(std::string_view name, std::string &error);
 
   const FunctionDesc *find(std::string_view name) const;
   /// The named function, or the only one when `name` is empty.

@@ -32,7 +32,7 @@ struct CompileOptions {
   /// Names as in --target, or beginnings of names with a *. `native` is the
   /// best one for this machine. Without names and descriptions, an artifact is
   /// for the module's `moek.target`, or all of this machine's architecture. An
-  /// artifact is for one architecture.
+  /// artifact is for one architecture, and any devices beside it.
   std::vector<std::string> targets;
   /// Files that describe further chips, see Target.h.
   std::vector<std::string> targetDescriptions;
@@ -80,8 +80,8 @@ std::vector<std::string> describeTargets();
 using TargetList = llvm::SmallVector<moek::TargetAttrInterface>;
 
 /// The chips that `module` is compiled for: that of its `moek.target`, or those
-/// that `options` ask for, by file and then in the order of the known ones.
-/// Errors are diagnostics.
+/// that `options` ask for, by file and then in the order of the known ones,
+/// CPUs before devices. Errors are diagnostics.
 mlir::FailureOr<TargetList> resolveTargets(mlir::ModuleOp module,
                                            const CompileOptions &options);
 

@@ -25,9 +25,10 @@ class Artifact {
 public:
   /// From the path of any of its files. `emulator` are a program that runs code
   /// of other CPUs and its arguments, such as {"qemu-aarch64", "-cpu", "max"};
-  /// without, the artifact is loaded. Layers for a device run on `device`, such
-  /// as cuda:1, or if that is empty on the first one that the artifact has code
-  /// for; without, such artifacts are refused. Null and a message on failure.
+  /// without, the artifact is loaded. Layers run on `device`, such as cuda:1 or
+  /// cpu, or if that is empty on the first one that the artifact has code for,
+  /// which is the CPU if that is one; without, on the CPU. Null and a message
+  /// on failure.
   static std::unique_ptr<Artifact>
   open(const std::string &path, std::vector<std::string> emulator,
        std::string &error, std::optional<std::string> device = std::nullopt);

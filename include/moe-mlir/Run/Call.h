@@ -102,7 +102,8 @@ private:
   LoopTimes *loopTimes = nullptr;
   /// Instead of the pointers in `entry`.
   std::unique_ptr<EmulatedFunction> emulated;
-  /// The tensors on a device.
+  /// Where it runs, and the tensors there; null for the CPU.
+  Device *device = nullptr;
   std::unique_ptr<DeviceCall> onDevice;
 };
 

@@ -20,6 +20,9 @@
 
 namespace moe::run {
 
+/// What asks for no device.
+inline constexpr llvm::StringLiteral kHostDevice = "cpu";
+
 class Device {
 public:
   virtual ~Device();

@@ -14,6 +14,7 @@
 #include "moe-mlir/Artifact/ArtifactLibrary.h"
 
 #include <string>
+#include <vector>
 
 namespace moe::run {
 
@@ -21,12 +22,14 @@ namespace moe::run {
 /// names no target.
 std::string getPlatform(const Manifest &manifest);
 
-/// Where its layers run, as ChipCode::device says it; empty for the CPU.
-std::string getDevice(const Manifest &manifest);
+/// Where its layers may run, as ChipCode::device says it, each once; the CPU is
+/// the empty one.
+std::vector<std::string> getDevices(const Manifest &manifest);
 
-/// The name of the target whose code `function` runs; empty if there is none.
+/// The name of the target whose code `function` runs when it is called with
+/// `rt`, null for one of the CPU; empty if there is none.
 std::string findVariant(const Manifest &manifest,
-                        const ArtifactFunction &function);
+                        const ArtifactFunction &function, const moe_rt *rt);
 
 /// Whether the code for the target `variant` rounds rows to bf16 where it
 /// multiplies with bf16; if it is empty, whether code for any target does.

@@ -180,6 +180,16 @@ typedef struct moe_rt {
    *  MOE_ERR_DEVICE. Null by default; moe_cuda.h, moe_hip.h and moe_vulkan.h
    *  have one. */
   int (*launch)(const struct moe_rt *rt, const moe_launch *launch);
+  /** What `launch` starts kernels on: "nvidia", "amd" or "vulkan", as manifests
+   *  call it; null by default. Functions of an artifact that has code for
+   * several choose by it (docs/abi.md): null without a launch hook stands for
+   * the CPU, and with one for the only kind of device that the artifact has
+   * code for. */
+  const char *device;
+  /** Which of its chips: of NVIDIA's and AMD's GPUs ten times the major and
+   * once the minor number of the compute capability that the driver tells, such
+   * as 90; 0: any. */
+  uint64_t device_model;
   /* New fields come here, of 8 bytes each: `size` cannot tell of one that fits
      into padding. */
 } moe_rt;

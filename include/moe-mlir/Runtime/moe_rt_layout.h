@@ -41,6 +41,8 @@ MOE_FIELD(moe_rt, error, 24);
 MOE_FIELD(moe_rt, trace, 32);
 MOE_FIELD(moe_rt, user, 40);
 MOE_FIELD(moe_rt, launch, 48);
+MOE_FIELD(moe_rt, device, 56);
+MOE_FIELD(moe_rt, device_model, 64);
 MOE_LAYOUT_ASSERT(sizeof(moe_rt) >= MOE_RT_LEAST_SIZE, "moe_rt never shrinks");
 
 MOE_FIELD(moe_trace_event, kind, 0);
@@ -167,6 +169,17 @@ MOE_LAYOUT_ASSERT(sizeof(moe_variant) == 40, "arrays of moe_variant stay");
 MOE_FIELD(moe_variants, size, 0);
 MOE_FIELD(moe_variants, count, 8);
 MOE_FIELD(moe_variants, variants, 16);
+
+MOE_FIELD(moe_device_variant, name, 0);
+MOE_FIELD(moe_device_variant, device, 8);
+MOE_FIELD(moe_device_variant, num_models, 16);
+MOE_FIELD(moe_device_variant, models, 24);
+MOE_LAYOUT_ASSERT(sizeof(moe_device_variant) == 32,
+                  "arrays of moe_device_variant stay");
+
+MOE_FIELD(moe_device_variants, size, 0);
+MOE_FIELD(moe_device_variants, count, 8);
+MOE_FIELD(moe_device_variants, variants, 16);
 
 #undef MOE_FIELD
 #undef MOE_LAYOUT_ASSERT

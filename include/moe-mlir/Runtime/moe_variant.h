@@ -1,12 +1,16 @@
 /*===- moe_variant.h - Which code of an artifact runs --------------*- C -*-===*\
-|* Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+|* Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM
+Exceptions.
 |* See LICENSE for license information.
 |* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 |*===----------------------------------------------------------------------===*|
 |*
-|* An artifact has code for several targets, its variants, and a table of them.
-|* Its functions ask here once and remember the answer. For compiled code, and
-|* for tools that have to know what it will do; programs need nothing of this.
+|* An artifact has code for several targets, its variants, and a table of those
+|* for CPUs. Its functions ask here once and remember the answer. Those for
+devices
+|* are in a table of their own, in which each call looks for its runtime's. For
+|* compiled code, and for tools that have to know what it will do; programs need
+|* nothing of this.
 |*
 \*===----------------------------------------------------------------------===*/
 
@@ -48,8 +52,28 @@ typedef struct moe_variants {
   const moe_variant *variants;
 } moe_variants;
 
+typedef struct moe_device_variant {
+  const char *name;   /**< Of its target. */
+  const char *device; /**< As in moe_rt. */
+  /** The chips that run it, as `device_model` numbers them; none if all do. */
+  int64_t num_models;
+  const moe_cpu_models *models;
+} moe_device_variant;
+
+/** Better ones last. */
+typedef struct moe_device_variants {
+  /** In bytes: fields come at the end. */
+  size_t size;
+  int64_t count;
+  const moe_device_variant *variants;
+} moe_device_variants;
+
 /** Choices that are no index of a variant. */
-enum moe_variant_choice { MOE_VARIANT_NONE = -1, MOE_VARIANT_NOT_CHOSEN = -2 };
+enum moe_variant_choice {
+  MOE_VARIANT_NONE = -1,
+  MOE_VARIANT_NOT_CHOSEN = -2,
+  MOE_VARIANT_HOST = -3
+};
 
 /** What a calibration says of instructions that multiply bf16. */
 enum moe_bf16_speed {
@@ -88,6 +112,18 @@ const char *moe_rt_variant_name(const moe_variants *variants, int32_t *choice);
  *  returns the status. */
 int moe_rt_no_variant(const moe_rt *rt, const moe_variants *variants,
                       const char *function);
+
+/** The variant for the device of a runtime: the last of that kind which its
+ * chip runs. MOE_VARIANT_HOST if it is for the CPU, which a null one is, too;
+ *  MOE_VARIANT_NONE if there is no code for it. */
+int32_t moe_rt_choose_device_variant(const moe_rt *rt,
+                                     const moe_device_variants *devices);
+
+/** The same as moe_rt_no_variant() for a call by a runtime that there is no
+ * code for. `host` are the variants for CPUs, none if its count is 0. */
+int moe_rt_no_device_variant(const moe_rt *rt, const moe_variants *host,
+                             const moe_device_variants *devices,
+                             const char *function);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -71,7 +71,8 @@ struct ChipCode {
   std::string suffix;
   /// What `moe_rt_cpu_features()` must have to run it.
   uint64_t needs = 0;
-  /// The CPUs that it is made for; none if it is for all that can run it.
+  /// The CPUs that it is made for, or of a device the chips that run it, as
+  /// `device_model` of moe_rt.h numbers them; none if it is for all.
   std::vector<moe_cpu_models> models = {};
   /// Whose memory arguments and workspace are in, such as `nvidia`; empty for
   /// the host's.

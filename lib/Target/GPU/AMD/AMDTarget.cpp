@@ -142,6 +142,20 @@ protected:
     return true;
   }
 
+  /// `gfx90a`: decimal major, hexadecimal minor and stepping, of which the
+  /// driver tells the first two.
+  std::vector<moe_cpu_models>
+  getModels(moek::TargetAttrInterface chip) const override {
+    StringRef number = cast<TargetAttr>(chip).getCpu();
+    uint64_t major, minor;
+    if (!number.consume_front("gfx") || number.size() < 3 ||
+        number.drop_back(2).getAsInteger(10, major) ||
+        number.drop_back(1).take_back(1).getAsInteger(16, minor))
+      return {};
+    uint64_t model = major * 10 + minor;
+    return {{model, model}};
+  }
+
   bool narrowsRows() const override { return true; }
 };
 } // namespace

@@ -58,6 +58,7 @@ ChipCode GPUTarget::getCode(moek::TargetAttrInterface chip) const {
   for (char c : chip.getChipName())
     code.suffix += llvm::isAlnum(c) ? c : '_';
   code.device = getName();
+  code.models = getModels(chip);
   code.narrowsRows = narrowsRows();
   return code;
 }

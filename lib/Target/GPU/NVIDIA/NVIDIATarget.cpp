@@ -155,6 +155,18 @@ protected:
     return true;
   }
 
+  /// Code for `sm_90a` is for that chip alone, code for `sm_80` for later ones,
+  /// too.
+  std::vector<moe_cpu_models>
+  getModels(moek::TargetAttrInterface chip) const override {
+    StringRef number = cast<TargetAttr>(chip).getCpu();
+    uint64_t model;
+    if (!number.consume_front("sm_") || number.consumeInteger(10, model))
+      return {};
+    constexpr uint64_t kLast = 9999;
+    return {{model, number.empty() ? kLast : model}};
+  }
+
   bool narrowsRows() const override { return true; }
 };
 } // namespace

@@ -1,8 +1,8 @@
 /* In place of NVIDIA's driver: says which kernels are started how, and fails at
-   the call that FAIL_AT counts to. The device's memory is the host's, of bytes of 1
-   where nothing was written. It takes no cubin or no PTX if NO_CUBIN or NO_PTX is
-   set. Streams are number 7, or what STREAM says; copies are told of if there is a
-   STREAM. */
+   the call that FAIL_AT counts to, from where it was set. The device's memory
+   is the host's, of bytes of 1 where nothing was written. It takes no cubin or
+   no PTX if NO_CUBIN or NO_PTX is set. Streams are number 7, or what STREAM
+   says; copies are told of if there is a STREAM. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,8 @@ static int calls;
 
 static int call(const char *name) {
   const char *at = getenv("FAIL_AT");
-  if (!at || ++calls != atoi(at))
+  calls = at ? calls + 1 : 0;
+  if (!at || calls != atoi(at))
     return 0;
   printf("  %s fails\n", name);
   return 700;
@@ -38,7 +39,13 @@ int cuDeviceGet(int *device, int number) {
 }
 int cuDeviceGetAttribute(int *value, int attribute, int device) {
   CALL;
-  *value = attribute == 16 ? 10 : -1;
+  /* A chip of sm_90, or of what CHIP says. */
+  const char *chip = getenv("CHIP");
+  int model = chip ? atoi(chip) : 90;
+  *value = attribute == 16   ? 10
+           : attribute == 75 ? model / 10
+           : attribute == 76 ? model % 10
+                             : -1;
   return device;
 }
 int cuDevicePrimaryCtxRetain(void **context, int device) {

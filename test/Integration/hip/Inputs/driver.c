@@ -37,7 +37,11 @@ int hipSetDevice(int device) {
 }
 int hipDeviceGetAttribute(int *value, int attribute, int device) {
   CALL;
-  *value = attribute == 63 ? 10 : -1;
+  /* Of gfx942. */
+  *value = attribute == 63   ? 10
+           : attribute == 23 ? 9
+           : attribute == 61 ? 4
+                             : -1;
   return device;
 }
 /* A shared object for AMDGPU, of the chip whose number is the lowest byte of

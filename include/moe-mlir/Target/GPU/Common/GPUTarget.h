@@ -68,6 +68,11 @@ protected:
                              std::string &error) const {
     return true;
   }
+  /// The chips that run its code, as ChipCode has them.
+  virtual std::vector<moe_cpu_models>
+  getModels(moek::TargetAttrInterface chip) const {
+    return {};
+  }
   /// Whether kernels round rows to bf16 where they multiply with bf16.
   virtual bool narrowsRows() const { return false; }
 };
