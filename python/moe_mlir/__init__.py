@@ -15,6 +15,8 @@ docs/python.md of the project has the rest.
 from __future__ import annotations
 
 from ._compile import Artifact, compile
+from ._device_arrays import DeviceArray
+from ._device_layer import DeviceLayer
 from ._errors import Error
 from ._layer import Layer, Routing, load
 from ._manifest import Arg
@@ -23,5 +25,5 @@ from ._record import record
 from ._version import __version__
 from ._weights import Weights
 
-__all__ = ["Arg", "Artifact", "Error", "Layer", "Routing", "Weights", "compile", "load", "pack", "record",
+__all__ = ["Arg", "Artifact", "DeviceArray", "DeviceLayer", "Error", "Layer", "Routing", "Weights", "compile", "load", "pack", "record",
            "__version__"]

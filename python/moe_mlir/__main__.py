@@ -18,7 +18,7 @@ from typing import Any, Dict, List, NoReturn, Optional, Sequence, Tuple
 
 import numpy as np
 
-from . import Error, Layer, Routing, __version__, _cache, _tools
+from . import DeviceArray, DeviceLayer, Error, Layer, Routing, __version__, _cache, _tools
 from ._arrays import numpy_kind
 from ._compile import compile as compile_model
 from ._errors import fail
@@ -178,17 +178,36 @@ def _make_inputs(layer: Layer, args: argparse.Namespace) -> Tuple[Any, Any, Dict
     return given.pop(layer._x_arg.name), routing, given
 
 
+def _to_device(layer: DeviceLayer, x: Any, routing: Any, inputs: Dict[str, Any]) -> Tuple[Any, Any, Dict[str, Any]]:
+    """The arguments of a call as its device has them."""
+    def move(given: Any) -> Any:
+        return None if given is None else Routing(layer.to_device(given.indices), layer.to_device(given.weights))
+
+    routings = [move(one) for one in routing] if type(routing) is list else move(routing)
+    return layer.to_device(x), routings, {name: layer.to_device(array) for name, array in inputs.items()}
+
+
+def _to_host(y: Any) -> Tuple[Any, ...]:
+    """Results as NumPy arrays."""
+    values = y if isinstance(y, tuple) else (y,)
+    return tuple(value.numpy() if isinstance(value, DeviceArray) else value for value in values)
+
+
 def _run(args: argparse.Namespace) -> None:
     function = int(args.function) if args.function and args.function.isdigit() else args.function
-    layer = load(args.artifact, function=function, weights=args.weights, threads=args.threads)
+    layer = load(args.artifact, function=function, weights=args.weights, threads=args.threads, device=args.device)
     x, routing, inputs = _make_inputs(layer, args)
+    if isinstance(layer, DeviceLayer):
+        x, routing, inputs = _to_device(layer, x, routing, inputs)
     y = layer(x, routing=routing, **inputs)
     times = []
     for _ in range(args.repeat):
         begin = time.perf_counter()
-        layer(x, routing=routing, **inputs)
+        last = layer(x, routing=routing, **inputs)
+        if isinstance(layer, DeviceLayer):
+            _to_host(last)
         times.append(time.perf_counter() - begin)
-    values = y if isinstance(y, tuple) else (y,)
+    values = _to_host(y)
     for arg, value in zip(layer.results, values):
         shape = list(getattr(value, "shape", ()))
         print(f"{arg.name}: {arg.dtype}{shape}" if shape else f"{arg.name}")
@@ -273,6 +292,8 @@ def _parser() -> argparse.ArgumentParser:
     runner.add_argument("--random", type=_number, default=0, metavar="SEED", help="makes up the others (default: 0)")
     runner.add_argument("--tokens", type=_number, default=1, metavar="N", help="how many are made up (default: 1)")
     runner.add_argument("--threads", type=_number, metavar="N", help="at most so many (default: one for each CPU)")
+    runner.add_argument("--device", metavar="NAME", help="cpu, cuda, hip or vulkan, and :N for that of number N "
+                        "(default: the first that there is code for)")
     runner.add_argument("--repeat", type=_number, default=0, metavar="N", help="time N more calls")
     runner.add_argument("-o", dest="output", metavar="Y.npy", help="write the first result")
     runner.set_defaults(run=_run)

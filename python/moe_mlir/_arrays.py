@@ -227,7 +227,7 @@ class TorchKind(Kind):
 # -- DLPack -------------------------------------------------------------------
 
 
-class _DLTensor(ctypes.Structure):
+class DLTensor(ctypes.Structure):
     _fields_ = [
         ("data", ctypes.c_void_p),
         ("device_type", ctypes.c_int32),
@@ -248,7 +248,7 @@ _get_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
 
 _DLPACK_CPU = 1
 #: By code and bits.
-_DLPACK_DTYPES = {
+DLPACK_DTYPES = {
     (0, 8): "i8", (0, 32): "i32", (0, 64): "i64", (1, 8): "u8", (2, 16): "f16", (2, 32): "f32", (2, 64): "f64",
     (4, 16): "bf16", (6, 8): "i1",
 }
@@ -262,16 +262,19 @@ class Foreign:
         self.device = "" if int(device[0]) == _DLPACK_CPU else f"device {int(device[0])}:{int(device[1])} of DLPack"
         self.shape: Shape = tuple(int(n) for n in array.shape) if self.device else ()
         self.dtype, self.data, self.is_contiguous = "", 0, True
-        if self.device:
-            return
+        if not self.device:
+            self.take(name, array)
+
+    def take(self, name: str, array: Any, *stream: int) -> None:
+        """Borrows the array, for work on `stream` if it is on a device."""
         try:
-            self.capsule = array.__dlpack__()
+            self.capsule = array.__dlpack__(stream=stream[0]) if stream else array.__dlpack__()
         except Exception as error:
             fail(f"{name}: {type(array).__name__} cannot be lent through DLPack: {error}")
-        tensor = _DLTensor.from_address(_get_pointer(self.capsule, b"dltensor"))
+        tensor = DLTensor.from_address(_get_pointer(self.capsule, b"dltensor"))
         self.shape = tuple(tensor.shape[i] for i in range(tensor.ndim))
         code = (tensor.code, tensor.bits)
-        self.dtype = _DLPACK_DTYPES.get(code, "") if tensor.lanes == 1 else ""
+        self.dtype = DLPACK_DTYPES.get(code, "") if tensor.lanes == 1 else ""
         self.dtype = self.dtype or f"DLPack type {code[0]} of {code[1]} bits"
         self.data = (tensor.data or 0) + tensor.byte_offset
         if tensor.strides and 0 not in self.shape:

@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 import numpy as np
 
-from . import _manifest, _packing
+from . import _devices, _manifest, _packing
 from ._arrays import KINDS, Kind, find_kind, nbytes, torch_kind
 from ._calls import Binding, Call, Plan, Workspace, workspaces
 from ._errors import fail, path_of
@@ -179,8 +179,12 @@ class Layer:
     @weights.setter
     def weights(self, value: Union[Weights, PathLike, None]) -> None:
         weights = value if value is None or isinstance(value, Weights) else Weights.open(value)
-        bound = weights._bind(self._library, self._function) if weights is not None else {}
+        bound = self._bind_weights(weights) if weights is not None else {}
         self._binding = Binding(weights, bound, [name for name in self._named if name not in bound])
+
+    def _bind_weights(self, weights: Weights) -> Dict[str, int]:
+        """Where each weight is for the code to read; raises Error unless all fit."""
+        return weights._bind(self._library, self._function)
 
     def pack(self, tensors: Mapping[str, Any]) -> Weights:
         """Packs the model's tensors, in memory, into what `weights` takes.
@@ -284,6 +288,11 @@ class Layer:
             shapes.append(tuple(int(n) for n in shape))
         return shapes
 
+    def _find(self, array: Any, name: str, dtype: str, shape: Any) -> Tuple[Any, Kind]:
+        """What to read an argument beside x as, or a result, and its kind."""
+        kind = KINDS.get(type(array)) if dtype != "bf16" else None
+        return (array, kind) if kind is not None else find_kind(array, name, dtype, shape)
+
     def _put_inputs(self, buffers: Any, binding: Binding, plan: Plan, routing: Any,
                     inputs: Dict[str, Any]) -> List[Any]:
         """Checks the arguments beside x and fills in where they are; returns what has to stay."""
@@ -297,9 +306,7 @@ class Layer:
                 fail(f"{self.name}: no argument {name!r} that is given by its name; there are: "
                      f"{', '.join(self._named) or 'none'}")
             arg = self.arguments[at]
-            kind = KINDS.get(type(array)) if arg.dtype != "bf16" else None
-            if kind is None:
-                array, kind = find_kind(array, name, arg.dtype, arg.shape)
+            array, kind = self._find(array, name, arg.dtype, arg.shape)
             buffers[at] = kind.address(array, arg, plan.shapes[name])
             alive.append(array)
         # What an earlier call gave in place of a bound weight is not this one's.
@@ -329,9 +336,7 @@ class Layer:
     def _put_out(self, buffers: Any, plan: Plan, result: int, array: Any) -> Any:
         """Checks an array that a result is written to, and fills in where it is; returns it."""
         arg = self.results[result]
-        kind = KINDS.get(type(array)) if arg.dtype != "bf16" else None
-        if kind is None:
-            array, kind = find_kind(array, f"out ({arg.name})", arg.dtype, arg.shape)
+        array, kind = self._find(array, f"out ({arg.name})", arg.dtype, arg.shape)
         at = self._first_result + result
         address = kind.writable(array, arg, plan.results[result])
         end = address + plan.nbytes[at]
@@ -396,7 +401,7 @@ def base_of(path: Any) -> Path:
 
 
 def load(path: PathLike, *, function: Union[str, int, None] = None, weights: Union[Weights, PathLike, None] = None,
-         threads: Optional[int] = None) -> Layer:
+         threads: Optional[int] = None, device: Optional[str] = None) -> Layer:
     """Loads a compiled layer.
 
     path: BASE.so, with BASE.json beside it, as moe-compile or compile() leaves them.
@@ -406,6 +411,8 @@ def load(path: PathLike, *, function: Union[str, int, None] = None, weights: Uni
         bytes, alignment and layouts are checked.
     threads: how many a call uses at most; by default OMP_NUM_THREADS, or one for each
         CPU that the process may run on. Results do not depend on it.
+    device: 'cpu', 'cuda', 'hip' or 'vulkan', or with the number of one, 'cuda:1'. Without,
+        the CPU if the artifact has code for it, or else the first device that it is for.
 
     Raises Error if anything does not fit.
     """
@@ -418,10 +425,24 @@ def load(path: PathLike, *, function: Union[str, int, None] = None, weights: Uni
         fail(f"threads={threads!r}: expected a number of at least 1")
     manifest = _manifest.read(base.with_suffix(".json"))
     library = open_library(manifest, base.with_suffix(".so"))
-    layer = Layer(library, manifest.select(function), threads)
+    chosen = _devices.choose(manifest, device)
+    layer = Layer(library, manifest.select(function), threads) if chosen is None else \
+        _load_on(library, manifest.select(function), *chosen)
     if weights is not None:
         layer.weights = weights
     return layer
+
+
+def _load_on(library: Library, function: Function, api: _devices.Api, number: int) -> Layer:
+    """The layer on a device."""
+    from ._device_layer import DeviceLayer
+
+    opened = _devices.open_device(library, api, number)
+    target = library.variant_on(function, opened.rt)
+    if target is None:
+        names = ", ".join(t["name"] for t in library.manifest.targets)
+        fail(f"{library.path}: has no code for {opened.name}; there is for {names}")
+    return DeviceLayer(library, function.for_target(target), opened)
 
 
 KINDS[np.ndarray] = find_kind(np.empty(0, np.float32), "", "f32")[1]

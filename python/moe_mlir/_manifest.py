@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence, Tuple, Union
 
@@ -78,6 +78,16 @@ class Function:
     packing: Dict[str, Any] = field(default_factory=dict, compare=False, hash=False)
     #: How weights are made of a checkpoint's tensors, by their names in the model.
     checkpoint: Dict[str, str] = field(default_factory=dict, compare=False, hash=False)
+    #: The symbol of the function that names the target for a runtime's device; empty if there is no code for one.
+    variant_on: str = ""
+    #: The symbol of the plans for packing, if they are not the first target's.
+    plans: str = ""
+    #: What is other for targets that pack weights in another way, by their names.
+    layouts: Dict[str, Dict[str, Any]] = field(default_factory=dict, compare=False, hash=False)
+
+    def for_target(self, name: Optional[str]) -> "Function":
+        """The function as the target wants its arguments."""
+        return replace(self, **self.layouts[name]) if name in self.layouts else self
 
 
 @dataclass(frozen=True)
@@ -132,6 +142,11 @@ def content_id(manifest: Dict[str, Any]) -> str:
 
 
 # -- Reading ------------------------------------------------------------------
+
+
+def _packing_of(value: Any) -> Dict[str, Any]:
+    """Of each packed argument, how it is packed."""
+    return {a["name"]: a["packed"] for a in value["arguments"] if a.get("packed")}
 
 
 class _Reader:
@@ -226,12 +241,22 @@ class _Reader:
             for one in names:
                 if names.count(one) > 1:
                     self.fail(path, f"a second {one!r}")
-        packing = {a["name"]: a["packed"] for a in value["arguments"] if a.get("packed")}
+        layouts: Dict[str, Dict[str, Any]] = {}
+        for i, layout in enumerate(self.get(value, path, "layouts", list, [])):
+            at = f"{path}.layouts[{i}]"
+            others = self.list(layout, at, "arguments", lambda v, p: self.argument(v, p, sizes))
+            if [(a.name, a.packed) for a in others] != [(a.name, a.packed) for a in arguments]:
+                self.fail(f"{at}.arguments", "are not the function's, packed or as they are")
+            changed = {"arguments": others, "packing": _packing_of(layout),
+                       "plans": self.get(layout, at, "plans", str)}
+            for target in self.get(layout, at, "targets", list):
+                layouts[str(target)] = changed
         invoke = self.get(value, path, "invoke", str, symbol + "__invoke")
         return Function(name, symbol, invoke, self.get(value, path, "variant", str, ""), symbol, tuple(sizes),
                         arguments, results, self.get(value, path, "layer", int, None),
-                        self.get(value, path, "model", str, ""), packing,
-                        self.get(value, path, "checkpoint", dict, {}))
+                        self.get(value, path, "model", str, ""), _packing_of(value),
+                        self.get(value, path, "checkpoint", dict, {}),
+                        self.get(value, path, "variant_on", str, ""), "", layouts)
 
 
 def parse(text: str, path: Path) -> Manifest:

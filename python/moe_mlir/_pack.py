@@ -91,7 +91,7 @@ def _total(functions: Sequence[Function]) -> int:
 
 def pack(artifact: Union[Artifact, PathLike], checkpoint: PathLike, *,
          layers: Union[str, int, Sequence[Union[str, int]], None] = "all", out: Optional[PathLike] = None,
-         progress: bool = True) -> Path:
+         progress: bool = True, target: Optional[str] = None) -> Path:
     """Packs the weights of a checkpoint for an artifact, once.
 
     artifact: what compile() returned, or the path of BASE.so.
@@ -103,12 +103,17 @@ def pack(artifact: Union[Artifact, PathLike], checkpoint: PathLike, *,
         the next time: as long as the files of the checkpoint have their size, time
         and header.
     progress: say on a terminal how far it is.
+    target: of the artifact's targets, the one whose layout weights are packed in; the
+        first without.
 
     Returns the .safetensors file for load(..., weights=). Raises Error.
     """
     base = base_of(artifact).with_suffix(".json")
     manifest = _manifest.read(base)
-    functions = _select(manifest, layers)
+    names = [each["name"] for each in manifest.targets]
+    if target is not None and target not in names:
+        fail(f"{base}: has no code for {target!r}; there is for {', '.join(names)}")
+    functions = [function.for_target(target) for function in _select(manifest, layers)]
     source = path_of(checkpoint, "checkpoint", "the path of a checkpoint's folder, or of a .gguf or .safetensors file")
     if not source.exists():
         fail(f"{source}: no such file or folder; expected a checkpoint's folder, or a .gguf or .safetensors file")
@@ -120,34 +125,37 @@ def pack(artifact: Union[Artifact, PathLike], checkpoint: PathLike, *,
         flags = [f"--checkpoint={source}"]
     if len(functions) != len(manifest.functions):
         flags.append("--entry=" + ",".join(f.name for f in functions))
+    if target is not None:
+        _tools.need_option("moe-pack", "target", "packing for a target")
+        flags.append(f"--target={target}")
     total = _total(functions)
     notes: List[str] = []
 
-    def write(target: Path) -> None:
-        folder = target.parent
+    def write(file: Path) -> None:
+        folder = file.parent
         try:
             room = shutil.disk_usage(folder).free
         except OSError as error:
-            fail(f"{target}: cannot write: {error.strerror}")
+            fail(f"{file}: cannot write: {error.strerror}")
         if room < total:
-            fail(f"{target}: needs {total} bytes, and there are {room} free in {folder}")
+            fail(f"{file}: needs {total} bytes, and there are {room} free in {folder}")
         with Progress("packing", total, enabled=progress) as shown:
 
             def tick() -> None:
                 # The file has this beginning until it is complete.
-                sizes = [_size(file) for file in folder.glob(target.name + ".*")]
+                sizes = [_size(part) for part in folder.glob(file.name + ".*")]
                 shown.update(min(max(sizes, default=0), total))
 
-            result = _tools.run("moe-pack", [base, *flags, "-o", target], tick=tick)
+            result = _tools.run("moe-pack", [base, *flags, "-o", file], tick=tick)
         notes.extend(result.notes)
 
     if out is not None:
-        target = path_of(out, "out", "the path of a .safetensors file")
-        if target.suffix != ".safetensors":
-            fail(f"{target}: expected the name of a .safetensors file")
-        write(target)
+        file = path_of(out, "out", "the path of a .safetensors file")
+        if file.suffix != ".safetensors":
+            fail(f"{file}: expected the name of a .safetensors file")
+        write(file)
         _tell(notes)
-        return target
+        return file
     parts: Dict[str, Any] = {
         "version": _LAYOUT_VERSION,
         # One function alone has plain names in the file.

@@ -42,6 +42,8 @@ class MoeRt(ctypes.Structure):
         ("trace", c_void_p),
         ("user", c_void_p),
         ("launch", c_void_p),
+        ("device", c_char_p),
+        ("device_model", c_uint64),
     ]
 
 
@@ -93,11 +95,28 @@ class MoePackPlan(ctypes.Structure):
 _messages: Dict[int, str] = {}
 
 
+#: MOE_ERR_DEVICE.
+_DEVICE_FAILURE = 9
+
+
 def _hear(rt: Optional[int], status: int, message: Optional[bytes]) -> None:
-    _messages[rt or 0] = (message or b"").decode("utf-8", "replace")
+    said = (message or b"").decode("utf-8", "replace")
+    # The launch hook says what the driver said, and then the layer what it could not start.
+    before = _messages.get(rt or 0, "") if status == _DEVICE_FAILURE else ""
+    _messages[rt or 0] = f"{said}: {before}" if before else said
 
 
 _on_error = _ErrorHook(_hear)
+
+
+def hear_errors_of(rt: MoeRt) -> None:
+    """Has a runtime's messages kept for take_message()."""
+    rt.error = ctypes.cast(_on_error, c_void_p)
+
+
+def take_message(address: int) -> str:
+    """What the error hook was told by the runtime at `address` since it was last asked."""
+    return _messages.pop(address, "")
 
 
 class Runtime:
@@ -108,13 +127,13 @@ class Runtime:
         library.init(ctypes.byref(self.struct), ctypes.sizeof(MoeRt), threads or 0)
         if self.struct.abi != ABI:
             fail(f"{library.path}: its libmoe_rt is of version {self.struct.abi}, and this is version {ABI}")
-        self.struct.error = ctypes.cast(_on_error, c_void_p)
+        hear_errors_of(self.struct)
         self.reference = ctypes.byref(self.struct)
         self.address = ctypes.addressof(self.struct)
 
     def error(self, where: str, status: int) -> Error:
         """What a call that returned `status` has to say."""
-        message = _messages.pop(self.address, "") or STATUS_NAMES.get(status, f"status {status}")
+        message = take_message(self.address) or STATUS_NAMES.get(status, f"status {status}")
         # Compiled code names its function itself.
         return Error(message if message.startswith(where + ":") else f"{where}: {message}", status)
 
@@ -162,9 +181,6 @@ class Library:
     def __init__(self, manifest: Manifest, path: Path) -> None:
         self.manifest = manifest
         self.path = path
-        for target in manifest.targets:
-            if target["name"].startswith("sm_"):
-                fail(f"{path}: compiled for a GPU ({target['name']}); this package calls layers for CPUs")
         machine = platform.machine()
         platforms = {str(t.get("platform", "")).split("-")[0] for t in manifest.targets} - {"", machine}
         if platforms and machine in ("x86_64", "aarch64"):
@@ -233,13 +249,28 @@ class Library:
         name = variant()
         return name.decode() if name else None
 
+    def variant_on(self, function: Function, rt: Any) -> Optional[str]:
+        """The same where a runtime is for."""
+        if not function.variant_on:
+            fail(f"{self.path}: was compiled before there were layers for several devices; compile the model again")
+        variant = self._symbol(function.variant_on)
+        variant.restype = c_char_p
+        name = variant(rt)
+        return name.decode() if name else None
+
+    def workspace_on(self, function: Function) -> Any:
+        """`NAME__invoke_workspace_on`."""
+        workspace = self._symbol(function.invoke + "_workspace_on")
+        workspace.restype = c_size_t
+        return workspace
+
     def plans(self, function: Function) -> List[MoePackPlan]:
         """How each packed argument is packed, in the order of the arguments."""
         names = [a.name for a in function.arguments if a.packed]
         if not names:
             return []
         try:
-            first = MoePackPlan.in_dll(self.dll, function.code + "__plans")
+            first = MoePackPlan.in_dll(self.dll, function.plans or function.code + "__plans")
         except ValueError:
             fail(f"{self.path}: has no plans for packing; compile the model again")
         # Later versions have longer ones: the fields that are known stay where they are.
@@ -248,6 +279,16 @@ class Library:
             if plan.size != first.size or plan.size < ctypes.sizeof(MoePackPlan) or plan.name != name.encode():
                 fail(f"{self.path}: its plan for packing {name!r} is not one this package knows; install its version")
         return plans
+
+
+    def target_of(self, function: Function, argument: str, layout: str) -> Optional[str]:
+        """The first target that reads a packed argument in the layout of this id; None if none does."""
+        own = next(f for f in self.manifest.functions if f.name == function.name)
+        for target in self.manifest.targets:
+            for plan in self.plans(own.for_target(target["name"])):
+                if plan.name.decode() == argument and plan.id.decode() == layout:
+                    return str(target["name"])
+        return None
 
 
 _libraries: Dict[Tuple[int, int, str], Library] = {}

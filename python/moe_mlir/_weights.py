@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
@@ -55,6 +56,8 @@ class Weights:
         self._blocks: Dict[str, _Block] = {}
         self._memory: Any = None
         self._bytes: Any = None  # The memory as an array.
+        #: By device, where on it the weights at an address are.
+        self._copies: Dict[Any, Dict[int, int]] = {}
 
     @classmethod
     def open(cls, path: Union[str, "os.PathLike[str]"]) -> "Weights":
@@ -157,6 +160,10 @@ class Weights:
                 if arg.packed:
                     fail(f"{where}: no {arg.name!r} for function {function.name!r}; pack the weights of this artifact")
                 continue
+            if arg.packed and block.layout and block.layout != layouts.get(arg.name):
+                other = library.target_of(function, arg.name, block.layout)
+                if other:
+                    fail(f"{where}: {arg.name!r} is packed for {other}; pack it for the target that runs here")
             self._check(where, arg, block, layouts.get(arg.name, ""))
             # Weights of another layer fit as well, and give wrong results.
             said = function.checkpoint
@@ -165,6 +172,22 @@ class Weights:
                 fail(f"{where}: {arg.name!r} is packed from {block.source!r}, and this layer's is {own!r}")
             found[arg.name] = block.address
         return found
+
+    def _on(self, device: Any, addresses: Dict[str, int]) -> Dict[str, int]:
+        """The same weights in the memory of a device, where they are copied once."""
+        sizes = {block.address: block.nbytes for block in self._blocks.values()}
+        with device.lock:
+            there = self._copies.get(device)
+            if there is None:
+                there = self._copies[device] = {}
+                # Not at the end of the process, when the driver may be gone.
+                weakref.finalize(self, _free, device, there).atexit = False
+            for address in addresses.values():
+                if address in there:
+                    continue
+                memory = there[address] = device.allocate(sizes[address])
+                device.copy_to(memory, address, sizes[address])
+            return {name: there[address] for name, address in addresses.items()}
 
     @staticmethod
     def _check(where: str, arg: Arg, block: _Block, layout: str) -> None:
@@ -180,6 +203,11 @@ class Weights:
         if block.address % alignment:
             fail(f"{where}: {arg.name!r} is not at a multiple of {alignment} bytes; pack again")
         assert block.nbytes == count(block.shape) * DTYPE_BYTES[block.dtype]
+
+
+def _free(device: Any, copies: Dict[int, int]) -> None:
+    for memory in copies.values():
+        device.free(memory)
 
 
 def _umask() -> int:
