@@ -26,7 +26,9 @@ static constexpr struct {
 } kChips[] = {
     {"sm_80", "sm_80", "NVIDIA Ampere and later, products of warps", false},
     {"sm_90a", "sm_90a", "NVIDIA Hopper (H100, H200), products of warpgroups",
-     true}};
+     true},
+    {"sm_120", "sm_120", "NVIDIA Blackwell (RTX 50, RTX PRO), products of warps",
+     false}};
 
 namespace {
 class NVIDIATarget : public GPUTarget {
