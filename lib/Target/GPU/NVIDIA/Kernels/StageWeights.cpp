@@ -22,8 +22,10 @@ namespace {
 /// Steps that are written out one by one.
 constexpr int64_t kMostSteps = 8;
 /// Words of a step and column that are read a step ahead: registers hold no
-/// more.
+/// more. Where an epilogue reads parameters, those that multiply need more of
+/// them, and those that decode get fewer.
 constexpr size_t kMostLoads = 20;
+constexpr int64_t kRegisters = 136, kRegistersBesideParameters = 56;
 } // namespace
 
 //===----------------------------------------------------------------------===//
@@ -88,6 +90,7 @@ bool moe::nvidia::canDecodeStages(WeightFormatAttrInterface format, int64_t n,
 
 StageWeights::StageWeights(Emitter &code, const gpu::MatmulShape &shape)
     : code(code), panels(shape.blocks.getPanels()), k(shape.k),
+      readsAhead(shape.parameters.empty()),
       plan(*StagePlan::get(panels.format, shape.k)) {}
 
 //===----------------------------------------------------------------------===//
@@ -173,7 +176,7 @@ SmallVector<Value> StageWeights::load(Value unit, int64_t step) {
     else
       it = op.getIterator();
   }
-  if (loads.size() <= kMostLoads)
+  if (readsAhead && loads.size() <= kMostLoads)
     return loads;
   for (Value load : loads)
     load.getDefiningOp()->erase();
@@ -433,8 +436,7 @@ private:
 } // namespace
 
 moe::nvidia::Filler moe::nvidia::getDecodingFiller(const MatmulShape &shape) {
-  // What an epilogue reads takes registers of those that multiply.
-  int64_t registers = shape.parameters.empty() ? 136 : 104;
-  return {TileBlock::kGroupThreads, registers,
+  return {TileBlock::kGroupThreads,
+          shape.parameters.empty() ? kRegisters : kRegistersBesideParameters,
           [](TileBlock &block) { DecodedStages(block).build(); }};
 }

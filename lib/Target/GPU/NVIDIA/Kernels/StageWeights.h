@@ -79,6 +79,7 @@ private:
   Emitter &code;
   moek::BlockPanels panels;
   int64_t k;
+  bool readsAhead;
   StagePlan plan;
   Value panel, column, swizzle;
 };

@@ -21,8 +21,9 @@ namespace {
 constexpr int64_t kGroups = 2, kGroupRows = TileBlock::kRows / kGroups,
                   kSums = TileBlock::kColumns / 2;
 
-/// Of a multiprocessor, which threads share; and what they are given by.
-constexpr int64_t kRegisters = 65536, kRegisterUnit = 8;
+/// Of a thread when the block begins, as many as a multiprocessor has for each of
+/// its threads; and what they are given by.
+constexpr int64_t kRegisters = 168, kRegisterUnit = 8;
 
 class Matmul {
 public:
@@ -36,8 +37,7 @@ public:
     thread = block.thread;
     lane = block.lane;
     Value group = code.shr(block.warp, 2);
-    int64_t left =
-        (kRegisters / TileBlock::kGroupThreads - filler.registers) / kGroups;
+    int64_t left = ((1 + kGroups) * kRegisters - filler.registers) / kGroups;
     code.when(
         code.isEqual(group, 0),
         [&] {
