@@ -29,6 +29,13 @@ StringRef TargetAttr::getTargetName() const { return "nvidia"; }
 
 StringRef TargetAttr::getChipName() const { return getName(); }
 
+bool moenvidia::usesTiles(moek::GroupedMatmulOp matmul) {
+  return matmul.getGatherWeights() || matmul.getTokens() ||
+         !matmul.getGathered().empty() || !matmul.getRows().empty() ||
+         (!matmul.getFormatAttr() &&
+          !getElementTypeOrSelf(matmul.getRhs().getType()).isBF16());
+}
+
 //===----------------------------------------------------------------------===//
 // ScheduleAttr
 //===----------------------------------------------------------------------===//
@@ -53,17 +60,16 @@ LogicalResult ScheduleAttr::verifySchedule(Operation *op) const {
     return getElementTypeOrSelf(v.getType()).isBF16();
   };
   bool hasFormat = bool(matmul.getFormatAttr());
+  if (matmul.getPositions() || matmul.getFirstRow())
+    return refuse("have no windows and do not combine");
+  if (usesTiles(matmul))
+    return success();
   if (!isBF16(matmul.getLhs()) || (!hasFormat && !isBF16(matmul.getRhs())))
     return refuse("multiply rows and weights of bf16");
   if ((!hasFormat || getFew() != -1) &&
       (matmul.getK() % 64 || matmul.getN() % 8))
     return refuse("want k to be a multiple of 64 and n of 8, got k = " +
                   Twine(matmul.getK()) + ", n = " + Twine(matmul.getN()));
-  if (matmul.getGatherWeights() || matmul.getTokens() ||
-      !matmul.getGathered().empty() || !matmul.getRows().empty() ||
-      matmul.getPositions() || matmul.getFirstRow())
-    return refuse("have no weights of rows, no operands of the epilogue that "
-                  "have rows, no windows, and do not combine");
   if (matmul.getNumExperts() > 1024)
     return refuse("keep tables of at most 1024 experts");
   return success();

@@ -27,6 +27,10 @@ inline ScheduleAttr getSchedule(moek::GroupedMatmulOp op) {
       mlir::Attribute(op.getScheduleAttr()));
 }
 
+/// Whether a matmul is for the kernels of any GPU, which multiply in f32: of
+/// weights that are neither bf16 nor in a format, or with operands of rows.
+bool usesTiles(moek::GroupedMatmulOp matmul);
+
 /// Whether kernels of `module` wait for those before them by themselves, and are
 /// set up while these end: on Hopper and later.
 inline bool overlapsKernels(mlir::ModuleOp module) {

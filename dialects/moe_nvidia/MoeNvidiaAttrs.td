@@ -62,8 +62,12 @@ def MoeNvidia_ScheduleAttr : MoeNvidia_Attr<"Schedule", "schedule", [
       (128 of gate and 128 of up), in four stages of 64 values of depth. Weights in a
       format are decoded to bf16 for each tile.
 
-    `few = 0` makes the second alone, and -1 the first. The second wants a multiple of
-    64 for k and of 8 for n.
+    Weights that are neither bf16 nor in a format, and matmuls with operands of rows
+    or weights of rows, take the kernels of any GPU, which multiply in f32: up to
+    `few` rows with tiles of eight, beyond with tiles of 64.
+
+    `few = 0` makes the second alone, and -1 the first. The second of bf16 and formats
+    wants a multiple of 64 for k and of 8 for n.
 
     Up to `decode` rows, a layer of two such matmuls between a routing and the sum
     of its slots takes others instead: a row for each slot, whose expert the routing

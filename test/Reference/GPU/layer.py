@@ -6,7 +6,8 @@
 """The kernels of experts, lists and combine, for both chips, with routings that
 are made to be hard: all tokens to the same experts, to one, to none, to experts
 that are not there, and none at all. 130 tokens are 260 rows, for which sm_90a
-takes products of warpgroups, with more than a tile for an expert."""
+takes products of warpgroups, with more than a tile for an expert. The same layer
+with weights of f32, which are multiplied in f32, by rows as they are."""
 import os
 import random
 import sys
@@ -45,6 +46,19 @@ kernels = {chip: os.path.join(folder, chip + ".mlir") for chip in CHIPS}
 for chip in CHIPS:
     compile_for(chip, layer, kernels[chip])
 
+# Sums of up to 256 products of f32, of which each addition rounds by 2^-24 of a
+# partial sum: a hundredth of what one operand in bf16 would do.
+EXACT = 1e-5
+wide = {}
+for kind in ("f32",):
+    wide[kind] = os.path.join(folder, kind + ".mlir")
+    with open(layer, encoding="utf-8") as source, \
+            open(wide[kind], "w", encoding="utf-8") as file:
+        file.write(source.read().replace("bf16", kind))
+    for chip in CHIPS:
+        kernels[kind, chip] = os.path.join(folder, chip + "." + kind + ".mlir")
+        compile_for(chip, wide[kind], kernels[kind, chip])
+
 failures = Failures()
 given, valid, expected = [os.path.join(folder, name + ".safetensors")
                           for name in ("given", "valid", "expected")]
@@ -70,4 +84,14 @@ for tokens in (0, 1, 5, 130):
                     kernels[chip], expected, *arguments, "--inputs=" + given,
                     "--order=%d" % order,
                     "--multiprocessors=%d" % (1 + 2 * (order % 2)))
+        if kind not in ("random", "same", "absent"):
+            continue
+        for weights_kind, model in wide.items():
+            must("moe-interpret", model, *arguments, "--inputs=" + valid, "-o",
+                 expected)
+            for chip in CHIPS:
+                failures.compare(
+                    "%s, weights of %s, %d tokens, %s" % (chip, weights_kind, tokens, kind),
+                    kernels[weights_kind, chip], expected, *arguments,
+                    "--inputs=" + given, "--order=%d" % (tokens % 3), bound=EXACT)
 failures.finish()

@@ -44,6 +44,8 @@ protected:
     auto schedule = moenvidia::getSchedule(op);
     if (!schedule)
       return op.emitOpError("has no schedule of one of NVIDIA's GPUs");
+    if (moenvidia::usesTiles(op))
+      return launchTiledMatmul(op, schedule.getFew());
     Type out = getElementTypeOrSelf(op.getOutputs()[0].getType());
     if (!out.isBF16())
       return op.emitOpError("writes ") << out << ", and kernels bf16";
@@ -64,8 +66,12 @@ protected:
     launchMatmul(op, schedule.getFew(),
                  [&](StringRef name, bool few, const MatmulShape &shape,
                      Launch &launch) {
-                   return (few ? buildWarpMatmul : buildWarpgroupMatmul)(
-                       kernels, name, shape, op.getEpilogue(), launch);
+                   if (!few)
+                     return buildWarpgroupMatmul(kernels, name, shape,
+                                                 op.getEpilogue(), launch);
+                   return buildWarpMatmul(kernels, name, shape,
+                                          op.getEpilogue(),
+                                          /*unrolls=*/options.overlaps, launch);
                  });
     return success();
   }

@@ -31,6 +31,8 @@ using moenvidia::TargetAttr;
 static constexpr int64_t kFewRows = 6;
 /// The same of weights in a format, which tiles have to decode.
 static constexpr int64_t kFewRowsOfFormats = 12;
+/// The same of tiles that are multiplied in f32: one of few rows.
+static constexpr int64_t kFewRowsOfTiles = 8;
 
 /// A row for each slot, without lists, is for one token, and for so few rows
 /// that hardly two of them have the same expert: one for so many experts.
@@ -38,9 +40,11 @@ static constexpr int64_t kDecodeShare = 8;
 
 /// How many rows are few; -1 where there is no kernel for many.
 static int64_t getFew(GroupedMatmulOp matmul, TargetAttr chip) {
+  int64_t experts = matmul.getNumExperts();
+  if (moenvidia::usesTiles(matmul))
+    return kFewRowsOfTiles * experts;
   if (!chip.getWgmma())
     return -1;
-  int64_t experts = matmul.getNumExperts();
   auto format = matmul.getFormatAttr();
   if (!format)
     return kFewRows * experts;
@@ -67,20 +71,32 @@ struct SelectNVIDIASchedule
     module.walk([&](GroupedMatmulOp op) { matmuls.push_back(op); });
     for (GroupedMatmulOp &matmul : matmuls)
       if (matmul.getPositions())
-        matmul = moe::splitCombine(rewriter, matmul, rewriter.getBF16Type());
+        matmul = moe::splitCombine(
+            rewriter, matmul,
+            moenvidia::usesTiles(matmul)
+                ? getElementTypeOrSelf(matmul.getOutputs()[0].getType())
+                : rewriter.getBF16Type());
     for (GroupedMatmulOp matmul : matmuls)
-      moe::narrowResult(rewriter, matmul);
+      if (!moenvidia::usesTiles(matmul))
+        moe::narrowResult(rewriter, matmul);
     for (GroupedMatmulOp matmul : matmuls) {
-      moe::narrowRows(rewriter, matmul);
+      bool isTiled = moenvidia::usesTiles(matmul);
+      if (!isTiled)
+        moe::narrowRows(rewriter, matmul);
       moe::dropActive(rewriter, matmul);
-      moe::remarkOnRows(matmul, "rows become bf16, which is what kernels for "
-                                "NVIDIA's GPUs multiply");
+      moe::remarkOnRows(matmul,
+                        isTiled ? "rows stay as they are, as these kernels "
+                                  "for NVIDIA's GPUs decode weights"
+                                : "rows become bf16, which is what kernels for "
+                                  "NVIDIA's GPUs multiply");
       if (failed(moe::layOutBlocks(rewriter, matmul)))
         return signalPassFailure();
     }
     llvm::DenseMap<Operation *, int64_t> decode;
     module.walk([&](moek::CombineOp combine) {
-      if (auto chain = moe::nvidia::findDecodeChain(combine))
+      auto chain = moe::nvidia::findDecodeChain(combine);
+      if (chain && !moenvidia::usesTiles(chain->rows) &&
+          !moenvidia::usesTiles(chain->sums))
         decode[chain->rows] = decode[chain->sums] =
             std::max(chain->slots, chain->experts / kDecodeShare);
     });

@@ -25,12 +25,14 @@ mlir::LLVM::LLVMFuncOp buildWarpgroupMatmul(mlir::ModuleOp module,
                                             Epilogue &epilogue, Launch &launch);
 
 /// For every chip with bf16 products of warps, and few rows an expert: streams
-/// weights from memory into registers. Arguments: weights, rows, the index
-/// (with `gather`), offsets, the parameters, the result.
+/// weights from memory into registers. Without `unrolls` loops stay loops,
+/// which takes fewer registers. Arguments: weights, rows, the index (with
+/// `gather`), offsets, the parameters, the result.
 mlir::LLVM::LLVMFuncOp buildWarpMatmul(mlir::ModuleOp module,
                                        mlir::StringRef name,
                                        const MatmulShape &shape,
-                                       Epilogue &epilogue, Launch &launch);
+                                       Epilogue &epilogue, bool unrolls,
+                                       Launch &launch);
 
 /// Slots a token may have in `buildDecodeSums`, each with a warp or more.
 constexpr int64_t kDecodeWarps = 24;

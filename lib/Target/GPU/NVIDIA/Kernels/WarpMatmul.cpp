@@ -29,13 +29,24 @@ constexpr int64_t kResident = 24;
 
 /// Bytes of a sum of each lane.
 constexpr int64_t kPlane = 32 * 4;
+/// Of a tile in shared memory.
+constexpr int64_t kTileBytes = 16;
+
+/// Steps whose loads are in flight together; without `unrolls` as many as leave
+/// no rest, whose loads would begin before the last ones end.
+static int64_t getAhead(const MatmulShape &shape, bool unrolls) {
+  int64_t ahead = 4 / shape.parts, rounds = shape.k / kStep / kWarps;
+  while (!unrolls && rounds % ahead)
+    --ahead;
+  return ahead;
+}
 
 class Matmul {
 public:
   Matmul(Emitter &code, const MatmulShape &shape, Epilogue &epilogue,
-         LLVM::LLVMFuncOp func)
-      : code(code), shape(shape), epilogue(epilogue),
-        given(shape, func.getArguments()), ahead(4 / shape.parts),
+         bool unrolls, LLVM::LLVMFuncOp func)
+      : code(code), shape(shape), epilogue(epilogue), unrolls(unrolls),
+        given(shape, func.getArguments()), ahead(getAhead(shape, unrolls)),
         blocks(shape.blocks ? std::optional<BlockWeights>({code, shape})
                             : std::nullopt),
         tiles(shape.experts, kRows, getColumns(), shape.n) {}
@@ -57,7 +68,7 @@ public:
               });
   }
 
-  int64_t getSharedBytes() const { return getTableAt() + tiles.getBytes(); }
+  int64_t getSharedBytes() const { return getTileAt() + kTileBytes; }
   int64_t getColumns() const {
     return blocks ? BlockWeights::kColumns : kColumns;
   }
@@ -71,13 +82,35 @@ private:
     return getWarps() * shape.parts * getSums() * 32 * 4;
   }
 
+  int64_t getTileAt() const { return getTableAt() + tiles.getBytes(); }
+
   using Words = SmallVector<Value>;
+
+  /// A tile is put aside while registers are for weights, by one thread for
+  /// all, and taken behind the next barrier.
+  void putAside(const Tile &tile) {
+    code.when(code.isEqual(thread, 0), [&] {
+      Value at = code.at(sums, getTileAt());
+      const Value words[] = {tile.expert, tile.firstRow, tile.endRow,
+                             tile.firstColumn};
+      for (auto [i, word] : llvm::enumerate(words))
+        code.store(word, code.at(at, i * 4));
+    });
+  }
+  Tile takeBack() {
+    Value at = code.at(sums, getTileAt());
+    auto take = [&](int64_t i) {
+      return code.load(code.i32(), code.at(at, i * 4));
+    };
+    return {take(0), take(1), take(2), take(3)};
+  }
 
   Words load16(Value address) {
     return code.unpack(code.load(VectorType::get({4}, code.i32()), address));
   }
 
   void buildTile(const Tile &tile) {
+    putAside(tile);
     // The lane's rows of weights, `row` and `row + 8` of each part, and of the
     // left side.
     Value row = code.shr(lane, 2), quarter = code.bitAnd(lane, 3);
@@ -89,16 +122,24 @@ private:
                       code.at(given.gather, code.mul(code.widen(own), 4)));
     Value left = code.at(given.lhs, code.mul(code.widen(own), shape.k * 2));
     if (blocks)
-      return reduce(tile, blocks->multiply(left, given.rhs, tile.expert,
-                                           tile.firstColumn, warp, lane));
+      return reduce(blocks->multiply(left, given.rhs, tile.expert,
+                                     tile.firstColumn, warp, lane));
     left = code.at(left, depth);
+    // Columns behind the last are computed and not stored. Where there are
+    // none, rows are at known distances of the first, which saves registers.
+    bool isWhole = shape.n % kColumns == 0;
     SmallVector<Value> rights;
     for (int64_t part = 0; part < shape.parts; ++part)
       for (int64_t half = 0; half < 2; ++half) {
-        // Columns behind the last are computed and not stored.
-        Value column =
-            code.min(code.add(code.add(tile.firstColumn, row), half * 8),
-                     code.constant(shape.n - 1));
+        if (isWhole && !rights.empty()) {
+          rights.push_back(code.at(
+              rights[0],
+              code.constant64((part * shape.n + half * 8) * shape.k * 2)));
+          continue;
+        }
+        Value column = code.add(code.add(tile.firstColumn, row), half * 8);
+        if (!isWhole)
+          column = code.min(column, code.constant(shape.n - 1));
         Value first = code.add(code.mul(tile.expert, shape.parts * shape.n),
                                code.add(column, part * shape.n));
         rights.push_back(code.at(
@@ -114,13 +155,17 @@ private:
     // Bytes from one step of a warp to its next.
     constexpr int64_t kNext = kWarps * kStep * 2;
     Words values = initial;
+    // A number that nobody sees through keeps a loop a loop.
+    Value turns = code.constant(groups);
+    if (!unrolls)
+      turns = code.logic(turns, turns, turns, 0xf0);
     if (groups)
-      values = code.loop(
-          code.constant(0), code.constant(groups), code.constant(1), values,
-          [&](Value group, ValueRange values) -> SmallVector<Value> {
-            Value from = code.mul(group, ahead * kNext);
-            return multiply(left, rights, from, ahead, kNext, values);
-          });
+      values =
+          code.loop(code.constant(0), turns, code.constant(1), values,
+                    [&](Value group, ValueRange values) -> SmallVector<Value> {
+                      Value from = code.mul(group, ahead * kNext);
+                      return multiply(left, rights, from, ahead, kNext, values);
+                    });
     Value from = code.constant(groups * ahead * kNext);
     if (int64_t rest = rounds % ahead) {
       values = multiply(left, rights, from, rest, kNext, values);
@@ -138,7 +183,7 @@ private:
       scf::YieldOp::create(code, values);
       values = Words(last.getResults());
     }
-    reduce(tile, values);
+    reduce(values);
   }
 
   Words multiply(Value left, ArrayRef<Value> rights, Value from, int64_t steps,
@@ -167,35 +212,38 @@ private:
   }
 
   /// Adds up what the warps have, in their order, and stores it.
-  void reduce(const Tile &tile, ValueRange values) {
-    int64_t ofPart = getSums() * kPlane, own = shape.parts * ofPart;
-    Value to = code.at(sums, code.add(code.mul(warp, own), code.mul(lane, 4)));
+  void reduce(ValueRange values) {
+    Value to = code.at(sums, code.mul(thread, 4));
+    int64_t ofAll = getWarps() * kPlane;
     for (auto [i, value] : llvm::enumerate(values))
-      code.store(value, code.at(to, i * kPlane));
+      code.store(value, code.at(to, i * ofAll));
     code.barrier();
+    Tile tile = takeBack();
     // One plane of each part a warp, and more if there are fewer warps.
     if (getWarps() < getSums())
       code.loop(warp, code.constant(getSums()), code.constant(getWarps()), {},
                 [&](Value plane, ValueRange) -> SmallVector<Value> {
-                  store(tile, plane, ofPart, own);
+                  store(tile, plane);
                   return {};
                 });
     else
       code.when(code.isLess(warp, code.constant(getSums())),
-                [&] { store(tile, warp, ofPart, own); });
+                [&] { store(tile, warp); });
     code.barrier();
   }
 
   /// Of the sums of each part and warp, which are so many bytes apart.
-  void store(const Tile &tile, Value plane, int64_t ofPart, int64_t ofWarp) {
+  void store(const Tile &tile, Value plane) {
+    int64_t ofAll = getWarps() * kPlane;
     Value from =
-        code.at(sums, code.add(code.mul(plane, kPlane), code.mul(lane, 4)));
+        code.at(sums, code.add(code.mul(plane, ofAll), code.mul(lane, 4)));
     SmallVector<Value> parts;
     for (int64_t part = 0; part < shape.parts; ++part) {
       Value sum;
       for (int64_t other = 0; other < getWarps(); ++other) {
-        Value value = code.load(code.f32(),
-                                code.at(from, other * ofWarp + part * ofPart));
+        Value value =
+            code.load(code.f32(),
+                      code.at(from, part * getSums() * ofAll + other * kPlane));
         sum = sum ? arith::AddFOp::create(code, sum, value) : value;
       }
       parts.push_back(sum);
@@ -227,6 +275,9 @@ private:
   Emitter &code;
   const MatmulShape &shape;
   Epilogue &epilogue;
+  /// Whether loads may be mixed with the products of groups before, for which
+  /// Hopper alone has the registers.
+  bool unrolls;
   moe::gpu::MatmulArguments given;
   /// Steps whose loads are in flight together.
   int64_t ahead;
@@ -239,7 +290,7 @@ private:
 
 LLVM::LLVMFuncOp moe::nvidia::buildWarpMatmul(ModuleOp module, StringRef name,
                                               const MatmulShape &shape,
-                                              Epilogue &epilogue,
+                                              Epilogue &epilogue, bool unrolls,
                                               Launch &launch) {
   Emitter code(module.getLoc(), module.getContext());
   SmallVector<Type> types((shape.gather ? 5 : 4) + shape.parameters.size(),
@@ -252,7 +303,7 @@ LLVM::LLVMFuncOp moe::nvidia::buildWarpMatmul(ModuleOp module, StringRef name,
   }
   LLVM::LLVMFuncOp func =
       createKernel(code, module, name, types, warps * 32, resident);
-  Matmul matmul(code, shape, epilogue, func);
+  Matmul matmul(code, shape, epilogue, unrolls, func);
   matmul.build();
   moe::gpu::setSharedBytes(func, matmul.getSharedBytes());
   launch.each = resident;
