@@ -22,6 +22,9 @@
 
 using namespace moe;
 using namespace mlir;
+using compiler::comment;
+using compiler::describeTensor;
+using compiler::describeWorkspace;
 
 namespace {
 
@@ -42,22 +45,6 @@ std::string makeIdentifier(StringRef name, llvm::StringSet<> &used) {
   return id;
 }
 
-/// Text of a model within a comment.
-std::string comment(StringRef text) {
-  std::string safe;
-  llvm::raw_string_ostream os(safe);
-  for (char c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
-      os << "\\x" << llvm::toHex(StringRef(&c, 1), /*LowerCase=*/true);
-    else if (!safe.empty() && ((safe.back() == '*' && c == '/') ||
-                               (safe.back() == '/' && c == '*')))
-      os << ' ' << c;
-    else
-      os << c;
-  }
-  return safe;
-}
-
 StringRef cType(StringRef dtype) {
   return llvm::StringSwitch<StringRef>(dtype)
       .Case("f32", "float")
@@ -68,19 +55,6 @@ StringRef cType(StringRef dtype) {
       .Case("i8", "int8_t")
       .Cases({"i1", "f8E4M3FN"}, "uint8_t")
       .Default("void");
-}
-
-std::string shapeText(ArrayAttr shape) {
-  std::string text = "[";
-  llvm::raw_string_ostream os(text);
-  llvm::interleaveComma(shape, os, [&](Attribute dim) {
-    if (auto name = dyn_cast<StringAttr>(dim))
-      os << name.getValue();
-    else
-      os << cast<IntegerAttr>(dim).getInt();
-  });
-  os << "]";
-  return text;
 }
 
 /// Dimensions that have letters in C, by what docs/import.md calls the tensors
@@ -196,73 +170,6 @@ private:
       os << " * With another one, or null, it is the best one for the CPU "
             "(MOE_ERR_UNSUPPORTED_CPU\n * if there is none).\n";
     os << " * MOE_ERR_DEVICE if there is no code for the runtime.\n";
-  }
-
-  void describe(DictionaryAttr value, const Parameter &parameter,
-                bool isResult) {
-    StringRef name = value.getAs<StringAttr>("name").getValue();
-    StringRef dtype = value.getAs<StringAttr>("dtype").getValue();
-    os << " *   " << llvm::left_justify(parameter.id, 24) << " ";
-    auto packed = value.getAs<DictionaryAttr>("packed");
-    if (!packed) {
-      auto shape = value.getAs<ArrayAttr>("shape");
-      os << (isResult ? "out: " : "") << dtype
-         << (shape.empty() ? " scalar" : shapeText(shape));
-      if (name != parameter.id)
-        os << "  (" << comment(name) << ")";
-      os << "\n";
-      return;
-    }
-    auto integer = [&](StringRef key) {
-      return packed.getAs<IntegerAttr>(key).getInt();
-    };
-    os << "packed, "
-       << cast<IntegerAttr>(value.getAs<ArrayAttr>("shape")[0]).getInt()
-       << " bytes  (" << comment(name) << ")\n";
-    auto fields = packed.getAs<ArrayAttr>("fields");
-    int64_t columns = integer("columns");
-    int64_t kBlock = integer(fields ? "block" : "k_block");
-    os << " *     " << packed.getAs<StringAttr>("dtype").getValue() << "["
-       << integer("experts") << " experts, " << integer("n_padded") / columns
-       << " panels, " << integer("k_padded") / kBlock
-       << (fields ? " blocks, " : " k, ") << columns << " columns";
-    if (fields)
-      os << ", " << kBlock << " k in " << fields.size() << " fields each";
-    else if (kBlock > 1)
-      os << ", " << kBlock << " k each";
-    os << "], zero-padded";
-    if (int64_t interleave = integer("interleave"))
-      os << ";\n *     a panel holds " << interleave
-         << " columns of part 0, then the same of part 1";
-    else if (packed.get("parts"))
-      os << ";\n *     first all panels of part 0, then those of part 1";
-    os << "\n";
-    for (Attribute attr : packed.getAs<ArrayAttr>("sources")) {
-      auto source = cast<DictionaryAttr>(attr);
-      os << " *     from "
-         << comment(source.getAs<StringAttr>("name").getValue()) << " (part "
-         << source.getAs<IntegerAttr>("part").getInt() << ", first expert "
-         << source.getAs<IntegerAttr>("first_expert").getInt();
-      if (auto shape = source.getAs<ArrayAttr>("shape"))
-        os << ", " << shapeText(shape);
-      for (StringRef key : {"first_n", "first_k"})
-        if (auto first = source.getAs<IntegerAttr>(key))
-          os << ", " << (key == "first_n" ? "first row " : "first column ")
-             << first.getInt();
-      if (auto view = source.getAs<DictionaryAttr>("view"))
-        os << ";\n *       " << shapeText(view.getAs<ArrayAttr>("sizes"))
-           << " from element " << view.getAs<IntegerAttr>("offset").getInt()
-           << ", strides " << shapeText(view.getAs<ArrayAttr>("strides"));
-      if (auto storage = source.getAs<ArrayAttr>("storage"))
-        for (Attribute stored : storage) {
-          auto tensor = cast<DictionaryAttr>(stored);
-          os << ";\n *       in "
-             << comment(tensor.getAs<StringAttr>("name").getValue()) << " "
-             << tensor.getAs<StringAttr>("dtype").getValue()
-             << shapeText(tensor.getAs<ArrayAttr>("shape"));
-        }
-      os << ")\n";
-    }
   }
 
   /// The sizes of an entry that do not change from call to call.
@@ -396,45 +303,6 @@ private:
     macros.emplace_back(name.str() + "_num_layers", aliases.size() + 1);
   }
 
-  void describeWorkspace(size_t index, ArrayRef<std::string> sizes) {
-    os << " *\n * Workspace";
-    if (!sizes.empty()) {
-      os << " in bytes, for ";
-      for (const std::string &size : sizes)
-        os << size << " = ";
-    }
-    bool first = true;
-    for (const compiler::Variant &variant : info.variants) {
-      auto table = cast<DictionaryAttr>(variant.interfaces[index])
-                       .getAs<ArrayAttr>("workspace");
-      auto column = [&](Attribute row, unsigned i) {
-        return cast<IntegerAttr>(cast<ArrayAttr>(row)[i]).getInt();
-      };
-      if (sizes.empty()) {
-        os << (first ? ": " : ", ") << (table.empty() ? 0 : column(table[0], 1))
-           << " bytes (" << comment(variant.target) << ")";
-        first = false;
-        continue;
-      }
-      if (first) {
-        for (Attribute row : table)
-          os << (row == table[0] ? "" : " | ") << column(row, 0);
-        os << "\n";
-        first = false;
-      }
-      os << " *   " << llvm::left_justify(comment(variant.target), 16) << " ";
-      for (Attribute row : table)
-        os << (row == table[0] ? "" : " | ") << column(row, 1);
-      os << "\n";
-      if (auto growth = cast<DictionaryAttr>(variant.interfaces[index])
-                            .getAs<IntegerAttr>("workspace_growth"))
-        os << " *   " << llvm::left_justify("", 16) << " then at most "
-           << growth.getInt() << " for each of " << sizes[0] << " more\n";
-    }
-    if (sizes.empty())
-      os << "\n";
-  }
-
   void emit(DictionaryAttr entry, size_t index) {
     std::string name = entry.getAs<StringAttr>("name").str();
     llvm::StringSet<> used;
@@ -481,11 +349,11 @@ private:
          << " size, 0 to 2147483647\n";
     for (auto [attr, parameter] :
          llvm::zip_equal(entry.getAs<ArrayAttr>("arguments"), arguments))
-      describe(cast<DictionaryAttr>(attr), parameter, false);
+      describeTensor(os, cast<DictionaryAttr>(attr), parameter.id, false);
     for (auto [attr, parameter] :
          llvm::zip_equal(entry.getAs<ArrayAttr>("results"), results))
-      describe(cast<DictionaryAttr>(attr), parameter, true);
-    describeWorkspace(index, sizes);
+      describeTensor(os, cast<DictionaryAttr>(attr), parameter.id, true);
+    describeWorkspace(os, info, index, sizes);
     os << " */\n";
 
     auto defineLayouts = [&](ArrayRef<ArgumentDesc> list, StringRef suffix) {

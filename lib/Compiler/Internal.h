@@ -155,6 +155,18 @@ std::unique_ptr<llvm::Module> buildDispatcher(llvm::LLVMContext &context,
 /// any, under `<symbol>__plans`, and one for each further layout.
 void addPackPlans(llvm::Module &module, const FunctionDesc &function);
 
+// HeaderComments.cpp
+
+/// Text of a model within a comment.
+std::string comment(llvm::StringRef text);
+/// A line on an argument or a result, which is `id` in C, and those on what
+/// packed weights are made of.
+void describeTensor(llvm::raw_ostream &os, mlir::DictionaryAttr value,
+                    llvm::StringRef id, bool isResult);
+/// What entry number `index` takes, by target and `sizes`.
+void describeWorkspace(llvm::raw_ostream &os, const ArtifactInfo &info,
+                       size_t index, llvm::ArrayRef<std::string> sizes);
+
 // Header.cpp, Manifest.cpp
 std::string buildHeader(const ArtifactInfo &info, llvm::StringRef baseName);
 /// Without an id.

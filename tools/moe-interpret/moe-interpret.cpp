@@ -74,6 +74,10 @@ struct Options {
   cl::opt<unsigned> multiprocessors{
       "multiprocessors", cl::value_desc("N"), cl::cat(in), cl::init(2),
       cl::desc("With --gpu, those of the device (default: 2)")};
+  cl::opt<unsigned> subgroup{
+      "subgroup", cl::value_desc("N"), cl::cat(in), cl::init(8),
+      cl::desc("With --gpu and kernels for Vulkan, the threads that run in "
+               "step: 4, 8, 16, 32 or 64 (default: 8)")};
   moe::tools::ThreadsOption threads{line};
 
   cl::opt<std::string> output{"o", cl::value_desc("file.safetensors"),
@@ -125,10 +129,11 @@ static LogicalResult runFunction(const Given &given, func::FuncOp called,
   moe::Progress progress("interpreting", "experts");
   interpreter.progress = progress.function();
   auto results =
-      options.gpu ? moe::reference::interpretKernels(
-                        called, func, arguments,
-                        {options.order, options.multiprocessors})
-                  : moe::reference::interpret(called, arguments, interpreter);
+      options.gpu
+          ? moe::reference::interpretKernels(
+                called, func, arguments,
+                {options.order, options.multiprocessors, options.subgroup})
+          : moe::reference::interpret(called, arguments, interpreter);
   progress.hide();
   if (failed(results))
     return failure();
@@ -166,6 +171,10 @@ int main(int argc, char **argv) {
       !options.sizes.read(given.sizes, error) ||
       !moe::Checkpoint::open(options.checkpoint.path, given.checkpoint, error))
     return options.line.fail(error);
+
+  if (!isPowerOf2_32(options.subgroup) || options.subgroup < 4 ||
+      options.subgroup > 64)
+    return options.line.fail("--subgroup: expected 4, 8, 16, 32 or 64");
 
   DialectRegistry registry;
   moe::reference::registerModelDialects(registry);

@@ -227,8 +227,8 @@ void Access::report(const SharedMemory::Conflict &conflict, bool isWrite) {
   if (conflict.kind == SharedMemory::Conflict::WithLane) {
     warp.fail(instruction,
               Twine("race: ") + (isWrite ? "writes " : "reads ") + place +
-                  ", which another lane of the warp writes, without a "
-                  "bar.warp.sync between",
+                  ", which another lane of the warp writes, without a " +
+                  warp.program.laneBarrier + " between",
               lane, conflict.other, "the write");
     return;
   }

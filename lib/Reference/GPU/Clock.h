@@ -20,7 +20,7 @@
 
 namespace moe::reference::simt {
 
-constexpr unsigned kMaxWarps = 32, kMaxGroups = kMaxWarps / 4,
+constexpr unsigned kMaxWarps = 64, kMaxGroups = kMaxWarps / 4,
                    kMaxBarriers = 56;
 
 /// Numbers of actors.

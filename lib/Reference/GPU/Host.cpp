@@ -18,6 +18,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "moe-mlir/Reference/FunctionTensors.h"
+#include "moe_gpu/MoeGpu.h"
 #include "moe_rt/MoeRt.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <limits>
@@ -30,8 +31,8 @@ using namespace moe::reference::simt;
 
 void reference::registerKernelDialects(DialectRegistry &registry) {
   registry.insert<LLVM::LLVMDialect, NVVM::NVVMDialect, ROCDL::ROCDLDialect,
-                  memref::MemRefDialect, moert::MoeRtDialect,
-                  vector::VectorDialect>();
+                  memref::MemRefDialect, moegpu::MoeGpuDialect,
+                  moert::MoeRtDialect, vector::VectorDialect>();
 }
 
 namespace {
@@ -55,6 +56,7 @@ public:
     addNVVMBitInstructions(table);
     addROCDLThreadInstructions(table);
     addROCDLProductInstructions(table);
+    addMoeGpuInstructions(table);
   }
 
   FailureOr<std::vector<HostTensor>> run(func::FuncOp model,
@@ -222,7 +224,7 @@ const Program *Host::getProgram(moert::LaunchOp op) {
     return nullptr;
   }
   program = std::make_unique<Program>();
-  if (failed(Decoder(table, *program).decode(kernel)))
+  if (failed(Decoder(table, *program, options.subgroup).decode(kernel)))
     program = nullptr;
   return program.get();
 }
@@ -239,7 +241,12 @@ LogicalResult Host::runLaunch(moert::LaunchOp op) {
     return emitError(op.getLoc()) << "kernel '" << op.getKernel() << "' ";
   };
   int64_t threads = op.getThreads();
-  if (threads < 1 || threads > int64_t(kMaxWarps * kLanes) ||
+  constexpr int64_t kMostThreads = 1024;
+  if (threads > int64_t(kMaxWarps) * program->numLanes)
+    return fail() << "is started with blocks of " << threads
+                  << " threads, and the interpreter has room for " << kMaxWarps
+                  << " subgroups of " << program->numLanes;
+  if (threads < 1 || threads > kMostThreads ||
       (program->threads && program->threads != threads))
     return fail() << "is made for blocks of " << program->threads
                   << " threads, and started with " << threads;
@@ -247,6 +254,9 @@ LogicalResult Host::runLaunch(moert::LaunchOp op) {
     return fail() << "is started with " << blocks << " blocks";
   // That of the largest device that there is; others have less.
   constexpr int64_t kMostShared = 227 << 10;
+  if (program->shared && *program->shared != int64_t(op.getShared()))
+    return fail() << "is made for blocks that share " << *program->shared
+                  << " bytes, and started with " << op.getShared();
   if (int64_t(op.getShared()) > kMostShared)
     return fail() << "is started with " << op.getShared()
                   << " bytes of shared memory, and a block has at most "

@@ -11,6 +11,7 @@
 #include "mlir/Dialect/LLVMIR/ROCDLDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/BuiltinAttributes.h"
+#include "moe_gpu/MoeGpu.h"
 #include "llvm/ADT/DenseSet.h"
 
 using namespace mlir;
@@ -201,6 +202,12 @@ LogicalResult Decoder::decode(LLVM::LLVMFuncOp kernel) {
   bool isAMD = kernel->hasAttr(ROCDL::ROCDLDialect::getKernelFuncAttrName());
   if (isAMD)
     program.numLanes = 64;
+  if (moegpu::KernelAttr how = moegpu::getKernel(kernel)) {
+    program.numLanes = subgroup;
+    program.shared = how.getShared();
+    program.threads = how.getThreads();
+    program.laneBarrier = moegpu::BarrierOp::getOperationName().str();
+  }
   if (auto threads = kernel->getAttrOfType<DenseI32ArrayAttr>(
           isAMD ? ROCDL::ROCDLDialect::getReqdWorkGroupSizeAttrName()
                 : NVVM::NVVMDialect::getMaxntidAttrName()))

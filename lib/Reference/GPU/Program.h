@@ -21,6 +21,8 @@
 #include "llvm/Support/Allocator.h"
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace moe::reference::simt {
@@ -61,6 +63,10 @@ struct Program {
   std::string name;
   /// Of a block, as the kernel says; 0 if it does not.
   int64_t threads = 0;
+  /// Bytes that a block shares, if the kernel says that.
+  std::optional<int64_t> shared;
+  /// What orders the lanes of a warp, for messages.
+  std::string laneBarrier = "bar.warp.sync";
   /// Of a warp.
   unsigned numLanes = 32;
   std::vector<Instruction> code;
@@ -132,6 +138,9 @@ void addNVVMBitInstructions(InstructionTable &table);
 void addROCDLThreadInstructions(InstructionTable &table);
 void addROCDLProductInstructions(InstructionTable &table);
 
+/// Of the kernels of Vulkan, in the form before SPIR-V: threads and blocks.
+void addMoeGpuInstructions(InstructionTable &table);
+
 /// Bits of a scalar: 1, 8, 16, 32 or 64. Pointers and indices have 64.
 unsigned getWidth(mlir::Type type);
 
@@ -142,8 +151,9 @@ llvm::LogicalResult getScalars(mlir::Type type,
 
 class Decoder {
 public:
-  Decoder(const InstructionTable &table, Program &program)
-      : table(table), program(program) {}
+  /// `subgroup`: lanes of a warp of kernels that do not say.
+  Decoder(const InstructionTable &table, Program &program, unsigned subgroup)
+      : table(table), program(program), subgroup(subgroup) {}
 
   /// Decodes all of a kernel. Fails with an error at an operation that has no
   /// instruction.
@@ -200,6 +210,7 @@ private:
 
   const InstructionTable &table;
   Program &program;
+  unsigned subgroup;
   llvm::DenseMap<mlir::Value, Slots> values;
   llvm::DenseMap<std::pair<uint64_t, unsigned>, Slot> known;
 };

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #
 # RUN: %python %s %t
+# RUN: %python %s %t vulkan
 """Experts whose weights are in formats, for both chips: every format, in gate and up
 or in down, with few tokens and with more than a tile of them for each expert. Some
 have rows of few blocks, which fewer warps share, or columns that fill no panel, or no
@@ -17,7 +18,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "Inputs"))
-from kernels import BOUND, CHIPS, Failures, compile_for, must, write_tensors
+from kernels import BOUND, CHIPS, IS_VULKAN, Failures, compile_for, must, take_turns, write_tensors
 from layers import EXPERTS, SLOTS, make_layer
 
 folder, = sys.argv[1:]
@@ -71,16 +72,16 @@ def check(formats, size, counts, kinds=("random",), orders=(2,)):
                                   "routing.weights": ("F32", [tokens, SLOTS], weights)})
             arguments = ("--random=3", f"--tokens={tokens}", "--inputs=" + given)
             must("moe-interpret", stored, *arguments, "-o", expected)
-            for chip in CHIPS:
-                for order in orders:
+            for chip in CHIPS if len(orders) > 1 else take_turns(CHIPS, failures.runs):
+                for order in orders[:1] if IS_VULKAN else orders:
                     failures.compare(
                         f"{formats}, {size}, {chip}, {tokens} tokens, {kind}, order {order}",
-                        os.path.join(folder, chip + ".mlir"), expected, *arguments,
+                        chip, os.path.join(folder, chip + ".mlir"), expected, *arguments,
                         f"--order={order}", f"--multiprocessors={1 + order % 3}",
                         bound=FORMAT_BOUND)
 
 
 for case in CASES:
     check(*case)
-check(("q4_0", "q4_k"), (256, 256), (0, 1, 5, 130), ("same", "one", "none"), (0, 1))
+check(("q4_0", "q4_k"), (256, 256), (0, 1, 5) if IS_VULKAN else (0, 1, 5, 130), ("same", "one", "none"), (0, 1))
 failures.finish()

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #
 # RUN: %python %s %moe_src/test/Integration/gpu/Inputs/layer.mlir %t
+# RUN: %python %s %moe_src/test/Integration/gpu/Inputs/layer.mlir %t vulkan
 """The kernels of experts, lists and combine, for both chips, with routings that
 are made to be hard: all tokens to the same experts, to one, to none, to experts
 that are not there, and none at all. 130 tokens are 260 rows, for which sm_90a
@@ -14,7 +15,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "Inputs"))
-from kernels import CHIPS, Failures, compile_for, must, write_tensors
+from kernels import CHIPS, IS_VULKAN, Failures, compile_for, must, write_tensors
 
 layer, folder = sys.argv[1:]
 os.makedirs(folder, exist_ok=True)
@@ -50,7 +51,7 @@ for chip in CHIPS:
 # partial sum: a hundredth of what one operand in bf16 would do.
 EXACT = 1e-5
 wide = {}
-for kind in ("f32",):
+for kind in () if IS_VULKAN else ("f32",):
     wide[kind] = os.path.join(folder, kind + ".mlir")
     with open(layer, encoding="utf-8") as source, \
             open(wide[kind], "w", encoding="utf-8") as file:
@@ -78,10 +79,13 @@ for tokens in (0, 1, 5, 130):
         orders = (0, 1, 2, 5) if (tokens, kind) in ((130, "random"),
                                                     (5, "random")) else (2,)
         for chip in CHIPS:
+            # Their hosts know of tokens what those of others do.
+            if IS_VULKAN and tokens == 130 and kind not in ("random", "holes"):
+                continue
             for order in orders:
                 failures.compare(
                     "%s, %d tokens, %s, order %d" % (chip, tokens, kind, order),
-                    kernels[chip], expected, *arguments, "--inputs=" + given,
+                    chip, kernels[chip], expected, *arguments, "--inputs=" + given,
                     "--order=%d" % order,
                     "--multiprocessors=%d" % (1 + 2 * (order % 2)))
         if kind not in ("random", "same", "absent"):
@@ -92,6 +96,6 @@ for tokens in (0, 1, 5, 130):
             for chip in CHIPS:
                 failures.compare(
                     "%s, weights of %s, %d tokens, %s" % (chip, weights_kind, tokens, kind),
-                    kernels[weights_kind, chip], expected, *arguments,
+                    chip, kernels[weights_kind, chip], expected, *arguments,
                     "--inputs=" + given, "--order=%d" % (tokens % 3), bound=EXACT)
 failures.finish()

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #
 # RUN: %python %s %t
+# RUN: %python %s %t vulkan
 """Policies that see all tokens: experts that choose, limits of what experts keep in
 each order of dropping, and balanced plans, whose weights are what the plan chose.
 Scores have ties, and numbers that are none."""
@@ -115,7 +116,7 @@ for name, text in make_models():
         arguments = ("--tokens=%d" % tokens, "--inputs=" + given)
         must("moe-interpret", model, *arguments, "-o", expected)
         for order, chip in enumerate(CHIPS):
-            failures.compare("%s, %s, %d tokens" % (name, chip, tokens),
+            failures.compare("%s, %s, %d tokens" % (name, chip, tokens), chip,
                              os.path.join(folder, name + "." + chip), expected,
                              *arguments, "--order=%d" % (order + tokens))
 failures.finish()

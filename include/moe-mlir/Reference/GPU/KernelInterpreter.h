@@ -36,6 +36,8 @@ struct KernelOptions {
   /// Of the device: a kernel that limits its blocks by them runs in so few that
   /// they have several tiles each.
   int64_t multiprocessors = 2;
+  /// Threads that a Vulkan device runs in step, 4 to 64: a power of two.
+  unsigned subgroup = 8;
 };
 
 /// The dialects of host functions and kernels.

@@ -92,9 +92,6 @@ static spirv::VerCapExtAttr getNeeds(spirv::ModuleOp module) {
 std::string moe::vulkan::getSharedName(StringRef kernel) {
   return (kernel + "_shared").str();
 }
-std::string moe::vulkan::getLanesName(StringRef kernel) {
-  return (kernel + "_lanes").str();
-}
 static std::string getArgumentsName(StringRef kernel) {
   return (kernel + "_arguments").str();
 }
@@ -130,19 +127,8 @@ static LogicalResult moveKernel(OpBuilder &b, LLVM::LLVMFuncOp kernel) {
   moegpu::KernelAttr how = moegpu::getKernel(kernel);
   if (!how)
     return kernel.emitOpError("has no ") << moegpu::kKernelAttrName;
-  moe::gpu::expandReductions(kernel);
-  bool exchanges = false;
   SmallVector<moegpu::StoreIfOp> stores;
-  kernel.walk([&](Operation *op) {
-    exchanges |= isa<moegpu::ShuffleOp, moegpu::BallotOp>(op);
-    if (auto store = dyn_cast<moegpu::StoreIfOp>(op))
-      stores.push_back(store);
-  });
-  if (exchanges && how.getThreads() != moegpu::kTeam)
-    return kernel.emitOpError(
-               "has threads that exchange values, and blocks of ")
-           << how.getThreads() << " threads where Vulkan wants one team of "
-           << moegpu::kTeam;
+  kernel.walk([&](moegpu::StoreIfOp store) { stores.push_back(store); });
   for (moegpu::StoreIfOp store : stores) {
     OpBuilder at(store);
     auto when = scf::IfOp::create(at, store.getLoc(), store.getCondition(),
@@ -160,10 +146,6 @@ static LogicalResult moveKernel(OpBuilder &b, LLVM::LLVMFuncOp kernel) {
   };
   if (how.getShared())
     create(getWorkgroup(i32, how.getShared() / 4), getSharedName(name));
-  if (exchanges)
-    create(getWorkgroup(VectorType::get({kLaneWords}, i32),
-                        moegpu::kTeam / kLaneWords),
-           getLanesName(name));
   spirv::GlobalVariableOp arguments;
   if (kernel.getNumArguments())
     arguments =

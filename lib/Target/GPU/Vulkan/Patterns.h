@@ -21,11 +21,8 @@ using namespace mlir;
 constexpr StringLiteral kThread = "thread", kBlock = "block",
                         kNumBlocks = "num_blocks";
 
-/// What a kernel's threads share: words, and the values that lanes exchange, in
-/// vectors of `kLaneWords`.
+/// What a kernel's threads share: words.
 std::string getSharedName(StringRef kernel);
-std::string getLanesName(StringRef kernel);
-constexpr int64_t kLaneWords = 4;
 
 /// A builder of what several patterns need.
 struct Code {
@@ -64,15 +61,6 @@ struct Code {
         spirv::MemorySemantics::AcquireRelease |
             spirv::MemorySemantics::UniformMemory |
             spirv::MemorySemantics::WorkgroupMemory);
-  }
-
-  /// Word number `index` that a lane gives.
-  Value getLane(Value index) {
-    Value four = constant(kLaneWords);
-    Value vector = spirv::UDivOp::create(b, loc, index, four);
-    Value element = spirv::UModOp::create(b, loc, index, four);
-    return spirv::AccessChainOp::create(
-        b, loc, addressOf(getLanesName(kernel())), ValueRange{vector, element});
   }
 
   /// The pointer to a value of `type`: at an address in the device's memory, or

@@ -1,11 +1,11 @@
-//===- ThreadPatterns.cpp - Threads and teams in SPIR-V ---------*- C++ -*-===//
+//===- ThreadPatterns.cpp - Threads and blocks in SPIR-V --------*- C++ -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// A block whose threads exchange values is one team, and they do so through
-// shared memory, as subgroups may be of any width.
+// Numbers, barriers, shared memory and tables. What threads exchange goes
+// through shared memory (ExpandExchanges.cpp).
 //
 //===----------------------------------------------------------------------===//
 
@@ -117,76 +117,10 @@ struct ConvertLookUp : OpConversionPattern<moegpu::LookUpOp> {
   }
 };
 
-struct ConvertShuffle : OpConversionPattern<moegpu::ShuffleOp> {
-  using OpConversionPattern::OpConversionPattern;
-  LogicalResult
-  matchAndRewrite(moegpu::ShuffleOp op, OpAdaptor adaptor,
-                  ConversionPatternRewriter &rewriter) const override {
-    Location loc = op.getLoc();
-    Code code{rewriter, loc, op};
-    Value thread = code.getThread(), lane = adaptor.getLane(), from = lane;
-    switch (op.getKind()) {
-    case moegpu::ShuffleKind::Index:
-      break;
-    case moegpu::ShuffleKind::Xor:
-      from = spirv::BitwiseXorOp::create(rewriter, loc, thread, lane);
-      break;
-    case moegpu::ShuffleKind::Up: {
-      Value has =
-          spirv::UGreaterThanEqualOp::create(rewriter, loc, thread, lane);
-      from = spirv::SelectOp::create(
-          rewriter, loc, has,
-          spirv::ISubOp::create(rewriter, loc, thread, lane), thread);
-      break;
-    }
-    }
-    spirv::StoreOp::create(rewriter, loc, code.getLane(thread),
-                           code.bitcast(code.i32(), adaptor.getValue()));
-    code.barrier();
-    Value word = spirv::LoadOp::create(rewriter, loc, code.getLane(from));
-    // Before a next exchange writes there.
-    code.barrier();
-    rewriter.replaceOp(op, code.bitcast(op.getType(), word));
-    return success();
-  }
-};
-
-struct ConvertBallot : OpConversionPattern<moegpu::BallotOp> {
-  using OpConversionPattern::OpConversionPattern;
-  LogicalResult
-  matchAndRewrite(moegpu::BallotOp op, OpAdaptor adaptor,
-                  ConversionPatternRewriter &rewriter) const override {
-    Location loc = op.getLoc();
-    Code code{rewriter, loc, op};
-    Value thread = code.getThread();
-    Value bit = spirv::ShiftLeftLogicalOp::create(rewriter, loc,
-                                                  code.constant(1), thread);
-    Value own = spirv::SelectOp::create(rewriter, loc, adaptor.getCondition(),
-                                        bit, code.constant(0));
-    spirv::StoreOp::create(rewriter, loc, code.getLane(thread), own);
-    code.barrier();
-    auto combine = [&](Value a, Value b) -> Value {
-      return a ? spirv::BitwiseOrOp::create(rewriter, loc, a, b) : b;
-    };
-    Value four, all, lanes = code.addressOf(getLanesName(code.kernel()));
-    for (int64_t i = 0; i < moegpu::kTeam / kLaneWords; ++i) {
-      Value from = spirv::AccessChainOp::create(rewriter, loc, lanes,
-                                                ValueRange{code.constant(i)});
-      four = combine(four, spirv::LoadOp::create(rewriter, loc, from));
-    }
-    code.barrier();
-    for (int32_t i = 0; i < kLaneWords; ++i)
-      all = combine(all, spirv::CompositeExtractOp::create(
-                             rewriter, loc, four, ArrayRef<int32_t>{i}));
-    rewriter.replaceOp(op, all);
-    return success();
-  }
-};
 } // namespace
 
 void moe::vulkan::populateThreadPatterns(const SPIRVTypeConverter &types,
                                          RewritePatternSet &patterns) {
-  patterns.add<ConvertBallot, ConvertBarrier, ConvertBlock, ConvertLookUp,
-               ConvertNumBlocks, ConvertShared, ConvertShuffle, ConvertThread>(
-      types, patterns.getContext());
+  patterns.add<ConvertBarrier, ConvertBlock, ConvertLookUp, ConvertNumBlocks,
+               ConvertShared, ConvertThread>(types, patterns.getContext());
 }

@@ -82,6 +82,7 @@ public:
     // Lists that nobody reads would be made on the host.
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createConvertMoekToGPU());
+    pm.addPass(createExpandVulkanExchanges());
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createCSEPass());
   }

@@ -1,4 +1,4 @@
-// RUN: moe-opt --moe-vulkan-serialize-kernels -split-input-file -verify-diagnostics %s
+// RUN: moe-opt --moe-vulkan-expand-exchanges --moe-vulkan-serialize-kernels -split-input-file -verify-diagnostics %s
 
 // Lanes of one team exchange values through memory that the block shares.
 module attributes {moek.target = #moe_vulkan.target<"vulkan">} {

@@ -92,13 +92,58 @@ def ConvertMoekToGPU : Pass<"convert-moek-to-gpu", "::mlir::ModuleOp"> {
                            "::moert::MoeRtDialect"];
 }
 
+def ExpandVulkanExchanges : Pass<"moe-vulkan-expand-exchanges", "::mlir::ModuleOp"> {
+  let summary = "Lanes exchange values through shared memory";
+  let description = [{
+    Subgroups of devices have 4 to 64 threads, and a team has 32. So in place of
+    `moe_gpu.shuffle`, `reduce` and `ballot` each thread of a team, which is the
+    block, writes a word to the memory that the block shares, behind what the kernel
+    has there, and reads those of others. A barrier is between, and another one before
+    the next exchange. Launches give the kernel as much. A kernel whose blocks are no
+    team is an error.
+
+    Before:
+    ```mlir
+    module attributes {moek.target = #moe_vulkan.target<"vulkan">} {
+      module @kernels {
+        llvm.func @first(%p: !llvm.ptr<1>) attributes {moe_gpu.kernel = #moe_gpu.kernel<threads = 32, shared = 0, resident = 1>} {
+          %thread = moe_gpu.thread : i32
+          %zero = arith.constant 0 : i32
+          %first = moe_gpu.shuffle index %thread, %zero : i32
+          llvm.store %first, %p : i32, !llvm.ptr<1>
+          llvm.return
+        }
+      }
+    }
+    ```
+    After:
+    ```mlir
+    // ...
+        llvm.func @first(%p: !llvm.ptr<1>) attributes {moe_gpu.kernel = #moe_gpu.kernel<threads = 32, shared = 128, resident = 1>} {
+          // ...
+          moe_gpu.barrier
+          // ...
+          moe_gpu.barrier
+          llvm.store %0, %p : i32, !llvm.ptr<1>
+          llvm.return
+        }
+      }
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::LLVM::LLVMDialect",
+                           "::moegpu::MoeGpuDialect"];
+}
+
 def SerializeVulkanKernels : Pass<"moe-vulkan-serialize-kernels", "::mlir::ModuleOp"> {
   let summary = "Modules of kernels become SPIR-V";
   let description = [{
     Lowers each module of kernels to a `spirv.module`, one entry point for each
     kernel, serializes it, and makes it the value of a constant, `<name>_code`, which
     launches refer to: the letters `MOEV`, the number of bytes of the module as
-    u32, and the module.
+    u32, and the module. Exchanges of values have been expanded before
+    (`moe-vulkan-expand-exchanges`).
 
     Arguments are push constants: addresses of 64 bits and i32, each at the next
     multiple of its size. Float additions and multiplications are not contracted, and
