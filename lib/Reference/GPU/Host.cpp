@@ -396,5 +396,9 @@ FailureOr<std::vector<HostTensor>>
 reference::interpretKernels(func::FuncOp host, func::FuncOp model,
                             ArrayRef<HostTensor> arguments,
                             const KernelOptions &options) {
+  unsigned width = options.subgroup;
+  if (width < 4 || width > kMostLanes || (width & (width - 1)))
+    return emitError(host.getLoc())
+           << "a subgroup has 4, 8, 16, 32 or 64 threads, not " << width;
   return Host(host, options).run(model, arguments);
 }
