@@ -7,23 +7,18 @@
 """Experts whose weights are in formats, for both chips: every format, in gate and up
 or in down, with few tokens and with more than a tile of them for each expert. Some
 have rows of few blocks, which fewer warps share, or columns that fill no panel, or no
-tile of warpgroups; one has routings that are made to be hard.
-
-The largest error of a layer in a format is a matter of the same roundings as in bf16,
-and of those of weights that are not multiplied as the integers they are, in all three
-matrices: eight in place of the five of which kernels.py makes its bound."""
+tile of warpgroups; one has routings that are made to be hard."""
 import os
 import random
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "Inputs"))
-from kernels import BOUND, CHIPS, IS_VULKAN, Failures, compile_for, must, take_turns, write_tensors
+from kernels import CHIPS, FORMAT_BOUND, IS_VULKAN, Failures, compile_for, must, take_turns, write_tensors
 from layers import EXPERTS, SLOTS, make_layer
 
 folder, = sys.argv[1:]
 os.makedirs(folder, exist_ok=True)
-FORMAT_BOUND = BOUND * (8 / 5) ** 0.5
 # Of gate and up, of down; hidden, inner; tokens.
 LAYERS = [("f16", "fp8"), ("fp8<rows = 1, columns = 0>", "fp8<exponents = true>"),
           ("q4_0", "q4_1"), ("q5_0", "q5_1"), ("q8_0", "q2_k"), ("q3_k", "q4_k"),

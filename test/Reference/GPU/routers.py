@@ -13,7 +13,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "Inputs"))
-from kernels import CHIPS, IS_VULKAN, Failures, compile_for, must, take_turns
+from kernels import BOUND, CHIPS, FORMAT_BOUND, IS_VULKAN, Failures, compile_for, must, take_turns
 
 models, folder = sys.argv[1:]
 os.makedirs(folder, exist_ok=True)
@@ -33,8 +33,11 @@ SMALL = {"hidden_size": 128, "d_model": 128, "intermediate_size": 192,
 # Where rows are weighed before an expert, and where weights are f32, AMD's GPUs
 # multiply without matrix instructions.
 CASES = [(name, "bf16", CHIPS) for name in NAMES]
-CASES += [("Llama-4-Scout-17B-16E", "bf16", CHIPS if IS_VULKAN else ("gfx942",)),
-          ("OLMoE-1B-7B", "f32", CHIPS if IS_VULKAN else ("gfx90a",))]
+# Weights in a format with what an epilogue reads beside them.
+if not IS_VULKAN:
+    CASES += [("gpt-oss-20b", "mxfp4", ("sm_80", "sm_90a"))]
+CASES += [("Llama-4-Scout-17B-16E", "bf16", CHIPS),
+          ("OLMoE-1B-7B", "f32", CHIPS if IS_VULKAN else ("sm_90a", "gfx90a"))]
 
 failures = Failures()
 for name, weights, chips in CASES:
@@ -42,11 +45,12 @@ for name, weights, chips in CASES:
         config = json.load(file)
     for part in (config, config.get("text_config", {})):
         part.update((key, value) for key, value in SMALL.items() if key in part)
-    path = os.path.join(folder, name)
+    path = os.path.join(folder, name + "." + weights)
     with open(path + ".json", "w") as file:
         json.dump(config, file)
     must("moe-import", "--weights-type=" + weights, "--layers=3", path + ".json", "-o",
          path + ".mlir")
+    bound = BOUND if weights in ("bf16", "f32") else FORMAT_BOUND
     for chip in chips:
         compile_for(chip, path + ".mlir", path + "." + chip + ".mlir")
     for tokens in (1, 70):
@@ -54,7 +58,7 @@ for name, weights, chips in CASES:
         expected = path + ".safetensors"
         must("moe-interpret", path + ".mlir", *arguments, "-o", expected)
         for order, chip in enumerate(chips if tokens == 1 else take_turns(chips, len(name))):
-            failures.compare("%s, %s, %d tokens" % (name, chip, tokens), chip,
+            failures.compare("%s, %s, %s, %d tokens" % (name, weights, chip, tokens), chip,
                              path + "." + chip + ".mlir", expected, *arguments,
-                             "--order=%d" % (order + tokens))
+                             "--order=%d" % (order + tokens), bound=bound)
 failures.finish()

@@ -30,7 +30,7 @@ using moenvidia::TargetAttr;
 /// rows at a time beats tiles of 128.
 static constexpr int64_t kFewRows = 6;
 /// The same of weights in a format, which tiles have to decode.
-static constexpr int64_t kFewRowsOfFormats = 12;
+static constexpr int64_t kFewRowsOfFormats = 16;
 /// The same of tiles that are multiplied in f32: one of few rows.
 static constexpr int64_t kFewRowsOfTiles = 8;
 

@@ -9,6 +9,9 @@ sqrt(5) * 2^-9 / sqrt(3) = 0.0025 of its row. The largest of some ten thousand
 elements is within six times that. Twice it is allowed; a wrong element is off by
 the size of the row, thirty times more.
 
+Of weights in a format there are three more: those of each matrix, where they are not
+multiplied as the integers they are.
+
 On Vulkan rows are not rounded, but where they are f16 or bf16 in the model. What is left are
 sums of f32 in other orders, and `int4` with scales of f32 and zeros, whose product with a code is
 rounded before the sum: 1e-4 is a hundred times what they come to.
@@ -22,6 +25,7 @@ import subprocess
 import sys
 
 BOUND, F32_BOUND = 12 * 0.0025, 1e-4
+FORMAT_BOUND = BOUND * (8 / 5) ** 0.5
 CHIPS = ("sm_80", "sm_90a", "gfx942", "gfx950")
 WIDTHS = (4, 8, 16, 32, 64)
 IS_VULKAN = sys.argv[-1] == "vulkan"

@@ -41,9 +41,9 @@ module attributes {moek.target = #moe_nvidia.target<"sm_80", cpu = "sm_80", wgmm
 
 // -----
 
-// Up to 12 rows an expert are few.
+// Up to 16 rows an expert are few.
 // CHECK-LABEL: func.func @many
-// CHECK: format(#moe.q4_0) schedule(#moe_nvidia.schedule<few = 48>)
+// CHECK: format(#moe.q4_0) schedule(#moe_nvidia.schedule<few = 64>)
 // CHECK-LABEL: func.func @no_eighths
 // CHECK: format(#moe.q4_0) schedule(#moe_nvidia.schedule<few = -1>)
 module attributes {moek.target = #moe_nvidia.target<"sm_90a", cpu = "sm_90a", wgmma = true>} {
