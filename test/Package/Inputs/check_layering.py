@@ -108,7 +108,7 @@ forbid(["lib/Target/GPU/Common", "include/moe-mlir/Target/GPU/Common"],
        "what GPUs share names none of them")
 for name, text in sources(*outside_cpu):
     for number, line in enumerate(text.split("\n"), 1):
-        word = re.search(r"\bgetLanes\(|\bavx|\bAVX|\bneon\b|\bNEON\b|PrefetchOp|x86vector|arm_sve|arm_neon", line)
+        word = re.search(r"\bgetLanes\(|\bavx|\bAVX|\bneon\b|\bNEON\b|(?:memref|vector|LLVM)::Prefetch(?:Op)?\b|x86vector|arm_sve|arm_neon", line)
         if word:
             failures.append("%s:%d: '%s' belongs into lib/Target/CPU" %
                             (name, number, word.group(0)))

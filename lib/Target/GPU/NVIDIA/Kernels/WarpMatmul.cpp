@@ -86,8 +86,8 @@ private:
 
   using Words = SmallVector<Value>;
 
-  /// A tile is put aside while registers are for weights, by one thread for
-  /// all, and taken behind the next barrier.
+  /// A tile is put aside while registers are for weights of bf16, by one thread
+  /// for all, and taken behind the next barrier. Formats have them to spare.
   void putAside(const Tile &tile) {
     code.when(code.isEqual(thread, 0), [&] {
       Value at = code.at(sums, getTileAt());
@@ -110,7 +110,8 @@ private:
   }
 
   void buildTile(const Tile &tile) {
-    putAside(tile);
+    if (!blocks)
+      putAside(tile);
     // The lane's rows of weights, `row` and `row + 8` of each part, and of the
     // left side.
     Value row = code.shr(lane, 2), quarter = code.bitAnd(lane, 3);
@@ -123,7 +124,8 @@ private:
     Value left = code.at(given.lhs, code.mul(code.widen(own), shape.k * 2));
     if (blocks)
       return reduce(blocks->multiply(left, given.rhs, tile.expert,
-                                     tile.firstColumn, warp, lane));
+                                     tile.firstColumn, warp, lane),
+                    tile);
     left = code.at(left, depth);
     // Columns behind the last are computed and not stored. Where there are
     // none, rows are at known distances of the first, which saves registers.
@@ -212,13 +214,13 @@ private:
   }
 
   /// Adds up what the warps have, in their order, and stores it.
-  void reduce(ValueRange values) {
+  void reduce(ValueRange values, std::optional<Tile> kept = std::nullopt) {
     Value to = code.at(sums, code.mul(thread, 4));
     int64_t ofAll = getWarps() * kPlane;
     for (auto [i, value] : llvm::enumerate(values))
       code.store(value, code.at(to, i * ofAll));
     code.barrier();
-    Tile tile = takeBack();
+    Tile tile = kept ? *kept : takeBack();
     // One plane of each part a warp, and more if there are fewer warps.
     if (getWarps() < getSums())
       code.loop(warp, code.constant(getSums()), code.constant(getWarps()), {},
