@@ -90,6 +90,7 @@ def write(target: Path, tensors: Dict[str, Tuple[str, Any]]) -> None:
     """Writes (dtype of the format, array) by name: a .safetensors file, one tensor as a .npy file, else a
     folder of .npy files. BF16 is float32 in .npy files, which have no such type."""
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".safetensors":
             stored = {name: (dtype, _stored(dtype, array)) for name, (dtype, array) in tensors.items()}
             _safetensors.write(target, [(name, dtype, array.shape, memoryview(array.reshape(-1).view(np.uint8)))
