@@ -62,13 +62,20 @@ static LogicalResult executeDispatch(Machine &machine, DispatchOp op) {
   return success();
 }
 
+/// One row for each assignment.
+static LogicalResult checkRows(Operation *op, const HostTensor &rows,
+                               const Routing &routing) {
+  if (rows.shape[0] == routing.numAssignments())
+    return success();
+  return op->emitOpError("has ") << rows.shape[0] << " rows; the routing has "
+                                 << routing.numAssignments() << " assignments";
+}
+
 static LogicalResult executeExpert(Machine &machine, ExpertOp op) {
   ArrayPtr rows = machine.getArray(op.getRows());
   RoutingPtr routing = machine.getRouting(op.getRouting());
-  if (rows->shape[0] != routing->numAssignments())
-    return op.emitOpError("has ")
-           << rows->shape[0] << " rows; the routing has "
-           << routing->numAssignments() << " assignments";
+  if (failed(checkRows(op, *rows, *routing)))
+    return failure();
   auto type = cast<RankedTensorType>(op.getResult().getType());
   int64_t hidden = rows->shape[1];
   MutableArrayPtr out;
@@ -130,6 +137,15 @@ static LogicalResult executeExpert(Machine &machine, ExpertOp op) {
   return checkShape(op, type, out->shape, "the result");
 }
 
+static LogicalResult checkInit(CombineOp op, const HostTensor &init,
+                               ArrayRef<int64_t> shape) {
+  if (ArrayRef(init.shape) == shape)
+    return success();
+  return op.emitOpError("has an init of shape ")
+         << formatShape(init.shape) << "; the result has "
+         << formatShape(shape);
+}
+
 /// The sum of each token's rows, without weights, in `sums` of zeros.
 static LogicalResult addIntegers(Machine &machine, CombineOp op,
                                  const HostTensor &rows, const Routing &routing,
@@ -147,10 +163,8 @@ static LogicalResult addIntegers(Machine &machine, CombineOp op,
       add(rows, r * hidden + h, i / routing.slots * hidden + h);
   if (op.getInit()) {
     ArrayPtr init = machine.getArray(op.getInit());
-    if (ArrayRef(init->shape) != ArrayRef(sums->shape))
-      return op.emitOpError("has an init of shape ")
-             << formatShape(init->shape) << "; the result has "
-             << formatShape(sums->shape);
+    if (failed(checkInit(op, *init, sums->shape)))
+      return failure();
     for (int64_t i = 0, e = init->numElements(); i < e; ++i)
       add(*init, i, i);
   }
@@ -161,10 +175,8 @@ static LogicalResult addIntegers(Machine &machine, CombineOp op,
 static LogicalResult executeCombine(Machine &machine, CombineOp op) {
   ArrayPtr rows = machine.getArray(op.getRows());
   RoutingPtr routing = machine.getRouting(op.getRouting());
-  if (rows->shape[0] != routing->numAssignments())
-    return op.emitOpError("has ")
-           << rows->shape[0] << " rows; the routing has "
-           << routing->numAssignments() << " assignments";
+  if (failed(checkRows(op, *rows, *routing)))
+    return failure();
   int64_t hidden = rows->shape[1];
   SmallVector<int64_t> shape{routing->tokens, hidden};
   if (failed(checkShape(op, op.getResult().getType(), shape, "the result")))
@@ -191,10 +203,8 @@ static LogicalResult executeCombine(Machine &machine, CombineOp op) {
   }
   if (op.getInit()) {
     ArrayPtr init = machine.getArray(op.getInit());
-    if (ArrayRef(init->shape) != ArrayRef(shape))
-      return op.emitOpError("has an init of shape ")
-             << formatShape(init->shape) << "; the result has "
-             << formatShape(shape);
+    if (failed(checkInit(op, *init, shape)))
+      return failure();
     for (int64_t i = 0, e = init->numElements(); i < e; ++i)
       y[i] = round(y[i] + loadElement(*init, i).f);
   }

@@ -29,7 +29,7 @@ struct StepRows {
   SmallVector<Value> get() const {
     return {list, from, groups.offsets, groups.active};
   }
-  static StepRows from4(ValueRange values) {
+  static StepRows of(ValueRange values) {
     return {values[0], values[1], {values[2], values[3]}};
   }
 };
@@ -143,7 +143,7 @@ private:
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToStart(loop.getBody());
       Value expert = loop.getInductionVar();
-      StepRows rows = StepRows::from4(loop.getRegionIterArgs());
+      StepRows rows = StepRows::of(loop.getRegionIterArgs());
       Value count = loop.getRegionIterArg(4), used = loop.getRegionIterArg(5),
             begin = loop.getRegionIterArg(6);
       Value next = add(expert, one);
@@ -187,7 +187,7 @@ private:
                            ValueRange{inner.getResult(0), inner.getResult(1),
                                       offsets, active, total, used, end});
     }
-    StepRows rows = StepRows::from4(loop.getResults().take_front(4));
+    StepRows rows = StepRows::of(loop.getResults().take_front(4));
     rows.groups.active = store(loop.getResult(5), rows.groups.active, numExperts);
     return rows;
   }
@@ -238,7 +238,7 @@ Value moe::buildSteps(
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
     ValueRange values = loop.getRegionIterArgs();
-    StepRows step = StepRows::from4(values);
+    StepRows step = StepRows::of(values);
     KernelBuilder own{b, step.groups, kernels.numRows, /*others=*/Value()};
     Value now = gather(own, loc, rows, step.list, step.groups.offsets);
     Value before = gather(own, loc, values[4], step.from, step.groups.offsets);
