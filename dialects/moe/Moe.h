@@ -30,6 +30,7 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
 #include "moe/BalanceInput.h"
+#include "moe/External.h"
 #include "moe/Formats.h"
 #include "moe/Rows.h"
 

@@ -56,6 +56,8 @@ void MoeDialect::initialize() {
 
 LogicalResult MoeDialect::verifyOperationAttribute(Operation *op,
                                                    NamedAttribute attribute) {
+  if (attribute.getName() == getExternalAttrName())
+    return verifyExternal(op, attribute.getValue());
   if (attribute.getName() != getCheckpointAttrName())
     return success();
   auto fail = [&] {

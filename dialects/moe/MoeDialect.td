@@ -109,6 +109,10 @@ def Moe_Dialect : Dialect {
     static constexpr ::llvm::StringLiteral getCheckpointAttrName() {
       return "moe.checkpoint";
     }
+    /// Of declarations of functions: an ExternalAttr.
+    static constexpr ::llvm::StringLiteral getExternalAttrName() {
+      return "moe.external";
+    }
   }];
 }
 

@@ -11,6 +11,7 @@
 #ifndef MOE_OPS_TD
 #define MOE_OPS_TD
 
+include "moe/MoeExternal.td"
 include "moe/MoeFormats.td"
 include "moe/MoeLayer.td"
 include "moe/MoeRouting.td"

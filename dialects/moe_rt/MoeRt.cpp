@@ -92,6 +92,13 @@ void LaunchOp::getEffects(
   effects.emplace_back(MemoryEffects::Write::get());
 }
 
+void CallOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  effects.emplace_back(MemoryEffects::Read::get());
+  effects.emplace_back(MemoryEffects::Write::get());
+}
+
 LogicalResult LaunchOp::verify() {
   if (getBoxes().size() != getArguments().size())
     return emitOpError("has ") << getBoxes().size() << " boxes for "

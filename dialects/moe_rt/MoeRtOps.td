@@ -16,8 +16,8 @@ def MoeRt_Dialect : Dialect {
   let cppNamespace = "::moert";
   let summary = "What compiled code asks of the runtime";
   let description = [{
-    The hooks of `moe_rt.h` as ops: threads, the trace, kernels of a device and
-    the end of a call with a status. They stand beside kernels and among their loops, whatever the
+    The hooks of `moe_rt.h` as ops: threads, the trace, kernels of a device, the
+    end of a call with a status; and C functions of experts. They stand beside kernels and among their loops, whatever the
     target; `moek-lower-runtime-ops` turns them into calls of the hooks.
   }];
   let useDefaultAttributePrinterParser = 1;
@@ -28,7 +28,8 @@ def MoeRt_Status : I32EnumAttr<"Status", "what a failed check makes a call retur
     I32EnumAttrCase<"BadSize", 2, "bad_size">,
     I32EnumAttrCase<"BadRouting", 6, "bad_routing">,
     I32EnumAttrCase<"BadValue", 8, "bad_value">,
-    I32EnumAttrCase<"Device", 9, "device">]> {
+    I32EnumAttrCase<"Device", 9, "device">,
+    I32EnumAttrCase<"Expert", 10, "expert">]> {
   let cppNamespace = "::moert";
   let genSpecializedAttr = 0;
 }
@@ -83,7 +84,7 @@ def MoeRt_CheckOp : MoeRt_Op<"check", [DeclareOpInterfaceMethods<MemoryEffectsOp
   let summary = "Makes the call return a status unless a condition holds";
   let description = [{
     If `ok` is false, the entry point tells the runtime's error hook `message`
-    and returns `status` (`bad_size`, `bad_routing`, `bad_value` or `device`) at once:
+    and returns `status` (`bad_size`, `bad_routing`, `bad_value`, `device` or `expert`) at once:
     nothing behind the check runs, and no result has been written, since results
     that would be written before the last check of a function are kept in the
     workspace until it has passed.
@@ -119,6 +120,31 @@ def MoeRt_CheckOp : MoeRt_Op<"check", [DeclareOpInterfaceMethods<MemoryEffectsOp
   }];
   let hasVerifier = 1;
   let hasCanonicalizeMethod = 1;
+}
+
+def MoeRt_CallOp : MoeRt_Op<"call", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "Calls a C function that bodies of experts name";
+  let description = [{
+    The function named `callee`, see `#moe.external`: it gets the
+    runtime of the call, `expert` and `rows` as 64-bit integers, and the addresses
+    of `arguments`. `status` is what it returns.
+
+    ```mlir
+    func.func @call(%expert: index, %rows: index, %x: memref<?x64xf32>,
+                    %y: memref<?x32xf32>) -> i32 {
+      %status = moe_rt.call "search" expert(%expert) rows(%rows)
+          args(%x, %y : memref<?x64xf32>, memref<?x32xf32>)
+      return %status : i32
+    }
+    ```
+  }];
+  let arguments = (ins StrAttr:$callee, Index:$expert, Index:$rows,
+                       Variadic<AnyStridedMemRef>:$arguments);
+  let results = (outs I32:$status);
+  let assemblyFormat = [{
+    $callee `expert` `(` $expert `)` `rows` `(` $rows `)`
+    `args` `(` $arguments `:` type($arguments) `)` attr-dict
+  }];
 }
 
 def MoeRt_LaunchOp : MoeRt_Op<"launch", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {

@@ -43,6 +43,11 @@ static bool hasContiguousRows(Value buffer) {
          type.isLastDimUnitStride();
 }
 
+/// C functions are told of no strides.
+static bool hasIdentityLayout(Value buffer) {
+  return cast<MemRefType>(buffer.getType()).getLayout().isIdentity();
+}
+
 namespace {
 template <typename OpTy>
 struct DstModel : public DstBufferizableOpInterfaceExternalModel<DstModel<OpTy>,
@@ -54,7 +59,7 @@ struct DstModel : public DstBufferizableOpInterfaceExternalModel<DstModel<OpTy>,
     // (unwritten rows are undefined).
     auto combine = dyn_cast<CombineOp>(op);
     return cast<DestinationStyleOpInterface>(op).isDpsInput(&operand) ||
-           ((isa<GroupedMatmulOp, RowMapOp>(op) ||
+           ((isa<GroupedMatmulOp, RowMapOp, ExternalCallOp>(op) ||
              (combine && combine.getFirstRow())) &&
             !operand.get().getDefiningOp<tensor::EmptyOp>());
   }
@@ -90,7 +95,9 @@ struct DstModel : public DstBufferizableOpInterfaceExternalModel<DstModel<OpTy>,
           v = allocateLike(rewriter, op, v);
         inits.push_back(v);
       }
-      if (isa<MemRefType>(v.getType()) && !hasContiguousRows(v)) {
+      if (isa<MemRefType>(v.getType()) &&
+          (isa<ExternalCallOp>(op) ? !hasIdentityLayout(v)
+                                   : !hasContiguousRows(v))) {
         Value own = allocateLike(rewriter, op, v);
         rewriter.setInsertionPoint(op);
         if (dst.isDpsInit(&operand))
@@ -162,6 +169,7 @@ void moek::registerBufferizableModels(DialectRegistry &registry) {
     GatherOp::attachInterface<DstModel<GatherOp>>(*context);
     RowMapOp::attachInterface<DstModel<RowMapOp>>(*context);
     CombineOp::attachInterface<DstModel<CombineOp>>(*context);
+    ExternalCallOp::attachInterface<DstModel<ExternalCallOp>>(*context);
     VerifyRoutingOp::attachInterface<VerifyRoutingModel>(*context);
   });
 }

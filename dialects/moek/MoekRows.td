@@ -7,6 +7,7 @@
 #ifndef MOEK_ROWS_TD
 #define MOEK_ROWS_TD
 
+include "moe/MoeExternal.td"
 include "moek/MoekOpBase.td"
 
 def Moek_GatherOp : Moek_DstOp<"gather", [AttrSizedOperandSegments]> {
@@ -135,6 +136,57 @@ def Moek_RowMapOp : Moek_DstOp<"row_map", [AttrSizedOperandSegments, IsolatedFro
   let extraClassDeclaration = dpsDeclarations # [{
     /// N; 0 if nothing is a vector.
     int64_t getRowLength();
+  }];
+  let hasVerifier = 1;
+}
+
+def Moek_ExternalCallOp : Moek_DstOp<"external_call", [AttrSizedOperandSegments]> {
+  let summary = "Calls a C function on the rows of each group";
+  let description = [{
+    For each expert `e` with rows in `[offsets[e], offsets[e+1])` the function
+    named `callee`, see `#moe.external`, is called on them, at most `batch` rows
+    at a time, with
+
+    - the number `first_expert + e`,
+    - these rows of each of `rows` (`[R, N]`), and
+    - row `e` of each of `parameters` (`[E, ...]`), the expert's weights.
+
+    It writes the same rows of the output `[R, M]` f32. Calls run side by side.
+    The second output, an i32 of rank 0, is how many failed; the rows of those are
+    zeros if `external` says so. Nothing is called for an expert without rows, and
+    calls are neither left out nor joined with others.
+
+    ```mlir
+    func.func @experts(%offsets: tensor<9xi32>, %x: tensor<?x64xf32>,
+        %y: tensor<?x32xf32>, %n: tensor<i32>) -> (tensor<?x32xf32>, tensor<i32>) {
+      %r:2 = moek.external_call "search" #moe.external<batch = 16>
+          groups(%offsets : tensor<9xi32>) rows(%x : tensor<?x64xf32>)
+          outs(%y, %n : tensor<?x32xf32>, tensor<i32>)
+          -> tensor<?x32xf32>, tensor<i32>
+      return %r#0, %r#1 : tensor<?x32xf32>, tensor<i32>
+    }
+    ```
+  }];
+  let arguments = (ins
+    StrAttr:$callee, Moe_ExternalAttr:$external,
+    DefaultValuedAttr<I64Attr, "0">:$first_expert,
+    Moek_Shaped:$offsets, Variadic<Moek_Shaped>:$rows,
+    Variadic<Moek_Shaped>:$parameters, Variadic<Moek_Shaped>:$outputs);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    $callee $external
+    `groups` `(` $offsets `:` type($offsets) `)`
+    `rows` `(` $rows `:` type($rows) `)`
+    (`parameters` `(` $parameters^ `:` type($parameters) `)`)?
+    `outs` `(` $outputs `:` type($outputs) `)` attr-dict (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() {
+      return getOutputsMutable();
+    }
+    /// Those of a destination, and whatever the function does.
+    void getEffects(::llvm::SmallVectorImpl<::mlir::SideEffects::EffectInstance<
+                        ::mlir::MemoryEffects::Effect>> &effects);
   }];
   let hasVerifier = 1;
 }

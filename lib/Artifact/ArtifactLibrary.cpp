@@ -52,6 +52,9 @@ ArtifactLibrary::open(const std::string &path, std::string &error) {
     if (error.find("libmoe_rt.so") != std::string::npos)
       error += "; " + result->path +
                " was linked with another runtime, run moe-compile again";
+    if (error.find("undefined symbol") != std::string::npos)
+      error += "; C functions that experts call are to be loaded before "
+               "(--external=FILE), or linked with (moe-compile --external)";
     return nullptr;
   }
   for (const FunctionDesc &function : result->contents.functions) {

@@ -190,7 +190,8 @@ std::unique_ptr<llvm::MemoryBuffer> writeBytecode(ModuleOp module) {
 /// From the fused module to machine code. Runs on any thread.
 bool compileVariant(llvm::MemoryBufferRef bytecode,
                     const DialectRegistry &registry,
-                    const CompileOptions &options, compiler::Variant &variant,
+                    const CompileOptions &options,
+                    ArrayRef<std::string> externals, compiler::Variant &variant,
                     MLIRContext &context,
                     SmallVectorImpl<compiler::Message> &messages,
                     StepCounter &steps) {
@@ -240,7 +241,7 @@ bool compileVariant(llvm::MemoryBufferRef bytecode,
                                               getCodeOptions(options),
                                               CodeKind::Object, variant.object,
                                               error) ||
-      !compiler::checkSymbols(variant.object, error))
+      !compiler::checkSymbols(variant.object, externals, error))
     return fail(error);
   steps.add(kCodeCost, "");
   return true;
@@ -327,6 +328,15 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   FailureOr<TargetList> targets = resolveTargets(module, options);
   if (failed(targets))
     return failure();
+  FailureOr<compiler::ExternalList> declared = compiler::getExternals(module);
+  if (failed(declared))
+    return failure();
+  if (!declared->empty() && !options.externals.empty() &&
+      failed(compiler::checkExternals(*declared, options.externals)))
+    return failure();
+  SmallVector<std::string> externals;
+  for (func::FuncOp function : *declared)
+    externals.push_back(function.getName().str());
   OwningOpRef<ModuleOp> common = module.clone();
   compiler::SharedCodeErrors errors(*common);
   if (failed(checkEntries(*common)) ||
@@ -336,6 +346,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
       failed(checkEntries(*common)))
     return failure();
   compiler::ArtifactInfo info;
+  info.externals = std::move(*declared);
   info.aliases = getAliases(*common);
   errors.readAliases();
   (*common)->removeAttr(kAliasesAttr);
@@ -395,8 +406,9 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
   std::vector<std::thread> threads;
   for (size_t i = 0; i < variants.size(); ++i) {
     threads.emplace_back([&, i] {
-      succeeded[i] = compileVariant(*bytecode, registry, options, variants[i],
-                                    *contexts[i], messages[i], steps);
+      succeeded[i] =
+          compileVariant(*bytecode, registry, options, externals, variants[i],
+                         *contexts[i], messages[i], steps);
     });
     if (options.oneByOne)
       threads.back().join();
@@ -463,7 +475,9 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
     }
     if (options.shared &&
         (!compiler::linkShared(object, name + ".so", platform,
-                               options.runtimeDirectory, linked, error) ||
+                               options.runtimeDirectory, options.externals,
+                               externals.empty() || !options.externals.empty(),
+                               linked, error) ||
          !write(".so", {linked.data(), linked.size()}, true)))
       return false;
     return (!options.header ||

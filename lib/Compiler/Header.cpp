@@ -26,6 +26,18 @@ using compiler::comment;
 using compiler::describeTensor;
 using compiler::describeWorkspace;
 
+StringRef compiler::getCType(StringRef dtype) {
+  return llvm::StringSwitch<StringRef>(dtype)
+      .Case("f32", "float")
+      .Case("f64", "double")
+      .Cases({"bf16", "f16"}, "uint16_t")
+      .Case("i32", "int32_t")
+      .Case("i64", "int64_t")
+      .Case("i8", "int8_t")
+      .Cases({"i1", "f8E4M3FN"}, "uint8_t")
+      .Default("void");
+}
+
 namespace {
 
 /// A C parameter name that collides with nothing.
@@ -43,18 +55,6 @@ std::string makeIdentifier(StringRef name, llvm::StringSet<> &used) {
   while (!used.insert(id).second)
     id += '_';
   return id;
-}
-
-StringRef cType(StringRef dtype) {
-  return llvm::StringSwitch<StringRef>(dtype)
-      .Case("f32", "float")
-      .Case("f64", "double")
-      .Cases({"bf16", "f16"}, "uint16_t")
-      .Case("i32", "int32_t")
-      .Case("i64", "int64_t")
-      .Case("i8", "int8_t")
-      .Cases({"i1", "f8E4M3FN"}, "uint8_t")
-      .Default("void");
 }
 
 /// Dimensions that have letters in C, by what docs/import.md calls the tensors
@@ -131,6 +131,7 @@ public:
        << "\n#error \"moe_rt.h is of another version than this header: run "
           "moe-compile again\"\n#endif\n\n"
           "#ifdef __cplusplus\nextern \"C\" {\n#endif\n";
+    compiler::declareExternals(os, info.externals);
     for (auto [i, attr] : llvm::enumerate(info.interfaces))
       emit(cast<DictionaryAttr>(attr), i);
     os << "\n#ifdef __cplusplus\n} /* extern \"C\" */\n#endif\n";
@@ -323,7 +324,7 @@ private:
         StringRef type =
             value.get("packed")
                 ? "void"
-                : cType(value.getAs<StringAttr>("dtype").getValue());
+                : compiler::getCType(value.getAs<StringAttr>("dtype").getValue());
         std::string id =
             makeIdentifier(value.getAs<StringAttr>("name").getValue(), used);
         declarations.push_back(

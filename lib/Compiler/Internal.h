@@ -60,6 +60,9 @@ struct Alias {
   mlir::DictionaryAttr checkpoint;
 };
 
+/// Declarations of C functions that experts call.
+using ExternalList = llvm::SmallVector<mlir::func::FuncOp>;
+
 /// Everything the header and the manifest tell.
 struct ArtifactInfo {
   /// `moe.interfaces` of the first variant; the context owns it.
@@ -67,6 +70,7 @@ struct ArtifactInfo {
   std::vector<Alias> aliases;
   /// CPUs before devices.
   llvm::ArrayRef<Variant> variants;
+  ExternalList externals;
   /// As --pass-pipeline takes them, and as --pipeline-extension does.
   std::string passPipeline;
   std::vector<std::string> extensions;
@@ -139,8 +143,21 @@ private:
 
 // Symbols.cpp
 
-/// Whether an object of one target needs only what an artifact may need.
-bool checkSymbols(llvm::ArrayRef<char> object, std::string &error);
+/// Whether an object of one target needs only what an artifact may need, and
+/// `externals`.
+bool checkSymbols(llvm::ArrayRef<char> object,
+                  llvm::ArrayRef<std::string> externals, std::string &error);
+
+// Externals.cpp
+
+/// Those of `module`; a name that C has is an error.
+mlir::FailureOr<ExternalList> getExternals(mlir::ModuleOp module);
+/// An error at the first of `externals`, which are some, that `files` have not.
+mlir::LogicalResult checkExternals(llvm::ArrayRef<mlir::func::FuncOp> externals,
+                                   llvm::ArrayRef<std::string> files);
+/// Their prototypes.
+void declareExternals(llvm::raw_ostream &os,
+                      llvm::ArrayRef<mlir::func::FuncOp> externals);
 
 // Dispatch.cpp
 
@@ -168,6 +185,8 @@ void describeWorkspace(llvm::raw_ostream &os, const ArtifactInfo &info,
                        size_t index, llvm::ArrayRef<std::string> sizes);
 
 // Header.cpp, Manifest.cpp
+/// What an element of a tensor is in C; void if that is nothing.
+llvm::StringRef getCType(llvm::StringRef dtype);
 std::string buildHeader(const ArtifactInfo &info, llvm::StringRef baseName);
 /// Without an id.
 llvm::json::Object buildManifest(const ArtifactInfo &info);
@@ -183,9 +202,11 @@ bool joinObjects(llvm::ArrayRef<NamedObject> objects,
                  llvm::SmallVectorImpl<char> &joined, std::string &error);
 std::unique_ptr<llvm::MemoryBuffer>
 buildLibrary(llvm::ArrayRef<NamedObject> objects, std::string &error);
+/// Without `isClosed`, whoever loads it may have symbols that it needs.
 bool linkShared(llvm::ArrayRef<char> object, llvm::StringRef name,
                 const HostPlatform &platform,
                 llvm::StringRef runtimeDirectory,
+                llvm::ArrayRef<std::string> externalFiles, bool isClosed,
                 llvm::SmallVectorImpl<char> &linked, std::string &error);
 
 } // namespace moe::compiler

@@ -124,6 +124,7 @@ bool moe::runDriver(StringRef platform, StringRef what,
 bool compiler::linkShared(ArrayRef<char> object, StringRef name,
                           const HostPlatform &platform,
                           StringRef runtimeDirectory,
+                          ArrayRef<std::string> externalFiles, bool isClosed,
                           SmallVectorImpl<char> &linked, std::string &error) {
   std::string runtime = runtimeDirectory.str();
   if (runtime.empty())
@@ -146,10 +147,12 @@ bool compiler::linkShared(ArrayRef<char> object, StringRef name,
   if (!input.create("moe-object", "o", error, object) ||
       !output.create("moe-linked", "so", error))
     return false;
-  if (runDriver(platform.gnuTriple, "linking a shared library",
-                {"-shared", "-o", output.getPath(), input.getPath(), soname,
-                 "-Wl,-z,defs", "-Wl,-Bsymbolic", search, rpath, "-lmoe_rt",
-                 "-lm"},
+  SmallVector<StringRef> arguments = {"-shared", "-o", output.getPath(),
+                                      input.getPath()};
+  arguments.append(externalFiles.begin(), externalFiles.end());
+  arguments.append({soname, isClosed ? "-Wl,-z,defs" : "-Wl,-z,undefs",
+                    "-Wl,-Bsymbolic", search, rpath, "-lmoe_rt", "-lm"});
+  if (runDriver(platform.gnuTriple, "linking a shared library", arguments,
                 error))
     return output.read(linked, error) && checkWhole(linked, error);
   if (error.find("needs a C compiler") != std::string::npos)

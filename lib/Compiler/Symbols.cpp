@@ -33,7 +33,9 @@ static bool isProvided(StringRef name) {
          (name.ends_with("f") && math.contains(name.drop_back()));
 }
 
-bool compiler::checkSymbols(ArrayRef<char> object, std::string &error) {
+bool compiler::checkSymbols(ArrayRef<char> object,
+                            ArrayRef<std::string> externals,
+                            std::string &error) {
   MemoryBufferRef buffer(StringRef(object.data(), object.size()), "object");
   Expected<std::unique_ptr<object::ObjectFile>> file =
       object::ObjectFile::createObjectFile(buffer);
@@ -49,7 +51,7 @@ bool compiler::checkSymbols(ArrayRef<char> object, std::string &error) {
       return false;
     }
     if (!(*flags & object::SymbolRef::SF_Undefined) || name->empty() ||
-        isProvided(*name))
+        isProvided(*name) || is_contained(externals, *name))
       continue;
     error = ("the code needs '" + *name +
              "', which is in neither libmoe_rt, libm nor libc: a function that "

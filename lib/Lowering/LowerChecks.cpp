@@ -28,6 +28,7 @@ static_assert(static_cast<int>(moert::Status::BadSize) == MOE_ERR_BAD_SIZE);
 static_assert(static_cast<int>(moert::Status::BadRouting) ==
               MOE_ERR_BAD_ROUTING);
 static_assert(static_cast<int>(moert::Status::BadValue) == MOE_ERR_BAD_VALUE);
+static_assert(static_cast<int>(moert::Status::Expert) == MOE_ERR_EXPERT);
 
 namespace {
 struct LowerChecks : moe::impl::LowerChecksPassBase<LowerChecks> {

@@ -9,6 +9,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Pointers.h"
+
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Images.h"
 #include "moe-mlir/Lowering/Passes.h"
@@ -110,19 +112,8 @@ struct LowerLaunches : moe::impl::LowerLaunchesPassBase<LowerLaunches> {
       }
       int64_t box = op.getBoxes()[i];
       kind(box ? MOE_LAUNCH_MATRIX : MOE_LAUNCH_POINTER);
-      Value address =
-          toWord(memref::ExtractAlignedPointerAsIndexOp::create(b, value));
-      // A part of memory begins somewhere in it.
-      if (!memref.getLayout().isIdentity()) {
-        Value first =
-            memref::ExtractStridedMetadataOp::create(b, value).getOffset();
-        address = LLVM::AddOp::create(
-            b, address,
-            LLVM::MulOp::create(b, toWord(first),
-                                word(memref.getElementTypeBitWidth() / 8)));
-      }
       set(own, offsetof(moe_launch_argument, pointer),
-          LLVM::IntToPtrOp::create(b, pointerType(), address));
+          moe::buildPointer(b, b.getLoc(), value));
       if (!box)
         continue;
       set(own, offsetof(moe_launch_argument, box_rows), half(box));

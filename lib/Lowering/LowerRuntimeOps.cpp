@@ -8,6 +8,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Pointers.h"
+
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe-mlir/Runtime/moe_rt_layout.h"
@@ -32,8 +34,10 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
     SmallVector<moert::NumThreadsOp> threads;
     SmallVector<moert::TraceOp> traces;
     SmallVector<moert::CheckOp> checks;
+    SmallVector<moert::CallOp> calls;
     WalkResult result = module.walk([&](Operation *op) {
-      if (!isa<moert::NumThreadsOp, moert::TraceOp, moert::CheckOp>(op))
+      if (!isa<moert::NumThreadsOp, moert::TraceOp, moert::CheckOp,
+               moert::CallOp>(op))
         return WalkResult::advance();
       auto function = op->getParentOfType<func::FuncOp>();
       if (!function || !moe::isEntryFunction(function)) {
@@ -45,6 +49,8 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
         threads.push_back(thread);
       else if (auto check = dyn_cast<moert::CheckOp>(op))
         checks.push_back(check);
+      else if (auto call = dyn_cast<moert::CallOp>(op))
+        calls.push_back(call);
       else
         traces.push_back(cast<moert::TraceOp>(op));
       return WalkResult::advance();
@@ -55,6 +61,9 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
       lower(op);
     for (moert::CheckOp op : checks)
       lower(op);
+    for (moert::CallOp op : calls)
+      if (failed(lower(op)))
+        return signalPassFailure();
     for (moert::TraceOp op : traces)
       if (failed(lower(op)))
         return signalPassFailure();
@@ -88,6 +97,34 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
     auto function = op->getParentOfType<func::FuncOp>();
     op.getRuntimeMutable().assign(moe::getOrAddRuntimeArgument(function));
     op.setMessage((function.getName() + ": " + op.getMessage()).str());
+  }
+
+  LogicalResult lower(moert::CallOp op) {
+    OpBuilder b(op);
+    Location loc = op.getLoc();
+    auto toWord = [&](Value value) -> Value {
+      return arith::IndexCastOp::create(b, loc, b.getI64Type(), value);
+    };
+    SmallVector<Value> operands{
+        moe::getOrAddRuntimeArgument(op->getParentOfType<func::FuncOp>()),
+        toWord(op.getExpert()), toWord(op.getRows())};
+    for (Value argument : op.getArguments())
+      operands.push_back(moe::buildPointer(b, loc, argument));
+    auto type = LLVM::LLVMFunctionType::get(
+        b.getI32Type(), llvm::to_vector(ValueRange(operands).getTypes()));
+    auto function = getOperation().lookupSymbol<LLVM::LLVMFuncOp>(op.getCallee());
+    if (!function) {
+      OpBuilder top = OpBuilder::atBlockBegin(getOperation().getBody());
+      function = LLVM::LLVMFuncOp::create(top, loc, op.getCallee(), type);
+    }
+    if (function.getFunctionType() != type)
+      return op.emitOpError("calls '")
+             << op.getCallee() << "', which is called with other arguments "
+             << "elsewhere";
+    op.replaceAllUsesWith(
+        LLVM::CallOp::create(b, loc, function, operands).getResult());
+    op.erase();
+    return success();
   }
 
   LogicalResult lower(moert::TraceOp op) {
@@ -152,11 +189,7 @@ struct LowerRuntimeOps : moe::impl::LowerRuntimeOpsPassBase<LowerRuntimeOps> {
     auto data = [&](unsigned index) -> Value {
       if (!isRouting)
         return null;
-      Value address = memref::ExtractAlignedPointerAsIndexOp::create(
-          b, loc, op.getRouting()[index]);
-      Value integer =
-          arith::IndexCastOp::create(b, loc, b.getI64Type(), address);
-      return LLVM::IntToPtrOp::create(b, loc, pointerType(), integer);
+      return moe::buildPointer(b, loc, op.getRouting()[index]);
     };
     store(offsetof(moe_trace_event, tokens), extent(1, 0));
     Value experts = extent(0, 0);

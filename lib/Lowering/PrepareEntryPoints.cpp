@@ -13,6 +13,7 @@
 #include "moe-mlir/Lowering/CNames.h"
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Lowering/Passes.h"
+#include "moe/Moe.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "llvm/ADT/StringSet.h"
@@ -76,11 +77,13 @@ struct PrepareEntryPoints
       return op->emitOpError("within the module is not compiled; move its "
                              "functions to the outer module");
     auto function = dyn_cast<FunctionOpInterface>(op);
-    if (function && function.isExternal() &&
+    if (function && function.isExternal() && !moe::getExternal(function) &&
         !SymbolTable::symbolKnownUseEmpty(function, getOperation()))
       return op->emitError() << "function '" << function.getName()
                              << "' is called but only declared; an artifact "
-                                "holds all that it runs, so give it a body";
+                                "holds all that it runs, so give it a body, "
+                                "or declare a C function of experts with "
+                                "moe.external";
     return success();
   }
 

@@ -52,9 +52,10 @@ std::optional<StringRef> checkModel(Operation *op) {
   if (auto call = dyn_cast<func::CallOp>(op)) {
     auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(
         op, call.getCalleeAttr());
-    if (!callee || callee.isExternal())
+    if (!callee || (callee.isExternal() && !moe::getExternal(callee)))
       return "calls a function without a body, and artifacts contain all that "
-             "they call; give it one";
+             "they call; give it one, or declare it as a C function that "
+             "experts call with moe.external";
   }
   if (isa<func::CallIndirectOp>(op))
     return "calls a function that is not known; call it by name";

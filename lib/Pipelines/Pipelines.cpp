@@ -129,6 +129,8 @@ void moe::buildFusedPipeline(OpPassManager &pm,
 
 void moe::buildPlannedPipeline(OpPassManager &pm,
                                const PipelineOptions &options) {
+  // Kernels call C functions by their names: declarations have no buffers.
+  pm.addPass(createSymbolDCEPass());
   SetTargetPassOptions target;
   target.chip = options.target;
   pm.addPass(createSetTargetPass(target));

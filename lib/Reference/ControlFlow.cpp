@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Machine.h"
+#include "moe/Moe.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -36,6 +37,8 @@ static LogicalResult executeCall(Machine &machine, func::CallOp op) {
   if (!callee)
     return op.emitOpError("calls @")
            << op.getCallee() << ", which is no function of this module";
+  if (getExternal(callee))
+    return executeExternal(machine, op, callee);
   FailureOr<SmallVector<Datum>> results =
       machine.call(callee, getAll(machine, op.getOperands()), op.getLoc());
   if (failed(results))

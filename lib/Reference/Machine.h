@@ -58,6 +58,10 @@ void addSimilarityOp(HandlerTable &table);
 void addBalanceOp(HandlerTable &table);
 void addDequantizeOp(HandlerTable &table);
 
+/// Calls the C function that `callee` declares, from the body of an expert.
+llvm::LogicalResult executeExternal(Machine &machine, mlir::func::CallOp op,
+                                    mlir::func::FuncOp callee);
+
 /// Executes any structured op of linalg.
 llvm::LogicalResult executeLinalg(Machine &machine, mlir::Operation *op);
 

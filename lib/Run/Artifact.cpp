@@ -103,12 +103,12 @@ bool Artifact::openDevice(const std::optional<std::string> &wanted,
 }
 
 std::unique_ptr<Artifact> Artifact::open(const std::string &path,
-                                         std::vector<std::string> emulator,
+                                         Emulator emulator,
                                          std::string &error,
                                          std::optional<std::string> device) {
   std::unique_ptr<Artifact> artifact(new Artifact);
   artifact->file = path;
-  artifact->command = std::move(emulator);
+  artifact->emulatedBy = std::move(emulator);
   llvm::SmallString<128> manifest(path);
   llvm::sys::path::replace_extension(manifest, ".json");
   bool isRead = readManifest(manifest.str().str(), artifact->contents, error);

@@ -8,6 +8,8 @@
 
 #include "moe-mlir/InitAll.h"
 #include "moe-mlir/Reference/Interpreter.h"
+#include "moe-mlir/Support/ExternalFunctions.h"
+#include "moe/Moe.h"
 
 #include "mlir/IR/DialectRegistry.h"
 #include "mlir/InitAllDialects.h"
@@ -23,6 +25,13 @@ void moe::run::registerRunDialects(DialectRegistry &registry) {
 
 LogicalResult moe::run::compileToRun(ModuleOp module, CompileOptions options,
                                      const std::string &base, bool isEmulated) {
+  // In an emulator it is the linker who misses them.
+  for (auto function : module.getOps<func::FuncOp>())
+    if (!isEmulated && getExternal(function) &&
+        !findExternal(function.getName()))
+      return function.emitError("'")
+             << function.getName()
+             << "' is in no library; say which has it with --external=FILE";
   options.object = options.header = false;
   options.library = isEmulated;
   options.shared = !isEmulated;

@@ -36,7 +36,7 @@ std::string EmulatedFunction::file(const char *name) const {
 std::unique_ptr<EmulatedFunction>
 EmulatedFunction::link(StringRef artifact, const FunctionDesc &desc,
                        const std::string &platform, const std::string &id,
-                       std::vector<std::string> command, std::string &error) {
+                       Emulator emulator, std::string &error) {
   std::string code;
   for (StringRef extension : {".a", ".o"}) {
     SmallString<128> candidate(artifact);
@@ -58,12 +58,13 @@ EmulatedFunction::link(StringRef artifact, const FunctionDesc &desc,
             platform + "-gcc)";
     return nullptr;
   }
-  ErrorOr<std::string> emulator = sys::findProgramByName(command.front());
-  if (!emulator) {
+  std::vector<std::string> &command = emulator.command;
+  ErrorOr<std::string> found = sys::findProgramByName(command.front());
+  if (!found) {
     error = "--emulator: no program '" + command.front() + "' in PATH";
     return nullptr;
   }
-  command.front() = *emulator;
+  command.front() = *found;
 
   std::unique_ptr<EmulatedFunction> result(
       new EmulatedFunction(desc, id, std::move(command)));
@@ -80,11 +81,13 @@ EmulatedFunction::link(StringRef artifact, const FunctionDesc &desc,
   std::string undefined = "-Wl,-u," + desc.invoke;
   std::string program = result->file("program");
   std::string libraries = ("-L" + sys::path::parent_path(runner)).str();
-  if (!runDriver(platform, "running in an emulator",
-                 {"-static", "-o", program, undefined, invoke, workspace,
-                  variant, idSymbol, runner, code, libraries, "-lmoe_rt",
-                  "-fopenmp", "-pthread", "-lm"},
-                 error))
+  SmallVector<StringRef> arguments = {"-static", "-o",      program,
+                                      undefined, invoke,    workspace,
+                                      variant,   idSymbol,  runner,
+                                      code};
+  arguments.append(emulator.objects.begin(), emulator.objects.end());
+  arguments.append({libraries, "-lmoe_rt", "-fopenmp", "-pthread", "-lm"});
+  if (!runDriver(platform, "running in an emulator", arguments, error))
     return nullptr;
   return result;
 }

@@ -107,6 +107,8 @@ const char *moe_status_string(int status) {
     return "bad value";
   case MOE_ERR_DEVICE:
     return "device failure";
+  case MOE_ERR_EXPERT:
+    return "failed expert";
   }
   return "unknown status";
 }

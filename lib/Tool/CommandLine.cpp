@@ -5,10 +5,12 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Tool/CommandLine.h"
+#include "moe-mlir/Support/ExternalFunctions.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Config/llvm-config.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/WithColor.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -398,6 +400,29 @@ CheckpointOption::CheckpointOption(CommandLine &line)
            cl::cat(line.group("Input")),
            cl::desc("Weights as they are published: a Hugging Face folder, a "
                     ".safetensors or a .gguf file")) {}
+
+ExternalOption::ExternalOption(CommandLine &line, StringRef what)
+    : files("external", cl::CommaSeparated, cl::value_desc("file,..."),
+            cl::cat(line.group("Code"))),
+      help(("Files with the C functions that experts call: " + what).str()) {
+  files.setDescription(help);
+}
+
+bool ExternalOption::load(std::vector<std::string> *rest,
+                          std::string &error) const {
+  for (const std::string &file : files) {
+    if (llvm::sys::path::extension(file) == ".so") {
+      if (!loadExternals(file, error))
+        return false;
+    } else if (rest) {
+      rest->push_back(file);
+    } else {
+      error = "--external=" + file + ": expected a shared library (.so)";
+      return false;
+    }
+  }
+  return true;
+}
 
 ThreadsOption::ThreadsOption(CommandLine &line)
     : threads("threads", cl::init(0), cl::value_desc("N"),

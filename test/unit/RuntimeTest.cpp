@@ -107,7 +107,7 @@ TEST(Runtime, Default) {
 }
 
 TEST(Runtime, StatusStrings) {
-  for (int status = MOE_OK; status <= MOE_ERR_DEVICE; ++status)
+  for (int status = MOE_OK; status <= MOE_ERR_EXPERT; ++status)
     EXPECT_STRNE(moe_status_string(status), "unknown status");
   EXPECT_STREQ(moe_status_string(-1), "unknown status");
   EXPECT_STREQ(moe_status_string(1000), "unknown status");

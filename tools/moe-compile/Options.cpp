@@ -26,6 +26,7 @@ bool CommandLine::read(moe::CompileOptions &options, Outputs &outputs,
   options.codegenLevel = codegenLevel;
   options.optimizeIR = optimizeIR;
   options.ptxas = ptxas;
+  options.externals.assign(external.files.begin(), external.files.end());
   options.runtimeDirectory = runtimeDirectory;
   options.passPipeline = passes;
   if (codegenLevel > 3)

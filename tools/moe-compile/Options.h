@@ -76,6 +76,9 @@ struct CommandLine {
       "pass-pipeline", cl::value_desc("passes"), cl::cat(code),
       cl::desc("Passes to run on the model first, written as for moe-opt")};
   tools::CompilationOptions compilation{line};
+  tools::ExternalOption external{
+      line, "objects, archives or shared libraries to link the shared library "
+            "with (default: who loads it has them)"};
   cl::opt<std::string> entryPrefix{
       "entry-prefix", cl::value_desc("prefix"), cl::cat(code),
       cl::desc("What the names of all functions begin with in C")};

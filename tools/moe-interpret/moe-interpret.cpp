@@ -10,8 +10,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/BuiltinOps.h"
-#include "mlir/IR/MLIRContext.h"
 #include "moe-mlir/Checkpoint/Checkpoint.h"
 #include "moe-mlir/Reference/FunctionTensors.h"
 #include "moe-mlir/Reference/GPU/KernelInterpreter.h"
@@ -63,6 +61,7 @@ struct Options {
   cl::opt<std::string> passes{
       "pass-pipeline", cl::value_desc("passes"), cl::cat(in),
       cl::desc("Passes of plugins to run first, written as for moe-opt")};
+  moe::tools::ExternalOption external{line, "shared libraries"};
   cl::opt<bool> gpu{"gpu", cl::cat(in),
                     cl::desc("Run kernels of a GPU, and look for races")};
   cl::opt<uint64_t> order{
@@ -165,6 +164,7 @@ int main(int argc, char **argv) {
   Given given{options, {}, {}, {}};
   if (!options.random.read(given.seed, error) ||
       !options.sizes.read(given.sizes, error) ||
+      !options.external.load(nullptr, error) ||
       !moe::Checkpoint::open(options.checkpoint.path, given.checkpoint, error))
     return options.line.fail(error);
   DialectRegistry registry;

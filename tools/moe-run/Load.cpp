@@ -21,7 +21,7 @@ static bool compile(const run::Given &given, moe::CompileOptions compile,
   run::CommandLine &options = given.options;
   compile.targets.assign(options.targets.begin(), options.targets.end());
   if (compile.targets.empty())
-    compile.targets.push_back(given.emulator.empty() ? "native" : "aarch64*");
+    compile.targets.push_back(given.emulator.isGiven() ? "aarch64*" : "native");
   compile.fuse = !options.noFuse;
   compile.passPipeline = options.passes;
   moe::Progress progress("compiling", "steps");
@@ -32,7 +32,7 @@ static bool compile(const run::Given &given, moe::CompileOptions compile,
           moe::tools::runPasses(*module, options.passes, &options.compilation)))
     return false;
   bool isCompiled = succeeded(
-      run::compileToRun(*module, compile, base, !given.emulator.empty()));
+      run::compileToRun(*module, compile, base, given.emulator.isGiven()));
   model.flush();
   return isCompiled;
 }

@@ -53,15 +53,18 @@ bool Given::read(std::string &error) {
   if (options.emulator.getNumOccurrences()) {
     for (StringRef word : split(StringRef(options.emulator).trim(), ' '))
       if (!word.empty())
-        emulator.push_back(word.str());
-    if (emulator.empty())
+        emulator.command.push_back(word.str());
+    if (!emulator.isGiven())
       return fail("--emulator: expected a command");
     if (repeats)
       return fail("--bench: times in an emulator tell nothing");
   }
+  if (!options.external.load(emulator.isGiven() ? &emulator.objects : nullptr,
+                             error))
+    return false;
   if (options.device.getNumOccurrences()) {
     bool isHost = options.device == kHostDevice;
-    if (!emulator.empty() && !isHost)
+    if (emulator.isGiven() && !isHost)
       return fail("--device: an emulator runs code for CPUs");
     if (!isHost && Device::getKind(options.device).empty())
       return fail(

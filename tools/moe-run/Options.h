@@ -9,6 +9,7 @@
 
 #include "moe-mlir/Artifact/FunctionInputs.h"
 #include "moe-mlir/Compiler/Compiler.h"
+#include "moe-mlir/Run/Emulator.h"
 #include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Tool/CommandLine.h"
 #include "moe-mlir/Tool/InputFile.h"
@@ -76,6 +77,9 @@ struct CommandLine {
       cl::desc("With --replay-routing: leave out arguments that only the "
                "routers used")};
 
+  tools::ExternalOption external{
+      line, "shared libraries; and with --emulator objects and archives to link "
+            "with, of which shared libraries have the same for --verify"};
   tools::ThreadsOption threadsOption{line};
   cl::opt<unsigned> &threads = threadsOption.threads;
   cl::opt<std::string> emulator{
@@ -133,7 +137,7 @@ struct Given {
   CommandLine &options;
   FunctionInputs inputs;
   int64_t repeats = 0;
-  std::vector<std::string> emulator;
+  run::Emulator emulator;
   bool isModel = false, isVerified = false, hasReport = false,
        hasProfile = false;
   RoutingOptions routing = {};

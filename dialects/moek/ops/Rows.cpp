@@ -121,3 +121,41 @@ LogicalResult RowMapOp::verify() {
   }
   return verifyResults(*this);
 }
+
+//===----------------------------------------------------------------------===//
+// ExternalCallOp
+//===----------------------------------------------------------------------===//
+
+void ExternalCallOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  detail::getDestinationEffects(*this, effects);
+  effects.emplace_back(MemoryEffects::Read::get());
+  effects.emplace_back(MemoryEffects::Write::get());
+}
+
+LogicalResult ExternalCallOp::verify() {
+  if (failed(verifyShape(*this, "offsets", getOffsets(), {-1}, kI32)))
+    return failure();
+  auto offsets = cast<ShapedType>(getOffsets().getType());
+  if (offsets.isDynamicDim(0) || offsets.getDimSize(0) < 2)
+    return emitOpError("'groups' must be the static [E + 1] offsets, got ")
+           << offsets;
+  for (Value rows : getRows())
+    if (auto type = cast<ShapedType>(rows.getType());
+        type.getRank() != 2 || type.isDynamicDim(1))
+      return emitOpError("'rows' must be [rows, N] with a static N, got ")
+             << type;
+  for (Value parameter : getParameters())
+    if (auto type = cast<ShapedType>(parameter.getType());
+        !type.hasStaticShape() || type.getRank() < 2 ||
+        type.getDimSize(0) != offsets.getDimSize(0) - 1)
+      return emitOpError("'parameters' must be [")
+             << offsets.getDimSize(0) - 1 << ", ...], one of each expert, got "
+             << type;
+  if (getOutputs().size() != 2 ||
+      failed(verifyShape(*this, "outs", getOutputs()[0], {-1, -1}, kF32)) ||
+      failed(verifyShape(*this, "outs", getOutputs()[1], {}, kI32)))
+    return emitOpError("expects a [rows, M] f32 output and an i32 of rank 0");
+  return verifyResults(*this);
+}

@@ -61,6 +61,9 @@ struct CompileOptions {
   /// Which files to write.
   bool object = true, library = true, shared = true, header = true,
        manifest = true;
+  /// Objects and libraries with the C functions that experts call, for the
+  /// shared library. Empty: whoever loads it has them.
+  std::vector<std::string> externals;
   /// Where libmoe_rt is, for the shared library; empty: beside the program.
   std::string runtimeDirectory;
   /// Sees every pass manager before it runs, on the thread on which it does.

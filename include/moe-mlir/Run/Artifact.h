@@ -13,6 +13,7 @@
 
 #include "moe-mlir/Artifact/ArtifactLibrary.h"
 #include "moe-mlir/Run/Device.h"
+#include "moe-mlir/Run/Emulator.h"
 
 #include <memory>
 #include <optional>
@@ -23,20 +24,19 @@ namespace moe::run {
 
 class Artifact {
 public:
-  /// From the path of any of its files. `emulator` are a program that runs code
-  /// of other CPUs and its arguments, such as {"qemu-aarch64", "-cpu", "max"};
-  /// without, the artifact is loaded. Layers run on `device`, such as cuda:1 or
+  /// From the path of any of its files. Without an emulator for code of
+  /// other CPUs, the artifact is loaded. Layers run on `device`, such as cuda:1 or
   /// cpu, or if that is empty on the first one that the artifact has code for,
   /// which is the CPU if that is one; without, on the CPU. Null and a message
   /// on failure.
   static std::unique_ptr<Artifact>
-  open(const std::string &path, std::vector<std::string> emulator,
+  open(const std::string &path, Emulator emulator,
        std::string &error, std::optional<std::string> device = std::nullopt);
 
   const std::string &path() const { return file; }
   const Manifest &manifest() const { return contents; }
-  bool isEmulated() const { return !command.empty(); }
-  const std::vector<std::string> &emulator() const { return command; }
+  bool isEmulated() const { return emulatedBy.isGiven(); }
+  const Emulator &emulator() const { return emulatedBy; }
   /// Where its layers run; null for the CPU.
   Device *device() const { return openedDevice.get(); }
 
@@ -50,7 +50,7 @@ private:
   bool openDevice(const std::optional<std::string> &wanted, std::string &error);
 
   std::string file;
-  std::vector<std::string> command;
+  Emulator emulatedBy;
   std::unique_ptr<ArtifactLibrary> library;
   // Closed before the library, whose kernels it has.
   std::unique_ptr<Device> openedDevice;

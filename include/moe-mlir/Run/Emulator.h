@@ -26,15 +26,25 @@
 
 namespace moe::run {
 
+/// A program that runs programs for another CPU.
+struct Emulator {
+  /// It and its arguments, such as {"qemu-aarch64", "-cpu", "max"}; empty: none.
+  std::vector<std::string> command;
+  /// Objects and archives that are linked into what it runs.
+  std::vector<std::string> objects;
+
+  bool isGiven() const { return !command.empty(); }
+};
+
 class EmulatedFunction {
 public:
-  /// `artifact` is BASE with any ending; BASE.a or BASE.o is linked. `command`
-  /// are the emulator and its arguments, `id` and `platform` the manifest's.
+  /// `artifact` is BASE with any ending; BASE.a or BASE.o is linked. `id` and
+  /// `platform` are the manifest's.
   /// Null and a message on failure.
   static std::unique_ptr<EmulatedFunction>
   link(llvm::StringRef artifact, const FunctionDesc &desc,
        const std::string &platform, const std::string &id,
-       std::vector<std::string> command, std::string &error);
+       Emulator emulator, std::string &error);
 
   /// Calls the function with the hooks of `rt`: errors, and the routing part
   /// of traces. Returns its status; nothing and a message when the emulated

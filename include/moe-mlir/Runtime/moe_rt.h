@@ -74,7 +74,9 @@ enum moe_status {
    *  token id outside of a table. */
   MOE_ERR_BAD_VALUE = 8,
   /** A kernel could not be started: `rt` has no launch hook, or that failed. */
-  MOE_ERR_DEVICE = 9
+  MOE_ERR_DEVICE = 9,
+  /** A function that an expert calls returned something else than 0. */
+  MOE_ERR_EXPERT = 10
 };
 
 /** Does `item`; `arg` is what parallel_for was given. */

@@ -188,6 +188,21 @@ struct CheckpointOption {
   llvm::cl::opt<std::string> path;
 };
 
+/// --external=file,...: what has the C functions that experts call.
+struct ExternalOption {
+  ExternalOption(CommandLine &line, llvm::StringRef what);
+
+  /// Loads the shared libraries among them; others go to `rest`, which is null
+  /// where they are of no use.
+  bool load(std::vector<std::string> *rest, std::string &error) const;
+
+  llvm::cl::list<std::string> files;
+
+private:
+  /// Options refer to their texts.
+  std::string help;
+};
+
 /// --threads=N, where 0 stands for all CPUs.
 struct ThreadsOption {
   explicit ThreadsOption(CommandLine &line);

@@ -16,8 +16,10 @@
 
 #include "moe-mlir/Analysis/RowProduct.h"
 #include "moe-mlir/Analysis/WeightUse.h"
+#include "moe_rt/MoeRt.h"
 #include "moek/KernelRegion.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Vector/Utils/VectorUtils.h"
 #include "llvm/Support/SaveAndRestore.h"
 
@@ -267,9 +269,11 @@ public:
       return result;
     Operation *def = result ? result.getDefiningOp() : nullptr;
     // The last kernel writes beside the rows of other experts.
-    if (!isa_and_nonnull<moek::GroupedMatmulOp, moek::RowMapOp>(def) ||
-        llvm::is_contained(rows, result) || !result.use_empty() ||
-        def->getNumResults() != 1 ||
+    bool isKernel =
+        isa_and_nonnull<moek::GroupedMatmulOp, moek::RowMapOp>(def)
+            ? def->getNumResults() == 1
+            : isa_and_nonnull<moek::ExternalCallOp>(def);
+    if (!isKernel || llvm::is_contained(rows, result) || !result.use_empty() ||
         (kernels.others && result.getType() != kernels.others.getType())) {
       result = copyRows(yielded);
       def = result.getDefiningOp();
@@ -320,6 +324,8 @@ private:
   bool buildOp(Operation &op) {
     if (auto scan = dyn_cast<ScanOp>(op))
       return buildScan(scan);
+    if (auto call = dyn_cast<func::CallOp>(op))
+      return buildCall(call);
     Value &result = lifted[op.getResult(0)];
     if (auto ffn = dyn_cast<FFNOp>(op)) {
       result =
@@ -350,6 +356,42 @@ private:
       buildMatmul(linalgOp, *product);
     else
       buildRowOp(linalgOp);
+    return true;
+  }
+
+  /// Calls of a C function, and a check that none failed where that ends the
+  /// call.
+  bool buildCall(func::CallOp op) {
+    Location loc = op.getLoc();
+    ExternalAttr external = getExternal(
+        SymbolTable::lookupNearestSymbolFrom(op, op.getCalleeAttr()));
+    SmallVector<Value> rows, parameters;
+    for (Value operand : op.getOperands()) {
+      if (!isExternalRows(operand.getType()))
+        parameters.push_back(ExpertBody::getWeight(operand, weights.front()));
+      else
+        rows.push_back(lifted.lookup(operand));
+    }
+    Type i32 = b.getI32Type();
+    Value outs[] = {
+        kernels.buildRows(
+            loc, cast<RankedTensorType>(op.getResult(0).getType()).getDimSize(1),
+            b.getF32Type()),
+        tensor::EmptyOp::create(b, loc, ArrayRef<int64_t>(), i32)};
+    auto calls = moek::ExternalCallOp::create(
+        b, loc, TypeRange(ValueRange(outs)), op.getCallee(), external,
+        kernels.firstExpert, kernels.groups.offsets, rows, parameters, outs);
+    lifted[op.getResult(0)] = calls.getResult(0);
+    if (external.getOnFailure() != OnFailure::End)
+      return true;
+    Value failures =
+        tensor::ExtractOp::create(b, loc, calls.getResult(1), ValueRange());
+    Value none = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(0));
+    Value ok = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, failures,
+                                     none);
+    moert::CheckOp::create(b, loc, ok, moert::Status::Expert,
+                           "the function '" + op.getCallee() +
+                               "' of an expert failed");
     return true;
   }
 

@@ -83,12 +83,11 @@ matchWeights(ExpertOp op, unsigned one, unsigned other) {
   return weights;
 }
 
-/// A recurrence in a body.
-static ScanOp findScan(Block &body) {
+static Operation *findOnlyKernel(Block &body) {
   for (Operation &op : body)
-    if (auto scan = dyn_cast<ScanOp>(op))
-      return scan;
-  return {};
+    if (isOnlyKernel(&op))
+      return &op;
+  return nullptr;
 }
 
 //===----------------------------------------------------------------------===//
@@ -127,12 +126,12 @@ struct ConvertExpert : MoePattern<ExpertOp> {
       std::string why;
       std::optional<ExpertBody> body = matchBody(op, i, b, perGroup[i], why);
       if (!body) {
-        // A loop over blocks of rows would cut sequences.
-        if (auto scan = findScan(op.getGroupBody(i)))
-          return scan.emitOpError() << "has no kernels: " << why;
+        if (Operation *kernel = findOnlyKernel(op.getGroupBody(i)))
+          return kernel->emitOpError() << "has no kernels: " << why;
         loops[why].push_back(i);
       }
-      if (body && !ranges.empty() && ranges.back().body) {
+      if (body && !body->isOfOneRange() && !ranges.empty() &&
+          ranges.back().body) {
         Range &last = ranges.back();
         if (auto order = matchWeights(op, last.begin, i)) {
           SmallVector<Value> own;
@@ -177,7 +176,9 @@ struct ConvertExpert : MoePattern<ExpertOp> {
                              : other);
       }
       result =
-          range.body->build({b, groups, numRows, result}, wide, range.weights);
+          range.body->build({b, groups, numRows, result,
+                             op.getGroupBegin(range.begin)},
+                            wide, range.weights);
       if (!result)
         return failure();
     }

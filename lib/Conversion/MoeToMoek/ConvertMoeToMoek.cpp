@@ -51,7 +51,7 @@ struct ConvertMoeToMoek : moe::impl::ConvertMoeToMoekBase<ConvertMoeToMoek> {
   void runOnOperation() override {
     Operation *root = getOperation();
     narrowScores(root);
-    if (failed(decomposeInBodies(root)) || failed(checkScans(root)))
+    if (failed(decomposeInBodies(root)) || failed(checkOnlyKernels(root)))
       return signalPassFailure();
 
     MLIRContext *ctx = &getContext();
@@ -105,17 +105,35 @@ struct ConvertMoeToMoek : moe::impl::ConvertMoeToMoekBase<ConvertMoeToMoek> {
       signalPassFailure();
   }
 
-  /// Loops over blocks of rows, which other bodies without kernels become,
-  /// would cut sequences.
-  static LogicalResult checkScans(Operation *root) {
-    WalkResult result = root->walk([](ScanOp scan) {
-      auto expert = cast<ExpertOp>(scan->getParentOp());
-      unsigned group = scan->getParentRegion()->getRegionNumber();
-      std::string why;
-      if (succeeded(ExpertBody::get(*scan->getBlock(),
-                                    expert.getWeightCounts()[group], why)))
+  /// Whether `op` calls a C function that ends the call of the layer if it fails.
+  static bool endsCall(Operation *op) {
+    auto call = dyn_cast<func::CallOp>(op);
+    return call && getExternal(SymbolTable::lookupNearestSymbolFrom(
+                                   call, call.getCalleeAttr()))
+                           .getOnFailure() == OnFailure::End;
+  }
+
+  /// What has to be a kernel, and is not.
+  static LogicalResult checkOnlyKernels(Operation *root) {
+    WalkResult result = root->walk([](Operation *op) {
+      if (!isOnlyKernel(op))
         return WalkResult::advance();
-      scan.emitOpError() << "has no kernels: " << why;
+      auto expert = dyn_cast<ExpertOp>(op->getParentOp());
+      std::string why = "it is not in the body of a moe.expert";
+      if (expert) {
+        unsigned group = op->getParentRegion()->getRegionNumber();
+        why = "";
+        if (endsCall(op))
+          if (Operation *obstacle =
+                  moert::CheckOp::findObstacle(expert->getBlock()))
+            why = "it may end the call, which cannot be done in '" +
+                  obstacle->getName().getStringRef().str() + "'";
+        if (why.empty() &&
+            succeeded(ExpertBody::get(*op->getBlock(),
+                                      expert.getWeightCounts()[group], why)))
+          return WalkResult::advance();
+      }
+      op->emitOpError() << "has no kernels: " << why;
       return WalkResult::interrupt();
     });
     return failure(result.wasInterrupted());

@@ -15,6 +15,7 @@
 #include "moe-mlir/Analysis/RowProduct.h"
 #include "moe-mlir/Analysis/WeightUse.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Interfaces/ControlFlowInterfaces.h"
 
 using namespace mlir;
@@ -75,6 +76,16 @@ RowLoops::Form RowLoops::getForm(OpOperand &operand) {
   return perRow      ? perColumn ? Form::Rows : Form::RowValues
          : perColumn ? Form::Columns
                      : Form::Values;
+}
+
+bool moe::isOnlyKernel(Operation *op) {
+  if (isa<ScanOp>(op))
+    return true;
+  auto call = dyn_cast<func::CallOp>(op);
+  Operation *callee = call ? SymbolTable::lookupNearestSymbolFrom(
+                                 call, call.getCalleeAttr())
+                           : nullptr;
+  return callee && getExternal(callee);
 }
 
 namespace moe {
@@ -177,6 +188,8 @@ private:
       return readFFN(ffn);
     if (auto scan = dyn_cast<ScanOp>(op))
       return readScan(scan);
+    if (auto call = dyn_cast<func::CallOp>(op))
+      return readCall(call);
     if (isa<tensor::CastOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp,
             tensor::ExtractSliceOp>(op))
       return readView(op);
@@ -224,6 +237,27 @@ private:
           !isMovableScalarOp(inner, ffn.getBody(), why))
         return fail(*ffn, "cannot be a kernel: " + why);
     return set(*ffn, Kind::Rows);
+  }
+
+  /// Others are inlined before.
+  LogicalResult readCall(func::CallOp call) {
+    Operation *callee =
+        SymbolTable::lookupNearestSymbolFrom(call, call.getCalleeAttr());
+    if (!callee || !getExternal(callee))
+      return fail(*call, "is of a function that cannot be inlined");
+    if (call->getBlock() != &block)
+      return fail(*call, "is in a step of moe.scan");
+    for (Value operand : call.getOperands()) {
+      std::optional<Kind> kind = getKind(operand);
+      if (!kind)
+        return failure();
+      if (isExternalRows(operand.getType())
+              ? *kind != Kind::Rows
+              : *kind != Kind::Parameter || !isa<BlockArgument>(operand))
+        return fail(*call, "takes something else than rows and weights");
+    }
+    body.callsExternal = true;
+    return set(*call, Kind::Rows);
   }
 
   LogicalResult readScan(ScanOp scan) {

@@ -32,6 +32,8 @@ struct KernelBuilder {
   mlir::Value numRows;
   /// What rows of other experts are already in; null if there are none.
   mlir::Value others;
+  /// The number of the first expert in its layer.
+  int64_t firstExpert = 0;
 
   /// `lhs` times the `[E, N, K]` or `[N, K]` matrices of ranges of experts.
   mlir::Value buildMatmul(mlir::Location loc, mlir::Value lhs,
@@ -72,6 +74,11 @@ struct RowLoops {
 std::optional<RowLoops> matchRowLoops(mlir::linalg::LinalgOp op,
                                       std::string &why);
 
+/// Whether `op` has to be a kernel: loops over blocks of rows, which other bodies
+/// without kernels become, would cut the sequences of a recurrence, and the rows
+/// of a call of a C function.
+bool isOnlyKernel(mlir::Operation *op);
+
 /// What is known of a body.
 class ExpertBody {
 public:
@@ -87,6 +94,10 @@ public:
   /// Whether those of two groups can be in one packed weight each.
   bool canPackTogether(mlir::OpBuilder &b, mlir::ValueRange one,
                        mlir::ValueRange other) const;
+
+  /// Calls of C functions tell them the number of the expert, and weights are
+  /// where they are, so that ranges of experts stay apart.
+  bool isOfOneRange() const { return callsExternal; }
 
   /// The kernels. `rows` are the first argument and those behind the weights;
   /// `weights` has those of each range of experts that share the body. The
@@ -108,6 +119,7 @@ private:
   };
   mlir::Block *body = nullptr;
   unsigned numWeights = 0;
+  bool callsExternal = false;
   llvm::DenseMap<mlir::Value, Kind> kinds;
   /// The right side of a matmul: a weight, an argument of the body.
   struct Matrix {

@@ -65,6 +65,9 @@ struct ConvertMoekToVector
               .Case(
                   [&](moek::CombineOp op) { return moe::lowerCombine(e, op); })
               .Case([&](moek::RowMapOp op) { return moe::lowerRowMap(e, op); })
+              .Case([&](moek::ExternalCallOp op) {
+                return moe::lowerExternalCall(e, op);
+              })
               .Default([](Operation *op) {
                 return op->emitOpError("has no lowering to vector");
               });

@@ -24,6 +24,7 @@ mlir::LogicalResult lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op);
 mlir::LogicalResult lowerGather(Emitter &e, moek::GatherOp op);
 mlir::LogicalResult lowerCombine(Emitter &e, moek::CombineOp op);
 mlir::LogicalResult lowerRowMap(Emitter &e, moek::RowMapOp op);
+mlir::LogicalResult lowerExternalCall(Emitter &e, moek::ExternalCallOp op);
 
 /// The product of rows with packed panels, for any number of experts.
 struct PanelProduct {

@@ -62,7 +62,16 @@ static void dropChecks(ModuleOp module) {
 LogicalResult KernelConverter::convert() {
   dropChecks(module);
   SmallVector<Operation *> ops;
-  for (auto func : module.getOps<func::FuncOp>())
+  for (auto func : module.getOps<func::FuncOp>()) {
+    // What has no kernel for good is told before what has none yet.
+    WalkResult calls = func.walk([&](moek::ExternalCallOp op) {
+      op.emitOpError("calls a C function, and C functions are called from "
+                     "CPUs, not from ")
+          << options.device;
+      return WalkResult::interrupt();
+    });
+    if (calls.wasInterrupted())
+      return failure();
     func.getBody().walk<WalkOrder::PreOrder>([&](Operation *op) {
       ops.push_back(op);
       auto loop = dyn_cast<scf::ForOp>(op);
@@ -71,6 +80,7 @@ LogicalResult KernelConverter::convert() {
                  ? WalkResult::skip()
                  : WalkResult::advance();
     });
+  }
   SmallVector<Operation *> loads;
   for (Operation *op : ops) {
     // Kernels compute what they need of single elements by themselves.
