@@ -256,6 +256,7 @@ bool Runner::load(const BenchModel &model, const std::string &wanted,
   }
   BenchModel described = model;
   described.baseline = spec;
+  described.zipf = options.zipf;
   ours = CompiledLayer::load(described, function.getName().str(), base, copies,
                              options.device, error);
   if (!ours)
@@ -471,7 +472,7 @@ bool Runner::measureRow(int64_t tokens, int threads, Row &row,
 bool Runner::measurePhases(Row &row, std::string &error) {
   // name -> shares of the repeats
   std::vector<std::pair<std::string, std::vector<double>>> shares;
-  std::vector<double> balances;
+  std::vector<double> balances, synchronies;
   for (int r = 0; r < (suite.isQuick ? 3 : 7); ++r) {
     ours->refill(r % copies, 100000 + r);
     dram.read(row.threads);
@@ -483,6 +484,8 @@ bool Runner::measurePhases(Row &row, std::string &error) {
     double seconds = now() - start;
     if (loops.loops > 0)
       balances.push_back(loops.items / (row.threads * loops.loops));
+    if (loops.lastFinish > 0)
+      synchronies.push_back(loops.meanFinish / loops.lastFinish);
     for (const auto &[name, time] : phases) {
       auto found = llvm::find_if(shares, [&, &name = name](auto &entry) {
         return entry.first == name;
@@ -498,6 +501,8 @@ bool Runner::measurePhases(Row &row, std::string &error) {
     row.phases.emplace_back(name, median(values));
   if (row.threads > 1 && !balances.empty())
     row.balance = median(balances);
+  if (row.threads > 1 && !synchronies.empty())
+    row.synchrony = median(synchronies);
   return true;
 }
 

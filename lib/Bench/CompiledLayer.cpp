@@ -9,7 +9,11 @@
 #include "moe-mlir/Run/MachineLimits.h"
 #include "moe-mlir/Support/Random.h"
 
+#include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <map>
+#include <random>
 
 using namespace moe;
 using namespace moe::bench;
@@ -46,6 +50,7 @@ CompiledLayer::load(const BenchModel &model, const std::string &entry,
                     const std::string &base, int copies,
                     const std::string &device, std::string &error) {
   std::unique_ptr<CompiledLayer> layer(new CompiledLayer());
+  layer->zipf = model.zipf;
   layer->artifact = run::Artifact::open(
       base + ".json", {}, error,
       device.empty() ? std::nullopt : std::optional<std::string>(device));
@@ -87,10 +92,35 @@ void CompiledLayer::setThreads(int threads) {
     call->setThreads(threads);
 }
 
+/// Makes rows copies of others: of row n with a weight of 1 / (n + 1)^`zipf`.
+static void repeatRows(HostTensor &tensor, double zipf, uint64_t seed) {
+  const int64_t rows = tensor.shape.empty() ? 0 : tensor.shape[0];
+  if (rows < 2)
+    return;
+  std::vector<double> sums(rows);
+  double sum = 0;
+  for (int64_t n = 0; n < rows; ++n)
+    sums[n] = sum += std::pow(n + 1.0, -zipf);
+  const size_t bytes = tensor.numBytes() / rows;
+  const std::vector<char> all(tensor.dataAs<char>(),
+                              tensor.dataAs<char>() + tensor.numBytes());
+  std::mt19937_64 random(seed);
+  for (int64_t row = 0; row < rows; ++row) {
+    // The same everywhere, which distributions of the library are not.
+    double at = (random() >> 11) * 0x1p-53 * sum;
+    int64_t from = std::lower_bound(sums.begin(), sums.end(), at) - sums.begin();
+    std::memcpy(tensor.dataAs<char>() + row * bytes,
+                all.data() + std::min(from, rows - 1) * bytes, bytes);
+  }
+}
+
 void CompiledLayer::refill(int copy, uint64_t seed) {
-  for (HostTensor &tensor : calls[copy]->activations())
+  for (HostTensor &tensor : calls[copy]->activations()) {
     fillRandom(tensor, seed,
                randomRange(tensor.name, tensor.dtype, tensor.shape, true));
+    if (zipf > 0)
+      repeatRows(tensor, zipf, seed);
+  }
 }
 
 std::string CompiledLayer::variant() const { return calls.front()->variant(); }

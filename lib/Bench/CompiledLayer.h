@@ -82,6 +82,7 @@ public:
 
 private:
   std::unique_ptr<run::Artifact> artifact;
+  double zipf = 0;
   /// Per copy.
   std::vector<FunctionInputs> inputs;
   std::vector<std::unique_ptr<run::Call>> calls;

@@ -99,6 +99,10 @@ bool bench::resolveOptions(Options &options, std::string &error) {
     }
     options.threads = {1};
   }
+  if (!(options.zipf >= 0 && options.zipf <= 100)) {
+    error = "--zipf is a power from 0 to 100";
+    return false;
+  }
   if (options.repeats < 0 || options.repeats > 10000) {
     error = "the number of repeats has to be from 1 to 10000";
     return false;

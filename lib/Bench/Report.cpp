@@ -114,6 +114,8 @@ void bench::printRow(llvm::raw_ostream &os, const Row &row,
       os << name << format(" %.1f%%  ", 100 * share);
     if (row.balance > 0)
       os << format("balance %.1f%%", 100 * row.balance);
+    if (row.synchrony > 0)
+      os << format("  synchrony %.3f", row.synchrony);
     os << "\n";
   }
 }
@@ -220,6 +222,8 @@ void Writer::write(const Row &row) {
     numbers("phases", row.phases);
   if (row.balance > 0)
     number("balance", row.balance);
+  if (row.synchrony > 0)
+    number("synchrony", row.synchrony);
 }
 
 void bench::printJson(llvm::raw_ostream &os, const Report &report) {

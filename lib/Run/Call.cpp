@@ -13,8 +13,11 @@
 
 #include "llvm/ADT/STLExtras.h"
 
-#include <atomic>
+#include <algorithm>
 #include <limits>
+#include <map>
+#include <mutex>
+#include <thread>
 
 using namespace moe;
 using namespace moe::run;
@@ -43,14 +46,20 @@ namespace {
 struct TimedLoop {
   moe_body_fn body;
   void *arg;
-  std::atomic<int64_t> nanoseconds{0};
+  double start = now();
+  std::mutex mutex = {};
+  double seconds = 0;
+  /// When each thread that had items was done with its last.
+  std::map<std::thread::id, double> finishes = {};
 
   static void run(void *loop, int64_t item) {
     auto *self = static_cast<TimedLoop *>(loop);
-    double start = now();
+    double begin = now();
     self->body(self->arg, item);
-    self->nanoseconds.fetch_add(static_cast<int64_t>((now() - start) * 1e9),
-                                std::memory_order_relaxed);
+    double end = now();
+    std::lock_guard lock(self->mutex);
+    self->seconds += end - begin;
+    self->finishes[std::this_thread::get_id()] = end - self->start;
   }
 };
 } // namespace
@@ -59,10 +68,17 @@ void Call::timeLoop(const moe_rt *rt, int64_t items, moe_body_fn body,
                     void *arg) {
   LoopTimes &times = *static_cast<Call *>(rt->user)->loopTimes;
   TimedLoop loop{body, arg};
-  double start = now();
   moe_rt_default()->parallel_for(rt, items, TimedLoop::run, &loop);
-  times.loops += now() - start;
-  times.items += loop.nanoseconds * 1e-9;
+  times.loops += now() - loop.start;
+  times.items += loop.seconds;
+  double sum = 0, last = 0;
+  for (const auto &[thread, finish] : loop.finishes) {
+    sum += finish;
+    last = std::max(last, finish);
+  }
+  // A thread without items had none to wait for.
+  times.meanFinish += sum / rt->num_threads;
+  times.lastFinish += last;
 }
 
 void Call::setLoopTimes(LoopTimes *times) {

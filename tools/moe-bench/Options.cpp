@@ -119,6 +119,7 @@ bool CommandLine::read(Options &options, std::string &error) const {
       (options.device.empty() || baselines.getNumOccurrences()))
     options.baselines = splitNames(baselines);
   options.repeats = repeats;
+  options.zipf = zipf;
   options.phases = phases;
   options.expectations = checkReport;
   options.compile.targetDescriptions.assign(targetDescriptions.begin(),

@@ -77,6 +77,11 @@ struct CommandLine {
   cl::opt<int> repeats{"repeats", cl::value_desc("N"), cl::cat(running),
                        cl::desc("Runs a row (default: about a second's worth, "
                                 "at least 7)")};
+  cl::opt<double> zipf{
+      "zipf", cl::value_desc("S"), cl::cat(what),
+      cl::desc("Draw tokens from rows of which the n-th is as likely as 1/n to "
+               "the power S, so that experts have very different numbers of "
+               "them (default: 0, all rows differ)")};
   cl::opt<std::string> artifactDir{
       "artifact-dir", cl::value_desc("folder"), cl::cat(running),
       cl::desc("Keep the compiled layers in this folder")};

@@ -33,6 +33,9 @@ struct Options {
   std::vector<int64_t> tokens;
   /// Empty: all CPUs.
   std::vector<int> threads;
+  /// Tokens are drawn from rows of which the n-th is as likely as 1 / n to this
+  /// power, so that many go to the same experts. 0: all differ.
+  double zipf = 0;
   /// 0: as many as the time of a row asks for.
   int repeats = 0;
   /// Of knownBaselines(), in the order of the columns.

@@ -64,6 +64,9 @@ struct Row {
   Named phases;      ///< share of the time
   /// The share of parallel loops that threads spent on items; 0: not known.
   double balance = 0;
+  /// When threads had done their last item of a loop, in the mean by the last
+  /// one's; 0: not known.
+  double synchrony = 0;
   int repeats = 0, copies = 1;
   /// What the model of the target expected; 0 if nobody asked, negative if the
   /// target does not say enough of its rates.

@@ -36,6 +36,8 @@ struct BenchModel {
   /// What hand-written baselines compute. Written a second time beside the
   /// configuration: one that asked the compiler could not disagree.
   std::optional<LayerSpec> baseline;
+  /// As Options has it.
+  double zipf = 0;
 };
 
 struct Suite {

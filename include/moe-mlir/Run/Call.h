@@ -29,6 +29,9 @@ class EmulatedFunction;
 struct LoopTimes {
   /// Seconds that they ran, and seconds of their items, summed over threads.
   double loops = 0, items = 0;
+  /// Seconds until threads had done their last item, of those of a loop in the
+  /// mean and of the last one.
+  double meanFinish = 0, lastFinish = 0;
 };
 
 class Call {

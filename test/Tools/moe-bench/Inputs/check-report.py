@@ -68,3 +68,5 @@ for row in rows:
         # What one thread does is in balance, and not said.
         assert ("balance" in row) == (row["threads"] > 1), row
         assert 0 < row.get("balance", 1) <= 1.01, row
+        assert ("synchrony" in row) == (row["threads"] > 1), row
+        assert row.get("balance", 0) <= row.get("synchrony", 1) + 0.1 <= 1.11, row
