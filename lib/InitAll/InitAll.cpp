@@ -18,6 +18,7 @@
 #include "moe-mlir/Fit/Passes.h"
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe-mlir/Pipelines/Pipelines.h"
+#include "moe-mlir/Sparsity/Passes.h"
 #include "moe-mlir/Target/CPU/CPUTarget.h"
 #include "moe-mlir/Target/CPU/Passes.h"
 #include "moe-mlir/Target/GPU/AMD/AMDTarget.h"
@@ -52,6 +53,7 @@ void moe::registerAllDialects(mlir::DialectRegistry &registry) {
 
 void moe::registerAllPasses() {
   registerMoeFitPasses();
+  registerMoeSparsityPasses();
   registerMoeTransformsPasses();
   registerMoeToMoekPasses();
   registerFusionPipeline();

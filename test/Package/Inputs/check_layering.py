@@ -48,6 +48,9 @@ forbid(["lib/Support", "include/moe-mlir/Support"],
 forbid(["lib/Transforms", "include/moe-mlir/Transforms"],
        r"(moek/|moe-mlir/(Conversion|Target|Lowering|Pipelines|Compiler|Import)/)",
        "passes from moe to moe know no kernel")
+forbid(["lib/Sparsity", "include/moe-mlir/Sparsity"],
+       r"(moek/|moe-mlir/(?!Sparsity/))",
+       "passes from moe to moe know no kernel, and no other library")
 forbid(["lib/Import", "include/moe-mlir/Import"],
        r"(moek/|moe-mlir/(Conversion|Target|Lowering|Pipelines|Compiler|Reference)/)",
        "an importer makes model IR and nothing else")

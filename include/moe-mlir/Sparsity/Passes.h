@@ -1,0 +1,18 @@
+//===- Passes.h - Experts and assignments that need not be --------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_SPARSITY_PASSES_H
+#define MOE_MLIR_SPARSITY_PASSES_H
+
+#include "mlir/Pass/Pass.h"
+
+namespace moe {
+#define GEN_PASS_DECL
+#define GEN_PASS_REGISTRATION
+#include "moe-mlir/Sparsity/Passes.h.inc"
+} // namespace moe
+
+#endif // MOE_MLIR_SPARSITY_PASSES_H
