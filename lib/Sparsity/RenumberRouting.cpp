@@ -90,6 +90,13 @@ Value moe::buildRenumbered(OpBuilder &b, Location loc, Value routing,
       });
   if (drops)
     weights = m.buildKept(now, weights);
-  auto to = RoutingType::get(b.getContext(), experts, m.slots);
+  // A routing has no more slots than experts: those that are used come first.
+  if (m.slots > experts) {
+    Value ranks = buildRanks(m, now);
+    now = m.buildFirstSlots(buildPermuted(m, ranks, now), experts);
+    weights = m.buildFirstSlots(buildPermuted(m, ranks, weights), experts);
+  }
+  auto to =
+      RoutingType::get(b.getContext(), experts, std::min(m.slots, experts));
   return RoutingMakeOp::create(b, loc, to, now, weights, /*trusted=*/true);
 }

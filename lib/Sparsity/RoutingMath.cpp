@@ -143,3 +143,11 @@ Value RoutingMath::buildKept(Value indices, Value weights) {
         return arith::SelectOp::create(nb, nl, isUsed, args[1], zero);
       });
 }
+
+Value RoutingMath::buildFirstSlots(Value values, int64_t count) {
+  SmallVector<OpFoldResult> offsets(2, b.getIndexAttr(0)),
+      strides(2, b.getIndexAttr(1)),
+      sizes{getNumTokens(), b.getIndexAttr(count)};
+  return tensor::ExtractSliceOp::create(b, loc, values, offsets, sizes,
+                                        strides);
+}

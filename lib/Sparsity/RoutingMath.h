@@ -45,6 +45,9 @@ public:
   /// `weights`, and 0 where `indices` are below 0.
   mlir::Value buildKept(mlir::Value indices, mlir::Value weights);
 
+  /// The first `count` columns of `values`.
+  mlir::Value buildFirstSlots(mlir::Value values, int64_t count);
+
   mlir::OpBuilder &b;
   mlir::Location loc;
   const int64_t slots;

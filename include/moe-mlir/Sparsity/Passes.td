@@ -97,4 +97,82 @@ def EliminateDeadExperts : Pass<"moe-eliminate-dead-experts"> {
   ];
 }
 
+def DedupeExperts : Pass<"moe-dedupe-experts"> {
+  let summary = "Make experts that compute the same one expert";
+  let description = [{
+    Experts are alike whose bodies are the same and whose weights are the same
+    slices of one tensor, or constants with the same bits. They become one, which
+    gets the rows of all of them: its weights are read once for these, and packed
+    once. Indices are looked up in a table behind the router. A token that had
+    two of them has two rows of the one expert, with the weights that they had.
+
+    Results keep their bits. The rows of a token are added in the order of its
+    experts, so only neighbours become one, or any if a token has one expert. Other
+    experts that are alike are left with a remark. With `reorder-sums` they become
+    one, too: the rows are the same, and their weighted sum of K terms differs by
+    what its order makes of rounding.
+
+    An expert whose body has a `moe.scan` stays: it would see rows of others.
+
+    Before:
+    ```mlir
+    func.func @layer(%x: tensor<4x8xf32>, %i: tensor<4x1xi32>, %w: tensor<4x1xf32>,
+                     %up: tensor<1x16x8xf32>, %down: tensor<1x8x16xf32>) -> tensor<4x8xf32> {
+      %r = moe.routing.make %i, %w
+          : tensor<4x1xi32>, tensor<4x1xf32> -> !moe.routing<2 x 1>
+      %rows = moe.dispatch %x by %r
+          : tensor<4x8xf32>, !moe.routing<2 x 1> -> tensor<?x8xf32>
+      %out = moe.expert %rows by %r
+          : (tensor<?x8xf32>, !moe.routing<2 x 1>) -> tensor<?x8xf32>
+      experts 0 to 1 weights(%up, %down : tensor<1x16x8xf32>, tensor<1x8x16xf32>) {
+      ^bb0(%t: tensor<?x8xf32>, %u: tensor<16x8xf32>, %d: tensor<8x16xf32>):
+        %f = moe.ffn %t up(%u) down(%d) activation(#moe.relu)
+            : (tensor<?x8xf32>, tensor<16x8xf32>, tensor<8x16xf32>) -> tensor<?x8xf32>
+        moe.yield %f : tensor<?x8xf32>
+      } experts 1 to 2 weights(%up, %down : tensor<1x16x8xf32>, tensor<1x8x16xf32>) {
+      ^bb0(%t: tensor<?x8xf32>, %u: tensor<16x8xf32>, %d: tensor<8x16xf32>):
+        %f = moe.ffn %t up(%u) down(%d) activation(#moe.relu)
+            : (tensor<?x8xf32>, tensor<16x8xf32>, tensor<8x16xf32>) -> tensor<?x8xf32>
+        moe.yield %f : tensor<?x8xf32>
+      }
+      %y = moe.combine %out by %r
+          : tensor<?x8xf32>, !moe.routing<2 x 1> -> tensor<4x8xf32>
+      return %y : tensor<4x8xf32>
+    }
+    ```
+    After:
+    ```mlir
+    // ...
+      %table = arith.constant dense<0> : tensor<2xi32>
+      // ...
+        %e = tensor.extract %table[%place] : tensor<2xi32>
+        %now = arith.select %isUsed, %e, %in : i32
+        linalg.yield %now : i32
+      } -> tensor<?x1xi32>
+      %one = moe.routing.make %is, %ws trusted
+          : tensor<?x1xi32>, tensor<?x1xf32> -> !moe.routing<1 x 1>
+      %rows = moe.dispatch %x by %one
+          : tensor<4x8xf32>, !moe.routing<1 x 1> -> tensor<?x8xf32>
+      %out = moe.expert %rows by %one
+          : (tensor<?x8xf32>, !moe.routing<1 x 1>) -> tensor<?x8xf32>
+      experts 0 to 1 weights(%up, %down : tensor<1x16x8xf32>, tensor<1x8x16xf32>) {
+      // ...
+      }
+      %y = moe.combine %out by %one
+          : tensor<?x8xf32>, !moe.routing<1 x 1> -> tensor<4x8xf32>
+      return %y : tensor<4x8xf32>
+    }
+    ```
+  }];
+  let options = [
+    Option<"reorderSums", "reorder-sums", "bool", /*default=*/"false",
+           "Also experts with others between them, which changes the order of "
+           "sums">
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::tensor::TensorDialect"
+  ];
+}
+
 #endif // MOE_MLIR_SPARSITY_PASSES

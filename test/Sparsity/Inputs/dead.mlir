@@ -127,3 +127,24 @@ func.func @factor(%x: tensor<?x32xf32> {moe.name = "x", moe.dims = ["T"]},
   %y = func.call @experts(%x, %limited, %up, %down) : (tensor<?x32xf32>, !moe.routing<8 x 2>, tensor<8x48x32xf32>, tensor<8x32x48xf32>) -> tensor<?x32xf32>
   return %y : tensor<?x32xf32>
 }
+
+// A mask of any number of experts, two of which have no threshold to be above.
+func.func @any(%x: tensor<?x32xf32> {moe.name = "x", moe.dims = ["T"]},
+    %wr: tensor<8x32xf32> {moe.name = "router.weight"},
+    %up: tensor<8x48x32xf32> {moe.name = "up"}, %down: tensor<8x32x48xf32> {moe.name = "down"})
+    -> (tensor<?x32xf32> {moe.name = "y", moe.dims = ["T"]}) {
+  %thresholds = arith.constant dense<[0.1, 0.3, 0x7F800000, 0.0, 0.2, 0x7FC00000, 0.2, 0.5]> : tensor<8xf32>
+  %z = func.call @logits(%x, %wr) : (tensor<?x32xf32>, tensor<8x32xf32>) -> tensor<?x8xf32>
+  %r = moe.router #moe.top_any<min_k = 0> select(%z) using(%thresholds : tensor<8xf32>)
+      : tensor<?x8xf32> -> !moe.routing<8 x 8>
+  %rows = moe.dispatch %x by %r : tensor<?x32xf32>, !moe.routing<8 x 8> -> tensor<?x32xf32>
+  %out = moe.expert %rows by %r : (tensor<?x32xf32>, !moe.routing<8 x 8>) -> tensor<?x32xf32>
+  experts 0 to 8 weights(%up, %down : tensor<8x48x32xf32>, tensor<8x32x48xf32>) {
+  ^bb0(%t: tensor<?x32xf32>, %u: tensor<48x32xf32>, %d: tensor<32x48xf32>):
+    %f = moe.ffn %t up(%u) down(%d) activation(#moe.relu)
+        : (tensor<?x32xf32>, tensor<48x32xf32>, tensor<32x48xf32>) -> tensor<?x32xf32>
+    moe.yield %f : tensor<?x32xf32>
+  }
+  %y = moe.combine %out by %r : tensor<?x32xf32>, !moe.routing<8 x 8> -> tensor<?x32xf32>
+  return %y : tensor<?x32xf32>
+}
