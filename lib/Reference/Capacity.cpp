@@ -95,9 +95,7 @@ static LogicalResult executeLimit(Machine &machine, RoutingLimitOp op) {
       routing.weightOf[begin * slots + i] = 0.0;
     }
   }
-  routing.finish();
-  machine.set(op.getResult(),
-              RoutingPtr(std::make_shared<Routing>(std::move(routing))));
+  machine.setRouting(op.getResult(), std::move(routing));
   return success();
 }
 
@@ -133,9 +131,7 @@ static LogicalResult executeReweigh(Machine &machine, RoutingReweighOp op) {
       routing.weightOf[i] =
           machine.rounding.round(weight, NumberFormat::f32(), 4.0);
   }
-  routing.finish();
-  machine.set(op.getResult(),
-              RoutingPtr(std::make_shared<Routing>(std::move(routing))));
+  machine.setRouting(op.getResult(), std::move(routing));
   return success();
 }
 

@@ -200,6 +200,15 @@ FailureOr<ArrayPtr> Machine::constant(Operation *op, ElementsAttr elements) {
 // Execution
 //===----------------------------------------------------------------------===//
 
+void Machine::setRouting(Value value, Routing routing) {
+  routing.finish();
+  if (options.routerHook)
+    options.routerHook->onRouting(value, {routing.tokens, routing.experts,
+                                          routing.slots, routing.expertOf,
+                                          routing.weightOf});
+  set(value, RoutingPtr(std::make_shared<Routing>(std::move(routing))));
+}
+
 int64_t Machine::getInt(OpFoldResult value) const {
   if (auto attribute = dyn_cast<Attribute>(value))
     return cast<IntegerAttr>(attribute).getInt();

@@ -83,6 +83,8 @@ public:
        mlir::Location where);
 
   void set(mlir::Value value, Datum datum) { values[value] = std::move(datum); }
+  /// After what follows from the slots; shows it to the hook, if there is one.
+  void setRouting(mlir::Value value, Routing routing);
   const Datum &get(mlir::Value value) const {
     return values.find(value)->second;
   }

@@ -36,11 +36,6 @@ static Routing makeRouting(int64_t tokens, RoutingType type) {
   return routing;
 }
 
-static void setRouting(Machine &machine, Value value, Routing routing) {
-  routing.finish();
-  machine.set(value, RoutingPtr(std::make_shared<Routing>(std::move(routing))));
-}
-
 /// Kernels select and weigh in f32 at most.
 static NumberFormat getRouterFormat(RouterOp op) {
   NumberFormat format = NumberFormat::get(op.getElementType());
@@ -207,7 +202,7 @@ static LogicalResult executeRouter(Machine &machine, RouterOp op) {
   Routing routing = makeRouting(inputs.tokens, op.getRouting().getType());
   routing.expertOf = std::move(decision->expertOf);
   routing.weightOf = std::move(decision->weightOf);
-  setRouting(machine, op.getResult(), std::move(routing));
+  machine.setRouting(op.getResult(), std::move(routing));
   return success();
 }
 
@@ -239,7 +234,7 @@ static LogicalResult executeMake(Machine &machine, RoutingMakeOp op) {
       routing.weightOf[i] = loadElement(*weights, i).f;
     }
   }
-  setRouting(machine, op.getResult(), std::move(routing));
+  machine.setRouting(op.getResult(), std::move(routing));
   return success();
 }
 
@@ -265,7 +260,7 @@ static LogicalResult executeAppend(Machine &machine, RoutingAppendOp op) {
           weights ? loadElement(*weights, t * added + i).f : 1.0;
     }
   }
-  setRouting(machine, op.getResult(), std::move(routing));
+  machine.setRouting(op.getResult(), std::move(routing));
   return success();
 }
 

@@ -10,6 +10,7 @@
 #include "moe-mlir/Analysis/StoredWeights.h"
 #include "moe-mlir/Analysis/WeightUse.h"
 #include "moe-mlir/Reference/Interpreter.h"
+#include "moe-mlir/Run/RoutingProfiler.h"
 #include "moe/Moe.h"
 
 #include "llvm/ADT/MapVector.h"
@@ -39,7 +40,7 @@ public:
 private:
   /// An expert of a matrix.
   struct Sums {
-    int64_t rows = 0;
+    int64_t rows = 0, nonzero = 0;
     std::vector<double> squares;
   };
   struct Weight {
@@ -115,6 +116,7 @@ void Collector::onProduct(Value weights, std::optional<int64_t> expert,
     for (int64_t r = 0; r < count; ++r)
       for (int64_t k = 0; k < piece.sizes[2]; ++k) {
         double x = rows[r * depth + piece.begin[2] + k];
+        sums.nonzero += x != 0;
         sums.squares[column + k] += x * x;
       }
   }
@@ -128,6 +130,7 @@ Profile::Function Collector::finish() const {
     for (const Sums &sums : weight.experts) {
       ActivationStatistics statistics;
       statistics.rows = sums.rows;
+      statistics.nonzero = sums.nonzero;
       isUsed |= sums.rows > 0;
       if (sums.rows > 0)
         for (double square : sums.squares)
@@ -154,12 +157,19 @@ bool moe::run::profileActivations(func::FuncOp function,
   reference::Options options;
   options.numThreads = threads;
   options.productHook = &collector;
+  RoutingProfiler routings(function);
+  options.routerHook = &routings;
   options.progress = progress;
   if (failed(reference::interpret(function, arguments, options))) {
     error = "the interpreter failed";
     return false;
   }
+  if (!routings.error.empty()) {
+    error = "'" + desc.name + "', " + routings.error;
+    return false;
+  }
   profile.functions.push_back(collector.finish());
   profile.functions.back().name = desc.name;
+  profile.functions.back().routings = std::move(routings.routings);
   return true;
 }

@@ -10,6 +10,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Analysis/Dims.h"
+#include "moe-mlir/Analysis/Routings.h"
 #include "moe-mlir/Transforms/Passes.h"
 #include "moe-mlir/Transforms/Rows.h"
 #include "moe/Moe.h"
@@ -84,13 +85,7 @@ findRoutings(func::FuncOp function) {
                 "replayed";
     RoutingPoint point;
     point.router = router;
-    point.routing = router.getRouting();
-    while (point.routing.hasOneUse()) {
-      Operation *user = *point.routing.user_begin();
-      if (!isa<RoutingLimitOp, RoutingReweighOp>(user))
-        break;
-      point.routing = user->getResult(0);
-    }
+    point.routing = getRoutingOf(router);
     std::string suffix = routers.size() > 1 ? "." + std::to_string(i) : "";
     point.indices = "routing.indices" + suffix;
     point.weights = "routing.weights" + suffix;

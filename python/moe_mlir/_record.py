@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Dict, List, Optional, Tuple, Type, Union
 
-from . import _safetensors, _tools
+from . import _profile, _safetensors, _tools
 from ._errors import fail, path_of
 
 __all__ = ["Recorded", "Recording", "record"]
@@ -40,8 +40,9 @@ class Recorded:
         self.function = function
         self.experts = experts
         self._parts: List[Tuple[Any, Any]] = []
-        #: Of each weight and expert: rows, and sums of squares of what it is multiplied with.
-        self._sums: Dict[str, Tuple[Any, Any]] = {}
+        #: Of each weight and expert: rows, and sums of squares and of what is not 0, of what it
+        #: is multiplied with.
+        self._sums: Dict[str, Tuple[Any, Any, Any]] = {}
 
     @property
     def indices(self) -> Any:
@@ -177,22 +178,22 @@ class Recording:
         return target
 
     def profile(self, path: PathLike) -> Path:
-        """Writes a profile (docs/quantize.md) for `moe-quantize --importance`.
-
-        Needs record(activations=True). Names are those of moe-import."""
-        if not self._activations:
-            fail("nothing was seen of what weights are multiplied with; use record(model, activations=True)")
+        """Writes a profile (docs/profile.md) of the routings; with record(activations=True)
+        also of what weights are multiplied with. Names are those of moe-import."""
         functions = []
         for layer in self.layers.values():
             weights = []
-            for name, (rows, squares) in layer._sums.items():
-                experts = [{"rows": int(n), "mean_squares": [float(f"{v:.7g}") for v in (s / n).tolist()] if n else []}
-                           for n, s in zip(rows.tolist(), squares)]
+            for name, (rows, squares, nonzero) in layer._sums.items():
+                experts = [{"rows": n, "mean_squares": [float(f"{v:.7g}") for v in (s / n).tolist()] if n else [],
+                            "nonzero": z}
+                           for n, s, z in zip(rows.tolist(), squares, nonzero.tolist())]
                 weights.append({"name": name, "columns": int(squares.shape[1]), "experts": experts})
-            functions.append({"name": layer.function, "weights": weights})
+            routing = _profile.routing(layer.indices.numpy(), layer.weights.numpy(), layer.experts, layer.name)
+            functions.append({"name": layer.function, "weights": weights, "routings": [routing]})
         target = path_of(path, "path", "that of a .json file")
         try:
-            target.write_text(json.dumps({"schema": "moe-profile", "version": 1, "functions": functions}))
+            target.write_text(json.dumps({"schema": _profile.SCHEMA, "version": _profile.VERSION,
+                                          "functions": functions}))
         except OSError as error:
             fail(f"{target}: cannot write: {error.strerror}")
         return target
@@ -206,9 +207,11 @@ def _add_squares(recorded: Recorded, module: Any, x: Any, indices: Any) -> None:
     def add(name: str, expert: int, rows: Any) -> None:
         if name not in recorded._sums:
             recorded._sums[name] = (torch.zeros(recorded.experts, dtype=torch.int64),
-                                    torch.zeros(recorded.experts, rows.shape[1], dtype=torch.float64))
-        count, squares = recorded._sums[name]
+                                    torch.zeros(recorded.experts, rows.shape[1], dtype=torch.float64),
+                                    torch.zeros(recorded.experts, dtype=torch.int64))
+        count, squares, nonzero = recorded._sums[name]
         count[expert] += rows.shape[0]
+        nonzero[expert] += torch.count_nonzero(rows).cpu()
         squares[expert] += rows.double().pow(2).sum(dim=0).cpu()
 
     up_name = "gate_up_proj" if module.has_gate else "up_proj"

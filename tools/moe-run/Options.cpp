@@ -85,9 +85,8 @@ bool Given::read(std::string &error) {
   if (isModel && !options.modelFile.empty())
     return fail("--model is for artifacts; '" + options.inputFile +
                 "' is a model");
-  if (!isModel && (isVerified || hasProfile) && options.modelFile.empty())
-    return fail(Twine(isVerified ? "--verify" : "--profile-out") +
-                " needs what the artifact was compiled from: "
+  if (!isModel && isVerified && options.modelFile.empty())
+    return fail("--verify needs what the artifact was compiled from: "
                 "--model=model.mlir");
 
   routing = {options.recordRouting, options.replayRouting,

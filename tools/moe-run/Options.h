@@ -124,8 +124,9 @@ struct CommandLine {
 
   cl::opt<std::string> profile{
       "profile-out", cl::value_desc("file"), cl::cat(out),
-      cl::desc("Write what weights are multiplied with in the interpreter, for "
-               "moe-quantize; functions run as for --routing-report")};
+      cl::desc("Write a profile: what routers choose and, in the interpreter, "
+               "what weights are multiplied with; functions run as for "
+               "--routing-report")};
 
   CommandLine() {
     line.addList("list-targets", "List the targets", describeTargets);

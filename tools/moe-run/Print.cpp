@@ -186,11 +186,3 @@ bool run::writeReport(const Given &given, RoutingReport &report,
                   {"Tensors", describeInputs(given.options, numFunctions)}};
   return outputs.write(given.options.routingReport, report.html(), error);
 }
-
-bool run::write(const Given &given, const Profile &profile, OutputSet &outputs,
-                std::string &error) {
-  std::string text;
-  raw_string_ostream os(text);
-  writeProfile(os, profile);
-  return outputs.write(given.options.profile, text, error);
-}

@@ -9,7 +9,6 @@
 
 #include "Options.h"
 
-#include "moe-mlir/Artifact/Profile.h"
 #include "moe-mlir/Report/RoutingReport.h"
 #include "moe-mlir/Run/Bench.h"
 #include "moe-mlir/Run/Call.h"
@@ -41,10 +40,6 @@ private:
 /// A report of what `numFunctions` functions did.
 bool writeReport(const Given &given, RoutingReport &report, size_t numFunctions,
                  OutputSet &outputs, std::string &error);
-
-/// Writes --profile-out.
-bool write(const Given &given, const Profile &profile, OutputSet &outputs,
-           std::string &error);
 
 } // namespace moe::run
 

@@ -12,9 +12,9 @@
 #include "Load.h"
 #include "Options.h"
 #include "Print.h"
+#include "Profiling.h"
 
 #include "moe-mlir/InitAll.h"
-#include "moe-mlir/Run/Activations.h"
 #include "moe-mlir/Run/Results.h"
 #include "moe-mlir/Run/RoutingCollector.h"
 #include "moe-mlir/Run/Targets.h"
@@ -75,6 +75,8 @@ static bool runFunction(const run::Given &given, const run::Artifact &artifact,
       run::Call::prepare(artifact, entry, inputs, options.threads, error);
   if (!call)
     return false;
+  if (given.hasProfile && !run::canProfile(*call, model, error))
+    return false;
   run::RoutingTrace routings;
   run::TracePrinter printer;
   if (options.trace || collector || given.isVerified || given.repeats)
@@ -110,13 +112,9 @@ static bool runFunction(const run::Given &given, const run::Artifact &artifact,
     if (!options.json.empty() && !outputs.write(options.json, text, error))
       return false;
   }
-  if (given.hasProfile) {
-    moe::Progress progress("profiling", "experts");
-    if (!run::profileActivations(model, call->function(), call->sizes(), inputs,
-                                 options.threads, progress.function(), seen,
-                                 error))
-      return false;
-  }
+  if (given.hasProfile &&
+      !run::profile(given, *call, model, inputs, seen, error))
+    return false;
   bool passed = true;
   if (given.isVerified &&
       !verify(given, artifact, *call, model, inputs, routings, passed, error)) {

@@ -63,6 +63,9 @@ public:
   virtual llvm::LogicalResult onDecision(mlir::Operation *router,
                                          llvm::ArrayRef<double> scores,
                                          Decide decide, Decision &decision) = 0;
+
+  /// Is shown the routing that an op gives, in the order of execution.
+  virtual void onRouting(mlir::Value routing, const Decision &decision) {}
 };
 
 /// Is shown what matrices are multiplied with.

@@ -4,8 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Runs the model in float64 and sums up the squares of what its weights meet:
-// what tells how much an error in a column of them counts.
+// Runs the model in float64 and sums up the squares of what its weights meet,
+// which tell how much an error in a column of them counts, and what its routers
+// choose.
 //
 //===----------------------------------------------------------------------===//
 
@@ -20,9 +21,9 @@
 
 namespace moe::run {
 
-/// Adds to `profile` what the weights of `function` are multiplied with when it
-/// is called as `desc` with these tensors. False and a message when it cannot
-/// be interpreted; its errors are diagnostics.
+/// Adds to `profile` what the routers of `function` choose and its weights are
+/// multiplied with when it is called as `desc` with these tensors. False and a
+/// message when it cannot be interpreted; its errors are diagnostics.
 bool profileActivations(mlir::func::FuncOp function, const FunctionDesc &desc,
                         const std::vector<int64_t> &sizeValues,
                         const FunctionInputs &inputs, unsigned threads,

@@ -15,6 +15,7 @@ for function in profile["functions"]:
             continue
         for expert, count in zip(weight["experts"], rows):
             expert["rows"] = count
+            expert.pop("nonzero", None)
             expert["mean_squares"] = expert["mean_squares"] or [1.0] * weight["columns"]
 with open(target, "w") as file:
     json.dump(profile, file)
