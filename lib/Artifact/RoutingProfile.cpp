@@ -146,33 +146,3 @@ std::vector<double> RoutingProfile::quantiles() const {
   }
   return result;
 }
-
-double RoutingProfile::effectiveExperts() const {
-  auto all = static_cast<double>(assignments());
-  double entropy = 0;
-  for (int64_t count : counts)
-    if (count > 0)
-      entropy -= count / all * std::log(count / all);
-  return all > 0 ? std::exp(entropy) : 0.0;
-}
-
-std::vector<int64_t> RoutingProfile::committee(double share) const {
-  auto weightOf = [&](int64_t e) { return std::max(weightSums[e], 0.0); };
-  std::vector<int64_t> order(experts);
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-    return weightOf(a) > weightOf(b);
-  });
-  double all = 0;
-  for (int64_t e : order)
-    all += weightOf(e);
-  std::vector<int64_t> members;
-  double sum = 0;
-  for (int64_t e : order) {
-    if (!(sum < share * all))
-      break;
-    members.push_back(e);
-    sum += weightOf(e);
-  }
-  return members;
-}

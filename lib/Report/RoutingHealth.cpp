@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 using namespace moe;
 
@@ -34,7 +35,8 @@ static int64_t countAlwaysOn(int64_t tokens, int64_t experts, int64_t slots,
 RoutingRecord RoutingRecord::fromIndices(std::string layer, int64_t tokens,
                                          int64_t experts, int64_t slots,
                                          const int32_t *indices,
-                                         int64_t routedExperts) {
+                                         int64_t routedExperts,
+                                         const float *weights) {
   RoutingRecord record;
   record.layer = std::move(layer);
   record.tokens = tokens;
@@ -44,6 +46,8 @@ RoutingRecord RoutingRecord::fromIndices(std::string layer, int64_t tokens,
   record.experts = experts - record.alwaysOn;
   record.slots = std::max<int64_t>(slots - record.alwaysOn, 0);
   record.counts.assign(record.experts, 0);
+  if (weights)
+    record.weightSums.assign(record.experts, 0.0);
   record.tokensWith.assign(record.slots + 1, 0);
   for (int64_t t = 0; t < tokens; ++t) {
     int64_t used = 0;
@@ -52,6 +56,8 @@ RoutingRecord RoutingRecord::fromIndices(std::string layer, int64_t tokens,
       if (expert < 0 || expert >= record.experts)
         continue;
       ++record.counts[expert];
+      if (weights)
+        record.weightSums[expert] += weights[t * slots + s];
       ++used;
     }
     ++record.tokensWith[std::min(used, record.slots)];
@@ -66,11 +72,32 @@ int64_t RoutingRecord::assignments() const {
   return sum;
 }
 
+static std::vector<int64_t> findCommittee(const RoutingRecord &record) {
+  std::vector<double> sums(record.counts.begin(), record.counts.end());
+  if (!record.weightSums.empty())
+    sums = record.weightSums;
+  std::vector<int64_t> order(sums.size());
+  std::iota(order.begin(), order.end(), 0);
+  double all = 0;
+  for (double &sum : sums)
+    all += sum = std::max(sum, 0.0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return sums[a] > sums[b]; });
+  double sum = 0;
+  size_t members = 0;
+  for (; members < order.size() && sum < RoutingHealth::committeeShare * all;
+       ++members)
+    sum += sums[order[members]];
+  order.resize(members);
+  return order;
+}
+
 RoutingHealth RoutingHealth::of(const RoutingRecord &record) {
   constexpr double spread = 0.1, mostShare = 0.5;
   constexpr int64_t ratio = 4, leastAssignments = 100;
 
   RoutingHealth health;
+  health.committee = findCommittee(record);
   int64_t experts = record.experts, total = record.assignments();
   health.emptyTokens = record.tokensWith.empty() ? 0 : record.tokensWith[0];
   health.emptySlots = record.tokens * record.slots - total;

@@ -12,6 +12,7 @@
 #include "moe-mlir/Report/RoutingReport.h"
 #include "Charts.h"
 #include "Html.h"
+#include "RoutingTables.h"
 
 #include <algorithm>
 #include <cmath>
@@ -50,6 +51,8 @@ struct Page {
   void healthTable();
   void healthRows(const std::string &id, const std::vector<size_t> &rows);
   void tokens();
+  void committee();
+  void densities();
   void help();
 };
 
@@ -485,6 +488,27 @@ void Page::tokens() {
   out += "</tbody></table></div></details>\n</section>\n";
 }
 
+void Page::committee() {
+  out += "<section aria-labelledby=\"committee\">\n<h2 id=\"committee\">The "
+         "experts that matter</h2>\n<p class=\"note\">The fewest experts of "
+         "each layer with " +
+         fixed(100 * RoutingHealth::committeeShare, 0) +
+         " % of the summed weight, the largest first; where weights are not "
+         "known, of the assignments.</p>\n";
+  out += printHtmlTable(makeCommitteeTable(report, health), "committees") +
+         "</section>\n";
+}
+
+void Page::densities() {
+  if (report.densities.empty())
+    return;
+  out += "<section aria-labelledby=\"zeros\">\n<h2 id=\"zeros\">Zeros</h2>\n"
+         "<p class=\"note\">How many of the values that a weight was "
+         "multiplied with were not 0, of all experts, and of the experts with "
+         "the fewest and the most.</p>\n";
+  out += printHtmlTable(makeDensityTable(report), "densities") + "</section>\n";
+}
+
 void Page::help() {
   const std::pair<const char *, const char *> terms[] = {
       {"Even share", "The assignments of a layer divided by its experts."},
@@ -524,6 +548,8 @@ std::string RoutingReport::html() const {
     page.heatMap();
     page.healthTable();
     page.tokens();
+    page.committee();
+    page.densities();
     page.help();
   }
   page.out += endPage();

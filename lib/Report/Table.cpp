@@ -35,9 +35,9 @@ std::string report::printTextTable(const Table &table) {
   return out;
 }
 
-std::string report::printHtmlTable(const Table &table) {
-  std::string out =
-      "<div class=\"scroll\"><table class=\"health\">\n<thead><tr>";
+std::string report::printHtmlTable(const Table &table, const std::string &id) {
+  std::string out = "<div class=\"scroll\"><table class=\"health\"" +
+                    (id.empty() ? "" : " id=\"" + id + "\"") + ">\n<thead><tr>";
   for (const std::string &name : table.header)
     out += "<th scope=\"col\">" + escape(name) + "</th>";
   out += "</tr></thead>\n<tbody>\n";

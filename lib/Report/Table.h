@@ -22,7 +22,8 @@ struct Table {
 };
 
 std::string printTextTable(const Table &table);
-std::string printHtmlTable(const Table &table);
+/// `id` of its element, if it is not empty.
+std::string printHtmlTable(const Table &table, const std::string &id = "");
 
 } // namespace moe::report
 

@@ -68,7 +68,10 @@ void RoutingCollector::record(const moe_trace_event &event) {
   events.push_back({event.tokens,
                     event.experts,
                     event.slots,
-                    {event.indices, event.indices + size}});
+                    {event.indices, event.indices + size},
+                    {}});
+  if (event.weights)
+    events.back().weights.assign(event.weights, event.weights + size);
 }
 
 void RoutingCollector::end() {
@@ -95,7 +98,8 @@ void RoutingCollector::end() {
       layer += " #" + std::to_string(i + 1);
     RoutingRecord record = RoutingRecord::fromIndices(
         std::move(layer), event.tokens, event.experts, event.slots,
-        event.indices.data(), policies[i].experts);
+        event.indices.data(), policies[i].experts,
+        event.weights.empty() ? nullptr : event.weights.data());
     record.policy = policies[i].text;
     record.slotUse = policies[i].slots;
     report.records.push_back(std::move(record));

@@ -60,14 +60,6 @@ struct RoutingProfile {
   std::vector<double> quantiles() const;
   static const std::vector<double> &quantileShares();
 
-  /// How many experts of even load this one is worth: e to the entropy of
-  /// counts.
-  double effectiveExperts() const;
-
-  /// The fewest experts that have `share` of the summed weight, the one of the
-  /// largest sum first, the lower one of two equal. Sums below 0 count as 0.
-  std::vector<int64_t> committee(double share = 0.95) const;
-
   /// The bin of a weight: of its f32 bits all but the last 20, which are
   /// eight bins for each power of two; below zero, -1 - that of the magnitude.
   static int32_t binOf(double weight);

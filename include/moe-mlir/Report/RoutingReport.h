@@ -34,6 +34,8 @@ struct RoutingRecord {
   int64_t tokens = 0, experts = 0, slots = 0;
   /// Assignments of each expert.
   std::vector<int64_t> counts;
+  /// Sums of the weights of each expert; empty when they are not known.
+  std::vector<double> weightSums;
   /// Number of tokens that go to k experts, for k = 0 ... slots.
   std::vector<int64_t> tokensWith;
   /// Experts behind the others that every token visits; they are in none of the
@@ -46,7 +48,8 @@ struct RoutingRecord {
   static RoutingRecord fromIndices(std::string layer, int64_t tokens,
                                    int64_t experts, int64_t slots,
                                    const int32_t *indices,
-                                   int64_t routedExperts = 0);
+                                   int64_t routedExperts = 0,
+                                   const float *weights = nullptr);
 
   int64_t assignments() const;
 };
@@ -68,6 +71,11 @@ struct RoutingHealth {
   int collapse = -1;
   /// Tokens from which on `collapse` can be said.
   int64_t tokensNeeded = 0;
+  /// The fewest experts with `committeeShare` of the summed weight, the one of
+  /// the largest sum first, the lower of two equal; sums below 0 count as 0.
+  /// Of assignments, where weights are not known.
+  std::vector<int64_t> committee;
+  static constexpr double committeeShare = 0.95;
 
   static RoutingHealth of(const RoutingRecord &record);
 };
@@ -79,7 +87,19 @@ struct RoutingReport {
   std::vector<std::pair<std::string, std::string>> facts;
   std::vector<RoutingRecord> records;
 
+  /// How many values that a matrix was multiplied with were not 0.
+  struct Density {
+    std::string layer, weight;
+    double all = 1;
+    /// Of each expert; below 0 where there were no rows.
+    std::vector<double> experts;
+  };
+  /// Of matrices that met zeros.
+  std::vector<Density> densities;
+
   std::string html() const;
+  /// Tables to read in a terminal.
+  std::string text() const;
 };
 
 } // namespace moe

@@ -37,6 +37,8 @@ private:
   struct Event {
     int64_t tokens, experts, slots;
     std::vector<int32_t> indices;
+    /// Empty if the layer does not tell them.
+    std::vector<float> weights;
   };
 
   const FunctionDesc *function = nullptr;
