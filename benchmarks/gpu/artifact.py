@@ -22,6 +22,7 @@ LIBRARY, OPENMP = "libmoe_rt.so", "libgomp.so.1"  # of a folder; the first may n
 TENSORS = {"x", "experts.gate_up", "experts.down_proj", "routing.indices", "routing.weights", "y"}
 BIASES = {"experts.gate_proj_bias", "experts.up_proj_bias", "experts.down_proj_bias"}
 MESSAGE_BYTES = 512
+ROWS = ("e4m3",)  # of moe-compile's --activations
 
 
 class DeviceError(RuntimeError):
@@ -189,9 +190,15 @@ def tensors_of(function):
 
 
 def format_of(model):
-    """That of its weights, of MODEL.FORMAT; None for bf16."""
-    name = model.rpartition(".")[2]
+    """That of its weights, of MODEL.FORMAT or MODEL.FORMAT+ROWS; None for bf16."""
+    name = model.rpartition(".")[2].partition("+")[0]
     return name if name in FORMATS else None
+
+
+def rows_of(model):
+    """What rows that meet them become, where there are many; None for bf16."""
+    rows = model.rpartition("+")[2]
+    return rows if rows in ROWS and format_of(model) else None
 
 
 def is_plain(tensor, nbytes):

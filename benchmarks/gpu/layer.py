@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 import torch.nn.functional as F
 
-from artifact import Artifact, format_of
+from artifact import Artifact, format_of, rows_of
 from weights import Plain, Stored
 
 # What is still to be written is NaN, of any type, and the bytes before and behind it,
@@ -138,16 +138,26 @@ class Layer:
                                   work.workspace.inside.data_ptr(), work.workspace.inside.numel(),
                                   stream=torch.cuda.current_stream().cuda_stream, **how)
 
+    def quantizes(self, work):
+        """Whether rows become E4M3 in this call: few stay bf16. The kernel that does so says it."""
+        return bool(rows_of(self.artifact.model)) and any(
+            name.endswith("_rows") for name in self.run(work, noting=True))
+
     def reference(self, work):
-        """y in f64, of what is multiplied in bf16: x, h, and the rows of experts. Weights
-        in a format are what they stand for."""
+        """y in f64, of what is multiplied: x and h in bf16 or E4M3, and the rows of experts
+        in bf16. Weights in a format are what they stand for."""
+        quantizes = self.quantizes(work)
+
         def rounded(values):
             return values.bfloat16().double()
+
+        def multiplied(values):
+            return quantized(values.bfloat16().float()) if quantizes else rounded(values)
 
         def bias(name, expert):
             return self.biases[f"experts.{name}_proj_bias"][expert].double()
 
-        routing, x = work.routing, rounded(work.x)
+        routing, x = work.routing, multiplied(work.x)
         rows = torch.empty(routing.count, self.shape.hidden, dtype=torch.float64, device=self.place)
         offsets = routing.offsets.tolist()
         down = self.weights["experts.down_proj"]
@@ -156,12 +166,20 @@ class Layer:
                 continue
             gate, up = (x[routing.gather[begin:end]] @ self.weights["experts.gate_up"].expert(expert).T).chunk(2, -1)
             if self.biases:
-                h = rounded(clamped_swiglu(gate + bias("gate", expert), up + bias("up", expert)))
+                h = multiplied(clamped_swiglu(gate + bias("gate", expert), up + bias("up", expert)))
                 rows[begin:end] = rounded(h @ down.expert(expert).T + bias("down", expert))
             else:
-                rows[begin:end] = rounded(rounded(F.silu(gate) * up) @ down.expert(expert).T)
+                rows[begin:end] = rounded(multiplied(F.silu(gate) * up) @ down.expert(expert).T)
         weights = routing.weights.flatten()[routing.order].double()
         return torch.zeros_like(x).index_add_(0, routing.gather, rows * weights[:, None])
+
+
+def quantized(rows, group=128, largest=448, least=2.0**-110):
+    """In f64, as E4M3 with a scale for each group."""
+    groups = rows.unflatten(-1, (-1, group))
+    most = groups.abs().amax(-1, keepdim=True).clamp(min=least)
+    codes = (groups * (largest / most)).clamp(-largest, largest).to(torch.float8_e4m3fn)
+    return (codes.double() * (most / largest).double()).flatten(-2)
 
 
 def random_routing(kind, tokens, shape, seed, device):

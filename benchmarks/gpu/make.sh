@@ -5,11 +5,12 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # ===----------------------------------------------------------------------===//
 #
-# usage: [BUILD=build] [TARGET=sm_90a] make.sh FOLDER [MODEL[:FORMAT]...]
+# usage: [BUILD=build] [TARGET=sm_90a] make.sh FOLDER [MODEL[:FORMAT[+ROWS]]...]
 #
 # Makes a folder that gpu.py takes, on a machine that has the compiler: of each model
 # its first layer with experts, in bf16 or in a format that blocks.py knows, as
-# MODEL.FORMAT, and what it needs to run; in whole/ the same
+# MODEL.FORMAT, with rows in what --activations takes, as MODEL.FORMAT+ROWS,
+# and what it needs to run; in whole/ the same
 # layers with their routers, for whole.py. What has no kernels yet is left out, with a
 # message; the status is 1 if a model that was asked for is.
 
@@ -37,10 +38,14 @@ mkdir -p "$folder/whole" "$made/whole" || exit
 # its routing as an argument; of
 # DeepSeek-V3 it is an eighth of the experts, without the shared one.
 compile() {
-  replay="--replay-routing --drop-router-arguments" experts= base=${1%%.*} type=bf16
+  replay="--replay-routing --drop-router-arguments" experts= base=${1%%.*} type=bf16 rows=
+  plain=${1%%+*}
   case $1 in
+  *+*) rows=--activations=${1##*+} ;;
+  esac
+  case $plain in
   *.int4) type="int4<group = 128, scales = bf16>" ;;
-  *.*) type=${1#*.} ;;
+  *.*) type=${plain#*.} ;;
   esac
   case $1 in
   small) replay= && cp "$here/small.mlir" "$made" ;;
@@ -49,9 +54,9 @@ compile() {
     sed 's/"n_shared_experts": 1/"n_shared_experts": 0/' "$models/$base.json" >"$made/config.json" &&
       "$build/bin/moe-import" --weights-type="$type" $experts "$made/config.json" -o "$made/$1.mlir"
     ;;
-  esac && "$build/bin/moe-compile" $replay "--target=$target" --emit=shared,manifest "$made/$1.mlir" -o "$made/$1" &&
+  esac && "$build/bin/moe-compile" $replay $rows "--target=$target" --emit=shared,manifest "$made/$1.mlir" -o "$made/$1" &&
     if [ "$1" != small ]; then
-      "$build/bin/moe-compile" "--target=$target" --emit=shared,manifest "$made/$1.mlir" -o "$made/whole/$1"
+      "$build/bin/moe-compile" $rows "--target=$target" --emit=shared,manifest "$made/$1.mlir" -o "$made/whole/$1"
     fi
 }
 

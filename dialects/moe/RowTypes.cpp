@@ -4,20 +4,21 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 
+#include "moe/E4M3Rows.h"
 #include "moe/Moe.h"
 
 using namespace mlir;
 using namespace moe;
 using llvm::StringRef;
 
-static constexpr StringRef kRowTypes[] = {"f32", "bf16", "int8", "int16",
-                                          "auto"};
+static constexpr StringRef kRowTypes[] = {"f32",   "bf16", "int8",
+                                          "int16", "e4m3", "auto"};
 
 llvm::ArrayRef<StringRef> moe::getRowTypes() { return kRowTypes; }
 
 RowType moe::getRowType(StringRef said, Attribute format) {
   auto weights = dyn_cast_or_null<WeightFormatAttrInterface>(format);
-  if (!weights || said == "f32")
+  if (!weights || said == "f32" || said == kE4M3Rows)
     return RowType::F32;
   if (said == "bf16")
     return RowType::BF16;
@@ -30,4 +31,9 @@ RowType moe::getRowType(StringRef said, Attribute format) {
   if (said == "auto")
     return bound < ofInt8 ? RowType::Int16 : RowType::Int8;
   return said == "int16" ? RowType::Int16 : RowType::Int8;
+}
+
+bool moe::canMeetE4M3Rows(Attribute format) {
+  auto fp8 = dyn_cast_or_null<FP8FormatAttr>(format);
+  return fp8 && fp8.getColumns() % kE4M3Group == 0;
 }

@@ -15,6 +15,7 @@
 #include "moek/Moek.h"
 
 #include "moe_nvidia/MoeNvidiaDialect.h.inc"
+#include "moe_nvidia/MoeNvidiaEnums.h.inc"
 
 #define GET_ATTRDEF_CLASSES
 #include "moe_nvidia/MoeNvidiaAttrs.h.inc"
@@ -30,6 +31,9 @@ inline ScheduleAttr getSchedule(moek::GroupedMatmulOp op) {
 /// Whether a matmul is for the kernels of any GPU, which multiply in f32: of
 /// weights that are neither bf16 nor in a format, or with operands of rows.
 bool usesTiles(moek::GroupedMatmulOp matmul);
+
+/// Why no kernel multiplies the rows of `matmul` in 8 bits; empty if one does.
+std::string whyNotE4M3(moek::GroupedMatmulOp matmul);
 
 /// Whether kernels of `module` wait for those before them by themselves, and are
 /// set up while these end: on Hopper and later.

@@ -9,6 +9,7 @@
 
 include "moek/MoekInterfaces.td"
 include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
 
 def MoeNvidia_Dialect : Dialect {
   let name = "moe_nvidia";
@@ -49,6 +50,13 @@ def MoeNvidia_TargetAttr : MoeNvidia_Attr<"Target", "target", [
   let assemblyFormat = "`<` $name `,` struct($cpu, $wgmma) `>`";
 }
 
+def MoeNvidia_Rows : I32EnumAttr<"Rows", "what rows are multiplied as", [
+    I32EnumAttrCase<"BF16", 0, "bf16">,
+    I32EnumAttrCase<"E4M3", 1, "e4m3">]> {
+  let cppNamespace = "::moenvidia";
+  let genSpecializedAttr = 0;
+}
+
 def MoeNvidia_ScheduleAttr : MoeNvidia_Attr<"Schedule", "schedule", [
     DeclareAttrInterfaceMethods<Moek_ScheduleAttrInterface>]> {
   let summary = "How a grouped matmul runs on one of NVIDIA's GPUs";
@@ -75,12 +83,22 @@ def MoeNvidia_ScheduleAttr : MoeNvidia_Attr<"Schedule", "schedule", [
     weights are read for each row that has it. 0, the default, makes none, as do ops
     whose rows or lists somebody else reads.
 
+    `rows = e4m3` multiplies in 8 bits beyond `few` (`wgmma` of e4m3): rows are
+    quantized first, 128 values with a scale, their largest magnitude by 448, and
+    weights in `#moe.fp8` stay as they are stored. Sums of 128 products are scaled and
+    added up in f32. It wants `wgmma`, weights in `#moe.fp8` whose scales are of whole
+    rows or of a multiple of 128 columns, k to be a multiple of 128 and n of 8. What
+    `few` and `decode` stand for stays in bf16.
+
     ```mlir
     #schedule = #moe_nvidia.schedule<few = 384, decode = 8>
-    module attributes {acme.schedule = #schedule} {}
+    #bytes = #moe_nvidia.schedule<few = 128, rows = e4m3>
+    module attributes {acme.schedule = #schedule, acme.other = #bytes} {}
     ```
   }];
-  let parameters = (ins "int64_t":$few, DefaultValuedParameter<"int64_t", "0">:$decode);
+  let parameters = (ins "int64_t":$few, DefaultValuedParameter<"int64_t", "0">:$decode,
+                        DefaultValuedParameter<"::moenvidia::Rows",
+                                               "::moenvidia::Rows::BF16">:$rows);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }

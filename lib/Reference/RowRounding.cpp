@@ -6,12 +6,20 @@
 
 #include "RowRounding.h"
 
+#include "moe/E4M3Rows.h"
 #include "moe/Moe.h"
 
 using namespace llvm;
 using namespace mlir;
 
 namespace moe::reference {
+
+static double getLargest(const double *values, int64_t count) {
+  double largest = 0;
+  for (int64_t i = 0; i < count; ++i)
+    largest = std::max(largest, std::fabs(values[i]));
+  return largest;
+}
 
 /// What `weights` are decoded by; null if they are numbers as they are.
 static DequantizeOp getDecoder(Value weights) {
@@ -46,6 +54,10 @@ RowFormat getRowFormat(const RoundingErrors &rounding, Value weights,
   WeightFormatAttrInterface format = decoder.getFormat();
   if (depth % format.getBlockSize(depth) != 0)
     return {};
+  if (rounding.activations() == kE4M3Rows)
+    return canMeetE4M3Rows(format) && depth % kE4M3Group == 0
+               ? RowFormat{RowType::F32, kE4M3Group, /*isE4M3=*/true}
+               : RowFormat();
   RowType type = getRowType(rounding.activations(), format);
   if (type == RowType::F32 ||
       (type == RowType::BF16 && !rounding.narrowsRows()))
@@ -65,13 +77,22 @@ std::vector<double> roundRows(RoundingErrors &rounding, const double *rows,
       value = rounding.round(value, NumberFormat::bf16());
     return values;
   }
+  if (format.isE4M3) {
+    for (int64_t i = 0, e = count * depth; i < e; i += format.block) {
+      // Three bits behind the first, and 2^-6 the smallest normal number.
+      NumberFormat e4m3{/*unit=*/0x1p-4,
+                        /*least=*/0x1p-6 / 448 *
+                            getLargest(rows + i, format.block)};
+      for (int64_t j = i; j < i + format.block; ++j)
+        values[j] += rounding.error(rows[j], e4m3, 1.0);
+    }
+    return values;
+  }
   const double steps = format.type == RowType::Int8 ? 127 : 127 * 256;
   // What is smaller than any scale becomes zero.
   const NumberFormat step{/*unit=*/0.5 / steps, /*least=*/0x1p-120};
   for (int64_t i = 0, e = count * depth; i < e; i += format.block) {
-    double largest = 0;
-    for (int64_t j = i; j < i + format.block; ++j)
-      largest = std::max(largest, std::fabs(rows[j]));
+    double largest = getLargest(rows + i, format.block);
     for (int64_t j = i; j < i + format.block; ++j)
       values[j] += rounding.error(largest, step, 1.0);
   }

@@ -43,9 +43,9 @@ CompilationOptions::CompilationOptions(CommandLine &line)
       activations(
           "activations", cl::value_desc("type"), cl::cat(line.group("Code")),
           cl::desc("How rows are rounded where they multiply weights in "
-                   "formats: f32 (not at all), bf16, int8, int16 or auto (as "
-                   "finely as the weights were), on chips with such "
-                   "products; by default what the module says in "
+                   "formats: f32 (not at all), bf16, int8, int16, e4m3 or "
+                   "auto (as finely as the weights were), on chips with "
+                   "such products; by default what the module says in "
                    "moek.activations, or f32")) {
   mlir::registerPassManagerCLOptions();
   mlir::registerDefaultTimingManagerCLOptions();

@@ -30,7 +30,7 @@ from ._weights import Weights
 _KEY_VERSION = 1
 
 #: What compile() and prepare() take for `activations`.
-ACTIVATIONS = ("f32", "bf16", "int8", "int16", "auto")
+ACTIVATIONS = ("f32", "bf16", "int8", "int16", "e4m3", "auto")
 
 _IR = re.compile(r"^\s*(module\b|func\.func\b|//|#|!|builtin\.module\b)", re.M)
 
@@ -248,7 +248,7 @@ def compile(config: Any, *, layers: Union[str, int, Sequence[int], None] = "all"
     weights_type: "f32", "bf16", a format such as "q4_0"; "auto" is what the checkpoint has.
     targets: names of `moe-compile --list-targets`; "native" is this machine, None the usual ones.
     activations: how rows are rounded where they multiply weights in formats: "f32",
-        "bf16", "int8", "int16" or "auto".
+        "bf16", "int8", "int16", "e4m3" (H100's and H200's, with weights in fp8) or "auto".
     record_routing: return the routing behind y.
     replay_routing: take the routing as an argument, and nothing that only the router needs.
     family: a family of checkpoints, or a file that describes one.

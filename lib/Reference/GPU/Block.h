@@ -78,9 +78,23 @@ struct Sums {
   uint32_t lastGroup = 0, settled = 0;
 };
 
+/// What a product is of: bf16 (m64nNk16), or E4M3 (m64nNk32).
+enum class ProductType : uint8_t { BF16, E4M3 };
+/// How a product is: whether it adds to the sums, and of what it is.
+struct ProductKind {
+  bool adds;
+  ProductType type;
+
+  static ProductKind get(int64_t bits) {
+    return {bool(bits & 1), ProductType(bits >> 1)};
+  }
+  int64_t getBits() const { return int64_t(adds) | int64_t(type) << 1; }
+};
+
 struct Product {
   std::shared_ptr<Sums> sums;
   uint64_t lhs, rhs;
+  ProductKind kind;
   /// The group that it is in, from 1.
   uint32_t group;
   bool isDone = false;

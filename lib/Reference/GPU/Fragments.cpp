@@ -59,11 +59,11 @@ MatrixDescriptor::MatrixDescriptor(uint64_t bits)
       strideBytes((bits >> 32 & 0x3fff) << 4), baseOffset(bits >> 49 & 7),
       kind(Swizzle(bits >> 62)) {}
 
-uint32_t MatrixDescriptor::getAddress(unsigned row, unsigned depth) const {
+uint32_t MatrixDescriptor::getAddress(unsigned row, unsigned byte) const {
   uint32_t start = address + row / 8 * strideBytes;
   // Without a swizzle, eight rows of 16 bytes lie together.
   if (kind == kNoSwizzle)
-    return start + depth / 8 * leadingBytes + row % 8 * 16 + depth % 8 * 2;
+    return start + byte / 16 * leadingBytes + row % 8 * 16 + byte % 16;
   uint32_t width = kind == kSwizzle128 ? 128 : kind == kSwizzle64 ? 64 : 32;
-  return swizzle(start + row % 8 * width + depth * 2, kind);
+  return swizzle(start + row % 8 * width + byte, kind);
 }

@@ -27,8 +27,8 @@ Position getMmaA(unsigned lane, unsigned element);
 Position getMmaB(unsigned lane, unsigned element);
 Position getMmaC(unsigned lane, unsigned element);
 
-/// The sums of wgmma m64nNk16, `[64, N]` f32: `thread` is one of 128, `element`
-/// counts its N / 2 registers.
+/// The sums of wgmma m64nNk16 and m64nNk32, `[64, N]` f32: `thread` is one of
+/// 128, `element` counts its N / 2 registers.
 Position getWgmmaD(unsigned thread, unsigned element);
 
 /// How rows of shared memory are mixed: blocks of 16 bytes change places by an
@@ -45,8 +45,9 @@ struct MatrixDescriptor {
   Swizzle kind;
 
   explicit MatrixDescriptor(uint64_t bits);
-  /// The address of an element of 16 bits, of `[rows, 16]`.
-  uint32_t getAddress(unsigned row, unsigned depth) const;
+  /// The address of a byte of a row's 32, which are 16 elements of 16 bits or
+  /// 32 of 8.
+  uint32_t getAddress(unsigned row, unsigned byte) const;
 };
 
 } // namespace moe::reference::simt

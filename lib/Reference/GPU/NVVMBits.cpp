@@ -8,6 +8,10 @@
 #include "Warp.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "moe-mlir/Support/FloatConversions.h"
+
+#include <algorithm>
+#include <cmath>
 
 using namespace mlir;
 using namespace moe::reference::simt;
@@ -81,6 +85,35 @@ static LogicalResult decodePermute(Decoder &decoder, Operation *op) {
   return decoder.emitElements(runPermuteBytes, op);
 }
 
+/// cvt.rn.satfinite.e4m3x2.f32: the first operand becomes the upper byte. What
+/// is beyond the largest number, infinities among them, becomes that; NaN stays
+/// NaN.
+static Outcome runToE4M3(Warp &warp, const Instruction &instruction) {
+  constexpr float largest = 448;
+  auto convert = [&](float value) -> uint32_t {
+    if (std::isnan(value))
+      return 0x7f;
+    return moe::f32ToF8E4M3(std::clamp(value, -largest, largest));
+  };
+  const float *high = warp.get<float>(instruction.operands[0]);
+  const float *low = warp.get<float>(instruction.operands[1]);
+  uint32_t *result = warp.get<uint32_t>(instruction.results[0]);
+  for (unsigned lane = 0; lane < kLanes; ++lane)
+    result[lane] = convert(high[lane]) << 8 | convert(low[lane]);
+  return Outcome::Next;
+}
+
+static LogicalResult decodeToE4M3(Decoder &decoder, Operation *operation) {
+  auto op = cast<NVVM::ConvertF32x2ToF8x2Op>(operation);
+  if (!isa<Float8E4M3FNType>(op.getDstTy()) ||
+      !op.getDst().getType().isInteger(16) || op.getRelu() ||
+      op.getRnd() != NVVM::FPRoundingMode::RN ||
+      op.getSat() != NVVM::SaturationMode::SATFINITE)
+    return failure();
+  return decoder.emitElements(runToE4M3, op);
+}
+
 void moe::reference::simt::addNVVMBitInstructions(InstructionTable &table) {
+  table.add(NVVM::ConvertF32x2ToF8x2Op::getOperationName(), decodeToE4M3);
   table.add(NVVM::PermuteOp::getOperationName(), decodePermute);
 }

@@ -147,10 +147,11 @@ static LogicalResult decodeWgmma(Decoder &decoder, Operation *op) {
   auto wgmma = cast<NVVM::WgmmaMmaAsyncOp>(op);
   NVVM::MMAShapeAttr shape = wgmma.getShape();
   Slots sums = decoder.get(wgmma.getInouts());
-  if (shape.getM() != 64 || shape.getK() != 16 || shape.getN() % 8 ||
-      sums.size() != size_t(shape.getN() / 2) ||
-      wgmma.getTypeA() != NVVM::WGMMATypes::bf16 ||
-      wgmma.getTypeB() != NVVM::WGMMATypes::bf16 ||
+  NVVM::WGMMATypes type = wgmma.getTypeA();
+  bool isE4M3 = type == NVVM::WGMMATypes::e4m3;
+  if (shape.getM() != 64 || shape.getK() != (isE4M3 ? 32 : 16) ||
+      shape.getN() % 8 || sums.size() != size_t(shape.getN() / 2) ||
+      (!isE4M3 && type != NVVM::WGMMATypes::bf16) || wgmma.getTypeB() != type ||
       wgmma.getTypeD() != NVVM::WGMMATypes::f32 ||
       wgmma.getLayoutA() != NVVM::MMALayout::row ||
       wgmma.getLayoutB() != NVVM::MMALayout::col ||
@@ -162,7 +163,9 @@ static LogicalResult decodeWgmma(Decoder &decoder, Operation *op) {
   llvm::append_range(operands, sums);
   decoder.emit(runWarpgroupProduct, op, decoder.define(wgmma.getResults()),
                operands, shape.getN(),
-               wgmma.getScaleD() == NVVM::WGMMAScaleOut::one);
+               ProductKind{wgmma.getScaleD() == NVVM::WGMMAScaleOut::one,
+                           isE4M3 ? ProductType::E4M3 : ProductType::BF16}
+                   .getBits());
   return success();
 }
 

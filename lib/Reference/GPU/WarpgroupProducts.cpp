@@ -21,7 +21,8 @@
 using namespace moe::reference::simt;
 using llvm::Twine;
 
-static constexpr unsigned kRows = 64, kDepth = 16;
+/// Rows of A, and the bytes of a row.
+static constexpr unsigned kRows = 64, kRowBytes = 32;
 
 static Warpgroup &getGroup(Warp &warp) {
   return warp.block.groups[warp.number / 4];
@@ -33,21 +34,28 @@ static Warp &getWarp(Warp &warp, unsigned i) {
 static void execute(ThreadBlock &block, Product &product) {
   Sums &sums = *product.sums;
   unsigned columns = sums.columns;
+  bool isE4M3 = product.kind.type == ProductType::E4M3;
+  unsigned size = isE4M3 ? 1 : 2, depth = kRowBytes / size;
   auto load = [&](uint64_t descriptor, unsigned rows,
                   std::vector<float> &values, std::vector<uint8_t> &undefined) {
     MatrixDescriptor matrix(descriptor);
-    values.resize(rows * kDepth);
+    values.resize(rows * depth);
     undefined.assign(rows, 0);
     for (unsigned row = 0; row < rows; ++row)
-      for (unsigned k = 0; k < kDepth; ++k) {
-        uint32_t at = matrix.getAddress(row, k);
-        uint16_t bits;
-        std::memcpy(&bits, block.shared.at(at), 2);
-        values[row * kDepth + k] = moe::bf16ToF32(bits);
-        undefined[row] |=
-            !block.shared.isSet(at)[0] || !block.shared.isSet(at)[1];
+      for (unsigned k = 0; k < depth; ++k) {
+        uint32_t at = matrix.getAddress(row, k * size);
+        uint16_t bits = 0;
+        std::memcpy(&bits, block.shared.at(at), size);
+        values[row * depth + k] =
+            isE4M3 ? moe::f8E4M3ToF32(bits) : moe::bf16ToF32(bits);
+        for (unsigned i = 0; i < size; ++i)
+          undefined[row] |= !block.shared.isSet(at)[i];
       }
   };
+  if (!product.kind.adds) {
+    llvm::fill(sums.values, 0);
+    llvm::fill(sums.undefined, 0);
+  }
   std::vector<float> a, b;
   std::vector<uint8_t> undefinedA, undefinedB;
   load(product.lhs, kRows, a, undefinedA);
@@ -56,13 +64,13 @@ static void execute(ThreadBlock &block, Product &product) {
   // the same order.
   std::vector<double> turned(b.size()), sum(columns);
   for (unsigned column = 0; column < columns; ++column)
-    for (unsigned k = 0; k < kDepth; ++k)
-      turned[k * columns + column] = b[column * kDepth + k];
+    for (unsigned k = 0; k < depth; ++k)
+      turned[k * columns + column] = b[column * depth + k];
   for (unsigned row = 0; row < kRows; ++row) {
     float *values = &sums.values[row * columns];
     std::copy_n(values, columns, sum.begin());
-    for (unsigned k = 0; k < kDepth; ++k) {
-      double x = a[row * kDepth + k];
+    for (unsigned k = 0; k < depth; ++k) {
+      double x = a[row * depth + k];
       const double *__restrict y = &turned[k * columns];
       double *__restrict total = sum.data();
       for (unsigned column = 0; column < columns; ++column)
@@ -106,7 +114,7 @@ static std::shared_ptr<Sums> takeSums(Warp &warp,
   sums->columns = instruction.a;
   sums->values.assign(kRows * instruction.a, 0);
   sums->undefined.assign(kRows * instruction.a, 0);
-  if (instruction.b)
+  if (ProductKind::get(instruction.b).adds)
     for (unsigned thread = 0; thread < 4 * kLanes; ++thread) {
       Warp &own = getWarp(warp, thread / kLanes);
       unsigned lane = thread % kLanes;
@@ -129,8 +137,8 @@ static bool readMatrix(Warp &warp, const Instruction &instruction,
   Access access{warp, instruction, -1};
   unsigned group = warp.number / 4;
   for (unsigned row = 0; row < rows; ++row)
-    for (unsigned k = 0; k < kDepth; k += 8) {
-      uint32_t at = matrix.getAddress(row, k);
+    for (unsigned byte = 0; byte < kRowBytes; byte += 16) {
+      uint32_t at = matrix.getAddress(row, byte);
       if (!access.checkShared(at, 16, 16))
         return false;
       if (auto conflict = warp.block.shared.read(
@@ -193,8 +201,8 @@ moe::reference::simt::runWarpgroupProduct(Warp &warp,
     return Outcome::Fail;
   Warpgroup &group = getGroup(warp);
   sums->lastGroup = group.closedGroups + 1;
-  group.products.push_back(
-      {sums, descriptors[0], descriptors[1], sums->lastGroup});
+  group.products.push_back({sums, descriptors[0], descriptors[1],
+                            ProductKind::get(instruction.b), sums->lastGroup});
   // Products on the same sums follow one another.
   bool isFirst = true;
   for (const Product &other : group.products)

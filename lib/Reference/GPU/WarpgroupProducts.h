@@ -11,8 +11,8 @@
 
 namespace moe::reference::simt {
 
-/// wgmma m64nNk16 of bf16, f32. Operands: the descriptors of A and B, and N / 2
-/// sums; `a` is N, and `b` whether it adds to the sums.
+/// wgmma with sums of f32. Operands: the descriptors of A and B, and N / 2
+/// sums; `a` is N, and `b` the bits of its ProductKind.
 Outcome runWarpgroupProduct(Warp &warp, const Instruction &instruction);
 /// Registers are from here on what products may add to.
 Outcome runWarpgroupFence(Warp &warp, const Instruction &instruction);

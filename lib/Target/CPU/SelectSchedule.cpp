@@ -12,6 +12,7 @@
 #include "moe-mlir/Target/CPU/Passes.h"
 
 #include "CostModel.h"
+#include "moe/E4M3Rows.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Remarks.h"
@@ -40,10 +41,14 @@ static moe::RowType getRowType(moek::GroupedMatmulOp matmul) {
 /// rows cannot become what they were to.
 static Inner selectInnerOfFormat(TargetAttr cpu, moek::GroupedMatmulOp matmul) {
   moe::RowType type = getRowType(matmul);
-  if (type == moe::RowType::F32)
+  bool toE4M3 = moek::getActivations(matmul->getParentOfType<ModuleOp>()) ==
+                moe::kE4M3Rows;
+  if (type == moe::RowType::F32 && !toE4M3)
     return Inner::Decode;
   bool toBF16 = type == moe::RowType::BF16;
-  std::optional<Inner> inner = CpuCostModel(cpu).selectInt8();
+  std::optional<Inner> inner;
+  if (!toE4M3)
+    inner = CpuCostModel(cpu).selectInt8();
   if (toBF16)
     inner = CpuCostModel(cpu).selectBF16() == Inner::Widen
                 ? std::nullopt
@@ -59,7 +64,9 @@ static Inner selectInnerOfFormat(TargetAttr cpu, moek::GroupedMatmulOp matmul) {
     why += (stringifyInner(*inner) + " " + obstacle).str();
   else
     why += (cpu.getName() + " has no faster products of " +
-            (toBF16 ? "bf16" : "bytes"))
+            (toE4M3   ? "e4m3"
+             : toBF16 ? "bf16"
+                      : "bytes"))
                .str();
   mlir::remark::missed(matmul.getLoc(),
                        mlir::remark::RemarkOpts::name("not-rounded")

@@ -259,7 +259,7 @@ gpu::MatmulShape KernelConverter::getShape(moek::GroupedMatmulOp op) {
 }
 
 void KernelConverter::launchMatmul(moek::GroupedMatmulOp op, int64_t few,
-                                   MatmulBuilder build) {
+                                   MatmulBuilder build, RowQuantizer quantize) {
   Builder b(op.getLoc(), op);
   enter(b, op);
   MatmulShape shape = getShape(op);
@@ -267,8 +267,15 @@ void KernelConverter::launchMatmul(moek::GroupedMatmulOp op, int64_t few,
   Value rows = memref::DimOp::create(b, op.getOutputs()[0], 0);
   auto launchOne = [&](bool few) {
     Launch how;
-    LLVM::LLVMFuncOp kernel = build(
-        getName(op, (phase + (few ? "_few" : "")).str()), few, shape, how);
+    QuantizedRows quantized;
+    MatmulShape own = shape;
+    if (quantize && !few) {
+      quantized = quantize(b);
+      own.rows = getElement(quantized.values);
+      own.scales = true;
+    }
+    LLVM::LLVMFuncOp kernel =
+        build(getName(op, (phase + (few ? "_few" : "")).str()), few, own, how);
     // No more tiles than rows, nor than full ones and one of each expert.
     Value tiles = arith::MinUIOp::create(
         b, rows,
@@ -276,9 +283,10 @@ void KernelConverter::launchMatmul(moek::GroupedMatmulOp op, int64_t few,
                               constant(b, shape.experts)));
     int64_t columns = (shape.n + how.columns - 1) / how.columns;
     Value blocks = arith::MulIOp::create(b, tiles, constant(b, columns));
-    SmallVector<Value> arguments{op.getRhs(), op.getLhs()};
+    SmallVector<Value> arguments{op.getRhs(),
+                                 own.scales ? quantized.values : op.getLhs()};
     for (Value value :
-         {op.getGather(), op.getGatherWeights(),
+         {quantized.scales, op.getGather(), op.getGatherWeights(),
           shape.gathered ? op.getTokens() : Value(), op.getOffsets()})
       if (value)
         arguments.push_back(value);

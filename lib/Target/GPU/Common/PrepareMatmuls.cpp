@@ -6,6 +6,7 @@
 
 #include "moe-mlir/Target/GPU/Common/PrepareMatmuls.h"
 
+#include "moe/E4M3Rows.h"
 #include "moe_gpu/MoeGpu.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -91,9 +92,9 @@ void moe::narrowRows(RewriterBase &b, GroupedMatmulOp matmul) {
 
 void moe::remarkOnRows(GroupedMatmulOp matmul, StringRef instead) {
   WeightFormatAttrInterface format = matmul.getFormatAttr();
+  StringRef said = moek::getActivations(matmul->getParentOfType<ModuleOp>());
   if (!format ||
-      getRowType(moek::getActivations(matmul->getParentOfType<ModuleOp>()),
-                 format) == RowType::F32)
+      (said != kE4M3Rows && getRowType(said, format) == RowType::F32))
     return;
   remark::missed(
       matmul.getLoc(),

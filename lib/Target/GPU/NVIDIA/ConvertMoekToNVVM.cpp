@@ -13,6 +13,8 @@
 
 #include "moe-mlir/Target/GPU/Common/KernelConverter.h"
 
+#include "moe/E4M3Rows.h"
+
 namespace moe {
 #define GEN_PASS_DEF_CONVERTMOEKTONVVM
 #include "moe-mlir/Target/GPU/NVIDIA/Passes.h.inc"
@@ -63,20 +65,61 @@ protected:
                                     << ", which no kernel for many rows reads; "
                                        "few = -1 makes that for "
                                        "few";
-    launchMatmul(op, schedule.getFew(),
-                 [&](StringRef name, bool few, const MatmulShape &shape,
+    auto build = [&](StringRef name, bool few, const MatmulShape &shape,
                      Launch &launch) {
-                   if (!few)
-                     return buildWarpgroupMatmul(kernels, name, shape,
-                                                 op.getEpilogue(), launch);
-                   return buildWarpMatmul(kernels, name, shape,
-                                          op.getEpilogue(),
-                                          /*unrolls=*/options.overlaps, launch);
-                 });
+      if (!few)
+        return buildWarpgroupMatmul(kernels, name, shape, op.getEpilogue(),
+                                    launch);
+      return buildWarpMatmul(kernels, name, shape, op.getEpilogue(),
+                             /*unrolls=*/options.overlaps, launch);
+    };
+    if (schedule.getRows() != moenvidia::Rows::E4M3) {
+      launchMatmul(op, schedule.getFew(), build);
+      return success();
+    }
+    QuantizedRows quantized = allocateQuantized(op);
+    launchMatmul(op, schedule.getFew(), build, [&](Builder &b) {
+      launchQuantize(b, op, quantized);
+      return quantized;
+    });
     return success();
   }
 
 private:
+  /// Memory for the rows of `op` in 8 bits, and their scales.
+  QuantizedRows allocateQuantized(moek::GroupedMatmulOp op) {
+    Builder b(op.getLoc(), op);
+    Value rows = memref::DimOp::create(b, op.getLhs(), 0);
+    auto allocate = [&](int64_t columns, Type element) -> Value {
+      return memref::AllocOp::create(
+          b, MemRefType::get({ShapedType::kDynamic, columns}, element),
+          ValueRange{rows}, b.getI64IntegerAttr(64));
+    };
+    int64_t k = op.getK();
+    return {allocate(k, b.getType<Float8E4M3FNType>()),
+            allocate(k / moe::kE4M3Group, b.getF32Type())};
+  }
+
+  void launchQuantize(Builder &b, moek::GroupedMatmulOp op,
+                      const QuantizedRows &quantized) {
+    // Rows of tokens are all there; of rows of experts, as many as they have.
+    QuantizeShape shape{int64_t(op.getK()),
+                        op.getGather() ? 0 : op.getNumExperts()};
+    LLVM::LLVMFuncOp kernel = buildQuantizeRows(
+        kernels,
+        getName(op, (op.getPhase().value_or("matmul") + "_rows").str()), shape);
+    Value rows = memref::DimOp::create(b, op.getLhs(), 0);
+    Value groups =
+        arith::MulIOp::create(b, rows, constant(b, shape.k / moe::kE4M3Group));
+    SmallVector<Value> arguments{op.getLhs(), quantized.values,
+                                 quantized.scales};
+    if (shape.experts)
+      arguments.push_back(op.getOffsets());
+    arguments.push_back(rows);
+    launch(b, kernel, divide(b, groups, kQuantizeTeams), arguments,
+           moe::gpu::kElementwiseBlocks, options.overlaps);
+  }
+
   void launchDecode(DecodeChain chain) {
     auto schedule = moenvidia::getSchedule(chain.rows);
     SmallVector<Operation *> ops = chain.getOps();

@@ -12,6 +12,11 @@ the size of the row, thirty times more.
 Of weights in a format there are three more: those of each matrix, where they are not
 multiplied as the integers they are.
 
+Rows of E4M3 are rounded by at most 2^-4 of a value, 2^-4 / sqrt(3) in the root mean square and
+less in that of all, as steps double: three such roundings are parts of a result (x in two
+products, the product's result): sqrt(3) * 2^-4 / sqrt(3) = 0.0625 of its row, and six times that
+is the largest.
+
 On Vulkan rows are not rounded, but where they are f16 or bf16 in the model. What is left are
 sums of f32 in other orders, and `int4` with scales of f32 and zeros, whose product with a code is
 rounded before the sum: 1e-4 is a hundred times what they come to.
@@ -26,6 +31,7 @@ import sys
 
 BOUND, F32_BOUND = 12 * 0.0025, 1e-4
 FORMAT_BOUND = BOUND * (8 / 5) ** 0.5
+E4M3_BOUND = 6 * 0.0625
 CHIPS = ("sm_80", "sm_90a", "gfx942", "gfx950")
 WIDTHS = (4, 8, 16, 32, 64)
 IS_VULKAN = sys.argv[-1] == "vulkan"
@@ -77,7 +83,7 @@ def get_width(chip):
 compiled = None
 
 
-def compile_for(chip, layer, kernels):
+def compile_for(chip, layer, kernels, *options):
     global compiled
     target = chip.split("-")[0]
     key = layer, os.stat(layer).st_mtime_ns
@@ -85,7 +91,7 @@ def compile_for(chip, layer, kernels):
         shutil.copy(compiled[1], kernels)
         return
     must("moe-compile", layer, "--target=" + target, "--compile-to=vector", "-o",
-         kernels)
+         kernels, *options)
     if target == "vulkan":
         compiled = key, kernels
 

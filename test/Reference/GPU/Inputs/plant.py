@@ -35,7 +35,7 @@ def make_inputs(layer, folder, tokens, experts):
             "--expect=" + expected)
 
 
-def plant(faults, layer, folder):
+def plant(faults, layer, folder, options=(), bound=F32_BOUND if IS_VULKAN else BOUND):
     """Faults are a name, a chip, a kernel, a pattern, what replaces it how often
     (0: always), and what is said then."""
     os.makedirs(folder, exist_ok=True)
@@ -49,7 +49,7 @@ def plant(faults, layer, folder):
     text = {}
     for chip in sorted({fault[1] for fault in faults}):
         path = os.path.join(folder, chip + ".mlir")
-        compile_for(chip, layer, path)
+        compile_for(chip, layer, path, *options)
         with open(path) as file:
             text[chip] = file.read()
     failures = []
@@ -70,7 +70,7 @@ def plant(faults, layer, folder):
         for order in (0, 1, 2):
             status, output = run("moe-interpret", "--gpu", bad, *inputs,
                                  "--order=%d" % order, *get_width(chip),
-                                 "--tolerance=%g" % (F32_BOUND if IS_VULKAN else BOUND))
+                                 "--tolerance=%g" % bound)
             if status != 1 or not re.search(said, output):
                 failures.append("%s, %s, order %d: expected %s, got status %d and %s"
                                 % (name, chip, order, said, status,

@@ -71,7 +71,14 @@ protected:
   using MatmulBuilder = llvm::function_ref<mlir::LLVM::LLVMFuncOp(
       llvm::StringRef name, bool few, const MatmulShape &shape,
       Launch &launch)>;
-  void launchMatmul(moek::GroupedMatmulOp op, int64_t few, MatmulBuilder build);
+  /// What `quantize`, if there is one, makes of the rows first, the kernel for
+  /// many rows reads instead.
+  struct QuantizedRows {
+    mlir::Value values, scales;
+  };
+  using RowQuantizer = llvm::function_ref<QuantizedRows(Builder &)>;
+  void launchMatmul(moek::GroupedMatmulOp op, int64_t few, MatmulBuilder build,
+                    RowQuantizer quantize = nullptr);
   /// The same with `buildTiledMatmul`; an error if it cannot read the weights.
   mlir::LogicalResult launchTiledMatmul(moek::GroupedMatmulOp op, int64_t few);
 

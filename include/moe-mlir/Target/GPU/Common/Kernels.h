@@ -47,10 +47,13 @@ struct MatmulShape {
   bool weighs = false;
   /// Of the weights, or null.
   moegpu::BlocksAttr blocks = {};
+  /// Whether each 128 values of a row have a scale of f32, `[rows, k / 128]`.
+  bool scales = false;
 
   /// Of the kernel's arguments, besides weights, rows, offsets and the result.
   int64_t getNumOptional() const {
-    return gather + weighs + (gathered > 0) + ofRows.size() + parameters.size();
+    return scales + gather + weighs + (gathered > 0) + ofRows.size() +
+           parameters.size();
   }
 };
 

@@ -13,8 +13,9 @@
 namespace moe::gpu {
 
 /// The arguments of a kernel that multiplies as `shape` says: weights, rows,
-/// the index (with `gather`), the rows' weights (with `weighs`), the index of
-/// tokens (with `gathered`), offsets, operands of rows, parameters, the result.
+/// their scales (with `scales`), the index (with `gather`), the rows' weights
+/// (with `weighs`), the index of tokens (with `gathered`), offsets, operands of
+/// rows, parameters, the result.
 struct MatmulArguments {
   MatmulArguments(const MatmulShape &shape, ValueRange all) : shape(shape) {
     auto take = [&](bool has) {
@@ -24,6 +25,7 @@ struct MatmulArguments {
     };
     rhs = take(true);
     lhs = take(true);
+    scales = take(shape.scales);
     gather = take(shape.gather);
     weights = take(shape.weighs);
     tokens = take(shape.gathered > 0);
@@ -54,7 +56,7 @@ struct MatmulArguments {
   }
 
   const MatmulShape &shape;
-  Value rhs, lhs, gather, weights, tokens, offsets;
+  Value rhs, lhs, scales, gather, weights, tokens, offsets;
   ValueRange ofRows, parameters;
   Value out;
 

@@ -68,13 +68,12 @@ public:
                                          mlir::NVVM::TMALoadMode::TILE),
         getBoolAttr(false), mlir::NVVM::CTAGroupKindAttr(), Value());
   }
-  /// 16 bytes.
+  /// 16 bytes, past the first cache; or four.
   void copy16(Value to, Value from) {
-    create<mlir::NVVM::CpAsyncOp>(
-        to, from, getI32IntegerAttr(16),
-        mlir::NVVM::LoadCacheModifierKindAttr::get(
-            getContext(), mlir::NVVM::LoadCacheModifierKind::CG),
-        Value());
+    copy(to, from, 16, mlir::NVVM::LoadCacheModifierKind::CG);
+  }
+  void copy4(Value to, Value from) {
+    copy(to, from, 4, mlir::NVVM::LoadCacheModifierKind::CA);
   }
   /// The line of an address of global memory, into the cache of all.
   void prefetch(Value address) {
@@ -156,6 +155,22 @@ public:
                                          mlir::NVVM::PermuteMode::DEFAULT);
   }
 
+  /// The lanes of a warp wait for each other.
+  void joinWarp() { create<mlir::NVVM::SyncWarpOp>(constant(-1)); }
+
+  /// Four values as E4M3 in a word, rounded to nearest even, those beyond its
+  /// largest number to that; NaN stays NaN.
+  Value toE4M3(ValueRange values) {
+    Value pairs[2];
+    for (int64_t i = 0; i < 2; ++i)
+      pairs[i] = create<mlir::NVVM::ConvertF32x2ToF8x2Op>(
+          getI16Type(), values[2 * i + 1], values[2 * i],
+          mlir::NVVM::FPRoundingMode::RN, mlir::NVVM::SaturationMode::SATFINITE,
+          false, mlir::Float8E4M3FNType::get(getContext()));
+    return bitOr(create<mlir::arith::ExtUIOp>(i32(), pairs[0]),
+                 shl(create<mlir::arith::ExtUIOp>(i32(), pairs[1]), 16));
+  }
+
   /// Until the kernels before have ended; and the next one may be set up. A
   /// kernel without it waits at its start.
   void waitForKernels() {
@@ -165,6 +180,13 @@ public:
   }
 
 private:
+  void copy(Value to, Value from, int64_t bytes,
+            mlir::NVVM::LoadCacheModifierKind modifier) {
+    create<mlir::NVVM::CpAsyncOp>(
+        to, from, getI32IntegerAttr(bytes),
+        mlir::NVVM::LoadCacheModifierKindAttr::get(getContext(), modifier),
+        Value());
+  }
   Value toPair(Value word) {
     return create<mlir::LLVM::BitcastOp>(
         mlir::VectorType::get({2}, getBF16Type()), word);

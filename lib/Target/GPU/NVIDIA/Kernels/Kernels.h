@@ -15,14 +15,33 @@ using gpu::Epilogue;
 using gpu::Launch;
 using gpu::MatmulShape;
 
-/// For Hopper, of bf16: products of warpgroups (wgmma) on tiles that are copied
-/// while the ones before are multiplied. Arguments: the map of the weights, the
-/// rows (their map without `gather`), the index (with it), offsets, the
-/// parameters, the result.
+/// For Hopper, of bf16, or with `scales` of E4M3: products of warpgroups
+/// (wgmma) on tiles that are copied while the ones before are multiplied.
+/// Arguments: the map of the weights, or with `blocks` weights, the rows (their
+/// map without `gather` and `blocks`), their scales, the index (with `gather`),
+/// offsets, the parameters, the result.
 mlir::LLVM::LLVMFuncOp buildWarpgroupMatmul(mlir::ModuleOp module,
                                             mlir::StringRef name,
                                             const MatmulShape &shape,
                                             Epilogue &epilogue, Launch &launch);
+
+/// Rows of `k` values, a multiple of 128.
+struct QuantizeShape {
+  int64_t k;
+  /// Whether there are only as many as the offsets of so many experts say.
+  int64_t experts = 0;
+};
+
+/// Teams of a block.
+constexpr int64_t kQuantizeTeams = 8;
+
+/// For chips that convert to E4M3: rows of bf16 become E4M3, and of each 128
+/// values a scale of f32, `[rows, k / 128]`: their largest magnitude by 448.
+/// A NaN or an infinity makes a group NaN. Arguments: rows, values, scales,
+/// with `experts` the offsets, and the number of rows there may be (i32).
+mlir::LLVM::LLVMFuncOp buildQuantizeRows(mlir::ModuleOp module,
+                                         mlir::StringRef name,
+                                         const QuantizeShape &shape);
 
 /// For every chip with bf16 products of warps, and few rows an expert: streams
 /// weights from memory into registers. Without `unrolls` loops stay loops,

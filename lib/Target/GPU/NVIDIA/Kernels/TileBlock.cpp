@@ -15,7 +15,7 @@ using namespace moe::nvidia;
 
 void TileBlock::begin(int64_t fills, int64_t frees) {
   shared = code.sharedMemory();
-  table = code.at(shared, kTableAt);
+  table = code.at(shared, getTableAt());
   thread = code.thread();
   lane = code.bitAnd(thread, 31);
   warp = code.broadcast(code.shr(thread, 5), 0);
@@ -63,9 +63,11 @@ void RowCopies::begin(const Tile &tile, Value bytes) {
     if (block.shape.gather)
       own = code.load(code.i32(), code.at(block.given.gather,
                                           code.mul(code.widen(own), 4)));
-    sources.push_back(code.at(
-        block.given.lhs, code.add(code.mul(code.widen(own), block.shape.k * 2),
-                                  code.widen(bytes))));
+    sources.push_back(
+        code.at(block.given.lhs,
+                code.add(code.mul(code.widen(own),
+                                  block.shape.k * block.getValueBytes()),
+                         code.widen(bytes))));
   }
 }
 
@@ -111,7 +113,7 @@ static void buildBoxCopies(TileBlock &block) {
             block.waitUntilEmpty(ring);
             code.arriveExpecting(block.full(ring),
                                  TileBlock::kLhsBytes + TileBlock::kRhsBytes);
-            Value column = code.mul(step, TileBlock::kDepth);
+            Value column = code.mul(step, block.getDepth());
             code.copyBox(block.getLhs(ring), block.given.lhs,
                          {column, tile.firstRow}, block.full(ring));
             copyWeights(block, tile, ring, column);
@@ -143,7 +145,7 @@ static void buildGatheringCopies(TileBlock &block) {
               code.when(first, [&] {
                 code.arriveExpecting(block.full(ring), TileBlock::kRhsBytes);
                 copyWeights(block, tile, ring,
-                            code.mul(step, TileBlock::kDepth));
+                            code.mul(step, block.getDepth()));
               });
               // The stage before has arrived by now.
               code.waitForCopies(1);

@@ -45,9 +45,9 @@ struct Ring {
 };
 
 struct TileBlock {
-  /// A tile's rows, columns (of all parts), and the depth of a stage, 64 values
-  /// of bf16: the 128 bytes that shared memory is swizzled by.
-  static constexpr int64_t kRows = 128, kColumns = 256, kDepth = 64;
+  /// A tile's rows, columns (of all parts), and the bytes of a stage's depth,
+  /// 64 values of bf16 or 128 of E4M3: what shared memory is swizzled by.
+  static constexpr int64_t kRows = 128, kColumns = 256;
   static constexpr int64_t kRowBytes = 128;
   static constexpr int64_t kLhsBytes = kRows * kRowBytes,
                            kRhsBytes = kColumns * kRowBytes;
@@ -57,8 +57,13 @@ struct TileBlock {
       : code(code), shape(shape), given(shape, arguments),
         tiles(shape.experts, kRows, kColumns / shape.parts, shape.n) {}
 
-  int64_t getSharedBytes() const { return kTableAt + tiles.getBytes(); }
-  int64_t getSteps() const { return (shape.k + kDepth - 1) / kDepth; }
+  int64_t getSharedBytes() const { return getTableAt() + tiles.getBytes(); }
+  /// Of a stage, in values.
+  int64_t getDepth() const { return kRowBytes / getValueBytes(); }
+  int64_t getValueBytes() const {
+    return shape.rows.getIntOrFloatBitWidth() / 8;
+  }
+  int64_t getSteps() const { return (shape.k + getDepth() - 1) / getDepth(); }
 
   /// Counts tiles and makes barriers of stages, which so many threads and
   /// copies fill and so many free. Threads wait for each other.
@@ -75,6 +80,15 @@ struct TileBlock {
   }
   Value getRhs(const Ring &ring) {
     return code.at(code.at(shared, code.mul(ring.stage, kRhsBytes)), kRhsAt);
+  }
+  /// The scales of a stage's rows and columns, where rows have any: f32 of each
+  /// row, and of the columns what their format stores.
+  Value getRowScales(const Ring &ring) {
+    return code.at(code.at(shared, code.mul(ring.stage, kScaleBytes)),
+                   kScalesAt);
+  }
+  Value getColumnScales(const Ring &ring) {
+    return code.at(getRowScales(ring), kRows * 4);
   }
   Value full(const Ring &ring) { return barrier(kFullAt, ring); }
   Value empty(const Ring &ring) { return barrier(kEmptyAt, ring); }
@@ -100,7 +114,12 @@ private:
   static constexpr int64_t kRhsAt = Ring::kStages * kLhsBytes;
   static constexpr int64_t kFullAt = kRhsAt + Ring::kStages * kRhsBytes;
   static constexpr int64_t kEmptyAt = kFullAt + Ring::kStages * 8;
-  static constexpr int64_t kTableAt = kEmptyAt + Ring::kStages * 8;
+  static constexpr int64_t kScalesAt = kEmptyAt + Ring::kStages * 8;
+  static constexpr int64_t kScaleBytes = (kRows + kColumns) * 4;
+
+  int64_t getTableAt() const {
+    return kScalesAt + (shape.scales ? Ring::kStages * kScaleBytes : 0);
+  }
 
   Value barrier(int64_t at, const Ring &ring) {
     return code.at(code.at(shared, code.shl(ring.stage, 3)), at);
@@ -141,6 +160,10 @@ Filler getCopyingFiller(const MatmulShape &shape);
 
 /// Of weights in a format, which threads decode: bf16, rounded once.
 Filler getDecodingFiller(const MatmulShape &shape);
+
+/// Of weights in #moe.fp8, as they are stored, with rows of E4M3 and the scales
+/// of both.
+Filler getScaledFiller(const MatmulShape &shape);
 
 } // namespace moe::nvidia
 

@@ -11,7 +11,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "TileBlock.h"
+#include "WarpgroupProducts.h"
 
 using namespace mlir;
 using namespace moe::nvidia;
@@ -20,6 +20,7 @@ namespace {
 /// Groups that multiply, and what each has of a tile.
 constexpr int64_t kGroups = 2, kGroupRows = TileBlock::kRows / kGroups,
                   kSums = TileBlock::kColumns / 2;
+static_assert(kGroupRows == moe::nvidia::kProductRows);
 
 /// Of a thread when the block begins, as many as a multiprocessor has for each of
 /// its threads; and what they are given by.
@@ -33,7 +34,7 @@ public:
         block(code, shape, func.getArguments()), given(block.given) {}
 
   void build() {
-    block.begin(filler.arrivals, kGroups);
+    block.begin(filler.arrivals, kGroups * getFrees());
     thread = block.thread;
     lane = block.lane;
     Value group = code.shr(block.warp, 2);
@@ -60,50 +61,10 @@ private:
         NVVM::SetMaxRegisterActionAttr::get(code.getContext(), action));
   }
 
-  /// What tells a product where rows of 128 bytes lie, swizzled: the address in
-  /// units of 16 bytes, and 1024 bytes from eight rows to the next.
-  Value getDescriptor(Value address) {
-    Value low = code.bitAnd(code.shr(code.sharedNumber(address), 4), 0x3fff);
-    int64_t rest =
-        (int64_t(1) << 62) | (int64_t(1024 >> 4) << 32) | (int64_t(1) << 16);
-    return code.bitOr(code.widen(low), code.constant64(rest));
-  }
-
-  Value multiply(Value sums, Value lhs, Value rhs) {
-    auto *context = code.getContext();
-    auto bf16 = NVVM::WGMMATypesAttr::get(context, NVVM::WGMMATypes::bf16);
-    auto one = NVVM::WGMMAScaleInAttr::get(context, NVVM::WGMMAScaleIn::one);
-    return NVVM::WgmmaMmaAsyncOp::create(
-        code, sums.getType(), sums, lhs, rhs,
-        NVVM::MMAShapeAttr::get(context, kGroupRows, TileBlock::kColumns, 16),
-        bf16, bf16, NVVM::WGMMATypesAttr::get(context, NVVM::WGMMATypes::f32),
-        NVVM::WGMMAScaleOutAttr::get(context, NVVM::WGMMAScaleOut::one), one,
-        one, NVVM::MMALayoutAttr::get(context, NVVM::MMALayout::row),
-        NVVM::MMALayoutAttr::get(context, NVVM::MMALayout::col),
-        NVVM::MMAIntOverflowAttr());
-  }
-
-  /// The same values, which nothing that reads them may be moved before: LLVM
-  /// does not know that a product's sums are there only after the wait.
-  SmallVector<Value> settle(Value sums) {
-    auto type = cast<LLVM::LLVMStructType>(sums.getType());
-    SmallVector<Value> values;
-    std::string constraints;
-    for (int64_t i = 0; i < kSums; ++i)
-      constraints += (i ? ",=f" : "=f");
-    for (int64_t i = 0; i < kSums; ++i) {
-      constraints += "," + std::to_string(i);
-      values.push_back(LLVM::ExtractValueOp::create(code, sums, i));
-    }
-    Value tied = LLVM::InlineAsmOp::create(code, type, values, "", constraints,
-                                           /*has_side_effects=*/true,
-                                           /*is_align_stack=*/false,
-                                           LLVM::TailCallKind::None,
-                                           LLVM::AsmDialectAttr(), ArrayAttr())
-                     .getResult(0);
-    for (int64_t i = 0; i < kSums; ++i)
-      values[i] = LLVM::ExtractValueOp::create(code, tied, i);
-    return values;
+  /// Who of a group says that a stage is free: one for the group, whose
+  /// products read it, or one for each warp, which has read scales as well.
+  int64_t getFrees() const {
+    return shape.scales ? TileBlock::kGroupThreads / 32 : 1;
   }
 
   void release(Value condition, const Ring &ring) {
@@ -112,7 +73,8 @@ private:
 
   /// By group `own` of those that multiply.
   void buildProducts(Value own) {
-    Value leads = code.isEqual(code.bitAnd(thread, 127), 0);
+    Value leads = code.isEqual(
+        code.bitAnd(thread, TileBlock::kGroupThreads / getFrees() - 1), 0);
     Ring start = Ring::getStart(code);
     block.forEachTile({start.stage, start.parity}, [&](const Tile &tile,
                                                        ValueRange values) {
@@ -123,7 +85,9 @@ private:
                                       hasRows, true);
       OpBuilder::InsertionGuard guard(code);
       code.setInsertionPointToStart(branch.thenBlock());
-      scf::YieldOp::create(code, multiplyTile(tile, own, leads, values));
+      scf::YieldOp::create(
+          code, shape.scales ? multiplyScaledTile(tile, own, leads, values)
+                             : multiplyTile(tile, own, leads, values));
       code.setInsertionPointToStart(branch.elseBlock());
       scf::YieldOp::create(code, skipTile(leads, values));
       return SmallVector<Value>(branch.getResults());
@@ -144,9 +108,7 @@ private:
 
   SmallVector<Value> multiplyTile(const Tile &tile, Value own, Value leads,
                                   ValueRange values) {
-    auto type = LLVM::LLVMStructType::getLiteral(
-        code.getContext(), SmallVector<Type>(kSums, code.f32()));
-    Value sums = LLVM::ZeroOp::create(code, type);
+    Value sums = getZeroSums(code, TileBlock::kColumns);
     SmallVector<Value> last = code.loop(
         code.constant(0), code.constant(block.getSteps()), code.constant(1),
         {values[0], values[1], sums},
@@ -155,13 +117,13 @@ private:
           Value sums = values[2];
           code.wait(block.full(ring), ring.parity);
           Value lhs = getDescriptor(
-              code.at(block.getLhs(ring),
-                      code.mul(own, kGroupRows * TileBlock::kRowBytes)));
-          Value rhs = getDescriptor(block.getRhs(ring));
+              code, code.at(block.getLhs(ring),
+                            code.mul(own, kGroupRows * TileBlock::kRowBytes)));
+          Value rhs = getDescriptor(code, block.getRhs(ring));
           NVVM::WgmmaFenceAlignedOp::create(code);
-          for (int64_t k = 0; k < TileBlock::kDepth; k += 16)
-            sums = multiply(sums, code.add(lhs, k * 2 / 16),
-                            code.add(rhs, k * 2 / 16));
+          for (int64_t k = 0; k < TileBlock::kRowBytes; k += 32)
+            sums = multiply(code, NVVM::WGMMATypes::bf16, sums,
+                            code.add(lhs, k / 16), code.add(rhs, k / 16));
           NVVM::WgmmaGroupSyncAlignedOp::create(code);
           NVVM::WgmmaWaitGroupSyncOp::create(code, code.getI64IntegerAttr(1));
           // The products before these are done.
@@ -172,7 +134,31 @@ private:
         });
     NVVM::WgmmaWaitGroupSyncOp::create(code, code.getI64IntegerAttr(0));
     release(leads, Ring{last[0], last[1]}.previous(code));
-    store(tile, own, settle(last[2]));
+    store(tile, own, settle(code, last[2]));
+    return {last[0], last[1]};
+  }
+
+  /// Sums are numbers of their own, which products are added to when they have
+  /// been scaled.
+  SmallVector<Value> multiplyScaledTile(const Tile &tile, Value own,
+                                        Value leads, ValueRange values) {
+    SmallVector<Value> initial(values);
+    initial.append(kSums,
+                   arith::ConstantOp::create(code, code.getF32FloatAttr(0)));
+    SmallVector<Value> last = code.loop(
+        code.constant(0), code.constant(block.getSteps()), code.constant(1),
+        initial, [&](Value, ValueRange values) {
+          Ring ring{values[0], values[1]};
+          code.wait(block.full(ring), ring.parity);
+          SmallVector<Value> sums = addScaledProducts(
+              block, ring, code.mul(own, kGroupRows), values.drop_front(2));
+          code.joinWarp();
+          release(leads, ring);
+          Ring next = ring.next(code);
+          sums.insert(sums.begin(), {next.stage, next.parity});
+          return sums;
+        });
+    store(tile, own, ValueRange(last).drop_front(2));
     return {last[0], last[1]};
   }
 
@@ -256,8 +242,9 @@ LLVM::LLVMFuncOp moe::nvidia::buildWarpgroupMatmul(ModuleOp module,
                                                    Epilogue &epilogue,
                                                    Launch &launch) {
   Emitter code(module.getLoc(), module.getContext());
-  Filler filler =
-      shape.blocks ? getDecodingFiller(shape) : getCopyingFiller(shape);
+  Filler filler = shape.scales   ? getScaledFiller(shape)
+                  : shape.blocks ? getDecodingFiller(shape)
+                                 : getCopyingFiller(shape);
   // What is copied in boxes is given by maps.
   bool hasWeightBoxes = !shape.blocks,
        hasRowBoxes = !shape.blocks && !shape.gather;
@@ -265,7 +252,7 @@ LLVM::LLVMFuncOp moe::nvidia::buildWarpgroupMatmul(ModuleOp module,
     return isMap ? code.mapType() : code.pointer(kGlobal);
   };
   SmallVector<Type> types{getType(hasWeightBoxes), getType(hasRowBoxes)};
-  types.append(2 + shape.gather + shape.parameters.size(),
+  types.append(2 + shape.scales + shape.gather + shape.parameters.size(),
                code.pointer(kGlobal));
   LLVM::LLVMFuncOp func = createKernel(
       code, module, name, types, (1 + kGroups) * TileBlock::kGroupThreads);
