@@ -41,29 +41,37 @@ public:
 
   /// Of the two columns that a thread has of these eight.
   std::pair<Value, Value> get(int64_t firstColumn) {
-    if (shared >= 8) {
-      int64_t first = firstColumn / shared * shared;
-      if (!last || first != lastFirst) {
-        last = load(code.constant(first));
-        lastFirst = first;
-      }
-      return {last, last};
+    if (shared < 8)
+      return isByte ? getBytes(firstColumn) : getFloats(firstColumn);
+    int64_t first = firstColumn / shared * shared;
+    if (first != lastFirst) {
+      last = isByte ? toFloat(code.bitAnd(
+                          code.load(code.i32(), code.at(scales, first)), 0xff))
+                    : code.load(code.f32(), code.at(scales, first * 4));
+      lastFirst = first;
     }
-    Value column = code.add(code.mul(pair, 2), firstColumn);
-    Value low = load(column);
-    return {low, load(code.add(column, 1))};
+    return {last, last};
   }
 
 private:
-  Value load(Value column) {
-    if (!isByte)
-      return code.load(code.f32(), code.at(scales, code.mul(column, 4)));
-    // A power of two, whose byte is the exponent of an f32; 2^-127 has none.
-    Value word = code.load(code.i32(),
-                           code.at(scales, code.bitAnd(column, ~int64_t(3))));
-    Value byte = code.bitAnd(
-        arith::ShRUIOp::create(code, word, code.shl(code.bitAnd(column, 3), 3)),
-        0xff);
+  std::pair<Value, Value> getFloats(int64_t firstColumn) {
+    Value own = code.at(scales, code.shl(pair, 3));
+    return {code.load(code.f32(), code.at(own, firstColumn * 4)),
+            code.load(code.f32(), code.at(own, firstColumn * 4 + 4))};
+  }
+
+  /// Two pairs are in a word.
+  std::pair<Value, Value> getBytes(int64_t firstColumn) {
+    Value own = code.at(scales, code.shl(code.shr(pair, 1), 2));
+    Value word = code.load(code.i32(), code.at(own, firstColumn));
+    word =
+        arith::ShRUIOp::create(code, word, code.shl(code.bitAnd(pair, 1), 4));
+    return {toFloat(code.bitAnd(word, 0xff)),
+            toFloat(code.bitAnd(code.shr(word, 8), 0xff))};
+  }
+
+  /// A power of two, whose byte is the exponent of an f32; 2^-127 has none.
+  Value toFloat(Value byte) {
     Value bits = code.select(code.isEqual(byte, 0), code.constant(0x400000),
                              code.shl(byte, 23));
     return LLVM::BitcastOp::create(code, code.f32(), bits);

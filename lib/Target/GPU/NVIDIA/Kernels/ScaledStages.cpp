@@ -17,8 +17,9 @@ using namespace mlir;
 using namespace moe::nvidia;
 
 namespace {
-/// Of a thread that only copies.
-constexpr int64_t kRegisters = 56;
+/// Of a thread that only copies; where each of eight columns has a scale of its
+/// own, the threads that multiply need fewer, and these keep more.
+constexpr int64_t kRegisters = 56, kRegistersBesideColumns = 64;
 /// Stages whose copies are on their way while the next one's are started.
 constexpr int64_t kPending = 2;
 
@@ -140,19 +141,24 @@ private:
   }
 
   void copyColumns(Value step, const Ring &ring) {
+    Value first = block.getRhs({code.constant(0), Value()});
+    Value stage = code.mul(ring.stage, TileBlock::kRhsBytes);
     for (int64_t i = 0; i < kOwnPanels; ++i) {
       Value column =
           code.add(code.mul(code.add(block.warp, i * kWarps), panels.columns),
                    block.lane);
-      Value to =
-          code.at(block.getRhs(ring), code.mul(column, TileBlock::kRowBytes));
+      // Where its first chunk of 16 bytes is.
+      Value to = code.bitOr(
+          code.add(stage, code.mul(column, TileBlock::kRowBytes)), swizzle);
       Value from = code.at(columns[i], code.mul(step, blockBytes));
       for (Value word : words) {
-        Value ownTo = code.at(to, code.mul(word, 4)),
+        Value ownTo = code.bitOr(to, code.shl(word, 2)),
               ownFrom = code.at(from, code.mul(word, panels.columns * 4));
+        // Of the stage's number by the chunk's, so that no address of a chunk
+        // is kept from stage to stage: registers have no room for them.
         for (int64_t chunk = 0; chunk < TileBlock::kRowBytes / 16; ++chunk)
           code.copy4(
-              code.at(ownTo, code.bitXor(swizzle, code.constant(chunk * 16))),
+              code.at(first, code.bitXor(ownTo, code.constant(chunk * 16))),
               code.at(ownFrom, chunk * panels.columns * 16));
       }
     }
@@ -171,7 +177,10 @@ private:
 };
 } // namespace
 
-Filler moe::nvidia::getScaledFiller(const MatmulShape &) {
-  return {TileBlock::kGroupThreads, kRegisters,
+Filler moe::nvidia::getScaledFiller(const MatmulShape &shape) {
+  auto format =
+      cast<moe::FP8FormatAttr>(Attribute(shape.blocks.getPanels().format));
+  return {TileBlock::kGroupThreads,
+          format.getRows() % 8 ? kRegistersBesideColumns : kRegisters,
           [](TileBlock &block) { ScaledStages(block).build(); }};
 }
