@@ -35,17 +35,17 @@ def make_inputs(layer, folder, tokens, experts):
             "--expect=" + expected)
 
 
-def plant(faults, layer, folder, options=(), bound=F32_BOUND if IS_VULKAN else BOUND):
+def plant(faults, layer, folder, options=(), make=make_inputs, bound=F32_BOUND if IS_VULKAN else BOUND):
     """Faults are a name, a chip, a kernel, a pattern, what replaces it how often
     (0: always), and what is said then."""
     os.makedirs(folder, exist_ok=True)
     # Every third slot has no expert; the others go round, and no expert has a
     # multiple of eight rows but the first.
-    many, some = [make_inputs(layer, folder, tokens,
+    many, some = [make(layer, folder, tokens,
                               [(i * 5 + i // 11) % EXPERTS if i % 3 else -1
                                for i in range(tokens * SLOTS)])
                   for tokens in (130, 12 if IS_VULKAN else 40)]
-    one = make_inputs(layer, folder, 1, [2, 1])
+    one = make(layer, folder, 1, [2, 1])
     text = {}
     for chip in sorted({fault[1] for fault in faults}):
         path = os.path.join(folder, chip + ".mlir")
