@@ -22,6 +22,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Func/Transforms/FuncConversions.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/SCF/Transforms/Patterns.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Transforms/RegionUtils.h"
@@ -139,12 +140,36 @@ struct ConvertMoeToMoek : moe::impl::ConvertMoeToMoekBase<ConvertMoeToMoek> {
     return failure(result.wasInterrupted());
   }
 
-  /// Writes softmax in the bodies of experts as what it does to each row.
+  /// Whether `op` is arithmetic on tensors.
+  static bool isElementwise(Operation *op) {
+    return OpTrait::hasElementwiseMappableTraits(op) &&
+           op->getNumOperands() &&
+           llvm::all_of(op->getOperandTypes(),
+                        llvm::IsaPred<RankedTensorType>) &&
+           llvm::all_of(op->getResultTypes(), llvm::IsaPred<RankedTensorType>);
+  }
+
+  /// Writes softmax in the bodies of experts as what it does to each row, and
+  /// arithmetic on tensors as what it does to each element.
   static LogicalResult decomposeInBodies(Operation *root) {
     SmallVector<linalg::SoftmaxOp> ops;
+    SmallVector<Operation *> elementwise;
     root->walk([&](ExpertOp expert) {
-      expert->walk([&](linalg::SoftmaxOp op) { ops.push_back(op); });
+      expert->walk([&](Operation *op) {
+        if (auto softmax = dyn_cast<linalg::SoftmaxOp>(op))
+          ops.push_back(softmax);
+        else if (isElementwise(op))
+          elementwise.push_back(op);
+      });
     });
+    RewritePatternSet patterns(root->getContext());
+    linalg::populateElementwiseToLinalgConversionPatterns(patterns);
+    ConversionTarget target(*root->getContext());
+    target.markUnknownOpDynamicallyLegal(
+        [](Operation *op) { return !isElementwise(op); });
+    if (failed(applyPartialConversion(elementwise, target,
+                                      std::move(patterns))))
+      return failure();
     for (linalg::SoftmaxOp op : ops) {
       // Of other elements it is an error, which is reported with all others.
       if (!isa<FloatType>(getElementTypeOrSelf(op.getInput().getType())))
