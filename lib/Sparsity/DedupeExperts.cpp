@@ -95,25 +95,18 @@ struct DedupeExperts : moe::impl::DedupeExpertsBase<DedupeExperts> {
           << (which + "; they stay, as " + why);
       return;
     }
-    // A routing has no more slots than experts: some stay, without rows.
-    int64_t spare = slots - static_cast<int64_t>(same.size() - gone.size());
-    SmallVector<int64_t> table(same.size()), kept;
-    for (auto [e, becomes] : llvm::enumerate(now)) {
-      if (becomes == static_cast<int64_t>(e) || spare-- > 0)
-        kept.push_back(e);
-      table[e] = llvm::lower_bound(kept, becomes) - kept.begin();
-    }
+    IRRewriter b(&getContext());
+    b.setInsertionPointAfterValue(op.getRouting());
+    SmallVector<int64_t> kept;
+    Value routing =
+        buildJoined(b, op.getLoc(), op.getRouting(), now, kept,
+                    !anyOrder && !hasSlotsByExpert(op.getRouting()));
     remark::passed(op.getLoc(), opts("deduped"))
         << (which + ": these get their rows" +
             (kept.size() == same.size()
                  ? ", and as a token has as many slots as there are experts, "
                    "no weights go"
                  : ""));
-    IRRewriter b(&getContext());
-    b.setInsertionPointAfterValue(op.getRouting());
-    Value routing =
-        buildRenumbered(b, op.getLoc(), op.getRouting(), table, kept.size(),
-                        !anyOrder && !hasSlotsByExpert(op.getRouting()));
     layer->replace(b, routing, kept);
   }
 };

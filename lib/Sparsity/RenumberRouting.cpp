@@ -100,3 +100,19 @@ Value moe::buildRenumbered(OpBuilder &b, Location loc, Value routing,
       RoutingType::get(b.getContext(), experts, std::min(m.slots, experts));
   return RoutingMakeOp::create(b, loc, to, now, weights, /*trusted=*/true);
 }
+
+Value moe::buildJoined(OpBuilder &b, Location loc, Value routing,
+                       ArrayRef<int64_t> now, SmallVectorImpl<int64_t> &kept,
+                       bool byExpert) {
+  int64_t experts = now.size(), spare = 0;
+  for (int64_t e = 0; e < experts; ++e)
+    spare -= now[e] == e;
+  spare += cast<RoutingType>(routing.getType()).getSlots();
+  SmallVector<int64_t> table;
+  for (int64_t e = 0; e < experts; ++e) {
+    if (now[e] == e || spare-- > 0)
+      kept.push_back(e);
+    table.push_back(llvm::lower_bound(kept, now[e]) - kept.begin());
+  }
+  return buildRenumbered(b, loc, routing, table, kept.size(), byExpert);
+}

@@ -21,6 +21,15 @@ mlir::Value buildRenumbered(mlir::OpBuilder &b, mlir::Location loc,
                             mlir::Value routing, llvm::ArrayRef<int64_t> table,
                             int64_t experts, bool byExpert = false);
 
+/// The routing of a layer in which expert e of `routing` is now expert `now[e]`
+/// of it, and `kept`: the experts that are left, in ascending order. A routing
+/// has no more slots than experts, so some of those that are now others may
+/// stay, without assignments.
+mlir::Value buildJoined(mlir::OpBuilder &b, mlir::Location loc,
+                        mlir::Value routing, llvm::ArrayRef<int64_t> now,
+                        llvm::SmallVectorImpl<int64_t> &kept,
+                        bool byExpert = false);
+
 /// `routing` with only the experts `kept` of it, which ascend, made by a router
 /// that scores no others, or of constants that name no others. `kept` has to
 /// have all experts that may be chosen. Null if there is no such router with

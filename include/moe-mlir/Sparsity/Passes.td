@@ -175,4 +175,197 @@ def DedupeExperts : Pass<"moe-dedupe-experts"> {
   ];
 }
 
+def MergeExperts : Pass<"moe-merge-experts"> {
+  let summary = "Put one expert in the place of several";
+  let description = [{
+    Each list of experts in `groups` becomes its first one, which gets the rows of
+    all of them, in every layer. Its weights are its own with `by=first`; with
+    `by=mean` the mean of theirs, rounded once, for which they have to be constants.
+    Results change: the pass is for who has measured that they may.
+
+    Experts that do not exist, that are in two lists or whose bodies differ are an
+    error. A routing has no more slots than experts: where fewer would be left, some
+    stay, without rows.
+
+    Before:
+    ```mlir
+    func.func @layer(%x: tensor<4x2xf32>, %i: tensor<4x1xi32>, %w: tensor<4x1xf32>) -> tensor<4x2xf32> {
+      %c = arith.constant dense<[[[1.0, 2.0], [3.0, 4.0]], [[3.0, 2.0], [1.0, 0.0]]]> : tensor<2x2x2xf32>
+      %r = moe.routing.make %i, %w
+          : tensor<4x1xi32>, tensor<4x1xf32> -> !moe.routing<2 x 1>
+      %rows = moe.dispatch %x by %r
+          : tensor<4x2xf32>, !moe.routing<2 x 1> -> tensor<?x2xf32>
+      %out = moe.expert %rows by %r
+          : (tensor<?x2xf32>, !moe.routing<2 x 1>) -> tensor<?x2xf32>
+      experts 0 to 2 weights(%c : tensor<2x2x2xf32>) {
+      ^bb0(%t: tensor<?x2xf32>, %m: tensor<2x2xf32>):
+        %f = moe.ffn %t up(%m) down(%m) activation(#moe.relu)
+            : (tensor<?x2xf32>, tensor<2x2xf32>, tensor<2x2xf32>) -> tensor<?x2xf32>
+        moe.yield %f : tensor<?x2xf32>
+      }
+      %y = moe.combine %out by %r
+          : tensor<?x2xf32>, !moe.routing<2 x 1> -> tensor<4x2xf32>
+      return %y : tensor<4x2xf32>
+    }
+    ```
+    After, with `groups=0,1 by=mean`:
+    ```mlir
+    // ...
+      %one = moe.routing.make %is, %ws trusted
+          : tensor<?x1xi32>, tensor<?x1xf32> -> !moe.routing<1 x 1>
+      // ...
+      %all = arith.constant dense<...> : tensor<2x2x2xf32>
+      // ...
+      experts 0 to 1 weights(%mean : tensor<1x2x2xf32>) {
+      // ...
+    ```
+  }];
+  let options = [
+    Option<"groups", "groups", "std::string", "\"\"",
+           "Experts that become one, such as 0,3;1,2">,
+    Option<"by", "by", "std::string", "\"first\"",
+           "The weights of the one: those of the first, or their mean">
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::tensor::TensorDialect"
+  ];
+}
+
+def SkipExperts : Pass<"moe-skip-experts"> {
+  let summary = "Drop assignments that weigh little";
+  let description = [{
+    An assignment of a layer stays if its weight's magnitude is
+
+    | option | condition |
+    |---|---|
+    | `min-weight=W` | at least W |
+    | `min-ratio=R` | at least R times the largest of its token |
+    | `max-experts=N` | among the N largest of its token |
+    | `budget=F` | among the largest, of which at least F of all assignments of a call stay, and those as large as the last of these |
+
+    for all that are given, or among the `min-experts=M` largest of its token (1 by
+    default), the lower slot first of two that are equal. What is dropped has no
+    row. Weights stay as they are, or with `rescale` are scaled such that those of a
+    token add up to what they did. Numbers are rounded to the type of the weights; a
+    weight of NaN stays, and keeps those of its token from being below a ratio.
+
+    It is about what a token chose: experts that all tokens have
+    (`moe.routing.append`) stay. What else reads the routing, such as `moe.balance` or
+    a recording, sees it as it was. With `budget` a token's result depends on the
+    other tokens of its call. Results change: the pass is for who has measured that
+    they may.
+
+    Before:
+    ```mlir
+    func.func @rows(%x: tensor<4x8xf32>, %s: tensor<4x8xf32>) -> tensor<4x8xf32> {
+      %r = moe.router #moe.top_k<2> select(%s) weigh(%s)
+          : tensor<4x8xf32> -> !moe.routing<8 x 2>
+      %rows = moe.dispatch %x by %r
+          : tensor<4x8xf32>, !moe.routing<8 x 2> -> tensor<?x8xf32>
+      %out = moe.expert %rows by %r
+          : (tensor<?x8xf32>, !moe.routing<8 x 2>) -> tensor<?x8xf32>
+      experts 0 to 8 {
+      ^bb0(%t: tensor<?x8xf32>):
+        %n = arith.negf %t : tensor<?x8xf32>
+        moe.yield %n : tensor<?x8xf32>
+      }
+      %y = moe.combine %out by %r
+          : tensor<?x8xf32>, !moe.routing<8 x 2> -> tensor<4x8xf32>
+      return %y : tensor<4x8xf32>
+    }
+    ```
+    After, with `min-weight=0.25 min-experts=0`:
+    ```mlir
+    // ...
+        %size = math.absf %in : f32
+        %least = arith.constant 2.500000e-01 : f32
+        %stays = arith.cmpf uge, %size, %least : f32
+        linalg.yield %stays : i1
+      } -> tensor<?x2xi1>
+      // ...
+      %some = moe.routing.make %is, %ws trusted
+          : tensor<?x2xi32>, tensor<?x2xf32> -> !moe.routing<8 x 2>
+      %rows = moe.dispatch %x by %some
+          : tensor<4x8xf32>, !moe.routing<8 x 2> -> tensor<?x8xf32>
+    // ...
+    ```
+  }];
+  let options = [
+    Option<"minWeight", "min-weight", "double", "0.0",
+           "Least magnitude of a weight">,
+    Option<"minRatio", "min-ratio", "double", "0.0",
+           "Least magnitude, as a fraction of the largest of the token">,
+    Option<"maxExperts", "max-experts", "int64_t", "0",
+           "Most experts of a token; 0 for as many as it chose">,
+    Option<"budget", "budget", "double", "1.0",
+           "Fraction of all assignments of a call that stay">,
+    Option<"minExperts", "min-experts", "int64_t", "1",
+           "Experts that a token keeps in any case">,
+    Option<"rescale", "rescale", "bool", /*default=*/"false",
+           "Scale the weights that stay to the sum that there was">
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",
+    "::mlir::tensor::TensorDialect"
+  ];
+}
+
+def SkipZeroWeights : Pass<"moe-skip-zero-weights"> {
+  let summary = "Compute no row for a weight of 0";
+  let description = [{
+    An assignment whose weight is 0 or -0 has no row: routers that weigh by a ReLU,
+    or by a softmax of logits that are far apart, have such weights.
+
+    Results keep their bits if no expert gives an infinity or NaN, which times 0
+    is NaN. Whoever runs the pass says that by `finite-experts=true`; without, it does
+    nothing but say so. Nor does it where rows are not multiplied by their weights
+    (`moe.combine ... unweighted`), where something else reads them, or for bodies
+    with a `moe.scan`.
+
+    Before:
+    ```mlir
+    func.func @rows(%x: tensor<4x8xf32>, %i: tensor<4x2xi32>, %w: tensor<4x2xf32>) -> tensor<4x8xf32> {
+      %r = moe.routing.make %i, %w
+          : tensor<4x2xi32>, tensor<4x2xf32> -> !moe.routing<8 x 2>
+      %rows = moe.dispatch %x by %r
+          : tensor<4x8xf32>, !moe.routing<8 x 2> -> tensor<?x8xf32>
+      %out = moe.expert %rows by %r
+          : (tensor<?x8xf32>, !moe.routing<8 x 2>) -> tensor<?x8xf32>
+      experts 0 to 8 {
+      ^bb0(%t: tensor<?x8xf32>):
+        %n = arith.negf %t : tensor<?x8xf32>
+        moe.yield %n : tensor<?x8xf32>
+      }
+      %y = moe.combine %out by %r
+          : tensor<?x8xf32>, !moe.routing<8 x 2> -> tensor<4x8xf32>
+      return %y : tensor<4x8xf32>
+    }
+    ```
+    After, with `finite-experts=true`:
+    ```mlir
+    // ...
+        %zero = arith.constant 0.000000e+00 : f32
+        %stays = arith.cmpf une, %in, %zero : f32
+        linalg.yield %stays : i1
+      } -> tensor<?x2xi1>
+      // ...
+      %some = moe.routing.make %is, %ws trusted
+          : tensor<?x2xi32>, tensor<?x2xf32> -> !moe.routing<8 x 2>
+      %rows = moe.dispatch %x by %some
+          : tensor<4x8xf32>, !moe.routing<8 x 2> -> tensor<?x8xf32>
+    // ...
+    ```
+  }];
+  let options = [
+    Option<"finiteExperts", "finite-experts", "bool", /*default=*/"false",
+           "No expert gives an infinity or NaN">
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"
+  ];
+}
+
 #endif // MOE_MLIR_SPARSITY_PASSES
