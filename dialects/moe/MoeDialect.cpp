@@ -9,11 +9,12 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe/Moe.h"
-
+#include "moe/Placement.h"
 
 #include "mlir/Interfaces/FoldInterfaces.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "mlir/Transforms/InliningUtils.h"
+#include "llvm/ADT/SmallBitVector.h"
 
 using namespace mlir;
 using namespace moe;
@@ -54,10 +55,37 @@ void MoeDialect::initialize() {
   addInterfaces<MoeFoldInterface, MoeInlinerInterface>();
 }
 
+/// An order of all experts of the op.
+static LogicalResult verifyPlacement(Operation *op, Attribute value) {
+  auto fail = [&] {
+    return op->emitOpError() << "`" << kPlacementAttrName << "` ";
+  };
+  auto experts = dyn_cast<ExpertOp>(op);
+  if (!experts)
+    return fail() << "is an attribute of moe.expert";
+  int64_t count = experts.getRouting().getType().getExperts();
+  auto order = dyn_cast<DenseI64ArrayAttr>(value);
+  if (!order || order.size() != count)
+    return fail() << "has to be an array<i64> of the " << count
+                  << " experts, not " << value;
+  llvm::SmallBitVector seen(count);
+  for (int64_t expert : order.asArrayRef()) {
+    if (expert < 0 || expert >= count || seen.test(expert))
+      return fail() << "has to have each expert from 0 to " << count - 1
+                    << " once; " << expert << " is "
+                    << (expert < 0 || expert >= count ? "none of them"
+                                                      : "there twice");
+    seen.set(expert);
+  }
+  return success();
+}
+
 LogicalResult MoeDialect::verifyOperationAttribute(Operation *op,
                                                    NamedAttribute attribute) {
   if (attribute.getName() == getExternalAttrName())
     return verifyExternal(op, attribute.getValue());
+  if (attribute.getName() == kPlacementAttrName)
+    return verifyPlacement(op, attribute.getValue());
   if (attribute.getName() != getCheckpointAttrName())
     return success();
   auto fail = [&] {

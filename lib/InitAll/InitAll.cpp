@@ -18,6 +18,7 @@
 #include "moe-mlir/Fit/Passes.h"
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe-mlir/Pipelines/Pipelines.h"
+#include "moe-mlir/Profile/Passes.h"
 #include "moe-mlir/Sparsity/Passes.h"
 #include "moe-mlir/Target/CPU/CPUTarget.h"
 #include "moe-mlir/Target/CPU/Passes.h"
@@ -53,6 +54,7 @@ void moe::registerAllDialects(mlir::DialectRegistry &registry) {
 
 void moe::registerAllPasses() {
   registerMoeFitPasses();
+  registerMoeProfilePasses();
   registerMoeSparsityPasses();
   registerMoeTransformsPasses();
   registerMoeToMoekPasses();

@@ -14,6 +14,8 @@ a line. It has to survive a round trip. Besides,
   Afters;
 - an After may be an excerpt: a line `// ...` stands for any number of lines, and
   `...` within a line for anything there;
+- a block that starts with ```json below a line ``NAME.json:`` is a file, which
+  options of the Afters behind it name;
 - where a pass reports something, the block below `After:` may start with ```text:
   its messages without their locations, and no others.
 """
@@ -24,6 +26,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from functools import partial
 
 
@@ -196,8 +199,14 @@ def run_pass(tool, name, options, text):
     return run(tool, text, "--" + name + ("=" + options if options else ""))
 
 
-def check_after(tool, name, options, before, language, after):
-    status, out, err = run_pass(tool, name, options, before)
+def check_after(tool, name, options, before, language, after, files):
+    with tempfile.TemporaryDirectory() as folder:
+        for file, text in files.items():
+            path = os.path.join(folder, file)
+            with open(path, "w") as out:
+                out.write(text)
+            options = options and re.sub(r"(?<==)%s(?= |$)" % re.escape(file), path, options)
+        status, out, err = run_pass(tool, name, options, before)
     if language == "text":
         said = re.findall(r"^(?:\S*:\d+:\d+: )?((?:error|warning|remark): .*)", err, re.M)
         # Lines are as long as is readable.
@@ -220,14 +229,18 @@ def jobs_of(tool, section):
         occurs = re.compile(r"(?<![\w.])%s(?![\w.])" % re.escape(section.op_name))
         if not any(language == "mlir" and occurs.search(text) for _, _, language, text in section.blocks):
             raise Failure("has no example")
-    before, afters = None, 0
+    before, afters, files = None, 0, {}
     for number, above, language, text in section.blocks:
+        file = re.fullmatch(r"`([\w-]+\.json)`:", above)
+        if file and language == "json":
+            files[file.group(1)] = text
+            continue
         after = re.fullmatch(r"After(?:, with `([^`]*)`)?:", above)
         if section.pass_name and after:
             if before is None:
                 raise Failure("has an After without a Before")
             afters += 1
-            yield number, partial(check_after, tool, section.pass_name, after.group(1), before, language, text)
+            yield number, partial(check_after, tool, section.pass_name, after.group(1), before, language, text, files)
         elif language == "mlir":
             if section.pass_name and above != "Before:":
                 raise Failure("has MLIR that is neither Before nor After")
