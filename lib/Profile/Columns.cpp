@@ -6,10 +6,13 @@
 
 #include "Columns.h"
 
+#include "moe-mlir/Transforms/SomeExperts.h"
+
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
+using namespace moe;
 using namespace moe::profile;
 
 /// `type` with as many indices of a dimension.
@@ -18,33 +21,6 @@ static RankedTensorType resize(Type type, int64_t dim, int64_t size) {
   SmallVector<int64_t> shape(tensor.getShape());
   shape[dim] = size;
   return tensor.clone(shape);
-}
-
-Value moe::profile::takeSlices(OpBuilder &b, Location loc, Value value,
-                               int64_t dim, ArrayRef<int64_t> kept) {
-  auto type = cast<RankedTensorType>(value.getType());
-  SmallVector<Value> slices;
-  for (size_t begin = 0; begin < kept.size();) {
-    size_t end = begin + 1;
-    while (end < kept.size() && kept[end] == kept[end - 1] + 1)
-      ++end;
-    auto size = static_cast<int64_t>(end - begin);
-    if (size == type.getDimSize(dim))
-      return value;
-    SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, value);
-    SmallVector<OpFoldResult> offsets(type.getRank(), b.getIndexAttr(0));
-    SmallVector<OpFoldResult> strides(type.getRank(), b.getIndexAttr(1));
-    offsets[dim] = b.getIndexAttr(kept[begin]);
-    sizes[dim] = b.getIndexAttr(size);
-    slices.push_back(tensor::ExtractSliceOp::create(
-        b, loc, resize(type, dim, size), value, offsets, sizes, strides));
-    begin = end;
-  }
-  if (slices.size() == 1)
-    return slices.front();
-  return tensor::ConcatOp::create(
-      b, loc, resize(type, dim, static_cast<int64_t>(kept.size())), dim,
-      slices);
 }
 
 /// The dimension of `map`'s results that is loop `loop`: nothing if there is
@@ -106,7 +82,7 @@ Value ColumnTaker::take(Value value, int64_t dim) {
   Value result = op ? takeOfOp(op, value, dim) : Value();
   if (!result) {
     b.setInsertionPointAfterValue(value);
-    result = takeSlices(b, value.getLoc(), value, dim, kept);
+    result = buildParts(b, value.getLoc(), value, dim, kept);
   }
   return taken[{value, dim}] = result;
 }

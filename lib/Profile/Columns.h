@@ -11,14 +11,8 @@
 
 namespace moe::profile {
 
-/// `value` with the indices `kept` of dimension `dim` alone, in ascending
-/// order: slices of it, put together.
-mlir::Value takeSlices(mlir::OpBuilder &b, mlir::Location loc,
-                       mlir::Value value, int64_t dim,
-                       llvm::ArrayRef<int64_t> kept);
-
-/// The same, but computed of parts of operands where that is possible: a
-/// product with a weight becomes one with some rows of the weight. What is
+/// The indices `kept` of a dimension, as buildParts() has them, but computed of
+/// parts of operands where that is possible: a product with a weight becomes one with some rows of the weight. What is
 /// computed from all columns, as a softmax is, is computed as before.
 class ColumnTaker {
 public:

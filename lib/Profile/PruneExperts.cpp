@@ -8,6 +8,7 @@
 
 #include "moe-mlir/Artifact/Profile.h"
 #include "moe-mlir/Profile/Passes.h"
+#include "moe-mlir/Transforms/SomeExperts.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -45,13 +46,6 @@ struct Choice {
 std::string percent(double share) {
   std::string text;
   llvm::raw_string_ostream(text) << llvm::format("%.4g %%", 100 * share);
-  return text;
-}
-
-std::string list(ArrayRef<int64_t> experts) {
-  std::string text;
-  for (auto [i, expert] : llvm::enumerate(experts))
-    text += (i ? ", " : "") + std::to_string(expert);
   return text;
 }
 
@@ -171,7 +165,7 @@ LogicalResult PruneExperts::prune(func::FuncOp function, const Profile &seen) {
     profile::keepExperts(router, choice.kept);
     changed = true;
     remark::passed(router.getLoc(), opts("pruned"))
-        << "experts " + list(choice.removed) + " of " +
+        << "experts " + describeExperts(choice.removed) + " of " +
                std::to_string(choice.kept.size() + choice.removed.size()) +
                " are left out, with " + percent(choice.loss) + " of the weight";
   }

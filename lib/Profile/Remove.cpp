@@ -7,9 +7,7 @@
 #include "Remove.h"
 #include "Columns.h"
 
-#include "moe/Placement.h"
-
-#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "moe-mlir/Transforms/SomeExperts.h"
 
 using namespace mlir;
 using namespace moe;
@@ -70,46 +68,6 @@ std::string moe::profile::whyNotRemovable(RouterOp router) {
   return findBadUser(router.getRouting(), keepsSlots);
 }
 
-/// The experts from `begin` to `end` that stay, from `begin` on.
-static SmallVector<int64_t> within(ArrayRef<int64_t> kept, int64_t begin,
-                                   int64_t end) {
-  SmallVector<int64_t> own;
-  for (int64_t expert : kept)
-    if (expert >= begin && expert < end)
-      own.push_back(expert - begin);
-  return own;
-}
-
-static void shrink(OpBuilder &b, ExpertOp op, ArrayRef<int64_t> kept) {
-  SmallVector<Value> weights;
-  SmallVector<int64_t> bounds = {0}, counts;
-  SmallVector<unsigned> groups;
-  for (unsigned g = 0; g < op.getNumGroups(); ++g) {
-    SmallVector<int64_t> own =
-        within(kept, op.getGroupBegin(g), op.getGroupEnd(g));
-    if (own.empty())
-      continue;
-    groups.push_back(g);
-    bounds.push_back(bounds.back() + static_cast<int64_t>(own.size()));
-    counts.push_back(static_cast<int64_t>(op.getGroupWeights(g).size()));
-    for (Value weight : op.getGroupWeights(g)) {
-      b.setInsertionPointAfterValue(weight);
-      weights.push_back(profile::takeSlices(b, op.getLoc(), weight, 0, own));
-    }
-  }
-  b.setInsertionPoint(op);
-  auto fewer = ExpertOp::create(b, op.getLoc(), op.getResult().getType(),
-                                op.getRows(), op.getRouting(), weights,
-                                op.getOthers(), bounds, counts);
-  // An order of the experts is one of all.
-  fewer->setDiscardableAttrs(op->getDiscardableAttrDictionary());
-  fewer->removeAttr(kPlacementAttrName);
-  for (auto [region, group] : llvm::zip_equal(fewer.getGroups(), groups))
-    region.takeBody(op.getGroups()[group]);
-  op->replaceAllUsesWith(fewer);
-  op.erase();
-}
-
 /// What `routing` goes to has the experts `kept` of `before` now.
 static void shrinkUsers(OpBuilder &b, Value routing, ArrayRef<int64_t> kept,
                         int64_t before) {
@@ -118,7 +76,11 @@ static void shrinkUsers(OpBuilder &b, Value routing, ArrayRef<int64_t> kept,
   SmallVector<Operation *> users(routing.getUsers());
   for (Operation *user : users) {
     if (auto op = dyn_cast<ExpertOp>(user)) {
-      shrink(b, op, kept);
+      b.setInsertionPoint(op);
+      op->replaceAllUsesWith(buildSomeExperts(b, op, op.getRows(),
+                                              op.getRouting(), op.getOthers(),
+                                              kept));
+      op.erase();
       continue;
     }
     if (!isa<RoutingLimitOp, RoutingReweighOp, RoutingAppendOp>(user))

@@ -7,6 +7,7 @@
 #ifndef MOE_LIB_SPARSITY_LAYER_H
 #define MOE_LIB_SPARSITY_LAYER_H
 
+#include "moe-mlir/Transforms/SomeExperts.h"
 #include "moe/Moe.h"
 
 #include "mlir/IR/PatternMatch.h"
@@ -33,15 +34,6 @@ struct Layer {
   void replace(mlir::RewriterBase &b, mlir::Value routing,
                llvm::ArrayRef<int64_t> kept);
 };
-
-/// The parts `kept`, which ascend, of dimension `dim` of `tensor`: a slice, or
-/// several put together; a constant becomes another.
-mlir::Value buildParts(mlir::OpBuilder &b, mlir::Location loc,
-                       mlir::Value tensor, int64_t dim,
-                       llvm::ArrayRef<int64_t> kept);
-
-/// "3", or "experts 1, 4 .. 6 of 8" as lists are in remarks; `which` ascend.
-std::string describeExperts(llvm::ArrayRef<int64_t> which);
 
 } // namespace moe
 
