@@ -178,6 +178,8 @@ def quantized(rows, group=128, largest=448, least=2.0**-110):
     """In f64, as E4M3 with a scale for each group."""
     groups = rows.unflatten(-1, (-1, group))
     most = groups.abs().amax(-1, keepdim=True).clamp(min=least)
+    # A division by a number would be a product with its inverse.
+    largest = torch.full_like(most, largest)
     codes = (groups * (largest / most)).clamp(-largest, largest).to(torch.float8_e4m3fn)
     return (codes.double() * (most / largest).double()).flatten(-2)
 

@@ -18,6 +18,7 @@
 #include "moe-mlir/Runtime/moe_rt.h"
 #include "moe-mlir/Support/OutputSet.h"
 #include "moe-mlir/Target/LLVMCode.h"
+#include "moe/E4M3Rows.h"
 #include "moe/Moe.h"
 
 #include "mlir/AsmParser/AsmParser.h"
@@ -393,8 +394,10 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
     variant.keepLayout = keepsLayout(variant.code.device);
     StringRef rows = moek::getActivations(common->getOperation());
     bool toBF16 = rows == "bf16" || rows == "auto";
-    bool toBytes = rows != "bf16" && rows != "f32";
+    bool toE4M3 = rows == kE4M3Rows;
+    bool toBytes = rows != "bf16" && rows != "f32" && !toE4M3;
     if ((toBF16 && variant.code.narrowsRows) ||
+        (toE4M3 && variant.code.multipliesE4M3) ||
         (toBytes && variant.code.multipliesBytes))
       variant.activations = rows.str();
     contexts.push_back(std::make_unique<MLIRContext>(

@@ -81,6 +81,8 @@ struct ChipCode {
   bool narrowsRows = false;
   /// Whether its kernels can round rows to bytes where they multiply with codes.
   bool multipliesBytes = false;
+  /// Whether they can round rows to E4M3 where they multiply with E4M3.
+  bool multipliesE4M3 = false;
 };
 
 struct PlanOptions {

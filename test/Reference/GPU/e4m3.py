@@ -60,7 +60,7 @@ def make_x(random, tokens, hidden):
     if tokens > FEW:
         x[3] = 0
         x[4] *= 1e-38
-        x[5, 7] = 1e4  # all else of its group becomes zero
+        x[5, 7] = 1e4  # all else of its group is below the normal numbers
         x[6, hidden - 1] = np.nan
         x[7, 0] = np.inf
         x[8, :128] *= 2.0 ** -112  # one group less than any scale

@@ -65,7 +65,7 @@ GPUTarget::estimate(Operation *kernel, moek::TargetAttrInterface chip,
   StringRef unit = "fma";
   if (auto matmul = dyn_cast<moek::GroupedMatmulOp>(kernel)) {
     cost.phase = matmul.getPhase().value_or("matmul").str();
-    unit = "tensor_bf16";
+    unit = getProductRate(matmul);
     if (!countMatmul(matmul, context, cost)) {
       cost.bound = "how many rows experts get is not known";
       return cost;

@@ -18,7 +18,8 @@
 namespace moe::nvidia {
 
 /// Rates of the best known card with the chip, from its data sheet: `memory` in
-/// MB/s, `fma` (f32) and `tensor_bf16` in GFLOP/s. None for a chip without one.
+/// MB/s, `fma` (f32), `tensor_bf16` and `tensor_e4m3` in GFLOP/s. None for a
+/// chip without one.
 std::vector<std::pair<std::string, int64_t>> getRates(llvm::StringRef cpu);
 
 /// What the PTX of kernels for `cpu` says of them, by their names, and with

@@ -42,7 +42,10 @@ moe::nvidia::getRates(StringRef cpu) {
     return {{"fma", 19500}, {"memory", 2039000}, {"tensor_bf16", 312000}};
   // H100 SXM.
   if (cpu == "sm_90a")
-    return {{"fma", 67000}, {"memory", 3350000}, {"tensor_bf16", 989000}};
+    return {{"fma", 67000},
+            {"memory", 3350000},
+            {"tensor_bf16", 989000},
+            {"tensor_e4m3", 1979000}};
   return {};
 }
 

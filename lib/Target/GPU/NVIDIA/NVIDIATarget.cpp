@@ -89,6 +89,12 @@ public:
                               {"wgmma", gpu.getWgmma()}};
   }
 
+  ChipCode getCode(moek::TargetAttrInterface chip) const override {
+    ChipCode code = GPUTarget::getCode(chip);
+    code.multipliesE4M3 = cast<TargetAttr>(chip).getWgmma();
+    return code;
+  }
+
   std::vector<std::pair<std::string, int64_t>>
   getRates(moek::TargetAttrInterface chip) const override {
     return nvidia::getRates(cast<TargetAttr>(chip).getCpu());
@@ -167,6 +173,13 @@ protected:
       return {};
     constexpr uint64_t kLast = 9999;
     return {{model, number.empty() ? kLast : model}};
+  }
+
+  StringRef getProductRate(moek::GroupedMatmulOp matmul) const override {
+    auto schedule = moenvidia::getSchedule(matmul);
+    return schedule && schedule.getRows() == moenvidia::Rows::E4M3
+               ? "tensor_e4m3"
+               : "tensor_bf16";
   }
 
   bool narrowsRows() const override { return true; }

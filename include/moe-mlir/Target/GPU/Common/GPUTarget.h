@@ -27,8 +27,8 @@ public:
   ChipCode getCode(moek::TargetAttrInterface chip) const override;
   void buildCodePipeline(mlir::OpPassManager &pm,
                          moek::TargetAttrInterface chip) const override;
-  /// A roofline by the rates of the chip: `memory` in MB/s, `fma` and
-  /// `tensor_bf16` in GFLOP/s.
+  /// A roofline by the rates of the chip: `memory` in MB/s, `fma` and those of
+  /// `getProductRate` in GFLOP/s.
   std::optional<KernelCost> estimate(mlir::Operation *kernel,
                                      moek::TargetAttrInterface chip,
                                      const CostContext &context) const override;
@@ -72,6 +72,10 @@ protected:
   virtual std::vector<moe_cpu_models>
   getModels(moek::TargetAttrInterface chip) const {
     return {};
+  }
+  /// The rate at which `matmul`, which has its schedule, multiplies many rows.
+  virtual llvm::StringRef getProductRate(moek::GroupedMatmulOp matmul) const {
+    return "tensor_bf16";
   }
   /// Whether kernels round rows to bf16 where they multiply with bf16.
   virtual bool narrowsRows() const { return false; }

@@ -64,12 +64,14 @@ LLVM::LLVMFuncOp moe::nvidia::buildQuantizeRows(ModuleOp module, StringRef name,
                                                   0x7fffffff));
         largest = LLVM::BitcastOp::create(
             code, code.f32(), code.reduce(moegpu::ReduceKind::Max, largest));
-        Value inverse = arith::DivFOp::create(code, number(kLargest), largest);
+        // Of LLVM, which is rounded to nearest; those of arith are approximate,
+        // and 0 for what is near the largest number.
+        Value inverse = LLVM::FDivOp::create(code, number(kLargest), largest);
         for (Value &value : own)
           value = arith::MulFOp::create(code, value, inverse);
         code.store(code.toE4M3(own), code.at(values, first));
         code.when(code.isEqual(lane, 0), [&] {
-          code.store(arith::DivFOp::create(code, largest, number(kLargest)),
+          code.store(LLVM::FDivOp::create(code, largest, number(kLargest)),
                      code.at(scales, code.mul(code.widen(group), 4)));
         });
         return {};
