@@ -223,7 +223,15 @@ void Page::verdict() {
            grouped(record(least).experts) + " experts.";
   }
   out += std::string("<div id=\"verdict\" class=\"verdict ") + kind +
-         "\"><strong>" + words + "</strong><p>" + more + "</p></div>\n";
+         "\"><strong>" + words + "</strong><p>" + more + "</p>";
+  std::string causes;
+  for (const RoutingRecord &record : report.records)
+    if (!record.cause.empty())
+      causes += "<li>" + escape(record.layer) + ": " + escape(record.cause) +
+                "</li>\n";
+  if (!causes.empty())
+    out += "<p>What did it:</p>\n<ul id=\"causes\">\n" + causes + "</ul>";
+  out += "</div>\n";
 }
 
 void Page::tiles() {

@@ -186,3 +186,13 @@ bool run::writeReport(const Given &given, RoutingReport &report,
                   {"Tensors", describeInputs(given.options, numFunctions)}};
   return outputs.write(given.options.routingReport, report.html(), error);
 }
+
+void run::printReport(raw_ostream &os, const RoutingReport &report,
+                      StringRef path) {
+  size_t routings = report.records.size();
+  os << "routing report of " << routings << " routing"
+     << (routings == 1 ? "" : "s") << ": " << path << "\n";
+  for (const RoutingRecord &record : report.records)
+    if (!record.cause.empty())
+      os << record.layer << " has collapsed: " << record.cause << "\n";
+}

@@ -37,6 +37,10 @@ private:
   std::chrono::steady_clock::time_point phaseBegin;
 };
 
+/// Where the report is, and why routers have collapsed.
+void printReport(llvm::raw_ostream &os, const RoutingReport &report,
+                 llvm::StringRef path);
+
 /// A report of what `numFunctions` functions did.
 bool writeReport(const Given &given, RoutingReport &report, size_t numFunctions,
                  OutputSet &outputs, std::string &error);

@@ -15,6 +15,7 @@
 #include "Profiling.h"
 
 #include "moe-mlir/InitAll.h"
+#include "moe-mlir/Run/CollapseCause.h"
 #include "moe-mlir/Run/Results.h"
 #include "moe-mlir/Run/RoutingCollector.h"
 #include "moe-mlir/Run/Targets.h"
@@ -92,8 +93,11 @@ static bool runFunction(const run::Given &given, const run::Artifact &artifact,
   if (!call->invoke(error))
     return false;
   call->setTrace({});
-  if (collector)
+  if (collector) {
+    size_t first = collector->report.records.size();
     collector->end();
+    run::explainCollapses(collector->report, first, *call, model, inputs);
+  }
   run::print(outs(), *call);
   if (!options.output.empty() &&
       !run::writeResults(outputs, options.output, call->results(), error))
@@ -187,9 +191,7 @@ int main(int argc, char **argv) {
   if ((given.hasProfile && !run::write(given, seen, outputs, error)) ||
       !outputs.commit(error))
     return fail(error);
-  if (size_t routings = collector.report.records.size(); given.hasReport)
-    outs() << "routing report of " << routings << " routing"
-           << (routings == 1 ? "" : "s") << ": " << options.routingReport
-           << "\n";
+  if (given.hasReport)
+    run::printReport(outs(), collector.report, options.routingReport);
   return isWrong;
 }

@@ -41,6 +41,9 @@ struct RoutingRecord {
   /// Experts behind the others that every token visits; they are in none of the
   /// numbers above.
   int64_t alwaysOn = 0;
+  /// What made the router collapse, in words; empty if nobody knows, or if it
+  /// has not.
+  std::string cause;
 
   /// From the trace hook's arrays. `routedExperts` is how many experts the
   /// router chooses from; those behind them are always on. 0: whatever every
