@@ -21,6 +21,9 @@
 #define GET_ATTRDEF_CLASSES
 #include "AcmeAttrs.h.inc"
 
+#define GET_OP_CLASSES
+#include "AcmeOps.h.inc"
+
 namespace acme {
 
 #define GEN_PASS_DECL

@@ -1,4 +1,4 @@
-//===- Acme.td - A dialect with policies and a format ------*- tablegen -*-===//
+//===- Acme.td - A dialect of policies, a format and experts -*- tablegen -*-===//
 // Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -6,7 +6,7 @@
 //
 // The policies and the format of weights are attributes like those of the moe
 // dialect, in a dialect and a project of its own: a policy for a token at a time,
-// one for a vector of them.
+// one for a vector of them. The experts are an op, which becomes a `moe.expert`.
 //
 //===----------------------------------------------------------------------===//
 
@@ -17,6 +17,8 @@ include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/DialectBase.td"
 include "moe/MoeFormatInterfaces.td"
 include "moe/MoeInterfaces.td"
+include "moe/MoeTypes.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
 include "moe-mlir/Reference/ReferenceInterfaces.td"
 
 def Acme_Dialect : Dialect {
@@ -78,6 +80,34 @@ def Acme_Log3Attr : AttrDef<Acme_Dialect, "Log3",
     #acme.log3
     ```
   }];
+}
+
+def Acme_LowRankOp : Op<Acme_Dialect, "low_rank", [Pure]> {
+  let summary = "experts that are products of two thin matrices";
+  let description = [{
+    Row r of expert e becomes `up[e] (down[e] r)`, with `down` `[E, R, H]` and `up`
+    `[E, N, R]`: E adapters (LoRA, arXiv 2106.09685) behind one router.
+    `acme-expand-low-rank` writes it as a `moe.expert`.
+
+    ```mlir
+    func.func @adapters(%rows: tensor<?x64xf32>, %r: !moe.routing<8 x 2>,
+        %a: tensor<8x4x64xf32>, %b: tensor<8x64x4xf32>) -> tensor<?x64xf32> {
+      %y = acme.low_rank %rows by %r down(%a) up(%b)
+          : (tensor<?x64xf32>, !moe.routing<8 x 2>, tensor<8x4x64xf32>, tensor<8x64x4xf32>)
+            -> tensor<?x64xf32>
+      return %y : tensor<?x64xf32>
+    }
+    ```
+  }];
+  let arguments = (ins 2DTensorOf<[F32]>:$rows, Moe_RoutingType:$routing,
+                       3DTensorOf<[F32, BF16]>:$down,
+                       3DTensorOf<[F32, BF16]>:$up);
+  let results = (outs 2DTensorOf<[F32]>:$result);
+  let assemblyFormat = [{
+    $rows `by` $routing `down` `(` $down `)` `up` `(` $up `)` attr-dict
+    `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
 }
 
 #endif // ACME_TD

@@ -29,6 +29,10 @@ void AcmeDialect::initialize() {
 #define GET_ATTRDEF_LIST
 #include "AcmeAttrs.cpp.inc"
       >();
+  addOperations<
+#define GET_OP_LIST
+#include "AcmeOps.cpp.inc"
+      >();
 }
 
 LogicalResult EveryNthAttr::verify(function_ref<InFlightDiagnostic()> emitError,

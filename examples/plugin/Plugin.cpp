@@ -10,6 +10,8 @@
 
 #include "Acme.h"
 
+#include "moe-mlir/Pipelines/Extensions.h"
+
 #include "mlir/Tools/Plugins/DialectPlugin.h"
 #include "mlir/Tools/Plugins/PassPlugin.h"
 
@@ -27,5 +29,11 @@ extern "C" LLVM_ATTRIBUTE_WEAK PassPluginLibraryInfo mlirGetPassPluginInfo() {
           [] {
             acme::registerAcmePasses();
             acme::registerAcmeChips();
+            // In each compilation of the tool that loads it.
+            moe::registerPipelineExtension(
+                moe::Stage::Model,
+                [](OpPassManager &pm, const moe::ExtensionContext &) {
+                  pm.addPass(acme::createExpandLowRank());
+                });
           }};
 }
