@@ -16,7 +16,9 @@ def SelectNVIDIASchedule : Pass<"moe-nvidia-select-schedule", "::mlir::ModuleOp"
     and writes `#moe_nvidia.schedule` on the matmuls. Rows of f32 that they read are
     rounded to bf16. Matmuls read no
     list of active experts: the offsets say which have rows. Weights in a format get the layout `#moe_gpu.blocks`;
-    anything but matmuls that reads them is an error. An op that has a schedule keeps it. What no kernel can take is
+    anything but matmuls that reads them is an error. Where `moek.activations` is "e4m3",
+    rows become E4M3 beyond few (`rows = e4m3`) if chip, format and sizes allow for it, and a
+    remark says why where they do not. An op that has a schedule keeps it. What no kernel can take is
     an error of the schedule's verifier.
 
     Before:
