@@ -145,7 +145,10 @@ SmallVector<int64_t> moe::findSameExperts(ExpertOp op) {
         key.push_back(argument.use_empty()
                           ? -1
                           : numbers.get(weight, e - op.getGroupBegin(g)));
-      same.push_back(first.try_emplace(key, e).first->second);
+      // An expert without weights costs nothing that could be shared.
+      bool hasWeights = llvm::any_of(ArrayRef(key).drop_front(),
+                                     [](int64_t number) { return number >= 0; });
+      same.push_back(hasWeights ? first.try_emplace(key, e).first->second : e);
     }
   return same;
 }

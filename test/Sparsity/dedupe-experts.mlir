@@ -94,18 +94,37 @@ func.func @slices(%x: tensor<4x2xf32>, %i: tensor<4x1xi32>, %w: tensor<4x1xf32>,
 // OTHER-LABEL: func @scan(
 // OTHER: experts 0 to 2
 func.func @scan(%x: tensor<4x2xf32>, %ids: tensor<4x1xi32>, %i: tensor<4x1xi32>, %w: tensor<4x1xf32>) -> tensor<4x2xf32> {
+  %ones = arith.constant dense<1.0> : tensor<2x2x2xf32>
   %r = moe.routing.make %i, %w : tensor<4x1xi32>, tensor<4x1xf32> -> !moe.routing<2 x 1>
   %rows = moe.dispatch %x by %r : tensor<4x2xf32>, !moe.routing<2 x 1> -> tensor<?x2xf32>
   %own = moe.dispatch %ids by %r : tensor<4x1xi32>, !moe.routing<2 x 1> -> tensor<?x1xi32>
   %out = moe.expert %rows by %r with(%own : tensor<?x1xi32>) : (tensor<?x2xf32>, !moe.routing<2 x 1>) -> tensor<?x2xf32>
-  experts 0 to 2 {
-  ^bb0(%t: tensor<?x2xf32>, %s: tensor<?x1xi32>):
+  experts 0 to 2 weights(%ones : tensor<2x2x2xf32>) {
+  ^bb0(%t: tensor<?x2xf32>, %u: tensor<2x2xf32>, %s: tensor<?x1xi32>):
     %m = moe.scan %t by %s : (tensor<?x2xf32>, tensor<?x1xi32>) -> tensor<?x2xf32> body {
     ^bb0(%row: tensor<?x2xf32>, %state: tensor<?x2xf32>):
       %n = arith.addf %row, %state : tensor<?x2xf32>
       moe.yield %n : tensor<?x2xf32>
     }
-    moe.yield %m : tensor<?x2xf32>
+    %f = moe.ffn %m up(%u) down(%u) activation(#moe.relu) : (tensor<?x2xf32>, tensor<2x2xf32>, tensor<2x2xf32>) -> tensor<?x2xf32>
+    moe.yield %f : tensor<?x2xf32>
+  }
+  %y = moe.combine %out by %r : tensor<?x2xf32>, !moe.routing<2 x 1> -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// -----
+
+// Experts without weights have nothing to share.
+// OTHER-LABEL: func @identity(
+// OTHER: experts 0 to 2
+func.func @identity(%x: tensor<4x2xf32>, %i: tensor<4x1xi32>, %w: tensor<4x1xf32>) -> tensor<4x2xf32> {
+  %r = moe.routing.make %i, %w : tensor<4x1xi32>, tensor<4x1xf32> -> !moe.routing<2 x 1>
+  %rows = moe.dispatch %x by %r : tensor<4x2xf32>, !moe.routing<2 x 1> -> tensor<?x2xf32>
+  %out = moe.expert %rows by %r : (tensor<?x2xf32>, !moe.routing<2 x 1>) -> tensor<?x2xf32>
+  experts 0 to 2 {
+  ^bb0(%t: tensor<?x2xf32>):
+    moe.yield %t : tensor<?x2xf32>
   }
   %y = moe.combine %out by %r : tensor<?x2xf32>, !moe.routing<2 x 1> -> tensor<4x2xf32>
   return %y : tensor<4x2xf32>

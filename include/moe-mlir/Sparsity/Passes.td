@@ -112,7 +112,8 @@ def DedupeExperts : Pass<"moe-dedupe-experts"> {
     one, too: the rows are the same, and their weighted sum of K terms differs by
     what its order makes of rounding.
 
-    An expert whose body has a `moe.scan` stays: it would see rows of others.
+    An expert without weights stays, as there is nothing to share, and one whose body
+    has a `moe.scan`, as it would see rows of others.
 
     Before:
     ```mlir
