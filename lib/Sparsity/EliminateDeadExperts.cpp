@@ -78,7 +78,9 @@ struct EliminateDeadExperts
       why = "its routing has other uses";
     std::string how = "; they and their columns of the router are gone";
     if (!routing) {
-      how = "; their weights are gone, and the router scores them: " + why;
+      how = "; their weights are gone, and the routing is renumbered behind "
+            "the router: " +
+            why;
       SmallVector<int64_t> table(reachable.experts.size(), -1);
       for (auto [now, old] : llvm::enumerate(kept))
         table[old] = now;

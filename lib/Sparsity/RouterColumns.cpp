@@ -210,10 +210,6 @@ static Value buildSmallerRouter(RewriterBase &b, RouterOp op,
       getSmallerPolicy(op.getPolicy(), op.getNumExperts(), kept, why);
   if (!policy)
     return {};
-  if (static_cast<int64_t>(kept.size()) < slots) {
-    why = "fewer experts are left than a token has slots";
-    return {};
-  }
   ColumnBuilder columns(b, kept, why);
   for (Value scores : {op.getSelect(), op.getWeigh()})
     if (scores && !columns.check(scores, 1))
@@ -246,10 +242,14 @@ static Value buildSmallerRouter(RewriterBase &b, RouterOp op,
 Value moe::buildSmallerRouting(RewriterBase &b, Value routing,
                                ArrayRef<int64_t> kept, std::string &why) {
   Operation *def = routing.getDefiningOp();
+  auto type = cast<RoutingType>(routing.getType());
+  if (static_cast<int64_t>(kept.size()) < type.getSlots()) {
+    why = "fewer experts are left than a token has slots";
+    return {};
+  }
   OpBuilder::InsertionGuard guard(b);
   if (auto router = dyn_cast_or_null<RouterOp>(def))
     return buildSmallerRouter(b, router, kept, why);
-  auto type = cast<RoutingType>(routing.getType());
   if (auto make = dyn_cast_or_null<RoutingMakeOp>(def)) {
     b.setInsertionPoint(make);
     Value indices = buildRenumberedConstant(b, make.getIndices(), kept);

@@ -6,10 +6,10 @@
 
 // REMARK: [Passed] eliminated
 // REMARK-SAME: experts 1, 2, 7 of 8 are never chosen: their scores are -infinity; they and their columns of the router are gone
-// REMARK: experts 1, 6 of 8 are never chosen: their scores are -infinity; their weights are gone, and the router scores them: its scores depend on those of all experts by linalg.softmax
+// REMARK: experts 1, 6 of 8 are never chosen: their scores are -infinity; their weights are gone, and the routing is renumbered behind the router: its scores depend on those of all experts by linalg.softmax
 // REMARK: experts 2 .. 5 of 8 are never chosen: their scores are -infinity; they and their columns
 // REMARK: experts 1, 2, 4, 7 of 8 are never chosen: the table does not name them; they and their columns
-// REMARK: experts 1, 2, 4, 7 of 8 are never chosen: the table does not name them; their weights are gone, and the router scores them: its capacity depends on how many experts there are
+// REMARK: experts 1, 2, 4, 7 of 8 are never chosen: the table does not name them; their weights are gone, and the routing is renumbered behind the router: its capacity depends on how many experts there are
 
 // CHECK-LABEL: func @bias(
 // CHECK-SAME: %[[X:[a-z0-9]+]]: tensor<?x32xf32>{{.*}}, %[[WR:[a-z0-9]+]]: tensor<8x32xf32>{{.*}}, %[[UP:[a-z0-9]+]]: tensor<8x48x32xf32>
@@ -122,7 +122,7 @@ func.func @fill(%x: tensor<4x8xf32>, %z: tensor<4x4xf32>, %d: tensor<4x8x8xf32>)
 // -----
 
 // Thresholds that nothing is above.
-// SAID: experts 1 of 3 are never chosen: no score is above their threshold; their weights are gone, and the router scores them: its choice depends on how many experts there are
+// SAID: experts 1 of 3 are never chosen: no score is above their threshold; their weights are gone, and the routing is renumbered behind the router: fewer experts are left than a token has slots
 // OTHER-LABEL: func @thresholds(
 // OTHER: tensor.extract_slice {{.*}} : tensor<?x3xi32> to tensor<?x2xi32>
 // OTHER: moe.routing.make {{.*}} -> !moe.routing<2 x 2>
@@ -138,4 +138,24 @@ func.func @thresholds(%x: tensor<4x8xf32>, %s: tensor<4x3xf32>, %d: tensor<3x8x8
   }
   %y = moe.combine %out by %r : tensor<?x8xf32>, !moe.routing<3 x 3> -> tensor<4x8xf32>
   return %y : tensor<4x8xf32>
+}
+
+// -----
+
+// Constants that use fewer experts than there are slots.
+// SAID: experts 1, 3 of 4 are never chosen: no index is theirs; their weights are gone, and the routing is renumbered behind the router: fewer experts are left than a token has slots
+// OTHER-LABEL: func @narrow(
+// OTHER: moe.routing.make {{.*}} -> !moe.routing<2 x 2>
+func.func @narrow(%x: tensor<2x8xf32>, %w: tensor<2x3xf32>, %u: tensor<4x8x8xf32>) -> tensor<2x8xf32> {
+  %i = arith.constant dense<[[-1, 2, -1], [2, -1, 0]]> : tensor<2x3xi32>
+  %r = moe.routing.make %i, %w : tensor<2x3xi32>, tensor<2x3xf32> -> !moe.routing<4 x 3>
+  %rows = moe.dispatch %x by %r : tensor<2x8xf32>, !moe.routing<4 x 3> -> tensor<?x8xf32>
+  %out = moe.expert %rows by %r : (tensor<?x8xf32>, !moe.routing<4 x 3>) -> tensor<?x8xf32>
+  experts 0 to 4 weights(%u : tensor<4x8x8xf32>) {
+  ^bb0(%t: tensor<?x8xf32>, %m: tensor<8x8xf32>):
+    %f = moe.ffn %t up(%m) down(%m) activation(#moe.relu) : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+    moe.yield %f : tensor<?x8xf32>
+  }
+  %y = moe.combine %out by %r : tensor<?x8xf32>, !moe.routing<4 x 3> -> tensor<2x8xf32>
+  return %y : tensor<2x8xf32>
 }
