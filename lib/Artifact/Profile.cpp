@@ -199,13 +199,13 @@ static void writeList(json::OStream &json, llvm::StringRef name,
 }
 
 static void writeInteger(llvm::raw_ostream &os, int64_t value) { os << value; }
-/// With as many digits as statistics have.
+/// With as many digits as statistics have; what is added makes -0 a 0.
 static void writeRounded(llvm::raw_ostream &os, double value) {
-  os << llvm::format("%.7g", value);
+  os << llvm::format("%.7g", value + 0.0);
 }
 /// So that it is read as it was.
 static void writeExact(llvm::raw_ostream &os, double value) {
-  os << llvm::format("%.17g", value);
+  os << llvm::format("%.17g", value + 0.0);
 }
 
 static void writeWeight(json::OStream &json, const Profile::Weight &weight) {

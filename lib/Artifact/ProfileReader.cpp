@@ -35,6 +35,9 @@ static bool parseCount(Reader &reader, const json::Object &object,
   return value && parseCount(reader, *value, path + "." + key.str(), count);
 }
 
+/// A number that stays finite when some are added up.
+static bool isFinite(double number) { return std::fabs(number) <= 1e280; }
+
 static bool hasLength(Reader &reader, const std::string &path, size_t length,
                       int64_t expected) {
   return static_cast<int64_t>(length) == expected ||
@@ -46,7 +49,7 @@ static bool parseFinite(Reader &reader, const json::Object &object,
                         const std::string &path, llvm::StringRef key,
                         double &number) {
   return reader.number(object, path, key, number) &&
-         (std::isfinite(number) ||
+         (isFinite(number) ||
           reader.fail(path + "." + key.str(), "expected a finite number"));
 }
 
@@ -58,7 +61,7 @@ static bool parseExpert(Reader &reader, const json::Value &value,
     return reader.fail(path, "expected an object");
   auto parseNumber = [&](const json::Value &number, const std::string &at) {
     auto got = number.getAsNumber();
-    if (!got || !std::isfinite(*got) || *got < 0)
+    if (!got || !isFinite(*got) || *got < 0)
       return reader.fail(at, "expected a number that is not negative");
     expert.meanSquares.push_back(*got);
     return true;
@@ -207,7 +210,7 @@ static bool parseRouting(Reader &reader, const json::Value &value,
   std::vector<double> sums;
   auto addSum = [&](const json::Value &sum, const std::string &at) {
     auto number = sum.getAsNumber();
-    if (!number || !std::isfinite(*number))
+    if (!number || !isFinite(*number))
       return reader.fail(at, "expected a finite number");
     sums.push_back(*number);
     return true;
@@ -246,14 +249,21 @@ static bool parseFunction(Reader &reader, const json::Value &value,
     const json::Object *object = value.getAsObject();
     if (!object)
       return reader.fail(at, "expected an object");
-    Profile::Weight &weight = function.weights.emplace_back();
+    Profile::Weight weight;
     auto parse = [&](const json::Value &expert, const std::string &where) {
       return parseExpert(reader, expert, where, weight.columns,
                          weight.experts.emplace_back());
     };
-    return reader.string(*object, at, "name", weight.name) &&
-           reader.integer(*object, at, "columns", weight.columns) &&
-           reader.array(*object, at, "experts", parse);
+    if (!reader.string(*object, at, "name", weight.name) ||
+        !parseCount(reader, *object, at, "columns", weight.columns) ||
+        !reader.array(*object, at, "experts", parse))
+      return false;
+    for (const Profile::Weight &other : function.weights)
+      if (other.name == weight.name)
+        return reader.fail(at + ".name",
+                           "is '" + weight.name + "', as of another one");
+    function.weights.push_back(std::move(weight));
+    return true;
   };
   auto parseRoutings = [&](const json::Value &value, const std::string &at) {
     return parseRouting(reader, value, at, function.routings.emplace_back());

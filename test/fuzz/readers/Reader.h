@@ -37,6 +37,8 @@ void readManifest(std::string_view bytes);
 std::vector<std::string> manifestSeeds();
 void readWeights(std::string_view bytes);
 std::vector<std::string> weightsSeeds();
+void readProfile(std::string_view bytes);
+std::vector<std::string> profileSeeds();
 void readGGUF(std::string_view bytes);
 std::vector<std::string> ggufSeeds();
 void readIndex(std::string_view bytes);
@@ -54,6 +56,7 @@ inline const Reader readers[] = {
     {"strict-json", readStrictJSON, jsonSeeds},
     {"manifest", readManifest, manifestSeeds},
     {"weights", readWeights, weightsSeeds},
+    {"profile", readProfile, profileSeeds},
     {"gguf", readGGUF, ggufSeeds},
     {"index", readIndex, indexSeeds},
     {"expression", readExpression, expressionSeeds},
