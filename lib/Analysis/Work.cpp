@@ -228,7 +228,17 @@ void WorkCounter::findShapes(Operation *op) {
       setMixed(slice.getMixedSizes());
     else if (auto expand = dyn_cast<tensor::ExpandShapeOp>(op))
       setMixed(expand.getMixedOutputShape());
-    else if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op)) {
+    else if (auto concat = dyn_cast<tensor::ConcatOp>(op)) {
+      // All but one of the sizes are those of each part.
+      SmallVector<double> shape(type.getShape());
+      for (int64_t dim = 0; dim < type.getRank(); ++dim)
+        if (type.isDynamicDim(dim))
+          shape[dim] =
+              dim == static_cast<int64_t>(concat.getDim())
+                  ? -1
+                  : context.size(concat.getInputs().front(), dim).value_or(-1);
+      context.shapes[result] = std::move(shape);
+    } else if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op)) {
       SmallVector<double> shape;
       for (ArrayRef<int64_t> group : collapse.getReassociationIndices()) {
         double product = 1;
