@@ -4,8 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// acme.low_rank, and -acme-expand-low-rank, which writes it as a moe.expert: all
-// that knows experts, from fusion to packing, then knows these.
+// acme.low_rank, and -acme-expand-low-rank, which writes it as a moe.expert:
+// all that knows experts, from fusion to packing, then knows these.
 //
 //===----------------------------------------------------------------------===//
 

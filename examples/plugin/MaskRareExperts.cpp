@@ -4,9 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// -acme-mask-rare-experts: reads what moe-run --profile-out saw, and makes experts
-// that few tokens want unable to be chosen. moe-eliminate-dead-experts takes them
-// out of the layer.
+// -acme-mask-rare-experts: reads what moe-run --profile-out saw, and makes
+// experts that few tokens want unable to be chosen. moe-eliminate-dead-experts
+// takes them out of the layer.
 //
 //===----------------------------------------------------------------------===//
 
@@ -39,14 +39,14 @@ struct MaskRareExperts : acme::impl::MaskRareExpertsBase<MaskRareExperts> {
       return signalPassFailure();
     }
     for (auto function : getOperation().getOps<func::FuncOp>()) {
-      // Before routers change: profiles count them in the order of the function.
+      // Before routers change: profiles count them in the order of the
+      // function.
       SmallVector<moe::RouterOp> routers;
       function.walk([&](moe::RouterOp router) { routers.push_back(router); });
       for (auto [i, router] : llvm::enumerate(routers)) {
-        const moe::RoutingProfile *routing =
-            seen.findRouting(function.getSymName().str(), i,
-                             router.getNumExperts(), router.getNumSlots(),
-                             error);
+        const moe::RoutingProfile *routing = seen.findRouting(
+            function.getSymName().str(), i, router.getNumExperts(),
+            router.getNumSlots(), error);
         if (!routing) {
           router.emitError() << error;
           return signalPassFailure();
@@ -73,8 +73,8 @@ struct MaskRareExperts : acme::impl::MaskRareExpertsBase<MaskRareExperts> {
       return;
     OpBuilder b(router);
     Location loc = router.getLoc();
-    auto biasType = RankedTensorType::get({router.getNumExperts()},
-                                          type.getElementType());
+    auto biasType =
+        RankedTensorType::get({router.getNumExperts()}, type.getElementType());
     Value biases = arith::ConstantOp::create(
         b, loc, DenseElementsAttr::get(biasType, ArrayRef<float>(bias)));
     AffineMap rows = b.getMultiDimIdentityMap(2);

@@ -146,8 +146,9 @@ SmallVector<int64_t> moe::findSameExperts(ExpertOp op) {
                           ? -1
                           : numbers.get(weight, e - op.getGroupBegin(g)));
       // An expert without weights costs nothing that could be shared.
-      bool hasWeights = llvm::any_of(ArrayRef(key).drop_front(),
-                                     [](int64_t number) { return number >= 0; });
+      bool hasWeights =
+          llvm::any_of(ArrayRef(key).drop_front(),
+                       [](int64_t number) { return number >= 0; });
       same.push_back(hasWeights ? first.try_emplace(key, e).first->second : e);
     }
   return same;
