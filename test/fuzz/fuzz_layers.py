@@ -2,7 +2,8 @@
 
 usage: fuzz_layers.py [--seed=S] [--runs=N] [--seconds=S] [--case=C] [--cases=1]
                       [--levels=3,4,5] [--emulators=a72,...] [--keep=DIR]
-                      [--formats=f32,bf16,f16,f64] [--plant=KIND]
+                      [--formats=f32,bf16,f16,f64] [--bodies=tree,ffn]
+                      [--plant=KIND]
 
 A case is a function of one to three layers: routers with their scores, biases
 and weighings, capacities, appended experts with and without a gate, groups of
@@ -53,6 +54,7 @@ def tensor(*shape):
 
 class Case:
     formats = ["f32", "bf16"]
+    bodies = ["ffn"] * 8 + ["matmul", "scale", "identity"]
 
     def __init__(self, seed, index):
         self.seed, self.index = seed, index
@@ -238,7 +240,7 @@ class Case:
     def body(self, h, n, experts, name):
         """The group of experts as text: weights, and the block."""
         rows, out = self.rows(h), self.rows(n)
-        kind = self.choice(["ffn"] * 8 + ["matmul", "scale", "identity"])
+        kind = self.choice(self.bodies)
         if kind in ("identity", "scale") and h != n:
             kind = "ffn"
         if kind == "identity":
@@ -260,6 +262,9 @@ class Case:
             lines = (f"%f = linalg.generic {{indexing_maps = [affine_map<(i, j) -> (j)>, affine_map<(i, j) -> (i, j)>], iterator_types = [\"parallel\", \"parallel\"]}}\n"
                      f"      ins(%s : {s}) outs(%t : {rows}) {{\n    ^bb0(%a: {self.f}, %b: {self.f}):\n      %m = arith.mulf %a, %b : {self.f}\n"
                      f"      linalg.yield %m : {self.f}\n    }} -> {rows}")
+        elif kind == "tree":
+            self.what.append(kind)
+            lines = self.tree(h, n, w, take)
         elif kind == "matmul":
             self.what.append(kind)
             d = take("w", n, h, f=w)
@@ -290,7 +295,84 @@ class Case:
                 lines = f"%f = moe.ffn %t {' '.join(parts)} activation(#moe.{act}) : ({', '.join(types)}) -> {out}"
             self.what.append(w)
         weights = f" weights({', '.join(v for v, _ in operands)} : {', '.join(k for _, k in operands)})"
+        if not operands:
+            weights = ""
         return weights, f"^bb0({', '.join(block)}):\n    {lines}\n    moe.yield %f : {out}"
+
+    def tree(self, h, n, w, take):
+        """A body of up to three products with weights, norms, and arithmetic on
+        all that there is so far, which ends in %f."""
+        lines, values, count = [], [("%t", h)], 0
+        f, name = self.f, lambda: f"%q{len(lines)}"
+        nd = lambda *exprs: ", ".join(f"affine_map<(i, j) -> ({e})>" for e in exprs)
+        both = 'iterator_types = ["parallel", "parallel"]'
+
+        def add(text, width):
+            q = name()
+            lines.append(f"{q} = {text}")
+            values.append((q, width))
+
+        def empty(kind):
+            q = name()
+            lines.append(f"{q} = tensor.empty(%n) : {kind}")
+            return q
+
+        def product(x, k, m):
+            nonlocal count
+            part, out = f"w{count}", self.rows(m)
+            matrix, count = take(part, m, k, f=w), count + 1
+            init = empty(out)
+            zero = name()
+            lines.append(f"{zero} = linalg.fill ins(%z : {f}) outs({init} : {out}) -> {out}")
+            add(f"linalg.matmul indexing_maps = {NT} ins({x}, %{part} : {self.rows(k)}, {matrix}) outs({zero} : {out}) -> {out}", m)
+
+        for _ in range(int(self.rng.integers(2, 8))):
+            x, width = self.choice(values)
+            rows = self.rows(width)
+            step = self.choice(["product", "unary", "unary", "binary", "binary", "bias", "norm", "slice", "choose"])
+            if step == "product" and count < 2:
+                product(x, width, self.width())
+            elif step == "unary":
+                add(f"{self.choice(['math.tanh', 'math.absf', 'arith.negf', 'math.sin'])} {x} : {rows}", width)
+            elif step in ("binary", "choose"):
+                y = self.choice([v for v, other in values if other == width])
+                if step == "binary":
+                    add(f"arith.{self.choice(['addf', 'subf', 'mulf', 'maximumf', 'minimumf'])} {x}, {y} : {rows}", width)
+                else:
+                    c = name()
+                    lines.append(f"{c} = arith.cmpf ogt, {x}, {y} : {rows}")
+                    add(f"arith.select {c}, {y}, {x} : {tensor(None, width, 'i1')}, {rows}", width)
+            elif step == "bias":
+                part = f"b{len(lines)}"
+                b = take(part, width, f=f)
+                add(f"linalg.generic {{indexing_maps = [{nd('i, j', 'j', 'i, j')}], {both}}} ins({x}, %{part} : {rows}, {b}) "
+                    f"outs({empty(rows)} : {rows}) {{\n    ^bb0(%a: {f}, %b: {f}, %o: {f}):\n      %s = arith.addf %a, %b : {f}\n"
+                    f"      linalg.yield %s : {f}\n    }} -> {rows}", width)
+            elif step == "norm":
+                one = tensor(None, f)
+                e = empty(one)
+                init = name()
+                lines.append(f"{init} = linalg.fill ins(%z : {f}) outs({e} : {one}) -> {one}")
+                sums = name()
+                lines.append(f"{sums} = linalg.generic {{indexing_maps = [{nd('i, j', 'i')}], iterator_types = [\"parallel\", \"reduction\"]}} "
+                             f"ins({x} : {rows}) outs({init} : {one}) {{\n    ^bb0(%a: {f}, %o: {f}):\n      %p = arith.mulf %a, %a : {f}\n"
+                             f"      %s = arith.addf %o, %p : {f}\n      linalg.yield %s : {f}\n    }} -> {one}")
+                add(f"linalg.generic {{indexing_maps = [{nd('i, j', 'i', 'i, j')}], {both}}} ins({x}, {sums} : {rows}, {one}) "
+                    f"outs({empty(rows)} : {rows}) {{\n    ^bb0(%a: {f}, %b: {f}, %o: {f}):\n      %k = arith.constant {float(width)} : {f}\n"
+                    f"      %e = arith.constant 1.0e-05 : {f}\n      %m = arith.divf %b, %k : {f}\n      %me = arith.addf %m, %e : {f}\n"
+                    f"      %r = math.rsqrt %me : {f}\n      %s = arith.mulf %a, %r : {f}\n      linalg.yield %s : {f}\n    }} -> {rows}", width)
+            elif step == "slice" and width > 1:
+                m = int(self.rng.integers(1, width))
+                at = int(self.rng.integers(0, width - m + 1))
+                add(f"tensor.extract_slice {x}[0, {at}] [%n, {m}] [1, 1] : {rows} to {self.rows(m)}", m)
+        x, width = values[-1]
+        if width != n:
+            product(x, width, n)
+            x = values[-1][0]
+        rows = self.rows(n)
+        lines.append(f"%f = arith.addf {x}, {x} : {rows}")
+        return "\n    ".join([f"%c = arith.constant 0 : index", f"%n = tensor.dim %t, %c : {self.rows(h)}",
+                              f"%z = arith.constant 0.0 : {f}", *lines])
 
     def layer(self, x, h, name, init=None):
         r, routing, e = self.router(x, h, name)
@@ -403,12 +485,16 @@ def main():
     fuzzer = Fuzzer(__file__, __doc__, cases=1)
     fuzzer.parser.add_argument("--formats", default="f32,bf16", help="of weights, and f64 of whole functions")
     fuzzer.parser.add_argument("--emulate-every", type=int, default=0, help="emulate some AArch64 CPU, too, each so many runs")
+    fuzzer.parser.add_argument("--bodies", default="", help="of experts, such as tree; default: mostly FFNs")
     fuzzer.parser.add_argument("--plant", choices=["activation", "scale", "weighting"])
     options = fuzzer.parse()
     Case.formats = options.formats.split(",")
+    if options.bodies:
+        Case.bodies = options.bodies.split(",")
     checker = Checker(options)
     plain = fuzzer.again
-    fuzzer.again = lambda: plain() + f" --formats={options.formats} --emulate-every={options.emulate_every}"
+    fuzzer.again = lambda: plain() + (f" --formats={options.formats} --emulate-every={options.emulate_every}"
+                                      f" --bodies={','.join(Case.bodies)}")
     fuzzer.main(Case, checker.check,
                 lambda: f"{checker.functions} functions, {checker.calls} calls, {checker.refused} formats refused")
     print("all equal")
