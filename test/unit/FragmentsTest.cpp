@@ -125,7 +125,8 @@ TEST(Swizzle, OfFewerBytes) {
   EXPECT_EQ(swizzle(0x180, kNoSwizzle), 0x180u);
 }
 
-// A matrix at byte 2048 whose next eight rows are 1024 bytes on, swizzled by 128:
+// Elements are of two bytes. A matrix at byte 2048 whose next eight rows are 1024
+// bytes on, swizzled by 128:
 // bits 0 to 13 are 128, 32 to 45 are 64, and 62 and 63 are 1.
 TEST(MatrixDescriptor, Swizzled) {
   MatrixDescriptor matrix(0x4000004000010080);
@@ -133,12 +134,12 @@ TEST(MatrixDescriptor, Swizzled) {
   EXPECT_EQ(matrix.strideBytes, 1024u);
   EXPECT_EQ(matrix.kind, kSwizzle128);
   EXPECT_EQ(matrix.getAddress(0, 0), 2048u);
-  EXPECT_EQ(matrix.getAddress(0, 9), 2048u + 18);
+  EXPECT_EQ(matrix.getAddress(0, 2 * 9), 2048u + 18);
   // Row 1: chunks 0 and 1 have changed places.
   EXPECT_EQ(matrix.getAddress(1, 0), 2048u + 128 + 16);
-  EXPECT_EQ(matrix.getAddress(1, 8), 2048u + 128);
+  EXPECT_EQ(matrix.getAddress(1, 2 * 8), 2048u + 128);
   EXPECT_EQ(matrix.getAddress(8, 0), 2048u + 1024);
-  EXPECT_EQ(matrix.getAddress(13, 3), 2048u + 1024 + 5 * 128 + 5 * 16 + 6);
+  EXPECT_EQ(matrix.getAddress(13, 2 * 3), 2048u + 1024 + 5 * 128 + 5 * 16 + 6);
 }
 
 // Without a swizzle: eight rows of 16 bytes, the next depth 256 bytes on and the
@@ -148,7 +149,7 @@ TEST(MatrixDescriptor, Plain) {
   EXPECT_EQ(matrix.address, 1024u);
   EXPECT_EQ(matrix.leadingBytes, 256u);
   EXPECT_EQ(matrix.strideBytes, 512u);
-  EXPECT_EQ(matrix.getAddress(3, 5), 1024u + 48 + 10);
-  EXPECT_EQ(matrix.getAddress(3, 8), 1024u + 48 + 256);
+  EXPECT_EQ(matrix.getAddress(3, 2 * 5), 1024u + 48 + 10);
+  EXPECT_EQ(matrix.getAddress(3, 2 * 8), 1024u + 48 + 256);
   EXPECT_EQ(matrix.getAddress(9, 0), 1024u + 512 + 16);
 }

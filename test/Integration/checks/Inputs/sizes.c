@@ -163,7 +163,7 @@ int main(void) {
   printf("\nstatuses");
   for (int i = 0; i < 9; ++i)
     printf(" %d", seen[i]);
-  printf("; behind the last: %s\n", moe_status_string(10));
+  printf("; behind the last: %s\n", moe_status_string(MOE_ERR_EXPERT + 1));
   free(workspace);
   return 0;
 }
