@@ -56,6 +56,17 @@ LogicalResult CombineOp::verify() {
   return verifyResults(*this);
 }
 
+/// The number of experts that static `[E + 1]` offsets are of.
+static FailureOr<int64_t> verifyGroups(Operation *op, Value offsets) {
+  if (failed(verifyShape(op, "offsets", offsets, {-1}, kI32)))
+    return failure();
+  auto type = cast<ShapedType>(offsets.getType());
+  if (type.isDynamicDim(0) || type.getDimSize(0) < 2)
+    return op->emitOpError("'groups' must be the static [E + 1] offsets, got ")
+           << type;
+  return type.getDimSize(0) - 1;
+}
+
 //===----------------------------------------------------------------------===//
 // RowMapOp
 //===----------------------------------------------------------------------===//
@@ -73,16 +84,12 @@ int64_t RowMapOp::getRowLength() {
 }
 
 LogicalResult RowMapOp::verify() {
-  if (failed(verifyShape(*this, "offsets", getOffsets(), {-1}, kI32)))
+  FailureOr<int64_t> experts = verifyGroups(*this, getOffsets());
+  if (failed(experts))
     return failure();
-  auto offsets = cast<ShapedType>(getOffsets().getType());
-  if (offsets.isDynamicDim(0) || offsets.getDimSize(0) < 2)
-    return emitOpError("'groups' must be the static [E + 1] offsets, got ")
-           << offsets;
   int64_t length = getRowLength();
   if (failed(verifyRowOperands(*this, getTokens(), getGathered(), getRows(),
-                               getParameters(), offsets.getDimSize(0) - 1,
-                               length)))
+                               getParameters(), *experts, length)))
     return failure();
 
   SmallVector<Type> arguments;
@@ -135,12 +142,9 @@ void ExternalCallOp::getEffects(
 }
 
 LogicalResult ExternalCallOp::verify() {
-  if (failed(verifyShape(*this, "offsets", getOffsets(), {-1}, kI32)))
+  FailureOr<int64_t> experts = verifyGroups(*this, getOffsets());
+  if (failed(experts))
     return failure();
-  auto offsets = cast<ShapedType>(getOffsets().getType());
-  if (offsets.isDynamicDim(0) || offsets.getDimSize(0) < 2)
-    return emitOpError("'groups' must be the static [E + 1] offsets, got ")
-           << offsets;
   for (Value rows : getRows())
     if (auto type = cast<ShapedType>(rows.getType());
         type.getRank() != 2 || type.isDynamicDim(1))
@@ -149,10 +153,9 @@ LogicalResult ExternalCallOp::verify() {
   for (Value parameter : getParameters())
     if (auto type = cast<ShapedType>(parameter.getType());
         !type.hasStaticShape() || type.getRank() < 2 ||
-        type.getDimSize(0) != offsets.getDimSize(0) - 1)
+        type.getDimSize(0) != *experts)
       return emitOpError("'parameters' must be [")
-             << offsets.getDimSize(0) - 1 << ", ...], one of each expert, got "
-             << type;
+             << *experts << ", ...], one of each expert, got " << type;
   if (getOutputs().size() != 2 ||
       failed(verifyShape(*this, "outs", getOutputs()[0], {-1, -1}, kF32)) ||
       failed(verifyShape(*this, "outs", getOutputs()[1], {}, kI32)))
