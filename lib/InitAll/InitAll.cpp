@@ -19,6 +19,7 @@
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe-mlir/Pipelines/Pipelines.h"
 #include "moe-mlir/Profile/Passes.h"
+#include "moe-mlir/Raise/Passes.h"
 #include "moe-mlir/Sparsity/Passes.h"
 #include "moe-mlir/Target/CPU/CPUTarget.h"
 #include "moe-mlir/Target/CPU/Passes.h"
@@ -55,6 +56,7 @@ void moe::registerAllDialects(mlir::DialectRegistry &registry) {
 void moe::registerAllPasses() {
   registerMoeFitPasses();
   registerMoeProfilePasses();
+  registerMoeRaisePasses();
   registerMoeSparsityPasses();
   registerMoeTransformsPasses();
   registerMoeToMoekPasses();

@@ -1,0 +1,68 @@
+//===- Elements.h - From tensors to expressions of elements ------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Reads structured ops, reshapes, slices and loads as what they make of one
+// element. What only moves elements, and integers, which are indices, is read
+// at once; floats are read op by op, as whoever asks wants them.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_RAISE_ELEMENTS_H
+#define MOE_MLIR_RAISE_ELEMENTS_H
+
+#include "moe-mlir/Raise/Expr.h"
+
+#include "mlir/IR/AffineExpr.h"
+#include "mlir/IR/Operation.h"
+
+namespace mlir::linalg {
+class LinalgOp;
+} // namespace mlir::linalg
+
+namespace moe::raise {
+
+/// The attribute of a linalg.generic that says what it does where its body
+/// would have to be proved: "ranks" and "order"; see Upstream.
+inline constexpr llvm::StringLiteral kMeaningAttrName = "raise_meaning";
+
+class Elements {
+public:
+  explicit Elements(mlir::MLIRContext *context) : exprs(context) {}
+
+  /// The element of `tensor` at `indices`, one for each dimension.
+  const Expr *element(mlir::Value tensor, llvm::ArrayRef<const Expr *> indices);
+  /// What the op makes of it that an `Element` is the result of; null if that
+  /// is an argument, or not known.
+  const Expr *unfold(const Expr *element);
+  /// The same until it is no `Element`, or one that nothing is known of.
+  const Expr *unfoldAll(const Expr *expr);
+
+  const Expr *number(int64_t value) { return exprs.number(value); }
+  const Expr *variable(int64_t extent) { return exprs.variable(extent); }
+
+  Exprs exprs;
+
+private:
+  using Indices = llvm::ArrayRef<const Expr *>;
+
+  const Expr *readView(mlir::Value tensor, Indices indices);
+  const Expr *readOp(mlir::Value tensor, Indices indices);
+  const Expr *readStructured(mlir::linalg::LinalgOp op, unsigned result,
+                             Indices indices);
+  const Expr *evaluate(mlir::AffineExpr expr, Indices dims);
+  const Expr *evaluateScalar(mlir::Value value,
+                             llvm::DenseMap<mlir::Value, const Expr *> &known,
+                             Indices loops);
+  const Expr *flatten(Indices indices, llvm::ArrayRef<int64_t> shape);
+
+  llvm::DenseMap<const Expr *, const Expr *> unfolded;
+  /// The variable of each loop that an op reduces.
+  llvm::DenseMap<std::pair<mlir::Operation *, unsigned>, const Expr *> loops;
+};
+
+} // namespace moe::raise
+
+#endif // MOE_MLIR_RAISE_ELEMENTS_H

@@ -1,0 +1,23 @@
+//===- Passes.h - MoE layers out of other people's IR ------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_RAISE_PASSES_H
+#define MOE_MLIR_RAISE_PASSES_H
+
+#include "mlir/Pass/Pass.h"
+
+namespace moe {
+#define GEN_PASS_DECL
+#define GEN_PASS_REGISTRATION
+#include "moe-mlir/Raise/Passes.h.inc"
+
+/// From a module of foreign ops to one with MoE layers: `moe-raise`.
+void buildRaisePipeline(mlir::OpPassManager &manager);
+void registerRaisePipeline();
+
+} // namespace moe
+
+#endif // MOE_MLIR_RAISE_PASSES_H

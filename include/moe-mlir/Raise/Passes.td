@@ -1,0 +1,49 @@
+//===- Passes.td - MoE layers out of other people's IR -*- tablegen -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// What exporters write becomes upstream's ops, and the layers in it those of
+// `moe`. docs/raise.md says for whom, and what is recognised.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_MLIR_RAISE_PASSES
+#define MOE_MLIR_RAISE_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+defvar raiseDialects = [
+  "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+  "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
+  "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect",
+  "::moe::MoeDialect"];
+
+def ConvertForeign : Pass<"moe-convert-foreign", "::mlir::ModuleOp"> {
+  let summary = "Say the ops of exporters in upstream's";
+  let description = [{
+    Ops of dialects that are not linked become ops of `linalg`, `tensor`, `arith`
+    and `math`, by tables of their names: `stablehlo` and `chlo`. Every spelling
+    of the K largest of a row becomes a `moe.router` with its
+    `moe.routing.indices` and `moe.routing.weights`, in the order of
+    `#moe.top_k`: where a text leaves ties and NaN open, this is one of the
+    orders that it allows. Ops that no table has stay; a remark counts them.
+
+    Before (generic form, read with `--allow-unregistered-dialect`):
+    ```
+    %0 = "stablehlo.add"(%a, %b) : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+    ```
+    After:
+    ```
+    %0 = linalg.generic {...} ins(%a, %b : tensor<4xf32>, tensor<4xf32>) ... {
+    ^bb0(%x: f32, %y: f32, %out: f32):
+      %1 = arith.addf %x, %y : f32
+      linalg.yield %1 : f32
+    } -> tensor<4xf32>
+    ```
+  }];
+  let dependentDialects = raiseDialects;
+}
+
+#endif // MOE_MLIR_RAISE_PASSES

@@ -1,0 +1,458 @@
+//===- Elements.cpp - From tensors to expressions of elements ----*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Raise/Elements.h"
+
+#include "moe/Moe.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+using namespace moe;
+using namespace moe::raise;
+
+/// Whether elements of the tensor are read at once: integers and conditions.
+static bool isIndexLike(Value tensor) {
+  return getElementTypeOrSelf(tensor.getType()).isIntOrIndex();
+}
+
+//===----------------------------------------------------------------------===//
+// Views
+//===----------------------------------------------------------------------===//
+
+const Expr *Elements::flatten(Indices indices, ArrayRef<int64_t> shape) {
+  const Expr *flat = number(0);
+  for (auto [d, index] : llvm::enumerate(indices)) {
+    if (d && ShapedType::isDynamic(shape[d]))
+      return nullptr;
+    flat = exprs.linear(flat, d ? shape[d] : 1, index, 1);
+  }
+  return flat;
+}
+
+/// Reads through an op that only says where elements are; null if it does more,
+/// or if that depends on sizes that are not known.
+const Expr *Elements::readView(Value tensor, Indices indices) {
+  Operation *op = tensor.getDefiningOp();
+  if (auto cast = dyn_cast<tensor::CastOp>(op))
+    return isa<RankedTensorType>(cast.getSource().getType())
+               ? element(cast.getSource(), indices)
+               : nullptr;
+  if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op)) {
+    ArrayRef<int64_t> shape = collapse.getSrcType().getShape();
+    SmallVector<const Expr *> from;
+    SmallVector<ReassociationIndices> groups =
+        collapse.getReassociationIndices();
+    if (groups.empty())
+      from.assign(shape.size(), number(0));
+    for (auto [group, index] : llvm::zip(groups, indices)) {
+      // The last ones of a group have to be known.
+      SmallVector<const Expr *> parts;
+      const Expr *rest = index;
+      for (int64_t d : llvm::reverse(group)) {
+        bool isFirst = d == group.front();
+        if (shape[d] == 1) {
+          parts.push_back(number(0));
+          continue;
+        }
+        // Nothing but dimensions of one in front.
+        bool isLast = llvm::all_of(group, [&](int64_t other) {
+          return other >= d || shape[other] == 1;
+        });
+        if (isFirst || isLast) {
+          parts.push_back(rest);
+          rest = number(0);
+          continue;
+        }
+        if (ShapedType::isDynamic(shape[d]))
+          return nullptr;
+        parts.push_back(exprs.mod(rest, shape[d]));
+        rest = exprs.floorDiv(rest, shape[d]);
+      }
+      from.append(parts.rbegin(), parts.rend());
+    }
+    return element(collapse.getSrc(), from);
+  }
+  if (auto expand = dyn_cast<tensor::ExpandShapeOp>(op)) {
+    ArrayRef<int64_t> shape = expand.getResultType().getShape();
+    SmallVector<const Expr *> from;
+    for (const ReassociationIndices &group : expand.getReassociationIndices()) {
+      SmallVector<const Expr *> own;
+      SmallVector<int64_t> sizes;
+      for (int64_t d : group)
+        if (shape[d] != 1 || group.size() == 1) {
+          own.push_back(indices[d]);
+          sizes.push_back(shape[d]);
+        }
+      const Expr *flat = flatten(own, sizes);
+      if (!flat)
+        return nullptr;
+      from.push_back(flat);
+    }
+    return element(expand.getSrc(), from);
+  }
+  if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
+    SmallVector<const Expr *> from;
+    llvm::SmallBitVector dropped = slice.getDroppedDims();
+    unsigned next = 0;
+    for (int64_t d = 0; d < slice.getSourceType().getRank(); ++d) {
+      std::optional<int64_t> offset =
+                                 getConstantIntValue(slice.getMixedOffsets()[d]),
+                             stride =
+                                 getConstantIntValue(slice.getMixedStrides()[d]);
+      if (!offset || !stride)
+        return nullptr;
+      const Expr *index = dropped.test(d) ? number(0) : indices[next++];
+      from.push_back(exprs.linear(index, *stride, number(*offset), 1));
+    }
+    return element(slice.getSource(), from);
+  }
+  if (auto concat = dyn_cast<tensor::ConcatOp>(op)) {
+    // Only where it is known which part it is.
+    const Expr *index = indices[concat.getDim()];
+    std::optional<Interval> range = exprs.getRange(index);
+    int64_t begin = 0;
+    for (Value part : concat.getInputs()) {
+      int64_t size =
+          cast<RankedTensorType>(part.getType()).getDimSize(concat.getDim());
+      if (!range || ShapedType::isDynamic(size))
+        return nullptr;
+      if (range->low >= begin && range->high < begin + size) {
+        SmallVector<const Expr *> from(indices);
+        from[concat.getDim()] = exprs.linear(index, 1, number(-begin), 1);
+        return element(part, from);
+      }
+      begin += size;
+    }
+    return nullptr;
+  }
+  if (auto splat = dyn_cast<tensor::SplatOp>(op)) {
+    llvm::DenseMap<Value, const Expr *> none;
+    return evaluateScalar(splat.getInput(), none, {});
+  }
+  if (auto elements = dyn_cast<tensor::FromElementsOp>(op)) {
+    auto type = elements.getType();
+    const Expr *flat = flatten(indices, type.getShape());
+    std::optional<int64_t> at = flat ? flat->getInteger() : std::nullopt;
+    if (!at || *at < 0 || *at >= static_cast<int64_t>(elements.getElements().size()))
+      return nullptr;
+    llvm::DenseMap<Value, const Expr *> none;
+    return evaluateScalar(elements.getElements()[*at], none, {});
+  }
+  return nullptr;
+}
+
+//===----------------------------------------------------------------------===//
+// Structured ops
+//===----------------------------------------------------------------------===//
+
+const Expr *Elements::evaluate(AffineExpr expr, Indices dims) {
+  if (auto constant = dyn_cast<AffineConstantExpr>(expr))
+    return number(constant.getValue());
+  if (auto dim = dyn_cast<AffineDimExpr>(expr))
+    return dims[dim.getPosition()];
+  auto binary = dyn_cast<AffineBinaryOpExpr>(expr);
+  if (!binary)
+    return nullptr;
+  const Expr *l = evaluate(binary.getLHS(), dims),
+             *r = evaluate(binary.getRHS(), dims);
+  if (!l || !r)
+    return nullptr;
+  std::optional<int64_t> c = r->getInteger();
+  switch (expr.getKind()) {
+  case AffineExprKind::Add:
+    return exprs.add(l, r);
+  case AffineExprKind::Mul:
+    return c ? exprs.scale(l, *c) : nullptr;
+  case AffineExprKind::FloorDiv:
+    return c && *c > 0 ? exprs.floorDiv(l, *c) : nullptr;
+  case AffineExprKind::Mod:
+    return c && *c > 0 ? exprs.mod(l, *c) : nullptr;
+  default:
+    return nullptr;
+  }
+}
+
+const Expr *
+Elements::evaluateScalar(Value value,
+                         llvm::DenseMap<Value, const Expr *> &known,
+                         Indices loops) {
+  if (const Expr *done = known.lookup(value))
+    return done;
+  Operation *op = value.getDefiningOp();
+  const Expr *result = nullptr;
+  TypedAttr constant;
+  if (!op) {
+    result = exprs.load(value, {});
+  } else if (matchPattern(op, m_Constant(&constant))) {
+    result = isa<FloatAttr, IntegerAttr>(constant) ? exprs.constant(constant)
+                                                   : exprs.load(value, {});
+  } else if (auto index = dyn_cast<linalg::IndexOp>(op)) {
+    result = index.getDim() < loops.size() ? loops[index.getDim()] : nullptr;
+  } else {
+    SmallVector<const Expr *> operands;
+    auto extract = dyn_cast<tensor::ExtractOp>(op);
+    for (Value operand : op->getOperands()) {
+      if (extract && operand == extract.getTensor())
+        continue;
+      const Expr *part = evaluateScalar(operand, known, loops);
+      if (!part)
+        return nullptr;
+      operands.push_back(part);
+    }
+    if (extract) {
+      result = element(extract.getTensor(), operands);
+    } else if (op->getNumResults() != 1 || op->getNumRegions() ||
+               !isPure(op)) {
+      result = nullptr;
+    } else {
+      Attribute detail;
+      if (auto compare = dyn_cast<arith::CmpIOp>(op))
+        detail = compare.getPredicateAttr();
+      else if (auto floats = dyn_cast<arith::CmpFOp>(op))
+        detail = floats.getPredicateAttr();
+      result = exprs.apply(op->getName().getStringRef(), value.getType(),
+                           operands, detail);
+    }
+  }
+  if (result)
+    known[value] = result;
+  return result;
+}
+
+/// Splits what a reduction yields into the op that joins and what it joins the
+/// accumulator with; `last` for a select between the two.
+static bool matchAccumulation(Value yielded, Value accumulator, StringRef &op,
+                              Value &joined, Value &condition) {
+  Operation *def = yielded.getDefiningOp();
+  if (!def || def->getNumOperands() < 2)
+    return false;
+  if (auto select = dyn_cast<arith::SelectOp>(def)) {
+    if (select.getFalseValue() != accumulator)
+      return false;
+    op = "last";
+    joined = select.getTrueValue();
+    condition = select.getCondition();
+    return true;
+  }
+  if (!isa<arith::AddFOp, arith::AddIOp, arith::MaximumFOp, arith::MinimumFOp,
+           arith::MaxNumFOp, arith::MinNumFOp, arith::MaxSIOp, arith::MinSIOp,
+           arith::MulFOp, arith::MulIOp, arith::AndIOp, arith::OrIOp>(def))
+    return false;
+  if (def->getOperand(0) != accumulator && def->getOperand(1) != accumulator)
+    return false;
+  op = def->getName().getStringRef();
+  joined = def->getOperand(def->getOperand(0) == accumulator ? 1 : 0);
+  return true;
+}
+
+const Expr *Elements::readStructured(linalg::LinalgOp op, unsigned result,
+                                     Indices indices) {
+  if (!op.hasPureTensorSemantics())
+    return nullptr;
+  OpOperand *init = op.getDpsInitOperand(result);
+  AffineMap outMap = op.getMatchingIndexingMap(init);
+  if (!outMap.isProjectedPermutation())
+    return nullptr;
+  SmallVector<const Expr *> loop(op.getNumLoops());
+  for (auto [expr, index] : llvm::zip_equal(outMap.getResults(), indices))
+    loop[cast<AffineDimExpr>(expr).getPosition()] = index;
+  SmallVector<int64_t> extents = op.getStaticLoopRanges();
+  SmallVector<const Expr *> reduced;
+  for (unsigned i = 0; i < loop.size(); ++i) {
+    if (loop[i])
+      continue;
+    if (op.getIteratorTypesArray()[i] != utils::IteratorType::reduction)
+      return nullptr;
+    const Expr *&variable = loops[{op, i}];
+    if (!variable)
+      variable = exprs.variable(extents[i]);
+    loop[i] = variable;
+    reduced.push_back(variable);
+  }
+
+  Block &body = *op.getBlock();
+  llvm::DenseMap<Value, const Expr *> known;
+  for (OpOperand *input : op.getDpsInputOperands()) {
+    Value argument = body.getArgument(input->getOperandNumber());
+    if (argument.use_empty())
+      continue;
+    if (!isa<RankedTensorType>(input->get().getType())) {
+      llvm::DenseMap<Value, const Expr *> none;
+      known[argument] = evaluateScalar(input->get(), none, {});
+      continue;
+    }
+    SmallVector<const Expr *> at;
+    for (AffineExpr expr : op.getMatchingIndexingMap(input).getResults()) {
+      at.push_back(evaluate(expr, loop));
+      if (!at.back())
+        return nullptr;
+    }
+    known[argument] = element(input->get(), at);
+  }
+  Value accumulator = body.getArgument(init->getOperandNumber());
+  Value yielded = body.getTerminator()->getOperand(result);
+  auto readInit = [&]() -> const Expr * {
+    return element(init->get(), indices);
+  };
+  if (reduced.empty()) {
+    if (!accumulator.use_empty())
+      known[accumulator] = readInit();
+    return evaluateScalar(yielded, known, loop);
+  }
+  if (yielded == accumulator)
+    return readInit();
+  StringRef join;
+  Value joined, condition;
+  if (!matchAccumulation(yielded, accumulator, join, joined, condition))
+    return nullptr;
+  // Other results' accumulators are nothing that an expression has.
+  for (OpOperand &other : op.getDpsInitsMutable()) {
+    Value argument = body.getArgument(other.getOperandNumber());
+    known[argument] = nullptr;
+    SetVector<Operation *> slice;
+    for (Operation *user : argument.getUsers())
+      if (user != yielded.getDefiningOp() &&
+          (other.getOperandNumber() == init->getOperandNumber()))
+        return nullptr;
+  }
+  known.erase(accumulator);
+  SmallVector<const Expr *> parts;
+  if (condition) {
+    parts.push_back(evaluateScalar(condition, known, loop));
+    if (!parts.back())
+      return nullptr;
+  }
+  const Expr *value = evaluateScalar(joined, known, loop);
+  if (!value)
+    return nullptr;
+  const Expr *start = readInit();
+  if (join == "last") {
+    parts.append({value, start});
+    for (const Expr *variable : llvm::reverse(reduced))
+      parts = {exprs.reduce(join, variable, parts)};
+    return parts.front();
+  }
+  for (const Expr *variable : llvm::reverse(reduced))
+    value = exprs.reduce(join, variable, value);
+  if (join == "arith.addi" && start->getInteger() == 0)
+    return value;
+  return exprs.apply(join, value->type, {start, value});
+}
+
+//===----------------------------------------------------------------------===//
+// Elements
+//===----------------------------------------------------------------------===//
+
+/// What the op of an element makes of it.
+const Expr *Elements::readOp(Value tensor, Indices indices) {
+  Operation *op = tensor.getDefiningOp();
+  unsigned result = cast<OpResult>(tensor).getResultNumber();
+  if (auto structured = dyn_cast<linalg::LinalgOp>(op))
+    return readStructured(structured, result, indices);
+  // Arithmetic on whole tensors.
+  if (OpTrait::hasElementwiseMappableTraits(op) && op->getNumResults() == 1) {
+    SmallVector<const Expr *> operands;
+    for (Value operand : op->getOperands()) {
+      llvm::DenseMap<Value, const Expr *> none;
+      const Expr *part = isa<RankedTensorType>(operand.getType())
+                             ? element(operand, indices)
+                             : evaluateScalar(operand, none, {});
+      if (!part)
+        return nullptr;
+      operands.push_back(part);
+    }
+    Attribute detail;
+    if (auto compare = dyn_cast<arith::CmpIOp>(op))
+      detail = compare.getPredicateAttr();
+    else if (auto floats = dyn_cast<arith::CmpFOp>(op))
+      detail = floats.getPredicateAttr();
+    return exprs.apply(op->getName().getStringRef(),
+                       getElementTypeOrSelf(tensor.getType()), operands, detail);
+  }
+  return nullptr;
+}
+
+/// Whether a structured op only moves what it reads.
+static bool isMove(linalg::LinalgOp op) {
+  if (op.getNumDpsInits() != 1 || op.getNumLoops() != op.getNumParallelLoops())
+    return false;
+  Value yielded = op.getBlock()->getTerminator()->getOperand(0);
+  return isa<BlockArgument>(yielded) || yielded.getDefiningOp<tensor::ExtractOp>();
+}
+
+const Expr *Elements::element(Value tensor, Indices indices) {
+  Operation *op = tensor.getDefiningOp();
+  if (!op)
+    return exprs.load(tensor, indices);
+  DenseElementsAttr constant;
+  if (matchPattern(op, m_Constant(&constant))) {
+    if (constant.isSplat() && isa<FloatType, IntegerType>(constant.getElementType()))
+      return exprs.constant(constant.getSplatValue<TypedAttr>());
+    if (const Expr *flat = flatten(indices, constant.getType().getShape()))
+      if (std::optional<int64_t> at = flat->getInteger();
+          at && *at >= 0 && *at < constant.getNumElements() &&
+          isa<FloatType, IntegerType>(constant.getElementType()))
+        return exprs.constant(constant.getValues<TypedAttr>()[*at]);
+    return exprs.load(tensor, indices);
+  }
+  if (auto indicesOp = dyn_cast<RoutingIndicesOp>(op)) {
+    auto routing = cast<RoutingType>(indicesOp.getRouting().getType());
+    auto router = indicesOp.getRouting().getDefiningOp<RouterOp>();
+    bool isFull = router && isa<TopKAttr, GroupTopKAttr>(router.getPolicy());
+    return exprs.load(tensor, indices,
+                      Interval{isFull ? 0 : -1, routing.getExperts() - 1});
+  }
+  if (auto meaning = op->getAttrOfType<StringAttr>(kMeaningAttrName)) {
+    int64_t size = cast<RankedTensorType>(tensor.getType()).getDimSize(0);
+    Interval places{0, ShapedType::isDynamic(size) ? INT32_MAX : size - 1};
+    // The order of what is an order already is its ranks.
+    if (meaning == "order") {
+      Value ranks = op->getOperand(0);
+      exprs.addInverse(tensor, ranks);
+      Operation *source = ranks.getDefiningOp();
+      Value sorted = source ? source->getOperand(0) : Value();
+      Operation *of = sorted ? sorted.getDefiningOp() : nullptr;
+      if (of && of->getAttrOfType<StringAttr>(kMeaningAttrName) &&
+          of->getAttrOfType<StringAttr>(kMeaningAttrName) == "order")
+        return element(of->getOperand(0), indices);
+    }
+    return exprs.load(tensor, indices, places);
+  }
+  if (const Expr *viewed = readView(tensor, indices))
+    return viewed;
+  auto structured = dyn_cast<linalg::LinalgOp>(op);
+  bool isNow = isIndexLike(tensor) || (structured && isMove(structured)) ||
+               isa<linalg::FillOp>(op);
+  if (isNow)
+    if (const Expr *read = readOp(tensor, indices))
+      return read;
+  return exprs.load(tensor, indices);
+}
+
+const Expr *Elements::unfold(const Expr *element) {
+  if (element->kind != Expr::Element || !element->tensor.getDefiningOp())
+    return nullptr;
+  auto [known, isNew] = unfolded.try_emplace(element, nullptr);
+  if (!isNew)
+    return known->second;
+  const Expr *result = isa<RankedTensorType>(element->tensor.getType())
+                           ? readOp(element->tensor, element->operands)
+                           : nullptr;
+  if (result == element)
+    result = nullptr;
+  return unfolded[element] = result;
+}
+
+const Expr *Elements::unfoldAll(const Expr *expr) {
+  while (const Expr *next = unfold(expr))
+    expr = next;
+  return expr;
+}

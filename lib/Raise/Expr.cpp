@@ -1,0 +1,500 @@
+//===- Expr.cpp - What one element of a tensor is ----------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Raise/Expr.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/ADT/StringSwitch.h"
+
+using namespace mlir;
+using namespace moe::raise;
+
+void Expr::Profile(llvm::FoldingSetNodeID &key) const {
+  key.AddInteger(kind);
+  key.AddPointer(type.getAsOpaquePointer());
+  key.AddPointer(value.getAsOpaquePointer());
+  key.AddString(name);
+  key.AddPointer(tensor.getAsOpaquePointer());
+  for (const Expr *operand : operands)
+    key.AddPointer(operand);
+  for (int64_t coefficient : coefficients)
+    key.AddInteger(coefficient);
+  key.AddInteger(offset);
+  key.AddInteger(extent);
+  if (kind == Variable)
+    key.AddInteger(id); // each is another
+}
+
+std::optional<int64_t> Expr::getInteger() const {
+  if (auto integer = dyn_cast_or_null<IntegerAttr>(value);
+      integer && kind == Constant)
+    return integer.getType().isInteger(1)
+               ? static_cast<int64_t>(integer.getValue().getBoolValue())
+               : integer.getValue().getSExtValue();
+  return std::nullopt;
+}
+
+std::optional<double> Expr::getFloat() const {
+  if (auto number = dyn_cast_or_null<FloatAttr>(value);
+      number && kind == Constant)
+    return number.getValueAsDouble();
+  return std::nullopt;
+}
+
+const Expr *Exprs::get(Expr &&expr) {
+  expr.id = storage.size();
+  llvm::FoldingSetNodeID key;
+  expr.Profile(key);
+  void *position;
+  if (Expr *known = unique.FindNodeOrInsertPos(key, position))
+    return known;
+  for (const Expr *operand : expr.operands)
+    for (const Expr *variable : operand->free)
+      if (!llvm::is_contained(expr.free, variable))
+        expr.free.push_back(variable);
+  if (expr.kind == Expr::Reduce)
+    llvm::erase(expr.free, expr.operands.front());
+  llvm::sort(expr.free,
+             [](const Expr *a, const Expr *b) { return a->id < b->id; });
+  Expr &stored = storage.emplace_back(std::move(expr));
+  if (stored.kind == Expr::Variable)
+    stored.free.push_back(&stored);
+  unique.InsertNode(&stored, position);
+  return &stored;
+}
+
+//===----------------------------------------------------------------------===//
+// Leaves
+//===----------------------------------------------------------------------===//
+
+const Expr *Exprs::number(int64_t value) {
+  Expr expr{};
+  expr.kind = Expr::Constant;
+  expr.type = IndexType::get(context);
+  expr.value = IntegerAttr::get(expr.type, value);
+  return get(std::move(expr));
+}
+
+const Expr *Exprs::boolean(bool value) {
+  Expr expr{};
+  expr.kind = Expr::Constant;
+  expr.type = IntegerType::get(context, 1);
+  expr.value = BoolAttr::get(context, value);
+  return get(std::move(expr));
+}
+
+const Expr *Exprs::constant(TypedAttr value) {
+  if (auto integer = dyn_cast<IntegerAttr>(value)) {
+    if (integer.getType().isInteger(1))
+      return boolean(integer.getValue().getBoolValue());
+    return number(integer.getValue().getSExtValue());
+  }
+  Expr expr{};
+  expr.kind = Expr::Constant;
+  expr.type = value.getType();
+  expr.value = value;
+  return get(std::move(expr));
+}
+
+const Expr *Exprs::variable(int64_t extent) {
+  Expr expr{};
+  expr.kind = Expr::Variable;
+  expr.type = IndexType::get(context);
+  expr.extent = extent;
+  return get(std::move(expr));
+}
+
+const Expr *Exprs::load(Value tensor, ArrayRef<const Expr *> indices,
+                        std::optional<Interval> range) {
+  if (range)
+    ranges[tensor] = *range;
+  if (Value inverse = inverses.lookup(tensor))
+    if (indices[0]->kind == Expr::Element && indices[0]->tensor == inverse)
+      return indices[0]->operands[0];
+  Expr expr{};
+  expr.kind = Expr::Element;
+  Type element = getElementTypeOrSelf(tensor.getType());
+  bool isIndex = isa<IntegerType>(element) && !element.isInteger(1);
+  expr.type = isIndex ? IndexType::get(context) : element;
+  expr.tensor = tensor;
+  expr.operands.assign(indices.begin(), indices.end());
+  return get(std::move(expr));
+}
+
+//===----------------------------------------------------------------------===//
+// Integers
+//===----------------------------------------------------------------------===//
+
+const Expr *Exprs::linear(const Expr *a, int64_t scaleA, const Expr *b,
+                          int64_t scaleB) {
+  SmallVector<std::pair<const Expr *, int64_t>> terms;
+  int64_t offset = 0;
+  auto addTerm = [&](const Expr *term, int64_t scale) {
+    for (auto &[known, coefficient] : terms)
+      if (known == term) {
+        coefficient += scale;
+        return;
+      }
+    terms.push_back({term, scale});
+  };
+  auto addAll = [&](const Expr *expr, int64_t scale) {
+    if (std::optional<int64_t> constant = expr->getInteger()) {
+      offset += *constant * scale;
+    } else if (expr->kind == Expr::Linear) {
+      offset += expr->offset * scale;
+      for (auto [term, coefficient] :
+           llvm::zip_equal(expr->operands, expr->coefficients))
+        addTerm(term, coefficient * scale);
+    } else {
+      addTerm(expr, scale);
+    }
+  };
+  addAll(a, scaleA);
+  addAll(b, scaleB);
+  llvm::erase_if(terms, [](auto &term) { return term.second == 0; });
+  if (terms.empty())
+    return number(offset);
+  if (terms.size() == 1 && terms[0].second == 1 && offset == 0)
+    return terms[0].first;
+  llvm::sort(terms, [](auto &x, auto &y) { return x.first->id < y.first->id; });
+  Expr expr{};
+  expr.kind = Expr::Linear;
+  expr.type = IndexType::get(context);
+  expr.offset = offset;
+  for (auto &[term, coefficient] : terms) {
+    expr.operands.push_back(term);
+    expr.coefficients.push_back(coefficient);
+  }
+  return get(std::move(expr));
+}
+
+std::optional<Interval> Exprs::getRange(const Expr *expr) const {
+  if (std::optional<int64_t> constant = expr->getInteger())
+    return Interval{*constant, *constant};
+  switch (expr->kind) {
+  case Expr::Variable:
+    if (ShapedType::isDynamic(expr->extent))
+      return Interval{0, INT32_MAX};
+    return Interval{0, expr->extent - 1};
+  case Expr::Element: {
+    auto known = ranges.find(expr->tensor);
+    if (known == ranges.end())
+      return std::nullopt;
+    return known->second;
+  }
+  case Expr::Linear: {
+    Interval sum{expr->offset, expr->offset};
+    for (auto [term, c] : llvm::zip_equal(expr->operands, expr->coefficients)) {
+      std::optional<Interval> range = getRange(term);
+      if (!range)
+        return std::nullopt;
+      sum.low += std::min(c * range->low, c * range->high);
+      sum.high += std::max(c * range->low, c * range->high);
+    }
+    return sum;
+  }
+  case Expr::Apply: {
+    SmallVector<Interval> of;
+    for (const Expr *operand : expr->operands) {
+      bool isCondition = operand->type.isInteger(1);
+      std::optional<Interval> range =
+          isCondition ? Interval{0, 1} : getRange(operand);
+      if (!range)
+        return std::nullopt;
+      of.push_back(*range);
+    }
+    if (expr->name == "arith.select")
+      return Interval{std::min(of[1].low, of[2].low),
+                   std::max(of[1].high, of[2].high)};
+    if (expr->name == "arith.minsi")
+      return Interval{std::min(of[0].low, of[1].low),
+                   std::min(of[0].high, of[1].high)};
+    if (expr->name == "arith.maxsi")
+      return Interval{std::max(of[0].low, of[1].low),
+                   std::max(of[0].high, of[1].high)};
+    if (expr->name == "floordiv") {
+      int64_t by = cast<IntegerAttr>(expr->value).getInt();
+      return Interval{llvm::divideFloorSigned(of[0].low, by),
+                   llvm::divideFloorSigned(of[0].high, by)};
+    }
+    if (expr->name == "mod")
+      return Interval{0, cast<IntegerAttr>(expr->value).getInt() - 1};
+    return std::nullopt;
+  }
+  default:
+    return std::nullopt;
+  }
+}
+
+const Expr *Exprs::floorDiv(const Expr *a, int64_t by) {
+  if (by == 1)
+    return a;
+  // What `by` divides comes out if the rest is between 0 and `by`.
+  const Expr *quotient = number(0), *rest = number(0);
+  auto add = [&](const Expr *term, int64_t c) {
+    int64_t whole = llvm::divideFloorSigned(c, by);
+    if (whole * by == c)
+      quotient = linear(quotient, 1, term, whole);
+    else
+      rest = linear(rest, 1, term, c);
+  };
+  if (a->kind == Expr::Linear) {
+    for (auto [term, c] : llvm::zip_equal(a->operands, a->coefficients))
+      add(term, c);
+    int64_t whole = llvm::divideFloorSigned(a->offset, by);
+    quotient = linear(quotient, 1, number(whole), 1);
+    rest = linear(rest, 1, number(a->offset - whole * by), 1);
+  } else {
+    rest = a;
+  }
+  if (std::optional<Interval> range = getRange(rest);
+      range && range->low >= 0 && range->high < by)
+    return quotient;
+  Expr expr{};
+  expr.kind = Expr::Apply;
+  expr.type = IndexType::get(context);
+  expr.name = "floordiv";
+  expr.value = IntegerAttr::get(expr.type, by);
+  expr.operands = {rest};
+  if (std::optional<int64_t> constant = rest->getInteger())
+    return linear(quotient, 1,
+                  number(llvm::divideFloorSigned(*constant, by)), 1);
+  return linear(quotient, 1, get(std::move(expr)), 1);
+}
+
+const Expr *Exprs::mod(const Expr *a, int64_t by) {
+  return linear(a, 1, floorDiv(a, by), -by);
+}
+
+std::optional<bool> Exprs::compare(StringRef predicate, const Expr *a,
+                                   const Expr *b) const {
+  // By the range of the difference.
+  const Expr *difference =
+      const_cast<Exprs *>(this)->linear(a, 1, b, -1);
+  std::optional<Interval> range = getRange(difference);
+  if (!range)
+    return std::nullopt;
+  auto decide = [](bool always, bool never) -> std::optional<bool> {
+    return always  ? std::optional<bool>(true)
+           : never ? std::optional<bool>(false)
+                   : std::nullopt;
+  };
+  if (predicate == "slt")
+    return decide(range->high < 0, range->low >= 0);
+  if (predicate == "sle")
+    return decide(range->high <= 0, range->low > 0);
+  if (predicate == "sgt")
+    return decide(range->low > 0, range->high <= 0);
+  if (predicate == "sge")
+    return decide(range->low >= 0, range->high < 0);
+  bool isZero = range->low == 0 && range->high == 0;
+  bool isOther = range->low > 0 || range->high < 0;
+  if (predicate == "eq")
+    return decide(isZero, isOther);
+  if (predicate == "ne")
+    return decide(isOther, isZero);
+  return std::nullopt;
+}
+
+const Expr *Exprs::applyInteger(StringRef op, ArrayRef<const Expr *> v,
+                                Attribute value) {
+  if (op == "arith.addi")
+    return add(v[0], v[1]);
+  if (op == "arith.subi")
+    return linear(v[0], 1, v[1], -1);
+  if (op == "arith.muli") {
+    if (std::optional<int64_t> c = v[1]->getInteger())
+      return scale(v[0], *c);
+    if (std::optional<int64_t> c = v[0]->getInteger())
+      return scale(v[1], *c);
+    return nullptr;
+  }
+  bool isFloor = op == "arith.floordivsi";
+  if (isFloor || op == "arith.divsi" || op == "arith.remsi") {
+    std::optional<int64_t> by = v[1]->getInteger();
+    std::optional<Interval> range = getRange(v[0]);
+    if (!by || *by <= 0 || !(isFloor || (range && range->low >= 0)))
+      return nullptr;
+    return op == "arith.remsi" ? mod(v[0], *by) : floorDiv(v[0], *by);
+  }
+  if (op == "arith.minsi" || op == "arith.maxsi") {
+    std::optional<bool> first =
+        compare(op == "arith.minsi" ? "sle" : "sge", v[0], v[1]);
+    if (first)
+      return *first ? v[0] : v[1];
+    return nullptr;
+  }
+  // Conversions between integers.
+  if (op == "arith.extsi" || op == "arith.extui" || op == "arith.trunci" ||
+      op == "arith.index_cast" || op == "arith.index_castui") {
+    if (!v[0]->type.isInteger(1))
+      return v[0];
+    return apply("arith.select", IndexType::get(context),
+                 {v[0], number(1), number(0)});
+  }
+  if (op == "math.absi") {
+    std::optional<Interval> range = getRange(v[0]);
+    return range && range->low >= 0 ? v[0] : nullptr;
+  }
+  return nullptr;
+}
+
+//===----------------------------------------------------------------------===//
+// Ops
+//===----------------------------------------------------------------------===//
+
+const Expr *Exprs::applyFloat(StringRef op, Type type,
+                              ArrayRef<const Expr *> v) {
+  auto isNumber = [](const Expr *expr, double value) {
+    std::optional<double> number = expr->getFloat();
+    return number && *number == value;
+  };
+  double infinity = std::numeric_limits<double>::infinity();
+  // A neutral operand, on either side or on the right.
+  std::optional<double> neutral =
+      llvm::StringSwitch<std::optional<double>>(op)
+          .Cases({"arith.addf", "arith.subf"}, 0.0)
+          .Cases({"arith.mulf", "arith.divf"}, 1.0)
+          .Cases({"arith.maximumf", "arith.maxnumf"}, -infinity)
+          .Cases({"arith.minimumf", "arith.minnumf"}, infinity)
+          .Default(std::nullopt);
+  if (neutral && v.size() == 2) {
+    bool isCommutative = op != "arith.subf" && op != "arith.divf";
+    if (isNumber(v[1], *neutral))
+      return v[0];
+    if (isCommutative && isNumber(v[0], *neutral))
+      return v[1];
+  }
+  // Conversions of constants.
+  if (v.size() == 1 && isa<FloatType>(type)) {
+    std::optional<double> number = v[0]->getFloat();
+    if (op == "arith.sitofp" || op == "arith.uitofp")
+      if (std::optional<int64_t> integer = v[0]->getInteger())
+        number = static_cast<double>(*integer);
+    bool isConversion = op == "arith.sitofp" || op == "arith.uitofp" ||
+                        op == "arith.extf" || op == "arith.truncf";
+    if (number && isConversion)
+      return constant(FloatAttr::get(type, *number));
+    if (number && op == "arith.negf")
+      return constant(FloatAttr::get(type, -*number));
+  }
+  return nullptr;
+}
+
+const Expr *Exprs::apply(StringRef op, Type type, ArrayRef<const Expr *> v,
+                         Attribute value) {
+  if (op == "arith.select") {
+    if (std::optional<int64_t> condition = v[0]->getInteger())
+      return *condition ? v[1] : v[2];
+    if (v[1] == v[2])
+      return v[1];
+    if (type.isInteger(1) && v[1]->getInteger() == 1 && v[2]->getInteger() == 0)
+      return v[0];
+  }
+  if (op == "arith.cmpi") {
+    auto predicate = cast<arith::CmpIPredicateAttr>(value).getValue();
+    StringRef name = arith::stringifyCmpIPredicate(predicate);
+    if (v[0]->type.isInteger(1)) {
+      // Of conditions: with a constant they are themselves or their negation.
+      if (std::optional<int64_t> right = v[1]->getInteger())
+        if ((name == "ne" && *right == 0) || (name == "eq" && *right == 1))
+          return v[0];
+    } else if (std::optional<bool> known = compare(name, v[0], v[1])) {
+      return boolean(*known);
+    }
+    // Equality of a difference and zero is one expression.
+    if ((name == "eq" || name == "ne") && v[0]->id > v[1]->id)
+      return apply(op, type, {v[1], v[0]}, value);
+  }
+  if (op == "arith.andi" || op == "arith.ori") {
+    bool neutral = op == "arith.andi";
+    for (unsigned i = 0; i < 2; ++i)
+      if (std::optional<int64_t> known = v[i]->getInteger();
+          known && type.isInteger(1))
+        return (*known != 0) == neutral ? v[1 - i] : v[i];
+    if (v[0] == v[1])
+      return v[0];
+  }
+  bool isInteger = isa<IndexType>(type) || type.isInteger();
+  if (isInteger && !type.isInteger(1) && op != "arith.select")
+    if (const Expr *simple = applyInteger(op, v, value))
+      return simple;
+  if (!isInteger)
+    if (const Expr *simple = applyFloat(op, type, v))
+      return simple;
+
+  Expr expr{};
+  expr.kind = Expr::Apply;
+  expr.type = isInteger && !type.isInteger(1) ? IndexType::get(context) : type;
+  // Names of ops live as long as the context.
+  expr.name = StringAttr::get(context, op).getValue();
+  expr.value = value;
+  expr.operands.assign(v.begin(), v.end());
+  static const llvm::StringSet<> commutative = {
+      "arith.addf",    "arith.mulf",    "arith.maximumf", "arith.minimumf",
+      "arith.maxnumf", "arith.minnumf", "arith.andi",     "arith.ori",
+      "arith.muli",    "arith.minsi",   "arith.maxsi"};
+  if (commutative.contains(op) && expr.operands[0]->id > expr.operands[1]->id)
+    std::swap(expr.operands[0], expr.operands[1]);
+  return get(std::move(expr));
+}
+
+const Expr *Exprs::reduce(StringRef op, const Expr *variable,
+                          ArrayRef<const Expr *> body) {
+  Expr expr{};
+  expr.kind = Expr::Reduce;
+  expr.type = op == "last" ? body[1]->type : body[0]->type;
+  expr.name = StringAttr::get(context, op).getValue();
+  expr.operands.push_back(variable);
+  expr.operands.append(body.begin(), body.end());
+  return get(std::move(expr));
+}
+
+const Expr *Exprs::substitute(const Expr *expr, const Expr *from,
+                              const Expr *to) {
+  llvm::DenseMap<const Expr *, const Expr *> done;
+  return substitute(expr, from, to, done);
+}
+
+const Expr *
+Exprs::substitute(const Expr *expr, const Expr *from, const Expr *to,
+                  llvm::DenseMap<const Expr *, const Expr *> &done) {
+  if (expr == from)
+    return to;
+  if (expr->operands.empty() ||
+      (from->kind == Expr::Variable && !expr->dependsOn(from)))
+    return expr;
+  if (const Expr *known = done.lookup(expr))
+    return known;
+  SmallVector<const Expr *> operands;
+  for (const Expr *operand : expr->operands)
+    operands.push_back(substitute(operand, from, to, done));
+  const Expr *result = expr;
+  switch (expr->kind) {
+  case Expr::Linear:
+    result = number(expr->offset);
+    for (auto [term, c] : llvm::zip_equal(operands, expr->coefficients))
+      result = linear(result, 1, term, c);
+    break;
+  case Expr::Element:
+    result = load(expr->tensor, operands);
+    break;
+  case Expr::Apply:
+    result = expr->name == "floordiv"
+                 ? floorDiv(operands[0], cast<IntegerAttr>(expr->value).getInt())
+                 : apply(expr->name, expr->type, operands, expr->value);
+    break;
+  case Expr::Reduce:
+    result = reduce(expr->name, operands[0], ArrayRef(operands).drop_front());
+    break;
+  default:
+    break;
+  }
+  return done[expr] = result;
+}
