@@ -49,8 +49,7 @@ struct ConvertForeign : moe::impl::ConvertForeignBase<ConvertForeign> {
   void runOnOperation() override;
   void convert(func::FuncOp func);
   bool isForeign(Operation *op) const {
-    return !op->isRegistered() ||
-           table.lookup(op->getName().getStringRef());
+    return !op->isRegistered() || table.lookup(op->getName().getStringRef());
   }
 
   ForeignTable table;
@@ -60,7 +59,8 @@ struct ConvertForeign : moe::impl::ConvertForeignBase<ConvertForeign> {
 } // namespace
 
 /// One elementwise op by what it does to scalars.
-static LogicalResult convertElementwise(ForeignOp &op, ScalarTranslation scalar) {
+static LogicalResult convertElementwise(ForeignOp &op,
+                                        ScalarTranslation scalar) {
   SmallVector<Value> inputs(op.getOperands());
   bool isMapped = true;
   for (Value input : inputs)
@@ -93,8 +93,8 @@ static LogicalResult inlineCalls(ModuleOp module) {
     module.walk([&](func::CallOp op) {
       auto callee = symbols.lookup<func::FuncOp>(op.getCallee());
       if (!callee || callee.isExternal() || !callee.isPrivate() ||
-          !llvm::hasSingleElement(callee.getBody()) ||
-          callee->isAncestor(op) || callee.getFunctionType() != op.getCalleeType())
+          !llvm::hasSingleElement(callee.getBody()) || callee->isAncestor(op) ||
+          callee.getFunctionType() != op.getCalleeType())
         return WalkResult::advance();
       call = op;
       return WalkResult::interrupt();
@@ -160,9 +160,8 @@ void ConvertForeign::convert(func::FuncOp func) {
   // Types may say more than they did.
   Operation *terminator = func.getBody().front().getTerminator();
   if (isa<func::ReturnOp>(terminator))
-    func.setFunctionType(
-        FunctionType::get(&getContext(), func.getArgumentTypes(),
-                          terminator->getOperandTypes()));
+    func.setFunctionType(FunctionType::get(
+        &getContext(), func.getArgumentTypes(), terminator->getOperandTypes()));
 }
 
 void ConvertForeign::runOnOperation() {
@@ -180,8 +179,9 @@ void ConvertForeign::runOnOperation() {
       text += (Twine("; ") + Twine(ops.count) +
                " of them, of which this is the first")
                   .str();
-    remark::missed(ops.first->getLoc(), remark::RemarkOpts::name("stays")
-                                            .category("moe-convert-foreign"))
+    remark::missed(
+        ops.first->getLoc(),
+        remark::RemarkOpts::name("stays").category("moe-convert-foreign"))
         << text;
   }
 }

@@ -103,10 +103,10 @@ const Expr *Elements::readView(Value tensor, Indices indices) {
     llvm::SmallBitVector dropped = slice.getDroppedDims();
     unsigned next = 0;
     for (int64_t d = 0; d < slice.getSourceType().getRank(); ++d) {
-      std::optional<int64_t> offset =
-                                 getConstantIntValue(slice.getMixedOffsets()[d]),
-                             stride =
-                                 getConstantIntValue(slice.getMixedStrides()[d]);
+      std::optional<int64_t> offset = getConstantIntValue(
+                                 slice.getMixedOffsets()[d]),
+                             stride = getConstantIntValue(
+                                 slice.getMixedStrides()[d]);
       if (!offset || !stride)
         return nullptr;
       const Expr *index = dropped.test(d) ? number(0) : indices[next++];
@@ -115,23 +115,35 @@ const Expr *Elements::readView(Value tensor, Indices indices) {
     return element(slice.getSource(), from);
   }
   if (auto concat = dyn_cast<tensor::ConcatOp>(op)) {
-    // Only where it is known which part it is.
+    // Of floats only where it is known which part it is.
     const Expr *index = indices[concat.getDim()];
     std::optional<Interval> range = exprs.getRange(index);
     int64_t begin = 0;
+    SmallVector<std::pair<int64_t, const Expr *>> parts;
     for (Value part : concat.getInputs()) {
       int64_t size =
           cast<RankedTensorType>(part.getType()).getDimSize(concat.getDim());
       if (!range || ShapedType::isDynamic(size))
         return nullptr;
-      if (range->low >= begin && range->high < begin + size) {
+      int64_t end = begin + size;
+      bool isAll = range->low >= begin && range->high < end;
+      bool isSome = range->low < end && range->high >= begin;
+      if (isAll || (isSome && isIndexLike(tensor))) {
         SmallVector<const Expr *> from(indices);
         from[concat.getDim()] = exprs.linear(index, 1, number(-begin), 1);
-        return element(part, from);
+        parts.push_back({end, element(part, from)});
       }
-      begin += size;
+      begin = end;
     }
-    return nullptr;
+    if (parts.empty())
+      return nullptr;
+    const Expr *result = parts.back().second;
+    for (auto [end, part] : llvm::reverse(ArrayRef(parts).drop_back()))
+      result =
+          exprs.apply("arith.select", part->type,
+                      {compare(arith::CmpIPredicate::slt, index, number(end)),
+                       part, result});
+    return result;
   }
   if (auto splat = dyn_cast<tensor::SplatOp>(op)) {
     llvm::DenseMap<Value, const Expr *> none;
@@ -141,7 +153,8 @@ const Expr *Elements::readView(Value tensor, Indices indices) {
     auto type = elements.getType();
     const Expr *flat = flatten(indices, type.getShape());
     std::optional<int64_t> at = flat ? flat->getInteger() : std::nullopt;
-    if (!at || *at < 0 || *at >= static_cast<int64_t>(elements.getElements().size()))
+    if (!at || *at < 0 ||
+        *at >= static_cast<int64_t>(elements.getElements().size()))
       return nullptr;
     llvm::DenseMap<Value, const Expr *> none;
     return evaluateScalar(elements.getElements()[*at], none, {});
@@ -180,10 +193,9 @@ const Expr *Elements::evaluate(AffineExpr expr, Indices dims) {
   }
 }
 
-const Expr *
-Elements::evaluateScalar(Value value,
-                         llvm::DenseMap<Value, const Expr *> &known,
-                         Indices loops) {
+const Expr *Elements::evaluateScalar(Value value,
+                                     llvm::DenseMap<Value, const Expr *> &known,
+                                     Indices loops) {
   if (const Expr *done = known.lookup(value))
     return done;
   Operation *op = value.getDefiningOp();
@@ -210,7 +222,7 @@ Elements::evaluateScalar(Value value,
     if (extract) {
       result = element(extract.getTensor(), operands);
     } else if (op->getNumResults() != 1 || op->getNumRegions() ||
-               !isPure(op)) {
+               !isMemoryEffectFree(op)) {
       result = nullptr;
     } else {
       Attribute detail;
@@ -220,6 +232,9 @@ Elements::evaluateScalar(Value value,
         detail = floats.getPredicateAttr();
       result = exprs.apply(op->getName().getStringRef(), value.getType(),
                            operands, detail);
+      if (result->is("arith.andi"))
+        if (const Expr *membership = readMembership(result))
+          result = membership;
     }
   }
   if (result)
@@ -251,6 +266,93 @@ static bool matchAccumulation(Value yielded, Value accumulator, StringRef &op,
   op = def->getName().getStringRef();
   joined = def->getOperand(def->getOperand(0) == accumulator ? 1 : 0);
   return true;
+}
+
+/// The X of `variable == X`, which is always one of its values; null if
+/// `condition` is another.
+const Expr *Elements::matchEqual(const Expr *condition, const Expr *variable) {
+  if (!condition->is("arith.cmpi") ||
+      cast<arith::CmpIPredicateAttr>(condition->value).getValue() !=
+          arith::CmpIPredicate::eq)
+    return nullptr;
+  for (unsigned i = 0; i < 2; ++i) {
+    const Expr *other = (*condition)[1 - i];
+    if ((*condition)[i] != variable || other->dependsOn(variable))
+      continue;
+    std::optional<Interval> range = exprs.getRange(other);
+    if (range && range->low >= 0 && range->high < variable->extent)
+      return other;
+  }
+  return nullptr;
+}
+
+/// The sum over `variable` of a product with a factor that is 0 but for one
+/// value of it, select(variable == X, a, 0): the term of X. With a factor that
+/// is a sum of such over `slots`, their terms. (0 times an infinity is 0 then.)
+bool Elements::pickTerm(const Expr *&product, const Expr *variable,
+                        SmallVectorImpl<const Expr *> &slots) {
+  const Expr *only = nullptr;
+  if (!findTerm(product, variable, only, slots))
+    return false;
+  product = exprs.substitute(product, variable, only);
+  return true;
+}
+
+/// The factor of `product` that is 0 but for one value, `only`, of `variable`
+/// becomes what it is there.
+bool Elements::findTerm(const Expr *&product, const Expr *variable,
+                        const Expr *&only,
+                        SmallVectorImpl<const Expr *> &slots) {
+  if (!product->dependsOn(variable))
+    return false;
+  auto isZero = [](const Expr *expr) { return expr->getFloat() == 0.0; };
+  const Expr *code = unfoldAll(product);
+  if (code->is("arith.mulf")) {
+    for (unsigned i = 0; i < 2; ++i) {
+      const Expr *factor = (*code)[i];
+      if (!findTerm(factor, variable, only, slots))
+        continue;
+      product =
+          exprs.apply("arith.mulf", product->type, {factor, (*code)[1 - i]});
+      return true;
+    }
+    return false;
+  }
+  if (code->is("arith.select") && isZero((*code)[2])) {
+    only = matchEqual((*code)[0], variable);
+    if (only)
+      product = (*code)[1];
+    return only;
+  }
+  // Entries that are written at most once, or added up.
+  const Expr *value = nullptr, *condition = nullptr;
+  if (code->isReduce("last") && isZero(code->operands[3])) {
+    condition = code->operands[1];
+    value = code->operands[2];
+  } else if (code->isReduce("arith.addf") &&
+             code->operands[1]->is("arith.select") &&
+             isZero((*code->operands[1])[2])) {
+    condition = (*code->operands[1])[0];
+    value = (*code->operands[1])[1];
+  }
+  if (!condition)
+    return false;
+  const Expr *slot = code->operands[0];
+  only = matchEqual(condition, variable);
+  if (!only || (code->name == "last" && !isDistinct(only, slot)))
+    return false;
+  product = value;
+  slots.push_back(slot);
+  return true;
+}
+
+/// Whether an integer is another for each value of `variable`: experts of a
+/// token are.
+bool Elements::isDistinct(const Expr *expr, const Expr *variable) {
+  return expr->kind == Expr::Element && expr->operands.size() == 2 &&
+         expr->operands[1] == variable &&
+         !expr->operands[0]->dependsOn(variable) &&
+         expr->tensor.getDefiningOp<RoutingIndicesOp>();
 }
 
 const Expr *Elements::readStructured(linalg::LinalgOp op, unsigned result,
@@ -340,6 +442,14 @@ const Expr *Elements::readStructured(linalg::LinalgOp op, unsigned result,
       parts = {exprs.reduce(join, variable, parts)};
     return parts.front();
   }
+  // Sums over what one term of each is left of come first, those over slots
+  // that they are replaced by last: these are the outermost.
+  SmallVector<const Expr *> slots;
+  if (join == "arith.addf")
+    llvm::erase_if(reduced, [&](const Expr *variable) {
+      return pickTerm(value, variable, slots);
+    });
+  reduced.insert(reduced.begin(), slots.begin(), slots.end());
   for (const Expr *variable : llvm::reverse(reduced))
     value = exprs.reduce(join, variable, value);
   if (join == "arith.addi" && start->getInteger() == 0)
@@ -375,7 +485,8 @@ const Expr *Elements::readOp(Value tensor, Indices indices) {
     else if (auto floats = dyn_cast<arith::CmpFOp>(op))
       detail = floats.getPredicateAttr();
     return exprs.apply(op->getName().getStringRef(),
-                       getElementTypeOrSelf(tensor.getType()), operands, detail);
+                       getElementTypeOrSelf(tensor.getType()), operands,
+                       detail);
   }
   return nullptr;
 }
@@ -385,7 +496,99 @@ static bool isMove(linalg::LinalgOp op) {
   if (op.getNumDpsInits() != 1 || op.getNumLoops() != op.getNumParallelLoops())
     return false;
   Value yielded = op.getBlock()->getTerminator()->getOperand(0);
-  return isa<BlockArgument>(yielded) || yielded.getDefiningOp<tensor::ExtractOp>();
+  return isa<BlockArgument>(yielded) ||
+         yielded.getDefiningOp<tensor::ExtractOp>();
+}
+
+static bool hasMeaning(Value tensor, StringRef meaning) {
+  Operation *op = tensor.getDefiningOp();
+  auto attr =
+      op ? op->getAttrOfType<StringAttr>(kMeaningAttrName) : StringAttr();
+  return attr && attr == meaning;
+}
+
+const Expr *Elements::compare(arith::CmpIPredicate predicate, const Expr *a,
+                              const Expr *b) {
+  MLIRContext *context = exprs.getContext();
+  return exprs.apply("arith.cmpi", IntegerType::get(context, 1), {a, b},
+                     arith::CmpIPredicateAttr::get(context, predicate));
+}
+
+/// Whether `count` is the number of elements of a row that are `value`.
+bool Elements::isCountOf(const Expr *count, const Expr *value, Value row) {
+  if (!count->isReduce("arith.addi"))
+    return false;
+  const Expr *there = element(row, count->operands[0]);
+  return count->operands[1] ==
+         exprs.apply("arith.select", value->type,
+                     {compare(arith::CmpIPredicate::eq, there, value),
+                      number(1), number(0)});
+}
+
+/// begin[g] <= row and row < end[g], where rows are sorted by their group and
+/// ends are running sums of how many rows each has: whether the row's group is
+/// g. Null if `expr` is something else.
+const Expr *Elements::readMembership(const Expr *expr) {
+  using Predicate = arith::CmpIPredicate;
+  auto matchOrder = [](const Expr *order, Predicate predicate,
+                       Predicate mirrored, const Expr *&low,
+                       const Expr *&high) {
+    if (!order->is("arith.cmpi"))
+      return false;
+    auto which = cast<arith::CmpIPredicateAttr>(order->value).getValue();
+    low = (*order)[which == predicate ? 0 : 1];
+    high = (*order)[which == predicate ? 1 : 0];
+    return which == predicate || which == mirrored;
+  };
+  for (unsigned i = 0; i < 2; ++i) {
+    const Expr *begin, *row, *same, *end;
+    if (!matchOrder((*expr)[i], Predicate::sle, Predicate::sge, begin, row) ||
+        !matchOrder((*expr)[1 - i], Predicate::slt, Predicate::sgt, same,
+                    end) ||
+        row != same || row->kind != Expr::Element ||
+        !hasMeaning(row->tensor, "ranks") || !end->isReduce("arith.addi"))
+      continue;
+    // end = sum(v, select(v <= g, count(v), 0)).
+    const Expr *other = end->operands[0], *term = end->operands[1];
+    const Expr *from, *group;
+    if (!term->is("arith.select") || (*term)[2]->getInteger() != 0 ||
+        !matchOrder((*term)[0], Predicate::sle, Predicate::sge, from, group) ||
+        from != other)
+      continue;
+    Value sorted = row->tensor.getDefiningOp()->getOperand(0);
+    if (!isCountOf((*term)[1], other, sorted))
+      continue;
+    // begin is the end of the group before; that of the first is 0.
+    const Expr *before =
+        exprs.substitute(end, group, exprs.linear(group, 1, number(-1), 1));
+    if (begin != exprs.apply("arith.select", before->type,
+                             {compare(Predicate::slt, group, number(1)),
+                              number(0), before}))
+      continue;
+    return compare(Predicate::eq, element(sorted, row->operands), group);
+  }
+  return nullptr;
+}
+
+/// Groups of rows that are sorted by their group: that of the row where q is
+/// after sorting is the one that q has. Sizes of groups have to be the numbers
+/// of rows that have them.
+const Expr *Elements::readGroup(Value tensor, Indices indices) {
+  Value counts = tensor.getDefiningOp()->getOperand(0);
+  int64_t groups = cast<RankedTensorType>(counts.getType()).getDimSize(0);
+  auto unknown = [&]() {
+    return exprs.load(tensor, indices, Interval{0, groups});
+  };
+  const Expr *row = indices[0];
+  if (row->kind != Expr::Element || !hasMeaning(row->tensor, "ranks"))
+    return unknown();
+  Value sorted = row->tensor.getDefiningOp()->getOperand(0);
+  const Expr *group = exprs.variable(groups);
+  const Expr *count = element(counts, group);
+  if (!count->isReduce("arith.addi"))
+    return unknown();
+  return isCountOf(count, group, sorted) ? element(sorted, row->operands)
+                                         : unknown();
 }
 
 const Expr *Elements::element(Value tensor, Indices indices) {
@@ -394,7 +597,8 @@ const Expr *Elements::element(Value tensor, Indices indices) {
     return exprs.load(tensor, indices);
   DenseElementsAttr constant;
   if (matchPattern(op, m_Constant(&constant))) {
-    if (constant.isSplat() && isa<FloatType, IntegerType>(constant.getElementType()))
+    if (constant.isSplat() &&
+        isa<FloatType, IntegerType>(constant.getElementType()))
       return exprs.constant(constant.getSplatValue<TypedAttr>());
     if (const Expr *flat = flatten(indices, constant.getType().getShape()))
       if (std::optional<int64_t> at = flat->getInteger();
@@ -411,6 +615,8 @@ const Expr *Elements::element(Value tensor, Indices indices) {
                       Interval{isFull ? 0 : -1, routing.getExperts() - 1});
   }
   if (auto meaning = op->getAttrOfType<StringAttr>(kMeaningAttrName)) {
+    if (meaning == "groups")
+      return readGroup(tensor, indices);
     int64_t size = cast<RankedTensorType>(tensor.getType()).getDimSize(0);
     Interval places{0, ShapedType::isDynamic(size) ? INT32_MAX : size - 1};
     // The order of what is an order already is its ranks.
@@ -419,10 +625,8 @@ const Expr *Elements::element(Value tensor, Indices indices) {
       exprs.addInverse(tensor, ranks);
       Operation *source = ranks.getDefiningOp();
       Value sorted = source ? source->getOperand(0) : Value();
-      Operation *of = sorted ? sorted.getDefiningOp() : nullptr;
-      if (of && of->getAttrOfType<StringAttr>(kMeaningAttrName) &&
-          of->getAttrOfType<StringAttr>(kMeaningAttrName) == "order")
-        return element(of->getOperand(0), indices);
+      if (sorted && hasMeaning(sorted, "order"))
+        return element(sorted.getDefiningOp()->getOperand(0), indices);
     }
     return exprs.load(tensor, indices, places);
   }

@@ -47,6 +47,44 @@ std::optional<double> Expr::getFloat() const {
   return std::nullopt;
 }
 
+void Expr::print(llvm::raw_ostream &os) const {
+  auto printAll = [&](ArrayRef<const Expr *> list) {
+    llvm::interleaveComma(list, os, [&](const Expr *e) { e->print(os); });
+  };
+  switch (kind) {
+  case Constant:
+    value.print(os, /*elideType=*/true);
+    break;
+  case Variable:
+    os << "i" << id;
+    break;
+  case Linear:
+    for (auto [operand, c] : llvm::zip_equal(operands, coefficients)) {
+      if (c != 1)
+        os << c << "*";
+      operand->print(os);
+      os << " + ";
+    }
+    os << offset;
+    break;
+  case Element:
+    if (Operation *op = tensor.getDefiningOp())
+      os << op->getName().getStringRef();
+    else
+      os << "arg" << cast<BlockArgument>(tensor).getArgNumber();
+    os << "[";
+    printAll(operands);
+    os << "]";
+    break;
+  case Apply:
+  case Reduce:
+    os << name << "(";
+    printAll(operands);
+    os << ")";
+    break;
+  }
+}
+
 const Expr *Exprs::get(Expr &&expr) {
   expr.id = storage.size();
   llvm::FoldingSetNodeID key;
@@ -211,17 +249,17 @@ std::optional<Interval> Exprs::getRange(const Expr *expr) const {
     }
     if (expr->name == "arith.select")
       return Interval{std::min(of[1].low, of[2].low),
-                   std::max(of[1].high, of[2].high)};
+                      std::max(of[1].high, of[2].high)};
     if (expr->name == "arith.minsi")
       return Interval{std::min(of[0].low, of[1].low),
-                   std::min(of[0].high, of[1].high)};
+                      std::min(of[0].high, of[1].high)};
     if (expr->name == "arith.maxsi")
       return Interval{std::max(of[0].low, of[1].low),
-                   std::max(of[0].high, of[1].high)};
+                      std::max(of[0].high, of[1].high)};
     if (expr->name == "floordiv") {
       int64_t by = cast<IntegerAttr>(expr->value).getInt();
       return Interval{llvm::divideFloorSigned(of[0].low, by),
-                   llvm::divideFloorSigned(of[0].high, by)};
+                      llvm::divideFloorSigned(of[0].high, by)};
     }
     if (expr->name == "mod")
       return Interval{0, cast<IntegerAttr>(expr->value).getInt() - 1};
@@ -263,8 +301,8 @@ const Expr *Exprs::floorDiv(const Expr *a, int64_t by) {
   expr.value = IntegerAttr::get(expr.type, by);
   expr.operands = {rest};
   if (std::optional<int64_t> constant = rest->getInteger())
-    return linear(quotient, 1,
-                  number(llvm::divideFloorSigned(*constant, by)), 1);
+    return linear(quotient, 1, number(llvm::divideFloorSigned(*constant, by)),
+                  1);
   return linear(quotient, 1, get(std::move(expr)), 1);
 }
 
@@ -275,8 +313,7 @@ const Expr *Exprs::mod(const Expr *a, int64_t by) {
 std::optional<bool> Exprs::compare(StringRef predicate, const Expr *a,
                                    const Expr *b) const {
   // By the range of the difference.
-  const Expr *difference =
-      const_cast<Exprs *>(this)->linear(a, 1, b, -1);
+  const Expr *difference = const_cast<Exprs *>(this)->linear(a, 1, b, -1);
   std::optional<Interval> range = getRange(difference);
   if (!range)
     return std::nullopt;
@@ -324,10 +361,10 @@ const Expr *Exprs::applyInteger(StringRef op, ArrayRef<const Expr *> v,
     return op == "arith.remsi" ? mod(v[0], *by) : floorDiv(v[0], *by);
   }
   if (op == "arith.minsi" || op == "arith.maxsi") {
-    std::optional<bool> first =
-        compare(op == "arith.minsi" ? "sle" : "sge", v[0], v[1]);
-    if (first)
-      return *first ? v[0] : v[1];
+    StringRef order = op == "arith.minsi" ? "sle" : "sge";
+    for (unsigned i = 0; i < 2; ++i)
+      if (compare(order, v[i], v[1 - i]).value_or(false))
+        return v[i];
     return nullptr;
   }
   // Conversions between integers.
@@ -387,6 +424,97 @@ const Expr *Exprs::applyFloat(StringRef op, Type type,
   return nullptr;
 }
 
+/// The condition that holds where `condition` does not.
+const Expr *Exprs::negate(const Expr *condition) {
+  if (std::optional<int64_t> known = condition->getInteger())
+    return boolean(!*known);
+  if (condition->is("arith.cmpi"))
+    return apply(
+        "arith.cmpi", condition->type, condition->operands,
+        arith::CmpIPredicateAttr::get(
+            context,
+            arith::invertPredicate(
+                cast<arith::CmpIPredicateAttr>(condition->value).getValue())));
+  return apply("arith.xori", condition->type, {condition, boolean(true)});
+}
+
+const Expr *Exprs::applyComparison(ArrayRef<const Expr *> v, Attribute value) {
+  auto predicate = cast<arith::CmpIPredicateAttr>(value).getValue();
+  StringRef name = arith::stringifyCmpIPredicate(predicate);
+  Type type = IntegerType::get(context, 1);
+  auto compareAs = [&](arith::CmpIPredicate other, const Expr *a,
+                       const Expr *b) {
+    return apply("arith.cmpi", type, {a, b},
+                 arith::CmpIPredicateAttr::get(context, other));
+  };
+  if (v[0]->type.isInteger(1)) {
+    // Of conditions: with a constant they are themselves or their negation.
+    if (std::optional<int64_t> right = v[1]->getInteger();
+        right && (name == "ne" || name == "eq"))
+      return (name == "ne") == (*right == 0) ? v[0] : negate(v[0]);
+    return nullptr;
+  }
+  if (std::optional<bool> known = compare(name, v[0], v[1]))
+    return boolean(*known);
+  // Equality has one order of operands.
+  bool isEquality = name == "eq" || name == "ne";
+  if (isEquality &&
+      (v[0]->getInteger() || (v[0]->id > v[1]->id && !v[1]->getInteger())))
+    return compareAs(predicate, v[1], v[0]);
+  std::optional<int64_t> right = v[1]->getInteger();
+  if (!right)
+    return nullptr;
+  // What is chosen from is compared before.
+  if (v[0]->is("arith.select") &&
+      ((*v[0])[1]->getInteger() || (*v[0])[2]->getInteger()))
+    return apply("arith.select", type,
+                 {(*v[0])[0], compareAs(predicate, (*v[0])[1], v[1]),
+                  compareAs(predicate, (*v[0])[2], v[1])});
+  // What is at least 0 is 0, or above.
+  std::optional<Interval> range = getRange(v[0]);
+  if (!range || range->low < 0)
+    return nullptr;
+  if ((name == "sle" && *right == 0) || (name == "slt" && *right == 1))
+    return compareAs(arith::CmpIPredicate::eq, v[0], number(0));
+  if ((name == "sgt" && *right == 0) || (name == "sge" && *right == 1))
+    return compareAs(arith::CmpIPredicate::ne, v[0], number(0));
+  // A sum of what is at least 0 is 0 where all of it is.
+  if (name == "eq" && *right == 0 && v[0]->kind == Expr::Linear &&
+      v[0]->offset == 0) {
+    const Expr *all = boolean(true);
+    for (auto [term, c] : llvm::zip_equal(v[0]->operands, v[0]->coefficients)) {
+      std::optional<Interval> of = getRange(term);
+      if (c < 0 || !of || of->low < 0)
+        return nullptr;
+      all = apply("arith.andi", type,
+                  {all, compareAs(arith::CmpIPredicate::eq, term, number(0))});
+    }
+    return all;
+  }
+  return nullptr;
+}
+
+/// Whether two conditions, each of which may be several that all have to hold,
+/// say what something is and that it is something else.
+bool Exprs::isContradiction(const Expr *a, const Expr *b) {
+  SmallVector<const Expr *> all = {a, b};
+  for (unsigned i = 0; i < all.size(); ++i)
+    if (all[i]->is("arith.andi"))
+      all.append(all[i]->operands.begin(), all[i]->operands.end());
+  for (const Expr *known : all) {
+    if (!known->is("arith.cmpi") ||
+        cast<arith::CmpIPredicateAttr>(known->value).getValue() !=
+            arith::CmpIPredicate::eq ||
+        !(*known)[1]->getInteger())
+      continue;
+    for (const Expr *other : all)
+      if (other != known && !other->is("arith.andi") &&
+          substitute(other, (*known)[0], (*known)[1])->getInteger() == 0)
+        return true;
+  }
+  return false;
+}
+
 const Expr *Exprs::apply(StringRef op, Type type, ArrayRef<const Expr *> v,
                          Attribute value) {
   if (op == "arith.select") {
@@ -397,21 +525,23 @@ const Expr *Exprs::apply(StringRef op, Type type, ArrayRef<const Expr *> v,
     if (type.isInteger(1) && v[1]->getInteger() == 1 && v[2]->getInteger() == 0)
       return v[0];
   }
-  if (op == "arith.cmpi") {
-    auto predicate = cast<arith::CmpIPredicateAttr>(value).getValue();
-    StringRef name = arith::stringifyCmpIPredicate(predicate);
-    if (v[0]->type.isInteger(1)) {
-      // Of conditions: with a constant they are themselves or their negation.
-      if (std::optional<int64_t> right = v[1]->getInteger())
-        if ((name == "ne" && *right == 0) || (name == "eq" && *right == 1))
-          return v[0];
-    } else if (std::optional<bool> known = compare(name, v[0], v[1])) {
-      return boolean(*known);
+  if (op == "arith.cmpi")
+    if (const Expr *simple = applyComparison(v, value))
+      return simple;
+  if (op == "arith.select" && type.isInteger(1)) {
+    // A choice of a constant.
+    std::optional<int64_t> yes = v[1]->getInteger(), no = v[2]->getInteger();
+    if (yes || no) {
+      bool known = yes ? *yes : *no;
+      const Expr *condition =
+          (yes != std::nullopt) == known ? v[0] : negate(v[0]);
+      return apply(known ? "arith.ori" : "arith.andi", type,
+                   {condition, yes ? v[2] : v[1]});
     }
-    // Equality of a difference and zero is one expression.
-    if ((name == "eq" || name == "ne") && v[0]->id > v[1]->id)
-      return apply(op, type, {v[1], v[0]}, value);
   }
+  if (op == "arith.andi" && type.isInteger(1))
+    if (isContradiction(v[0], v[1]))
+      return boolean(false);
   if (op == "arith.andi" || op == "arith.ori") {
     bool neutral = op == "arith.andi";
     for (unsigned i = 0; i < 2; ++i)
@@ -447,6 +577,13 @@ const Expr *Exprs::apply(StringRef op, Type type, ArrayRef<const Expr *> v,
 
 const Expr *Exprs::reduce(StringRef op, const Expr *variable,
                           ArrayRef<const Expr *> body) {
+  if (variable->extent == 1) {
+    SmallVector<const Expr *> only;
+    for (const Expr *part : body)
+      only.push_back(substitute(part, variable, number(0)));
+    return op == "last" ? apply("arith.select", only[1]->type, only)
+                        : only.front();
+  }
   Expr expr{};
   expr.kind = Expr::Reduce;
   expr.type = op == "last" ? body[1]->type : body[0]->type;
@@ -486,9 +623,10 @@ Exprs::substitute(const Expr *expr, const Expr *from, const Expr *to,
     result = load(expr->tensor, operands);
     break;
   case Expr::Apply:
-    result = expr->name == "floordiv"
-                 ? floorDiv(operands[0], cast<IntegerAttr>(expr->value).getInt())
-                 : apply(expr->name, expr->type, operands, expr->value);
+    result =
+        expr->name == "floordiv"
+            ? floorDiv(operands[0], cast<IntegerAttr>(expr->value).getInt())
+            : apply(expr->name, expr->type, operands, expr->value);
     break;
   case Expr::Reduce:
     result = reduce(expr->name, operands[0], ArrayRef(operands).drop_front());

@@ -116,9 +116,8 @@ LogicalResult ForeignOp::leave(const Twine &why) {
   return failure();
 }
 
-FailureOr<SmallVector<Value>> ForeignOp::inlineScalars(Region &region,
-                                                       OpBuilder &b,
-                                                       ValueRange arguments) {
+FailureOr<SmallVector<Value>>
+ForeignOp::inlineScalars(Region &region, OpBuilder &b, ValueRange arguments) {
   if (!region.hasOneBlock() ||
       region.front().getNumArguments() != arguments.size())
     return failure();

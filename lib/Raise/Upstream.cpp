@@ -32,6 +32,11 @@ Sizes Upstream::sizesOf(Value tensor) {
   return Sizes(tensor::getMixedSizes(b, loc, tensor));
 }
 
+OpFoldResult Upstream::multiply(OpFoldResult x, OpFoldResult y) {
+  AffineExpr s0 = b.getAffineSymbolExpr(0), s1 = b.getAffineSymbolExpr(1);
+  return affine::makeComposedFoldedAffineApply(b, loc, s0 * s1, {x, y});
+}
+
 RankedTensorType Upstream::getType(const Sizes &sizes, Type element) {
   SmallVector<int64_t> shape;
   for (OpFoldResult size : sizes)
@@ -166,6 +171,10 @@ Value Upstream::iota(const Sizes &sizes, int64_t dim, Type element) {
   });
 }
 
+Value Upstream::castScalar(Value scalar, Type type) {
+  return convert(b, loc, scalar, type);
+}
+
 Value Upstream::cast(Value tensor, Type element) {
   if (typeOf(tensor).getElementType() == element)
     return tensor;
@@ -191,8 +200,7 @@ Value Upstream::broadcast(Value tensor, const Sizes &sizes,
     exprs.push_back(repeats ? b.getAffineConstantExpr(0)
                             : b.getAffineDimExpr(dim));
   }
-  AffineMap map =
-      AffineMap::get(sizes.size(), 0, exprs, b.getContext());
+  AffineMap map = AffineMap::get(sizes.size(), 0, exprs, b.getContext());
   return this->map(tensor, map, sizes, type.getElementType(),
                    [](OpBuilder &, ValueRange v) { return v.front(); });
 }
@@ -241,8 +249,8 @@ Value Upstream::reshape(Value tensor, const Sizes &given) {
   Sizes sizes = foldSizes(given, b);
   RankedTensorType from = typeOf(tensor),
                    to = getType(sizes, from.getElementType());
-  if (from == to && (to.hasStaticShape() || to.getRank() <= 1 ||
-                     to.getNumDynamicDims() <= 1))
+  if (from == to &&
+      (to.hasStaticShape() || to.getRank() <= 1 || to.getNumDynamicDims() <= 1))
     return tensor;
   if (auto groups = getReassociationIndicesForReshape(from, to)) {
     if (from.getRank() > to.getRank())
@@ -264,8 +272,9 @@ Value Upstream::reshape(Value tensor, const Sizes &given) {
         ArrayRef<ReassociationIndices>{});
   }
   if (to.getRank() == 1)
-    return typeOf(tensor) == to ? tensor
-                                : Value(tensor::CastOp::create(b, loc, to, tensor));
+    return typeOf(tensor) == to
+               ? tensor
+               : Value(tensor::CastOp::create(b, loc, to, tensor));
   if (to.getRank() == 0)
     return tensor::CollapseShapeOp::create(b, loc, to, tensor,
                                            ArrayRef<ReassociationIndices>{});
@@ -315,9 +324,8 @@ Value Upstream::reduce(Value tensor, Value init, ArrayRef<int64_t> dims,
     left.push_back(size);
   }
   Value start = fill(left, init);
-  AffineMap maps[] = {
-      b.getMultiDimIdentityMap(sizes.size()),
-      AffineMap::get(sizes.size(), 0, kept, b.getContext())};
+  AffineMap maps[] = {b.getMultiDimIdentityMap(sizes.size()),
+                      AffineMap::get(sizes.size(), 0, kept, b.getContext())};
   return linalg::GenericOp::create(
              b, loc, start.getType(), tensor, start, maps, iterators,
              [&](OpBuilder &nested, Location, ValueRange arguments) {
@@ -348,7 +356,6 @@ Value Upstream::contract(Value lhs, Value rhs, const ContractionDims &dims) {
   RankedTensorType left = typeOf(lhs), right = typeOf(rhs);
   // Loops: batch, free of both, contracting.
   SmallVector<AffineExpr> lhsMap(left.getRank()), rhsMap(right.getRank()), out;
-  SmallVector<utils::IteratorType> iterators;
   Sizes lhsSizes = sizesOf(lhs), rhsSizes = sizesOf(rhs), sizes;
   unsigned loop = 0;
   for (auto [l, r] : llvm::zip_equal(dims.lhsBatch, dims.rhsBatch)) {
@@ -358,7 +365,8 @@ Value Upstream::contract(Value lhs, Value rhs, const ContractionDims &dims) {
   auto addFree = [&](SmallVectorImpl<AffineExpr> &map, const Sizes &own,
                      ArrayRef<int64_t> batch, ArrayRef<int64_t> contracting) {
     for (int64_t d = 0, e = map.size(); d < e; ++d)
-      if (!llvm::is_contained(batch, d) && !llvm::is_contained(contracting, d)) {
+      if (!llvm::is_contained(batch, d) &&
+          !llvm::is_contained(contracting, d)) {
         map[d] = b.getAffineDimExpr(loop++);
         sizes.push_back(own[d]);
       }
@@ -367,31 +375,38 @@ Value Upstream::contract(Value lhs, Value rhs, const ContractionDims &dims) {
   addFree(rhsMap, rhsSizes, dims.rhsBatch, dims.rhsContracting);
   for (unsigned i = 0; i < loop; ++i)
     out.push_back(b.getAffineDimExpr(i));
-  iterators.assign(loop, utils::IteratorType::parallel);
-  for (auto [l, r] : llvm::zip_equal(dims.lhsContracting, dims.rhsContracting)) {
+  for (auto [l, r] : llvm::zip_equal(dims.lhsContracting, dims.rhsContracting))
     lhsMap[l] = rhsMap[r] = b.getAffineDimExpr(loop++);
-    iterators.push_back(utils::IteratorType::reduction);
-  }
-  Type element = left.getElementType();
-  Value start = fill(sizes, scalar(element, 0));
+  // x W^T is what routers are known by: not x times a transposed copy of W.
+  auto readThrough = [&](Value &operand, SmallVectorImpl<AffineExpr> &map) {
+    if (auto transposed = operand.getDefiningOp<linalg::TransposeOp>()) {
+      SmallVector<AffineExpr> source(map.size());
+      for (auto [d, from] : llvm::enumerate(transposed.getPermutation()))
+        source[from] = map[d];
+      map.assign(source);
+      operand = transposed.getInput();
+    }
+  };
+  readThrough(lhs, lhsMap);
+  readThrough(rhs, rhsMap);
   MLIRContext *context = b.getContext();
-  AffineMap maps[] = {AffineMap::get(loop, 0, lhsMap, context),
-                      AffineMap::get(loop, 0, rhsMap, context),
-                      AffineMap::get(loop, 0, out, context)};
-  return linalg::GenericOp::create(
-             b, loc, start.getType(), ValueRange{lhs, rhs}, start, maps,
-             iterators,
-             [&](OpBuilder &nested, Location, ValueRange v) {
-               Value sum;
-               if (isa<FloatType>(element)) {
-                 Value product = arith::MulFOp::create(nested, loc, v[0], v[1]);
-                 sum = arith::AddFOp::create(nested, loc, v[2], product);
-               } else {
-                 Value product = arith::MulIOp::create(nested, loc, v[0], v[1]);
-                 sum = arith::AddIOp::create(nested, loc, v[2], product);
-               }
-               linalg::YieldOp::create(nested, loc, sum);
-             })
+  if (dims.lhsContracting.empty())
+    return this->map({lhs, rhs},
+                     {AffineMap::get(loop, 0, lhsMap, context),
+                      AffineMap::get(loop, 0, rhsMap, context)},
+                     sizes, left.getElementType(),
+                     [&](OpBuilder &nested, ValueRange v) -> Value {
+                       if (isa<FloatType>(left.getElementType()))
+                         return arith::MulFOp::create(nested, loc, v[0], v[1]);
+                       return arith::MulIOp::create(nested, loc, v[0], v[1]);
+                     });
+  SmallVector<AffineMap> maps = {AffineMap::get(loop, 0, lhsMap, context),
+                                 AffineMap::get(loop, 0, rhsMap, context),
+                                 AffineMap::get(loop, 0, out, context)};
+  Value start = fill(sizes, scalar(left.getElementType(), 0));
+  return linalg::ContractOp::create(b, loc, start.getType(),
+                                    ValueRange{lhs, rhs}, start,
+                                    b.getAffineMapArrayAttr(maps))
       .getResult(0);
 }
 
@@ -405,11 +420,8 @@ std::pair<Value, Value> Upstream::topK(Value tensor, int64_t k, Type index) {
   Value scores = isWide ? tensor : cast(tensor, b.getF32Type());
   if (rank != 2) {
     OpFoldResult tokens = b.getIndexAttr(1);
-    for (OpFoldResult size : ArrayRef(sizes).drop_back()) {
-      AffineExpr s0 = b.getAffineSymbolExpr(0), s1 = b.getAffineSymbolExpr(1);
-      tokens = affine::makeComposedFoldedAffineApply(b, loc, s0 * s1,
-                                                     {tokens, size});
-    }
+    for (OpFoldResult size : ArrayRef(sizes).drop_back())
+      tokens = multiply(tokens, size);
     scores = reshape(scores, {tokens, b.getIndexAttr(experts)});
   }
   auto routing = RouterOp::create(b, loc, TopKAttr::get(b.getContext(), k),
@@ -457,9 +469,10 @@ static Value sumOver(Upstream &up, const Sizes &sizes, OpFoldResult count,
         for (unsigned d = 0; d <= rank; ++d)
           indices.push_back(linalg::IndexOp::create(nested, loc, d));
         Value term = body(nested, indices);
-        Value sum = isa<FloatType>(element)
-                        ? Value(arith::AddFOp::create(nested, loc, v.back(), term))
-                        : Value(arith::AddIOp::create(nested, loc, v.back(), term));
+        Value sum =
+            isa<FloatType>(element)
+                ? Value(arith::AddFOp::create(nested, loc, v.back(), term))
+                : Value(arith::AddIOp::create(nested, loc, v.back(), term));
         linalg::YieldOp::create(nested, loc, sum);
       });
   if (!meaning.empty())
@@ -470,18 +483,18 @@ static Value sumOver(Upstream &up, const Sizes &sizes, OpFoldResult count,
 Value Upstream::runningSum(Value tensor, int64_t dim) {
   Sizes sizes = sizesOf(tensor);
   Type element = typeOf(tensor).getElementType();
-  return sumOver(*this, sizes, sizes[dim], element, "", {}, {},
-                 [&](OpBuilder &nested, ValueRange indices) -> Value {
-                   SmallVector<Value> at(indices.drop_back());
-                   Value isBefore = arith::CmpIOp::create(
-                       nested, loc, arith::CmpIPredicate::sle, indices.back(),
-                       at[dim]);
-                   at[dim] = indices.back();
-                   Value value = tensor::ExtractOp::create(nested, loc, tensor, at);
-                   Upstream scalars(nested, loc);
-                   return arith::SelectOp::create(nested, loc, isBefore, value,
-                                                  scalars.scalar(element, 0));
-                 });
+  return sumOver(
+      *this, sizes, sizes[dim], element, "", {}, {},
+      [&](OpBuilder &nested, ValueRange indices) -> Value {
+        SmallVector<Value> at(indices.drop_back());
+        Value isBefore = arith::CmpIOp::create(
+            nested, loc, arith::CmpIPredicate::sle, indices.back(), at[dim]);
+        at[dim] = indices.back();
+        Value value = tensor::ExtractOp::create(nested, loc, tensor, at);
+        Upstream scalars(nested, loc);
+        return arith::SelectOp::create(nested, loc, isBefore, value,
+                                       scalars.scalar(element, 0));
+      });
 }
 
 Value Upstream::ranks(Value tensor) {
@@ -495,7 +508,8 @@ Value Upstream::ranks(Value tensor) {
           return arith::CmpIOp::create(nested, loc, predicate, l, r);
         };
         Value here = tensor::ExtractOp::create(nested, loc, tensor, indices[0]);
-        Value there = tensor::ExtractOp::create(nested, loc, tensor, indices[1]);
+        Value there =
+            tensor::ExtractOp::create(nested, loc, tensor, indices[1]);
         Value isLess = compare(Predicate::slt, there, here);
         Value isEqual = compare(Predicate::eq, there, here);
         Value isEarlier = compare(Predicate::slt, indices[1], indices[0]);
@@ -508,18 +522,19 @@ Value Upstream::ranks(Value tensor) {
 Value Upstream::order(Value ranks, Type element) {
   Sizes sizes = sizesOf(ranks);
   AffineMap own = AffineMap::get(2, 0, b.getAffineDimExpr(1));
-  return sumOver(
-      *this, sizes, sizes[0], element, "order", ranks, own,
-      [&](OpBuilder &nested, ValueRange indices) -> Value {
-        Value rank = tensor::ExtractOp::create(nested, loc, ranks, indices[1]);
-        rank = arith::IndexCastOp::create(nested, loc, nested.getIndexType(), rank);
-        Value isHere = arith::CmpIOp::create(
-            nested, loc, arith::CmpIPredicate::eq, rank, indices[0]);
-        Value place = convert(nested, loc, indices[1], element);
-        Upstream scalars(nested, loc);
-        return arith::SelectOp::create(nested, loc, isHere, place,
-                                       scalars.scalar(element, 0));
-      });
+  return sumOver(*this, sizes, sizes[0], element, "order", ranks, own,
+                 [&](OpBuilder &nested, ValueRange indices) -> Value {
+                   Value rank = tensor::ExtractOp::create(nested, loc, ranks,
+                                                          indices[1]);
+                   rank = arith::IndexCastOp::create(
+                       nested, loc, nested.getIndexType(), rank);
+                   Value isHere = arith::CmpIOp::create(
+                       nested, loc, arith::CmpIPredicate::eq, rank, indices[0]);
+                   Value place = convert(nested, loc, indices[1], element);
+                   Upstream scalars(nested, loc);
+                   return arith::SelectOp::create(nested, loc, isHere, place,
+                                                  scalars.scalar(element, 0));
+                 });
 }
 
 Value Upstream::groupedProduct(Value rows, Value weights, Value counts,
@@ -534,7 +549,8 @@ Value Upstream::groupedProduct(Value rows, Value weights, Value counts,
       counts, AffineMap::get(2, 0, b.getAffineDimExpr(1)),
       [&](OpBuilder &nested, ValueRange indices) -> Value {
         Value end = tensor::ExtractOp::create(nested, loc, ends, indices[1]);
-        end = arith::IndexCastOp::create(nested, loc, nested.getIndexType(), end);
+        end =
+            arith::IndexCastOp::create(nested, loc, nested.getIndexType(), end);
         Value isOver = arith::CmpIOp::create(
             nested, loc, arith::CmpIPredicate::sle, end, indices[0]);
         return arith::ExtUIOp::create(nested, loc, nested.getI64Type(), isOver);
@@ -550,17 +566,20 @@ Value Upstream::groupedProduct(Value rows, Value weights, Value counts,
         auto index = [&](int64_t value) {
           return scalars.scalar(nested.getIndexType(), value);
         };
-        Value group = tensor::ExtractOp::create(nested, loc, groupOf, indices[0]);
-        group = arith::IndexCastOp::create(nested, loc, nested.getIndexType(), group);
+        Value group =
+            tensor::ExtractOp::create(nested, loc, groupOf, indices[0]);
+        group = arith::IndexCastOp::create(nested, loc, nested.getIndexType(),
+                                           group);
         Value isInside = arith::CmpIOp::create(
             nested, loc, arith::CmpIPredicate::slt, group, index(groups));
-        Value inside = arith::MinSIOp::create(nested, loc, group, index(groups - 1));
+        Value inside =
+            arith::MinSIOp::create(nested, loc, group, index(groups - 1));
         SmallVector<Value> at = {inside, indices[2], indices[1]};
         if (isTransposed)
           std::swap(at[1], at[2]);
         Value weight = tensor::ExtractOp::create(nested, loc, weights, at);
-        Value row = tensor::ExtractOp::create(nested, loc, rows,
-                                              ValueRange{indices[0], indices[2]});
+        Value row = tensor::ExtractOp::create(
+            nested, loc, rows, ValueRange{indices[0], indices[2]});
         Value product = arith::MulFOp::create(nested, loc, row, weight);
         return arith::SelectOp::create(nested, loc, isInside, product,
                                        scalars.scalar(element, 0));

@@ -15,6 +15,7 @@
 
 #include "moe-mlir/Raise/Expr.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/AffineExpr.h"
 #include "mlir/IR/Operation.h"
 
@@ -50,6 +51,17 @@ private:
 
   const Expr *readView(mlir::Value tensor, Indices indices);
   const Expr *readOp(mlir::Value tensor, Indices indices);
+  const Expr *readGroup(mlir::Value tensor, Indices indices);
+  const Expr *readMembership(const Expr *expr);
+  bool pickTerm(const Expr *&product, const Expr *variable,
+                llvm::SmallVectorImpl<const Expr *> &slots);
+  bool findTerm(const Expr *&product, const Expr *variable, const Expr *&only,
+                llvm::SmallVectorImpl<const Expr *> &slots);
+  const Expr *matchEqual(const Expr *condition, const Expr *variable);
+  const Expr *compare(mlir::arith::CmpIPredicate predicate, const Expr *a,
+                      const Expr *b);
+  bool isCountOf(const Expr *count, const Expr *value, mlir::Value row);
+  bool isDistinct(const Expr *expr, const Expr *variable);
   const Expr *readStructured(mlir::linalg::LinalgOp op, unsigned result,
                              Indices indices);
   const Expr *evaluate(mlir::AffineExpr expr, Indices dims);

@@ -64,6 +64,7 @@ struct Expr : llvm::FoldingSetNode {
   }
   std::optional<int64_t> getInteger() const;
   std::optional<double> getFloat() const;
+  void print(llvm::raw_ostream &os) const;
 };
 
 /// The smallest and largest value of an integer.
@@ -123,6 +124,10 @@ private:
                          llvm::DenseMap<const Expr *, const Expr *> &done);
   std::optional<bool> compare(llvm::StringRef predicate, const Expr *a,
                               const Expr *b) const;
+  const Expr *negate(const Expr *condition);
+  const Expr *applyComparison(llvm::ArrayRef<const Expr *> operands,
+                              mlir::Attribute predicate);
+  bool isContradiction(const Expr *a, const Expr *b);
   const Expr *applyInteger(llvm::StringRef op,
                            llvm::ArrayRef<const Expr *> operands,
                            mlir::Attribute value);

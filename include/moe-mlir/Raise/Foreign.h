@@ -24,7 +24,8 @@ class ForeignTable;
 
 /// The ops of a block but the last, which no dialect here knows to be a
 /// terminator.
-inline llvm::iterator_range<mlir::Block::iterator> getBodyOps(mlir::Block &block) {
+inline llvm::iterator_range<mlir::Block::iterator>
+getBodyOps(mlir::Block &block) {
   if (block.empty())
     return {block.begin(), block.end()};
   return {block.begin(), std::prev(block.end())};

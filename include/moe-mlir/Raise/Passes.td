@@ -46,4 +46,23 @@ def ConvertForeign : Pass<"moe-convert-foreign", "::mlir::ModuleOp"> {
   let dependentDialects = raiseDialects;
 }
 
+def RaiseLayers : Pass<"moe-raise-layers"> {
+  let summary = "Find MoE layers in tensor programs";
+  let description = [{
+    What computes `y[t, h] = sum(s, w[t, s] * f(x[t], W[e[t, s]])[h])`, with
+    e[t, s] the expert in slot s of token t, becomes a routing, `moe.dispatch`,
+    `moe.expert` and `moe.combine`. It is compared in index notation: reshapes,
+    broadcasts, gathers, and rows sorted by expert and put back are read through.
+    f is any elementwise code, products with the expert's weights, and reductions
+    of rows; weights are views of the function's. An index that a program clamps
+    or wraps is evaluated for each expert.
+
+    The routing is a `moe.router` if the experts come from a top-k and the weights
+    from scores by steps that there are (rung 2), else a `moe.routing.make` of
+    both (rung 1). Remarks say what was found, and what the next rung lacks.
+    Nothing else changes.
+  }];
+  let dependentDialects = raiseDialects;
+}
+
 #endif // MOE_MLIR_RAISE_PASSES

@@ -45,6 +45,7 @@ public:
   }
 
   Sizes sizesOf(mlir::Value tensor);
+  mlir::OpFoldResult multiply(mlir::OpFoldResult a, mlir::OpFoldResult b);
   /// The type of a tensor of `sizes`.
   static mlir::RankedTensorType getType(const Sizes &sizes, mlir::Type element);
   mlir::Value empty(const Sizes &sizes, mlir::Type element);
@@ -59,26 +60,28 @@ public:
   mlir::Value elementwise(mlir::ValueRange inputs, mlir::Type element,
                           Body body);
   /// The same of inputs that are read by `maps` of the loops over `sizes`.
-  mlir::Value map(mlir::ValueRange inputs,
-                  llvm::ArrayRef<mlir::AffineMap> maps, const Sizes &sizes,
-                  mlir::Type element, Body body);
+  mlir::Value map(mlir::ValueRange inputs, llvm::ArrayRef<mlir::AffineMap> maps,
+                  const Sizes &sizes, mlir::Type element, Body body);
   /// A tensor whose elements `body` makes of their indices, of type index.
   mlir::Value generate(const Sizes &sizes, mlir::Type element, Body body);
   mlir::Value iota(const Sizes &sizes, int64_t dim, mlir::Type element);
   /// Converts numbers; integers are signed, floats become them by truncation.
   mlir::Value cast(mlir::Value tensor, mlir::Type element);
+  mlir::Value castScalar(mlir::Value scalar, mlir::Type type);
 
   /// Dimension i of `tensor` is dimension `dims[i]` of the result; a size of 1
   /// is repeated where `sizes` has another.
   mlir::Value broadcast(mlir::Value tensor, const Sizes &sizes,
                         llvm::ArrayRef<int64_t> dims);
   /// Both operands of an elementwise op in one shape, by NumPy's rule.
-  llvm::LogicalResult broadcastTogether(llvm::SmallVectorImpl<mlir::Value> &values);
-  mlir::Value transpose(mlir::Value tensor, llvm::ArrayRef<int64_t> permutation);
+  llvm::LogicalResult
+  broadcastTogether(llvm::SmallVectorImpl<mlir::Value> &values);
+  mlir::Value transpose(mlir::Value tensor,
+                        llvm::ArrayRef<int64_t> permutation);
   /// In row-major order; as many elements.
   mlir::Value reshape(mlir::Value tensor, const Sizes &sizes);
-  mlir::Value slice(mlir::Value tensor, const Sizes &offsets, const Sizes &sizes,
-                    llvm::ArrayRef<int64_t> strides);
+  mlir::Value slice(mlir::Value tensor, const Sizes &offsets,
+                    const Sizes &sizes, llvm::ArrayRef<int64_t> strides);
   mlir::Value concat(mlir::ValueRange tensors, int64_t dim);
 
   /// Reduces `dims`, which go, with a body of an element and an accumulator.
@@ -86,13 +89,14 @@ public:
                      llvm::ArrayRef<int64_t> dims, Body body);
   mlir::Value sum(mlir::Value tensor, llvm::ArrayRef<int64_t> dims);
   mlir::Value softmax(mlir::Value tensor, int64_t dim);
-  /// Sums of products, `[batch..., lhs free..., rhs free...]`.
+  /// Sums of products, `[batch..., lhs free..., rhs free...]`; transposes are
+  /// read through.
   mlir::Value contract(mlir::Value lhs, mlir::Value rhs,
                        const ContractionDims &dims);
 
   /// The `k` largest elements of the last dimension, best first, and where they
-  /// were, in `index`: by a moe.router, in its order (the lower place wins ties,
-  /// NaN comes last).
+  /// were, in `index`: by a moe.router, in its order (the lower place wins
+  /// ties, NaN comes last).
   std::pair<mlir::Value, mlir::Value> topK(mlir::Value tensor, int64_t k,
                                            mlir::Type index);
   /// Sums of all elements up to each along `dim`.

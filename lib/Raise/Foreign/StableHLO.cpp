@@ -76,11 +76,15 @@ static Value sign(ForeignOp &op, OpBuilder &b, ValueRange v) {
         minus = number(op, b, type, -1);
   Value above, below;
   if (isa<FloatType>(type)) {
-    above = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, v[0], zero);
-    below = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, v[0], zero);
+    above =
+        arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, v[0], zero);
+    below =
+        arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, v[0], zero);
   } else {
-    above = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sgt, v[0], zero);
-    below = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, v[0], zero);
+    above =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sgt, v[0], zero);
+    below =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, v[0], zero);
   }
   Value rest = arith::SelectOp::create(b, loc, below, minus, v[0]);
   return arith::SelectOp::create(b, loc, above, one, rest);
@@ -89,8 +93,13 @@ static Value sign(ForeignOp &op, OpBuilder &b, ValueRange v) {
 static Value compare(ForeignOp &op, OpBuilder &b, ValueRange v) {
   StringRef direction = op.getKeyword("comparison_direction");
   int which = llvm::StringSwitch<int>(direction)
-                  .Case("EQ", 0).Case("NE", 1).Case("LT", 2)
-                  .Case("LE", 3).Case("GT", 4).Case("GE", 5).Default(-1);
+                  .Case("EQ", 0)
+                  .Case("NE", 1)
+                  .Case("LT", 2)
+                  .Case("LE", 3)
+                  .Case("GT", 4)
+                  .Case("GE", 5)
+                  .Default(-1);
   if (which < 0)
     return {};
   if (isa<FloatType>(v[0].getType())) {
@@ -111,9 +120,8 @@ static Value compare(ForeignOp &op, OpBuilder &b, ValueRange v) {
   bool isUnsigned = v[0].getType().isInteger(1) ||
                     (op.getKeyword("compare_type") == "UNSIGNED" &&
                      v[0].getType().getIntOrFloatBitWidth() == 64);
-  return arith::CmpIOp::create(b, op.getLoc(),
-                               (isUnsigned ? bits : integers)[which], v[0],
-                               v[1]);
+  return arith::CmpIOp::create(
+      b, op.getLoc(), (isUnsigned ? bits : integers)[which], v[0], v[1]);
 }
 
 static Value select(ForeignOp &op, OpBuilder &b, ValueRange v) {
@@ -173,26 +181,25 @@ static LogicalResult constant(ForeignOp &op) {
     if (!integers)
       return op.leave("its value is no dense constant");
     unsigned width = signless.getIntOrFloatBitWidth();
-    dense = integers.mapValues(signless, [&](const APInt &number) {
-      return number.zext(width);
-    });
+    dense = integers.mapValues(
+        signless, [&](const APInt &number) { return number.zext(width); });
   }
   TypedAttr typed = dense ? TypedAttr(dense) : TypedAttr(value);
-  Value result = arith::ConstantOp::create(op.upstream.getBuilder(),
-                                           op.getLoc(), typed);
+  Value result =
+      arith::ConstantOp::create(op.upstream.getBuilder(), op.getLoc(), typed);
   return op.replace(result);
 }
 
 static LogicalResult convert(ForeignOp &op) {
-  return op.replace(op.upstream.cast(op.getOperand(0),
-                                     getSignless(op.getElementType())));
+  return op.replace(
+      op.upstream.cast(op.getOperand(0), getSignless(op.getElementType())));
 }
 
 static LogicalResult reshape(ForeignOp &op) {
   if (failed(needStatic(op)))
     return failure();
-  return op.replace(
-      op.upstream.reshape(op.getOperand(0), getStaticSizes(op.getResultType())));
+  return op.replace(op.upstream.reshape(op.getOperand(0),
+                                        getStaticSizes(op.getResultType())));
 }
 
 static LogicalResult broadcastInDim(ForeignOp &op) {
@@ -219,17 +226,16 @@ static LogicalResult iota(ForeignOp &op) {
 }
 
 static LogicalResult slice(ForeignOp &op) {
-  auto starts = op.getInts("start_indices"), limits = op.getInts("limit_indices"),
-       strides = op.getInts("strides");
+  auto starts = op.getInts("start_indices"),
+       limits = op.getInts("limit_indices"), strides = op.getInts("strides");
   if (!starts || !limits || !strides || failed(needStatic(op)))
     return op.leave("its bounds are no constants");
   Builder &b = op.upstream.getBuilder();
   Sizes offsets;
   for (int64_t start : *starts)
     offsets.push_back(b.getIndexAttr(start));
-  return op.replace(op.upstream.slice(op.getOperand(0), offsets,
-                                      getStaticSizes(op.getResultType()),
-                                      *strides));
+  return op.replace(op.upstream.slice(
+      op.getOperand(0), offsets, getStaticSizes(op.getResultType()), *strides));
 }
 
 static LogicalResult concatenate(ForeignOp &op) {
@@ -268,8 +274,8 @@ static LogicalResult reduce(ForeignOp &op) {
   Value result = op.upstream.reduce(
       op.getOperand(0), init, *dims, [&](OpBuilder &b, ValueRange v) {
         // The accumulator first, as in the text.
-        auto values = op.inlineScalars(op.getOperation()->getRegion(0), b,
-                                       {v[1], v[0]});
+        auto values =
+            op.inlineScalars(op.getOperation()->getRegion(0), b, {v[1], v[0]});
         isGood &= succeeded(values) && values->size() == 1;
         return isGood ? values->front() : v[1];
       });
@@ -281,13 +287,13 @@ static LogicalResult reduce(ForeignOp &op) {
 
 /// Only running sums: a window of all that is before an element.
 static LogicalResult reduceWindow(ForeignOp &op) {
-  auto window = op.getInts("window_dimensions"), padding = op.getInts("padding"),
-       strides = op.getInts("window_strides"),
+  auto window = op.getInts("window_dimensions"),
+       padding = op.getInts("padding"), strides = op.getInts("window_strides"),
        base = op.getInts("base_dilations"),
        dilations = op.getInts("window_dilations");
   RankedTensorType type = op.getResultType();
-  if (!window || !padding || op.getNumOperands() != 2 || failed(needStatic(op)) ||
-      op.getOperation()->getNumRegions() != 1)
+  if (!window || !padding || op.getNumOperands() != 2 ||
+      failed(needStatic(op)) || op.getOperation()->getNumRegions() != 1)
     return op.leave("its window is no constant");
   auto isOnes = [](std::optional<SmallVector<int64_t>> &values) {
     return !values || llvm::all_of(*values, [](int64_t v) { return v == 1; });
@@ -338,8 +344,7 @@ void moe::raise::addStableHLO(ForeignTable &table) {
   table.addScalar("stablehlo.sine", floatOnly<math::SinOp>);
   table.addScalar("stablehlo.floor", floatOnly<math::FloorOp>);
   table.addScalar("stablehlo.ceil", floatOnly<math::CeilOp>);
-  table.addScalar("stablehlo.round_nearest_even",
-                  floatOnly<math::RoundEvenOp>);
+  table.addScalar("stablehlo.round_nearest_even", floatOnly<math::RoundEvenOp>);
   table.addScalar("stablehlo.abs", numeric<math::AbsFOp, math::AbsIOp>);
   table.addScalar("chlo.erf", floatOnly<math::ErfOp>);
   table.addScalar("stablehlo.negate", negate);

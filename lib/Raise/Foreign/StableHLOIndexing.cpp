@@ -62,8 +62,10 @@ static int64_t countRead(ForeignOp &sort, int64_t dim, int64_t size) {
 static LogicalResult convertSort(ForeignOp &op) {
   auto dim = op.getInt("dimension");
   RankedTensorType type = op.getResultType();
-  if (!dim || op.getOperation()->getNumRegions() != 1 || op.getNumOperands() > 2)
-    return op.leave("only sorts of one tensor, and of places with it, are known");
+  if (!dim || op.getOperation()->getNumRegions() != 1 ||
+      op.getNumOperands() > 2)
+    return op.leave(
+        "only sorts of one tensor, and of places with it, are known");
   if (*dim < 0)
     *dim += type.getRank();
   bool hasPlaces = op.getNumOperands() == 2;
@@ -78,9 +80,9 @@ static LogicalResult convertSort(ForeignOp &op) {
     int64_t k = countRead(op, *dim, type.getDimSize(*dim));
     if (k == 0)
       return op.leave("nobody reads it");
-    Type index = hasPlaces ? op.getElementType(1) : up.getBuilder().getI32Type();
-    auto [values, places] =
-        up.topK(op.getOperand(0), k, getSignless(index));
+    Type index =
+        hasPlaces ? op.getElementType(1) : up.getBuilder().getI32Type();
+    auto [values, places] = up.topK(op.getOperand(0), k, getSignless(index));
     if (hasPlaces)
       return op.replace({values, places});
     return op.replace(values);
@@ -91,7 +93,8 @@ static LogicalResult convertSort(ForeignOp &op) {
     Value places = up.order(ranks, getSignless(op.getElementType(1)));
     Value values = up.generate(
         up.sizesOf(places), element, [&](OpBuilder &b, ValueRange indices) {
-          Value place = tensor::ExtractOp::create(b, op.getLoc(), places, indices);
+          Value place =
+              tensor::ExtractOp::create(b, op.getLoc(), places, indices);
           place = arith::IndexCastOp::create(b, op.getLoc(), b.getIndexType(),
                                              place);
           return tensor::ExtractOp::create(b, op.getLoc(), op.getOperand(0),
@@ -153,8 +156,8 @@ LogicalResult moe::raise::convertArgMax(ForeignOp &op, ArrayRef<int64_t> dims) {
       op.upstream.topK(op.getOperand(0), 1, getSignless(op.getElementType(1)));
   Sizes sizes = op.upstream.sizesOf(values);
   sizes.pop_back();
-  return op.replace({op.upstream.reshape(values, sizes),
-                     op.upstream.reshape(places, sizes)});
+  return op.replace(
+      {op.upstream.reshape(values, sizes), op.upstream.reshape(places, sizes)});
 }
 
 //===----------------------------------------------------------------------===//
@@ -212,7 +215,8 @@ static LogicalResult convertGather(ForeignOp &op) {
             index = startAt(mapped - startMap.begin());
             // Starts are clamped so that slices stay inside.
             index = arith::MinSIOp::create(
-                b, loc, index, number(operand.getDimSize(d) - (*sliceSizes)[d]));
+                b, loc, index,
+                number(operand.getDimSize(d) - (*sliceSizes)[d]));
             index = arith::MaxSIOp::create(b, loc, index, number(0));
           }
           auto shared = llvm::find(batching, d);
@@ -235,8 +239,8 @@ static LogicalResult convertGather(ForeignOp &op) {
 // Scatters
 //===----------------------------------------------------------------------===//
 
-/// Each element of the result looks for the updates that are for it. A dimension
-/// of the updates whose index is its own place is not looked through.
+/// Each element of the result looks for the updates that are for it. A
+/// dimension of the updates whose index is its own place is not looked through.
 static LogicalResult convertScatter(ForeignOp &op) {
   StringRef numbers = "scatter_dimension_numbers";
   auto windowDims = op.getField(numbers, "update_window_dims"),
@@ -309,10 +313,9 @@ static LogicalResult convertScatter(ForeignOp &op) {
   SmallVector<AffineExpr> updateMap;
   for (int64_t loop : loopOf)
     updateMap.push_back(b.getAffineDimExpr(loop));
-  AffineMap maps[] = {
-      AffineMap::get(loops, 0, updateMap, b.getContext()),
-      AffineMap::getMultiDimIdentityMap(loops, b.getContext())
-          .getMajorSubMap(rank)};
+  AffineMap maps[] = {AffineMap::get(loops, 0, updateMap, b.getContext()),
+                      AffineMap::getMultiDimIdentityMap(loops, b.getContext())
+                          .getMajorSubMap(rank)};
   SmallVector<utils::IteratorType> iterators(rank,
                                              utils::IteratorType::parallel);
   iterators.append(loops - rank, utils::IteratorType::reduction);
@@ -337,9 +340,10 @@ static LogicalResult convertScatter(ForeignOp &op) {
               Value here = linalg::IndexOp::create(nested, loc, d);
               Value same = arith::CmpIOp::create(
                   nested, loc, arith::CmpIPredicate::eq, index, here);
-              isMeant = isMeant ? Value(arith::AndIOp::create(nested, loc,
-                                                              isMeant, same))
-                                : same;
+              isMeant =
+                  isMeant
+                      ? Value(arith::AndIOp::create(nested, loc, isMeant, same))
+                      : same;
             }
             auto values = op.inlineScalars(op.getOperation()->getRegion(0),
                                            nested, {v[1], v[0]});
@@ -347,18 +351,19 @@ static LogicalResult convertScatter(ForeignOp &op) {
             Value updated = isGood ? values->front() : v[0];
             // Sums are spelled as such.
             Operation *last = updated.getDefiningOp();
-            if (isMeant && isa_and_nonnull<arith::AddFOp, arith::AddIOp>(last) &&
+            if (isMeant &&
+                isa_and_nonnull<arith::AddFOp, arith::AddIOp>(last) &&
                 last->getOperand(0) == v[1] && last->getOperand(1) == v[0]) {
               Upstream scalars(nested, loc);
               nested.setInsertionPoint(last);
               Value zero = scalars.scalar(v[0].getType(), 0);
-              Value term = arith::SelectOp::create(nested, loc, isMeant, v[0],
-                                                   zero);
+              Value term =
+                  arith::SelectOp::create(nested, loc, isMeant, v[0], zero);
               last->setOperand(1, term);
               nested.setInsertionPointAfter(last);
             } else if (isMeant) {
-              updated = arith::SelectOp::create(nested, loc, isMeant, updated,
-                                                v[1]);
+              updated =
+                  arith::SelectOp::create(nested, loc, isMeant, updated, v[1]);
             }
             linalg::YieldOp::create(nested, loc, updated);
           })
@@ -381,11 +386,12 @@ static LogicalResult convertRaggedDot(ForeignOp &op) {
        lhsBatch = op.getField(numbers, "lhs_batching_dimensions"),
        ragged = op.getField(numbers, "lhs_ragged_dimensions"),
        group = op.getField(numbers, "rhs_group_dimensions");
-  if (op.getNumOperands() != 3 || !lhsBatch.empty() || ragged != ArrayRef<int64_t>{0} ||
-      group != ArrayRef<int64_t>{0} || lhsContracting != ArrayRef<int64_t>{1} ||
-      rhsContracting.size() != 1)
-    return op.leave("only rows [M, K] of groups times [G, K, N] or [G, N, K] are "
-                    "known");
+  if (op.getNumOperands() != 3 || !lhsBatch.empty() ||
+      ragged != ArrayRef<int64_t>{0} || group != ArrayRef<int64_t>{0} ||
+      lhsContracting != ArrayRef<int64_t>{1} || rhsContracting.size() != 1)
+    return op.leave(
+        "only rows [M, K] of groups times [G, K, N] or [G, N, K] are "
+        "known");
   return op.replace(op.upstream.groupedProduct(
       op.getOperand(0), op.getOperand(1), op.getOperand(2),
       /*isTransposed=*/rhsContracting.front() == 2));

@@ -1,0 +1,488 @@
+//===- ExpertBody.cpp - The body of an expert from index notation -*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "ExpertBody.h"
+#include "WriteExpr.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+using namespace moe::raise;
+
+ExpertBody::ExpertBody(Elements &elements, LayerLoops loops, OpBuilder &outside,
+                       Block *block, Location loc)
+    : elements(elements), exprs(elements.exprs), loops(loops), outside(outside),
+      block(block), inside(outside.getContext()), loc(loc) {
+  inside.setInsertionPointToEnd(block);
+}
+
+void ExpertBody::fail(const Expr *at, const Twine &why) {
+  if (obstacle)
+    return;
+  Location where = loc;
+  if (at && at->kind == Expr::Element)
+    where = at->tensor.getLoc();
+  obstacle = {where, why.str()};
+}
+
+//===----------------------------------------------------------------------===//
+// What an element is
+//===----------------------------------------------------------------------===//
+
+bool ExpertBody::isOfToken(const Expr *expr) const {
+  return expr->dependsOn(loops.token) && !expr->dependsOn(loops.slot);
+}
+
+/// The integer in `expr` that is read from a tensor, if there is one.
+static const Expr *findLoaded(const Expr *expr) {
+  if (expr->kind == Expr::Element)
+    return expr;
+  const Expr *found = nullptr;
+  for (const Expr *operand : expr->operands)
+    if (const Expr *inner = findLoaded(operand)) {
+      if (found && found != inner)
+        return nullptr;
+      found = inner;
+    }
+  return found;
+}
+
+/// Whether `value` is computed from `source`.
+static bool dependsOn(Value value, Value source) {
+  SmallVector<Value> open = {value};
+  llvm::SmallPtrSet<Operation *, 16> seen;
+  while (!open.empty()) {
+    Value next = open.pop_back_val();
+    if (next == source)
+      return true;
+    Operation *op = next.getDefiningOp();
+    if (!op || !seen.insert(op).second)
+      continue;
+    llvm::append_range(open, op->getOperands());
+    op->walk([&](Operation *inner) {
+      llvm::append_range(open, inner->getOperands());
+    });
+  }
+  return false;
+}
+
+/// Whether it is a weight of the expert of a token and slot: one of its indices
+/// says which expert, the others neither depend on the token nor on the slot.
+/// What clamps and wraps the index is evaluated for each expert.
+bool ExpertBody::isWeight(const Expr *element) {
+  if (element->kind != Expr::Element || !isa<FloatType>(element->type))
+    return false;
+  const Expr *index = nullptr;
+  int64_t size = 0;
+  for (auto [d, operand] : llvm::enumerate(element->operands)) {
+    if (!operand->dependsOn(loops.slot)) {
+      if (operand->dependsOn(loops.token))
+        return false;
+      continue;
+    }
+    if (index)
+      return false;
+    index = operand;
+    size = cast<RankedTensorType>(element->tensor.getType()).getDimSize(d);
+  }
+  if (!index || ShapedType::isDynamic(size))
+    return false;
+  if (index == expertIndex)
+    return size == numExperts;
+  const Expr *loaded = findLoaded(index);
+  if (!loaded || loaded->operands.empty())
+    return false;
+  if (expert && (loaded != expert || size != numExperts))
+    return false;
+  // Rows that are sorted by expert are gathered, too.
+  if (dependsOn(element->tensor, loaded->tensor))
+    return false;
+  if (index != loaded)
+    for (int64_t e = 0; e < size; ++e)
+      if (exprs.substitute(index, loaded, exprs.number(e))->getInteger() != e)
+        return false;
+  expert = loaded;
+  expertIndex = index;
+  numExperts = size;
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// Leaves
+//===----------------------------------------------------------------------===//
+
+/// `expr` as scale * variable + offset; the variable is null if it is a number.
+static bool matchAffine(const Expr *expr, const Expr *&variable, int64_t &scale,
+                        int64_t &offset) {
+  variable = nullptr;
+  scale = 1;
+  offset = 0;
+  if (std::optional<int64_t> number = expr->getInteger()) {
+    offset = *number;
+    return true;
+  }
+  if (expr->kind == Expr::Linear && expr->operands.size() == 1) {
+    scale = expr->coefficients[0];
+    offset = expr->offset;
+    expr = expr->operands[0];
+  }
+  variable = expr;
+  return expr->kind == Expr::Variable && scale > 0;
+}
+
+/// The argument of one expert for the weight that `element` is of, with a
+/// dimension for each of `variables`.
+Value ExpertBody::writeWeight(const Expr *element,
+                              ArrayRef<const Expr *> variables) {
+  if (Value known = weightOf.lookup(element))
+    return known;
+  auto type = cast<RankedTensorType>(element->tensor.getType());
+  Upstream up(outside, loc);
+  Sizes offsets, sizes, kept;
+  SmallVector<int64_t> strides, permutation;
+  SmallVector<int64_t> dimOf(variables.size(), -1);
+  int64_t expertDim = -1, next = 0;
+  Builder &b = outside;
+  bool isWhole = true;
+  for (auto [d, index] : llvm::enumerate(element->operands)) {
+    if (index == expertIndex) {
+      offsets.push_back(b.getIndexAttr(0));
+      sizes.push_back(b.getIndexAttr(numExperts));
+      strides.push_back(1);
+      kept.push_back(sizes.back());
+      expertDim = next++;
+      continue;
+    }
+    const Expr *variable;
+    int64_t scale, offset;
+    if (!matchAffine(index, variable, scale, offset)) {
+      fail(element, "a weight is indexed in a way that no view is");
+      return {};
+    }
+    auto which = llvm::find(variables, variable);
+    int64_t size = 1;
+    if (variable) {
+      if (which == variables.end() || dimOf[which - variables.begin()] >= 0 ||
+          ShapedType::isDynamic(variable->extent)) {
+        fail(element, "a weight is not multiplied with rows as a matrix is");
+        return {};
+      }
+      size = variable->extent;
+      dimOf[which - variables.begin()] = next++;
+      kept.push_back(b.getIndexAttr(size));
+    }
+    offsets.push_back(b.getIndexAttr(offset));
+    sizes.push_back(b.getIndexAttr(size));
+    strides.push_back(scale);
+    isWhole &= size == type.getDimSize(d) && variable;
+  }
+  if (llvm::is_contained(dimOf, -1)) {
+    fail(element, "a weight is the same along a dimension of a product");
+    return {};
+  }
+  Value view = element->tensor;
+  if (!isWhole) {
+    view = up.slice(view, offsets, sizes, strides);
+    if (kept.size() != sizes.size()) {
+      // Dimensions with one index go.
+      auto reduced = Upstream::getType(kept, type.getElementType());
+      Sizes steps;
+      for (int64_t stride : strides)
+        steps.push_back(b.getIndexAttr(stride));
+      view = tensor::ExtractSliceOp::create(
+          outside, loc, reduced, element->tensor, offsets, sizes, steps);
+    }
+  }
+  permutation.push_back(expertDim);
+  permutation.append(dimOf);
+  view = up.transpose(view, permutation);
+  weights.push_back(view);
+  auto viewType = cast<RankedTensorType>(view.getType());
+  Value argument =
+      block->addArgument(RankedTensorType::get(viewType.getShape().drop_front(),
+                                               viewType.getElementType()),
+                         loc);
+  return weightOf[element] = argument;
+}
+
+/// The rows of the tokens, [N, columns].
+std::optional<ExpertBody::Leaf> ExpertBody::writeToken(const Expr *element,
+                                                       const Expr *column) {
+  auto type = cast<RankedTensorType>(element->tensor.getType());
+  const Expr *variable;
+  int64_t scale, offset;
+  // All dimensions but the last are tokens.
+  const Expr *flat = exprs.number(0);
+  ArrayRef<const Expr *> indices(element->operands);
+  for (int64_t d = 0; d + 1 < type.getRank(); ++d) {
+    if (d && type.isDynamicDim(d))
+      flat = nullptr;
+    if (flat)
+      flat = exprs.linear(flat, d ? type.getDimSize(d) : 1, indices[d], 1);
+  }
+  if (type.getRank() < 2 || flat != loops.token ||
+      !matchAffine(indices.back(), variable, scale, offset) ||
+      (variable && variable != column) ||
+      type.isDynamicDim(type.getRank() - 1)) {
+    fail(element, "an expert reads something that is no row of its token");
+    return std::nullopt;
+  }
+  if (tokens && inputTensor != element->tensor) {
+    fail(element, "an expert reads rows of two tensors");
+    return std::nullopt;
+  }
+  int64_t width = type.getDimSize(type.getRank() - 1);
+  if (!tokens) {
+    inputTensor = element->tensor;
+    tokens = element->tensor;
+    if (type.getRank() > 2) {
+      Upstream up(outside, loc);
+      Sizes sizes = up.sizesOf(tokens);
+      OpFoldResult count = sizes[0];
+      for (int64_t d = 1; d + 1 < type.getRank(); ++d)
+        count = up.multiply(count, sizes[d]);
+      tokens = up.reshape(tokens, {count, sizes.back()});
+    }
+    block->insertArgument(0u,
+                          RankedTensorType::get({ShapedType::kDynamic, width},
+                                                type.getElementType()),
+                          loc);
+  }
+  Value rows = block->getArgument(0);
+  if (!variable) {
+    Upstream up(inside, loc);
+    Sizes sizes = up.sizesOf(rows);
+    Value part = tensor::ExtractSliceOp::create(
+        inside, loc,
+        RankedTensorType::get(ShapedType::kDynamic, type.getElementType()),
+        rows, Sizes{inside.getIndexAttr(0), inside.getIndexAttr(offset)},
+        Sizes{sizes[0], inside.getIndexAttr(1)},
+        Sizes{inside.getIndexAttr(1), inside.getIndexAttr(1)});
+    return Leaf{part, true, false};
+  }
+  if (scale != 1 || offset || column->extent != width) {
+    Upstream up(inside, loc);
+    Sizes sizes = up.sizesOf(rows);
+    rows =
+        up.slice(rows, {inside.getIndexAttr(0), inside.getIndexAttr(offset)},
+                 {sizes[0], inside.getIndexAttr(column->extent)}, {1, scale});
+  }
+  return Leaf{rows, true, true};
+}
+
+std::optional<ExpertBody::Leaf> ExpertBody::writeProduct(const Expr *expr,
+                                                         const Expr *column,
+                                                         const Expr *rows,
+                                                         const Expr *weight) {
+  const Expr *depth = expr->operands[0];
+  Value input = writeRows(rows, depth);
+  if (!input)
+    return std::nullopt;
+  SmallVector<const Expr *> variables = {depth};
+  if (column)
+    variables.insert(variables.begin(), column);
+  Value matrix = writeWeight(weight, variables);
+  if (!matrix)
+    return std::nullopt;
+  Upstream up(inside, loc);
+  ContractionDims dims;
+  dims.lhsContracting = {1};
+  dims.rhsContracting = {column ? 1 : 0};
+  return Leaf{up.contract(input, matrix, dims), true, column != nullptr};
+}
+
+/// What `product` is beside a weight that depends on `depth`; null if there is
+/// no such factor.
+const Expr *ExpertBody::splitWeight(const Expr *product, const Expr *depth,
+                                    const Expr *&weight) {
+  const Expr *code = unfoldCode(product);
+  if (!code->is("arith.mulf"))
+    return nullptr;
+  for (unsigned i = 0; i < 2; ++i)
+    if (const Expr *factor = (*code)[i];
+        factor->dependsOn(depth) && isWeight(factor)) {
+      weight = factor;
+      return (*code)[1 - i];
+    }
+  for (unsigned i = 0; i < 2; ++i)
+    if (const Expr *rest = splitWeight((*code)[i], depth, weight))
+      return exprs.apply("arith.mulf", code->type, {rest, (*code)[1 - i]});
+  return nullptr;
+}
+
+/// A reduction of rows, or a product.
+std::optional<ExpertBody::Leaf> ExpertBody::writeReduction(const Expr *expr,
+                                                           const Expr *column) {
+  const Expr *depth = expr->operands[0];
+  const Expr *body = unfoldCode(expr->operands[1]);
+  const Expr *weight = nullptr;
+  if (expr->name == "arith.addf")
+    if (const Expr *rest = splitWeight(body, depth, weight))
+      return writeProduct(expr, column, rest, weight);
+  if (body->dependsOn(column)) {
+    fail(nullptr, "a sum over rows is no product with a weight of the expert");
+    return std::nullopt;
+  }
+  Value rows = writeRows(expr->operands[1], depth);
+  if (!rows)
+    return std::nullopt;
+  double neutral = 0;
+  if (expr->name == "arith.maximumf" || expr->name == "arith.maxnumf")
+    neutral = -std::numeric_limits<double>::infinity();
+  else if (expr->name == "arith.minimumf" || expr->name == "arith.minnumf")
+    neutral = std::numeric_limits<double>::infinity();
+  else if (expr->name == "arith.mulf")
+    neutral = 1;
+  else if (expr->name != "arith.addf") {
+    fail(nullptr, "rows are reduced by " + expr->name);
+    return std::nullopt;
+  }
+  Upstream up(inside, loc);
+  Type element = getElementTypeOrSelf(rows.getType());
+  Value result =
+      up.reduce(rows, up.scalar(element, neutral), 1,
+                [&](OpBuilder &b, ValueRange v) -> Value {
+                  OperationState state(loc, expr->name, {v[1], v[0]}, element);
+                  return b.create(state)->getResult(0);
+                });
+  return Leaf{result, true, false};
+}
+
+std::optional<ExpertBody::Leaf> ExpertBody::writeLeaf(const Expr *expr,
+                                                      const Expr *column) {
+  if (expr->kind == Expr::Reduce)
+    return writeReduction(expr, column);
+  if (isWeight(expr)) {
+    SmallVector<const Expr *> variables;
+    if (expr->dependsOn(column))
+      variables.push_back(column);
+    Value vector = writeWeight(expr, variables);
+    if (!vector)
+      return std::nullopt;
+    return Leaf{vector, false, !variables.empty()};
+  }
+  return writeToken(expr, column);
+}
+
+//===----------------------------------------------------------------------===//
+// Elementwise code
+//===----------------------------------------------------------------------===//
+
+/// What `expr` is computed by, unless it is an element of tokens or weights.
+const Expr *ExpertBody::unfoldCode(const Expr *expr) {
+  while (expr->kind == Expr::Element && !isWeight(expr) && !isOfToken(expr)) {
+    const Expr *next = elements.unfold(expr);
+    if (!next)
+      break;
+    expr = next;
+  }
+  return expr;
+}
+
+bool ExpertBody::collectLeaves(const Expr *given, const Expr *column,
+                               llvm::MapVector<const Expr *, Leaf> &leaves) {
+  const Expr *expr = unfoldCode(given);
+  if (expr->kind == Expr::Constant || leaves.contains(expr))
+    return true;
+  if (expr->kind == Expr::Apply) {
+    // What all experts have in common and does not depend on the token would be
+    // a constant.
+    for (const Expr *operand : expr->operands)
+      if (!collectLeaves(operand, column, leaves))
+        return false;
+    return true;
+  }
+  if (expr->kind == Expr::Variable || expr->kind == Expr::Linear) {
+    fail(given, "what an expert computes depends on the place in its row");
+    return false;
+  }
+  std::optional<Leaf> leaf = writeLeaf(expr, column);
+  if (!leaf)
+    return false;
+  leaves.insert({expr, *leaf});
+  return true;
+}
+
+/// `expr` with unfolded code, so that leaves are met as they were collected.
+static const Expr *
+rebuild(Exprs &exprs, const Expr *expr,
+        llvm::function_ref<const Expr *(const Expr *)> unfold,
+        llvm::DenseMap<const Expr *, const Expr *> &done) {
+  if (const Expr *known = done.lookup(expr))
+    return known;
+  const Expr *result = unfold(expr);
+  if (result->kind == Expr::Apply) {
+    SmallVector<const Expr *> operands;
+    for (const Expr *operand : result->operands)
+      operands.push_back(rebuild(exprs, operand, unfold, done));
+    result = exprs.apply(result->name, result->type, operands, result->value);
+  }
+  return done[expr] = result;
+}
+
+Value ExpertBody::writeRows(const Expr *given, const Expr *column) {
+  // One variable for each size, so that equal rows are written once.
+  if (column) {
+    const Expr *&same = columnOf[column->extent];
+    if (!same)
+      same = exprs.variable(column->extent);
+    given = exprs.substitute(given, column, same);
+    column = same;
+  }
+  if (Value known = rowsOf.lookup(given))
+    return known;
+  llvm::MapVector<const Expr *, Leaf> leaves;
+  if (!collectLeaves(given, column, leaves))
+    return {};
+  llvm::DenseMap<const Expr *, const Expr *> done;
+  const Expr *code = rebuild(
+      exprs, given, [&](const Expr *expr) { return unfoldCode(expr); }, done);
+  auto own = leaves.find(code);
+  if (own != leaves.end() && own->second.hasRows &&
+      own->second.hasColumns == (column != nullptr))
+    return rowsOf[given] = own->second.tensor;
+  if (!block->getNumArguments() || !tokens) {
+    fail(given, "an expert does not read its tokens");
+    return {};
+  }
+  Upstream up(inside, loc);
+  Sizes sizes = {up.sizesOf(block->getArgument(0))[0]};
+  if (column)
+    sizes.push_back(inside.getIndexAttr(column->extent));
+  SmallVector<Value> inputs;
+  SmallVector<AffineMap> maps;
+  for (auto &[expr, leaf] : leaves) {
+    SmallVector<AffineExpr> dims;
+    if (leaf.hasRows)
+      dims.push_back(inside.getAffineDimExpr(0));
+    if (leaf.hasColumns)
+      dims.push_back(inside.getAffineDimExpr(1));
+    inputs.push_back(leaf.tensor);
+    maps.push_back(AffineMap::get(sizes.size(), 0, dims, inside.getContext()));
+  }
+  bool isGood = true;
+  Value result = up.map(
+      inputs, maps, sizes, code->type, [&](OpBuilder &b, ValueRange values) {
+        ScalarWriter writer(b, loc);
+        for (auto [leaf, value] : llvm::zip_equal(leaves, values))
+          writer.set(leaf.first, value);
+        Value value = writer.write(code);
+        isGood &= value != nullptr;
+        Upstream scalars(b, loc);
+        return value ? value : scalars.scalar(code->type, 0);
+      });
+  if (!isGood) {
+    fail(given, "an expert computes something that is not known");
+    return {};
+  }
+  return rowsOf[given] = result;
+}
+
+Value ExpertBody::write(const Expr *expr, const Expr *column) {
+  return writeRows(expr, column);
+}

@@ -1,0 +1,251 @@
+//===- RaiseLayers.cpp - MoE layers in tensor programs -----------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// y[t, h] = sum(s, weight[t, s] * body(x[t], W[expert[t, s]])[h]) in index
+// notation is a layer, however it is spelled. Any router will do: its choice
+// and weights are taken as they are (rung 1). What RouterOf recognises makes a
+// moe.router of it (rung 2).
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Raise/Passes.h"
+
+#include "ExpertBody.h"
+#include "RouterWeights.h"
+#include "WriteExpr.h"
+
+#include "moe/Moe.h"
+
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Remarks.h"
+
+namespace moe {
+#define GEN_PASS_DEF_RAISELAYERS
+#include "moe-mlir/Raise/Passes.h.inc"
+} // namespace moe
+
+using namespace mlir;
+using namespace moe;
+using namespace moe::raise;
+
+static constexpr llvm::StringLiteral kPassName = "moe-raise-layers";
+
+namespace {
+
+/// One tensor that may be the result of a layer.
+class LayerRaiser {
+public:
+  LayerRaiser(linalg::LinalgOp op, Elements &elements)
+      : op(op), elements(elements), exprs(elements.exprs) {}
+
+  /// Whether there is a layer, raised or not.
+  bool run();
+
+private:
+  /// Splits a product into what depends on the column and what does not.
+  void split(const Expr *product);
+  const Expr *splitOff(const Expr *expr, const Expr *depth);
+  /// Writes the layer in the place of the op.
+  bool write(ExpertBody &body, Block &block, Value result);
+
+  linalg::LinalgOp op;
+  Elements &elements;
+  Exprs &exprs;
+  LayerLoops loops;
+  const Expr *column = nullptr;
+  const Expr *row = nullptr;    ///< what depends on the column
+  const Expr *weight = nullptr; ///< of the assignment; null if it is 1
+  bool isSplit = true;
+};
+
+struct RaiseLayers : moe::impl::RaiseLayersBase<RaiseLayers> {
+  void runOnOperation() override {
+    SmallVector<linalg::LinalgOp> ops;
+    getOperation()->walk([&](linalg::LinalgOp op) {
+      if (op.getNumReductionLoops() && op->getNumResults() == 1 &&
+          isa<RankedTensorType>(op->getResult(0).getType()))
+        ops.push_back(op);
+    });
+    Elements elements(&getContext());
+    for (linalg::LinalgOp op : ops)
+      if (!op->use_empty())
+        LayerRaiser(op, elements).run();
+  }
+};
+
+} // namespace
+
+/// Moves the factors of `expr` out that neither depend on the column nor on
+/// `depth`; null if there are none.
+const Expr *LayerRaiser::splitOff(const Expr *expr, const Expr *depth) {
+  const Expr *code = elements.unfoldAll(expr);
+  if (!code->is("arith.mulf"))
+    return nullptr;
+  for (unsigned i = 0; i < 2; ++i) {
+    const Expr *factor = (*code)[i], *other = (*code)[1 - i];
+    if (!factor->dependsOn(column) && !factor->dependsOn(depth)) {
+      split(factor);
+      const Expr *rest = splitOff(other, depth);
+      return rest ? rest : other;
+    }
+  }
+  for (unsigned i = 0; i < 2; ++i)
+    if (const Expr *rest = splitOff((*code)[i], depth))
+      return exprs.apply("arith.mulf", expr->type, {rest, (*code)[1 - i]});
+  return nullptr;
+}
+
+void LayerRaiser::split(const Expr *expr) {
+  if (!expr->dependsOn(column)) {
+    weight =
+        weight ? exprs.apply("arith.mulf", expr->type, {weight, expr}) : expr;
+    return;
+  }
+  const Expr *code = expr;
+  while (const Expr *next = elements.unfold(code)) {
+    code = next;
+    if (code->kind != Expr::Element)
+      break;
+  }
+  if (code->is("arith.mulf") &&
+      !((*code)[0]->dependsOn(column) && (*code)[1]->dependsOn(column))) {
+    split((*code)[0]);
+    split((*code)[1]);
+    return;
+  }
+  // What a sum has as a factor in each of its terms.
+  if (code->isReduce("arith.addf")) {
+    const Expr *depth = code->operands[0];
+    if (const Expr *inside = splitOff(code->operands[1], depth))
+      code = exprs.reduce("arith.addf", depth, inside);
+  }
+  // Nothing in front of it, or there were two.
+  if (row)
+    isSplit = false;
+  row = code;
+}
+
+bool LayerRaiser::run() {
+  auto type = cast<RankedTensorType>(op->getResult(0).getType());
+  if (type.getRank() != 2 || !isa<FloatType>(type.getElementType()) ||
+      type.isDynamicDim(1))
+    return false;
+  loops.token = exprs.variable(type.getDimSize(0));
+  column = exprs.variable(type.getDimSize(1));
+  const Expr *sum =
+      elements.unfold(exprs.load(op->getResult(0), {loops.token, column}));
+  if (!sum || !sum->isReduce("arith.addf") ||
+      ShapedType::isDynamic(sum->operands[0]->extent))
+    return false;
+  loops.slot = sum->operands[0];
+  split(sum->operands[1]);
+  if (!row || !isSplit)
+    return false;
+
+  Block block;
+  OpBuilder builder(op);
+  ExpertBody body(elements, loops, builder, &block, op.getLoc());
+  Value result = body.write(row, column);
+  bool isLayer = body.getExpert() != nullptr;
+  if (result && isLayer && write(body, block, result))
+    return true;
+  if (isLayer) {
+    const auto &obstacle = body.getObstacle();
+    remark::missed(obstacle ? obstacle->loc : op.getLoc(),
+                   remark::RemarkOpts::name("no-layer").category(kPassName))
+        << "the experts of a layer stay as they are: " +
+               (obstacle ? obstacle->why
+                         : std::string("no sum of theirs is known"));
+  }
+  block.dropAllDefinedValueUses();
+  block.dropAllReferences();
+  return isLayer;
+}
+
+bool LayerRaiser::write(ExpertBody &body, Block &block, Value result) {
+  OpBuilder b(op);
+  Location loc = op.getLoc();
+  Upstream up(b, loc);
+  auto type = cast<RankedTensorType>(op->getResult(0).getType());
+  int64_t slots = loops.slot->extent, experts = body.getNumExperts();
+  auto routingType = RoutingType::get(b.getContext(), experts, slots);
+  auto tokensType = cast<RankedTensorType>(body.getTokens().getType());
+  auto remarkAt = [&](StringRef name) {
+    return remark::RemarkOpts::name(name).category(kPassName);
+  };
+
+  // Rung 2, else rung 1.
+  RouterWeights router(elements, loops, body.getExpert());
+  Value routing;
+  std::string how;
+  if (router.match(weight)) {
+    routing = router.write(b, loc);
+    how = "rung 2: a router of its scores";
+  } else {
+    Sizes sizes = {up.sizesOf(body.getTokens())[0], b.getIndexAttr(slots)};
+    ArrayRef<const Expr *> variables = {loops.token, loops.slot};
+    SmallVector<const Expr *> all(variables);
+    Value chosen =
+        writeTensor(up, body.getExpert(), all, sizes, b.getI32Type());
+    Type number = type.getElementType().isF64() ? Type(b.getF64Type())
+                                                : Type(b.getF32Type());
+    Value weights;
+    if (weight)
+      weights = writeTensor(up, weight, all, sizes, number);
+    else
+      weights = up.fill(sizes, up.scalar(number, 1));
+    if (!chosen || !weights)
+      return false;
+    routing =
+        RoutingMakeOp::create(b, loc, routingType, chosen, weights, false);
+    how = "rung 1: experts and weights as they are";
+    if (const std::optional<Obstacle> &obstacle = router.getObstacle())
+      remark::missed(obstacle->loc, remarkAt("no-router"))
+          << "the router stays as it is: " + obstacle->why;
+  }
+
+  auto rowsType =
+      RankedTensorType::get({ShapedType::kDynamic, tokensType.getDimSize(1)},
+                            tokensType.getElementType());
+  Value rows = DispatchOp::create(b, loc, rowsType, body.getTokens(), routing,
+                                  /*weighted=*/false);
+  auto outType = RankedTensorType::get(
+      {ShapedType::kDynamic, type.getDimSize(1)}, type.getElementType());
+  auto expert = ExpertOp::create(
+      b, loc, outType, rows, routing, body.getWeights(), ValueRange(),
+      ArrayRef<int64_t>{0, experts},
+      ArrayRef<int64_t>{static_cast<int64_t>(body.getWeights().size())});
+  Region &region = expert.getGroups().front();
+  region.getBlocks().clear();
+  auto *moved = new Block;
+  region.push_back(moved);
+  for (BlockArgument argument : block.getArguments()) {
+    Value copy = moved->addArgument(argument.getType(), loc);
+    argument.replaceAllUsesWith(copy);
+    if (argument == result)
+      result = copy;
+  }
+  moved->getOperations().splice(moved->end(), block.getOperations());
+  OpBuilder inside = OpBuilder::atBlockEnd(moved);
+  YieldOp::create(inside, loc, result);
+  auto combinedType = RankedTensorType::get(
+      {tokensType.getDimSize(0), type.getDimSize(1)}, type.getElementType());
+  Value y = CombineOp::create(b, loc, combinedType, expert.getResult(), routing,
+                              /*init=*/Value(), /*unweighted=*/false);
+  if (y.getType() != type)
+    y = tensor::CastOp::create(b, loc, type, y);
+  op->getResult(0).replaceAllUsesWith(y);
+  remark::passed(loc, remarkAt("layer"))
+      << "a layer of " + std::to_string(experts) + " experts, " +
+             std::to_string(slots) + " of them a token; " + how;
+  return true;
+}
