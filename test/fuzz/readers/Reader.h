@@ -47,6 +47,8 @@ void readExpression(std::string_view bytes);
 std::vector<std::string> expressionSeeds();
 void readConfig(std::string_view bytes);
 std::vector<std::string> configSeeds();
+void readOnnx(std::string_view bytes);
+std::vector<std::string> onnxSeeds();
 void readIR(std::string_view bytes);
 std::vector<std::string> irSeeds();
 
@@ -61,6 +63,7 @@ inline const Reader readers[] = {
     {"index", readIndex, indexSeeds},
     {"expression", readExpression, expressionSeeds},
     {"config", readConfig, configSeeds},
+    {"onnx", readOnnx, onnxSeeds},
     {"ir", readIR, irSeeds},
 };
 
