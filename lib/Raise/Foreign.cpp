@@ -12,7 +12,10 @@
 using namespace mlir;
 using namespace moe::raise;
 
-ForeignTable::ForeignTable() { addStableHLO(*this); }
+ForeignTable::ForeignTable() {
+  addOnnx(*this);
+  addStableHLO(*this);
+}
 
 //===----------------------------------------------------------------------===//
 // Attributes

@@ -137,6 +137,7 @@ private:
 
 /// The tables, a file each.
 void addStableHLO(ForeignTable &table);
+void addOnnx(ForeignTable &table);
 
 } // namespace moe::raise
 

@@ -1,0 +1,107 @@
+//===- Onnx.h - ONNX upstream ------------------------------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Private to lib/Raise/Foreign: what the tables of ONNX's operators share. Ops
+// are as moe-mlir/Raise/Onnx.h describes them.
+//
+// Exporters compute sizes by operators on small integer tensors. Such a tensor
+// is a constant or a tensor.from_elements here, and its elements are sizes that
+// types can show: operators on them are arithmetic on indices.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_RAISE_FOREIGN_ONNX_H
+#define MOE_LIB_RAISE_FOREIGN_ONNX_H
+
+#include "moe-mlir/Raise/Foreign.h"
+
+namespace moe::raise::onnx {
+
+//===----------------------------------------------------------------------===//
+// Inputs and attributes
+//===----------------------------------------------------------------------===//
+
+/// Input `i` of the node; null if it is left out.
+mlir::Value getInput(ForeignOp &op, unsigned i);
+
+/// Whether integers of input `i` are unsigned.
+bool isUnsigned(ForeignOp &op, unsigned i);
+
+/// Fails, and leaves the op, unless inputs 0 to `count` are ranked tensors and
+/// none of them is of unsigned integers.
+llvm::LogicalResult needInputs(ForeignOp &op, unsigned count);
+
+/// An axis of a tensor of `rank` dimensions, counted from its end if negative;
+/// nothing if there is none.
+std::optional<int64_t> getAxis(int64_t axis, int64_t rank);
+
+/// Those of attribute `axes`, or of input `input`; nothing if they are wrong or
+/// not constant. An empty list if neither is there.
+std::optional<llvm::SmallVector<int64_t>> getAxes(ForeignOp &op, unsigned input,
+                                                  int64_t rank);
+
+//===----------------------------------------------------------------------===//
+// Elements that are known
+//===----------------------------------------------------------------------===//
+
+/// The elements, each a constant or a value of type index, of a tensor of
+/// integers of rank 0 or 1; nothing if they are not known, or many.
+std::optional<Sizes> getKnown(Upstream &upstream, mlir::Value tensor);
+
+/// The same if all are constants.
+std::optional<llvm::SmallVector<int64_t>> getConstants(mlir::Value tensor);
+
+/// A tensor with these elements, of rank 0 or 1.
+mlir::Value makeKnown(Upstream &upstream, const Sizes &elements, int64_t rank,
+                      mlir::Type element);
+
+/// Sums and products of sizes.
+mlir::OpFoldResult add(Upstream &upstream, mlir::OpFoldResult a,
+                       mlir::OpFoldResult b);
+mlir::OpFoldResult subtract(Upstream &upstream, mlir::OpFoldResult a,
+                            mlir::OpFoldResult b);
+mlir::OpFoldResult multiply(Upstream &upstream, mlir::OpFoldResult a,
+                            mlir::OpFoldResult b);
+/// Rounded to zero.
+mlir::OpFoldResult divide(Upstream &upstream, mlir::OpFoldResult a,
+                          mlir::OpFoldResult b);
+
+/// A value of a size.
+mlir::Value toValue(Upstream &upstream, mlir::OpFoldResult size);
+
+/// The one element of a constant, as a scalar constant; null if the tensor is
+/// none, or has several that differ.
+mlir::TypedAttr getSplat(mlir::Value tensor);
+
+//===----------------------------------------------------------------------===//
+// Words that several tables use
+//===----------------------------------------------------------------------===//
+
+/// A tensor whose elements `body` makes of those of `inputs`, in one shape by
+/// NumPy's rule. Constants that are one number become constants of the body.
+mlir::FailureOr<mlir::Value> elementwise(Upstream &upstream,
+                                         mlir::ValueRange inputs,
+                                         mlir::Type element,
+                                         Upstream::Body body);
+
+/// `index` as one of a dimension of `size`: negative ones count from the end.
+mlir::Value wrapIndex(mlir::OpBuilder &b, mlir::Location loc, mlir::Value index,
+                      mlir::OpFoldResult size);
+
+/// Sums over `axes`, which stay with a size of 1 if `keep`.
+mlir::Value keepAxes(Upstream &upstream, mlir::Value reduced,
+                     const Sizes &sizes, llvm::ArrayRef<int64_t> axes,
+                     bool keep);
+
+void addElementwise(ForeignTable &table);
+void addShapes(ForeignTable &table);
+void addIndexing(ForeignTable &table);
+void addProducts(ForeignTable &table);
+void addExperts(ForeignTable &table);
+
+} // namespace moe::raise::onnx
+
+#endif // MOE_LIB_RAISE_FOREIGN_ONNX_H

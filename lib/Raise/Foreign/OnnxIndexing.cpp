@@ -1,0 +1,551 @@
+//===- OnnxIndexing.cpp - ONNX's gathers, scatters and sorts -----*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+//
+// Gathers are structured ops that extract. Scatters are reductions over what is
+// scattered: each element looks for the updates that are its own. That is the
+// form that says what they compute, and a slow one where it stays.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Onnx.h"
+
+#include "moe-mlir/Raise/Elements.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Utils/IndexingUtils.h"
+#include "mlir/IR/Matchers.h"
+
+#include <numeric>
+
+using namespace mlir;
+using namespace moe::raise;
+using namespace moe::raise::onnx;
+
+/// Whether both are one size.
+static bool isSameSize(OpFoldResult a, OpFoldResult b) {
+  if (isEqualConstantIntOrValue(a, b))
+    return true;
+  auto left = dyn_cast<Value>(a), right = dyn_cast<Value>(b);
+  if (!left || !right)
+    return false;
+  auto l = left.getDefiningOp<tensor::DimOp>(),
+       r = right.getDefiningOp<tensor::DimOp>();
+  return l && r && l.getSource() == r.getSource() && l.getConstantIndex() &&
+         l.getConstantIndex() == r.getConstantIndex();
+}
+
+//===----------------------------------------------------------------------===//
+// Gathers
+//===----------------------------------------------------------------------===//
+
+/// One place of a dimension: a view.
+static Value takeOne(Upstream &up, Value data, int64_t axis, int64_t place) {
+  Sizes sizes = up.sizesOf(data), offsets(sizes.size()), left;
+  for (auto [d, offset] : llvm::enumerate(offsets)) {
+    bool isIt = static_cast<int64_t>(d) == axis;
+    offset = up.getBuilder().getIndexAttr(isIt ? place : 0);
+    if (!isIt)
+      left.push_back(sizes[d]);
+  }
+  sizes[axis] = up.getBuilder().getIndexAttr(1);
+  SmallVector<int64_t> strides(sizes.size(), 1);
+  return up.reshape(up.slice(data, offsets, sizes, strides), left);
+}
+
+static LogicalResult convertGather(ForeignOp &op) {
+  if (failed(needInputs(op, 2)))
+    return failure();
+  Upstream &up = op.upstream;
+  Value data = op.getOperand(0), indices = op.getOperand(1);
+  RankedTensorType type = Upstream::typeOf(data),
+                   places = Upstream::typeOf(indices);
+  std::optional<int64_t> axis = getAxis(op.getInt("axis", 0), type.getRank());
+  if (!axis || !places.getElementType().isInteger())
+    return op.leave("its axis is none of its input");
+  std::optional<SmallVector<int64_t>> constants = getConstants(indices);
+  int64_t size = type.getDimSize(*axis);
+  if (constants)
+    for (int64_t &place : *constants) {
+      if (place < 0 && !ShapedType::isDynamic(size))
+        place += size;
+      if (!ShapedType::isDynamic(size) && (place < 0 || place >= size))
+        return op.leave("it gathers place " + Twine(place) + " of " +
+                        Twine(size));
+    }
+  std::optional<Sizes> known = getKnown(up, data);
+  if (constants && known && type.getRank() == 1) {
+    Sizes taken;
+    for (int64_t place : *constants)
+      taken.push_back((*known)[place]);
+    return op.replace(
+        makeKnown(up, taken, places.getRank(), type.getElementType()));
+  }
+  if (constants && places.getRank() == 0 && constants->front() >= 0)
+    return op.replace(takeOne(up, data, *axis, constants->front()));
+  Sizes own = up.sizesOf(data), sizes(own.begin(), own.begin() + *axis);
+  sizes.append(up.sizesOf(indices));
+  sizes.append(own.begin() + *axis + 1, own.end());
+  int64_t rank = sizes.size();
+  SmallVector<AffineExpr> exprs;
+  for (int64_t d = 0; d < places.getRank(); ++d)
+    exprs.push_back(up.getBuilder().getAffineDimExpr(*axis + d));
+  AffineMap map = AffineMap::get(rank, 0, exprs, up.getBuilder().getContext());
+  return op.replace(
+      up.map(indices, map, sizes, type.getElementType(),
+             [&](OpBuilder &b, ValueRange v) -> Value {
+               SmallVector<Value> from;
+               for (int64_t d = 0; d < rank; ++d) {
+                 if (d == *axis)
+                   from.push_back(wrapIndex(b, op.getLoc(), v[0], own[*axis]));
+                 if (d < *axis || d >= *axis + places.getRank())
+                   from.push_back(linalg::IndexOp::create(b, op.getLoc(), d));
+               }
+               if (rank == *axis)
+                 from.push_back(wrapIndex(b, op.getLoc(), v[0], own[*axis]));
+               return tensor::ExtractOp::create(b, op.getLoc(), data, from);
+             }));
+}
+
+static LogicalResult convertGatherElements(ForeignOp &op) {
+  if (failed(needInputs(op, 2)))
+    return failure();
+  Upstream &up = op.upstream;
+  Value data = op.getOperand(0), indices = op.getOperand(1);
+  RankedTensorType type = Upstream::typeOf(data);
+  std::optional<int64_t> axis = getAxis(op.getInt("axis", 0), type.getRank());
+  if (!axis || Upstream::typeOf(indices).getRank() != type.getRank())
+    return op.leave("its inputs are not of one rank");
+  OpFoldResult size = up.sizesOf(data)[*axis];
+  return op.replace(up.elementwise(
+      indices, type.getElementType(), [&](OpBuilder &b, ValueRange v) -> Value {
+        SmallVector<Value> from;
+        for (int64_t d = 0; d < type.getRank(); ++d)
+          from.push_back(
+              d == *axis
+                  ? wrapIndex(b, op.getLoc(), v[0], size)
+                  : linalg::IndexOp::create(b, op.getLoc(), d).getResult());
+        return tensor::ExtractOp::create(b, op.getLoc(), data, from);
+      }));
+}
+
+static LogicalResult convertGatherND(ForeignOp &op) {
+  if (failed(needInputs(op, 2)))
+    return failure();
+  Upstream &up = op.upstream;
+  Value data = op.getOperand(0), indices = op.getOperand(1);
+  RankedTensorType type = Upstream::typeOf(data),
+                   places = Upstream::typeOf(indices);
+  int64_t batches = op.getInt("batch_dims", 0);
+  int64_t last = places.getRank() ? places.getDimSize(places.getRank() - 1)
+                                  : ShapedType::kDynamic;
+  if (ShapedType::isDynamic(last) || batches < 0 ||
+      batches >= places.getRank() || batches + last > type.getRank())
+    return op.leave("how many dimensions it takes indices of is not known, or "
+                    "more than there are");
+  Sizes own = up.sizesOf(data), sizes = up.sizesOf(indices);
+  sizes.pop_back();
+  int64_t outer = sizes.size();
+  sizes.append(own.begin() + batches + last, own.end());
+  // One input for each index of a place.
+  SmallVector<AffineMap> maps;
+  for (int64_t i = 0; i < last; ++i) {
+    SmallVector<AffineExpr> exprs;
+    for (int64_t d = 0; d < outer; ++d)
+      exprs.push_back(up.getBuilder().getAffineDimExpr(d));
+    exprs.push_back(up.getBuilder().getAffineConstantExpr(i));
+    maps.push_back(
+        AffineMap::get(sizes.size(), 0, exprs, up.getBuilder().getContext()));
+  }
+  SmallVector<Value> inputs(last, indices);
+  int64_t rank = sizes.size();
+  return op.replace(up.map(
+      inputs, maps, sizes, type.getElementType(),
+      [&](OpBuilder &b, ValueRange v) -> Value {
+        SmallVector<Value> from;
+        auto index = [&](int64_t d) {
+          from.push_back(linalg::IndexOp::create(b, op.getLoc(), d));
+        };
+        for (int64_t d = 0; d < batches; ++d)
+          index(d);
+        for (int64_t i = 0; i < last; ++i)
+          from.push_back(wrapIndex(b, op.getLoc(), v[i], own[batches + i]));
+        for (int64_t d = outer; d < rank; ++d)
+          index(d);
+        return tensor::ExtractOp::create(b, op.getLoc(), data, from);
+      }));
+}
+
+//===----------------------------------------------------------------------===//
+// Scatters
+//===----------------------------------------------------------------------===//
+
+/// What an update does to an element; null if it is not known.
+static Value applyUpdate(OpBuilder &b, Location loc, StringRef reduction,
+                         Value isOwn, Value before, Value update) {
+  bool isFloat = isa<FloatType>(update.getType());
+  auto select = [&](Value otherwise) -> Value {
+    return arith::SelectOp::create(b, loc, isOwn, update, otherwise);
+  };
+  Upstream scalars(b, loc);
+  if (reduction.empty() || reduction == "none")
+    return select(before);
+  if (reduction == "add") {
+    Value part = select(scalars.scalar(update.getType(), 0));
+    return isFloat ? arith::AddFOp::create(b, loc, before, part).getResult()
+                   : arith::AddIOp::create(b, loc, before, part).getResult();
+  }
+  if (reduction == "mul") {
+    Value part = select(scalars.scalar(update.getType(), 1));
+    return isFloat ? arith::MulFOp::create(b, loc, before, part).getResult()
+                   : arith::MulIOp::create(b, loc, before, part).getResult();
+  }
+  Value joined;
+  if (reduction == "max")
+    joined = isFloat
+                 ? arith::MaximumFOp::create(b, loc, before, update).getResult()
+                 : arith::MaxSIOp::create(b, loc, before, update).getResult();
+  else
+    joined = isFloat
+                 ? arith::MinimumFOp::create(b, loc, before, update).getResult()
+                 : arith::MinSIOp::create(b, loc, before, update).getResult();
+  return arith::SelectOp::create(b, loc, isOwn, joined, before);
+}
+
+static bool isKnownReduction(StringRef reduction) {
+  return reduction.empty() || reduction == "none" || reduction == "add" ||
+         reduction == "mul" || reduction == "max" || reduction == "min";
+}
+
+/// `data` with updates: loops over its dimensions and, last, over the updates.
+/// `dims` are the dimensions that have an index each, an input of `inputs`;
+/// the last input is the updates.
+static Value scatter(ForeignOp &op, Value data, ValueRange inputs,
+                     ArrayRef<AffineMap> inputMaps, ArrayRef<int64_t> dims) {
+  Upstream &up = op.upstream;
+  OpBuilder &b = up.getBuilder();
+  Location loc = op.getLoc();
+  int64_t rank = Upstream::typeOf(data).getRank();
+  Sizes sizes = up.sizesOf(data);
+  SmallVector<AffineMap> maps(inputMaps);
+  maps.push_back(b.getMultiDimIdentityMap(rank + 1).getMajorSubMap(rank));
+  SmallVector<utils::IteratorType> iterators(rank,
+                                             utils::IteratorType::parallel);
+  iterators.push_back(utils::IteratorType::reduction);
+  return linalg::GenericOp::create(
+             b, loc, data.getType(), inputs, data, maps, iterators,
+             [&](OpBuilder &nested, Location, ValueRange v) {
+               Value isOwn;
+               for (auto [i, dim] : llvm::enumerate(dims)) {
+                 Value place = wrapIndex(nested, loc, v[i], sizes[dim]);
+                 Value here = linalg::IndexOp::create(nested, loc, dim);
+                 Value isHere = arith::CmpIOp::create(
+                     nested, loc, arith::CmpIPredicate::eq, place, here);
+                 isOwn = isOwn
+                             ? arith::AndIOp::create(nested, loc, isOwn, isHere)
+                                   .getResult()
+                             : isHere;
+               }
+               linalg::YieldOp::create(
+                   nested, loc,
+                   applyUpdate(nested, loc, op.getString("reduction"), isOwn,
+                               v.back(), v[dims.size()]));
+             })
+      .getResult(0);
+}
+
+static LogicalResult convertScatterElements(ForeignOp &op) {
+  if (failed(needInputs(op, 3)))
+    return failure();
+  Value data = op.getOperand(0), indices = op.getOperand(1),
+        updates = op.getOperand(2);
+  RankedTensorType type = Upstream::typeOf(data),
+                   places = Upstream::typeOf(indices);
+  int64_t rank = type.getRank();
+  std::optional<int64_t> axis = getAxis(op.getInt("axis", 0), rank);
+  if (!axis || places.getRank() != rank ||
+      Upstream::typeOf(updates).getRank() != rank ||
+      Upstream::typeOf(updates).getElementType() != type.getElementType() ||
+      !isKnownReduction(op.getString("reduction")))
+    return op.leave("its inputs are not of one rank, or its reduction is not "
+                    "known");
+  for (int64_t d = 0; d < rank; ++d)
+    if (d != *axis && !type.isDynamicDim(d) && !places.isDynamicDim(d) &&
+        type.getDimSize(d) != places.getDimSize(d))
+      return op.leave("it scatters into a part of dimension " + Twine(d));
+  OpBuilder &b = op.upstream.getBuilder();
+  SmallVector<AffineExpr> exprs;
+  for (int64_t d = 0; d < rank; ++d)
+    exprs.push_back(b.getAffineDimExpr(d == *axis ? rank : d));
+  AffineMap map = AffineMap::get(rank + 1, 0, exprs, b.getContext());
+  return op.replace(scatter(op, data, {indices, updates}, {map, map}, *axis));
+}
+
+/// Whether the elements of a tensor are 0, 1, 2, ...
+static bool isCounting(Value tensor) {
+  auto generic = tensor.getDefiningOp<linalg::GenericOp>();
+  if (!generic || generic.getNumDpsInputs() != 0 || generic.getNumLoops() != 1)
+    return false;
+  Value yielded = generic.getBody()->getTerminator()->getOperand(0);
+  while (auto cast = yielded.getDefiningOp<arith::IndexCastOp>())
+    yielded = cast.getIn();
+  return yielded.getDefiningOp<linalg::IndexOp>() != nullptr;
+}
+
+/// Whether a tensor is a permutation of its places.
+static bool isOrder(Value tensor) {
+  Operation *op = tensor.getDefiningOp();
+  auto meaning =
+      op ? op->getAttrOfType<StringAttr>(kMeaningAttrName) : StringAttr();
+  return meaning && meaning == "order";
+}
+
+static LogicalResult convertScatterND(ForeignOp &op) {
+  if (failed(needInputs(op, 3)))
+    return failure();
+  Upstream &up = op.upstream;
+  OpBuilder &b = up.getBuilder();
+  Value data = op.getOperand(0), indices = op.getOperand(1),
+        updates = op.getOperand(2);
+  RankedTensorType type = Upstream::typeOf(data),
+                   places = Upstream::typeOf(indices);
+  int64_t last = places.getRank() ? places.getDimSize(places.getRank() - 1)
+                                  : ShapedType::kDynamic;
+  int64_t rank = type.getRank();
+  if (ShapedType::isDynamic(last) || last < 1 || last > rank ||
+      Upstream::typeOf(updates).getElementType() != type.getElementType() ||
+      Upstream::typeOf(updates).getRank() !=
+          places.getRank() - 1 + rank - last ||
+      !isKnownReduction(op.getString("reduction")))
+    return op.leave("how many dimensions it takes indices of is not known, or "
+                    "its reduction");
+  // All updates in one dimension.
+  Sizes outer = up.sizesOf(indices);
+  outer.pop_back();
+  OpFoldResult count = b.getIndexAttr(1);
+  for (OpFoldResult size : outer)
+    count = multiply(up, count, size);
+  Sizes own = up.sizesOf(data), rows = {count};
+  rows.append(own.begin() + last, own.end());
+  indices = up.reshape(indices, {count, b.getIndexAttr(last)});
+  updates = up.reshape(updates, rows);
+  // Where each place of an order is: the order the other way round.
+  bool isPlain =
+      op.getString("reduction").empty() || op.getString("reduction") == "none";
+  if (rank == 1 && last == 1 && isPlain && isCounting(updates)) {
+    Value order = up.reshape(indices, {count});
+    if (isOrder(order) ||
+        isOrder(indices.getDefiningOp() ? indices.getDefiningOp()->getOperand(0)
+                                        : Value()))
+      return op.replace(up.order(
+          isOrder(order) ? order : indices.getDefiningOp()->getOperand(0),
+          type.getElementType()));
+  }
+  SmallVector<AffineMap> maps;
+  SmallVector<int64_t> dims;
+  AffineExpr update = b.getAffineDimExpr(rank);
+  for (int64_t i = 0; i < last; ++i) {
+    maps.push_back(AffineMap::get(
+        rank + 1, 0, {update, b.getAffineConstantExpr(i)}, b.getContext()));
+    dims.push_back(i);
+  }
+  SmallVector<AffineExpr> exprs = {update};
+  for (int64_t d = last; d < rank; ++d)
+    exprs.push_back(b.getAffineDimExpr(d));
+  maps.push_back(AffineMap::get(rank + 1, 0, exprs, b.getContext()));
+  SmallVector<Value> inputs(last, indices);
+  inputs.push_back(updates);
+  return op.replace(scatter(op, data, inputs, maps, dims));
+}
+
+//===----------------------------------------------------------------------===//
+// The largest
+//===----------------------------------------------------------------------===//
+
+/// -x of each element.
+static Value negate(Upstream &up, Value tensor) {
+  return up.elementwise(tensor, Upstream::typeOf(tensor).getElementType(),
+                        [&](OpBuilder &b, ValueRange v) -> Value {
+                          return arith::NegFOp::create(b, up.getLoc(), v[0]);
+                        });
+}
+
+/// The `k` largest or smallest along `axis`, and where they are, in i64.
+static FailureOr<std::pair<Value, Value>> selectBest(ForeignOp &op, Value input,
+                                                     int64_t axis, int64_t k,
+                                                     bool isLargest) {
+  Upstream &up = op.upstream;
+  RankedTensorType type = Upstream::typeOf(input);
+  int64_t rank = type.getRank(), size = type.getDimSize(axis);
+  if (!isa<FloatType>(type.getElementType())) {
+    (void)op.leave("it is known for floats only, or for all integers of a row");
+    return failure();
+  }
+  if (ShapedType::isDynamic(size) || k < 1 || k > size) {
+    (void)op.leave("it selects " + Twine(k) +
+                   " of a dimension that is not "
+                   "known, or has not as many");
+    return failure();
+  }
+  SmallVector<int64_t> permutation(rank);
+  std::iota(permutation.begin(), permutation.end(), 0);
+  permutation.erase(permutation.begin() + axis);
+  permutation.push_back(axis);
+  Value rows = up.transpose(input, permutation);
+  if (!isLargest)
+    rows = negate(up, rows);
+  Sizes sizes = up.sizesOf(rows);
+  if (rank == 1)
+    rows = up.reshape(rows, {up.getBuilder().getIndexAttr(1), sizes[0]});
+  auto [values, places] = up.topK(rows, k, up.getBuilder().getI64Type());
+  sizes.back() = up.getBuilder().getIndexAttr(k);
+  if (!isLargest)
+    values = negate(up, values);
+  if (rank == 1) {
+    values = up.reshape(values, sizes);
+    places = up.reshape(places, sizes);
+  }
+  permutation = invertPermutationVector(permutation);
+  return std::pair(up.transpose(values, permutation),
+                   up.transpose(places, permutation));
+}
+
+static LogicalResult convertTopK(ForeignOp &op) {
+  if (failed(needInputs(op, 2)))
+    return failure();
+  Upstream &up = op.upstream;
+  Value input = op.getOperand(0);
+  RankedTensorType type = Upstream::typeOf(input);
+  std::optional<int64_t> axis = getAxis(op.getInt("axis", -1), type.getRank());
+  std::optional<Sizes> count = getKnown(up, op.getOperand(1));
+  if (!axis || !count || count->size() != 1)
+    return op.leave("its axis or how many it selects is not known");
+  bool isLargest = op.getInt("largest", 1) != 0;
+  Type i64 = up.getBuilder().getI64Type();
+  // All of a row of integers: it is sorted.
+  if (type.getElementType().isInteger() && type.getRank() == 1 && !isLargest &&
+      isSameSize(count->front(), up.sizesOf(input)[0])) {
+    Value wide = up.cast(input, i64);
+    Value order = up.order(up.ranks(wide), i64);
+    Value sorted = up.elementwise(
+        order, type.getElementType(), [&](OpBuilder &b, ValueRange v) -> Value {
+          Value place = arith::IndexCastOp::create(b, op.getLoc(),
+                                                   b.getIndexType(), v[0]);
+          return tensor::ExtractOp::create(b, op.getLoc(), input, place);
+        });
+    return op.replace({sorted, order});
+  }
+  FailureOr<std::pair<Value, Value>> best =
+      selectBest(op, input, *axis,
+                 getConstantIntValue(count->front()).value_or(-1), isLargest);
+  if (failed(best))
+    return failure();
+  return op.replace({best->first, best->second});
+}
+
+template <bool isLargest> static LogicalResult convertArgBest(ForeignOp &op) {
+  if (failed(needInputs(op, 1)))
+    return failure();
+  Value input = op.getOperand(0);
+  Sizes sizes = op.upstream.sizesOf(input);
+  std::optional<int64_t> axis = getAxis(op.getInt("axis", 0), sizes.size());
+  if (!axis || op.getInt("select_last_index", 0))
+    return op.leave("its axis is none of its input, or the last is asked for");
+  FailureOr<std::pair<Value, Value>> best =
+      selectBest(op, input, *axis, 1, isLargest);
+  if (failed(best))
+    return failure();
+  if (op.getInt("keepdims", 1))
+    return op.replace(best->second);
+  sizes.erase(sizes.begin() + *axis);
+  return op.replace(op.upstream.reshape(best->second, sizes));
+}
+
+//===----------------------------------------------------------------------===//
+// Others
+//===----------------------------------------------------------------------===//
+
+static LogicalResult convertOneHot(ForeignOp &op) {
+  if (failed(needInputs(op, 3)))
+    return failure();
+  Upstream &up = op.upstream;
+  OpBuilder &b = up.getBuilder();
+  Value indices = op.getOperand(0), values = op.getOperand(2);
+  RankedTensorType type = Upstream::typeOf(values);
+  int64_t rank = Upstream::typeOf(indices).getRank();
+  std::optional<SmallVector<int64_t>> depth = getConstants(op.getOperand(1));
+  std::optional<int64_t> axis = getAxis(op.getInt("axis", -1), rank + 1);
+  if (!depth || depth->size() != 1 || depth->front() < 1 || !axis ||
+      type.getRank() != 1 || type.getDimSize(0) != 2 ||
+      !Upstream::typeOf(indices).getElementType().isInteger())
+    return op.leave("its depth is not known, or its indices are no integers");
+  Sizes sizes = up.sizesOf(indices);
+  sizes.insert(sizes.begin() + *axis, b.getIndexAttr(depth->front()));
+  SmallVector<AffineExpr> exprs;
+  for (int64_t d = 0; d <= rank; ++d)
+    if (d != *axis)
+      exprs.push_back(b.getAffineDimExpr(d));
+  DenseElementsAttr constant;
+  matchPattern(values, m_Constant(&constant));
+  auto getValue = [&](OpBuilder &nested, int64_t i) -> Value {
+    if (constant)
+      return arith::ConstantOp::create(nested, op.getLoc(),
+                                       constant.getValues<TypedAttr>()[i]);
+    return tensor::ExtractOp::create(
+        nested, op.getLoc(), values,
+        arith::ConstantIndexOp::create(nested, op.getLoc(), i).getResult());
+  };
+  return op.replace(up.map(
+      indices, AffineMap::get(rank + 1, 0, exprs, b.getContext()), sizes,
+      type.getElementType(), [&](OpBuilder &nested, ValueRange v) -> Value {
+        Value place = wrapIndex(nested, op.getLoc(), v[0],
+                                nested.getIndexAttr(depth->front()));
+        Value here = linalg::IndexOp::create(nested, op.getLoc(), *axis);
+        Value isHot = arith::CmpIOp::create(
+            nested, op.getLoc(), arith::CmpIPredicate::eq, place, here);
+        return arith::SelectOp::create(nested, op.getLoc(), isHot,
+                                       getValue(nested, 1),
+                                       getValue(nested, 0));
+      }));
+}
+
+static LogicalResult convertCumSum(ForeignOp &op) {
+  if (failed(needInputs(op, 2)))
+    return failure();
+  Upstream &up = op.upstream;
+  Value input = op.getOperand(0);
+  RankedTensorType type = Upstream::typeOf(input);
+  std::optional<SmallVector<int64_t>> given = getConstants(op.getOperand(1));
+  if (!given || given->size() != 1)
+    return op.leave("its axis is not known");
+  std::optional<int64_t> axis = getAxis(given->front(), type.getRank());
+  if (!axis || op.getInt("reverse", 0))
+    return op.leave("its axis is none of its input, or it begins at the end");
+  Value sum = up.runningSum(input, *axis);
+  if (!op.getInt("exclusive", 0))
+    return op.replace(sum);
+  return op.replace(up.elementwise(
+      {sum, input}, type.getElementType(),
+      [&](OpBuilder &b, ValueRange v) -> Value {
+        if (isa<FloatType>(type.getElementType()))
+          return arith::SubFOp::create(b, op.getLoc(), v[0], v[1]);
+        return arith::SubIOp::create(b, op.getLoc(), v[0], v[1]);
+      }));
+}
+
+void onnx::addIndexing(ForeignTable &table) {
+  table.add("onnx.Gather", convertGather);
+  table.add("onnx.GatherElements", convertGatherElements);
+  table.add("onnx.GatherND", convertGatherND);
+  table.add("onnx.ScatterElements", convertScatterElements);
+  table.add("onnx.ScatterND", convertScatterND);
+  table.add("onnx.TopK", convertTopK);
+  table.add("onnx.ArgMax", convertArgBest<true>);
+  table.add("onnx.ArgMin", convertArgBest<false>);
+  table.add("onnx.OneHot", convertOneHot);
+  table.add("onnx.CumSum", convertCumSum);
+}
