@@ -57,6 +57,7 @@ void moe::registerAllPasses() {
   registerMoeFitPasses();
   registerMoeProfilePasses();
   registerMoeRaisePasses();
+  registerRaisePipeline();
   registerMoeSparsityPasses();
   registerMoeTransformsPasses();
   registerMoeToMoekPasses();

@@ -14,8 +14,10 @@ namespace moe {
 #define GEN_PASS_REGISTRATION
 #include "moe-mlir/Raise/Passes.h.inc"
 
-/// From a module of foreign ops to one with MoE layers: `moe-raise`.
-void buildRaisePipeline(mlir::OpPassManager &manager);
+/// The two halves of `moe-raise`: from foreign ops to upstream's, and from
+/// those to MoE layers.
+void buildConvertForeignPipeline(mlir::OpPassManager &manager);
+void buildRaiseLayersPipeline(mlir::OpPassManager &manager);
 void registerRaisePipeline();
 
 } // namespace moe

@@ -46,6 +46,39 @@ def ConvertForeign : Pass<"moe-convert-foreign", "::mlir::ModuleOp"> {
   let dependentDialects = raiseDialects;
 }
 
+def NameArguments : Pass<"moe-name-arguments", "::mlir::ModuleOp"> {
+  let summary = "Give arguments, results and sizes of entry points names";
+  let description = [{
+    Arguments of public functions without `moe.name` get that of their location,
+    else `arg0`, `arg1`, ...; results `y`, or `y0`, `y1`, ... Dynamic sizes
+    without `moe.dims` get `T` if there is one, else `D0`, `D1`, ...: each is a
+    size of its own.
+
+    Before:
+    ```mlir
+    func.func @f(%a: tensor<?x4xf32>) -> tensor<?x4xf32> {
+      return %a : tensor<?x4xf32>
+    }
+    ```
+    After:
+    ```mlir
+    func.func @f(%a: tensor<?x4xf32> {moe.dims = ["T"], moe.name = "arg0"})
+        -> (tensor<?x4xf32> {moe.name = "y"}) {
+      return %a : tensor<?x4xf32>
+    }
+    ```
+  }];
+}
+
+def RaiseSoftmax : Pass<"moe-raise-softmax"> {
+  let summary = "Find softmax in what it is spelled by";
+  let description = [{
+    `exp(x - max x) / sum exp(x - max x)`, in whatever number of ops, becomes a
+    `linalg.softmax`, whose order the router's passes know.
+  }];
+  let dependentDialects = raiseDialects;
+}
+
 def RaiseLayers : Pass<"moe-raise-layers"> {
   let summary = "Find MoE layers in tensor programs";
   let description = [{

@@ -1,0 +1,37 @@
+//===- Pipeline.cpp - From foreign ops to MoE layers -------------*- C++ -*-===//
+// Part of the MoE-MLIR project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+
+#include "moe-mlir/Raise/Passes.h"
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+
+void moe::buildConvertForeignPipeline(OpPassManager &manager) {
+  manager.addPass(createConvertForeign());
+  manager.addPass(createNameArguments());
+  manager.addPass(createCanonicalizerPass());
+  manager.addPass(createCSEPass());
+}
+
+void moe::buildRaiseLayersPipeline(OpPassManager &manager) {
+  manager.addPass(createRaiseSoftmax());
+  manager.addPass(createCSEPass());
+  manager.addPass(createRaiseLayers());
+  manager.addPass(createCanonicalizerPass());
+  manager.addPass(createCSEPass());
+}
+
+void moe::registerRaisePipeline() {
+  PassPipelineRegistration<>("moe-raise",
+                             "MoE layers out of what exporters write",
+                             [](OpPassManager &manager) {
+                               buildConvertForeignPipeline(manager);
+                               buildRaiseLayersPipeline(manager);
+                             });
+}
