@@ -38,18 +38,15 @@ bool ExpertBody::isOfToken(const Expr *expr) const {
   return expr->dependsOn(loops.token) && !expr->dependsOn(loops.slot);
 }
 
-/// The integer in `expr` that is read from a tensor, if there is one.
-static const Expr *findLoaded(const Expr *expr) {
-  if (expr->kind == Expr::Element)
-    return expr;
-  const Expr *found = nullptr;
+/// The integers in `expr` that are read from tensors.
+static void collectLoaded(const Expr *expr,
+                          llvm::SmallSetVector<const Expr *, 4> &loaded) {
+  if (expr->kind == Expr::Element) {
+    loaded.insert(expr);
+    return;
+  }
   for (const Expr *operand : expr->operands)
-    if (const Expr *inner = findLoaded(operand)) {
-      if (found && found != inner)
-        return nullptr;
-      found = inner;
-    }
-  return found;
+    collectLoaded(operand, loaded);
 }
 
 /// Whether `value` is computed from `source`.
@@ -94,19 +91,29 @@ bool ExpertBody::isWeight(const Expr *element) {
     return false;
   if (index == expertIndex)
     return size == numExperts;
-  const Expr *loaded = findLoaded(index);
-  if (!loaded || loaded->operands.empty())
-    return false;
-  if (expert && (loaded != expert || size != numExperts))
-    return false;
+  llvm::SmallSetVector<const Expr *, 4> loaded;
+  collectLoaded(index, loaded);
   // Rows that are sorted by expert are gathered, too.
-  if (dependsOn(element->tensor, loaded->tensor))
+  for (const Expr *part : loaded)
+    if (part->operands.empty() || dependsOn(element->tensor, part->tensor))
+      return false;
+  if (loaded.empty())
     return false;
-  if (index != loaded)
+  const Expr *chosen = index;
+  if (loaded.size() == 1 && index != loaded.front()) {
+    chosen = loaded.front();
     for (int64_t e = 0; e < size; ++e)
-      if (exprs.substitute(index, loaded, exprs.number(e))->getInteger() != e)
+      if (exprs.substitute(index, chosen, exprs.number(e))->getInteger() != e)
         return false;
-  expert = loaded;
+  } else if (loaded.size() > 1) {
+    // Of several choices it has to be known that they are experts.
+    std::optional<Interval> range = exprs.getRange(index);
+    if (!range || range->low < 0 || range->high >= size)
+      return false;
+  }
+  if (expert && (chosen != expert || size != numExperts))
+    return false;
+  expert = chosen;
   expertIndex = index;
   numExperts = size;
   return true;
@@ -220,10 +227,13 @@ std::optional<ExpertBody::Leaf> ExpertBody::writeToken(const Expr *element,
   const Expr *flat = exprs.number(0);
   ArrayRef<const Expr *> indices(element->operands);
   for (int64_t d = 0; d + 1 < type.getRank(); ++d) {
-    if (d && type.isDynamicDim(d))
+    // In front of it there may be dimensions of one.
+    if (flat && flat->getInteger() == 0)
+      flat = indices[d];
+    else if (flat && !type.isDynamicDim(d))
+      flat = exprs.linear(flat, type.getDimSize(d), indices[d], 1);
+    else
       flat = nullptr;
-    if (flat)
-      flat = exprs.linear(flat, d ? type.getDimSize(d) : 1, indices[d], 1);
   }
   if (type.getRank() < 2 || flat != loops.token ||
       !matchAffine(indices.back(), variable, scale, offset) ||

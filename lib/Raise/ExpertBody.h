@@ -17,6 +17,7 @@
 #include "moe-mlir/Raise/Upstream.h"
 
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
 
 #include <string>
 

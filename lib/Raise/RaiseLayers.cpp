@@ -184,12 +184,12 @@ bool LayerRaiser::write(ExpertBody &body, Block &block, Value result) {
   };
 
   // Rung 2, else rung 1.
-  RouterWeights router(elements, loops, body.getExpert());
+  RouterWeights router(elements, loops, body.getExpert(), loc);
   Value routing;
   std::string how;
   if (router.match(weight)) {
     routing = router.write(b, loc);
-    how = "rung 2: a router of its scores";
+    how = "rung 2: " + router.describe();
   } else {
     Sizes sizes = {up.sizesOf(body.getTokens())[0], b.getIndexAttr(slots)};
     ArrayRef<const Expr *> variables = {loops.token, loops.slot};

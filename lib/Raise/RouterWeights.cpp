@@ -6,8 +6,11 @@
 
 #include "RouterWeights.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+#include <cmath>
 
 using namespace mlir;
 using namespace moe;
@@ -15,9 +18,8 @@ using namespace moe::raise;
 
 bool RouterWeights::fail(const Expr *at, const Twine &why) {
   if (!obstacle) {
-    Location loc = at && at->kind == Expr::Element ? at->tensor.getLoc()
-                                                   : expert->tensor.getLoc();
-    obstacle = {loc, why.str()};
+    obstacle = {at && at->kind == Expr::Element ? at->tensor.getLoc() : loc,
+                why.str()};
   }
   return false;
 }
@@ -27,6 +29,9 @@ const Expr *RouterWeights::atSlot(const Expr *expr, const Expr *slot) {
 }
 
 bool RouterWeights::match(const Expr *weight) {
+  if (expert->kind != Expr::Element)
+    return fail(expert, "experts of a token come from several choices, not from "
+                        "one top-k");
   auto indices = expert->tensor.getDefiningOp<RoutingIndicesOp>();
   router =
       indices ? indices.getRouting().getDefiningOp<RouterOp>() : RouterOp();
@@ -171,7 +176,127 @@ bool RouterWeights::matchSteps(const Expr *weight) {
   return fail(weight, "weights are not made of scores of the chosen experts");
 }
 
-bool RouterWeights::matchGroups() { return true; }
+//===----------------------------------------------------------------------===//
+// Groups
+//===----------------------------------------------------------------------===//
+
+/// `expr` as a sum of the two largest elements, or as the largest, of
+/// scores[token, group * size + v]; the scores have to be `scores`.
+std::optional<GroupReduce>
+RouterWeights::matchGroupScore(const Expr *expr, const Expr *token,
+                               const Expr *group, int64_t size, Value scores) {
+  expr = elements.unfoldAll(expr);
+  auto isScore = [&](const Expr *element, const Expr *member) {
+    return element == elements.element(
+                          scores, {token, exprs.linear(group, size, member, 1)});
+  };
+  if (expr->kind != Expr::Reduce)
+    return std::nullopt;
+  const Expr *variable = expr->operands[0], *term = expr->operands[1];
+  bool isMax = expr->name == "arith.maximumf" || expr->name == "arith.maxnumf";
+  if (isMax && variable->extent == size && isScore(term, variable))
+    return GroupReduce::Max;
+  if (expr->name != "arith.addf" || variable->extent != 2)
+    return std::nullopt;
+  // Of groups of two it is all of them.
+  if (size == 2 && isScore(term, variable))
+    return GroupReduce::Top2;
+  auto weights = term->kind == Expr::Element
+                     ? term->tensor.getDefiningOp<RoutingWeightsOp>()
+                     : RoutingWeightsOp();
+  auto best = weights ? weights.getRouting().getDefiningOp<RouterOp>() : RouterOp();
+  if (!best || !isa<TopKAttr>(best.getPolicy()) || best.getWeighing() ||
+      !best.getWeightsRegion().empty() || best.getNumExperts() != size ||
+      best.getScores() != best.getSelect() || term->operands[1] != variable)
+    return std::nullopt;
+  const Expr *member = exprs.variable(size);
+  return isScore(elements.element(best.getSelect(), {term->operands[0], member}),
+                 member)
+             ? std::optional(GroupReduce::Top2)
+             : std::nullopt;
+}
+
+/// Scores that are replaced by -infinity, or by 0 where they are probabilities,
+/// unless the group of the expert is one of the best groups.
+bool RouterWeights::matchGroups() {
+  int64_t experts = router.getNumExperts();
+  const Expr *token = exprs.variable(ShapedType::kDynamic),
+             *column = exprs.variable(experts);
+  const Expr *masked =
+      elements.unfoldAll(elements.element(select, {token, column}));
+  if (!masked->is("arith.select") || !isa<TopKAttr>(policy))
+    return true;
+  const Expr *condition = (*masked)[0];
+  bool isInverted = false;
+  if (condition->is("arith.xori") && (*condition)[1]->getInteger() == 1) {
+    condition = (*condition)[0];
+    isInverted = true;
+  }
+  const Expr *kept = (*masked)[isInverted ? 2 : 1],
+             *other = (*masked)[isInverted ? 1 : 2];
+  std::optional<double> replaced = other->getFloat();
+  if (!replaced || (*replaced != 0 && *replaced != -INFINITY) ||
+      kept->kind != Expr::Element ||
+      kept->operands != SmallVector<const Expr *>{token, column})
+    return true;
+  // Whether a mask of the groups is not 0.
+  if (condition->is("arith.cmpf")) {
+    auto predicate = cast<arith::CmpFPredicateAttr>(condition->value).getValue();
+    bool isNot = predicate == arith::CmpFPredicate::UNE ||
+                 predicate == arith::CmpFPredicate::ONE;
+    if (!isNot || (*condition)[1]->getFloat() != 0.0)
+      return true;
+    condition = (*condition)[0];
+  }
+  const Expr *mask = elements.unfoldAll(condition);
+  const Expr *chosen = nullptr;
+  if (mask->isReduce("last") && mask->operands[2]->getFloat() == 1.0 &&
+      mask->operands[3]->getFloat() == 0.0)
+    chosen = mask->operands[1];
+  if (!chosen || !chosen->is("arith.cmpi") ||
+      cast<arith::CmpIPredicateAttr>(chosen->value).getValue() !=
+          arith::CmpIPredicate::eq)
+    return true;
+  for (unsigned i = 0; i < 2; ++i) {
+    const Expr *group = (*chosen)[1 - i], *best = (*chosen)[i];
+    auto indices = best->kind == Expr::Element
+                       ? best->tensor.getDefiningOp<RoutingIndicesOp>()
+                       : RoutingIndicesOp();
+    auto groups = indices ? indices.getRouting().getDefiningOp<RouterOp>() : RouterOp();
+    if (!groups || !isa<TopKAttr>(groups.getPolicy()) ||
+        best->operands != SmallVector<const Expr *>{token, mask->operands[0]})
+      continue;
+    int64_t count = groups.getNumExperts(), keep = groups.getNumSlots();
+    if (count == 0 || experts % count ||
+        group != exprs.floorDiv(column, experts / count))
+      continue;
+    const Expr *some = exprs.variable(count);
+    std::optional<GroupReduce> reduce =
+        matchGroupScore(elements.element(groups.getSelect(), {token, some}),
+                        token, some, experts / count, kept->tensor);
+    int64_t slots = router.getNumSlots();
+    if (!reduce || keep * (experts / count) < slots)
+      continue;
+    policy = GroupTopKAttr::get(exprs.getContext(), slots, count, keep, *reduce);
+    // Values of the chosen are the same with and without the mask.
+    if (weigh == select)
+      weigh = kept->tensor;
+    select = kept->tensor;
+    return true;
+  }
+  return true;
+}
+
+std::string RouterWeights::describe() const {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << policy;
+  if (!steps.empty())
+    os << ", weighing " << ArrayAttr::get(policy.getContext(), steps);
+  if (weigh != select)
+    os << ", selected by other scores than weighed";
+  return text;
+}
 
 Value RouterWeights::write(OpBuilder &b, Location loc) {
   return RouterOp::create(b, loc, cast<SelectionPolicyAttrInterface>(policy),

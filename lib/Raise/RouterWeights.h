@@ -20,14 +20,17 @@ namespace moe::raise {
 
 class RouterWeights {
 public:
-  RouterWeights(Elements &elements, LayerLoops loops, const Expr *expert)
-      : elements(elements), exprs(elements.exprs), loops(loops),
-        expert(expert) {}
+  RouterWeights(Elements &elements, LayerLoops loops, const Expr *expert,
+                mlir::Location loc)
+      : elements(elements), exprs(elements.exprs), loops(loops), expert(expert),
+        loc(loc) {}
 
   /// Whether `weight` of a token and slot, null for 1, is one that a moe.router
   /// gives to the expert there.
   bool match(const Expr *weight);
   const std::optional<Obstacle> &getObstacle() const { return obstacle; }
+  /// Policy and steps, for people.
+  std::string describe() const;
   /// The routing.
   mlir::Value write(mlir::OpBuilder &b, mlir::Location loc);
 
@@ -37,6 +40,9 @@ private:
   bool matchSum(const Expr *sum, const Expr *term);
   bool matchSoftmax(const Expr *weight);
   bool matchGroups();
+  std::optional<GroupReduce> matchGroupScore(const Expr *expr, const Expr *token,
+                                             const Expr *group, int64_t size,
+                                             mlir::Value scores);
   /// `expr` of another slot.
   const Expr *atSlot(const Expr *expr, const Expr *slot);
   bool fail(const Expr *at, const llvm::Twine &why);
@@ -45,6 +51,7 @@ private:
   Exprs &exprs;
   LayerLoops loops;
   const Expr *expert;
+  mlir::Location loc;
   RouterOp router;
   mlir::Value select, weigh;
   mlir::Attribute policy;
