@@ -28,9 +28,13 @@ static constexpr int64_t mostKnown = 64;
 void moe::raise::addOnnx(ForeignTable &table) {
   table.addDialect("onnx");
   addElementwise(table);
+  addMixed(table);
   addShapes(table);
+  addSlices(table);
   addIndexing(table);
+  addSelection(table);
   addProducts(table);
+  addReductions(table);
   addExperts(table);
 }
 
@@ -65,6 +69,24 @@ LogicalResult onnx::needInputs(ForeignOp &op, unsigned count) {
       return op.leave("input " + Twine(i) + " is of unsigned integers");
   }
   return success();
+}
+
+LogicalResult onnx::needTensor(ForeignOp &op, unsigned i) {
+  Value input = getInput(op, i);
+  if (input && isa<RankedTensorType>(input.getType()))
+    return success();
+  return op.leave("the shape of input " + Twine(i) + " is not known");
+}
+
+LogicalResult onnx::needSizes(ForeignOp &op) {
+  return op.leave("the sizes that it asks for are not known");
+}
+
+std::optional<Sizes> onnx::getKnownInput(ForeignOp &op, unsigned i) {
+  Value input = getInput(op, i);
+  if (!input || !isa<RankedTensorType>(input.getType()))
+    return std::nullopt;
+  return getKnown(op.upstream, input);
 }
 
 std::optional<int64_t> onnx::getAxis(int64_t axis, int64_t rank) {

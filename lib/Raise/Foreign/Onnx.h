@@ -34,6 +34,16 @@ bool isUnsigned(ForeignOp &op, unsigned i);
 /// none of them is of unsigned integers.
 llvm::LogicalResult needInputs(ForeignOp &op, unsigned count);
 
+/// Whether input `i` is a ranked tensor; what only moves elements does not ask
+/// for their signs.
+llvm::LogicalResult needTensor(ForeignOp &op, unsigned i = 0);
+
+/// Leaves the op for sizes that are not known.
+llvm::LogicalResult needSizes(ForeignOp &op);
+
+/// The known elements of input `i`, see below.
+std::optional<Sizes> getKnownInput(ForeignOp &op, unsigned i);
+
 /// An axis of a tensor of `rank` dimensions, counted from its end if negative;
 /// nothing if there is none.
 std::optional<int64_t> getAxis(int64_t axis, int64_t rank);
@@ -97,9 +107,13 @@ mlir::Value keepAxes(Upstream &upstream, mlir::Value reduced,
                      bool keep);
 
 void addElementwise(ForeignTable &table);
+void addMixed(ForeignTable &table);
 void addShapes(ForeignTable &table);
+void addSlices(ForeignTable &table);
 void addIndexing(ForeignTable &table);
+void addSelection(ForeignTable &table);
 void addProducts(ForeignTable &table);
+void addReductions(ForeignTable &table);
 void addExperts(ForeignTable &table);
 
 } // namespace moe::raise::onnx

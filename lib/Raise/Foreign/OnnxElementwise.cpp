@@ -91,13 +91,10 @@ static LogicalResult convert(ForeignOp &op, Scalar scalar, unsigned least,
   return op.leave("it is not known for elements of this type");
 }
 
-/// `FloatOp`, or `IntOp`, of one or two elements, or joining all.
+/// `FloatOp`, or `IntOp`, joining all.
 template <typename FloatOp, typename IntOp>
 static Value numeric(ForeignOp &, const Scalars &s, ValueRange v) {
   Value result = v[0];
-  if (v.size() == 1)
-    return isa<FloatType>(result.getType()) ? s.make<FloatOp>(v)
-                                            : s.make<IntOp>(v);
   for (Value next : v.drop_front())
     result = isa<FloatType>(result.getType()) ? s.make<FloatOp>({result, next})
                                               : s.make<IntOp>({result, next});
@@ -250,6 +247,11 @@ static Value elu(ForeignOp &op, const Scalars &s, Value x) {
                        s.multiply(power, op.getFloat("alpha").value_or(1.0)));
 }
 
+static Value absolute(ForeignOp &, const Scalars &s, ValueRange v) {
+  return isa<FloatType>(v[0].getType()) ? s.make<math::AbsFOp>(v)
+                                        : s.make<math::AbsIOp>(v);
+}
+
 static Value negate(ForeignOp &, const Scalars &s, ValueRange v) {
   if (isa<FloatType>(v[0].getType()))
     return s.make<arith::NegFOp>(v);
@@ -307,159 +309,6 @@ static LogicalResult convertIsNaN(ForeignOp &op) {
       1, op.upstream.getBuilder().getI1Type());
 }
 
-static LogicalResult convertPow(ForeignOp &op) {
-  if (failed(needInputs(op, 2)))
-    return failure();
-  Value base = op.getOperand(0), exponent = op.getOperand(1);
-  Type element = Upstream::typeOf(base).getElementType();
-  if (!isa<FloatType>(element))
-    return op.leave("it is known for floats only");
-  std::optional<double> power;
-  if (TypedAttr splat = getSplat(exponent)) {
-    if (auto number = dyn_cast<FloatAttr>(splat))
-      power = number.getValueAsDouble();
-    else if (auto integer = dyn_cast<IntegerAttr>(splat))
-      power = static_cast<double>(integer.getInt());
-  }
-  exponent = op.upstream.cast(exponent, element);
-  FailureOr<Value> result =
-      elementwise(op.upstream, {base, exponent}, element,
-                  [&](OpBuilder &b, ValueRange v) -> Value {
-                    // As exact as it gets, and what everybody means.
-                    Scalars s{b, op.getLoc()};
-                    if (power == 2.0)
-                      return s.multiply(v[0], v[0]);
-                    if (power == 1.0)
-                      return v[0];
-                    return math::PowFOp::create(b, op.getLoc(), v[0], v[1]);
-                  });
-  return succeeded(result) ? op.replace(*result)
-                           : op.leave("the shapes of its inputs differ");
-}
-
-/// The type of elements that ONNX's number stands for; null if there is none
-/// here, and for unsigned ones but bytes.
-static Type getElementType(Builder &b, int64_t number) {
-  switch (number) {
-  case 1:
-    return b.getF32Type();
-  case 3:
-    return b.getI8Type();
-  case 5:
-    return b.getI16Type();
-  case 6:
-    return b.getI32Type();
-  case 7:
-    return b.getI64Type();
-  case 9:
-    return b.getI1Type();
-  case 10:
-    return b.getF16Type();
-  case 11:
-    return b.getF64Type();
-  case 16:
-    return b.getBF16Type();
-  default:
-    return {};
-  }
-}
-
-static LogicalResult convertCast(ForeignOp &op) {
-  Value input = getInput(op, 0);
-  if (!input || !isa<RankedTensorType>(input.getType()))
-    return op.leave("the shape of its input is not known");
-  OpBuilder &b = op.upstream.getBuilder();
-  Type to = getElementType(b, op.getInt("to", 0));
-  if (!to)
-    return op.leave("its result is of a type that is not known");
-  Type from = Upstream::typeOf(input).getElementType();
-  if (isUnsigned(op, 0) && from.getIntOrFloatBitWidth() < 64) {
-    // All that they are fits into a wider type.
-    input = op.upstream.elementwise(
-        input, b.getI64Type(), [&](OpBuilder &nested, ValueRange v) -> Value {
-          return arith::ExtUIOp::create(nested, op.getLoc(),
-                                        nested.getI64Type(), v[0]);
-        });
-  } else if (isUnsigned(op, 0)) {
-    return op.leave("its input is of unsigned integers");
-  } else if (from.isInteger() && to.isInteger() && !to.isInteger(1)) {
-    if (std::optional<Sizes> known = getKnown(op.upstream, input))
-      return op.replace(makeKnown(op.upstream, *known,
-                                  Upstream::typeOf(input).getRank(), to));
-  }
-  return op.replace(op.upstream.cast(input, to));
-}
-
-static LogicalResult convertClip(ForeignOp &op) {
-  if (failed(needInputs(op, 1)))
-    return failure();
-  SmallVector<Value> inputs = {getInput(op, 0)};
-  Type element = Upstream::typeOf(inputs[0]).getElementType();
-  Value low = getInput(op, 1), high = getInput(op, 2);
-  for (Value bound : {low, high}) {
-    if (!bound)
-      continue;
-    auto type = dyn_cast<RankedTensorType>(bound.getType());
-    if (!type || type.getElementType() != element)
-      return op.leave("a bound is not of the type of its input");
-    inputs.push_back(bound);
-  }
-  FailureOr<Value> result = elementwise(
-      op.upstream, inputs, element, [&](OpBuilder &b, ValueRange v) {
-        Scalars s{b, op.getLoc()};
-        Value value = v[0];
-        bool isFloat = isa<FloatType>(element);
-        if (low)
-          value = isFloat ? s.make<arith::MaximumFOp>({value, v[1]})
-                          : s.make<arith::MaxSIOp>({value, v[1]});
-        if (high)
-          value = isFloat ? s.make<arith::MinimumFOp>({value, v.back()})
-                          : s.make<arith::MinSIOp>({value, v.back()});
-        return value;
-      });
-  return succeeded(result) ? op.replace(*result)
-                           : op.leave("the shapes of its inputs differ");
-}
-
-static LogicalResult convertWhere(ForeignOp &op) {
-  if (failed(needInputs(op, 3)))
-    return failure();
-  ValueRange v = op.getOperands();
-  Type element = Upstream::typeOf(v[1]).getElementType();
-  if (!Upstream::typeOf(v[0]).getElementType().isInteger(1) ||
-      Upstream::typeOf(v[2]).getElementType() != element)
-    return op.leave("its inputs are of different types");
-  std::optional<SmallVector<int64_t>> which = getConstants(v[0]);
-  if (which && element.isInteger(64)) {
-    std::optional<Sizes> left = getKnown(op.upstream, v[1]),
-                         right = getKnown(op.upstream, v[2]);
-    if (left && right && left->size() == which->size() &&
-        right->size() == which->size()) {
-      Sizes result;
-      for (size_t i = 0; i < which->size(); ++i)
-        result.push_back((*which)[i] ? (*left)[i] : (*right)[i]);
-      return op.replace(makeKnown(op.upstream, result,
-                                  Upstream::typeOf(v[1]).getRank(), element));
-    }
-  }
-  FailureOr<Value> result =
-      elementwise(op.upstream, v, element, [&](OpBuilder &b, ValueRange s) {
-        return arith::SelectOp::create(b, op.getLoc(), s[0], s[1], s[2])
-            .getResult();
-      });
-  return succeeded(result) ? op.replace(*result)
-                           : op.leave("the shapes of its inputs differ");
-}
-
-static LogicalResult convertIdentity(ForeignOp &op) {
-  Value input = getInput(op, 0);
-  if (!input || !isa<RankedTensorType>(input.getType()))
-    return op.leave("the shape of its input is not known");
-  if (op.getOperation()->getNumResults() != 1)
-    return op.leave("its mask is asked for");
-  return op.replace(input);
-}
-
 void onnx::addElementwise(ForeignTable &table) {
   using F = arith::CmpFPredicate;
   using I = arith::CmpIPredicate;
@@ -474,7 +323,6 @@ void onnx::addElementwise(ForeignTable &table) {
   add("Max", any<numeric<arith::MaximumFOp, arith::MaxSIOp>>);
   add("Min", any<numeric<arith::MinimumFOp, arith::MinSIOp>>);
   add("Sum", any<numeric<arith::AddFOp, arith::AddIOp>>);
-  add("Pow", convertPow);
   add("And", any<integers<arith::AndIOp>, 2>);
   add("Or", any<integers<arith::OrIOp>, 2>);
   add("Xor", any<integers<arith::XOrIOp>, 2>);
@@ -488,7 +336,7 @@ void onnx::addElementwise(ForeignTable &table) {
   add("GreaterOrEqual", compare<F::OGE, I::sge>);
   add("IsNaN", convertIsNaN);
   add("Neg", any<negate>);
-  add("Abs", any<numeric<math::AbsFOp, math::AbsIOp>>);
+  add("Abs", any<absolute>);
   add("Sqrt", any<floats<math::SqrtOp>>);
   add("Exp", any<floats<math::ExpOp>>);
   add("Log", any<floats<math::LogOp>>);
@@ -509,9 +357,4 @@ void onnx::addElementwise(ForeignTable &table) {
   add("Relu", unary<relu>);
   add("LeakyRelu", unary<leakyRelu>);
   add("Elu", unary<elu>);
-  add("Cast", convertCast);
-  add("Clip", convertClip);
-  add("Where", convertWhere);
-  add("Identity", convertIdentity);
-  add("Dropout", convertIdentity);
 }
