@@ -12,9 +12,11 @@
 
 #include "../../unit/OnnxBytes.h"
 #include "moe-mlir/Raise/Onnx.h"
+#include "moe-mlir/Raise/Passes.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/Verifier.h"
+#include "mlir/Pass/PassManager.h"
 
 using namespace moe;
 using namespace onnxbytes;
@@ -41,6 +43,10 @@ void fuzz::readOnnx(std::string_view bytes) {
   OutputSet outputs;
   if (!model->writeWeights(outputs, "/dev/null", error))
     checkRefusal(error, bytes);
+  // Types and attributes of nodes are a stranger's, too.
+  mlir::PassManager passes(&context);
+  passes.addPass(createConvertForeign());
+  (void)passes.run(*module);
 }
 
 std::vector<std::string> fuzz::onnxSeeds() {
