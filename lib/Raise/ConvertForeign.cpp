@@ -47,6 +47,7 @@ struct ConvertForeign : moe::impl::ConvertForeignBase<ConvertForeign> {
   using ConvertForeignBase::ConvertForeignBase;
 
   void runOnOperation() override;
+  void convertChecked(func::FuncOp func);
   void convert(func::FuncOp func);
   bool isForeign(Operation *op) const {
     return !op->isRegistered() || table.lookup(op->getName().getStringRef());
@@ -123,6 +124,32 @@ static LogicalResult inlineCalls(ModuleOp module) {
   return success();
 }
 
+/// Lists of places are converted on trust: if what comes of it does not hold,
+/// all is done again without.
+void ConvertForeign::convertChecked(func::FuncOp func) {
+  bool hasPlaces = false;
+  func.walk([&](Operation *op) {
+    hasPlaces |= op->getName().getStringRef() == "onnx.NonZero";
+  });
+  if (!hasPlaces)
+    return convert(func);
+  OwningOpRef<func::FuncOp> before(func.clone());
+  auto leftBefore = left;
+  convert(func);
+  if (checkPlaces(func))
+    return;
+  left = std::move(leftBefore);
+  func.getBody().getBlocks().clear();
+  func.getBody().takeBody(before->getBody());
+  func.setFunctionType(before->getFunctionType());
+  func.walk([&](Operation *op) {
+    if (op->getName().getStringRef() == "onnx.NonZero")
+      op->setAttr(kKeepPlacesAttrName, UnitAttr::get(&getContext()));
+  });
+  convert(func);
+  func.walk([&](Operation *op) { op->removeAttr(kKeepPlacesAttrName); });
+}
+
 void ConvertForeign::convert(func::FuncOp func) {
   // Regions of foreign ops are read by their translations.
   SmallVector<Operation *> ops;
@@ -170,7 +197,7 @@ void ConvertForeign::runOnOperation() {
     return signalPassFailure();
   for (auto func : getOperation().getOps<func::FuncOp>())
     if (!func.isExternal())
-      convert(func);
+      convertChecked(func);
   for (auto &[name, ops] : left) {
     std::string text = (Twine(name) + " stays as it is: " +
                         (ops.why.empty() ? "nothing is known of it" : ops.why))

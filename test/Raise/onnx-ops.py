@@ -295,6 +295,7 @@ for name in os.listdir(tables):
         with open(os.path.join(tables, name)) as file:
             names |= {op.removeprefix("onnx.") for op in re.findall(r'\badd\(\s*"([\w.]+)"', file.read())}
 assert len(names) > 80, names
+names.remove("NonZero")  # onnx-loops.py
 for name in sorted(names - cases.covered):
     print(name, "has no case")
 sys.exit(bool(failures or names - cases.covered))

@@ -14,6 +14,8 @@
 #define MOE_MLIR_RAISE_FOREIGN_H
 
 #include "moe-mlir/Raise/Upstream.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/StringMap.h"
 
 #include <optional>
@@ -138,6 +140,14 @@ private:
 /// The tables, a file each.
 void addStableHLO(ForeignTable &table);
 void addOnnx(ForeignTable &table);
+
+/// Of an `onnx.NonZero` that is to stay.
+inline constexpr llvm::StringLiteral kKeepPlacesAttrName = "raise_keep";
+
+/// Lists of places that depend on data become lists of all places, of which a
+/// scatter leaves out those that are not meant. Whether that is the same in
+/// `func`, whose other ops are upstream's: rows have to be alone in between.
+bool checkPlaces(mlir::func::FuncOp func);
 
 } // namespace moe::raise
 

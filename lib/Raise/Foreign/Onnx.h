@@ -106,6 +106,23 @@ mlir::Value keepAxes(Upstream &upstream, mlir::Value reduced,
                      const Sizes &sizes, llvm::ArrayRef<int64_t> axes,
                      bool keep);
 
+//===----------------------------------------------------------------------===//
+// Places that depend on data, see OnnxNonZero.cpp
+//===----------------------------------------------------------------------===//
+
+llvm::LogicalResult convertNonZero(ForeignOp &op);
+
+/// The mask [places] of i1 of the list of all places that `indices` are parts
+/// of; null if they are of none, or of several.
+mlir::Value findMask(mlir::Value indices);
+
+/// Remembers that the last input of a scatter is the mask of its updates.
+void markMasked(mlir::Operation *scatter);
+
+//===----------------------------------------------------------------------===//
+// The tables
+//===----------------------------------------------------------------------===//
+
 void addElementwise(ForeignTable &table);
 void addMixed(ForeignTable &table);
 void addShapes(ForeignTable &table);

@@ -205,9 +205,10 @@ static bool isKnownReduction(StringRef reduction) {
 }
 
 /// `data` with updates: loops over its dimensions and, last, over the updates.
-/// `dims` are the dimensions that have an index each, an input of `inputs`;
-/// the last input is the updates.
-static Value scatter(ForeignOp &op, Value data, ValueRange inputs,
+/// `dims` are the dimensions that have an index each, an input of `inputs`; the
+/// next input is the updates. Those that the mask of a list of places does not
+/// have are left out.
+static Value scatter(ForeignOp &op, Value data, ArrayRef<Value> given,
                      ArrayRef<AffineMap> inputMaps, ArrayRef<int64_t> dims) {
   Upstream &up = op.upstream;
   OpBuilder &b = up.getBuilder();
@@ -215,30 +216,39 @@ static Value scatter(ForeignOp &op, Value data, ValueRange inputs,
   int64_t rank = Upstream::typeOf(data).getRank();
   Sizes sizes = up.sizesOf(data);
   SmallVector<AffineMap> maps(inputMaps);
+  SmallVector<Value> inputs(given);
+  Value mask = findMask(given.front());
+  if (mask) {
+    inputs.push_back(mask);
+    maps.push_back(AffineMap::get(rank + 1, 0, b.getAffineDimExpr(rank)));
+  }
   maps.push_back(b.getMultiDimIdentityMap(rank + 1).getMajorSubMap(rank));
   SmallVector<utils::IteratorType> iterators(rank,
                                              utils::IteratorType::parallel);
   iterators.push_back(utils::IteratorType::reduction);
-  return linalg::GenericOp::create(
-             b, loc, data.getType(), inputs, data, maps, iterators,
-             [&](OpBuilder &nested, Location, ValueRange v) {
-               Value isOwn;
-               for (auto [i, dim] : llvm::enumerate(dims)) {
-                 Value place = wrapIndex(nested, loc, v[i], sizes[dim]);
-                 Value here = linalg::IndexOp::create(nested, loc, dim);
-                 Value isHere = arith::CmpIOp::create(
-                     nested, loc, arith::CmpIPredicate::eq, place, here);
-                 isOwn = isOwn
-                             ? arith::AndIOp::create(nested, loc, isOwn, isHere)
-                                   .getResult()
-                             : isHere;
-               }
-               linalg::YieldOp::create(
-                   nested, loc,
-                   applyUpdate(nested, loc, op.getString("reduction"), isOwn,
-                               v.back(), v[dims.size()]));
-             })
-      .getResult(0);
+  auto result = linalg::GenericOp::create(
+      b, loc, data.getType(), inputs, data, maps, iterators,
+      [&](OpBuilder &nested, Location, ValueRange v) {
+        Value isOwn;
+        for (auto [i, dim] : llvm::enumerate(dims)) {
+          Value place = wrapIndex(nested, loc, v[i], sizes[dim]);
+          Value here = linalg::IndexOp::create(nested, loc, dim);
+          Value isHere = arith::CmpIOp::create(
+              nested, loc, arith::CmpIPredicate::eq, place, here);
+          isOwn = isOwn ? arith::AndIOp::create(nested, loc, isOwn, isHere)
+                              .getResult()
+                        : isHere;
+        }
+        if (mask)
+          isOwn = arith::AndIOp::create(nested, loc, isOwn, v[dims.size() + 1]);
+        linalg::YieldOp::create(nested, loc,
+                                applyUpdate(nested, loc,
+                                            op.getString("reduction"), isOwn,
+                                            v.back(), v[dims.size()]));
+      });
+  if (mask)
+    markMasked(result);
+  return result.getResult(0);
 }
 
 static LogicalResult convertScatterElements(ForeignOp &op) {
@@ -350,5 +360,6 @@ void onnx::addIndexing(ForeignTable &table) {
   table.add("onnx.GatherElements", convertGatherElements);
   table.add("onnx.GatherND", convertGatherND);
   table.add("onnx.ScatterElements", convertScatterElements);
+  table.add("onnx.NonZero", convertNonZero);
   table.add("onnx.ScatterND", convertScatterND);
 }
