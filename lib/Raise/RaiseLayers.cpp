@@ -192,8 +192,7 @@ bool LayerRaiser::write(ExpertBody &body, Block &block, Value result) {
     how = "rung 2: " + router.describe();
   } else {
     Sizes sizes = {up.sizesOf(body.getTokens())[0], b.getIndexAttr(slots)};
-    ArrayRef<const Expr *> variables = {loops.token, loops.slot};
-    SmallVector<const Expr *> all(variables);
+    SmallVector<const Expr *> all = {loops.token, loops.slot};
     Value chosen =
         writeTensor(up, body.getExpert(), all, sizes, b.getI32Type());
     Type number = type.getElementType().isF64() ? Type(b.getF64Type())
