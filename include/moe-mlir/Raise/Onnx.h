@@ -22,7 +22,8 @@
 //
 // Inputs of the graph and its weights are arguments with `moe.name`, and with
 // `moe.dims` where a size is not known. Weights are initializers of more than a
-// few floats or bytes, and larger ones of other types; the rest are constants.
+// few floats or bytes that nothing is scattered into, and larger ones of other
+// types; the rest are constants.
 //
 //===----------------------------------------------------------------------===//
 

@@ -119,6 +119,10 @@ mlir::Value findMask(mlir::Value indices);
 /// Remembers that the last input of a scatter is the mask of its updates.
 void markMasked(mlir::Operation *scatter);
 
+/// The product of rows, group after group, and the weights of their groups that
+/// a Concat of a product for each group is; null if it is none.
+mlir::Value matchGroupedProduct(ForeignOp &concat);
+
 //===----------------------------------------------------------------------===//
 // The tables
 //===----------------------------------------------------------------------===//

@@ -40,6 +40,26 @@ static Value takeOne(Upstream &up, Value data, int64_t axis, int64_t place) {
   return up.reshape(up.slice(data, offsets, sizes, strides), left);
 }
 
+/// The first of elements that count, `start`, `start + 1`, ...; null if they do
+/// not.
+static OpFoldResult getRangeStart(Value tensor) {
+  auto generic = tensor.getDefiningOp<linalg::GenericOp>();
+  if (!generic || generic.getNumDpsInputs() != 0 || generic.getNumLoops() != 1)
+    return {};
+  Value yielded = generic.getBody()->getTerminator()->getOperand(0);
+  while (auto cast = yielded.getDefiningOp<arith::IndexCastOp>())
+    yielded = cast.getIn();
+  if (yielded.getDefiningOp<linalg::IndexOp>())
+    return Builder(tensor.getContext()).getIndexAttr(0);
+  auto add = yielded.getDefiningOp<arith::AddIOp>();
+  if (!add || !add.getLhs().getDefiningOp<linalg::IndexOp>())
+    return {};
+  if (std::optional<int64_t> constant = getConstantIntValue(add.getRhs()))
+    return Builder(tensor.getContext()).getIndexAttr(*constant);
+  bool isOutside = add.getRhs().getParentBlock() != generic.getBody();
+  return isOutside ? OpFoldResult(add.getRhs()) : OpFoldResult();
+}
+
 static LogicalResult convertGather(ForeignOp &op) {
   if (failed(needInputs(op, 2)))
     return failure();
@@ -71,6 +91,14 @@ static LogicalResult convertGather(ForeignOp &op) {
   if (constants && places.getRank() == 0 && constants->front() >= 0)
     return op.replace(takeOne(up, data, *axis, constants->front()));
   Sizes own = up.sizesOf(data), sizes(own.begin(), own.begin() + *axis);
+  // Places that follow one another are a view, too.
+  if (OpFoldResult start = getRangeStart(indices)) {
+    Sizes offsets(own.size(), up.getBuilder().getIndexAttr(0));
+    offsets[*axis] = start;
+    own[*axis] = up.sizesOf(indices)[0];
+    SmallVector<int64_t> strides(own.size(), 1);
+    return op.replace(up.slice(data, offsets, own, strides));
+  }
   sizes.append(up.sizesOf(indices));
   sizes.append(own.begin() + *axis + 1, own.end());
   int64_t rank = sizes.size();
@@ -280,13 +308,8 @@ static LogicalResult convertScatterElements(ForeignOp &op) {
 
 /// Whether the elements of a tensor are 0, 1, 2, ...
 static bool isCounting(Value tensor) {
-  auto generic = tensor.getDefiningOp<linalg::GenericOp>();
-  if (!generic || generic.getNumDpsInputs() != 0 || generic.getNumLoops() != 1)
-    return false;
-  Value yielded = generic.getBody()->getTerminator()->getOperand(0);
-  while (auto cast = yielded.getDefiningOp<arith::IndexCastOp>())
-    yielded = cast.getIn();
-  return yielded.getDefiningOp<linalg::IndexOp>() != nullptr;
+  OpFoldResult start = getRangeStart(tensor);
+  return start && getConstantIntValue(start) == 0;
 }
 
 /// Whether a tensor is a permutation of its places.

@@ -312,6 +312,9 @@ static LogicalResult convertConcat(ForeignOp &op) {
     if (!fits)
       return op.leave("the shapes of its inputs differ");
   }
+  if (*axis == 0)
+    if (Value product = matchGroupedProduct(op))
+      return op.replace(product);
   return op.replace(op.upstream.concat(op.getOperands(), *axis));
 }
 

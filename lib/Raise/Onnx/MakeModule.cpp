@@ -67,6 +67,7 @@ private:
   llvm::StringMap<StringAttr> sizes;
   llvm::StringSet<> sizeNames;
   std::vector<Weight> weights;
+  llvm::StringSet<> weightNames;
 };
 
 } // namespace
@@ -164,7 +165,7 @@ bool ModuleBuilder::addConstants() {
   for (const ValueInfo &output : model.outputs)
     used.insert(output.name);
   for (const Tensor &tensor : model.initializers) {
-    if (isWeight(tensor) || !used.contains(tensor.name))
+    if (weightNames.contains(tensor.name) || !used.contains(tensor.name))
       continue;
     auto constant = arith::ConstantOp::create(builder, getLoc(tensor.name),
                                               getElements(builder, tensor));
@@ -194,7 +195,7 @@ bool ModuleBuilder::addConstantNode(const Node &node) {
   if (attribute.tensor) {
     if (attribute.tensor->type->isUnsigned)
       unsignedValues.insert(node.outputs[0]);
-    if (isWeight(*attribute.tensor)) // an argument
+    if (weightNames.contains(node.outputs[0])) // an argument
       return true;
     elements = getElements(builder, *attribute.tensor);
   } else if (attribute.name == "value_float") {
@@ -362,6 +363,8 @@ OwningOpRef<ModuleOp> ModuleBuilder::build() {
   function = func::FuncOp::create(builder, module->getLoc(), kEntry,
                                   builder.getFunctionType({}, {}));
   weights = findWeights(model);
+  for (const Weight &weight : weights)
+    weightNames.insert(weight.name);
   for (const ValueInfo &value : model.values)
     infos[value.name] = &value;
   for (const ValueInfo &output : model.outputs)

@@ -14,13 +14,14 @@
 using namespace moe;
 using namespace moe::onnx;
 
-bool moe::onnx::isWeight(const Tensor &tensor) {
+/// Whether `tensor` is large enough for an argument.
+static bool isLarge(const Tensor &tensor, bool isStart) {
   if (!tensor.type->dtype || tensor.shape.empty())
     return false;
   // What has as many elements or fewer are numbers of the model's text: the two
   // values of OneHot, the scale of an image, sizes, permutations, tables.
   int64_t text = 4096;
-  if (isFloat(*tensor.type->dtype))
+  if (isFloat(*tensor.type->dtype) && !isStart)
     text = 2;
   else if (tensor.type->bytes == 1 && tensor.type->type != ElementType::Bool)
     text = 8;
@@ -36,19 +37,25 @@ const Tensor *moe::onnx::getConstant(const Node &node) {
 }
 
 std::vector<Weight> moe::onnx::findWeights(const Model &model) {
-  llvm::StringSet<> used;
-  for (const Node &node : model.nodes)
+  llvm::StringSet<> used, starts;
+  for (const Node &node : model.nodes) {
     for (const std::string &input : node.inputs)
       used.insert(input);
+    // What is scattered into: zeros, and no weights.
+    if (llvm::StringRef(node.op).starts_with("Scatter") && !node.inputs.empty())
+      starts.insert(node.inputs[0]);
+  }
   for (const ValueInfo &output : model.outputs)
     used.insert(output.name);
   std::vector<Weight> weights;
   for (const Tensor &tensor : model.initializers)
-    if (isWeight(tensor) && used.contains(tensor.name))
+    if (used.contains(tensor.name) &&
+        isLarge(tensor, starts.contains(tensor.name)))
       weights.push_back({tensor.name, &tensor});
   for (const Node &node : model.nodes)
     if (const Tensor *tensor = getConstant(node);
-        tensor && isWeight(*tensor) && used.contains(node.outputs[0]))
+        tensor && used.contains(node.outputs[0]) &&
+        isLarge(*tensor, starts.contains(node.outputs[0])))
       weights.push_back({node.outputs[0], tensor});
   return weights;
 }

@@ -20,9 +20,6 @@ struct Weight {
   const Tensor *tensor;
 };
 
-/// Whether `tensor` becomes an argument and not a constant.
-bool isWeight(const Tensor &tensor);
-
 /// The tensor that a node `Constant` is, or null.
 const Tensor *getConstant(const Node &node);
 
