@@ -20,6 +20,9 @@ Value ScalarWriter::write(const Expr *expr) {
     return upstream.scalar(b.getIndexType(), value);
   };
   SmallVector<Value> operands;
+  // Both sides of a choice are read, and only one of them has to be there.
+  bool isChoice = expr->is("arith.select");
+  numChoices += isChoice;
   if (expr->kind != Expr::Reduce)
     for (const Expr *operand : expr->operands) {
       operands.push_back(write(operand));
@@ -47,6 +50,15 @@ Value ScalarWriter::write(const Expr *expr) {
       result = expr->tensor;
       break;
     }
+    if (numChoices)
+      for (auto [d, index] : llvm::enumerate(operands)) {
+        if (expr->operands[d]->kind == Expr::Variable)
+          continue;
+        Value size = tensor::DimOp::create(b, loc, expr->tensor, d);
+        Value last = arith::SubIOp::create(b, loc, size, number(1));
+        index = arith::MinSIOp::create(b, loc, index, last);
+        index = arith::MaxSIOp::create(b, loc, index, number(0));
+      }
     result = tensor::ExtractOp::create(b, loc, expr->tensor, operands);
     if (isa<IndexType>(expr->type) && !isa<IndexType>(result.getType()))
       result = arith::IndexCastOp::create(b, loc, b.getIndexType(), result);
@@ -66,6 +78,7 @@ Value ScalarWriter::write(const Expr *expr) {
   default:
     return {};
   }
+  numChoices -= isChoice;
   values[expr] = result;
   return result;
 }

@@ -27,6 +27,7 @@ private:
   mlir::OpBuilder &b;
   mlir::Location loc;
   llvm::DenseMap<const Expr *, mlir::Value> values;
+  unsigned numChoices = 0; ///< around what is being written
 };
 
 /// The tensor of `expr` over all values of `variables`, of `sizes`: one that is
