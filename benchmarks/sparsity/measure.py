@@ -2,10 +2,11 @@
 
 usage: measure.py [--rounds=N] [--calls=N] [--build=BUILD] [NAME...]
 
-Each layer has 32 experts of 512 x 1024 in f32. The two forms run in turn, in
+Each layer has 32 experts of 512 x 1024, in f32 but for those called bf16. The two forms run in turn, in
 processes of their own, 40 calls each (--calls), 9 times (--rounds). The ratio of
 their medians is taken for each turn, and the median of these is printed beside
-what theory says: the ratio of rows, or of experts whose weights are read. Without
+what theory says: the ratio of rows, of experts whose weights are read, or of bytes
+of weights, as the density of activations and the rows of each expert are. Without
 NAME all layers run.
 """
 import argparse
@@ -26,7 +27,7 @@ HEAD = """#xh = affine_map<(t, e, h) -> (t, h)>
 #e = affine_map<(t, e) -> (e)>
 func.func @layer(%x: tensor<?x{H}xf32> {{moe.name = "x", moe.dims = ["T"]}},
     %wr: tensor<{E}x{H}xf32> {{moe.name = "router.weight"}},
-    %up: tensor<{W}x{I}x{H}xf32> {{moe.name = "up"}}, %down: tensor<{W}x{H}x{I}xf32> {{moe.name = "down"}})
+    %up: tensor<{W}x{I}x{H}x{F}> {{moe.name = "up"}}, %down: tensor<{W}x{H}x{I}x{F}> {{moe.name = "down"}})
     -> (tensor<?x{H}xf32> {{moe.name = "y", moe.dims = ["T"]}}) {{
   %c0 = arith.constant 0 : index
   %zero = arith.constant 0.0 : f32
@@ -38,10 +39,17 @@ func.func @layer(%x: tensor<?x{H}xf32> {{moe.name = "x", moe.dims = ["T"]}},
 {scores}  %r = moe.router #moe.top_k<{k}> select({s}) weigh({s}) {weighing} : tensor<?x{E}xf32> -> !moe.routing<{E} x {k}>
   %rows = moe.dispatch %x by %r : tensor<?x{H}xf32>, !moe.routing<{E} x {k}> -> tensor<?x{H}xf32>
   %out = moe.expert %rows by %r : (tensor<?x{H}xf32>, !moe.routing<{E} x {k}>) -> tensor<?x{H}xf32>
-  experts 0 to {E} weights({u}, {d} : tensor<{E}x{I}x{H}xf32>, tensor<{E}x{H}x{I}xf32>) {{
-  ^bb0(%t: tensor<?x{H}xf32>, %wu: tensor<{I}x{H}xf32>, %wd: tensor<{H}x{I}xf32>):
-    %f = moe.ffn %t up(%wu) down(%wd) activation(#moe.relu)
-        : (tensor<?x{H}xf32>, tensor<{I}x{H}xf32>, tensor<{H}x{I}xf32>) -> tensor<?x{H}xf32>
+  experts 0 to {E} weights({u}, {d} : tensor<{E}x{I}x{H}x{F}>, tensor<{E}x{H}x{I}x{F}>) {{
+  ^bb0(%t: tensor<?x{H}xf32>, %wu: tensor<{I}x{H}x{F}>, %wd: tensor<{H}x{I}x{F}>):
+    %f = moe.ffn %t up(%wu) down(%wd)
+        : (tensor<?x{H}xf32>, tensor<{I}x{H}x{F}>, tensor<{H}x{I}x{F}>) -> tensor<?x{H}xf32> body {{
+    ^bb0(%v: f32):
+      %limit = arith.constant {limit:e} : f32
+      %none = arith.constant 0.0 : f32
+      %over = arith.subf %v, %limit : f32
+      %h = arith.maximumf %over, %none : f32
+      moe.yield %h : f32
+    }}
     moe.yield %f : tensor<?x{H}xf32>
   }}
   %y = moe.combine %out by %r : tensor<?x{H}xf32>, !moe.routing<{E} x {k}> -> tensor<?x{H}xf32>
@@ -64,8 +72,11 @@ def elementwise(operand, kind, op):
 """ % (maps, more, E, kind, E, body, op, E)
 
 
-def layer(k, kind="plain"):
-    values = dict(H=H, I=I, E=E, W=E, k=k, scores="", s="%z", weighing="weighing [#moe.softmax]", u="%up", d="%down")
+def layer(k, kind="plain", density=0.5, element="f32"):
+    # Of rows of random numbers, products with random weights are normal.
+    limit = statistics.NormalDist().inv_cdf(1 - density) if density < 1 else -100.0
+    values = dict(H=H, I=I, E=E, W=E, k=k, scores="", s="%z", weighing="weighing [#moe.softmax]", u="%up", d="%down",
+                  F=element, limit=limit)
     if kind == "relu":
         values.update(scores=elementwise("", "", "arith.maximumf %a, %zero"), s="%s", weighing="")
     if kind == "masked":
@@ -85,6 +96,17 @@ def layer(k, kind="plain"):
     return HEAD.format(**values)
 
 
+def bytes_read(density, together=1):
+    """Theory of activations of which `density` are not 0, if so many k are read at once."""
+    def ratio(indices, weights):
+        _, rows = np.unique(indices, return_counts=True)
+        read = np.where(rows <= 8, 1 - (1 - density) ** (rows * together), 1.0)
+        return 2 * len(rows) / (len(rows) + read.sum())
+    return ratio
+
+
+ACTIVATIONS = "moe-skip-zero-activations{finite-weights=true}"
+
 # Name: the layer, the passes, numbers of tokens, and theory from indices and weights [T, K].
 CASES = {
     "skip": (layer(8), "moe-skip-experts{max-experts=4}", (1, 256), lambda i, w: 2.0),
@@ -94,6 +116,10 @@ CASES = {
     "alike": (layer(4, "pairs"), "moe-dedupe-experts", (1, 4, 16), lambda i, w: len(np.unique(i)) / len(np.unique(i // 2))),
     "dead": (layer(4, "masked"), "moe-eliminate-dead-experts", (1, 256), lambda i, w: 1.0),
 }
+for percent in (5, 10, 30, 50, 100):
+    density = percent / 100
+    CASES["relu-%d" % percent] = (layer(8, density=density), ACTIVATIONS, (1, 4, 16), bytes_read(density))
+CASES["relu-10-bf16"] = (layer(8, density=0.1, element="bf16"), ACTIVATIONS, (1, 4), bytes_read(0.1, 2))
 
 
 def main():

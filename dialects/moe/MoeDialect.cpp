@@ -10,7 +10,9 @@
 
 #include "moe/Moe.h"
 #include "moe/Placement.h"
+#include "moe/SkipZeros.h"
 
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Interfaces/FoldInterfaces.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "mlir/Transforms/InliningUtils.h"
@@ -80,12 +82,30 @@ static LogicalResult verifyPlacement(Operation *op, Attribute value) {
   return success();
 }
 
+/// A share of the values of what a product multiplies.
+static LogicalResult verifySkipZeros(Operation *op, Attribute value) {
+  auto fail = [&] {
+    return op->emitOpError() << "`" << kSkipZerosAttrName << "` ";
+  };
+  auto linalgOp = dyn_cast<linalg::LinalgOp>(op);
+  if (!isa<FFNOp>(op) &&
+      !(linalgOp && linalg::isaContractionOpInterface(linalgOp)))
+    return fail() << "is an attribute of moe.ffn and of matrix products";
+  auto share = dyn_cast<FloatAttr>(value);
+  if (!share || !share.getType().isF64() ||
+      !(share.getValueAsDouble() > 0 && share.getValueAsDouble() <= 1))
+    return fail() << "has to be an f64 above 0 and at most 1, not " << value;
+  return success();
+}
+
 LogicalResult MoeDialect::verifyOperationAttribute(Operation *op,
                                                    NamedAttribute attribute) {
   if (attribute.getName() == getExternalAttrName())
     return verifyExternal(op, attribute.getValue());
   if (attribute.getName() == kPlacementAttrName)
     return verifyPlacement(op, attribute.getValue());
+  if (attribute.getName() == kSkipZerosAttrName)
+    return verifySkipZeros(op, attribute.getValue());
   if (attribute.getName() != getCheckpointAttrName())
     return success();
   auto fail = [&] {

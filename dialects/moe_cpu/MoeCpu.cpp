@@ -330,7 +330,7 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                    int64_t run, ArrayRef<PrefetchAttr> prefetch,
                                    bool scalable, int64_t prefetchLevel,
                                    int64_t window, int64_t widened,
-                                   int64_t planes) {
+                                   int64_t planes, int64_t listed) {
   if (lanes != 4 && lanes != 8 && lanes != 16)
     return emitError() << "lanes must be 4, 8 or 16, got " << lanes;
   if (inner == Inner::DotBF16 && lanes != 16)
@@ -372,6 +372,11 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
       inner != Inner::DecodeBF16)
     return emitError()
            << "only widen, decode and decode_bf16 have widened values";
+  if (listed < 0)
+    return emitError() << "listed cannot be negative, got " << listed;
+  if (listed != 0 && !canList(inner))
+    return emitError()
+           << "only fma, widen and dot_bf16 multiply by steps from a list";
   if (failed(verifyWidened(emitError, widened)))
     return failure();
   return verifyPrefetchLevel(emitError, prefetchLevel);
@@ -460,6 +465,9 @@ LogicalResult ScheduleAttr::verifySchedule(Operation *op) const {
   if (!matmul)
     return op->emitOpError("cannot have schedule ")
            << *this << ", which is for moek.grouped_matmul";
+  if (getListed() && !matmul.getSkipZeros())
+    return op->emitOpError("schedule ")
+           << *this << " leaves out steps of zeros, which needs 'skip_zeros'";
   if (moe::WeightFormatAttrInterface format = matmul.getFormatAttr()) {
     if (!readsBlocks())
       return op->emitOpError("schedule ")

@@ -260,6 +260,7 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
     | `prefetch_level` | | the cache that several tiles fetch their next chunk into, 1 to 3: what is longer than the first would push out the rows and accumulators in it |
     | `widened` | bytes | with `widen`, `decode` and `decode_bf16`, from three tiles on: the first one leaves the f32 or bf16 of so much of a panel in memory for the others, so that each value is widened, or decoded, once; 0: every tile does so for itself |
     | `planes` | bytes | with products of bytes: how many a value of a row is rounded to. 2: 16 bits, which are multiplied as two rows |
+    | `listed` | steps of k | with `skip_zeros` of the matmul: a few rows of an expert in which no more steps have a value that is not 0 are multiplied by these steps alone, from a list. A step is a k with `fma`, and a pair of them with `widen` and `dot_bf16`. 0: by all |
     | `window` | rows | how many of a layer are worked on at a time at most, which bounds the workspace; 0 for all |
   }];
   let parameters = (ins EnumParameter<MoeCpu_Inner>:$inner, "int64_t":$lanes,
@@ -270,11 +271,12 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
                         DefaultValuedParameter<"int64_t", "2">:$prefetch_level,
                         DefaultValuedParameter<"int64_t", "0">:$window,
                         DefaultValuedParameter<"int64_t", "0">:$widened,
-                        DefaultValuedParameter<"int64_t", "1">:$planes);
+                        DefaultValuedParameter<"int64_t", "1">:$planes,
+                        DefaultValuedParameter<"int64_t", "0">:$listed);
   let assemblyFormat = [{
     `<` $inner `,` struct($lanes, $rows, $block_rows, $chunk, $run,
                           custom<PrefetchRules>($prefetch), $scalable,
-                          $prefetch_level, $window, $widened, $planes) `>`
+                          $prefetch_level, $window, $widened, $planes, $listed) `>`
   }];
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
@@ -293,6 +295,12 @@ def MoeCpu_ScheduleAttr : MoeCpu_Attr<"Schedule", "schedule", [
       return getInner() == ::moecpu::Inner::DotBF16 ||
              getInner() == ::moecpu::Inner::MmlaBF16 ||
              getInner() == ::moecpu::Inner::DecodeBF16;
+    }
+    /// Whether kernels can multiply some steps of k alone.
+    static bool canList(::moecpu::Inner inner) {
+      return inner == ::moecpu::Inner::Fma ||
+             inner == ::moecpu::Inner::Widen ||
+             inner == ::moecpu::Inner::DotBF16;
     }
     /// Whether it is for weights in a format.
     bool readsBlocks() const {

@@ -83,6 +83,11 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
     elementwise body (arith and math ops); it is vectorized by the lowering.
     Rows that belong to no group are left as `outs` has them.
 
+    With `skip_zeros` all weights are known to be finite, so that a term whose `a`
+    is 0 adds nothing and need not be computed: a kernel may leave weights unread
+    that meet zeros alone. It does so where at most this share of the values of
+    its rows is not 0; a target may choose a lower one.
+
     `phase` names the matmul in traces: `gate_up`, `down`.
 
     ```mlir
@@ -115,6 +120,7 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
     I64Attr:$n, I64Attr:$k, DefaultValuedAttr<I64Attr, "1">:$parts,
     OptionalAttr<StrAttr>:$phase,
     OptionalAttr<Moe_WeightFormatAttrInterface>:$format,
+    OptionalAttr<F64Attr>:$skip_zeros,
     OptionalAttr<Moek_ScheduleAttrInterface>:$schedule);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$epilogue);
@@ -132,7 +138,8 @@ def Moek_GroupedMatmulOp : Moek_DstOp<"grouped_matmul", [AttrSizedOperandSegment
     (`from` `(` $first_row^ `of` $num_rows `)`)?
     (`slot_weights` `(` $slot_weights^ `:` type($slot_weights) `)`)?
     (`init` `(` $init^ `:` type($init) `)`)?
-    (`phase` `(` $phase^ `)`)? (`format` `(` $format^ `)`)? (`schedule` `(` $schedule^ `)`)?
+    (`phase` `(` $phase^ `)`)? (`format` `(` $format^ `)`)?
+    (`skip_zeros` `(` $skip_zeros^ `)`)? (`schedule` `(` $schedule^ `)`)?
     `outs` `(` $outputs `:` type($outputs) `)` attr-dict-with-keyword
     `epilogue` $epilogue (`->` type($results)^)?
   }];

@@ -112,6 +112,11 @@ LogicalResult GroupedMatmulOp::verify() {
     return emitOpError("parts must be 1 or 2, got ") << parts;
   if (n < 1 || k < 1)
     return emitOpError("n and k must be positive, got ") << n << " and " << k;
+  if (std::optional<APFloat> share = getSkipZeros())
+    if (double value = share->convertToDouble(); !(value > 0 && value <= 1))
+      return emitOpError("'skip_zeros' must be a share above 0 and at most 1, "
+                         "got ")
+             << value;
   if (failed(verifyShape(*this, "lhs", getLhs(), {-1, -1}, kKernelFloat)))
     return failure();
   int64_t rowLength = cast<ShapedType>(getLhs().getType()).getDimSize(1);

@@ -369,4 +369,70 @@ def SkipZeroWeights : Pass<"moe-skip-zero-weights"> {
   ];
 }
 
+def SkipZeroActivations : Pass<"moe-skip-zero-activations"> {
+  let summary = "Read no weight that meets activations of 0 alone";
+  let description = [{
+    Products in bodies of experts get the attribute `moe.skip_zeros` if their rows
+    have exact zeros: the down projection of a `moe.ffn` by its activation, a matrix
+    product of `linalg` by what computes its rows from others. Which do is not asked
+    by name: numbers that a comparison puts in the place of others, such as
+    `max(x, 0)` or `select(x > t, x, 0)`, are followed through what is done to them
+    (`max(x, 0)` squared, or times a gate, is 0 where it is).
+
+    The attribute is an f64, the largest share of values other than 0 with which
+    zeros are left out: `max-density`. The kernels of a CPU count, when they run, in
+    how many steps of k a few rows of an expert have such a value, and read the
+    weights of these alone, unless there are more than that, or than what pays by
+    the cost model of the chip. Other targets multiply by all. One that an op has
+    already is not changed.
+
+    Sums are those of the same terms in the same order, without terms of 0. Results
+    keep their bits if all weights are finite (0 times an infinity is NaN), but for
+    the sign of a sum of 0 whose terms are all below half of the least denormal.
+    Whoever runs the pass says by `finite-weights=true` that weights are finite;
+    without, it does nothing but say so. Activations may be infinities or NaN: these
+    are no zeros.
+
+    With a `profile` (docs/profile.md) only products whose weights met no more values
+    other than 0 than `max-density`, in the mean over all experts.
+
+    Before:
+    ```mlir
+    func.func @layer(%x: tensor<4x8xf32>, %i: tensor<4x1xi32>, %w: tensor<4x1xf32>,
+                     %up: tensor<4x16x8xf32>, %down: tensor<4x8x16xf32>) -> tensor<4x8xf32> {
+      %r = moe.routing.make %i, %w
+          : tensor<4x1xi32>, tensor<4x1xf32> -> !moe.routing<4 x 1>
+      %rows = moe.dispatch %x by %r
+          : tensor<4x8xf32>, !moe.routing<4 x 1> -> tensor<?x8xf32>
+      %out = moe.expert %rows by %r
+          : (tensor<?x8xf32>, !moe.routing<4 x 1>) -> tensor<?x8xf32>
+      experts 0 to 4 weights(%up, %down : tensor<4x16x8xf32>, tensor<4x8x16xf32>) {
+      ^bb0(%t: tensor<?x8xf32>, %u: tensor<16x8xf32>, %d: tensor<8x16xf32>):
+        %f = moe.ffn %t up(%u) down(%d) activation(#moe.relu)
+            : (tensor<?x8xf32>, tensor<16x8xf32>, tensor<8x16xf32>) -> tensor<?x8xf32>
+        moe.yield %f : tensor<?x8xf32>
+      }
+      %y = moe.combine %out by %r
+          : tensor<?x8xf32>, !moe.routing<4 x 1> -> tensor<4x8xf32>
+      return %y : tensor<4x8xf32>
+    }
+    ```
+    After, with `finite-weights=true max-density=0.3`:
+    ```mlir
+    // ...
+        %f = moe.ffn %t up(%u) down(%d) activation(#moe.relu) {moe.skip_zeros = 3.000000e-01 : f64}
+            : (tensor<?x8xf32>, tensor<16x8xf32>, tensor<8x16xf32>) -> tensor<?x8xf32>
+    // ...
+    ```
+  }];
+  let options = [
+    Option<"finiteWeights", "finite-weights", "bool", /*default=*/"false",
+           "No weight is an infinity or NaN">,
+    Option<"maxDensity", "max-density", "double", "1.0",
+           "Largest share of values other than 0">,
+    Option<"profile", "profile", "std::string", "\"\"",
+           "File that tells how many values were not 0">
+  ];
+}
+
 #endif // MOE_MLIR_SPARSITY_PASSES

@@ -16,6 +16,7 @@
 
 #include "moe-mlir/Analysis/RowProduct.h"
 #include "moe-mlir/Analysis/WeightUse.h"
+#include "moe/SkipZeros.h"
 #include "moe_rt/MoeRt.h"
 #include "moek/KernelRegion.h"
 
@@ -30,6 +31,12 @@ using namespace moe;
 // Kernels
 //===----------------------------------------------------------------------===//
 
+/// How many of the values of the rows that `op` multiplies may be other than 0
+/// for it to leave out the zeros; null where it is not to.
+static FloatAttr getSkipZeros(Operation *op) {
+  return op->getAttrOfType<FloatAttr>(kSkipZerosAttrName);
+}
+
 Value KernelBuilder::buildRows(Location loc, int64_t length, Type element) {
   return buildEmptyRows(b, loc, numRows, length, element);
 }
@@ -43,7 +50,7 @@ static WeightFormatAttrInterface getFormat(Value matrix) {
 }
 
 Value KernelBuilder::buildMatmul(Location loc, Value lhs, ValueRange matrices,
-                                 StringRef phase) {
+                                 StringRef phase, FloatAttr skipZeros) {
   Type f32 = b.getF32Type();
   auto type = cast<RankedTensorType>(matrices.front().getType());
   int64_t n = type.getDimSize(type.getRank() - 2);
@@ -58,7 +65,7 @@ Value KernelBuilder::buildMatmul(Location loc, Value lhs, ValueRange matrices,
       /*first_row=*/Value(), /*num_rows=*/Value(), /*slot_weights=*/Value(),
       /*init=*/Value(), ValueRange{out}, static_cast<uint64_t>(n),
       static_cast<uint64_t>(k), uint64_t(1), b.getStringAttr(phase),
-      getFormat(matrices.front()), moek::ScheduleAttrInterface());
+      getFormat(matrices.front()), skipZeros, moek::ScheduleAttrInterface());
   OpBuilder::InsertionGuard guard(b);
   Block *block = b.createBlock(&op.getEpilogue(), {}, {f32}, {loc});
   moek::YieldOp::create(b, loc, ValueRange{block->getArgument(0)});
@@ -205,7 +212,8 @@ Value moe::buildFFN(KernelBuilder kernels, FFNOp ffn, Value rows,
   if (!h)
     return Value();
   Value active = activation.finish(h).getResult(0);
-  Value down = kernels.buildMatmul(loc, active, weights(ffn.getDown()), "down");
+  Value down = kernels.buildMatmul(loc, active, weights(ffn.getDown()), "down",
+                                   getSkipZeros(ffn));
   if (!ffn.getDownBias())
     return down;
   RowMapRegion biased(kernels, loc, ffn.getOutputHidden());
@@ -427,7 +435,7 @@ private:
     Value product = kernels.buildMatmul(
         loc, lifted.lookup(op->getOperand(matched.rows)),
         buildWeights(op->getOperand(matched.matrix), matched.isTransposed),
-        "matmul");
+        "matmul", getSkipZeros(op));
     Value result = op->getResult(0), start = op.getDpsInits()[0];
     std::optional<TypedAttr> splat = getSplat(start);
     if (!splat || !isZero(*splat)) {

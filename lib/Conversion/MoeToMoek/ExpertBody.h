@@ -35,9 +35,11 @@ struct KernelBuilder {
   /// The number of the first expert in its layer.
   int64_t firstExpert = 0;
 
-  /// `lhs` times the `[E, N, K]` or `[N, K]` matrices of ranges of experts.
+  /// `lhs` times the `[E, N, K]` or `[N, K]` matrices of ranges of experts;
+  /// `skipZeros` as the op's attribute.
   mlir::Value buildMatmul(mlir::Location loc, mlir::Value lhs,
-                          mlir::ValueRange matrices, llvm::StringRef phase);
+                          mlir::ValueRange matrices, llvm::StringRef phase,
+                          mlir::FloatAttr skipZeros = {});
   /// Room for rows of `length`, or for one value each if that is negative.
   mlir::Value buildRows(mlir::Location loc, int64_t length, mlir::Type element);
 };

@@ -82,7 +82,7 @@ static void fuse(RewriterBase &b, moek::CombineOp op) {
       op.getPositions(), op.getFirstRow(), op.getNumRows(), op.getSlotWeights(),
       op.getInit(), op.getOutputs(), matmul.getN(), matmul.getK(),
       matmul.getParts(), matmul.getPhaseAttr(), matmul.getFormatAttr(),
-      moek::ScheduleAttrInterface());
+      matmul.getSkipZerosAttr(), moek::ScheduleAttrInterface());
   b.inlineRegionBefore(matmul.getEpilogue(), fused.getEpilogue(),
                        fused.getEpilogue().end());
   b.replaceOp(op, fused.getResults());

@@ -193,6 +193,13 @@ static void fuse(RewriterBase &b, RowMapOp op,
       phase = b.getStringAttr(phase.getValue() + "_" + other.getValue());
   }
 
+  // Of a pair, only what both may leave out.
+  FloatAttr skipZeros = first.getSkipZerosAttr();
+  for (GroupedMatmulOp matmul : matmuls)
+    if (FloatAttr own = matmul.getSkipZerosAttr();
+        !own || (skipZeros && own.getValue() < skipZeros.getValue()))
+      skipZeros = own;
+
   // What the op reads of the matmuls is in registers.
   auto isOwn = [&](Value rows) {
     auto matmul = rows.getDefiningOp<GroupedMatmulOp>();
@@ -211,7 +218,7 @@ static void fuse(RewriterBase &b, RowMapOp op,
       operands.getRows(), operands.getParameters(), /*positions=*/Value(),
       /*first_row=*/Value(), /*num_rows=*/Value(), /*slot_weights=*/Value(),
       /*init=*/Value(), op.getOutputs(), first.getN(), first.getK(), parts,
-      phase, first.getFormatAttr(), moek::ScheduleAttrInterface());
+      phase, first.getFormatAttr(), skipZeros, moek::ScheduleAttrInterface());
   {
     OpBuilder::InsertionGuard guard(b);
     SmallVector<Type> types(parts, b.getF32Type());

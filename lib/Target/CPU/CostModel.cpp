@@ -354,7 +354,7 @@ Inner CpuCostModel::selectBF16() const {
         cpu.getContext(), inner, cpu.getLanes(), rows, /*block_rows=*/rows,
         /*chunk=*/kBlockBytes, /*run=*/1, ArrayRef<PrefetchAttr>(),
         cpu.getScalable() && inner != Inner::MmlaBF16, /*prefetch_level=*/2,
-        /*window=*/0, /*widened=*/0, /*planes=*/1);
+        /*window=*/0, /*widened=*/0, /*planes=*/1, /*listed=*/0);
     std::optional<double> cycles = getStepCycles(schedule, rows);
     return cycles ? std::optional(*cycles / rows) : std::nullopt;
   };
@@ -431,6 +431,29 @@ SmallVector<PrefetchAttr> CpuCostModel::selectPrefetchOfCodes(
     return {PrefetchAttr::get(context, rows, {3 * near}, {2})};
   return {PrefetchAttr::get(context, few, {}, {}),
           PrefetchAttr::get(context, std::max(rows, few + 1), {2 * near}, {2})};
+}
+
+int64_t CpuCostModel::selectListed(Inner inner, int64_t steps,
+                                   double share) const {
+  // Steps with gaps between them reach less of the memory's rate, and where to
+  // go next has to be loaded.
+  constexpr double ofMemory = 0.75, cycles = 2;
+  double most = ofMemory;
+  auto schedule = ScheduleAttr::get(
+      cpu.getContext(), inner, cpu.getLanes(), /*rows=*/1, /*block_rows=*/1,
+      /*chunk=*/kBlockBytes, /*run=*/1, ArrayRef<PrefetchAttr>(),
+      /*scalable=*/false, /*prefetch_level=*/2, /*window=*/0, /*widened=*/0,
+      /*planes=*/1, /*listed=*/0);
+  std::optional<double> step = getStepCycles(schedule, 1), hertz = getHertz();
+  std::optional<double> core = rate("dram_core"), all = rate("dram");
+  if (step && hertz && (core || all)) {
+    // Weights of experts are rarely in caches. Threads that share the memory
+    // compute in less of the time.
+    double stream = kStepBytes / (core ? *core : *all) / 1e6;
+    most = overlap(*step / *hertz, stream) /
+           overlap((*step + cycles) / *hertz, stream / ofMemory);
+  }
+  return std::max<int64_t>(1, steps * std::min(share, most));
 }
 
 /// Rounds down to whole blocks of k, at least one.

@@ -65,6 +65,9 @@ public:
   llvm::SmallVector<moecpu::PrefetchAttr>
   selectPrefetchOfCodes(int64_t rows, WeightFormatAttrInterface format,
                         int64_t k) const;
+  /// Steps of k, of `steps`, up to which rows are multiplied by a list of them
+  /// instead of by all, if it may be the fraction `share` of them at most.
+  int64_t selectListed(moecpu::Inner inner, int64_t steps, double share) const;
   /// Bytes of a panel that several tiles share at a time.
   int64_t selectChunk() const;
   /// Rows whose accumulators are parked at a time.

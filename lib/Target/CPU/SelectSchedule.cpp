@@ -95,6 +95,33 @@ static int64_t selectWindow(int64_t length) {
 /// blocks of all common formats.
 static constexpr int64_t kDecodedBytes = 64 << 10;
 
+/// Steps of k up to which rows of `matmul`, which may leave out zeros, are
+/// multiplied by a list; says in a remark how many, or why none.
+static int64_t selectListed(TargetAttr cpu, Inner inner,
+                            moek::GroupedMatmulOp matmul) {
+  if (!matmul || !matmul.getSkipZeros())
+    return 0;
+  auto opts = [](StringRef name) {
+    return mlir::remark::RemarkOpts::name(name).category(
+        "moek-select-schedule");
+  };
+  if (!ScheduleAttr::canList(inner)) {
+    mlir::remark::missed(matmul.getLoc(), opts("zeros-multiplied"))
+        << ("zeros of its rows are multiplied: " + stringifyInner(inner) +
+            " takes several k at once; fma, widen and dot_bf16, of weights of "
+            "f32 and bf16, leave them out")
+               .str();
+    return 0;
+  }
+  int64_t steps = llvm::divideCeil(matmul.getK(), inner == Inner::Fma ? 1 : 2);
+  int64_t most = CpuCostModel(cpu).selectListed(
+      inner, steps, matmul.getSkipZeros()->convertToDouble());
+  mlir::remark::passed(matmul.getLoc(), opts("zeros-skipped"))
+      << ("a few rows with values in at most " + std::to_string(most) + " of " +
+          std::to_string(steps) + " steps of k are multiplied by these alone");
+  return most;
+}
+
 static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner, int64_t window,
                                    moek::GroupedMatmulOp matmul = {}) {
   CpuCostModel model(cpu);
@@ -116,7 +143,7 @@ static ScheduleAttr selectSchedule(TargetAttr cpu, Inner inner, int64_t window,
       inner == Inner::Widen                                  ? cpu.getWidened()
       : inner == Inner::Decode || inner == Inner::DecodeBF16 ? kDecodedBytes
                                                              : 0,
-      planes);
+      planes, selectListed(cpu, inner, matmul));
 }
 
 /// Lists of a mask: compressing 64 bytes beats four times 16 words, both beat

@@ -10,6 +10,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "ListedRows.h"
 #include "Lowerings.h"
 #include "QuantizedRows.h"
 #include "RowRegion.h"
@@ -66,6 +67,23 @@ static void emitSingleTile(Emitter &e, const PanelProduct &p, Value rows,
     Chunk chunk = emitChunk(e, p, c, chunks, panel, lhs);
     call(e, p.kernels.alone, rows, chunk.blocks, chunk.panel, chunk.lhs, acc);
   });
+}
+
+/// The same of rows that may be multiplied by a list.
+static void emitSingleTile(Emitter &e, const PanelProduct &p,
+                           const std::optional<ListedRows> &listed, Value rows,
+                           Value panel, Value lhs, Value acc) {
+  if (!listed)
+    return emitSingleTile(e, p, rows, panel, lhs, acc);
+  auto branch = scf::IfOp::create(e, listed->isListed, /*withElse=*/true);
+  OpBuilder::InsertionGuard guard(e);
+  e.setInsertionPointToStart(branch.thenBlock());
+  func::CallOp::create(e, p.kernels.listed,
+                       ValueRange{e.toI64(rows), e.toI64(listed->steps),
+                                  e.toPtr(listed->list), e.toPtr(panel),
+                                  e.toPtr(lhs), e.toPtr(acc)});
+  e.setInsertionPointToStart(branch.elseBlock());
+  emitSingleTile(e, p, rows, panel, lhs, acc);
 }
 
 /// The tiles that share a panel: where their rows are, and where the chunk that
@@ -167,6 +185,9 @@ void moe::emitPanelRun(Emitter &e, const PanelProduct &p, Value expert,
   VectorType vecType = e.vecF32();
   Value zeros = e.zeros(vecType);
   Value c0 = e.idx(0), c16 = e.idx(16);
+  std::optional<ListedRows> listed;
+  if (p.kernels.listed)
+    listed = emitListedRows(e, p, row, rows);
   e.loop(begin, end, 1, [&](Emitter &e, Value panelIndex) {
     Value panel = e.add(expertBase, e.mul(panelIndex, p.panelBytes()));
     Value isLast = e.eq(e.add(panelIndex, 1), end);
@@ -188,7 +209,7 @@ void moe::emitPanelRun(Emitter &e, const PanelProduct &p, Value expert,
       {
         OpBuilder::InsertionGuard guard(e);
         e.setInsertionPointToStart(branch.thenBlock());
-        emitSingleTile(e, p, count, panel, lhs, accAddress);
+        emitSingleTile(e, p, listed, count, panel, lhs, accAddress);
         e.setInsertionPointToStart(branch.elseBlock());
         Tiles all{count, tiles,      panel,          nextPanel,
                   lhs,   accAddress, e.eq(block, c0)};

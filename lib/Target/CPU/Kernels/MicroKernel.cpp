@@ -11,6 +11,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "ListedRows.h"
 #include "QuantizedRows.h"
 #include "TileKernel.h"
 
@@ -193,7 +194,7 @@ ScheduleAttr moe::getKernelSchedule(ScheduleAttr schedule, Role role) {
       /*run=*/1, fetchesNext ? ArrayRef<moecpu::PrefetchAttr>() : rules,
       schedule.getScalable(),
       fetchesNext ? schedule.getPrefetchLevel() : int64_t(2), /*window=*/0,
-      /*widened=*/0, schedule.getPlanes());
+      /*widened=*/0, schedule.getPlanes(), /*listed=*/0);
 }
 
 ScheduleAttr moe::getWidenedSchedule(ScheduleAttr schedule) {
@@ -202,7 +203,7 @@ ScheduleAttr moe::getWidenedSchedule(ScheduleAttr schedule) {
       schedule.getRows(), schedule.getBlockRows(), schedule.getChunk(),
       schedule.getRun(), schedule.getPrefetch(), schedule.getScalable(),
       schedule.getPrefetchLevel(), schedule.getWindow(), /*widened=*/0,
-      /*planes=*/1);
+      /*planes=*/1, /*listed=*/0);
 }
 
 func::FuncOp moe::getOrCreateKernels(ModuleOp module, StringRef stem,
@@ -310,6 +311,8 @@ MicroKernels moe::getOrCreateMicroKernels(ModuleOp module,
       getOrCreateTiles(module, schedule, pitch, kBlock, Role::Alone);
   kernels.shared =
       getOrCreateTiles(module, schedule, pitch, kBlock, Role::Shared);
+  if (schedule.getListed())
+    kernels.listed = getOrCreateListedKernels(module, schedule, pitch);
   if (!schedule.getWidened())
     return kernels;
   kernels.widening =

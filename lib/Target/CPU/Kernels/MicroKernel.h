@@ -65,6 +65,9 @@ struct MicroKernels {
   /// bf16 as they are multiplied); and `shared` of such rows, with two steps for
   /// each that were widened. The same multiply-adds in the same order.
   mlir::func::FuncOp widening, widened;
+  /// Of schedules with `listed`, else null: for a few rows, by a list of steps;
+  /// see ListedRows.h.
+  mlir::func::FuncOp listed;
 };
 
 /// `kBlock` is the panels' number of k side by side.

@@ -79,6 +79,37 @@ protected:
   }
 };
 
+/// The same of steps of k that do not follow one another: a value of a row is
+/// loaded for all lanes.
+class NeonStepKernel : public NeonFmaKernel {
+public:
+  using NeonFmaKernel::NeonFmaKernel;
+
+  int64_t getSteps() const override { return 1; }
+
+  void multiply(const Pass &pass, Value panel, Value lhs,
+                MutableArrayRef<Value> tile) override {
+    bool isWide = inner == Inner::Fma;
+    SmallVector<Value> loaded;
+    for (int64_t v = 0; v < vectors; ++v)
+      loaded.push_back(loadColumns(
+          isWide ? vecType : vecType.clone(e.getI32Type()), pass, panel, v));
+    for (int64_t half = 0; half < (isWide ? 1 : 2); ++half) {
+      SmallVector<Value> weights;
+      for (Value columns : loaded)
+        weights.push_back(isWide ? columns
+                                 : emitWidenedHalf(e, columns, half, vecType));
+      for (int64_t r = 0; r < rows; ++r) {
+        Value b = e.splatAt(at(lhs, r * pitch + 4 * half), vecType);
+        for (int64_t v = 0; v < vectors; ++v) {
+          Value &sum = tile[r * vectors + v];
+          sum = vector::FMAOp::create(e, b, weights[v], sum);
+        }
+      }
+    }
+  }
+};
+
 /// bfmmla.
 class NeonMmlaKernel : public TileKernel {
 public:
@@ -147,6 +178,13 @@ private:
   }
 };
 } // namespace
+
+std::unique_ptr<TileKernel> moe::createNeonStepKernel(Emitter &e,
+                                                      ScheduleAttr schedule,
+                                                      int64_t rows,
+                                                      int64_t pitch) {
+  return std::make_unique<NeonStepKernel>(e, schedule, rows, pitch);
+}
 
 std::unique_ptr<TileKernel> moe::createNeonKernel(Emitter &e,
                                                   ScheduleAttr schedule,

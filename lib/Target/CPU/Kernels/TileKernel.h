@@ -97,6 +97,10 @@ std::unique_ptr<TileKernel> createNeonKernel(Emitter &e,
                                              moecpu::ScheduleAttr schedule,
                                              int64_t kBlock, int64_t rows,
                                              int64_t pitch);
+/// The same of single steps of k, one call of `multiply` each.
+std::unique_ptr<TileKernel> createNeonStepKernel(Emitter &e,
+                                                 moecpu::ScheduleAttr schedule,
+                                                 int64_t rows, int64_t pitch);
 int64_t getNeonPasses(moecpu::ScheduleAttr schedule, int64_t rows);
 
 /// SVE: 4 lanes times whatever the machine has.

@@ -36,7 +36,7 @@ GroupedMatmulOp moe::splitCombine(RewriterBase &b, GroupedMatmulOp matmul,
       /*first_row=*/Value(), /*num_rows=*/Value(), /*slot_weights=*/Value(),
       /*init=*/Value(), ValueRange{rows}, matmul.getN(), matmul.getK(),
       matmul.getParts(), matmul.getPhaseAttr(), matmul.getFormatAttr(),
-      moek::ScheduleAttrInterface());
+      matmul.getSkipZerosAttr(), moek::ScheduleAttrInterface());
   b.inlineRegionBefore(matmul.getEpilogue(), plain.getEpilogue(),
                        plain.getEpilogue().end());
   b.replaceOpWithNewOp<moek::CombineOp>(
