@@ -21,9 +21,11 @@ using namespace moe;
 using moecpu::Inner;
 using moecpu::ScheduleAttr;
 
-/// How many steps of the list ahead the panel is fetched. No hardware foresees
-/// the gaps between them.
-static constexpr int64_t kListedAhead = 32;
+/// How many steps of the list ahead the panel is fetched, and into which cache:
+/// no hardware foresees the gaps between them. A short list ends in between, so
+/// that it is the next panels that are fetched.
+static constexpr int64_t kListedAhead = 64;
+static constexpr int64_t kListedLevel = 2;
 
 int64_t moe::getMaxListedRows(ScheduleAttr schedule) {
   return std::min<int64_t>(8, schedule.getRows());
@@ -61,7 +63,7 @@ static void emitListedPass(Emitter &e, TileKernel &kernel, Inner inner,
     if (SmallVector<int64_t> lines = kernel.getOwnLines(pass); !lines.empty()) {
       Value next = displace(panel, loadStep(kListedAhead), kStepBytes);
       for (int64_t line : lines)
-        emitPrefetch(e, e.displace(next, line), /*level=*/1);
+        emitPrefetch(e, e.displace(next, line), kListedLevel);
     }
     scf::YieldOp::create(e, tile);
   }
