@@ -170,11 +170,11 @@ func.func @one(%x: tensor<?x56xf32> {moe.name = "x", moe.dims = ["T"]},
   return %y : tensor<?x56xf32>
 }
 
-// A body of products and a choice, whose zeros are -0.
+// A body of products and a choice, whose zeros are -0, with weights of 16 bits.
 func.func @written(%x: tensor<?x56xf32> {moe.name = "x", moe.dims = ["T"]},
     %residual: tensor<?x56xf32> {moe.name = "residual", moe.dims = ["T"]},
     %wr: tensor<8x56xf32> {moe.name = "router.weight"},
-    %up: tensor<8x200x56xf32> {moe.name = "up"}, %down: tensor<8x56x200xf32> {moe.name = "down"})
+    %up: tensor<8x200x56xbf16> {moe.name = "up"}, %down: tensor<8x56x200xbf16> {moe.name = "down"})
     -> (tensor<?x56xf32> {moe.name = "y", moe.dims = ["T"]}) {
   %c0 = arith.constant 0 : index
   %zero = arith.constant 0.0 : f32
@@ -186,13 +186,13 @@ func.func @written(%x: tensor<?x56xf32> {moe.name = "x", moe.dims = ["T"]},
   %r = moe.router #moe.top_k<2> select(%logits) weigh(%logits) weighing [#moe.softmax] : tensor<?x8xf32> -> !moe.routing<8 x 2>
   %rows = moe.dispatch %x by %r : tensor<?x56xf32>, !moe.routing<8 x 2> -> tensor<?x56xf32>
   %out = moe.expert %rows by %r : (tensor<?x56xf32>, !moe.routing<8 x 2>) -> tensor<?x56xf32>
-  experts 0 to 8 weights(%up, %down : tensor<8x200x56xf32>, tensor<8x56x200xf32>) {
-  ^bb0(%t: tensor<?x56xf32>, %wu: tensor<200x56xf32>, %wd: tensor<56x200xf32>):
+  experts 0 to 8 weights(%up, %down : tensor<8x200x56xbf16>, tensor<8x56x200xbf16>) {
+  ^bb0(%t: tensor<?x56xf32>, %wu: tensor<200x56xbf16>, %wd: tensor<56x200xbf16>):
     %n = tensor.dim %t, %c0 : tensor<?x56xf32>
     %e = tensor.empty(%n) : tensor<?x200xf32>
     %fe = linalg.fill ins(%zero : f32) outs(%e : tensor<?x200xf32>) -> tensor<?x200xf32>
     %p = linalg.matmul indexing_maps = [#xh, #wh, #z]
-        ins(%t, %wu : tensor<?x56xf32>, tensor<200x56xf32>) outs(%fe : tensor<?x200xf32>) -> tensor<?x200xf32>
+        ins(%t, %wu : tensor<?x56xf32>, tensor<200x56xbf16>) outs(%fe : tensor<?x200xf32>) -> tensor<?x200xf32>
     %h = linalg.generic {indexing_maps = [#te, #te], iterator_types = ["parallel", "parallel"]}
         ins(%p : tensor<?x200xf32>) outs(%e : tensor<?x200xf32>) {
     ^bb0(%v: f32, %o: f32):
@@ -205,7 +205,7 @@ func.func @written(%x: tensor<?x56xf32> {moe.name = "x", moe.dims = ["T"]},
     %o = tensor.empty(%n) : tensor<?x56xf32>
     %fo = linalg.fill ins(%zero : f32) outs(%o : tensor<?x56xf32>) -> tensor<?x56xf32>
     %f = linalg.matmul indexing_maps = [#xh, #wh, #z]
-        ins(%h, %wd : tensor<?x200xf32>, tensor<56x200xf32>) outs(%fo : tensor<?x56xf32>) -> tensor<?x56xf32>
+        ins(%h, %wd : tensor<?x200xf32>, tensor<56x200xbf16>) outs(%fo : tensor<?x56xf32>) -> tensor<?x56xf32>
     moe.yield %f : tensor<?x56xf32>
   }
   %y = moe.combine %out by %r init(%residual : tensor<?x56xf32>) : tensor<?x56xf32>, !moe.routing<8 x 2> -> tensor<?x56xf32>
