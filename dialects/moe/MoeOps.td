@@ -4,18 +4,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// All of them, by family; the code of each family is in ops/ and balance/.
+// And all else that the dialect has.
 //
 //===----------------------------------------------------------------------===//
 
 #ifndef MOE_OPS_TD
 #define MOE_OPS_TD
 
-include "moe/MoeExternal.td"
-include "moe/MoeFormats.td"
-include "moe/MoeLayer.td"
-include "moe/MoeRouting.td"
-// Losses and health of a routing.
-include "moe/MoeBalance.td"
+include "moe/MoeCore.td"
+include "moe/MoeSparseFormats.td"
 
 #endif // MOE_OPS_TD

@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe_cpu/MoeCpu.h"
+#include "moe/SparseFormats.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
@@ -444,6 +445,8 @@ std::string moecpu::getObstacle(Inner inner, int64_t lanes,
       os << "multiplies " << together
          << " consecutive k at once, and rounds of " << format
          << " have others";
+    else if (lanes == 4 && isa<moe::ListedFormatAttrInterface>(Attribute(format)))
+      os << "walks no list of blocks, which " << format << " has";
   }
   if (!ScheduleAttr::multipliesBytes(inner))
     return obstacle;

@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moek/BlockPanels.h"
+#include "moe/SparseFormats.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/Support/MathExtras.h"
@@ -84,6 +85,13 @@ DictionaryAttr BlockPanels::getPacking(RankedTensorType logical) const {
     // What is not finite is refused.
     if (isa<FloatType>(field.getStored()))
       entry.push_back(type("float", field.getStored()));
+    moe::FieldBits bits = moe::getFieldBits(format, k, index);
+    if (bits.kind == moe::FieldBits::Places)
+      entry.push_back(b.getNamedAttr("bits", b.getStringAttr("places")));
+    if (bits.kind == moe::FieldBits::Ascending) {
+      entry.push_back(b.getNamedAttr("bits", b.getStringAttr("ascending")));
+      entry.push_back(integer("limit", bits.limit));
+    }
     // For who makes weights up.
     if (std::optional<moe::MadeUpRange> range =
             moe::getMadeUpRange(format, field, k))

@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe-mlir/Analysis/StoredWeights.h"
+#include "moe/SparseFormats.h"
 
 #include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"

@@ -92,12 +92,24 @@ static bool parsePackField(Reader &reader, const json::Value &value,
   const json::Object *object = value.getAsObject();
   if (!object)
     return reader.fail(path, "expected an object");
-  std::string type = "i8";
+  std::string type = "i8", bits;
   if (!reader.integer(*object, path, "storage", field.storage) ||
       !reader.integer(*object, path, "offset", field.offset) ||
       !reader.integer(*object, path, "bytes", field.bytes) ||
       !reader.integer(*object, path, "unit", field.unit) ||
-      !reader.string(*object, path, "float", type, false))
+      !reader.string(*object, path, "float", type, false) ||
+      !reader.string(*object, path, "bits", bits, false))
+    return false;
+  if (bits == "places")
+    field.bits.kind = StoredBits::Places;
+  else if (bits == "ascending")
+    field.bits.kind = StoredBits::Ascending;
+  else if (!bits.empty())
+    return reader.fail(path + ".bits",
+                       "unknown bits '" + bits +
+                           "' (expected \"places\" or \"ascending\")");
+  if (field.bits.kind == StoredBits::Ascending &&
+      !reader.integer(*object, path, "limit", field.bits.limit))
     return false;
   if (!parseDType(type, field.dtype))
     return reader.fail(path + ".float", "unknown element type '" + type + "'");

@@ -81,10 +81,16 @@ StoredGroup PackSpec::getGroup(const PackSource &source, size_t index) const {
   const PackTensor &tensor = source.storage[index];
   group.bytes = tensor.order ? static_cast<int64_t>(dtypeSize(tensor.dtype))
                              : storage[index].bytes;
-  for (const PackField &field : fields)
-    if (field.storage == static_cast<int64_t>(index) && field.range)
+  for (const PackField &field : fields) {
+    if (field.storage != static_cast<int64_t>(index))
+      continue;
+    if (field.bits.kind != StoredBits::Any)
+      group.numbers.push_back(
+          {field.offset, field.bytes, field.dtype, {}, field.bits});
+    else if (field.range)
       group.numbers.push_back({field.offset, field.bytes, field.range->dtype,
                                field.range->of(source.shape.back())});
+  }
   return group;
 }
 
@@ -190,7 +196,10 @@ static bool verifyBlocks(const PackSpec &spec, std::string &error) {
         (field.unit != 1 && field.unit != 2 && field.unit != 4 &&
          field.unit != 8) ||
         field.bytes % field.unit || field.bytes % dtypeSize(field.dtype) ||
-        (field.range && field.bytes % dtypeSize(field.range->dtype)))
+        (field.range && field.bytes % dtypeSize(field.range->dtype)) ||
+        (field.bits.kind == StoredBits::Ascending &&
+         (field.bytes % 4 || field.bits.limit < 1 ||
+          field.bits.limit > spec.kPadded)))
       return fail("a field of " + text(field.bytes) + " bytes in units of " +
                   text(field.unit) + " from byte " + text(field.offset) +
                   " of storage " + text(field.storage) + " on");
@@ -274,6 +283,29 @@ static bool verifyStorage(const PackSpec &spec, const PackSource &source,
   return true;
 }
 
+/// Whether rows of `source` that share a list in its tensors do so in panels:
+/// kernels read the list of one of them.
+static bool verifyLists(const PackSpec &spec, const PackSource &source,
+                        std::string &error) {
+  int64_t n = source.shape[source.shape.size() - 2], k = source.shape.back();
+  const PackView &view = source.view;
+  for (const PackField &field : spec.fields) {
+    int64_t rows = spec.storage[field.storage].rows;
+    if (field.bits.kind != StoredBits::Ascending || rows == 1)
+      continue;
+    bool fits = source.firstN % rows == 0 &&
+                (view.sizes[1] == 1 || view.strides[1] == k);
+    for (int64_t e = 0; fits && e < view.sizes[0]; ++e)
+      fits = (view.offset + e * view.strides[0]) / k % n % rows == 0;
+    if (!fits) {
+      error = "source '" + source.name + "' uses a part of the " + text(rows) +
+              " rows that share a list of blocks; take whole ones";
+      return false;
+    }
+  }
+  return true;
+}
+
 bool PackSpec::verify(std::string &error) const {
   auto fail = [&](const std::string &what) {
     error = what;
@@ -327,7 +359,8 @@ bool PackSpec::verify(std::string &error) const {
     if (!isWithin(source.view, size / 8))
       return fail("source '" + source.name +
                   "' uses elements that its shape does not have");
-    if (isBlocks() && !verifyStorage(*this, source, error))
+    if (isBlocks() && (!verifyStorage(*this, source, error) ||
+                       !verifyLists(*this, source, error)))
       return false;
     Box box{{source.firstExpert, source.firstN, source.firstK}, {}, &source};
     const int64_t limits[] = {experts, capacity, kPadded};

@@ -46,6 +46,18 @@ static int32_t getRuntimeType(DType dtype) {
   }
 }
 
+static int64_t getRuntimeType(const PackField &field) {
+  switch (field.bits.kind) {
+  case StoredBits::Places:
+    return MOE_PLACES;
+  case StoredBits::Ascending:
+    return MOE_ASCENDING | field.bits.limit << 8;
+  case StoredBits::Any:
+    break;
+  }
+  return getRuntimeType(field.dtype);
+}
+
 PackPlan::PackPlan(const PackSpec &spec) {
   bool hasOrders = false;
   // By the names of all that a source is stored in.
@@ -82,7 +94,7 @@ PackPlan::PackPlan(const PackSpec &spec) {
   }
   for (const PackField &field : spec.fields)
     fields.push_back({field.storage, field.offset, field.bytes, field.unit,
-                      getRuntimeType(field.dtype)});
+                      getRuntimeType(field)});
   for (const PackStorage &tensor : spec.storage)
     storage.push_back({tensor.bytes, tensor.rows, tensor.blocks});
   plan.size = sizeof(plan);

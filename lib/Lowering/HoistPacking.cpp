@@ -246,6 +246,11 @@ moe::PackSpec getPackSpec(const NamedAttrList &packing) {
     read(entry.get("unit"), field.unit);
     if (auto name = entry.getAs<StringAttr>("float"))
       (void)moe::parseDType(name.getValue(), field.dtype);
+    if (auto bits = entry.getAs<StringAttr>("bits"))
+      field.bits.kind = bits.getValue() == "places"
+                            ? moe::StoredBits::Places
+                            : moe::StoredBits::Ascending;
+    read(entry.get("limit"), field.bits.limit);
   }
   for (DictionaryAttr entry : list("storage")) {
     moe::PackStorage &tensor = spec.storage.emplace_back();

@@ -12,7 +12,7 @@
 #include "Machine.h"
 #include "moe-mlir/Reference/FormatDecoder.h"
 #include "moe-mlir/Support/Parallel.h"
-#include "moe/Moe.h"
+#include "moe/SparseFormats.h"
 
 #include <atomic>
 
@@ -81,6 +81,27 @@ static LogicalResult executeDequantize(Machine &machine, DequantizeOp op) {
       FormatDecoder::get(op.getFormat(), type, op.getLoc());
   if (failed(decoder))
     return failure();
+  // The first row that cannot be decoded, so that the error is always the same.
+  std::atomic<int64_t> bad = matrices * rows;
+  if (isa<CheckedFormatAttrInterface>(Attribute(op.getFormat())))
+    parallelFor(
+        matrices * rows,
+        [&](int64_t index) {
+          int64_t first = bad;
+          if (index < first &&
+              !findBadBits(op.getFormat(), k, getMatrix(index / rows),
+                           index % rows)
+                   .empty())
+            while (index < first && !bad.compare_exchange_weak(first, index))
+              ;
+        },
+        machine.options.numThreads);
+  if (bad < matrices * rows)
+    return op.emitOpError()
+           << (type.getRank() == 3 ? "expert " + std::to_string(bad / rows) +
+                                         ", "
+                                   : "")
+           << findBadBits(op.getFormat(), k, getMatrix(bad / rows), bad % rows);
   std::atomic<bool> isDecoded = true;
   if (matrices > 0)
     parallelFor(

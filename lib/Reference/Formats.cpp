@@ -522,6 +522,7 @@ void attachFormatModels(MLIRContext *context) {
   attachRows<Int8FormatAttr, decodeInt8>(context);
   attachRows<Int4FormatAttr, decodeInt4>(context);
   attachRows<MXFP4FormatAttr, decodeMXFP4>(context);
+  attachSparseFormatModels(context);
 }
 
 } // namespace moe::reference

@@ -11,7 +11,7 @@
 #include "moe-mlir/Support/Random.h"
 #include "moe-mlir/Support/RowMagnitude.h"
 #include "moe-mlir/Support/TensorIO.h"
-#include "moe/Moe.h"
+#include "moe/SparseFormats.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/raw_ostream.h"
 #include <cmath>
@@ -112,6 +112,14 @@ static std::optional<moe::StoredGroup> readStoredGroup(DictionaryAttr said) {
   StoredGroup group{read(said, "bytes"), {}};
   for (auto number :
        said.getAs<ArrayAttr>("numbers").getAsRange<DictionaryAttr>()) {
+    if (auto kind = number.getAs<StringAttr>("bits")) {
+      bool ascend = kind.getValue() == "ascending";
+      StoredBits bits{ascend ? StoredBits::Ascending : StoredBits::Places,
+                      ascend ? read(number, "limit") : 0};
+      group.numbers.push_back({read(number, "offset"), read(number, "bytes"),
+                               DType::I8, {}, bits});
+      continue;
+    }
     auto range = number.getAs<DictionaryAttr>("range");
     DType dtype = DType::I8;
     (void)parseDType(range.getAs<StringAttr>("dtype").str(), dtype);
@@ -146,9 +154,21 @@ std::optional<moe::StoredGroup> reference::getStoredGroup(func::FuncOp func,
                         ? tensor.order->element.getIntOrFloatBitWidth() / 8
                         : tensor.getBytes();
     group = StoredGroup{bytes, {}};
-    for (const BlockField &field : format.getFields(k)) {
+    for (auto [number, field] : llvm::enumerate(format.getFields(k))) {
+      if (field.storage != static_cast<int64_t>(index))
+        continue;
+      FieldBits bits = getFieldBits(format, k, number);
+      if (bits.kind != FieldBits::Any)
+        group->numbers.push_back(
+            {field.offset,
+             field.getBytes(),
+             DType::I8,
+             {},
+             {bits.kind == FieldBits::Places ? StoredBits::Places
+                                             : StoredBits::Ascending,
+              bits.limit}});
       std::optional<MadeUpRange> range = getMadeUpRange(format, field, k);
-      if (field.storage != static_cast<int64_t>(index) || !range)
+      if (!range)
         continue;
       StoredRange made{dtypeOf(field.getStored()).value_or(DType::I8),
                        {range->center, range->spread},

@@ -25,6 +25,7 @@ void attachWeighingModels(mlir::MLIRContext *context);
 void attachActivationModels(mlir::MLIRContext *context);
 void attachBalanceModels(mlir::MLIRContext *context);
 void attachFormatModels(mlir::MLIRContext *context);
+void attachSparseFormatModels(mlir::MLIRContext *context);
 
 } // namespace moe::reference
 

@@ -308,6 +308,11 @@ void moe_pack_blocks_panel(const moe_pack_plan *plan,
 /* Checking                                                                   */
 /*===----------------------------------------------------------------------===*/
 
+/* Whether in each four bits the upper two are more than the lower two. */
+static int has_order(uint8_t places) {
+  return (places & 3) < (places >> 2 & 3) && (places >> 4 & 3) < places >> 6;
+}
+
 /* Null for one that is finite, or no float. */
 static const char *get_trouble(int64_t dtype, const char *at) {
   uint32_t bits = 0, infinity, magnitude;
@@ -322,6 +327,8 @@ static const char *get_trouble(int64_t dtype, const char *at) {
     return magnitude == 0x7f000000u ? "nan" : NULL;
   if (dtype == MOE_F8E8M0)
     return bits == 0xff000000u ? "nan" : NULL;
+  if (dtype == MOE_PLACES)
+    return has_order((uint8_t)*at) ? NULL : "two places out of order";
   infinity = dtype == MOE_F16 ? 0x7c000000u : 0x7f800000u;
   if (magnitude < infinity)
     return NULL;
@@ -345,6 +352,23 @@ static int has_bytes(const char *from, int64_t count, uint8_t mask) {
   for (int64_t i = 0; i < count; ++i)
     found |= ((uint8_t)from[i] & mask) == mask;
   return found;
+}
+
+/* What is wrong with numbers that are to ascend, or null; `line` has them from
+   byte `at` on. */
+static const char *get_disorder(const moe_pack_field *field,
+                                const stored_line *line, int64_t at) {
+  int64_t last = -1, limit = field->dtype >> 8;
+  for (int64_t i = 0; i < field->bytes; i += 4) {
+    int32_t number;
+    memcpy(&number, line->from + at + i, sizeof(number));
+    if (number < 0 || number >= limit)
+      return "a block beyond the row";
+    if (number <= last)
+      return "blocks that do not ascend";
+    last = number;
+  }
+  return NULL;
 }
 
 /* Whether `bytes` bytes of floats may have one that is not finite. */
@@ -371,6 +395,12 @@ static int64_t find_trouble(const moe_pack_field *field,
                             int64_t begin, int64_t end, const char **trouble) {
   int64_t size = bytes_per_element(field->dtype);
   for (int64_t block = begin; block < end; ++block, at += step) {
+    if ((field->dtype & 255) == MOE_ASCENDING) {
+      *trouble = get_disorder(field, line, at);
+      if (*trouble)
+        return block;
+      continue;
+    }
     if (!line->order &&
         !may_have_trouble(field->dtype, line->from + at, field->bytes))
       continue;

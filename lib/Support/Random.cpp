@@ -242,6 +242,31 @@ RandomRange StoredRange::of(int64_t k) const {
   return {range.center * size, range.scale * size};
 }
 
+/// Replaces four bits each by one of the pairs of places that there are.
+static void makePlaces(char *to, int64_t bytes) {
+  // The first of 0 to 3 in the lower two bits.
+  constexpr unsigned pairs[] = {4, 8, 9, 12, 13, 14};
+  for (int64_t i = 0; i < bytes; ++i) {
+    auto bits = static_cast<unsigned char>(to[i]);
+    to[i] = static_cast<char>(pairs[bits % 16 % 6] |
+                              pairs[bits / 16 % 6] << 4);
+  }
+}
+
+/// Replaces i32 by as many numbers below `limit`, spread evenly, each somewhere in
+/// its part.
+static void makeAscending(char *to, int64_t bytes, int64_t limit) {
+  int64_t count = bytes / 4;
+  for (int64_t i = 0; i < count; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, to + 4 * i, sizeof(bits));
+    int64_t begin = i * limit / count, end = (i + 1) * limit / count;
+    auto number = static_cast<int32_t>(
+        begin + static_cast<int64_t>((uint64_t(bits) * (end - begin)) >> 32));
+    std::memcpy(to + 4 * i, &number, sizeof(number));
+  }
+}
+
 void moe::fillStored(HostTensor &tensor, uint64_t seed,
                      const StoredGroup &group, uint64_t first) {
   uint64_t groups = tensor.numBytes() / group.bytes;
@@ -262,6 +287,13 @@ void moe::fillStored(HostTensor &tensor, uint64_t seed,
                         std::min<int64_t>(4, group.bytes - byte));
           }
           for (const StoredNumbers &numbers : group.numbers) {
+            if (numbers.bits.kind == StoredBits::Places)
+              makePlaces(to + numbers.offset, numbers.bytes);
+            if (numbers.bits.kind == StoredBits::Ascending)
+              makeAscending(to + numbers.offset, numbers.bytes,
+                            numbers.bits.limit);
+            if (numbers.bits.kind != StoredBits::Any)
+              continue;
             // Groups need not be aligned to their numbers.
             alignas(8) char some[256];
             int64_t size = dtypeSize(numbers.dtype);

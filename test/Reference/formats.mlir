@@ -36,6 +36,11 @@
 // RUN: moe-interpret %s --entry=iq2_s --inputs=%S/Inputs/format-iq2_s.safetensors --expect=%S/Inputs/format-iq2_s.safetensors --tolerance=0
 // RUN: moe-interpret %s --entry=iq3_xxs --inputs=%S/Inputs/format-iq3_xxs.safetensors --expect=%S/Inputs/format-iq3_xxs.safetensors --tolerance=0
 // RUN: moe-interpret %s --entry=iq3_s --inputs=%S/Inputs/format-iq3_s.safetensors --expect=%S/Inputs/format-iq3_s.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=sparse24 --inputs=%S/Inputs/format-sparse24.safetensors --expect=%S/Inputs/format-sparse24.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=sparse24_f32 --inputs=%S/Inputs/format-sparse24-f32.safetensors --expect=%S/Inputs/format-sparse24-f32.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=sparse24_f16 --inputs=%S/Inputs/format-sparse24-f16.safetensors --expect=%S/Inputs/format-sparse24-f16.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=sparse_blocks --inputs=%S/Inputs/format-sparse_blocks.safetensors --expect=%S/Inputs/format-sparse_blocks.safetensors --tolerance=0
+// RUN: moe-interpret %s --entry=sparse_blocks_f32 --inputs=%S/Inputs/format-sparse_blocks-f32.safetensors --expect=%S/Inputs/format-sparse_blocks-f32.safetensors --tolerance=0
 
 // Storage that was computed is converted to what is stored.
 // RUN: moe-interpret %s --entry=computed --print | FileCheck %s
@@ -235,4 +240,29 @@ func.func @iq3_xxs(%blocks: tensor<2x1x2x98xi8> {moe.name = "blocks"}) -> (tenso
 func.func @iq3_s(%blocks: tensor<2x1x2x110xi8> {moe.name = "blocks"}) -> (tensor<2x1x512xf32> {moe.name = "weights"}) {
   %w = moe.dequantize #moe.iq3_s (%blocks : tensor<2x1x2x110xi8>) : tensor<2x1x512xf32>
   return %w : tensor<2x1x512xf32>
+}
+
+func.func @sparse24(%values: tensor<2x3x32xbf16> {moe.name = "values"}, %places: tensor<2x3x8xi8> {moe.name = "places"}) -> (tensor<2x3x64xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.sparse24<bf16> (%values, %places : tensor<2x3x32xbf16>, tensor<2x3x8xi8>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+func.func @sparse24_f32(%values: tensor<2x3x32xf32> {moe.name = "values"}, %places: tensor<2x3x8xi8> {moe.name = "places"}) -> (tensor<2x3x64xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.sparse24<f32> (%values, %places : tensor<2x3x32xf32>, tensor<2x3x8xi8>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+func.func @sparse24_f16(%values: tensor<2x3x32xf16> {moe.name = "values"}, %places: tensor<2x3x8xi8> {moe.name = "places"}) -> (tensor<2x3x64xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.sparse24<f16> (%values, %places : tensor<2x3x32xf16>, tensor<2x3x8xi8>) : tensor<2x3x64xf32>
+  return %w : tensor<2x3x64xf32>
+}
+
+func.func @sparse_blocks(%values: tensor<2x20x64xbf16> {moe.name = "values"}, %blocks: tensor<2x2x2xi32> {moe.name = "blocks"}) -> (tensor<2x20x128xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.sparse_blocks<values = bf16, kept = 2> (%values, %blocks : tensor<2x20x64xbf16>, tensor<2x2x2xi32>) : tensor<2x20x128xf32>
+  return %w : tensor<2x20x128xf32>
+}
+
+func.func @sparse_blocks_f32(%values: tensor<2x20x40xf32> {moe.name = "values"}, %blocks: tensor<2x2x5xi32> {moe.name = "blocks"}) -> (tensor<2x20x128xf32> {moe.name = "weights"}) {
+  %w = moe.dequantize #moe.sparse_blocks<values = f32, kept = 5, columns = 8> (%values, %blocks : tensor<2x20x40xf32>, tensor<2x2x5xi32>) : tensor<2x20x128xf32>
+  return %w : tensor<2x20x128xf32>
 }

@@ -9,6 +9,8 @@ with scales of a sane size and some that are subnormal, under the names of
 moe.dequantize's operands, and `weights` in f32. Formats of GGUF files are decoded
 by gguf, those of other checkpoints by torch and compressed-tensors, or packed by
 compressed-tensors, hqq and vllm from values: nobody here has a say in what is right.
+Of those that store no zeros the whole matrix is there first, and what is stored is
+taken from it.
 """
 import argparse
 import json
@@ -25,7 +27,7 @@ from vllm.model_executor.layers.quantization.utils.quant_utils import (awq_pack,
                                                                        pack_cols)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-DTYPES = {"float32": "F32", "float16": "F16", "uint8": "U8", "int8": "I8", "int32": "I32"}
+DTYPES = {"float32": "F32", "uint16": "BF16", "float16": "F16", "uint8": "U8", "int8": "I8", "int32": "I32"}
 rng = None
 
 
@@ -188,6 +190,52 @@ def ordered(order, k, group, seed):
     save("int4-" + order, seed, **tensors, weights=weights)
 
 
+def of_type(kind, shape):
+    """Values that bf16, f16 or f32 has, and how they are stored."""
+    values = (rng.standard_normal(shape) * np.exp2(rng.uniform(-9, 3, shape))).astype(np.float32)
+    if kind == "bf16":
+        bits = values.view(np.uint32) & np.uint32(0xffff0000)
+        return bits.view(np.float32), (bits >> 16).astype(np.uint16)
+    stored = values.astype({"f16": np.float16, "f32": np.float32}[kind])
+    return stored.astype(np.float32), stored
+
+
+def sparse24(name, kind, seed):
+    """Which two of each four are values is chosen for the whole matrix at first."""
+    n, k = 3, 64
+    mask = rng.permuted(np.broadcast_to([True, True, False, False], (2, n, k // 4, 4)), axis=-1)
+    values, stored = of_type(kind, (2, n, k // 2))
+    weights = np.zeros((2, n, k // 4, 4), np.float32)
+    weights[mask] = values.ravel()
+    pairs = np.nonzero(mask)[-1].reshape(2, n, k // 8, 4).astype(np.uint8)
+    places = pairs[..., 0] | pairs[..., 1] << 2 | pairs[..., 2] << 4 | pairs[..., 3] << 6
+    save(name, seed, values=stored, places=places, weights=weights.reshape(2, n, k))
+
+
+def sparse_blocks(name, kind, columns, kept, seed):
+    """Two matrices of 20 rows: the last four have a list of their own."""
+    n, k = 20, 128
+    total = k // columns
+    lists = np.sort(rng.permuted(np.broadcast_to(np.arange(total), (2, 2, total)),
+                                 axis=-1)[..., :kept]).astype(np.int32)
+    values, stored = of_type(kind, (2, n, kept, columns))
+    weights = np.zeros((2, n, total, columns), np.float32)
+    for e in range(2):
+        for row in range(n):
+            weights[e, row, lists[e, row // 16]] = values[e, row]
+    save(name, seed, values=stored.reshape(2, n, -1), blocks=lists, weights=weights.reshape(2, n, k))
+
+
+def sparse(seed):
+    global rng
+    rng = np.random.default_rng([seed, 24])
+    sparse24("sparse24", "bf16", seed)
+    sparse24("sparse24-f32", "f32", seed)
+    sparse24("sparse24-f16", "f16", seed)
+    sparse_blocks("sparse_blocks", "bf16", 32, 2, seed)
+    sparse_blocks("sparse_blocks-f32", "f32", 8, 5, seed)
+
+
 def main():
     global rng
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -207,6 +255,7 @@ def main():
     fp8_exponents(seed)
     for order in "pack_quantized", "awq", "gptq", "gptq_v2", "hqq":
         ordered(order, 128, 64, seed)
+    sparse(seed)
 
 
 main()

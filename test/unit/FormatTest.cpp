@@ -18,7 +18,7 @@
 #include "mlir/Parser/Parser.h"
 #include "moe-mlir/Reference/Interpreter.h"
 #include "moe-mlir/Reference/ReferenceInterfaces.h"
-#include "moe/Moe.h"
+#include "moe/SparseFormats.h"
 #include "llvm/Support/FileSystem.h"
 
 #include <gtest/gtest.h>
@@ -36,6 +36,12 @@ namespace {
 /// Instances of formats that have parameters.
 const std::map<std::string, std::vector<std::string>> &parameters() {
   static const std::map<std::string, std::vector<std::string>> table = {
+      {"sparse24",
+       {"#moe.sparse24<f32>", "#moe.sparse24<bf16>", "#moe.sparse24<f16>"}},
+      {"sparse_blocks",
+       {"#moe.sparse_blocks<values = bf16, kept = 2>",
+        "#moe.sparse_blocks<values = f16, kept = 3, columns = 8>",
+        "#moe.sparse_blocks<values = f32, kept = 1, columns = 96>"}},
       {"fp8",
        {"#moe.fp8", "#moe.fp8<rows = 1, columns = 0>",
         "#moe.fp8<rows = 2, columns = 64>", "#moe.fp8<exponents = true>"}},
@@ -132,6 +138,20 @@ std::string textOf(Type type) {
   return text;
 }
 
+/// Bytes of field `field`, which are to be as `bits` says: two of the pairs of
+/// places, or numbers that are the next but one, and at most the last ones.
+void limitBits(FieldBits bits, const BlockField &field, uint8_t *bytes) {
+  if (bits.kind == FieldBits::Places)
+    for (int64_t i = 0; i < field.getBytes(); ++i)
+      bytes[i] = bytes[i] % 2 ? 0x4e : 0xd9;
+  if (bits.kind == FieldBits::Ascending)
+    for (int64_t i = 0; i < field.count; ++i) {
+      auto number = static_cast<int32_t>(
+          std::min(2 * i, bits.limit - field.count + i));
+      std::memcpy(bytes + 4 * i, &number, sizeof(number));
+    }
+}
+
 /// Bytes of random blocks; scales are no larger than 2.
 std::vector<HostTensor> makeStorage(WeightFormatAttrInterface format,
                                     RankedTensorType weights,
@@ -152,7 +172,11 @@ std::vector<HostTensor> makeStorage(WeightFormatAttrInterface format,
           bytes[i * dtypeSize(dtype) + byte] = random();
       else
         made.set(i, std::ldexp(static_cast<double>(random()) - 0x1p31, -31));
-    for (const BlockField &field : format.getFields(k)) {
+    for (auto [number, field] : llvm::enumerate(format.getFields(k))) {
+      if (field.storage == static_cast<int64_t>(index))
+        for (size_t at = 0; at < made.numBytes(); at += tensor.getBytes())
+          limitBits(getFieldBits(format, k, number), field,
+                    bytes + at + field.offset);
       if (field.storage != static_cast<int64_t>(index) ||
           dtypeSize(dtype) != 1 || field.isWords() || tensor.order)
         continue;

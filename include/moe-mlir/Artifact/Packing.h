@@ -81,6 +81,7 @@ struct PackField {
   int64_t storage = 0, offset = 0, bytes = 0, unit = 1;
   /// I8 for integers of any size.
   DType dtype = DType::I8;
+  StoredBits bits = {};
   /// What made-up ones are, if not any bits.
   std::optional<StoredRange> range;
 };

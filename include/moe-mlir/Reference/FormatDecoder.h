@@ -16,6 +16,7 @@
 #include "moe/Moe.h"
 
 #include <memory>
+#include <string>
 
 namespace moe::reference {
 
@@ -44,6 +45,11 @@ private:
   ReferenceFormatAttrInterface model;
   std::unique_ptr<FormatProgram> program;
 };
+
+/// What numbers of row `row` of weights in `format`, rows of `k`, stand for
+/// nothing; empty if there are none. Who decodes such rows may get anything.
+std::string findBadBits(WeightFormatAttrInterface format, int64_t k,
+                        llvm::ArrayRef<StoredRows> storage, int64_t row);
 
 } // namespace moe::reference
 

@@ -29,7 +29,13 @@ enum moe_dtype {
   MOE_I8 = 3,
   MOE_I32 = 4,
   MOE_F8E4M3 = 5, /**< Without infinities. */
-  MOE_F8E8M0 = 6  /**< A power of two; 0xff is NaN. */
+  MOE_F8E8M0 = 6, /**< A power of two; 0xff is NaN. */
+  /** Of fields alone: each four bits of a byte are two places of four, the first
+   *  in the lower two bits, the second behind it. */
+  MOE_PLACES = 7,
+  /** Of fields alone, with `limit << 8` added: i32, each more than the one before
+   *  and below `limit`. */
+  MOE_ASCENDING = 8
 };
 
 /** A tensor of the model: contiguous and row-major. */
@@ -61,7 +67,7 @@ typedef struct moe_pack_field {
   int64_t offset;  /**< From which byte of the block's in that on. */
   int64_t bytes;   /**< How many they are. */
   int64_t unit;    /**< How many of them stay together; a divisor of `bytes`. */
-  int64_t dtype;   /**< A moe_dtype: floats have to be finite. */
+  int64_t dtype;   /**< A moe_dtype: floats have to be finite, and so on. */
 } moe_pack_field;
 
 /** A tensor that blocks are stored in. */

@@ -60,12 +60,25 @@ struct StoredRange {
   RandomRange of(int64_t k) const;
 };
 
+/// What bits of numbers have to be, as moe::FieldBits has it.
+struct StoredBits {
+  enum Kind {
+    Any,
+    Places,   ///< Each four bits are two of four, the second behind the first.
+    Ascending ///< i32, each more than the one before.
+  } kind = Any;
+  /// What those that ascend are below.
+  int64_t limit = 0;
+};
+
 /// Numbers of stored weights that are not any bits.
 struct StoredNumbers {
   /// Their bytes in each group.
   int64_t offset = 0, bytes = 0;
   DType dtype = DType::F16;
   RandomRange range;
+  /// Instead, unless they are any.
+  StoredBits bits = {};
 };
 
 /// What a tensor of stored weights consists of: groups of so many bytes.

@@ -48,7 +48,7 @@ static llvm::StringMap<DictionaryAttr> describeStored(func::FuncOp host) {
            llvm::enumerate(getEntries(source, "storage"))) {
         SmallVector<Attribute> numbers;
         for (DictionaryAttr field : getEntries(packed, "fields"))
-          if (field.get("range") &&
+          if ((field.get("range") || field.get("bits")) &&
               field.getAs<IntegerAttr>("storage").getInt() == int64_t(number))
             numbers.push_back(field);
         // What has an order is made up one by one.

@@ -11,6 +11,7 @@
 #include "CostModel.h"
 
 #include "Kernels/MicroKernel.h"
+#include "moe/SparseFormats.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -105,6 +106,25 @@ static VectorOperations countOperations(ScheduleAttr schedule,
   auto index = [&] {
     return arith::ConstantIndexOp::create(builder, builder.getUnknownLoc(), 0);
   };
+  if (auto listed = dyn_cast<ListedFormatAttrInterface>(Attribute(format))) {
+    ListForm form = listed.getListForm(k);
+    count(form.count * form.columns / 2, [&](CountingReader &reader) {
+      values.clear();
+      Value zero = index();
+      listed.buildListed(reader, k, zero, zero, values);
+    });
+    return operations;
+  }
+  if (choosesRowValues(schedule, format)) {
+    auto sparse = cast<SparseFormatAttrInterface>(Attribute(format));
+    count(numRounds, [&](CountingReader &reader) {
+      SmallVector<Value> places;
+      values.clear();
+      Value zero = index();
+      sparse.buildStored(reader, k, zero, zero, values, places);
+    });
+    return operations;
+  }
   if (!schedule.multipliesBytes()) {
     count(numRounds, [&](CountingReader &reader) {
       values.clear();
@@ -131,7 +151,16 @@ std::optional<double> CpuCostModel::getBlockCycles(ScheduleAttr schedule,
     return std::nullopt;
   WeightFormatAttrInterface format = layout.getFormat();
   double lanes = schedule.getLanes(), vectors = 32 / lanes;
-  double size = format.getBlockSize(k), planes = schedule.getPlanes();
+  double planes = schedule.getPlanes();
+  // What is multiplied of a block.
+  double size = format.getBlockSize(k);
+  bool choosesRows = choosesRowValues(schedule, format);
+  if (auto listed = dyn_cast<ListedFormatAttrInterface>(Attribute(format))) {
+    ListForm form = listed.getListForm(k);
+    size = form.count * form.columns;
+  } else if (choosesRows) {
+    size /= 2;
+  }
   double floatsACycle = *fma / 2 / lanes;
   double othersACycle = rate("widen").value_or(*fma) / lanes;
   VectorOperations operations;
@@ -174,6 +203,10 @@ std::optional<double> CpuCostModel::getBlockCycles(ScheduleAttr schedule,
   }
   if (!product)
     return std::nullopt;
+  // A shuffle for each value of a row, or for two that are multiplied at once.
+  if (choosesRows)
+    operations.others +=
+        size * rows * vectors / (schedule.narrowsRows() ? 2 : 1);
   double loads = size * rows;
   if (schedule.multipliesBytes()) {
     CodeForm form = cast<CodedFormatAttrInterface>(format).getCodeForm(k);

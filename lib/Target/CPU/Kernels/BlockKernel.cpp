@@ -10,6 +10,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "BlockKernel.h"
+#include "moe/SparseFormats.h"
 
 #include "llvm/Support/xxhash.h"
 
@@ -370,8 +371,13 @@ static func::FuncOp getOrCreate(ModuleOp module, ScheduleAttr schedule,
         if (role == Role::Widening)
           arguments.widened = args[6];
         BlockShape shape(schedule, layout, k, rows);
-        auto create =
-            schedule.multipliesBytes() ? createDotPass : createDecodePass;
+        auto create = schedule.multipliesBytes() ? createDotPass
+                      : choosesRowValues(schedule, layout.getFormat())
+                          ? createSparsePass
+                      : isa<ListedFormatAttrInterface>(
+                            Attribute(layout.getFormat()))
+                          ? createListPass
+                          : createDecodePass;
         for (int64_t pass = 0; pass < getBlockPasses(schedule, rows); ++pass)
           create(e, shape, pitch, pass, arguments)->emit();
       });
@@ -387,8 +393,9 @@ MicroKernels moe::getOrCreateBlockKernels(ModuleOp module,
   MicroKernels kernels;
   kernels.alone = create(Role::Alone);
   kernels.shared = create(Role::Shared);
-  // Not of a block that is too long for it.
-  if (schedule.getWidened() < getBlockSizes(schedule, layout, k).widened)
+  // Not of a block that is too long for it, nor of zeros that nobody multiplies.
+  if (skipsZeros(schedule, layout.getFormat()) ||
+      schedule.getWidened() < getBlockSizes(schedule, layout, k).widened)
     return kernels;
   kernels.widening = create(Role::Widening);
   kernels.widened = create(Role::Widened);

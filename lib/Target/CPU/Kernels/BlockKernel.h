@@ -102,6 +102,12 @@ protected:
                    llvm::function_ref<void(Value period,
                                            llvm::MutableArrayRef<Value>)>
                        body);
+  /// The same of any loops that read all of a block.
+  void emitLoops(int64_t periods, int64_t words,
+                 llvm::MutableArrayRef<Value> tile,
+                 llvm::function_ref<void(Value period, Value word,
+                                         llvm::MutableArrayRef<Value>)>
+                     body);
   Emitter &e;
   const BlockShape &shape;
   int64_t rows, pitch, pass;
@@ -114,11 +120,6 @@ protected:
 private:
   /// What all rounds of a block share.
   void readShared();
-  void emitLoops(int64_t periods, int64_t words,
-                 llvm::MutableArrayRef<Value> tile,
-                 llvm::function_ref<void(Value period, Value word,
-                                         llvm::MutableArrayRef<Value>)>
-                     body);
   /// Prefetches so many lines of a block, from line `line` on, or so many steps,
   /// between the products that are there.
   void emitPrefetches(Value line, int64_t lines, int64_t steps);
@@ -129,6 +130,14 @@ private:
 
 /// By values that are decoded to f32 or bf16 in registers.
 std::unique_ptr<BlockPass> createDecodePass(Emitter &e, const BlockShape &shape,
+                                            int64_t pitch, int64_t pass,
+                                            const BlockArguments &arguments);
+/// By the pieces of k that weights have values for.
+std::unique_ptr<BlockPass> createListPass(Emitter &e, const BlockShape &shape,
+                                          int64_t pitch, int64_t pass,
+                                          const BlockArguments &arguments);
+/// By values of rows that are chosen for the weights that are not zero.
+std::unique_ptr<BlockPass> createSparsePass(Emitter &e, const BlockShape &shape,
                                             int64_t pitch, int64_t pass,
                                             const BlockArguments &arguments);
 /// By products of bytes.

@@ -83,6 +83,13 @@ MicroKernels getOrCreateBlockKernels(mlir::ModuleOp module,
 BlockSizes getBlockSizes(moecpu::ScheduleAttr schedule,
                          moecpu::BlocksAttr layout, int64_t k);
 int64_t getBlockPasses(moecpu::ScheduleAttr schedule, int64_t rows);
+/// Whether kernels choose values of rows by lane for the weights of `format` that
+/// are not zero, instead of decoding the zeros.
+bool choosesRowValues(moecpu::ScheduleAttr schedule,
+                      WeightFormatAttrInterface format);
+/// Whether kernels form no products with the zeros of `format`.
+bool skipsZeros(moecpu::ScheduleAttr schedule,
+                WeightFormatAttrInterface format);
 
 //===----------------------------------------------------------------------===//
 // For those who make kernels

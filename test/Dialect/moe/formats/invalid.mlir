@@ -480,3 +480,50 @@ func.func @f(%s0: tensor<3x2x111xi8>) {
   %w = moe.dequantize #moe.iq3_s (%s0 : tensor<3x2x111xi8>) : tensor<3x512xf32>
   return
 }
+
+// -----
+
+// expected-error@+1 {{values of sparse24 are f32, bf16 or f16, not 'f64'}}
+func.func private @f() attributes {a = #moe.sparse24<f64>}
+
+// -----
+
+func.func @f(%v: tensor<3x24xbf16>, %p: tensor<3x6xi8>) {
+  // expected-error@+1 {{rows of 48 weights are no whole blocks of #moe.sparse24<bf16>, which are of 32}}
+  %w = moe.dequantize #moe.sparse24<bf16> (%v, %p : tensor<3x24xbf16>, tensor<3x6xi8>) : tensor<3x48xf32>
+  return
+}
+
+// -----
+
+func.func @f(%v: tensor<3x64xbf16>, %p: tensor<3x16xi8>) {
+  // expected-error@+1 {{'values' of 'tensor<3x64xf32>' in #moe.sparse24<bf16> must be 'tensor<3x2x16xbf16>', got 'tensor<3x64xbf16>'}}
+  %w = moe.dequantize #moe.sparse24<bf16> (%v, %p : tensor<3x64xbf16>, tensor<3x16xi8>) : tensor<3x64xf32>
+  return
+}
+
+// -----
+
+// expected-error@+1 {{sparse_blocks keeps at least one block, of a multiple of 8 columns, not 0 of 32}}
+func.func private @f() attributes {a = #moe.sparse_blocks<values = f32, kept = 0>}
+
+// -----
+
+// expected-error@+1 {{sparse_blocks keeps at least one block, of a multiple of 8 columns, not 2 of 12}}
+func.func private @f() attributes {a = #moe.sparse_blocks<values = f32, kept = 2, columns = 12>}
+
+// -----
+
+func.func @f(%v: tensor<16x160xf32>, %b: tensor<1x5xi32>) {
+  // expected-error@+1 {{rows of 128 weights have 4 blocks of 32, fewer than #moe.sparse_blocks<values = f32, kept = 5> keeps}}
+  %w = moe.dequantize #moe.sparse_blocks<values = f32, kept = 5> (%v, %b : tensor<16x160xf32>, tensor<1x5xi32>) : tensor<16x128xf32>
+  return
+}
+
+// -----
+
+func.func @f(%v: tensor<16x48xf32>, %b: tensor<1x1xi32>) {
+  // expected-error@+1 {{rows of 48 weights are no multiple of 96, as those of #moe.sparse_blocks<values = f32, kept = 1, columns = 48> have to be}}
+  %w = moe.dequantize #moe.sparse_blocks<values = f32, kept = 1, columns = 48> (%v, %b : tensor<16x48xf32>, tensor<1x1xi32>) : tensor<16x48xf32>
+  return
+}

@@ -246,6 +246,21 @@ func.func @iq3_s(%blocks: tensor<2x1x2x110xi8>) -> tensor<2x1x512xf32> {
   return %w : tensor<2x1x512xf32>
 }
 
+// CHECK-LABEL: @sparse24
+func.func @sparse24(%v: tensor<2x3x64xbf16>, %p: tensor<2x3x16xi8>) -> tensor<2x3x128xf32> {
+  // CHECK: moe.dequantize #moe.sparse24<bf16>(%{{.*}}, %{{.*}} : tensor<2x3x64xbf16>, tensor<2x3x16xi8>) : tensor<2x3x128xf32>
+  %w = moe.dequantize #moe.sparse24<bf16> (%v, %p : tensor<2x3x64xbf16>, tensor<2x3x16xi8>) : tensor<2x3x128xf32>
+  return %w : tensor<2x3x128xf32>
+}
+
+// A list for each 16 rows, the last of which are fewer.
+// CHECK-LABEL: @sparse_blocks
+func.func @sparse_blocks(%v: tensor<2x20x48xf16>, %b: tensor<2x2x3xi32>) -> tensor<2x20x128xf32> {
+  // CHECK: moe.dequantize #moe.sparse_blocks<values = f16, kept = 3, columns = 16>(%{{.*}}, %{{.*}} : tensor<2x20x48xf16>, tensor<2x2x3xi32>) : tensor<2x20x128xf32>
+  %w = moe.dequantize #moe.sparse_blocks<values = f16, kept = 3, columns = 16> (%v, %b : tensor<2x20x48xf16>, tensor<2x2x3xi32>) : tensor<2x20x128xf32>
+  return %w : tensor<2x20x128xf32>
+}
+
 // The dimensions behind the rows may be joined or taken apart; one matrix is enough.
 // CHECK-LABEL: @joined
 func.func @joined(%blocks: tensor<3x72xi8>, %q: tensor<3x4x8xi8>, %scales: tensor<3x1xf16>) -> (tensor<3x128xf32>, tensor<3x64xf32>) {
@@ -258,5 +273,5 @@ func.func @joined(%blocks: tensor<3x72xi8>, %q: tensor<3x4x8xi8>, %scales: tenso
 
 // Parameters that are not said.
 // CHECK-LABEL: @defaults
-// CHECK-SAME: a = #moe.fp8, b = #moe.fp8<rows = 1>, c = #moe.fp8<columns = 0>
-func.func private @defaults() attributes {a = #moe.fp8<rows = 128>, b = #moe.fp8<rows = 1, columns = 128>, c = #moe.fp8<columns = 0>}
+// CHECK-SAME: a = #moe.fp8, b = #moe.fp8<rows = 1>, c = #moe.fp8<columns = 0>, d = #moe.sparse_blocks<values = f32, kept = 2>
+func.func private @defaults() attributes {a = #moe.fp8<rows = 128>, b = #moe.fp8<rows = 1, columns = 128>, c = #moe.fp8<columns = 0>, d = #moe.sparse_blocks<values = f32, kept = 2, columns = 32>}

@@ -12,6 +12,8 @@ ALL = ["f16", "fp8", "fp8<rows = 1, columns = 0>", "q4_0", "q4_1", "q5_0", "q5_1
        "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs",
        "mxfp4", "mxfp4_blocks", "nvfp4", "tq1_0", "tq2_0", "iq2_xxs", "iq2_xs", "iq2_s",
        "iq3_xxs", "iq3_s", "fp8<exponents = true>",
+       "sparse24<bf16>", "sparse24<f16>", "sparse24<f32>",
+       "sparse_blocks<values = bf16, kept = 2>", "sparse_blocks<values = f32, kept = 3, columns = 16>",
        "int8", "int4<group = 64, scales = f16>",
        "int4<group = 128, scales = bf16, zeros = true>",
        "int4<group = 32, scales = bf16, order = pack_quantized>"]
