@@ -12,6 +12,7 @@
 
 #include "moe-mlir/Quantize/Convert.h"
 
+#include "Sparse.h"
 #include "moe-mlir/Analysis/StoredWeights.h"
 #include "moe-mlir/Support/FloatConversions.h"
 #include "moe-mlir/Support/Parallel.h"
@@ -207,6 +208,10 @@ bool Converter::convertRows(ArrayRef<reference::StoredRows> source,
                         [](float x) { return !std::isfinite(x); });
   };
   for (int64_t i = 0; i < count; ++i) {
+    if (from.format)
+      error = reference::findBadBits(from.format, k, source, first + i);
+    if (!error.empty())
+      return false;
     if (!decode(from, decodeFrom, source, first + i, rowOf(i))) {
       error = "row " + std::to_string(first + i) + " cannot be decoded";
       return false;
@@ -219,7 +224,14 @@ bool Converter::convertRows(ArrayRef<reference::StoredRows> source,
       return false;
     }
   }
-  encode({given, first, count, k, importance});
+  RowValues rows{given, first, count, k, importance};
+  if (to.format && !prunes)
+    error = findPruned(to.format, rows);
+  if (!error.empty()) {
+    error += "; moe-sparsify chooses among them";
+    return false;
+  }
+  encode(rows);
   SmallVector<reference::StoredRows> written;
   for (const StorageRows &tensor : storage)
     written.push_back({tensor.data, tensor.rowBytes});

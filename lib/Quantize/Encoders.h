@@ -26,6 +26,7 @@ void attachMinimumEncoders(mlir::MLIRContext *context);
 void attachScaleEncoders(mlir::MLIRContext *context);
 void attachE2M1Encoders(mlir::MLIRContext *context);
 void attachRowEncoders(mlir::MLIRContext *context);
+void attachSparseEncoders(mlir::MLIRContext *context);
 
 /// Writes a number as f16; what a decoder reads.
 inline float putF16(uint8_t *at, float value) {
@@ -39,6 +40,19 @@ inline float toF16(float value) { return f16ToF32(f32ToF16(value)); }
 inline float putF32(uint8_t *at, float value) {
   std::memcpy(at, &value, sizeof(value));
   return value;
+}
+
+/// Writes number `index` of those of type `type`, f32, f16 or bf16; what a decoder
+/// reads.
+inline float putNumber(mlir::Type type, uint8_t *at, int64_t index,
+                       float value) {
+  if (type.isF32())
+    return putF32(at + 4 * index, value);
+  if (type.isF16())
+    return putF16(at + 2 * index, value);
+  uint16_t bits = f32ToBF16(value);
+  std::memcpy(at + 2 * index, &bits, sizeof(bits));
+  return bf16ToF32(bits);
 }
 
 /// x over a scale of either sign that may be 0.

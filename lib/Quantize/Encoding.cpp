@@ -19,5 +19,6 @@ void moe::quantize::registerEncoders(mlir::DialectRegistry &registry) {
     attachScaleEncoders(context);
     attachE2M1Encoders(context);
     attachRowEncoders(context);
+    attachSparseEncoders(context);
   });
 }

@@ -315,6 +315,7 @@ bool Quantizer::convert(const Job &job) {
     error = "'" + weight.name + "': " + problem;
     return false;
   }
+  converter->setPrunes(options.prunes);
   QuantizeReport::Weight told;
   told.function = job.function;
   told.name = weight.name;

@@ -80,17 +80,6 @@ struct Int8Encoder
   }
 };
 
-/// Writes number `index` of those of type `type`; what a decoder reads.
-float putNumber(Type type, uint8_t *at, int64_t index, float value) {
-  if (type.isF32())
-    return putF32(at + 4 * index, value);
-  if (type.isF16())
-    return putF16(at + 2 * index, value);
-  uint16_t bits = f32ToBF16(value);
-  std::memcpy(at + 2 * index, &bits, sizeof(bits));
-  return bf16ToF32(bits);
-}
-
 struct Int4Encoder
     : EncodingAttrInterface::ExternalModel<Int4Encoder, Int4FormatAttr> {
   void encodeRows(Attribute attribute, const RowValues &rows,

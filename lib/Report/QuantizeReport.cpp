@@ -46,6 +46,10 @@ double WeightError::relative() const { return rootOf(errors, given); }
 double WeightError::weighted() const {
   return rootOf(weightedErrors, weightedGiven);
 }
+double WeightError::kept() const { return given > 0 ? 1 - errors / given : 1; }
+double WeightError::weightedKept() const {
+  return weightedGiven > 0 ? 1 - weightedErrors / weightedGiven : 1;
+}
 double WeightError::cosine() const {
   double sizes = std::sqrt(given) * std::sqrt(stored);
   return sizes > 0 ? products / sizes : given == stored ? 1 : 0;
@@ -155,6 +159,41 @@ std::string moe::printText(const QuantizeReport &report, bool eachExpert) {
     return "nothing to convert\n";
   return printTextTable(makeTable(report, eachExpert)) + describeSize(report) +
          "\n";
+}
+
+std::string moe::printKept(const QuantizeReport &report, bool eachExpert) {
+  if (report.weights.empty())
+    return "nothing to convert\n";
+  Table table{{"weight", "from", "to", "bits", "kept energy"}, {}};
+  bool isWeighted = hasImportance(report), named = hasFunctions(report);
+  if (isWeighted)
+    table.header.push_back("of product");
+  table.header.push_back("least of an expert");
+  auto addKept = [&](std::vector<std::string> row, const WeightError &error,
+                     bool hasImportance, const std::string &least) {
+    row.push_back(figure("%.3f %%", 100 * error.kept()));
+    if (isWeighted)
+      row.push_back(
+          hasImportance ? figure("%.3f %%", 100 * error.weightedKept()) : "-");
+    row.push_back(least);
+    table.rows.push_back(std::move(row));
+  };
+  for (const Weight &weight : report.weights) {
+    size_t worst = weight.worst();
+    bool hasExperts = weight.experts.size() > 1;
+    addKept({nameOf(weight, named), weight.from, weight.to,
+             fixed(weight.bits(), 2)},
+            weight.all(), weight.hasImportance,
+            hasExperts
+                ? std::to_string(worst) + ": " +
+                      figure("%.3f %%", 100 * weight.experts[worst].kept())
+                : "-");
+    for (size_t i = 0; eachExpert && hasExperts && i < weight.experts.size();
+         ++i)
+      addKept({"  expert " + std::to_string(i), "", "", ""}, weight.experts[i],
+              weight.hasImportance, "");
+  }
+  return printTextTable(table) + describeSize(report) + "\n";
 }
 
 //===----------------------------------------------------------------------===//

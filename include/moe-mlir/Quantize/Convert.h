@@ -32,6 +32,10 @@ public:
                                       int64_t k, mlir::Location loc,
                                       std::string &error);
 
+  /// Lets formats that store no zeros make zeros of weights; else weights that
+  /// these have no room for are an error.
+  void setPrunes(bool value) { prunes = value; }
+
   /// Bytes of a matrix in each of the tensors that it is stored in.
   static llvm::SmallVector<int64_t> getBytes(const WeightType &type,
                                              mlir::MLIRContext *context,
@@ -67,6 +71,7 @@ private:
   int64_t rows = 0, k = 0, groupRows = 1;
   std::optional<reference::FormatDecoder> decodeFrom, decodeTo;
   EncodingAttrInterface encoder;
+  bool prunes = false;
   llvm::SmallVector<int64_t> sourceRowBytes;
   llvm::SmallVector<StorageRows> storage;
   std::vector<std::vector<uint8_t>> buffers;

@@ -55,6 +55,9 @@ struct QuantizeOptions {
   std::optional<uint64_t> seed = {};
   /// What weights are multiplied with, or null.
   const Profile *profile = nullptr;
+  /// Whether formats that store no zeros choose which weights become zeros; else
+  /// these have to be there.
+  bool prunes = false;
   /// Threads, 0 for one for each CPU.
   unsigned threads = 0;
   /// Told of bytes of the source.

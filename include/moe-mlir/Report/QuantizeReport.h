@@ -36,6 +36,10 @@ struct WeightError {
   double relative() const;
   /// Of the product, in parts of the product.
   double weighted() const;
+  /// Of formats that store no zeros: the part of the sum of squares that is
+  /// stored, and of that with each column times what it counts.
+  double kept() const;
+  double weightedKept() const;
   /// Between all values and all stored values; 1 if both are zeros.
   double cosine() const;
 };
@@ -65,6 +69,8 @@ struct QuantizeReport {
 
 /// A line for each weight, and with `eachExpert` one for each expert below it.
 std::string printText(const QuantizeReport &report, bool eachExpert);
+/// The same of what formats that store no zeros keep.
+std::string printKept(const QuantizeReport &report, bool eachExpert);
 /// A page that needs nothing else.
 std::string printHtml(const QuantizeReport &report);
 
