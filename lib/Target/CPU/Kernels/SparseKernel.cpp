@@ -46,100 +46,128 @@ public:
 
   void emitBlock(Value lhs, MutableArrayRef<Value> tile) override {
     const DecodeRounds &rounds = shape.rounds;
-    int64_t bytes =
-        getLhsElementType(shape.schedule).getIntOrFloatBitWidth() / 8;
+    Type element = getLhsElementType(shape.schedule);
+    int64_t bytes = element.getIntOrFloatBitWidth() / 8;
     // All words of a period: what they are shifted by is constant.
     emitPeriods(tile, [&](Value period, MutableArrayRef<Value> tile) {
       Value at = e.displace(lhs, e.toI64(e.mul(period, rounds.period * bytes)));
       for (int64_t word = 0; word < rounds.words; ++word)
-        // One vector of columns after another, which takes fewer registers than
-        // one value of a row after another.
-        for (auto [v, reader] : llvm::enumerate(readers))
-          multiply(reader, period, e.idx(word),
-                   e.displace(at, word * rounds.advance * bytes), v, tile);
+        multiply(period, e.idx(word), at, word * rounds.advance, tile);
     });
   }
 
 protected:
-  /// Adds the products of vector `v` of columns and the four values of each row
-  /// from `lhs` on.
-  virtual void multiply(PanelReader &reader, Value period, Value word,
-                        Value lhs, int64_t v, MutableArrayRef<Value> tile) = 0;
+  /// Adds the products of a word and the values of each row from value `k` of
+  /// those at `lhs` on.
+  virtual void multiply(Value period, Value word, Value lhs, int64_t k,
+                        MutableArrayRef<Value> tile) = 0;
+
+  /// Behind it values of rows are loaded again, by the shuffles that choose
+  /// from them: for all of them there are no registers.
+  void forgetRows() {
+    LLVM::FenceOp::create(e, LLVM::AtomicOrdering::seq_cst, "singlethread");
+  }
 
   SparseFormatAttrInterface format;
 };
 
-/// vpermilps chooses the first, and then the second values.
+/// vpermps chooses the first, and then the second values of 16 of a row; of
+/// four in all lanes vpermilps does, where vectors have 8.
 class FloatSparsePass : public SparsePass {
   using SparsePass::SparsePass;
 
 protected:
-  void multiply(PanelReader &reader, Value period, Value word, Value lhs,
-                int64_t v, MutableArrayRef<Value> tile) override {
-    SmallVector<Value> weights, places;
-    format.buildStored(reader, shape.k, period, word, weights, places);
+  void multiply(Value period, Value word, Value lhs, int64_t k,
+                MutableArrayRef<Value> tile) override {
+    SmallVector<SmallVector<Value>> weights(readers.size()),
+        places(readers.size());
+    for (auto [v, reader] : llvm::enumerate(readers))
+      format.buildStored(reader, shape.k, period, word, weights[v], places[v]);
+    bool isWide = shape.lanes == 16;
     VectorType type = e.vecF32(shape.lanes);
-    SmallVector<int64_t> repeated;
-    for (int64_t lane = 0; lane < shape.lanes; ++lane)
-      repeated.push_back(lane % 4);
-    StringRef choose = shape.lanes == 16 ? "llvm.x86.avx512.vpermilvar.ps.512"
-                                         : "llvm.x86.avx.vpermilvar.ps.256";
-    for (int64_t r = 0; r < rows; ++r) {
-      Value four =
-          LLVM::LoadOp::create(e, e.vecF32(4), e.displace(lhs, r * pitch), 4);
-      Value all = vector::ShuffleOp::create(e, four, four, repeated);
-      Value &sum = tile[r * shape.vectors + v];
-      for (int64_t i = 0; i < 2; ++i)
-        sum = vector::FMAOp::create(
-            e, emitIntrinsic(e, choose, type, {all, places[i]}), weights[i],
-            sum);
-    }
-  }
-};
-
-/// vpshufb chooses both, and vdpbf16ps multiplies and adds them.
-class PairSparsePass : public SparsePass {
-  using SparsePass::SparsePass;
-
-protected:
-  void multiply(PanelReader &reader, Value period, Value word, Value lhs,
-                int64_t v, MutableArrayRef<Value> tile) override {
-    VectorType ints = e.vec(16, e.getI32Type());
-    VectorType bytes = e.vec(64, e.getI8Type());
-    VectorType pairs = e.vec(32, e.getBF16Type());
-    SmallVector<Value> weights, places;
-    format.buildStored(reader, shape.k, period, word, weights, places);
-    // vpermd looks at the lowest four bits alone, too.
-    Value chosen = LLVM::BitcastOp::create(
-        e, bytes,
-        emitIntrinsic(e, "llvm.x86.avx512.permvar.si.512", ints,
-                      {getTable(), places[0]}));
-    Value pair = format.buildStoredBF16(reader, shape.k, period, word);
-    pair = pair ? Value(LLVM::BitcastOp::create(e, pairs, pair))
-                : emitBF16Pairs(e, weights);
-    VectorType fours = e.vec(8, e.getI64Type());
-    for (int64_t r = 0; r < rows; ++r) {
-      Value all = LLVM::BitcastOp::create(
-          e, bytes, e.splatAt(e.displace(lhs, r * pitch), fours));
-      Value x = LLVM::BitcastOp::create(
-          e, pairs,
-          emitIntrinsic(e, "llvm.x86.avx512.pshuf.b.512", bytes,
-                        {all, chosen}));
-      Value &sum = tile[r * shape.vectors + v];
-      sum = emitIntrinsic(e, "llvm.x86.avx512bf16.dpbf16ps.512", e.vecF32(16),
-                          {sum, x, pair});
+    for (int64_t i = 0; i < 2; ++i) {
+      SmallVector<Value> indices;
+      for (auto [v, reader] : llvm::enumerate(readers)) {
+        Value place = places[v][i];
+        if (isWide)
+          place = reader.bitAnd(place, 3);
+        if (isWide && k % 16)
+          place = reader.bitOr(place, reader.integer(k % 16));
+        indices.push_back(place);
+      }
+      for (int64_t r = 0; r < rows; ++r) {
+        Value x = loadRow(e.displace(lhs, r * pitch), k, type);
+        for (int64_t v = 0; v < shape.vectors; ++v) {
+          Value chosen =
+              emitIntrinsic(e,
+                            isWide ? "llvm.x86.avx512.permvar.sf.512"
+                                   : "llvm.x86.avx.vpermilvar.ps.256",
+                            type, {x, indices[v]});
+          Value &sum = tile[r * shape.vectors + v];
+          sum = vector::FMAOp::create(e, chosen, weights[v][i], sum);
+        }
+      }
+      if (isWide)
+        forgetRows();
     }
   }
 
 private:
-  /// The bytes of two of four numbers of 16 bits, by the bits of both places.
-  Value getTable() {
-    SmallVector<int32_t> entries;
-    for (int32_t places = 0; places < 16; ++places) {
-      int32_t first = places % 4 * 2, second = places / 4 * 2;
-      entries.push_back(first | (first + 1) << 8 | second << 16 |
-                        (second + 1) << 24);
+  /// What is chosen from: values k / 16 * 16 on, or k to k + 3 twice.
+  Value loadRow(Value row, int64_t k, VectorType type) {
+    if (shape.lanes == 16)
+      return LLVM::LoadOp::create(e, type, e.displace(row, k / 16 * 64), 4);
+    Value four =
+        LLVM::LoadOp::create(e, e.vecF32(4), e.displace(row, 4 * k), 4);
+    return vector::ShuffleOp::create(e, four, four,
+                                     ArrayRef<int64_t>{0, 1, 2, 3, 0, 1, 2, 3});
+  }
+};
+
+/// vpermw chooses both of 32, and vdpbf16ps multiplies and adds them.
+class PairSparsePass : public SparsePass {
+  using SparsePass::SparsePass;
+
+protected:
+  void multiply(Value period, Value word, Value lhs, int64_t k,
+                MutableArrayRef<Value> tile) override {
+    VectorType ints = e.vec(16, e.getI32Type());
+    VectorType halves = e.vec(32, e.getI16Type());
+    VectorType pairs = e.vec(32, e.getBF16Type());
+    SmallVector<Value> weights, indices;
+    for (PanelReader &reader : readers) {
+      SmallVector<Value> values, places;
+      format.buildStored(reader, shape.k, period, word, values, places);
+      // vpermd looks at the lowest four bits alone: those of both places.
+      Value index = emitIntrinsic(e, "llvm.x86.avx512.permvar.si.512", ints,
+                                  {getTable(k % 32), places[0]});
+      indices.push_back(LLVM::BitcastOp::create(e, halves, index));
+      Value pair = format.buildStoredBF16(reader, shape.k, period, word);
+      weights.push_back(pair ? Value(LLVM::BitcastOp::create(e, pairs, pair))
+                             : emitBF16Pairs(e, values));
     }
+    for (int64_t r = 0; r < rows; ++r) {
+      Value x = LLVM::LoadOp::create(
+          e, halves, e.displace(lhs, r * pitch + k / 32 * 64), 2);
+      for (int64_t v = 0; v < shape.vectors; ++v) {
+        Value both = LLVM::BitcastOp::create(
+            e, pairs,
+            emitIntrinsic(e, "llvm.x86.avx512.permvar.hi.512", halves,
+                          {x, indices[v]}));
+        Value &sum = tile[r * shape.vectors + v];
+        sum = emitIntrinsic(e, "llvm.x86.avx512bf16.dpbf16ps.512", e.vecF32(16),
+                            {sum, both, weights[v]});
+      }
+    }
+    forgetRows();
+  }
+
+private:
+  /// Which of 32 values both are, by the bits of their places from `first` on.
+  Value getTable(int32_t first) {
+    SmallVector<int32_t> entries;
+    for (int32_t places = 0; places < 16; ++places)
+      entries.push_back((first + places % 4) | (first + places / 4) << 16);
     return arith::ConstantOp::create(
         e, DenseElementsAttr::get(e.vec(16, e.getI32Type()),
                                   ArrayRef<int32_t>(entries)));
