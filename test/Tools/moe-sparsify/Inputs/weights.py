@@ -5,6 +5,7 @@ usage: weights.py make FILE [zeros]
        weights.py blocks WEIGHTS SPARSE TENSOR KEPT COLUMNS [PROFILE]
        weights.py skew PROFILE
        weights.py poke FILE TENSOR BYTE VALUE
+       weights.py alike FILE TOKENS: rows x that are all the same
 
 `zeros`: two of each four are 0 already. Everything is chosen here by sorting, with
 the index as the last key, and compared bit for bit.
@@ -141,8 +142,14 @@ def poke(path, name, byte, value):
         file.write(bytes([int(value)]))
 
 
+def alike(path, tokens):
+    random.seed(6)
+    write(path, {"x": ((int(tokens), HIDDEN), [random.gauss(0, 1) for _ in range(HIDDEN)] * int(tokens))})
+
+
 command, *arguments = sys.argv[1:]
 if command == "make":
     make(arguments[0], arguments[1:] == ["zeros"])
 else:
-    {"two": two, "blocks": blocks, "skew": skew, "poke": poke}[command](*arguments)
+    {"two": two, "blocks": blocks, "skew": skew, "poke": poke,
+     "alike": alike}[command](*arguments)
