@@ -11,6 +11,7 @@
 
 #include "moe-mlir/Compiler/Compiler.h"
 
+#include "moe-mlir/Analysis/MissedFusion.h"
 #include "moe-mlir/Analysis/Work.h"
 #include "moe-mlir/Lowering/EntryPoints.h"
 #include "moe-mlir/Target/Cost.h"
@@ -35,10 +36,16 @@ public:
     CompileReport::Decision own;
     own.kind = remark.getRemarkTypeString().str();
     own.category = remark.getCombinedCategoryName().str();
-    for (const remarks::detail::Remark::Arg &argument : remark.getArgs())
-      own.message += argument.key == "Remark"
-                         ? argument.val
-                         : " (" + argument.key + ": " + argument.val + ")";
+    for (const remarks::detail::Remark::Arg &argument : remark.getArgs()) {
+      if (argument.key == "Remark")
+        own.message += argument.val;
+      else if (argument.key == kFunctionKey)
+        own.function = argument.val;
+      else if (argument.key == kBytesOfTokenKey)
+        own.bytesOfToken = std::atoll(argument.val.c_str());
+      else
+        own.message += " (" + argument.key + ": " + argument.val + ")";
+    }
     llvm::raw_string_ostream(own.place) << remark.getLocation();
     for (CompileReport::Decision &known : decisions)
       if (known.kind == own.kind && known.category == own.category &&
@@ -120,6 +127,32 @@ static void addMemory(CompileReport::Layer &layer, DictionaryAttr interface) {
   }
 }
 
+/// What each missed fusion of `function` would save of the calls of its layer.
+static void addGains(CompileReport &report, StringRef function,
+                     const CompileReport::Layer &layer) {
+  // In MB/s.
+  double memory = 0;
+  for (const auto &[name, rate] : report.rates)
+    if (name == "dram")
+      memory = static_cast<double>(rate) * 1e6;
+  for (CompileReport::Decision &decision : report.decisions) {
+    if (decision.bytesOfToken == 0 || decision.function != function)
+      continue;
+    decision.layer = layer.name;
+    for (const CompileReport::Call &call : layer.calls) {
+      CompileReport::Gain gain;
+      gain.tokens = call.tokens;
+      gain.bytes = static_cast<double>(decision.bytesOfToken * call.tokens);
+      // The least that has to be moved, and what is moved without need.
+      if (call.bytes > 0)
+        gain.shareOfBytes = gain.bytes / (call.bytes + gain.bytes);
+      if (call.seconds > 0 && memory > 0)
+        gain.shareOfSeconds = std::min(gain.bytes / memory / call.seconds, 1.0);
+      decision.gains.push_back(gain);
+    }
+  }
+}
+
 int moe::getCallThreads(moek::TargetAttrInterface chip, int asked) {
   if (asked > 0)
     return asked;
@@ -187,6 +220,7 @@ moe::describeCompilation(ModuleOp module, const CompileOptions &options,
                                          threads, layer.unknown));
     if (DictionaryAttr interface = interfaces.lookup(function.getName()))
       addMemory(layer, interface);
+    addGains(report, function.getName(), layer);
     report.layers.push_back(std::move(layer));
   }
   return report;

@@ -81,6 +81,26 @@ static json::Object toJSON(const CompileReport::Layer &layer) {
   return object;
 }
 
+static json::Object toJSON(const CompileReport::Decision &decision) {
+  json::Object object{{"kind", decision.kind},
+                      {"category", decision.category},
+                      {"message", decision.message},
+                      {"place", decision.place},
+                      {"count", decision.count}};
+  if (decision.gains.empty())
+    return object;
+  json::Array gains;
+  for (const CompileReport::Gain &gain : decision.gains) {
+    json::Object own{{"tokens", gain.tokens}, {"bytes", gain.bytes}};
+    add(own, "share_of_bytes", gain.shareOfBytes);
+    add(own, "share_of_seconds", gain.shareOfSeconds);
+    gains.push_back(std::move(own));
+  }
+  object["layer"] = decision.layer;
+  object["would_save"] = std::move(gains);
+  return object;
+}
+
 std::string moe::printJson(const CompileReport &report) {
   json::Object rates;
   for (const auto &[name, value] : report.rates)
@@ -91,11 +111,7 @@ std::string moe::printJson(const CompileReport &report) {
   for (const KernelFacts &kernel : report.kernels)
     kernels.push_back(toJSON(kernel));
   for (const CompileReport::Decision &decision : report.decisions)
-    decisions.push_back(json::Object{{"kind", decision.kind},
-                                     {"category", decision.category},
-                                     {"message", decision.message},
-                                     {"place", decision.place},
-                                     {"count", decision.count}});
+    decisions.push_back(toJSON(decision));
   json::Object all{{"model", report.model},
                    {"chip", report.chip},
                    {"threads", report.threads},

@@ -124,10 +124,30 @@ static std::string sameText(const Layer &layer) {
          (layer.same.size() > 1 ? " to " + layer.same.back() : "");
 }
 
+/// Shares of calls of few tokens and of many.
+static std::string gainText(const CompileReport::Decision &decision) {
+  std::string text;
+  for (const CompileReport::Gain &gain : decision.gains) {
+    bool isShown =
+        gain.tokens == 1 || gain.tokens == 64 || gain.tokens == 4096;
+    if (gain.shareOfBytes < 0 || !isShown)
+      continue;
+    bool isFirst = text.empty();
+    text += (isFirst ? "" : "; ") + percent(gain.shareOfBytes);
+    if (isFirst)
+      text += " of the bytes";
+    if (gain.shareOfSeconds >= 0)
+      text += (isFirst ? ", at most " : ", ") + percent(gain.shareOfSeconds) +
+              (isFirst ? " of the time" : "");
+    text += " at T = " + std::to_string(gain.tokens);
+  }
+  return text.empty() ? text : " (" + decision.layer + ": " + text + ")";
+}
+
 static std::string decisionText(const CompileReport::Decision &decision) {
-  return decision.message + (decision.count > 1
-                                 ? " (" + counted(decision.count, "time") + ")"
-                                 : "");
+  return decision.message + gainText(decision) +
+         (decision.count > 1 ? " (" + counted(decision.count, "time") + ")"
+                             : "");
 }
 
 /// "fused", "not fused": whether all went well, in two words.

@@ -10,8 +10,11 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "MatchBinary.h"
+
 #include "moe-mlir/Transforms/Passes.h"
 
+#include "moe-mlir/Analysis/MissedFusion.h"
 #include "moe-mlir/Analysis/WeightUse.h"
 #include "moe/Moe.h"
 
@@ -36,44 +39,6 @@ static constexpr llvm::StringLiteral kPassName = "moe-fold-shared-expert";
 //===----------------------------------------------------------------------===//
 // Finding
 //===----------------------------------------------------------------------===//
-
-/// The two tensors that `op` adds or multiplies element by element (`OpTy` on
-/// scalars), and the maps it reads them by.
-template <typename OpTy>
-static bool matchBinary(Operation *op, Value (&operands)[2],
-                        AffineMap (&maps)[2]) {
-  if (isa<OpTy>(op) && isa<RankedTensorType>(op->getResult(0).getType())) {
-    auto type = cast<RankedTensorType>(op->getResult(0).getType());
-    for (int i = 0; i < 2; ++i) {
-      operands[i] = op->getOperand(i);
-      maps[i] =
-          AffineMap::getMultiDimIdentityMap(type.getRank(), op->getContext());
-    }
-    return true;
-  }
-  auto linalgOp = dyn_cast<linalg::LinalgOp>(op);
-  if (!linalgOp || !linalgOp.hasPureTensorSemantics() ||
-      op->getNumResults() != 1 || linalgOp.getNumDpsInputs() != 2 ||
-      linalgOp.getNumLoops() != linalgOp.getNumParallelLoops() ||
-      !linalgOp.getMatchingIndexingMap(linalgOp.getDpsInitOperand(0))
-           .isIdentity())
-    return false;
-  Block &body = *linalgOp.getBlock();
-  auto scalar = body.getTerminator()->getOperand(0).getDefiningOp<OpTy>();
-  if (!scalar || !llvm::hasSingleElement(body.without_terminator()))
-    return false;
-  bool inOrder = scalar.getLhs() == body.getArgument(0) &&
-                 scalar.getRhs() == body.getArgument(1);
-  bool swapped = scalar.getLhs() == body.getArgument(1) &&
-                 scalar.getRhs() == body.getArgument(0);
-  if (!inOrder && !swapped)
-    return false;
-  for (int i = 0; i < 2; ++i) {
-    operands[i] = linalgOp.getDpsInputs()[i];
-    maps[i] = linalgOp.getMatchingIndexingMap(linalgOp.getDpsInputOperand(i));
-  }
-  return true;
-}
 
 namespace {
 /// A dense FFN added to the result of a layer.
@@ -414,11 +379,14 @@ struct FoldSharedExpert : moe::impl::FoldSharedExpertBase<FoldSharedExpert> {
       int64_t count = 0;
       std::string why = whyNot(*shared, count);
       if (!why.empty()) {
-        remark::missed(ffn.getLoc(), opts("not-folded"))
-            << ("a dense FFN added to a layer runs on its own: " + why +
-                "; one on the layer's input, with the routed experts' "
-                "activation, types and a multiple of their size would become "
-                "experts that every token chooses");
+        reportMissed(ffn, kPassName,
+                     {"a dense FFN added to a layer runs on its own",
+                      why,
+                      "one on the layer's input, with the routed experts' "
+                      "activation, types and a multiple of their size would "
+                      "become experts that every token chooses",
+                      {ffn.getResult()},
+                      "not-folded"});
         continue;
       }
       remark::passed(ffn.getLoc(), opts("folded"))

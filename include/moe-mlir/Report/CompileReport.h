@@ -56,10 +56,24 @@ struct CompileReport {
     /// What is not in the figures.
     std::vector<std::string> unknown;
   };
+  /// What a fusion that was missed would save of a call.
+  struct Gain {
+    int64_t tokens = 0;
+    /// Bytes that would not be written and read again; negative shares are not
+    /// known. That of seconds takes the bytes at the chip's rate of memory,
+    /// which is the most they can cost.
+    double bytes = 0, shareOfBytes = -1, shareOfSeconds = -1;
+  };
   /// A remark, and how often it was made.
   struct Decision {
     std::string kind, category, message, place;
     int64_t count = 1;
+    /// The symbol of the function, and bytes for each token; 0 if not known.
+    std::string function;
+    int64_t bytesOfToken = 0;
+    /// Of the calls of `layer`.
+    std::string layer;
+    std::vector<Gain> gains;
   };
 
   std::string model, chip;

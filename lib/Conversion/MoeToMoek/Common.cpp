@@ -109,6 +109,21 @@ bool moe::isOnlyForExpertLoops(Operation *op) {
          llvm::all_of(op->getUsers(), isOnlyForExpertLoops);
 }
 
+int64_t moe::getRowsOfToken(Value offsets) {
+  // Experts of a layer with several kinds of bodies use a part of the groups.
+  while (auto slice = offsets.getDefiningOp<tensor::ExtractSliceOp>())
+    offsets = slice.getSource();
+  auto routing = offsets.getDefiningOp<moek::RoutingOpInterface>();
+  if (!routing)
+    return 1;
+  Value positions = routing.getRouting().positions;
+  auto type =
+      positions ? dyn_cast<ShapedType>(positions.getType()) : ShapedType();
+  return type && type.getRank() == 2 && !type.isDynamicDim(1)
+             ? type.getDimSize(1)
+             : 1;
+}
+
 bool moe::isMadeByExpertLoop(Value value) {
   Operation *op = value.getDefiningOp();
   while (op && isConversion(op))

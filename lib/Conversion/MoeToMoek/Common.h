@@ -7,6 +7,7 @@
 #ifndef MOE_MLIR_LIB_CONVERSION_MOETOMOEK_COMMON_H
 #define MOE_MLIR_LIB_CONVERSION_MOETOMOEK_COMMON_H
 
+#include "moe-mlir/Analysis/MissedFusion.h"
 #include "moek/Moek.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -77,6 +78,10 @@ bool isOnlyForExpertLoops(mlir::Operation *op);
 
 /// Whether such a loop made `value`, conversions aside.
 bool isMadeByExpertLoop(mlir::Value value);
+
+/// The rows that kernels of these groups have of a token: K of its routing, 1
+/// where there is none.
+int64_t getRowsOfToken(mlir::Value offsets);
 
 /// Starts a remark of `pass` at `op`; stream the text into the result.
 inline mlir::remark::detail::InFlightRemark remarkPassed(mlir::Operation *op,

@@ -118,10 +118,13 @@ struct FuseCombine : moe::impl::FuseCombineBase<FuseCombine> {
       }
       if (isMadeByExpertLoop(op.getRows()) || isMadeByMany(op.getRows()))
         continue;
-      remarkMissed(op, kPassName)
-          << ("rows are stored before they are summed: " + why +
-              "; the combine of a grouped matmul's result, its only use, moves "
-              "into the matmul");
+      auto slots = cast<ShapedType>(op.getPositions().getType());
+      reportMissed(op, kPassName,
+                   {"rows are stored before they are summed",
+                    why,
+                    "the combine of a grouped matmul's result, its only use, "
+                    "moves into the matmul",
+                    {op.getRows(), slots.getDimSize(1)}});
     }
   }
 };

@@ -286,10 +286,16 @@ struct FuseGateUpActivation
             << (matmuls.size() == 2
                     ? "two matmuls and their activation are one kernel"
                     : "the activation is the epilogue of its matmul");
-        if (matmuls.size() == 1 && !why.empty())
-          remarkMissed(op, kPassName)
-              << ("two matmuls stay apart: " + why +
-                  "; two of the same rows and of one size become one kernel");
+        for (GroupedMatmulOp other : getMatmuls(op))
+          if (matmuls.size() == 1 && !why.empty() && other != matmuls.front()) {
+            reportMissed(
+                op, kPassName,
+                {"two matmuls stay apart",
+                 why,
+                 "two of the same rows and of one size become one kernel",
+                 {other->getResult(0), getRowsOfToken(op.getOffsets())}});
+            break;
+          }
         fuse(rewriter, op, matmuls);
         continue;
       }
@@ -298,10 +304,14 @@ struct FuseGateUpActivation
         isNew |= told.insert(matmul).second;
       if (!isNew)
         continue;
-      remarkMissed(op, kPassName)
-          << ("what is done to a matmul's rows is not its epilogue: " + why +
-              "; an elementwise function of the rows of matmuls that nothing "
-              "else reads would be");
+      reportMissed(
+          op, kPassName,
+          {"what is done to a matmul's rows is not its epilogue",
+           why,
+           "an elementwise function of the rows of matmuls that nothing else "
+           "reads would be",
+           {getMatmuls(op).front()->getResult(0),
+            getRowsOfToken(op.getOffsets())}});
     }
   }
 };

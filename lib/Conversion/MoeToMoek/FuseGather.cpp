@@ -179,10 +179,14 @@ struct FuseGather : moe::impl::FuseGatherBase<FuseGather> {
         fuse(rewriter, op);
         continue;
       }
-      remarkMissed(op, kPassName)
-          << ("gathered rows are stored: " + why +
-              "; a gather whose only users are kernels on rows of the same "
-              "groups moves into them");
+      StoredRows stored;
+      if (op->getNumResults() == 1)
+        stored = {op->getResult(0), getRowsOfToken(op.getOffsets())};
+      reportMissed(op, kPassName,
+                   {"gathered rows are stored", why,
+                    "a gather whose only users are kernels on rows of the same "
+                    "groups moves into them",
+                    stored});
     }
   }
 };

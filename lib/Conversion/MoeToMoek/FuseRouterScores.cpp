@@ -467,11 +467,13 @@ struct FuseRouterScores : moe::impl::FuseRouterScoresBase<FuseRouterScores> {
       Scores scores(route);
       scores.collect();
       for (auto &[op, why] : scores.missed)
-        remarkMissed(op, kPassName)
-            << ("scores are stored before they are read: " + why +
-                "; f32 elementwise ops over [tokens, experts], softmax and "
-                "reductions over the experts and x Wr^T of f32 move into the "
-                "kernel");
+        reportMissed(op, kPassName,
+                     {"scores are stored before they are read",
+                      why,
+                      "f32 elementwise ops over [tokens, experts], softmax and "
+                      "reductions over the experts and x Wr^T of f32 move into "
+                      "the kernel",
+                      {op->getResult(0)}});
       if (scores.empty())
         continue;
       remarkPassed(route, kPassName)

@@ -129,7 +129,7 @@ struct FuseRowMaps : moe::impl::FuseRowMapsBase<FuseRowMaps> {
     // In order, so that what a consumer takes has taken its own producers.
     for (RowMapOp op : ops) {
       unsigned taken = 0;
-      SmallVector<std::string> missed;
+      SmallVector<std::pair<Value, std::string>> missed;
       for (bool changed = true; changed;) {
         changed = false;
         missed.clear();
@@ -139,7 +139,7 @@ struct FuseRowMaps : moe::impl::FuseRowMapsBase<FuseRowMaps> {
             continue;
           std::string why = whyNot(producer, op);
           if (!why.empty()) {
-            missed.push_back(why);
+            missed.emplace_back(rows, why);
             continue;
           }
           op = fuse(rewriter, producer, op);
@@ -152,10 +152,14 @@ struct FuseRowMaps : moe::impl::FuseRowMapsBase<FuseRowMaps> {
         remarkPassed(op, kPassName)
             << (std::to_string(taken + 1) +
                 " functions of a row are one pass over the rows");
-      for (const std::string &why : missed)
-        remarkMissed(op, kPassName) << ("rows that another function of them "
-                                        "made are stored and read: " +
-                                        why);
+      for (const auto &[rows, why] : missed)
+        reportMissed(
+            op, kPassName,
+            {"rows that another function of them made are stored and read",
+             why,
+             "functions of rows of the same groups and of one length are one "
+             "pass over them",
+             {rows, getRowsOfToken(op.getOffsets())}});
     }
   }
 };
