@@ -257,6 +257,42 @@ def FoldSharedExpert : Pass<"moe-fold-shared-expert"> {
                            "::mlir::tensor::TensorDialect"];
 }
 
+def FuseResidual : Pass<"moe-fuse-residual"> {
+  let summary = "Let a layer add the residual behind it";
+  let description = [{
+    A sum of the result of a `moe.combine`, which nothing else reads, and a tensor
+    of its type becomes the `init` of the combine: the layer's result is then not
+    written and read again. `arith.addf` on tensors, `linalg.add` and the same as
+    `linalg.generic` are such sums.
+
+    The bits are the same: `init` is added after the sum over the experts, in f32.
+    Results of other types stay as they are, as those are rounded twice, and so
+    does a combine that has an `init` (a shared expert that
+    `moe-fold-shared-expert` could not make an expert of the layer). A remark says
+    which.
+
+    Before:
+    ```mlir
+    func.func @sum(%out: tensor<?x64xf32>, %r: !moe.routing<8 x 2>,
+                   %x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+      %c = moe.combine %out by %r
+          : tensor<?x64xf32>, !moe.routing<8 x 2> -> tensor<?x64xf32>
+      %y = arith.addf %x, %c : tensor<?x64xf32>
+      return %y : tensor<?x64xf32>
+    }
+    ```
+    After:
+    ```mlir
+    func.func @sum(%out: tensor<?x64xf32>, %r: !moe.routing<8 x 2>,
+                   %x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+      %y = moe.combine %out by %r init(%x : tensor<?x64xf32>)
+          : tensor<?x64xf32>, !moe.routing<8 x 2> -> tensor<?x64xf32>
+      return %y : tensor<?x64xf32>
+    }
+    ```
+  }];
+}
+
 def HoistWeightViews : Pass<"moe-hoist-weight-views"> {
   let summary = "Take weights of experts apart outside of their bodies";
   let description = [{

@@ -30,6 +30,8 @@ void moe::buildFusionPipeline(OpPassManager &pm, bool fuse) {
     fpm.addPass(createSplitProducts());
     fpm.addPass(createHoistWeightViews());
     fpm.addPass(createFoldSharedExpert());
+    // Behind it: the room for a residual may hold a shared expert.
+    fpm.addPass(createFuseResidual());
     cleanUp();
   }
   fpm.addPass(createConvertMoeToMoek());
