@@ -98,6 +98,79 @@ static LogicalResult verifySkipZeros(Operation *op, Attribute value) {
   return success();
 }
 
+SmallVector<int64_t> moe::getReplicas(Operation *op, int64_t experts) {
+  if (auto replicas = op->getAttrOfType<DenseI64ArrayAttr>(kReplicasAttrName))
+    return SmallVector<int64_t>(replicas.asArrayRef());
+  return SmallVector<int64_t>(experts, 1);
+}
+
+/// How many copies there are of each expert.
+static LogicalResult verifyReplicas(Operation *op, Attribute value) {
+  auto fail = [&] {
+    return op->emitOpError() << "`" << kReplicasAttrName << "` ";
+  };
+  auto experts = dyn_cast<ExpertOp>(op);
+  if (!experts)
+    return fail() << "is an attribute of moe.expert";
+  int64_t count = experts.getRouting().getType().getExperts();
+  auto replicas = dyn_cast<DenseI64ArrayAttr>(value);
+  if (!replicas || replicas.size() != count)
+    return fail() << "has to be an array<i64> of the " << count
+                  << " experts, not " << value;
+  constexpr int64_t most = 1 << 16;
+  for (int64_t copies : replicas.asArrayRef())
+    if (copies < 1 || copies > most)
+      return fail() << "has to have 1 to " << most << " copies of each expert, "
+                    << "not " << copies;
+  return success();
+}
+
+/// The shard of each copy of each expert.
+static LogicalResult verifyShards(Operation *op, Attribute value) {
+  auto fail = [&] {
+    return op->emitOpError() << "`" << kShardsAttrName << "` ";
+  };
+  auto experts = dyn_cast<ExpertOp>(op);
+  if (!experts)
+    return fail() << "is an attribute of moe.expert";
+  int64_t count = experts.getRouting().getType().getExperts();
+  // An error of its own.
+  if (Attribute replicas = op->getAttr(kReplicasAttrName))
+    if (failed(verifyReplicas(op, replicas)))
+      return failure();
+  SmallVector<int64_t> replicas = getReplicas(op, count);
+  int64_t copies =
+      std::accumulate(replicas.begin(), replicas.end(), int64_t(0));
+  auto shards = dyn_cast<DenseI64ArrayAttr>(value);
+  if (!shards || shards.size() != copies)
+    return fail() << "has to be an array<i64> of the " << copies
+                  << " copies of experts, not " << value;
+  int64_t largest = 0;
+  for (int64_t shard : shards.asArrayRef()) {
+    if (shard < 0 || shard >= copies)
+      return fail() << "has to have shards from 0 to " << copies - 1 << ", not "
+                    << shard;
+    largest = std::max(largest, shard);
+  }
+  llvm::SmallBitVector used(largest + 1);
+  ArrayRef<int64_t> rest = shards.asArrayRef();
+  for (auto [expert, own] : llvm::enumerate(replicas)) {
+    llvm::SmallBitVector seen(largest + 1);
+    for (int64_t shard : rest.take_front(own)) {
+      if (seen.test(shard))
+        return fail() << "has expert " << expert << " in shard " << shard
+                      << " twice; its copies have to be in different ones";
+      seen.set(shard);
+    }
+    used |= seen;
+    rest = rest.drop_front(own);
+  }
+  int unused = used.find_first_unset();
+  if (unused >= 0)
+    return fail() << "has nothing in shard " << unused << " of " << largest + 1;
+  return success();
+}
+
 LogicalResult MoeDialect::verifyOperationAttribute(Operation *op,
                                                    NamedAttribute attribute) {
   if (attribute.getName() == getExternalAttrName())
@@ -106,6 +179,13 @@ LogicalResult MoeDialect::verifyOperationAttribute(Operation *op,
     return verifyPlacement(op, attribute.getValue());
   if (attribute.getName() == kSkipZerosAttrName)
     return verifySkipZeros(op, attribute.getValue());
+  return success();
+}
+
+  if (attribute.getName() == kReplicasAttrName)
+    return verifyReplicas(op, attribute.getValue());
+  if (attribute.getName() == kShardsAttrName)
+    return verifyShards(op, attribute.getValue());
   if (attribute.getName() != getCheckpointAttrName())
     return success();
   auto fail = [&] {

@@ -4,12 +4,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 
-#include "moe-mlir/Artifact/Profile.h"
+#include "Layers.h"
+
 #include "moe-mlir/Profile/Passes.h"
-#include "moe/Moe.h"
 #include "moe/Placement.h"
 
-#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Remarks.h"
 
 #include <deque>
@@ -84,72 +83,45 @@ static int64_t countNeighbours(const RoutingProfile &seen,
   return sum;
 }
 
-/// Calls `visit` with the experts that `routing` goes to.
-static void forEachLayer(Value routing, function_ref<void(ExpertOp)> visit) {
-  for (Operation *user : routing.getUsers()) {
-    if (auto op = dyn_cast<ExpertOp>(user))
-      visit(op);
-    else if (isa<RoutingLimitOp, RoutingReweighOp, RoutingAppendOp>(user))
-      forEachLayer(user->getResult(0), visit);
-  }
-}
-
 namespace {
 struct PlaceExperts : moe::impl::PlaceExpertsBase<PlaceExperts> {
   using PlaceExpertsBase::PlaceExpertsBase;
 
   void runOnOperation() override {
-    Profile seen;
-    std::string error;
-    if (profile.empty())
-      error = "moe-place-experts needs a profile, as moe-run --profile-out "
-              "writes it: profile=FILE";
-    if (!error.empty() || !readProfile(profile, seen, error)) {
-      emitError(getOperation().getLoc()) << error;
-      return signalPassFailure();
-    }
-    for (auto function : getOperation().getOps<func::FuncOp>())
-      if (failed(place(function, seen)))
-        return signalPassFailure();
+    auto visit = [](RouterOp router, const RoutingProfile &routing) {
+      place(router, routing);
+      return success();
+    };
+    if (failed(forEachRouter(getOperation(), kPassName, profile, visit)))
+      signalPassFailure();
   }
 
-  LogicalResult place(func::FuncOp function, const Profile &seen) {
-    SmallVector<RouterOp> routers;
-    function.walk([&](RouterOp router) { routers.push_back(router); });
-    for (auto [i, router] : llvm::enumerate(routers)) {
-      std::string error;
-      const RoutingProfile *routing =
-          seen.findRouting(function.getSymName().str(), i,
-                           router.getNumExperts(), router.getNumSlots(), error);
-      if (!routing)
-        return emitError(router.getLoc()) << error;
-      auto opts = [](StringRef name) {
-        return remark::RemarkOpts::name(name).category(kPassName);
-      };
-      if (routing->pairs.empty()) {
-        remark::missed(router.getLoc(), opts("not-placed"))
-            << "no token of the profile went to two of its experts";
-        continue;
-      }
-      SmallVector<int64_t> order = arrange(*routing);
-      SmallVector<int64_t> before =
-          llvm::to_vector(llvm::seq<int64_t>(0, routing->experts));
-      forEachLayer(router.getRouting(), [&](ExpertOp op) {
-        SmallVector<int64_t> all = order;
-        int64_t experts = op.getRouting().getType().getExperts();
-        for (int64_t e = routing->experts; e < experts; ++e)
-          all.push_back(e);
-        op->setAttr(kPlacementAttrName,
-                    DenseI64ArrayAttr::get(op.getContext(), all));
-      });
-      remark::passed(router.getLoc(), opts("placed"))
-          << "neighbours share " +
-                 std::to_string(countNeighbours(*routing, order)) +
-                 " assignments of a token, " +
-                 std::to_string(countNeighbours(*routing, before)) +
-                 " in the order of the router";
+  static void place(RouterOp router, const RoutingProfile &routing) {
+    auto opts = [](StringRef name) {
+      return remark::RemarkOpts::name(name).category(kPassName);
+    };
+    if (routing.pairs.empty()) {
+      remark::missed(router.getLoc(), opts("not-placed"))
+          << "no token of the profile went to two of its experts";
+      return;
     }
-    return success();
+    SmallVector<int64_t> order = arrange(routing);
+    SmallVector<int64_t> before =
+        llvm::to_vector(llvm::seq<int64_t>(0, routing.experts));
+    forEachLayer(router.getRouting(), [&](ExpertOp op) {
+      SmallVector<int64_t> all = order;
+      int64_t experts = op.getRouting().getType().getExperts();
+      for (int64_t e = routing.experts; e < experts; ++e)
+        all.push_back(e);
+      op->setAttr(kPlacementAttrName,
+                  DenseI64ArrayAttr::get(op.getContext(), all));
+    });
+    remark::passed(router.getLoc(), opts("placed"))
+        << "neighbours share " +
+               std::to_string(countNeighbours(routing, order)) +
+               " assignments of a token, " +
+               std::to_string(countNeighbours(routing, before)) +
+               " in the order of the router";
   }
 };
 } // namespace

@@ -17,6 +17,7 @@
 #include "moe-mlir/Analysis/MissedFusion.h"
 #include "moe-mlir/Analysis/WeightUse.h"
 #include "moe/Moe.h"
+#include "moe/Placement.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -293,6 +294,7 @@ static void fold(RewriterBase &b, const SharedExpert &shared, int64_t count) {
                                rows->getResult(0), routing, weights,
                                /*others=*/ValueRange(), bounds, counts);
   wide->setDiscardableAttrs(expert->getDiscardableAttrDictionary());
+  dropPlacements(wide);
   for (auto [region, group] : llvm::zip(wide.getGroups(), expert.getGroups()))
     region.takeBody(group);
 

@@ -103,7 +103,7 @@ ExpertOp moe::buildSomeExperts(OpBuilder &b, ExpertOp op, Value rows,
   auto some = ExpertOp::create(b, op.getLoc(), op.getResult().getType(), rows,
                                routing, weights, others, bounds, counts);
   some->setDiscardableAttrs(op->getDiscardableAttrDictionary());
-  some->removeDiscardableAttr(kPlacementAttrName);
+  dropPlacements(some);
   for (auto [region, group] : llvm::zip_equal(some.getGroups(), groups))
     region.takeBody(op.getGroups()[group]);
   return some;

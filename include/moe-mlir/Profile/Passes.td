@@ -148,4 +148,115 @@ def PlaceExperts : Pass<"moe-place-experts", "::mlir::ModuleOp"> {
   ];
 }
 
+def ReplicateExperts : Pass<"moe-replicate-experts", "::mlir::ModuleOp"> {
+  let summary = "Find the experts of which several devices should hold copies";
+  let description = [{
+    Gives each `moe.expert` the attribute `moe.replicas`, an `array<i64>` whose
+    entry i is how many copies of expert i there would be, at least one: a
+    decision for who distributes a layer over devices, by which nothing is
+    computed otherwise. `copies` are given one after another, each to the expert
+    whose copies had most assignments each in a profile (`docs/profile.md`); of
+    equal ones to the lower. Experts that every token visits keep one.
+
+    An attribute that is there is replaced, and `moe.shards` goes if it is of
+    other copies; the same profile gives the same ones. A layer without an
+    assignment in the profile is left alone, and a remark says so. A profile of
+    another model is an error.
+
+    `profile.json`:
+    ```json
+    {"schema": "moe-profile", "version": 1, "functions": [{"name": "layer", "weights": [], "routings": [
+      {"experts": 4, "slots": 2, "tokens": 6, "assignments": 12, "counts": [6, 3, 2, 1],
+       "weight_sums": [3, 1.5, 1, 0.5], "tokens_with": [0, 0, 6],
+       "weights": {"least": 0.5, "largest": 0.5, "bins": [[1008, 12]]},
+       "pairs": [[0, 1, 3], [0, 2, 2], [0, 3, 1]]} ]} ]}
+    ```
+    Before:
+    ```mlir
+    func.func @layer(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %w: tensor<4x8x8xf32>) -> tensor<?x8xf32> {
+      %r = moe.router #moe.top_k<2> select(%s) : tensor<?x4xf32> -> !moe.routing<4 x 2>
+      %rows = moe.dispatch %x by %r : tensor<?x8xf32>, !moe.routing<4 x 2> -> tensor<?x8xf32>
+      %out = moe.expert %rows by %r : (tensor<?x8xf32>, !moe.routing<4 x 2>) -> tensor<?x8xf32>
+      experts 0 to 4 weights(%w, %w : tensor<4x8x8xf32>, tensor<4x8x8xf32>) {
+      ^bb0(%t: tensor<?x8xf32>, %a: tensor<8x8xf32>, %b: tensor<8x8xf32>):
+        %f = moe.ffn %t up(%a) down(%b) activation(#moe.relu)
+            : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+        moe.yield %f : tensor<?x8xf32>
+      }
+      %y = moe.combine %out by %r : tensor<?x8xf32>, !moe.routing<4 x 2> -> tensor<?x8xf32>
+      return %y : tensor<?x8xf32>
+    }
+    ```
+    After, with `profile=profile.json copies=2`:
+    ```mlir
+    // ...
+      %out = moe.expert %rows by %r {moe.replicas = array<i64: 3, 1, 1, 1>} : (tensor<?x8xf32>, !moe.routing<4 x 2>) -> tensor<?x8xf32>
+    // ...
+    ```
+  }];
+  let options = [
+    Option<"profile", "profile", "std::string", "\"\"",
+           "The profile, as moe-run --profile-out writes it">,
+    Option<"copies", "copies", "int64_t", "0",
+           "Copies to give to the experts of each layer, beyond one each">
+  ];
+}
+
+def ShardExperts : Pass<"moe-shard-experts", "::mlir::ModuleOp"> {
+  let summary = "Share out experts to devices by what they have to do";
+  let description = [{
+    Gives each `moe.expert` the attribute `moe.shards`, an `array<i64>` with the
+    shard of each expert or, where there is `moe.replicas`, of each copy: those of
+    expert 0 first. A decision for who distributes a layer over devices; nothing
+    is computed by it. Shards are numbered from 0, none is empty, and none has an
+    expert twice; they hold equally many copies, up to one.
+
+    Copies go, those of experts with most copies first and then those with most
+    assignments in a profile (`docs/profile.md`), each to the shard with least to
+    do that has room. The copies of an expert share its assignments evenly; an
+    expert that every token visits has as many as there are tokens.
+
+    An attribute that is there is replaced; the same profile gives the same one.
+    A layer with fewer copies than shards, or an expert with more copies than
+    that, is left alone, and a remark says so. A profile of another model is an
+    error.
+
+    `profile.json`:
+    ```json
+    {"schema": "moe-profile", "version": 1, "functions": [{"name": "layer", "weights": [], "routings": [
+      {"experts": 4, "slots": 2, "tokens": 6, "assignments": 12, "counts": [6, 3, 2, 1],
+       "weight_sums": [3, 1.5, 1, 0.5], "tokens_with": [0, 0, 6],
+       "weights": {"least": 0.5, "largest": 0.5, "bins": [[1008, 12]]},
+       "pairs": [[0, 1, 3], [0, 2, 2], [0, 3, 1]]} ]} ]}
+    ```
+    Before:
+    ```mlir
+    func.func @layer(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %w: tensor<4x8x8xf32>) -> tensor<?x8xf32> {
+      %r = moe.router #moe.top_k<2> select(%s) : tensor<?x4xf32> -> !moe.routing<4 x 2>
+      %rows = moe.dispatch %x by %r : tensor<?x8xf32>, !moe.routing<4 x 2> -> tensor<?x8xf32>
+      %out = moe.expert %rows by %r : (tensor<?x8xf32>, !moe.routing<4 x 2>) -> tensor<?x8xf32>
+      experts 0 to 4 weights(%w, %w : tensor<4x8x8xf32>, tensor<4x8x8xf32>) {
+      ^bb0(%t: tensor<?x8xf32>, %a: tensor<8x8xf32>, %b: tensor<8x8xf32>):
+        %f = moe.ffn %t up(%a) down(%b) activation(#moe.relu)
+            : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+        moe.yield %f : tensor<?x8xf32>
+      }
+      %y = moe.combine %out by %r : tensor<?x8xf32>, !moe.routing<4 x 2> -> tensor<?x8xf32>
+      return %y : tensor<?x8xf32>
+    }
+    ```
+    After, with `profile=profile.json shards=2`:
+    ```mlir
+    // ...
+      %out = moe.expert %rows by %r {moe.shards = array<i64: 0, 1, 1, 0>} : (tensor<?x8xf32>, !moe.routing<4 x 2>) -> tensor<?x8xf32>
+    // ...
+    ```
+  }];
+  let options = [
+    Option<"profile", "profile", "std::string", "\"\"",
+           "The profile, as moe-run --profile-out writes it">,
+    Option<"shards", "shards", "int64_t", "0", "How many there are to be">
+  ];
+}
+
 #endif // MOE_PROFILE_PASSES
