@@ -121,6 +121,11 @@ static SmallVector<GroupedMatmulOp> chooseMatmuls(RowMapOp op,
     why = "it does not make exactly one tensor of rows";
     return {};
   }
+  if (!isa<Float32Type, BFloat16Type>(
+          getElementTypeOrSelf(op.getResult(0).getType()))) {
+    why = "it makes something else than f32 or bf16, which matmuls write";
+    return {};
+  }
   SmallVector<GroupedMatmulOp> able;
   for (GroupedMatmulOp matmul : matmuls) {
     std::string reason = whyNotEpilogue(op, matmul);
