@@ -7,6 +7,7 @@
 #include "moe-mlir/Target/CPU/CPUTarget.h"
 
 #include "moe-mlir/Conversion/LinalgToVector/Passes.h"
+#include "moe-mlir/Conversion/MoeToMoek/Passes.h"
 #include "moe-mlir/Lowering/Passes.h"
 #include "moe-mlir/Target/CPU/KnownCPUs.h"
 #include "moe-mlir/Target/CPU/Passes.h"
@@ -147,6 +148,8 @@ public:
 
   void buildPlanPipeline(OpPassManager &pm, moek::TargetAttrInterface chip,
                          const PlanOptions &options) const override {
+    // Kernels of other targets have no use for rows that another one prepares.
+    pm.addPass(createFuseInputNorm());
     SelectScheduleOptions schedule;
     schedule.keepLayout = options.keepLayout;
     pm.addPass(createSelectSchedule(schedule));

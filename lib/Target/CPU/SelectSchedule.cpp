@@ -228,6 +228,47 @@ static void padIntermediate(RewriterBase &rewriter, OpResult rows, int64_t n) {
     rewriter.eraseOp(empty);
 }
 
+/// Gives rows that a kernel makes and a router multiplies the length at which
+/// the router's kernel reads them in place. All others read a view of them.
+static void padRouterInput(RewriterBase &rewriter, moek::RouteOp route) {
+  auto map = route.getX() ? route.getX().getDefiningOp<moek::RowMapOp>()
+                          : moek::RowMapOp();
+  if (!map || map->getNumResults() != 1)
+    return;
+  OpResult rows = map->getResult(0);
+  int64_t n = map.getRowLength();
+  auto type = cast<RankedTensorType>(rows.getType());
+  auto empty = map.getOutputs()[0].getDefiningOp<tensor::EmptyOp>();
+  // Zeros behind a row would have to be read, too.
+  if (!empty || type.getDimSize(1) != n || !type.getElementType().isF32() ||
+      n % 16 != 0)
+    return;
+  Location loc = map.getLoc();
+  auto padded =
+      type.clone({type.getDimSize(0),
+                  moecpu::getPaddedRowLength(n, rewriter.getF32Type())});
+  rewriter.setInsertionPoint(map);
+  auto own = tensor::EmptyOp::create(rewriter, empty.getLoc(), padded,
+                                     empty.getDynamicSizes());
+  rewriter.modifyOpInPlace(map, [&] {
+    map.getOutputsMutable()[0].set(own);
+    rows.setType(padded);
+  });
+  rewriter.setInsertionPointAfter(map);
+  SmallVector<OpFoldResult> sizes{
+      type.isDynamicDim(0)
+          ? OpFoldResult(empty.getDynamicSizes().front())
+          : OpFoldResult(rewriter.getIndexAttr(type.getDimSize(0))),
+      rewriter.getIndexAttr(n)};
+  SmallVector<OpFoldResult> zeros(2, rewriter.getIndexAttr(0));
+  SmallVector<OpFoldResult> ones(2, rewriter.getIndexAttr(1));
+  auto view = tensor::ExtractSliceOp::create(rewriter, loc, type, rows, zeros,
+                                             sizes, ones);
+  rewriter.replaceAllUsesExcept(rows, view, view);
+  if (empty->use_empty())
+    rewriter.eraseOp(empty);
+}
+
 /// The schedule of the kernel that reads the packed weights `use`; null if
 /// nothing but a kernel of this target may know what is in them.
 static moek::ScheduleAttrInterface getReader(OpOperand &use) {
@@ -318,6 +359,8 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
     for (moek::GroupedMatmulOp matmul : matmuls)
       if (!matmul.getPositions() && matmul->getNumResults() == 1)
         padIntermediate(rewriter, matmul->getResult(0), matmul.getN());
+    for (moek::RouteOp route : routes)
+      padRouterInput(rewriter, route);
     module.walk([&](moek::PackOp pack) {
       selectLayout(rewriter, pack, keepLayout);
     });

@@ -367,6 +367,97 @@ def FuseCombine : Pass<"moek-fuse-combine"> {
   let dependentDialects = ["::moek::MoekDialect"];
 }
 
+def FuseInputNorm : Pass<"moek-fuse-input-norm"> {
+  let summary = "Compute the norm in front of a layer in one pass over its rows";
+  let description = [{
+    The input of a layer, rows that a router multiplies or that are gathered for
+    its experts, is often made by ordinary IR that treats each row by itself: what
+    an RMSNorm or LayerNorm does with the sum of a row, a sum with a residual. The
+    elementwise ops that nothing else reads become one `moek.row_map` on all rows
+    as one group, and a target may have its rows written as the router's kernel
+    reads them: that needs no copy then, and the gather reads the same rows.
+
+    The sums of rows are computed as before, so that results have the same bits.
+    With `sums=true` they move, too: a row is then summed and scaled while it is in
+    the first-level cache, and the sum is formed in another order. A remark says
+    what else makes the input of a layer, and why it stays.
+
+    Before:
+    ```mlir
+    #rows = affine_map<(t, c) -> (t, c)>
+    #token = affine_map<(t, c) -> (t)>
+    func.func @layer(%x: tensor<?x8xf32>, %p: tensor<2x1x16x8xf32>, %o: tensor<3xi32>,
+        %a: tensor<3xi32>, %i: tensor<?xi32>, %f: tensor<?x16xf32>, %n: index)
+        -> tensor<?x16xf32> {
+      %zero = arith.constant 0.0 : f32
+      %e1 = tensor.empty(%n) : tensor<?xf32>
+      %z = linalg.fill ins(%zero : f32) outs(%e1 : tensor<?xf32>) -> tensor<?xf32>
+      %sums = linalg.generic {indexing_maps = [#rows, #token],
+                              iterator_types = ["parallel", "reduction"]}
+          ins(%x : tensor<?x8xf32>) outs(%z : tensor<?xf32>) {
+      ^bb0(%v: f32, %acc: f32):
+        %s = arith.mulf %v, %v : f32
+        %sum = arith.addf %acc, %s : f32
+        linalg.yield %sum : f32
+      } -> tensor<?xf32>
+      %e2 = tensor.empty(%n) : tensor<?x8xf32>
+      %y = linalg.generic {indexing_maps = [#rows, #token, #rows],
+                           iterator_types = ["parallel", "parallel"]}
+          ins(%x, %sums : tensor<?x8xf32>, tensor<?xf32>) outs(%e2 : tensor<?x8xf32>) {
+      ^bb0(%v: f32, %sum: f32, %out: f32):
+        %r = math.rsqrt %sum : f32
+        %m = arith.mulf %v, %r : f32
+        linalg.yield %m : f32
+      } -> tensor<?x8xf32>
+      %h = moek.grouped_matmul n(16) k(8) lhs(%y : tensor<?x8xf32>)
+          rhs(%p : tensor<2x1x16x8xf32>) groups(%o, %a : tensor<3xi32>, tensor<3xi32>)
+          gather(%i : tensor<?xi32>) outs(%f : tensor<?x16xf32>) epilogue {
+      ^bb0(%c: f32):
+        moek.yield %c : f32
+      } -> tensor<?x16xf32>
+      return %h : tensor<?x16xf32>
+    }
+    ```
+    After:
+    ```mlir
+    // ...
+      %y = moek.row_map groups(%all : tensor<2xi32>)
+          rows(%x, %sums : tensor<?x8xf32>, tensor<?xf32>)
+          outs(%e : tensor<?x8xf32>) body {
+      ^bb0(%v: vector<8xf32>, %sum: f32):
+        %r = math.rsqrt %sum : f32
+        %b = vector.broadcast %r : f32 to vector<8xf32>
+        %m = arith.mulf %v, %b : vector<8xf32>
+        moek.yield %m : vector<8xf32>
+      } -> tensor<?x8xf32>
+      %h = moek.grouped_matmul n(16) k(8) lhs(%y : tensor<?x8xf32>)
+    // ...
+    ```
+    After, with `sums=true`:
+    ```mlir
+    // ...
+      %y = moek.row_map groups(%all : tensor<2xi32>) rows(%x : tensor<?x8xf32>)
+          outs(%e : tensor<?x8xf32>) body {
+      ^bb0(%v: vector<8xf32>):
+        %s = arith.mulf %v, %v : vector<8xf32>
+        %r = vector.reduction <add>, %s : vector<8xf32> into f32
+        // ...
+        %m = arith.mulf %v, %b : vector<8xf32>
+        moek.yield %m : vector<8xf32>
+      } -> tensor<?x8xf32>
+      %h = moek.grouped_matmul n(16) k(8) lhs(%y : tensor<?x8xf32>)
+    // ...
+    ```
+  }];
+  let options = [
+    Option<"sums", "sums", "bool", "false",
+           "Form the sums of rows in the same pass, in another order">
+  ];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::tensor::TensorDialect",
+                           "::mlir::vector::VectorDialect", "::moek::MoekDialect"];
+}
+
 def WindowRows : Pass<"moek-window-rows"> {
   let summary = "Compute a layer on some of its rows at a time";
   let description = [{

@@ -21,6 +21,17 @@ using moecpu::ScheduleAttr;
 /// Rows of x that share one pass over a router panel in one work item.
 static constexpr int64_t kRouterRows = 64;
 
+/// Whether the product reads the rows of `x`, of `k` elements of which panels
+/// hold `kPadded`, where they are: what prepared them has left them at the
+/// distance that is best for it.
+static bool isReadInPlace(MemRefType x, int64_t k, int64_t kPadded) {
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  return k == kPadded && succeeded(x.getStridesAndOffset(strides, offset)) &&
+         offset == 0 && strides[1] == 1 &&
+         strides[0] == moecpu::getPaddedRowLength(k, x.getElementType());
+}
+
 /// z = x Wr^T into a scratch of [T, panels * 32].
 static Value emitLogits(Emitter &e, moek::RouteOp op, ScheduleAttr s) {
   auto xType = cast<MemRefType>(op.getX().getType());
@@ -30,12 +41,16 @@ static Value emitLogits(Emitter &e, moek::RouteOp op, ScheduleAttr s) {
   Value tokens = e.dim(op.getX(), 0);
 
   // The rows of a window of tokens as kernels read them.
-  Value window = s.getWindow() ? e.idx(s.getWindow()) : tokens;
-  Value padded = emitScratch(
-      e,
-      MemRefType::get(
-          {ShapedType::kDynamic, moecpu::getPaddedRowLength(k, f32)}, f32),
-      e.min(tokens, window));
+  bool inPlace = isReadInPlace(xType, k, panelType.getDimSize(2));
+  bool windows = s.getWindow() && !inPlace;
+  Value window = windows ? e.idx(s.getWindow()) : tokens;
+  Value padded;
+  if (!inPlace)
+    padded = emitScratch(
+        e,
+        MemRefType::get(
+            {ShapedType::kDynamic, moecpu::getPaddedRowLength(k, f32)}, f32),
+        e.min(tokens, window));
   Value logits = emitScratch(
       e, MemRefType::get({ShapedType::kDynamic, panels * kPanelColumns}, f32),
       tokens);
@@ -45,17 +60,19 @@ static Value emitLogits(Emitter &e, moek::RouteOp op, ScheduleAttr s) {
   product.pitch = moecpu::getPaddedRowLength(k, f32) * 4;
   product.kernels = getOrCreateMicroKernels(op->getParentOfType<ModuleOp>(), s,
                                             product.pitch);
-  product.lhs = e.address(padded);
+  product.lhs = e.address(inPlace ? op.getX() : padded);
   product.rhs = e.address(op.getRouter());
   product.panels = panels;
   product.block = getFloatBlock(s.getInner());
   product.blocks = panelType.getDimSize(2) / kBlockSteps;
   auto compute = [&](Emitter &e, Value first, Value count) {
-    Value x = memref::SubViewOp::create(
-        e, op.getX(), ArrayRef<OpFoldResult>{first, e.getIndexAttr(0)},
-        ArrayRef<OpFoldResult>{count, e.getIndexAttr(k)},
-        ArrayRef<OpFoldResult>{e.getIndexAttr(1), e.getIndexAttr(1)});
-    emitGatherRows(e, x, Value(), Value(), e.idx(0), count, k, padded);
+    if (!inPlace) {
+      Value x = memref::SubViewOp::create(
+          e, op.getX(), ArrayRef<OpFoldResult>{first, e.getIndexAttr(0)},
+          ArrayRef<OpFoldResult>{count, e.getIndexAttr(k)},
+          ArrayRef<OpFoldResult>{e.getIndexAttr(1), e.getIndexAttr(1)});
+      emitGatherRows(e, x, Value(), Value(), e.idx(0), count, k, padded);
+    }
     Value blocks = e.ceilDiv(count, kRouterRows);
     e.parallel(e.mul(blocks, panels), [&](Emitter &e, Value item) {
       Value panel = e.rem(item, e.idx(panels)), block = e.div(item, panels);
@@ -79,7 +96,7 @@ static Value emitLogits(Emitter &e, moek::RouteOp op, ScheduleAttr s) {
           });
     });
   };
-  if (s.getWindow())
+  if (windows)
     e.loop(e.idx(0), tokens, s.getWindow(), [&](Emitter &e, Value first) {
       compute(e, first, e.min(e.sub(tokens, first), window));
     });
