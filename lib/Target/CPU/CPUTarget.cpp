@@ -150,6 +150,7 @@ public:
                          const PlanOptions &options) const override {
     // Kernels of other targets have no use for rows that another one prepares.
     pm.addPass(createFuseInputNorm());
+    pm.addPass(createJoinRouters());
     SelectScheduleOptions schedule;
     schedule.keepLayout = options.keepLayout;
     pm.addPass(createSelectSchedule(schedule));

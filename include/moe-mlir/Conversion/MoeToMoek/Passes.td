@@ -458,6 +458,72 @@ def FuseInputNorm : Pass<"moek-fuse-input-norm"> {
                            "::mlir::vector::VectorDialect", "::moek::MoekDialect"];
 }
 
+def JoinRouters : Pass<"moek-join-routers"> {
+  let summary = "Multiply once for the routers of one input";
+  let description = [{
+    The routers (`moek.route`) of a block that multiply the same rows by weights of
+    their own get their logits from one `moek.grouped_matmul`, whose weight has the
+    rows of all of theirs, put together when it is packed. The input is read once,
+    and panels of 32 columns hold several small routers.
+
+    Results have the same bits: a sum over k runs in one order, whatever is in the
+    other columns of a panel.
+
+    Before:
+    ```mlir
+    func.func @route(%x: tensor<?x8xf32>, %w1: tensor<2x8xf32>, %w2: tensor<3x8xf32>,
+        %a: tensor<?x1xi32>, %b: tensor<?x1xf32>, %o1: tensor<3xi32>, %o2: tensor<4xi32>,
+        %d: tensor<?xi32>, %f: tensor<?xf32>) -> (tensor<?x1xi32>, tensor<?x1xi32>) {
+      %p1 = moek.pack %w1 : tensor<2x8xf32> -> tensor<1x1x2x8xf32>
+      %p2 = moek.pack %w2 : tensor<3x8xf32> -> tensor<1x1x3x8xf32>
+      %r1:7 = moek.route #moe.top_k<1> experts(2)
+          logits(%x, %p1 : tensor<?x8xf32>, tensor<1x1x2x8xf32>)
+          outs(%a, %b, %o1, %o1, %d, %a, %f : tensor<?x1xi32>, tensor<?x1xf32>,
+               tensor<3xi32>, tensor<3xi32>, tensor<?xi32>, tensor<?x1xi32>, tensor<?xf32>)
+      scores {
+      ^bb0(%z: vector<2xf32>):
+        moek.yield %z, %z : vector<2xf32>, vector<2xf32>
+      } weigh {
+      ^bb0(%v: vector<1xf32>):
+        moek.yield %v : vector<1xf32>
+      } -> tensor<?x1xi32>, tensor<?x1xf32>, tensor<3xi32>, tensor<3xi32>, tensor<?xi32>,
+           tensor<?x1xi32>, tensor<?xf32>
+      %r2:7 = moek.route #moe.top_k<1> experts(3)
+          logits(%x, %p2 : tensor<?x8xf32>, tensor<1x1x3x8xf32>)
+          outs(%a, %b, %o2, %o2, %d, %a, %f : tensor<?x1xi32>, tensor<?x1xf32>,
+               tensor<4xi32>, tensor<4xi32>, tensor<?xi32>, tensor<?x1xi32>, tensor<?xf32>)
+      scores {
+      ^bb0(%z: vector<3xf32>):
+        moek.yield %z, %z : vector<3xf32>, vector<3xf32>
+      } weigh {
+      ^bb0(%v: vector<1xf32>):
+        moek.yield %v : vector<1xf32>
+      } -> tensor<?x1xi32>, tensor<?x1xf32>, tensor<4xi32>, tensor<4xi32>, tensor<?xi32>,
+           tensor<?x1xi32>, tensor<?xf32>
+      return %r1#0, %r2#0 : tensor<?x1xi32>, tensor<?x1xi32>
+    }
+    ```
+    After:
+    ```mlir
+    // ...
+      %w = tensor.concat dim(0) %w1, %w2
+          : (tensor<2x8xf32>, tensor<3x8xf32>) -> tensor<5x8xf32>
+      %p = moek.pack %w : tensor<5x8xf32> -> tensor<1x1x5x8xf32>
+      // ...
+      %z = moek.grouped_matmul n(5) k(8) lhs(%x : tensor<?x8xf32>)
+          rhs(%p : tensor<1x1x5x8xf32>) groups(%rows, %any : tensor<2xi32>, tensor<2xi32>)
+          phase("routers") outs(%e : tensor<?x5xf32>) epilogue {
+      // ...
+      %z1 = tensor.extract_slice %z[0, 0] [%n, 2] [1, 1] : tensor<?x5xf32> to tensor<?x2xf32>
+      // ...
+      %z2 = tensor.extract_slice %z[0, 2] [%n, 3] [1, 1] : tensor<?x5xf32> to tensor<?x3xf32>
+    // ...
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::tensor::TensorDialect", "::moek::MoekDialect"];
+}
+
 def WindowRows : Pass<"moek-window-rows"> {
   let summary = "Compute a layer on some of its rows at a time";
   let description = [{

@@ -233,6 +233,9 @@ void moe::emitPanelRun(Emitter &e, const PanelProduct &p, Value expert,
 // The op
 //===----------------------------------------------------------------------===//
 
+/// Rows of one expert that share a pass over its panels in one work item.
+static constexpr int64_t kSharedRows = 64;
+
 /// Loads or stores 16 columns, masked where the last group is not full.
 static Value emitColumnMask(Emitter &e, Value column, int64_t n) {
   return vector::CreateMaskOp::create(e, e.vec(16, e.getI1Type()),
@@ -433,19 +436,40 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
                                                 e.mul(threads, 8))));
   Value runs = e.ceilDiv(e.idx(panels), run);
   Value items = e.mul(activeCount, runs);
+  // A few panels of one expert, such as routers have, are too few items: its
+  // rows are shared out, too.
+  Value shares;
+  if (experts == 1) {
+    Value rows = e.sub(e.loadIndex(offsets, ValueRange{e.idx(1)}),
+                       e.loadIndex(offsets, ValueRange{e.idx(0)}));
+    shares = e.max(e.idx(1), e.min(e.ceilDiv(rows, kSharedRows),
+                                   e.ceilDiv(e.mul(threads, 8), runs)));
+    items = e.mul(items, shares);
+  }
   e.parallel(items, [&](Emitter &e, Value item) {
     auto begin = [&](Value runIndex) {
       return e.div(e.mul(runIndex, panels), runs);
     };
+    Value nextItem = e.min(e.add(item, threads), e.sub(items, e.idx(1)));
+    Value share;
+    if (shares) {
+      share = e.rem(item, shares);
+      item = e.div(item, shares);
+      nextItem = e.div(nextItem, shares);
+    }
     Value runIndex = e.rem(item, runs);
     Value expert = e.loadIndex(active, ValueRange{e.div(item, runs)});
     Value first = begin(runIndex), last = begin(e.add(runIndex, 1));
     Value row = e.loadIndex(offsets, ValueRange{expert});
     Value count =
         e.sub(e.loadIndex(offsets, ValueRange{e.add(expert, 1)}), row);
+    if (shares) {
+      Value begin = e.div(e.mul(share, count), shares);
+      count = e.sub(e.div(e.mul(e.add(share, 1), count), shares), begin);
+      row = e.add(row, begin);
+    }
     // Most likely this thread takes the item `threads` further on; prefetching
     // the wrong one, or beyond the end, costs nothing that can be measured.
-    Value nextItem = e.min(e.add(item, threads), e.sub(items, e.idx(1)));
     Value nextExpert = e.loadIndex(active, ValueRange{e.div(nextItem, runs)});
     Value next =
         e.add(product.rhs,
