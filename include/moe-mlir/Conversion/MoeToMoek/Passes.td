@@ -430,7 +430,6 @@ def FuseInputNorm : Pass<"moek-fuse-input-norm"> {
         %m = arith.mulf %v, %b : vector<8xf32>
         moek.yield %m : vector<8xf32>
       } -> tensor<?x8xf32>
-      %h = moek.grouped_matmul n(16) k(8) lhs(%y : tensor<?x8xf32>)
     // ...
     ```
     After, with `sums=true`:
@@ -445,7 +444,6 @@ def FuseInputNorm : Pass<"moek-fuse-input-norm"> {
         %m = arith.mulf %v, %b : vector<8xf32>
         moek.yield %m : vector<8xf32>
       } -> tensor<?x8xf32>
-      %h = moek.grouped_matmul n(16) k(8) lhs(%y : tensor<?x8xf32>)
     // ...
     ```
   }];
