@@ -70,7 +70,7 @@
 // OTHER: `moe.shards` is an attribute of moe.expert
 
 // A shared expert that joins the layer makes others of its experts.
-// RUN: moe-opt shared.mlir --moe-fold-shared-expert | FileCheck %s --check-prefix=FOLDED --implicit-check-not=array<i64
+// RUN: moe-opt shared.mlir --moe-fold-shared-expert | FileCheck %s --check-prefix=FOLDED '--implicit-check-not=array<i64'
 // FOLDED: experts 0 to 2
 
 //--- layer.mlir
