@@ -25,6 +25,8 @@
 #include "mlir/IR/Remarks.h"
 #include "llvm/ADT/MapVector.h"
 
+#include <map>
+
 namespace moe {
 #define GEN_PASS_DEF_CONVERTFOREIGN
 #include "moe-mlir/Raise/Passes.h.inc"
@@ -54,7 +56,7 @@ struct ConvertForeign : moe::impl::ConvertForeignBase<ConvertForeign> {
   }
 
   ForeignTable table;
-  llvm::MapVector<StringRef, LeftOps> left;
+  llvm::MapVector<std::string, LeftOps, std::map<std::string, unsigned>> left;
 };
 
 } // namespace
@@ -151,6 +153,9 @@ void ConvertForeign::convertChecked(func::FuncOp func) {
 }
 
 void ConvertForeign::convert(func::FuncOp func) {
+  for (BlockArgument argument : func.getArguments())
+    if (Type type = table.convertType(argument.getType()))
+      argument.setType(type);
   // Regions of foreign ops are read by their translations.
   SmallVector<Operation *> ops;
   func.walk<WalkOrder::PreOrder>([&](Operation *op) {
@@ -167,6 +172,10 @@ void ConvertForeign::convert(func::FuncOp func) {
     Upstream upstream(builder, op->getLoc());
     ForeignOp foreign(op, upstream, table);
     StringRef name = op->getName().getStringRef();
+    if (table.isSource(name)) {
+      done.push_back(op);
+      continue;
+    }
     LogicalResult result = failure();
     if (Translation translate = table.lookup(name))
       result = translate(foreign);
@@ -176,19 +185,27 @@ void ConvertForeign::convert(func::FuncOp func) {
       done.push_back(op);
       continue;
     }
-    LeftOps &same = left.insert({name, {op}}).first->second;
+    std::string key = name.str();
+    // All custom operators of PyTorch are this op.
+    if (name == "torch.operator")
+      key = (name + " '" + foreign.getString("name") + "'").str();
+    LeftOps &same = left.insert({key, {op, 0, ""}}).first->second;
     if (!same.count++)
       same.why = foreign.getReason().str();
   }
   for (Operation *op : llvm::reverse(done)) {
+    // An op that stays needs what its operands are made by.
+    if (!op->use_empty() && table.isSource(op->getName().getStringRef()))
+      continue;
     assert(op->use_empty() && "a result was not replaced");
     op->erase();
   }
   // Types may say more than they did.
   Operation *terminator = func.getBody().front().getTerminator();
   if (isa<func::ReturnOp>(terminator))
-    func.setFunctionType(FunctionType::get(
-        &getContext(), func.getArgumentTypes(), terminator->getOperandTypes()));
+    func.setFunctionType(
+        FunctionType::get(&getContext(), func.getBody().getArgumentTypes(),
+                          terminator->getOperandTypes()));
 }
 
 void ConvertForeign::runOnOperation() {

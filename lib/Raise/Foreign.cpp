@@ -15,6 +15,15 @@ using namespace moe::raise;
 ForeignTable::ForeignTable() {
   addOnnx(*this);
   addStableHLO(*this);
+  addTorch(*this);
+}
+
+Type ForeignTable::convertType(Type type) const {
+  auto opaque = dyn_cast<OpaqueType>(type);
+  if (!opaque)
+    return {};
+  TypeTranslation translate = types.lookup(opaque.getDialectNamespace());
+  return translate ? translate(type) : Type();
 }
 
 //===----------------------------------------------------------------------===//

@@ -108,6 +108,8 @@ using Translation = llvm::LogicalResult (*)(ForeignOp &op);
 /// Says one op on scalars; null if it cannot.
 using ScalarTranslation = mlir::Value (*)(ForeignOp &op, mlir::OpBuilder &b,
                                           mlir::ValueRange operands);
+/// Upstream's type for one; null if there is none.
+using TypeTranslation = mlir::Type (*)(mlir::Type type);
 
 class ForeignTable {
 public:
@@ -122,6 +124,13 @@ public:
     scalars[name] = translation;
   }
   void addDialect(llvm::StringRef name) { dialects[name] = true; }
+  /// An op whose results are no tensors: translations of others read what it
+  /// makes from it, and it goes when nobody needs it.
+  void addSource(llvm::StringRef name) { sources[name] = true; }
+  /// How the types of a dialect are read.
+  void addType(llvm::StringRef dialect, TypeTranslation translation) {
+    types[dialect] = translation;
+  }
 
   Translation lookup(llvm::StringRef name) const { return ops.lookup(name); }
   ScalarTranslation lookupScalar(llvm::StringRef name) const {
@@ -130,16 +139,22 @@ public:
   bool isKnownDialect(llvm::StringRef name) const {
     return dialects.contains(name);
   }
+  bool isSource(llvm::StringRef name) const { return sources.contains(name); }
+  /// Upstream's type for one of a dialect that is not linked; null if there is
+  /// none.
+  mlir::Type convertType(mlir::Type type) const;
 
 private:
   llvm::StringMap<Translation> ops;
   llvm::StringMap<ScalarTranslation> scalars;
-  llvm::StringMap<bool> dialects;
+  llvm::StringMap<TypeTranslation> types;
+  llvm::StringMap<bool> dialects, sources;
 };
 
 /// The tables, a file each.
 void addStableHLO(ForeignTable &table);
 void addOnnx(ForeignTable &table);
+void addTorch(ForeignTable &table);
 
 /// Of an `onnx.NonZero` that is to stay.
 inline constexpr llvm::StringLiteral kKeepPlacesAttrName = "raise_keep";
