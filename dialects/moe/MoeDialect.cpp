@@ -179,9 +179,6 @@ LogicalResult MoeDialect::verifyOperationAttribute(Operation *op,
     return verifyPlacement(op, attribute.getValue());
   if (attribute.getName() == kSkipZerosAttrName)
     return verifySkipZeros(op, attribute.getValue());
-  return success();
-}
-
   if (attribute.getName() == kReplicasAttrName)
     return verifyReplicas(op, attribute.getValue());
   if (attribute.getName() == kShardsAttrName)
