@@ -35,7 +35,6 @@ void moe::raise::addOnnx(ForeignTable &table) {
   addSelection(table);
   addProducts(table);
   addReductions(table);
-  addAttention(table);
   addExperts(table);
 }
 
