@@ -35,6 +35,7 @@ void moe::raise::addOnnx(ForeignTable &table) {
   addSelection(table);
   addProducts(table);
   addReductions(table);
+  addAttention(table);
   addExperts(table);
 }
 

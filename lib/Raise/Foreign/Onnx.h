@@ -146,6 +146,7 @@ void addIndexing(ForeignTable &table);
 void addSelection(ForeignTable &table);
 void addProducts(ForeignTable &table);
 void addReductions(ForeignTable &table);
+void addAttention(ForeignTable &table);
 void addExperts(ForeignTable &table);
 
 } // namespace moe::raise::onnx
