@@ -140,6 +140,17 @@ TEST(Onnx, NumbersInMessages) {
   EXPECT_HAS(text, "\"onnx.com.microsoft.F\"");
 }
 
+TEST(Onnx, WhatIsScatteredIntoIsAConstant) {
+  Graph graph = linear();
+  graph.nodes = {node("Shape", {"x"}, {"i"}),
+                 node("ScatterND", {"zeros", "i", "w"}, {"y"})};
+  graph.initializers.push_back(
+      tensor("zeros", 1, {2, 3}, std::string(24, '\0')));
+  std::string text = accepted(model(graph));
+  EXPECT_HAS(text, "dense<0.000000e+00> : tensor<2x3xf32>");
+  EXPECT_EQ(text.find("moe.name = \"zeros\""), std::string::npos);
+}
+
 TEST(Onnx, UnsignedOperandsAreMarked) {
   Graph graph = linear();
   graph.nodes = {node("F", {"x", "q"}, {"y"})};
