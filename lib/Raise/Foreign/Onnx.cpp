@@ -15,6 +15,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
+#include "mlir/Interfaces/ValueBoundsOpInterface.h"
 
 #include <numeric>
 
@@ -189,6 +190,15 @@ Value onnx::makeKnown(Upstream &upstream, const Sizes &elements, int64_t rank,
           arith::IndexCastOp::create(b, loc, element, toValue(upstream, size)));
   }
   return tensor::FromElementsOp::create(b, loc, type, values);
+}
+
+bool onnx::isSameSize(OpFoldResult a, OpFoldResult b) {
+  if (isEqualConstantIntOrValue(a, b))
+    return true;
+  if (getConstantIntValue(a) && getConstantIntValue(b))
+    return false;
+  FailureOr<bool> isSame = ValueBoundsConstraintSet::areEqual(a, b);
+  return succeeded(isSame) && *isSame;
 }
 
 Value onnx::toValue(Upstream &upstream, OpFoldResult size) {

@@ -23,19 +23,6 @@ using namespace mlir;
 using namespace moe::raise;
 using namespace moe::raise::onnx;
 
-/// Whether both are one size.
-static bool isSameSize(OpFoldResult a, OpFoldResult b) {
-  if (isEqualConstantIntOrValue(a, b))
-    return true;
-  auto left = dyn_cast<Value>(a), right = dyn_cast<Value>(b);
-  if (!left || !right)
-    return false;
-  auto l = left.getDefiningOp<tensor::DimOp>(),
-       r = right.getDefiningOp<tensor::DimOp>();
-  return l && r && l.getSource() == r.getSource() && l.getConstantIndex() &&
-         l.getConstantIndex() == r.getConstantIndex();
-}
-
 //===----------------------------------------------------------------------===//
 // The largest
 //===----------------------------------------------------------------------===//

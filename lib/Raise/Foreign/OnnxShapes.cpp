@@ -79,7 +79,10 @@ OpFoldResult onnx::inferSize(Upstream &upstream, ArrayRef<OpFoldResult> sizes,
   for (OpFoldResult size : others) {
     if (std::optional<int64_t> constant = getConstantIntValue(size))
       below *= *constant;
-    else if (auto same = llvm::find(dynamic, size); same != dynamic.end())
+    else if (auto same = llvm::find_if(
+                 dynamic,
+                 [&](OpFoldResult other) { return isSameSize(other, size); });
+             same != dynamic.end())
       dynamic.erase(same);
     else
       divisors.push_back(size);
