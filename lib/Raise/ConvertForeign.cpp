@@ -90,7 +90,7 @@ static LogicalResult convertElementwise(ForeignOp &op,
 static LogicalResult inlineCalls(ModuleOp module) {
   SymbolTable symbols(module);
   // A body may call others; one that calls itself never ends.
-  constexpr unsigned most = 100'000;
+  constexpr unsigned most = 20000;
   for (unsigned count = 0;; ++count) {
     func::CallOp call;
     module.walk([&](func::CallOp op) {
@@ -105,7 +105,7 @@ static LogicalResult inlineCalls(ModuleOp module) {
     if (!call)
       break;
     if (count == most)
-      return call.emitOpError("is one of more than 100000 calls: do functions "
+      return call.emitOpError("is one of more than 20000 calls: do functions "
                               "call each other?");
     auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
     IRMapping mapping;

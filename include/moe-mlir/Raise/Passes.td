@@ -24,23 +24,29 @@ def ConvertForeign : Pass<"moe-convert-foreign", "::mlir::ModuleOp"> {
   let summary = "Say the ops of exporters in upstream's";
   let description = [{
     Ops of dialects that are not linked become ops of `linalg`, `tensor`, `arith`
-    and `math`, by tables of their names: `stablehlo` and `chlo`. Every spelling
+    and `math`, by tables of their names: `stablehlo`, `chlo`, `torch` and `onnx`. Every spelling
     of the K largest of a row becomes a `moe.router` with its
     `moe.routing.indices` and `moe.routing.weights`, in the order of
     `#moe.top_k`: where a text leaves ties and NaN open, this is one of the
     orders that it allows. Ops that no table has stay; a remark counts them.
 
-    Before (generic form, read with `--allow-unregistered-dialect`):
-    ```
-    %0 = "stablehlo.add"(%a, %b) : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+    Before:
+    ```mlir
+    func.func @double(%a: tensor<4xf32>) -> tensor<4xf32> {
+      %0 = "stablehlo.add"(%a, %a) : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+      return %0 : tensor<4xf32>
+    }
     ```
     After:
-    ```
-    %0 = linalg.generic {...} ins(%a, %b : tensor<4xf32>, tensor<4xf32>) ... {
+    ```mlir
+    // ...
+    %0 = tensor.empty() : tensor<4xf32>
+    %1 = linalg.generic ... ins(%a, %a : tensor<4xf32>, tensor<4xf32>) outs(%0 : tensor<4xf32>) {
     ^bb0(%x: f32, %y: f32, %out: f32):
-      %1 = arith.addf %x, %y : f32
-      linalg.yield %1 : f32
+      %2 = arith.addf %x, %y : f32
+      linalg.yield %2 : f32
     } -> tensor<4xf32>
+    // ...
     ```
   }];
   let dependentDialects = raiseDialects;
@@ -75,6 +81,32 @@ def RaiseSoftmax : Pass<"moe-raise-softmax"> {
   let description = [{
     `exp(x - max x) / sum exp(x - max x)`, in whatever number of ops, becomes a
     `linalg.softmax`, whose order the router's passes know.
+
+    Before:
+    ```mlir
+    func.func @softmax(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
+      %low = arith.constant dense<0xFF800000> : tensor<4xf32>
+      %zeros = arith.constant dense<0.0> : tensor<4xf32>
+      %m = linalg.reduce {arith.maximumf} ins(%x : tensor<4x8xf32>)
+          outs(%low : tensor<4xf32>) dimensions = [1]
+      %e = tensor.empty() : tensor<4x8xf32>
+      %mb = linalg.broadcast ins(%m : tensor<4xf32>) outs(%e : tensor<4x8xf32>) dimensions = [1]
+      %d = arith.subf %x, %mb : tensor<4x8xf32>
+      %p = math.exp %d : tensor<4x8xf32>
+      %s = linalg.reduce {arith.addf} ins(%p : tensor<4x8xf32>)
+          outs(%zeros : tensor<4xf32>) dimensions = [1]
+      %sb = linalg.broadcast ins(%s : tensor<4xf32>) outs(%e : tensor<4x8xf32>) dimensions = [1]
+      %y = linalg.div ins(%p, %sb : tensor<4x8xf32>, tensor<4x8xf32>) outs(%e : tensor<4x8xf32>) -> tensor<4x8xf32>
+      return %y : tensor<4x8xf32>
+    }
+    ```
+    After:
+    ```mlir
+    // ...
+    %y = linalg.softmax dimension(1) ins(%x : tensor<4x8xf32>) outs(%0 : tensor<4x8xf32>) -> tensor<4x8xf32>
+    return %y : tensor<4x8xf32>
+    // ...
+    ```
   }];
   let dependentDialects = raiseDialects;
 }
@@ -94,6 +126,46 @@ def RaiseLayers : Pass<"moe-raise-layers"> {
     from scores by steps that there are (rung 2), else a `moe.routing.make` of
     both (rung 1). Remarks say what was found, and what the next rung lacks.
     Nothing else changes.
+
+    Before:
+    ```mlir
+    #rows = affine_map<(t, h, s, j) -> (t, j)>
+    #slots = affine_map<(t, h, s, j) -> (t, s)>
+    #out = affine_map<(t, h, s, j) -> (t, h)>
+    func.func @layer(%x: tensor<6x8xf32>, %z: tensor<6x4xf32>, %w: tensor<4x8x8xf32>) -> tensor<6x8xf32> {
+      %r = moe.router #moe.top_k<2> select(%z) weigh(%z) : tensor<6x4xf32> -> !moe.routing<4 x 2>
+      %e = moe.routing.indices %r : !moe.routing<4 x 2> -> tensor<6x2xi32>
+      %p = moe.routing.weights %r : !moe.routing<4 x 2> -> tensor<6x2xf32>
+      %zeros = arith.constant dense<0.0> : tensor<6x8xf32>
+      %y = linalg.generic {indexing_maps = [#slots, #slots, #rows, #out],
+          iterator_types = ["parallel", "parallel", "reduction", "reduction"]}
+          ins(%e, %p, %x : tensor<6x2xi32>, tensor<6x2xf32>, tensor<6x8xf32>)
+          outs(%zeros : tensor<6x8xf32>) {
+      ^bb0(%expert: i32, %weight: f32, %a: f32, %sum: f32):
+        %i = arith.index_cast %expert : i32 to index
+        %h = linalg.index 1 : index
+        %j = linalg.index 3 : index
+        %m = tensor.extract %w[%i, %h, %j] : tensor<4x8x8xf32>
+        %product = arith.mulf %m, %a : f32
+        %weighted = arith.mulf %product, %weight : f32
+        %next = arith.addf %sum, %weighted : f32
+        linalg.yield %next : f32
+      } -> tensor<6x8xf32>
+      return %y : tensor<6x8xf32>
+    }
+    ```
+    After:
+    ```mlir
+    // ...
+    %r = moe.router #moe.top_k<2> select(%z) weigh(%z) : tensor<6x4xf32> -> !moe.routing<4 x 2>
+    %rows = moe.dispatch %x by %r : tensor<6x8xf32>, !moe.routing<4 x 2> -> tensor<?x8xf32>
+    %out = moe.expert %rows by %r : (tensor<?x8xf32>, !moe.routing<4 x 2>) -> tensor<?x8xf32>
+    experts 0 to 4 weights(%w : tensor<4x8x8xf32>) {
+    // ...
+    }
+    %y = moe.combine %out by %r : tensor<?x8xf32>, !moe.routing<4 x 2> -> tensor<6x8xf32>
+    // ...
+    ```
   }];
   let dependentDialects = raiseDialects;
 }

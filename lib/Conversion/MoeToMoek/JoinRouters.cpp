@@ -105,6 +105,7 @@ static void join(RewriterBase &b, ArrayRef<RouteOp> routes) {
       /*first_row=*/Value(), /*num_rows=*/Value(), /*slot_weights=*/Value(),
       /*init=*/Value(), ValueRange{out}, columns, k, /*parts=*/1,
       b.getStringAttr("routers"), WeightFormatAttrInterface(),
+      /*skip_zeros=*/FloatAttr(),
       moek::ScheduleAttrInterface());
   {
     OpBuilder::InsertionGuard guard(b);

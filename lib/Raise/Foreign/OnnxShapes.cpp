@@ -20,8 +20,8 @@ using namespace mlir;
 using namespace moe::raise;
 using namespace moe::raise::onnx;
 
-OpFoldResult onnx::productOf(Upstream &upstream,
-                             ArrayRef<OpFoldResult> sizes) {
+static OpFoldResult productOf(Upstream &upstream,
+                              ArrayRef<OpFoldResult> sizes) {
   OpFoldResult product = upstream.getBuilder().getIndexAttr(1);
   for (OpFoldResult size : sizes)
     product = multiply(upstream, product, size);
@@ -66,8 +66,9 @@ static LogicalResult replaceReshaped(ForeignOp &op, Value input,
   return op.replace(op.upstream.reshape(input, sizes));
 }
 
-OpFoldResult onnx::inferSize(Upstream &upstream, ArrayRef<OpFoldResult> sizes,
-                             ArrayRef<OpFoldResult> others) {
+/// What is left of `sizes` when all but one of a shape are `others`.
+static OpFoldResult inferSize(Upstream &upstream, ArrayRef<OpFoldResult> sizes,
+                              ArrayRef<OpFoldResult> others) {
   int64_t above = 1, below = 1;
   SmallVector<OpFoldResult> dynamic, divisors;
   for (OpFoldResult size : sizes) {

@@ -74,8 +74,9 @@ static LogicalResult convertSplit(ForeignOp &op) {
   return op.replace(results);
 }
 
-OpFoldResult onnx::clampPlace(Upstream &up, OpFoldResult place,
-                              OpFoldResult size) {
+/// Where a slice begins or ends in a dimension of `size`.
+static OpFoldResult clampPlace(Upstream &up, OpFoldResult place,
+                               OpFoldResult size) {
   OpBuilder &b = up.getBuilder();
   std::optional<int64_t> constant = getConstantIntValue(place),
                          extent = getConstantIntValue(size);
