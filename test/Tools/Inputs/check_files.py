@@ -31,7 +31,8 @@ files["absent"] = (None, "No such file or directory")
 
 tools = {"moe-opt": [], "moe-compile": ["-o", "out"], "moe-run": ["--random=1"],
          "moe-interpret": [], "moe-quantize": ["--random=1", "--to=q4_0"],
-         "moe-branch-check": []}
+         "moe-sparsify": ["--random=1", "--to=sparse24<bf16>"],
+         "moe-raise": [], "moe-branch-check": []}
 failures = []
 for tool, more in tools.items():
     for name, (_, expected) in files.items():

@@ -53,6 +53,10 @@ commands = {
     "moe-quantize": (["moe-quantize", model, "--random=1", "--to=f16", "-o",
                       "{}/q", "--json={}/q.json", "--error-report={}/q.html"],
                      ["q.mlir", "q.safetensors", "q.json", "q.html"]),
+    "moe-sparsify": (["moe-sparsify", model, "--random=1",
+                      "--to=sparse24<bf16>", "-o", "{}/s"],
+                     ["s.mlir", "s.safetensors"]),
+    "moe-raise": (["moe-raise", model, "-o", "{}/m.mlir"], ["m.mlir"]),
     "moe-interpret": (["moe-interpret", model, "--random=1", "--size=T=64",
                        "-o", "{}/y.safetensors"], ["y.safetensors"]),
 }
