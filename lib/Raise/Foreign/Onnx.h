@@ -4,7 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Private to lib/Raise/Foreign: what the tables of ONNX's operators share. Ops
+// Private to lib/Raise/Foreign: what the tables of ONNX's operators share, and
+// words for sizes that those of other dialects use. Ops
 // are as moe-mlir/Raise/Onnx.h describes them.
 //
 // Exporters compute sizes by operators on small integer tensors. Such a tensor
@@ -78,6 +79,16 @@ mlir::OpFoldResult multiply(Upstream &upstream, mlir::OpFoldResult a,
 /// Rounded to zero.
 mlir::OpFoldResult divide(Upstream &upstream, mlir::OpFoldResult a,
                           mlir::OpFoldResult b);
+
+mlir::OpFoldResult productOf(Upstream &upstream,
+                             llvm::ArrayRef<mlir::OpFoldResult> sizes);
+/// What is left of `sizes` when all but one of a shape are `others`.
+mlir::OpFoldResult inferSize(Upstream &upstream,
+                             llvm::ArrayRef<mlir::OpFoldResult> sizes,
+                             llvm::ArrayRef<mlir::OpFoldResult> others);
+/// Where a slice begins or ends in a dimension of `size`.
+mlir::OpFoldResult clampPlace(Upstream &upstream, mlir::OpFoldResult place,
+                              mlir::OpFoldResult size);
 
 /// Whether both are one size, as far as that can be proved.
 bool isSameSize(mlir::OpFoldResult a, mlir::OpFoldResult b);

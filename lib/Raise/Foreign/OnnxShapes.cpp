@@ -20,7 +20,7 @@ using namespace mlir;
 using namespace moe::raise;
 using namespace moe::raise::onnx;
 
-static OpFoldResult productOf(Upstream &upstream,
+OpFoldResult moe::raise::onnx::productOf(Upstream &upstream,
                               ArrayRef<OpFoldResult> sizes) {
   OpFoldResult product = upstream.getBuilder().getIndexAttr(1);
   for (OpFoldResult size : sizes)
@@ -67,7 +67,7 @@ static LogicalResult replaceReshaped(ForeignOp &op, Value input,
 }
 
 /// What is left of `sizes` when all but one of a shape are `others`.
-static OpFoldResult inferSize(Upstream &upstream, ArrayRef<OpFoldResult> sizes,
+OpFoldResult moe::raise::onnx::inferSize(Upstream &upstream, ArrayRef<OpFoldResult> sizes,
                               ArrayRef<OpFoldResult> others) {
   int64_t above = 1, below = 1;
   SmallVector<OpFoldResult> dynamic, divisors;

@@ -75,7 +75,7 @@ static LogicalResult convertSplit(ForeignOp &op) {
 }
 
 /// Where a slice begins or ends in a dimension of `size`.
-static OpFoldResult clampPlace(Upstream &up, OpFoldResult place,
+OpFoldResult moe::raise::onnx::clampPlace(Upstream &up, OpFoldResult place,
                                OpFoldResult size) {
   OpBuilder &b = up.getBuilder();
   std::optional<int64_t> constant = getConstantIntValue(place),
