@@ -4,11 +4,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 //
-// Custom operators, `torch.operator` with a name. `moe_mlir.experts` is ours,
-// see python/moe_mlir/export.py: it becomes the gathered form of the experts,
-// as exporters write it, in index notation. What finds layers there then makes
-// one of it with the router around it, whatever that is, and where it does not
-// the program still computes the same.
+// Custom operators, `torch.operator` with a name. `moe_mlir.exported_experts`
+// is ours, see python/moe_mlir/export.py: it becomes the gathered form of the
+// experts, as exporters write it, in index notation. What finds layers there
+// then makes one of it with the router around it, whatever that is, and where
+// it does not the program still computes the same.
 //
 //===----------------------------------------------------------------------===//
 
@@ -29,45 +29,64 @@ using namespace moe::raise;
 using namespace moe::raise::torch;
 
 //===----------------------------------------------------------------------===//
-// torch.moe_mlir.experts
+// torch.moe_mlir.exported_experts
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// What stands between the products.
+/// What stands between the products: `kind` of the gate, or of what there is
+/// without one.
 struct Activation {
-  enum Kind { SiLU, GELU, GELUTanh, ReLU, SwiGLUOAI } kind = SiLU;
-  double alpha = 0, limit = 0; ///< of SwiGLUOAI
+  enum Kind {
+    SiLU,
+    GELU,
+    GELUTanh,
+    QuickGELU,
+    ReLU,
+    ReLU2,
+    Tanh,
+    Identity,
+    ClampedSwiGLU
+  } kind = SiLU;
+  double alpha = 1, limit = 0, offset = 0; ///< of ClampedSwiGLU
 };
 } // namespace
 
-/// `silu` and so on, or `swigluoai:ALPHA:LIMIT`. Names of classes of
-/// transformers stand for the functions that these use.
+/// `silu` and so on, or `clamped_swiglu:ALPHA:LIMIT:OFFSET`. Names of classes
+/// of transformers stand for the functions that these use.
 static std::optional<Activation> parseActivation(StringRef text) {
-  Activation it;
+  using Result = std::optional<Activation::Kind>;
   auto [name, numbers] = text.split(':');
-  std::optional<Activation::Kind> kind =
-      llvm::StringSwitch<std::optional<Activation::Kind>>(name)
-          .Cases({"silu", "MixtralExperts", "DeepseekV3Experts",
-                  "Qwen2MoeExperts", "Qwen3MoeExperts", "OlmoeExperts"},
+  Result kind =
+      llvm::StringSwitch<Result>(name)
+          .Cases({"silu", "MixtralExperts", "DeepseekV3Experts"},
+                 Activation::SiLU)
+          .Cases({"Qwen2MoeExperts", "Qwen3MoeExperts", "OlmoeExperts"},
                  Activation::SiLU)
           .Case("gelu", Activation::GELU)
           .Case("gelu_tanh", Activation::GELUTanh)
+          .Case("quick_gelu", Activation::QuickGELU)
           .Case("relu", Activation::ReLU)
-          .Cases({"swigluoai", "GptOssExperts"}, Activation::SwiGLUOAI)
+          .Case("relu2", Activation::ReLU2)
+          .Case("tanh", Activation::Tanh)
+          .Case("identity", Activation::Identity)
+          .Cases({"clamped_swiglu", "GptOssExperts"}, Activation::ClampedSwiGLU)
           .Default(std::nullopt);
   if (!kind)
     return std::nullopt;
+  Activation it;
   it.kind = *kind;
   if (name == "GptOssExperts" && numbers.empty())
-    numbers = "1.702:7";
-  bool hasNumbers = it.kind == Activation::SwiGLUOAI;
-  if (hasNumbers != !numbers.empty())
+    numbers = "1.702:7:1";
+  SmallVector<StringRef> parts;
+  if (!numbers.empty())
+    numbers.split(parts, ':');
+  if (parts.size() != (it.kind == Activation::ClampedSwiGLU ? 3 : 0))
     return std::nullopt;
-  if (!hasNumbers)
-    return it;
-  auto [alpha, limit] = numbers.split(':');
-  if (alpha.getAsDouble(it.alpha) || limit.getAsDouble(it.limit) ||
-      !std::isfinite(it.alpha) || !(it.limit > 0))
+  double *fields[] = {&it.alpha, &it.limit, &it.offset};
+  for (auto [part, field] : llvm::zip(parts, fields))
+    if (part.getAsDouble(*field) || !std::isfinite(*field))
+      return std::nullopt;
+  if (it.kind == Activation::ClampedSwiGLU && !(it.limit > 0))
     return std::nullopt;
   return it;
 }
@@ -75,9 +94,8 @@ static std::optional<Activation> parseActivation(StringRef text) {
 /// The activation of one element; `up` is null if there is no gate.
 static Value activate(OpBuilder &b, Location loc, const Activation &it,
                       Value gate, Value up) {
-  Type type = gate.getType();
   auto number = [&](double value) {
-    return Upstream(b, loc).scalar(type, value);
+    return Upstream(b, loc).scalar(gate.getType(), value);
   };
   auto multiply = [&](Value x, Value y) -> Value {
     return arith::MulFOp::create(b, loc, x, y);
@@ -85,43 +103,59 @@ static Value activate(OpBuilder &b, Location loc, const Activation &it,
   auto add = [&](Value x, Value y) -> Value {
     return arith::AddFOp::create(b, loc, x, y);
   };
-  auto sigmoid = [&](Value x) -> Value {
-    Value power = math::ExpOp::create(b, loc, arith::NegFOp::create(b, loc, x));
-    return arith::DivFOp::create(b, loc, number(1), add(number(1), power));
+  auto smaller = [&](Value x, double bound) -> Value {
+    return arith::MinimumFOp::create(b, loc, x, number(bound));
   };
-  Value result;
+  auto larger = [&](Value x, double bound) -> Value {
+    return arith::MaximumFOp::create(b, loc, x, number(bound));
+  };
+  auto swish = [&](Value x, double alpha) {
+    Value scaled = alpha == 1 ? x : multiply(x, number(alpha));
+    Value power =
+        math::ExpOp::create(b, loc, arith::NegFOp::create(b, loc, scaled));
+    Value sigmoid =
+        arith::DivFOp::create(b, loc, number(1), add(number(1), power));
+    return multiply(x, sigmoid);
+  };
+  auto gelu = [&](Value inner) {
+    return multiply(multiply(gate, number(0.5)), add(inner, number(1)));
+  };
+  Value result = gate;
   switch (it.kind) {
-  case Activation::SwiGLUOAI:
-    gate = arith::MinimumFOp::create(b, loc, gate, number(it.limit));
-    result = multiply(gate, sigmoid(multiply(gate, number(it.alpha))));
-    if (!up)
-      return result;
-    up = arith::MaximumFOp::create(b, loc, up, number(-it.limit));
-    up = arith::MinimumFOp::create(b, loc, up, number(it.limit));
-    return multiply(add(up, number(1)), result);
+  case Activation::Identity:
+    break;
   case Activation::SiLU:
-    result = multiply(gate, sigmoid(gate));
+    result = swish(gate, 1);
+    break;
+  case Activation::QuickGELU:
+    result = swish(gate, 1.702);
     break;
   case Activation::ReLU:
-    result = arith::MaximumFOp::create(b, loc, gate, number(0));
+    result = larger(gate, 0);
+    break;
+  case Activation::ReLU2:
+    result = multiply(larger(gate, 0), larger(gate, 0));
+    break;
+  case Activation::Tanh:
+    result = math::TanhOp::create(b, loc, gate);
     break;
   case Activation::GELU:
+    result = gelu(math::ErfOp::create(
+        b, loc, multiply(gate, number(0.7071067811865476))));
+    break;
   case Activation::GELUTanh: {
-    Value inner;
-    if (it.kind == Activation::GELU) {
-      inner = math::ErfOp::create(b, loc,
-                                  multiply(gate, number(0.7071067811865476)));
-    } else {
-      Value cube = multiply(multiply(gate, gate), gate);
-      Value sum = add(gate, multiply(cube, number(0.044715)));
-      inner = math::TanhOp::create(b, loc,
-                                   multiply(sum, number(0.7978845608028654)));
-    }
-    result = multiply(multiply(gate, number(0.5)), add(inner, number(1)));
+    Value cube = multiply(multiply(gate, gate), gate);
+    Value sum = add(gate, multiply(cube, number(0.044715)));
+    result = gelu(math::TanhOp::create(
+        b, loc, multiply(sum, number(0.7978845608028654))));
     break;
   }
+  case Activation::ClampedSwiGLU:
+    result = swish(smaller(gate, it.limit), it.alpha);
+    up = add(smaller(larger(up, -it.limit), it.limit), number(it.offset));
+    break;
   }
-  return up ? multiply(result, up) : result;
+  return up ? multiply(up, result) : result;
 }
 
 /// Rows [S, K] times the matrices of their experts, plus their biases: [S, N].
@@ -144,7 +178,7 @@ static FailureOr<Value> multiplyByExpert(Upstream &up, Value rows, Value ids,
 /// bias, activation, gated, interleaved, transposed) -> [T, H].
 static LogicalResult convertExperts(ForeignOp &op) {
   if (op.getNumOperands() != 11)
-    return op.leave("moe_mlir.experts has 11 operands, and not " +
+    return op.leave("it has to have 11 operands, and has " +
                     Twine(op.getNumOperands()));
   SmallVector<Value, 7> operands;
   for (unsigned i = 0; i < 7; ++i) {
@@ -160,13 +194,16 @@ static LogicalResult convertExperts(ForeignOp &op) {
                       isInterleaved = getBool(op.getOperand(9)),
                       isTransposed = getBool(op.getOperand(10));
   if (!name || !isGated || !isInterleaved || !isTransposed)
-    return op.leave("the activation or a flag of moe_mlir.experts is no "
+    return op.leave("the activation or a flag is no "
                     "constant");
   std::optional<Activation> activation = parseActivation(*name);
   if (!activation)
-    return op.leave("moe_mlir.experts has activation '" + *name +
-                    "'; expected silu, gelu, gelu_tanh, relu or "
-                    "swigluoai:ALPHA:LIMIT");
+    return op.leave("its activation is '" + *name +
+                    "'; expected silu, gelu, gelu_tanh, quick_gelu, relu, "
+                    "relu2, tanh, identity or "
+                    "clamped_swiglu:ALPHA:LIMIT:OFFSET");
+  if (activation->kind == Activation::ClampedSwiGLU && !*isGated)
+    return op.leave("its activation needs a gate, and there is none");
 
   // Shapes.
   RankedTensorType type = Upstream::typeOf(x), idType = Upstream::typeOf(ids);
@@ -180,7 +217,7 @@ static LogicalResult convertExperts(ForeignOp &op) {
               Upstream::typeOf(matrix).hasStaticShape() &&
               Upstream::typeOf(matrix).getElementType() == element;
   if (!isGood)
-    return op.leave("the operands of moe_mlir.experts are not x [T, H], "
+    return op.leave("the operands are not x [T, H], "
                     "indices [T, K], weights [T, K] and matrices [E, N, K]");
   int64_t k = *isTransposed ? 1 : 2, n = *isTransposed ? 2 : 1;
   auto sizeOf = [&](Value matrix, int64_t dim) {
@@ -196,7 +233,7 @@ static LogicalResult convertExperts(ForeignOp &op) {
     isGood &= !bias || Upstream::typeOf(bias) ==
                            RankedTensorType::get({experts, size}, element);
   if (!isGood)
-    return op.leave("the shapes of the operands of moe_mlir.experts do not fit "
+    return op.leave("the shapes of the operands do not fit "
                     "each other");
 
   Upstream &up = op.upstream;
@@ -213,7 +250,7 @@ static LogicalResult convertExperts(ForeignOp &op) {
   FailureOr<Value> h = multiplyByExpert(up, rows, flatIds, upWeights,
                                         operands[5], *isTransposed);
   if (failed(h))
-    return op.leave("a bias of moe_mlir.experts does not fit");
+    return op.leave("a bias does not fit");
   SmallVector<Value> parts = {*h};
   if (*isGated) {
     parts.clear();
@@ -231,12 +268,12 @@ static LogicalResult convertExperts(ForeignOp &op) {
   FailureOr<Value> y = multiplyByExpert(up, hiddenRows, flatIds, downWeights,
                                         operands[6], *isTransposed);
   if (failed(y))
-    return op.leave("a bias of moe_mlir.experts does not fit");
+    return op.leave("a bias does not fit");
   Value scale = up.reshape(castTo(up, weights, element),
                            {assignments, b.getIndexAttr(1)});
   SmallVector<Value> factors = {*y, scale};
   if (failed(up.broadcastTogether(factors)))
-    return op.leave("the weights of moe_mlir.experts do not fit");
+    return op.leave("the weights do not fit");
   Value weighted =
       up.elementwise(factors, element, [&](OpBuilder &nested, ValueRange v) {
         return arith::MulFOp::create(nested, loc, v[0], v[1]).getResult();
@@ -392,7 +429,8 @@ static LogicalResult convertGroupedMM(ForeignOp &op) {
 static LogicalResult convertOperator(ForeignOp &op) {
   StringRef name = op.getString("name");
   if (op.getOperation()->getNumResults() == 1) {
-    if (name == "torch.moe_mlir.experts")
+    if (name == "torch.moe_mlir.experts" ||
+        name == "torch.moe_mlir.exported_experts")
       return convertExperts(op);
     if (name == "torch.aten.histc")
       return convertHistogram(op);
