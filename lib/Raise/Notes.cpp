@@ -33,6 +33,10 @@ std::string moe::findForeignSyntax(StringRef text, StringRef path) {
   return "";
 }
 
+bool moe::hasForeignOps(StringRef text) {
+  return llvm::Regex("\"(stablehlo|chlo|torch|onnx)\\.[a-zA-Z_.]+\"\\(").match(text);
+}
+
 static std::string describeLocation(Location loc) {
   std::string text;
   llvm::raw_string_ostream os(text);

@@ -27,6 +27,22 @@ void moe::buildRaiseLayersPipeline(OpPassManager &manager) {
   manager.addPass(createCSEPass());
 }
 
+LogicalResult moe::raiseModel(ModuleOp module) {
+  PassManager manager(module.getContext());
+  buildConvertForeignPipeline(manager);
+  buildRaiseLayersPipeline(manager);
+  if (failed(manager.run(module)))
+    return failure();
+  WalkResult left = module.walk([](Operation *op) {
+    if (op->isRegistered())
+      return WalkResult::advance();
+    op->emitError() << "nothing is known of '" << op->getName()
+                    << "'; moe-raise --explain says what else is not";
+    return WalkResult::interrupt();
+  });
+  return failure(left.wasInterrupted());
+}
+
 void moe::registerRaisePipeline() {
   PassPipelineRegistration<>("moe-raise",
                              "MoE layers out of what exporters write",

@@ -12,6 +12,8 @@
 
 #include "moe-mlir/Fit/Fit.h"
 #include "moe-mlir/InitAll.h"
+#include "moe-mlir/Raise/Notes.h"
+#include "moe-mlir/Raise/Passes.h"
 #include "moe-mlir/Support/OutputSet.h"
 #include "moe-mlir/Support/Progress.h"
 #include "moe-mlir/Tool/InputFile.h"
@@ -70,7 +72,20 @@ int main(int argc, char **argv) {
   if (given.printTarget)
     return printTarget(context, given, options);
   moe::tools::ModelFile model(context);
+  // What an exporter wrote is raised first.
+  bool isForeign = false;
+  if (given.input != "-")
+    if (auto text = moe::tools::openInput(given.input, error)) {
+      error = moe::findForeignSyntax(text->getBuffer(), given.input);
+      if (!error.empty())
+        return fail(error);
+      isForeign = moe::hasForeignOps(text->getBuffer());
+    }
+  if (isForeign)
+    context.allowUnregisteredDialects();
   if (!model.parse(given.line, given.input, given.bytecode.allow))
+    return 1;
+  if (isForeign && failed(moe::raiseModel(*model)))
     return 1;
   if (!given.passes.empty() &&
       failed(moe::tools::runPasses(*model, given.passes, &given.compilation)))

@@ -20,6 +20,9 @@ namespace moe {
 /// generic form. Empty if there are none.
 std::string findForeignSyntax(llvm::StringRef text, llvm::StringRef path);
 
+/// Whether text has ops of exporters' dialects in generic form.
+bool hasForeignOps(llvm::StringRef text);
+
 /// Collects what the passes of raising say in a context.
 class RaiseNotes {
 public:

@@ -7,6 +7,7 @@
 #ifndef MOE_MLIR_RAISE_PASSES_H
 #define MOE_MLIR_RAISE_PASSES_H
 
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
 
 namespace moe {
@@ -19,6 +20,9 @@ namespace moe {
 void buildConvertForeignPipeline(mlir::OpPassManager &manager);
 void buildRaiseLayersPipeline(mlir::OpPassManager &manager);
 void registerRaisePipeline();
+
+/// Runs both. It is an error if an op is left that nobody knows.
+llvm::LogicalResult raiseModel(mlir::ModuleOp module);
 
 } // namespace moe
 
