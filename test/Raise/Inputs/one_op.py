@@ -118,6 +118,10 @@ class Cases:
                               f'{{{words}}} : ({", ".join(types)}) -> ({", ".join(out)})')
             self.results.append((op + (" of dynamic sizes" if sizes else ""), expected, attributes))
 
+    def result(self, case, i):
+        """The unranked tensor that is result `i` of a case."""
+        return f"%r{case}#{i}"
+
     def run(self, tolerance=1e-9):
         """The list of what is wrong."""
         returned, types, wanted = [], [], []
@@ -127,7 +131,7 @@ class Cases:
                     continue
                 name = f"%y{case}_{i}"
                 unknown = tensor_type(array, True)
-                self.lines.append(f"{name} = tensor.cast %r{case}#{i} : tensor<*x{TYPES[array.dtype.name][0]}> to {unknown}")
+                self.lines.append(f"{name} = tensor.cast {self.result(case, i)} : tensor<*x{TYPES[array.dtype.name][0]}> to {unknown}")
                 returned.append(name)
                 types.append(f'{unknown} {{moe.name = "{name[1:]}"}}')
                 wanted.append((name[1:], op, attributes, array))
