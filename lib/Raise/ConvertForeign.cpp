@@ -185,6 +185,10 @@ void ConvertForeign::convert(func::FuncOp func) {
       done.push_back(op);
       continue;
     }
+    // What comes behind it can be converted.
+    for (OpResult value : op->getResults())
+      if (Type type = table.convertType(value.getType()))
+        value.setType(type);
     std::string key = name.str();
     // All custom operators of PyTorch are this op.
     if (name == "torch.operator")
@@ -203,9 +207,9 @@ void ConvertForeign::convert(func::FuncOp func) {
   // Types may say more than they did.
   Operation *terminator = func.getBody().front().getTerminator();
   if (isa<func::ReturnOp>(terminator))
-    func.setFunctionType(
-        FunctionType::get(&getContext(), func.getBody().getArgumentTypes(),
-                          terminator->getOperandTypes()));
+    func.setFunctionType(FunctionType::get(&getContext(),
+                                           func.getBody().getArgumentTypes(),
+                                           terminator->getOperandTypes()));
 }
 
 void ConvertForeign::runOnOperation() {
