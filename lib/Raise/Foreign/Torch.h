@@ -65,6 +65,10 @@ mlir::Value makeConstant(Upstream &upstream, mlir::TypedAttr number,
                          mlir::Type element);
 /// Casts; constants stay constants.
 mlir::Value castTo(Upstream &upstream, mlir::Value tensor, mlir::Type element);
+/// The integers that a tensor of floats was made of, else the tensor.
+mlir::Value lookThroughFloats(mlir::Value tensor);
+/// Whether a tensor is a permutation of its places.
+bool isOrder(mlir::Value tensor);
 /// `add`, or the op on integers, of one shape by the rule of broadcasts.
 mlir::FailureOr<mlir::Value> addTensors(Upstream &upstream, mlir::Value lhs,
                                         mlir::Value rhs);

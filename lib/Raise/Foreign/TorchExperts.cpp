@@ -287,6 +287,24 @@ static LogicalResult convertExperts(ForeignOp &op) {
 // Groups of rows
 //===----------------------------------------------------------------------===//
 
+/// The tensor that the body of `made` reads, if it is what `make` makes of one
+/// again; else null.
+static Value findSource(Value made, llvm::function_ref<Value(Value)> make) {
+  auto generic = made.getDefiningOp<linalg::GenericOp>();
+  Value source;
+  if (generic)
+    generic.getBody()->walk(
+        [&](tensor::ExtractOp extract) { source = extract.getTensor(); });
+  if (!source || source.getType() != made.getType())
+    return {};
+  Operation *again = make(source).getDefiningOp();
+  bool isSame = OperationEquivalence::isEquivalentTo(
+      generic, again, OperationEquivalence::ignoreValueEquivalence, nullptr,
+      OperationEquivalence::IgnoreLocations);
+  again->erase();
+  return isSame ? source : Value();
+}
+
 /// histc(x, bins, low, high) of elements that are integers, as ids are.
 static LogicalResult convertHistogram(ForeignOp &op) {
   Value tensor = getTensor(op, 0);
@@ -308,30 +326,45 @@ static LogicalResult convertHistogram(ForeignOp &op) {
   Location loc = op.getLoc();
   Type i64 = b.getI64Type(), number = type.getElementType();
   double width = double(*high - *low) / double(*bins);
-  // What is outside has no bin: -1 is none.
-  Value places = up.elementwise(
-      tensor, i64, [&](OpBuilder &nested, ValueRange v) -> Value {
-        Upstream scalars(nested, loc);
-        auto compare = [&](arith::CmpFPredicate predicate, double bound) {
-          return arith::CmpFOp::create(nested, loc, predicate, v[0],
-                                       scalars.scalar(number, bound));
-        };
-        Value shifted = v[0];
-        if (*low != 0)
-          shifted = arith::SubFOp::create(nested, loc, v[0],
-                                          scalars.scalar(number, *low));
-        Value place = arith::FPToSIOp::create(
-            nested, loc, i64,
-            arith::DivFOp::create(nested, loc, shifted,
-                                  scalars.scalar(number, width)));
-        place = arith::MinSIOp::create(nested, loc, place,
-                                       scalars.scalar(i64, *bins - 1));
-        Value isInside = arith::AndIOp::create(
-            nested, loc, compare(arith::CmpFPredicate::OGE, *low),
-            compare(arith::CmpFPredicate::OLE, *high));
-        return arith::SelectOp::create(nested, loc, isInside, place,
-                                       scalars.scalar(i64, -1));
-      });
+  // Of integers, with a bin for each of 0, 1, ..., which is how exporters count
+  // the rows of experts: what is outside has none.
+  Value places = lookThroughFloats(tensor);
+  // They are as many before they are sorted.
+  auto sorted = places.getDefiningOp<linalg::GenericOp>();
+  if (places != tensor && sorted)
+    if (sorted.getNumDpsInputs() == 1)
+      if (Value unsorted =
+              findSource(places,
+                         [&](Value source) {
+                           return takeRows(up, source,
+                                           sorted.getDpsInputOperand(0)->get());
+                         });
+          unsorted && isOrder(sorted.getDpsInputOperand(0)->get()))
+        places = unsorted;
+  if (places == tensor || *low != 0 || *high != *bins - 1)
+    places = up.elementwise(
+        tensor, i64, [&](OpBuilder &nested, ValueRange v) -> Value {
+          Upstream scalars(nested, loc);
+          auto compare = [&](arith::CmpFPredicate predicate, double bound) {
+            return arith::CmpFOp::create(nested, loc, predicate, v[0],
+                                         scalars.scalar(number, bound));
+          };
+          Value shifted = v[0];
+          if (*low != 0)
+            shifted = arith::SubFOp::create(nested, loc, v[0],
+                                            scalars.scalar(number, *low));
+          Value place = arith::FPToSIOp::create(
+              nested, loc, i64,
+              arith::DivFOp::create(nested, loc, shifted,
+                                    scalars.scalar(number, width)));
+          place = arith::MinSIOp::create(nested, loc, place,
+                                         scalars.scalar(i64, *bins - 1));
+          Value isInside = arith::AndIOp::create(
+              nested, loc, compare(arith::CmpFPredicate::OGE, *low),
+              compare(arith::CmpFPredicate::OLE, *high));
+          return arith::SelectOp::create(nested, loc, isInside, place,
+                                         scalars.scalar(i64, -1));
+        });
   // Each bin counts the elements whose place it is.
   AffineMap update =
                 AffineMap::get(2, 0, {b.getAffineDimExpr(1)}, b.getContext()),
@@ -361,25 +394,6 @@ static LogicalResult convertHistogram(ForeignOp &op) {
   return op.replace(castTo(up, counts, element));
 }
 
-/// The tensor whose running sums `ends` [G] are, if it is one that
-/// Upstream::runningSum made; else null.
-static Value findSummands(Upstream &up, Value ends) {
-  auto sums = ends.getDefiningOp<linalg::GenericOp>();
-  if (!sums || sums.getNumLoops() != 2)
-    return {};
-  Value summands;
-  sums.getBody()->walk(
-      [&](tensor::ExtractOp extract) { summands = extract.getTensor(); });
-  if (!summands || summands.getType() != ends.getType())
-    return {};
-  Operation *again = up.runningSum(summands, 0).getDefiningOp();
-  bool isSame = OperationEquivalence::isEquivalentTo(
-      sums, again, OperationEquivalence::ignoreValueEquivalence, nullptr,
-      OperationEquivalence::IgnoreLocations);
-  again->erase();
-  return isSame ? summands : Value();
-}
-
 /// Rows [S, K], weights [G, K, N] and where the rows of each group end.
 static LogicalResult convertGroupedMM(ForeignOp &op) {
   Value rows = getTensor(op, 0);
@@ -404,7 +418,8 @@ static LogicalResult convertGroupedMM(ForeignOp &op) {
                     "ends [G]");
   Upstream &up = op.upstream;
   Location loc = op.getLoc();
-  Value counts = findSummands(up, ends);
+  Value counts = findSource(
+      ends, [&](Value summands) { return up.runningSum(summands, 0); });
   if (!counts)
     counts = up.elementwise(
         ends, end.getElementType(), [&](OpBuilder &b, ValueRange v) -> Value {

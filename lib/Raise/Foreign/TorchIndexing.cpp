@@ -282,8 +282,7 @@ static Value scatter(Upstream &up, Value tensor, int64_t dim, Value places,
       .getResult(0);
 }
 
-/// Whether a tensor is a permutation of its places.
-static bool isOrder(Value tensor) {
+bool torch::isOrder(Value tensor) {
   Operation *op = tensor.getDefiningOp();
   auto meaning =
       op ? op->getAttrOfType<StringAttr>(kMeaningAttrName) : StringAttr();
@@ -376,9 +375,10 @@ static LogicalResult convertIndexPut(ForeignOp &op) {
       given.getElementType() != type.getElementType())
     return op.leave("it puts something else than rows");
   Value rows = places->tensors[0];
-  // Where each place of an order is: the order the other way round.
+  // Where each place of an order is: the ranks that it was made of.
   if (rank == 1 && !*isSum && isCounting(updates) && isOrder(rows))
-    return op.replace(up.order(rows, type.getElementType()));
+    return op.replace(
+        castTo(up, rows.getDefiningOp()->getOperand(0), type.getElementType()));
   AffineMap row =
       AffineMap::get(rank + 1, 0, {b.getAffineDimExpr(rank)}, b.getContext());
   SmallVector<AffineExpr> exprs = {b.getAffineDimExpr(rank)};

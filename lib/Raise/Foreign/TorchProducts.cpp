@@ -298,8 +298,7 @@ static LogicalResult convertSoftmax(ForeignOp &op) {
       op.upstream.softmax(castTo(op.upstream, tensor, element), *dim));
 }
 
-/// The integers that a tensor of floats was made of, else the tensor.
-static Value lookThroughFloats(Value tensor) {
+Value torch::lookThroughFloats(Value tensor) {
   auto cast = tensor.getDefiningOp<linalg::GenericOp>();
   if (!cast || cast.getNumDpsInputs() != 1 || !cast.getNumLoops() ||
       cast.getNumParallelLoops() != cast.getNumLoops() ||
