@@ -92,7 +92,9 @@ const Expr *LayerRaiser::splitOff(const Expr *expr, const Expr *depth) {
     return nullptr;
   for (unsigned i = 0; i < 2; ++i) {
     const Expr *factor = (*code)[i], *other = (*code)[1 - i];
-    if (!factor->dependsOn(column) && !factor->dependsOn(depth)) {
+    // A number belongs to what an expert computes.
+    if (!factor->getFloat() && !factor->dependsOn(column) &&
+        !factor->dependsOn(depth)) {
       split(factor);
       const Expr *rest = splitOff(other, depth);
       return rest ? rest : other;

@@ -51,6 +51,7 @@ private:
 
   const Expr *readView(mlir::Value tensor, Indices indices);
   const Expr *readOp(mlir::Value tensor, Indices indices);
+  static bool hasMeaning(mlir::Value tensor, llvm::StringRef meaning);
   const Expr *readGroup(mlir::Value tensor, Indices indices);
   const Expr *readMembership(const Expr *expr);
   bool pickTerm(const Expr *&product, const Expr *variable,
