@@ -214,6 +214,12 @@ void ConvertForeign::convert(func::FuncOp func) {
 
 void ConvertForeign::runOnOperation() {
   left.clear();
+  // Calls in a module of ours are none of this pass's business.
+  WalkResult foreign = getOperation().walk([&](Operation *op) {
+    return isForeign(op) ? WalkResult::interrupt() : WalkResult::advance();
+  });
+  if (!foreign.wasInterrupted())
+    return;
   if (failed(inlineCalls(getOperation())))
     return signalPassFailure();
   for (auto func : getOperation().getOps<func::FuncOp>())

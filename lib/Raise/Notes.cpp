@@ -34,7 +34,8 @@ std::string moe::findForeignSyntax(StringRef text, StringRef path) {
 }
 
 bool moe::hasForeignOps(StringRef text) {
-  return llvm::Regex("\"(stablehlo|chlo|torch|onnx)\\.[a-zA-Z_.]+\"\\(").match(text);
+  return llvm::Regex("\"(stablehlo|chlo|torch|onnx)\\.[a-zA-Z_.]+\"\\(")
+      .match(text);
 }
 
 static std::string describeLocation(Location loc) {

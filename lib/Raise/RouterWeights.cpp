@@ -30,8 +30,9 @@ const Expr *RouterWeights::atSlot(const Expr *expr, const Expr *slot) {
 
 bool RouterWeights::match(const Expr *weight) {
   if (expert->kind != Expr::Element)
-    return fail(expert, "experts of a token come from several choices, not from "
-                        "one top-k");
+    return fail(expert,
+                "experts of a token come from several choices, not from "
+                "one top-k");
   auto indices = expert->tensor.getDefiningOp<RoutingIndicesOp>();
   router =
       indices ? indices.getRouting().getDefiningOp<RouterOp>() : RouterOp();
@@ -187,8 +188,9 @@ RouterWeights::matchGroupScore(const Expr *expr, const Expr *token,
                                const Expr *group, int64_t size, Value scores) {
   expr = elements.unfoldAll(expr);
   auto isScore = [&](const Expr *element, const Expr *member) {
-    return element == elements.element(
-                          scores, {token, exprs.linear(group, size, member, 1)});
+    return element ==
+           elements.element(scores,
+                            {token, exprs.linear(group, size, member, 1)});
   };
   if (expr->kind != Expr::Reduce)
     return std::nullopt;
@@ -204,14 +206,16 @@ RouterWeights::matchGroupScore(const Expr *expr, const Expr *token,
   auto weights = term->kind == Expr::Element
                      ? term->tensor.getDefiningOp<RoutingWeightsOp>()
                      : RoutingWeightsOp();
-  auto best = weights ? weights.getRouting().getDefiningOp<RouterOp>() : RouterOp();
+  auto best =
+      weights ? weights.getRouting().getDefiningOp<RouterOp>() : RouterOp();
   if (!best || !isa<TopKAttr>(best.getPolicy()) || best.getWeighing() ||
       !best.getWeightsRegion().empty() || best.getNumExperts() != size ||
       best.getScores() != best.getSelect() || term->operands[1] != variable)
     return std::nullopt;
   const Expr *member = exprs.variable(size);
-  return isScore(elements.element(best.getSelect(), {term->operands[0], member}),
-                 member)
+  return isScore(
+             elements.element(best.getSelect(), {term->operands[0], member}),
+             member)
              ? std::optional(GroupReduce::Top2)
              : std::nullopt;
 }
@@ -241,7 +245,8 @@ bool RouterWeights::matchGroups() {
     return true;
   // Whether a mask of the groups is not 0.
   if (condition->is("arith.cmpf")) {
-    auto predicate = cast<arith::CmpFPredicateAttr>(condition->value).getValue();
+    auto predicate =
+        cast<arith::CmpFPredicateAttr>(condition->value).getValue();
     bool isNot = predicate == arith::CmpFPredicate::UNE ||
                  predicate == arith::CmpFPredicate::ONE;
     if (!isNot || (*condition)[1]->getFloat() != 0.0)
@@ -262,7 +267,8 @@ bool RouterWeights::matchGroups() {
     auto indices = best->kind == Expr::Element
                        ? best->tensor.getDefiningOp<RoutingIndicesOp>()
                        : RoutingIndicesOp();
-    auto groups = indices ? indices.getRouting().getDefiningOp<RouterOp>() : RouterOp();
+    auto groups =
+        indices ? indices.getRouting().getDefiningOp<RouterOp>() : RouterOp();
     if (!groups || !isa<TopKAttr>(groups.getPolicy()) ||
         best->operands != SmallVector<const Expr *>{token, mask->operands[0]})
       continue;
@@ -277,7 +283,8 @@ bool RouterWeights::matchGroups() {
     int64_t slots = router.getNumSlots();
     if (!reduce || keep * (experts / count) < slots)
       continue;
-    policy = GroupTopKAttr::get(exprs.getContext(), slots, count, keep, *reduce);
+    policy =
+        GroupTopKAttr::get(exprs.getContext(), slots, count, keep, *reduce);
     // Values of the chosen are the same with and without the mask.
     if (weigh == select)
       weigh = kept->tensor;

@@ -40,7 +40,8 @@ private:
   bool matchSum(const Expr *sum, const Expr *term);
   bool matchSoftmax(const Expr *weight);
   bool matchGroups();
-  std::optional<GroupReduce> matchGroupScore(const Expr *expr, const Expr *token,
+  std::optional<GroupReduce> matchGroupScore(const Expr *expr,
+                                             const Expr *token,
                                              const Expr *group, int64_t size,
                                              mlir::Value scores);
   /// `expr` of another slot.

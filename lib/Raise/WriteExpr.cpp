@@ -52,7 +52,11 @@ Value ScalarWriter::write(const Expr *expr) {
     }
     if (numChoices)
       for (auto [d, index] : llvm::enumerate(operands)) {
-        if (expr->operands[d]->kind == Expr::Variable)
+        const Expr *place = expr->operands[d];
+        auto type = cast<RankedTensorType>(expr->tensor.getType());
+        if (place->kind == Expr::Variable &&
+            (place->extent == type.getDimSize(d) ||
+             ShapedType::isDynamic(place->extent)))
           continue;
         Value size = tensor::DimOp::create(b, loc, expr->tensor, d);
         Value last = arith::SubIOp::create(b, loc, size, number(1));

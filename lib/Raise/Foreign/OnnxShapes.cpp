@@ -21,7 +21,7 @@ using namespace moe::raise;
 using namespace moe::raise::onnx;
 
 OpFoldResult moe::raise::onnx::productOf(Upstream &upstream,
-                              ArrayRef<OpFoldResult> sizes) {
+                                         ArrayRef<OpFoldResult> sizes) {
   OpFoldResult product = upstream.getBuilder().getIndexAttr(1);
   for (OpFoldResult size : sizes)
     product = multiply(upstream, product, size);
@@ -67,8 +67,9 @@ static LogicalResult replaceReshaped(ForeignOp &op, Value input,
 }
 
 /// What is left of `sizes` when all but one of a shape are `others`.
-OpFoldResult moe::raise::onnx::inferSize(Upstream &upstream, ArrayRef<OpFoldResult> sizes,
-                              ArrayRef<OpFoldResult> others) {
+OpFoldResult moe::raise::onnx::inferSize(Upstream &upstream,
+                                         ArrayRef<OpFoldResult> sizes,
+                                         ArrayRef<OpFoldResult> others) {
   int64_t above = 1, below = 1;
   SmallVector<OpFoldResult> dynamic, divisors;
   for (OpFoldResult size : sizes) {

@@ -76,7 +76,7 @@ static LogicalResult convertSplit(ForeignOp &op) {
 
 /// Where a slice begins or ends in a dimension of `size`.
 OpFoldResult moe::raise::onnx::clampPlace(Upstream &up, OpFoldResult place,
-                               OpFoldResult size) {
+                                          OpFoldResult size) {
   OpBuilder &b = up.getBuilder();
   std::optional<int64_t> constant = getConstantIntValue(place),
                          extent = getConstantIntValue(size);
