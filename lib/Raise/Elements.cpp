@@ -206,6 +206,8 @@ const Expr *Elements::evaluateScalar(Value value,
   } else if (matchPattern(op, m_Constant(&constant))) {
     result = isa<FloatAttr, IntegerAttr>(constant) ? exprs.constant(constant)
                                                    : exprs.load(value, {});
+  } else if (isa<tensor::DimOp>(op)) {
+    result = exprs.load(value, {}, Interval{0, INT32_MAX});
   } else if (auto index = dyn_cast<linalg::IndexOp>(op)) {
     result = index.getDim() < loops.size() ? loops[index.getDim()] : nullptr;
   } else {
@@ -225,6 +227,9 @@ const Expr *Elements::evaluateScalar(Value value,
                !isMemoryEffectFree(op)) {
       result = nullptr;
     } else {
+      // Integers are read at once.
+      if (isa<arith::FPToSIOp>(op))
+        operands.front() = unfoldDeep(operands.front());
       Attribute detail;
       if (auto compare = dyn_cast<arith::CmpIOp>(op))
         detail = compare.getPredicateAttr();
@@ -232,6 +237,8 @@ const Expr *Elements::evaluateScalar(Value value,
         detail = floats.getPredicateAttr();
       result = exprs.apply(op->getName().getStringRef(), value.getType(),
                            operands, detail);
+      if (isa<IndexType>(result->type))
+        result = exprs.simplifyByValues(result);
       if (result->is("arith.andi"))
         if (const Expr *membership = readMembership(result))
           result = membership;
@@ -444,6 +451,9 @@ const Expr *Elements::element(Value tensor, Indices indices) {
     // The order of what is an order already is its ranks.
     if (meaning == "order") {
       Value ranks = op->getOperand(0);
+      // Of a list of places it is where each of them is.
+      if (hasMeaning(ranks, "order"))
+        return element(ranks.getDefiningOp()->getOperand(0), indices);
       exprs.addInverse(tensor, ranks);
       Operation *source = ranks.getDefiningOp();
       Value sorted = source ? source->getOperand(0) : Value();
@@ -481,4 +491,15 @@ const Expr *Elements::unfoldAll(const Expr *expr) {
   while (const Expr *next = unfold(expr))
     expr = next;
   return expr;
+}
+
+const Expr *Elements::unfoldDeep(const Expr *expr) {
+  expr = unfoldAll(expr);
+  if (expr->kind != Expr::Apply || !isa<FloatType>(expr->type))
+    return expr;
+  SmallVector<const Expr *> operands;
+  for (const Expr *operand : expr->operands)
+    operands.push_back(isa<FloatType>(operand->type) ? unfoldDeep(operand)
+                                                     : operand);
+  return exprs.apply(expr->name, expr->type, operands, expr->value);
 }

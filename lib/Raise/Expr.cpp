@@ -205,6 +205,19 @@ const Expr *Exprs::applyFloat(StringRef op, Type type,
     if (number && op == "arith.negf")
       return constant(FloatAttr::get(type, -*number));
   }
+  if (v.size() == 2 && isa<FloatType>(type))
+    if (std::optional<double> a = v[0]->getFloat(), b = v[1]->getFloat();
+        a && b) {
+      std::optional<double> result =
+          llvm::StringSwitch<std::optional<double>>(op)
+              .Case("arith.addf", *a + *b)
+              .Case("arith.subf", *a - *b)
+              .Case("arith.mulf", *a * *b)
+              .Case("arith.divf", *a / *b)
+              .Default(std::nullopt);
+      if (result)
+        return constant(FloatAttr::get(type, *result));
+    }
   return nullptr;
 }
 

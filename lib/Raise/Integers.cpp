@@ -14,6 +14,9 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SetVector.h"
+
+#include <cmath>
 
 using namespace mlir;
 using namespace moe::raise;
@@ -220,6 +223,20 @@ const Expr *Exprs::applyInteger(StringRef op, ArrayRef<const Expr *> v,
         return v[i];
     return nullptr;
   }
+  if (op == "arith.fptosi") {
+    if (std::optional<double> value = v[0]->getFloat();
+        value && std::fabs(*value) < 1e15)
+      return number(static_cast<int64_t>(*value));
+    // A count in floats.
+    if (v[0]->isReduce("arith.addf") && v[0]->operands[1]->is("arith.select")) {
+      const Expr *one = v[0]->operands[1];
+      if ((*one)[1]->getFloat() == 1.0 && (*one)[2]->getFloat() == 0.0)
+        return reduce("arith.addi", v[0]->operands[0],
+                      apply("arith.select", IndexType::get(context),
+                            {(*one)[0], number(1), number(0)}));
+    }
+    return nullptr;
+  }
   // Conversions between integers.
   if (op == "arith.extsi" || op == "arith.extui" || op == "arith.trunci" ||
       op == "arith.index_cast" || op == "arith.index_castui") {
@@ -233,6 +250,36 @@ const Expr *Exprs::applyInteger(StringRef op, ArrayRef<const Expr *> v,
     return range && range->low >= 0 ? v[0] : nullptr;
   }
   return nullptr;
+}
+
+/// The integers that are read from tensors in `expr`, and whether there is a
+/// number among what it is computed by that was a float.
+static void collectAtoms(const Expr *expr,
+                         llvm::SmallSetVector<const Expr *, 2> &atoms,
+                         bool &hasFloats) {
+  if (expr->kind == Expr::Element || expr->kind == Expr::Variable ||
+      expr->kind == Expr::Reduce) {
+    atoms.insert(expr);
+    return;
+  }
+  hasFloats |= expr->is("arith.fptosi");
+  for (const Expr *operand : expr->operands)
+    collectAtoms(operand, atoms, hasFloats);
+}
+
+const Expr *Exprs::simplifyByValues(const Expr *expr) {
+  llvm::SmallSetVector<const Expr *, 2> atoms;
+  bool hasFloats = false;
+  collectAtoms(expr, atoms, hasFloats);
+  if (!hasFloats || atoms.size() != 1 || atoms.front() == expr)
+    return expr;
+  std::optional<Interval> range = getRange(atoms.front());
+  if (!range || range->high - range->low > 4096)
+    return expr;
+  for (int64_t value = range->low; value <= range->high; ++value)
+    if (substitute(expr, atoms.front(), number(value))->getInteger() != value)
+      return expr;
+  return atoms.front();
 }
 
 //===----------------------------------------------------------------------===//

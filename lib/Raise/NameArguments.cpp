@@ -8,6 +8,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
+#include "mlir/Interfaces/ValueBoundsOpInterface.h"
 #include "llvm/ADT/StringSet.h"
 
 namespace moe {
@@ -84,12 +85,62 @@ static void nameAll(func::FuncOp func) {
                                            : "y" + std::to_string(i))));
 }
 
+/// The name of the size of an argument that dimension `dim` of `value` is;
+/// empty if it is none of them, or that is not provable.
+static StringAttr findSize(func::FuncOp func, Value value, int64_t dim) {
+  for (BlockArgument argument : func.getArguments()) {
+    auto type = dyn_cast<RankedTensorType>(argument.getType());
+    auto names =
+        func.getArgAttrOfType<ArrayAttr>(argument.getArgNumber(), "moe.dims");
+    if (!type || !names)
+      continue;
+    unsigned next = 0;
+    for (auto [d, size] : llvm::enumerate(type.getShape())) {
+      if (!ShapedType::isDynamic(size))
+        continue;
+      auto name = dyn_cast<StringAttr>(names[next++]);
+      FailureOr<bool> isSame = ValueBoundsConstraintSet::areEqual(
+          {value, dim}, {argument, static_cast<int64_t>(d)});
+      if (succeeded(isSame) && *isSame)
+        return name;
+      if (next == names.size())
+        break;
+    }
+  }
+  return {};
+}
+
+/// Names the sizes of results: by those of arguments that they are.
+static void nameResultSizes(func::FuncOp func) {
+  Builder b(func.getContext());
+  Operation *end = func.getBody().back().getTerminator();
+  for (unsigned i = 0; i < func.getNumResults(); ++i) {
+    Type type = func.getResultTypes()[i];
+    if (!hasDims(type) || func.getResultAttr(i, "moe.dims") ||
+        end->getNumOperands() != func.getNumResults())
+      continue;
+    SmallVector<Attribute> names;
+    for (auto [d, size] :
+         llvm::enumerate(cast<RankedTensorType>(type).getShape())) {
+      if (!ShapedType::isDynamic(size))
+        continue;
+      StringAttr name = findSize(func, end->getOperand(i), d);
+      names.push_back(name ? name
+                           : b.getStringAttr("y" + std::to_string(i) + "_d" +
+                                             std::to_string(d)));
+    }
+    func.setResultAttr(i, "moe.dims", b.getArrayAttr(names));
+  }
+}
+
 namespace {
 struct NameArguments : moe::impl::NameArgumentsBase<NameArguments> {
   void runOnOperation() override {
     for (auto func : getOperation().getOps<func::FuncOp>())
-      if (!func.isExternal() && !func.isPrivate())
+      if (!func.isExternal() && !func.isPrivate()) {
         nameAll(func);
+        nameResultSizes(func);
+      }
   }
 };
 } // namespace

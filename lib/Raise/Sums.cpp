@@ -38,15 +38,30 @@ const Expr *Elements::compare(arith::CmpIPredicate predicate, const Expr *a,
                      arith::CmpIPredicateAttr::get(context, predicate));
 }
 
+/// The place in `expr` where a list of places has its entry `place`.
+const Expr *Elements::findOrder(const Expr *expr, const Expr *place) {
+  if (expr->kind == Expr::Element && hasMeaning(expr->tensor, "order"))
+    return expr->operands[0] == place ? expr : nullptr;
+  for (const Expr *operand : expr->operands)
+    if (const Expr *order = findOrder(operand, place))
+      return order;
+  return nullptr;
+}
+
 /// Whether `count` is the number of elements of a row that are `value`.
 bool Elements::isCountOf(const Expr *count, const Expr *value, Value row) {
   if (!count->isReduce("arith.addi"))
     return false;
-  const Expr *there = element(row, count->operands[0]);
-  return count->operands[1] ==
-         exprs.apply("arith.select", value->type,
-                     {compare(arith::CmpIPredicate::eq, there, value),
-                      number(1), number(0)});
+  const Expr *place = count->operands[0], *one = count->operands[1];
+  const Expr *expected = exprs.apply(
+      "arith.select", value->type,
+      {compare(arith::CmpIPredicate::eq, element(row, place), value), number(1),
+       number(0)});
+  if (one == expected)
+    return true;
+  // In another order there are as many.
+  const Expr *order = findOrder(one, place);
+  return order && exprs.substitute(one, order, place) == expected;
 }
 
 /// begin[g] <= row and row < end[g], where rows are sorted by their group and

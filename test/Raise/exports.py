@@ -92,6 +92,7 @@ def jax_swiglu(scores, weigh):
 
 cases = {
     "torch_mlir_mixtral": (torch_mixtral, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
+    "torch_mlir_mixtral_grouped": (torch_mixtral, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
     "torch_mlir_gpt_oss": (torch_gpt_oss, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.softmax]"),
     "jax_ragged": (lambda: jax_swiglu(softmax, lambda w: w / w.sum()),
                    "8 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
@@ -105,6 +106,7 @@ cases = {
                     "weighing [#moe.normalize<sum, eps = 0.0>, #moe.scale<2.5>], selected by other scores than weighed"),
     "phimoe": (None, "4 experts, 2 of them a token; rung 1"),
     "mixtral_model": (None, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
+    "mixtral_model_grouped": (None, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
     # No layer is found in these yet; what they compute has to stay.
     "llama4": (None, None),
     "mixtral_loop": (None, None),

@@ -40,6 +40,8 @@ public:
   const Expr *unfold(const Expr *element);
   /// The same until it is no `Element`, or one that nothing is known of.
   const Expr *unfoldAll(const Expr *expr);
+  /// The same of all operands, too.
+  const Expr *unfoldDeep(const Expr *expr);
 
   const Expr *number(int64_t value) { return exprs.number(value); }
   const Expr *variable(int64_t extent) { return exprs.variable(extent); }
@@ -61,6 +63,7 @@ private:
   const Expr *matchEqual(const Expr *condition, const Expr *variable);
   const Expr *compare(mlir::arith::CmpIPredicate predicate, const Expr *a,
                       const Expr *b);
+  static const Expr *findOrder(const Expr *expr, const Expr *place);
   bool isCountOf(const Expr *count, const Expr *value, mlir::Value row);
   bool isDistinct(const Expr *expr, const Expr *variable);
   const Expr *readStructured(mlir::linalg::LinalgOp op, unsigned result,

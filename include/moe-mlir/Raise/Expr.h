@@ -109,6 +109,10 @@ public:
   const Expr *floorDiv(const Expr *a, int64_t by);
   const Expr *mod(const Expr *a, int64_t by);
 
+  /// What goes through floats, evaluated for each value of the one integer that
+  /// it is computed from: that integer, if it is always the same.
+  const Expr *simplifyByValues(const Expr *expr);
+
   /// Nothing if it is not known.
   std::optional<Interval> getRange(const Expr *expr) const;
 

@@ -58,7 +58,8 @@ def NameArguments : Pass<"moe-name-arguments", "::mlir::ModuleOp"> {
     Arguments of public functions without `moe.name` get that of their location,
     else `arg0`, `arg1`, ...; results `y`, or `y0`, `y1`, ... Dynamic sizes
     without `moe.dims` get `T` if there is one, else `D0`, `D1`, ...: each is a
-    size of its own.
+    size of its own. Those of results are called as the size of an argument that
+    they provably are, else `y0_d1` after result and dimension.
 
     Before:
     ```mlir
@@ -69,7 +70,7 @@ def NameArguments : Pass<"moe-name-arguments", "::mlir::ModuleOp"> {
     After:
     ```mlir
     func.func @f(%a: tensor<?x4xf32> {moe.dims = ["T"], moe.name = "arg0"})
-        -> (tensor<?x4xf32> {moe.name = "y"}) {
+        -> (tensor<?x4xf32> {moe.dims = ["T"], moe.name = "y"}) {
       return %a : tensor<?x4xf32>
     }
     ```
