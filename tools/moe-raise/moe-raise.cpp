@@ -88,10 +88,10 @@ int main(int argc, char **argv) {
       return fail(error);
     model = *graph;
   } else {
-    std::unique_ptr<llvm::MemoryBuffer> text =
-        moe::tools::openInput(options.input, error);
-    if (text)
-      error = moe::findForeignSyntax(text->getBuffer(), options.input);
+    // Standard input can be read once.
+    if (options.input != "-")
+      if (auto text = moe::tools::openInput(options.input, error))
+        error = moe::findForeignSyntax(text->getBuffer(), options.input);
     if (!error.empty())
       return fail(error);
     context.allowUnregisteredDialects();
