@@ -6,8 +6,8 @@
 //
 // y[t, h] = sum(s, weight[t, s] * body(x[t], W[expert[t, s]])[h]) in index
 // notation is a layer, however it is spelled. Any router will do: its choice
-// and weights are taken as they are (rung 1). What RouterOf recognises makes a
-// moe.router of it (rung 2).
+// and weights are taken as they are (rung 1). What RouterWeights recognises makes
+// a moe.router of it (rung 2).
 //
 //===----------------------------------------------------------------------===//
 

@@ -36,7 +36,9 @@ bool RouterWeights::match(const Expr *weight) {
   auto indices = expert->tensor.getDefiningOp<RoutingIndicesOp>();
   router =
       indices ? indices.getRouting().getDefiningOp<RouterOp>() : RouterOp();
-  if (!router)
+  // One whose weights are the scores: steps of its own would be lost.
+  if (!router || !isa<TopKAttr, GroupTopKAttr>(router.getPolicy()) ||
+      router.getWeighing() || !router.getWeightsRegion().empty())
     return fail(expert, "experts are not picked by one top-k");
   if (!llvm::equal(expert->operands,
                    ArrayRef<const Expr *>{loops.token, loops.slot}))
@@ -220,6 +222,21 @@ RouterWeights::matchGroupScore(const Expr *expr, const Expr *token,
              : std::nullopt;
 }
 
+/// Whether no element of the scores is below 0: a softmax, or 1 / (1 + exp(z)).
+bool RouterWeights::areProbabilities(const Expr *score) {
+  if (score->tensor.getDefiningOp<linalg::SoftmaxOp>())
+    return true;
+  const Expr *code = elements.unfoldAll(score);
+  if (!code->is("arith.divf") || (*code)[0]->getFloat() != 1.0)
+    return false;
+  const Expr *sum = elements.unfoldAll((*code)[1]);
+  return sum->is("arith.addf") &&
+         llvm::any_of(llvm::seq<unsigned>(0, 2), [&](unsigned i) {
+           return (*sum)[i]->getFloat() == 1.0 &&
+                  elements.unfoldAll((*sum)[1 - i])->is("math.exp");
+         });
+}
+
 /// Scores that are replaced by -infinity, or by 0 where they are probabilities,
 /// unless the group of the expert is one of the best groups.
 bool RouterWeights::matchGroups() {
@@ -241,7 +258,8 @@ bool RouterWeights::matchGroups() {
   std::optional<double> replaced = other->getFloat();
   if (!replaced || (*replaced != 0 && *replaced != -INFINITY) ||
       kept->kind != Expr::Element ||
-      kept->operands != SmallVector<const Expr *>{token, column})
+      kept->operands != SmallVector<const Expr *>{token, column} ||
+      (*replaced == 0 && !areProbabilities(kept)))
     return true;
   // Whether a mask of the groups is not 0.
   if (condition->is("arith.cmpf")) {
@@ -254,10 +272,17 @@ bool RouterWeights::matchGroups() {
     condition = (*condition)[0];
   }
   const Expr *mask = elements.unfoldAll(condition);
-  const Expr *chosen = nullptr;
+  const Expr *chosen = nullptr, *slot = nullptr;
   if (mask->isReduce("last") && mask->operands[2]->getFloat() == 1.0 &&
-      mask->operands[3]->getFloat() == 0.0)
+      mask->operands[3]->getFloat() == 0.0) {
+    slot = mask->operands[0];
     chosen = mask->operands[1];
+  } else if (mask->is("arith.select") && (*mask)[1]->getFloat() == 1.0 &&
+             (*mask)[2]->getFloat() == 0.0) {
+    // Of one group.
+    slot = exprs.number(0);
+    chosen = (*mask)[0];
+  }
   if (!chosen || !chosen->is("arith.cmpi") ||
       cast<arith::CmpIPredicateAttr>(chosen->value).getValue() !=
           arith::CmpIPredicate::eq)
@@ -270,7 +295,7 @@ bool RouterWeights::matchGroups() {
     auto groups =
         indices ? indices.getRouting().getDefiningOp<RouterOp>() : RouterOp();
     if (!groups || !isa<TopKAttr>(groups.getPolicy()) ||
-        best->operands != SmallVector<const Expr *>{token, mask->operands[0]})
+        best->operands != SmallVector<const Expr *>{token, slot})
       continue;
     int64_t count = groups.getNumExperts(), keep = groups.getNumSlots();
     if (count == 0 || experts % count ||

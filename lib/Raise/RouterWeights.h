@@ -40,6 +40,7 @@ private:
   bool matchSum(const Expr *sum, const Expr *term);
   bool matchSoftmax(const Expr *weight);
   bool matchGroups();
+  bool areProbabilities(const Expr *score);
   std::optional<GroupReduce> matchGroupScore(const Expr *expr,
                                              const Expr *token,
                                              const Expr *group, int64_t size,
