@@ -83,28 +83,6 @@ bool RouterWeights::matchSum(const Expr *sum, const Expr *term) {
              elements.unfoldAll(atSlot(term, sum->operands[0]));
 }
 
-/// exp(v - max v) / sum exp(v - max v) over the slots.
-bool RouterWeights::matchSoftmax(const Expr *code) {
-  const Expr *power = elements.unfoldAll((*code)[0]);
-  if (!power->is("math.exp") || !matchSum((*code)[1], (*code)[0]))
-    return false;
-  const Expr *difference = elements.unfoldAll((*power)[0]);
-  if (!difference->is("arith.subf"))
-    return false;
-  const Expr *largest = elements.unfoldAll((*difference)[1]);
-  if (!largest->isReduce("arith.maximumf") &&
-      !largest->isReduce("arith.maxnumf"))
-    return false;
-  const Expr *value = (*difference)[0];
-  if (elements.unfoldAll(largest->operands[1]) !=
-      elements.unfoldAll(atSlot(value, largest->operands[0])))
-    return false;
-  if (!matchSteps(value))
-    return false;
-  steps.push_back(SoftmaxAttr::get(exprs.getContext()));
-  return true;
-}
-
 bool RouterWeights::matchSteps(const Expr *weight) {
   if (matchScores(weight))
     return true;
@@ -117,7 +95,7 @@ bool RouterWeights::matchSteps(const Expr *weight) {
       break;
   }
   MLIRContext *context = exprs.getContext();
-  // Softmax over the slots as one op.
+  // moe-raise-softmax makes one op of what it is spelled by.
   if (code->kind == Expr::Element)
     if (auto softmax = code->tensor.getDefiningOp<linalg::SoftmaxOp>();
         softmax && code->operands.size() == 2 && softmax.getDimension() == 1 &&
@@ -139,10 +117,6 @@ bool RouterWeights::matchSteps(const Expr *weight) {
       }
   if (code->is("arith.divf")) {
     const Expr *value = (*code)[0], *divisor = elements.unfoldAll((*code)[1]);
-    if (matchSoftmax(code))
-      return true;
-    if (obstacle)
-      return false;
     NormalizeKind kind = NormalizeKind::Sum;
     double number = 0;
     const Expr *sum = divisor;

@@ -38,7 +38,6 @@ private:
   bool matchSteps(const Expr *weight);
   bool matchScores(const Expr *weight);
   bool matchSum(const Expr *sum, const Expr *term);
-  bool matchSoftmax(const Expr *weight);
   bool matchGroups();
   bool areProbabilities(const Expr *score);
   std::optional<GroupReduce> matchGroupScore(const Expr *expr,

@@ -70,6 +70,14 @@ Value Upstream::fill(const Sizes &sizes, Value scalar) {
   return linalg::FillOp::create(b, loc, scalar, init).getResult(0);
 }
 
+Value Upstream::sigmoid(Value x) {
+  Value one = scalar(x.getType(), 1);
+  Value negative = arith::NegFOp::create(b, loc, x);
+  Value power = math::ExpOp::create(b, loc, negative);
+  Value sum = arith::AddFOp::create(b, loc, one, power);
+  return arith::DivFOp::create(b, loc, one, sum);
+}
+
 Value Upstream::extractOnly(Value tensor) {
   SmallVector<Value> zeros(typeOf(tensor).getRank(),
                            scalar(b.getIndexType(), 0));

@@ -52,6 +52,8 @@ public:
   /// A scalar constant of a float, integer or index type.
   mlir::Value scalar(mlir::Type type, double value);
   mlir::Value fill(const Sizes &sizes, mlir::Value scalar);
+  /// 1 / (1 + exp(-x)) of a scalar.
+  mlir::Value sigmoid(mlir::Value x);
   /// The one element of a tensor with one.
   mlir::Value extractOnly(mlir::Value tensor);
 

@@ -34,13 +34,7 @@ struct Scalars {
     Upstream upstream(b, loc);
     return upstream.scalar(type, value);
   }
-  Value sigmoid(Value x) const {
-    Value one = number(x.getType(), 1);
-    Value negative = arith::NegFOp::create(b, loc, x);
-    Value power = math::ExpOp::create(b, loc, negative);
-    Value sum = arith::AddFOp::create(b, loc, one, power);
-    return arith::DivFOp::create(b, loc, one, sum);
-  }
+  Value sigmoid(Value x) const { return Upstream(b, loc).sigmoid(x); }
   Value multiply(Value l, Value r) const {
     return arith::MulFOp::create(b, loc, l, r);
   }

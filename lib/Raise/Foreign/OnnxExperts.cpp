@@ -326,11 +326,7 @@ Value Layer::activate(OpBuilder &b, Location loc, ValueRange scalars) {
     return constants.scalar(type, value);
   };
   Value slope = arith::MulFOp::create(b, loc, scalars[0], number(alpha));
-  Value power =
-      math::ExpOp::create(b, loc, arith::NegFOp::create(b, loc, slope));
-  Value one = number(1);
-  Value sigmoid = arith::DivFOp::create(
-      b, loc, one, arith::AddFOp::create(b, loc, one, power));
+  Value sigmoid = Upstream(b, loc).sigmoid(slope);
   Value gate = arith::MulFOp::create(b, loc, scalars[0], sigmoid);
   Value linear = arith::AddFOp::create(b, loc, scalars[1], number(beta));
   return arith::MulFOp::create(b, loc, gate, linear);

@@ -61,11 +61,7 @@ static Value negate(ForeignOp &op, OpBuilder &b, ValueRange v) {
 static Value logistic(ForeignOp &op, OpBuilder &b, ValueRange v) {
   if (!isa<FloatType>(v[0].getType()))
     return {};
-  Value one = number(op, b, v[0].getType(), 1);
-  Value negative = arith::NegFOp::create(b, op.getLoc(), v[0]);
-  Value power = math::ExpOp::create(b, op.getLoc(), negative);
-  Value sum = arith::AddFOp::create(b, op.getLoc(), one, power);
-  return arith::DivFOp::create(b, op.getLoc(), one, sum);
+  return Upstream(b, op.getLoc()).sigmoid(v[0]);
 }
 
 /// -1, 0 or 1; NaN and zeros as they are.

@@ -32,11 +32,7 @@ struct Scalars {
   Value number(Type type, double value) const {
     return Upstream(b, loc).scalar(type, value);
   }
-  Value sigmoid(Value x) const {
-    Value one = number(x.getType(), 1);
-    Value power = make<math::ExpOp>(make<arith::NegFOp>(x));
-    return make<arith::DivFOp>({one, make<arith::AddFOp>({one, power})});
-  }
+  Value sigmoid(Value x) const { return Upstream(b, loc).sigmoid(x); }
   template <typename FloatOp, typename IntOp>
   Value numeric(ValueRange v) const {
     return isa<FloatType>(v[0].getType()) ? make<FloatOp>(v) : make<IntOp>(v);

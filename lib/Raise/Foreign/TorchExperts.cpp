@@ -111,11 +111,7 @@ static Value activate(OpBuilder &b, Location loc, const Activation &it,
   };
   auto swish = [&](Value x, double alpha) {
     Value scaled = alpha == 1 ? x : multiply(x, number(alpha));
-    Value power =
-        math::ExpOp::create(b, loc, arith::NegFOp::create(b, loc, scaled));
-    Value sigmoid =
-        arith::DivFOp::create(b, loc, number(1), add(number(1), power));
-    return multiply(x, sigmoid);
+    return multiply(x, Upstream(b, loc).sigmoid(scaled));
   };
   auto gelu = [&](Value inner) {
     return multiply(multiply(gate, number(0.5)), add(inner, number(1)));
