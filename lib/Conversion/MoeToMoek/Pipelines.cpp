@@ -39,6 +39,8 @@ void moe::buildFusionPipeline(OpPassManager &pm, bool fuse) {
   if (!fuse)
     return;
   fpm.addPass(createFuseRouterScores());
+  // Behind it: products that make scores are the routers' own.
+  fpm.addPass(createConvertLinear());
   fpm.addPass(createFuseGateUpActivation());
   fpm.addPass(createFuseRowMaps());
   fpm.addPass(createFuseGather());

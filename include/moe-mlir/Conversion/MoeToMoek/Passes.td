@@ -173,6 +173,65 @@ def FuseRouterScores : Pass<"moek-fuse-router-scores"> {
   ];
 }
 
+def ConvertLinear : Pass<"convert-linear-to-moek"> {
+  let summary = "Make ordinary products with weights kernels of one expert";
+  let description = [{
+    A contraction of rows with a weight that can be packed ahead of time (an
+    argument or a constant, through views, repeated for each batch or not)
+    becomes a `moek.grouped_matmul` with one group, which has all rows: any
+    dimensions of the input that the weight has not are rows, so that
+    `[B, S, H]` times `[H, heads, D]` is one product. `linalg.matmul` and its
+    batched and transposed forms, `linalg.contract` and contractions as
+    `linalg.generic` are all taken, of f32, bf16 and f16 and with weights in any
+    format. What the result starts from is added, unless it is zero.
+
+    Weights of fewer than 16 rows or columns stay, as panels of them would be
+    mostly padding; so do bf16 weights of rows that are not bf16, which kernels
+    of some chips round, and products of two arguments with static shapes, either
+    of which could be the weight (a missed remark).
+
+    Before:
+    ```mlir
+    func.func @project(%x: tensor<1x?x64xf32>, %w: tensor<64x32xf32>,
+        %e: tensor<1x?x32xf32>) -> tensor<1x?x32xf32> {
+      %zero = arith.constant 0.0 : f32
+      %z = linalg.fill ins(%zero : f32) outs(%e : tensor<1x?x32xf32>)
+          -> tensor<1x?x32xf32>
+      %y = linalg.contract
+          indexing_maps = [affine_map<(b, s, n, k) -> (b, s, k)>,
+                           affine_map<(b, s, n, k) -> (k, n)>,
+                           affine_map<(b, s, n, k) -> (b, s, n)>]
+          ins(%x, %w : tensor<1x?x64xf32>, tensor<64x32xf32>)
+          outs(%z : tensor<1x?x32xf32>) -> tensor<1x?x32xf32>
+      return %y : tensor<1x?x32xf32>
+    }
+    ```
+    After:
+    ```mlir
+    // ...
+      %transposed = linalg.transpose ins(%w : tensor<64x32xf32>)
+          outs(%t : tensor<32x64xf32>) permutation = [1, 0]
+      %rows = tensor.collapse_shape %x [[0, 1], [2]]
+          : tensor<1x?x64xf32> into tensor<?x64xf32>
+      // ...
+      %p = moek.pack %transposed : tensor<32x64xf32> -> tensor<1x1x32x64xf32>
+      // ...
+      %y = moek.grouped_matmul n(32) k(64) lhs(%rows : tensor<?x64xf32>)
+          rhs(%p : tensor<1x1x32x64xf32>)
+          groups(%all, %active : tensor<2xi32>, tensor<2xi32>)
+          phase("linear") outs(%f : tensor<?x32xf32>) epilogue {
+      ^bb0(%c: f32):
+        moek.yield %c : f32
+      } -> tensor<?x32xf32>
+      // ...
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect",
+                           "::moek::MoekDialect"];
+}
+
 def FuseGateUpActivation : Pass<"moek-fuse-gate-up-activation"> {
   let summary = "Make the activation the epilogue of the matmul before it";
   let description = [{
