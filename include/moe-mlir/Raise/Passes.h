@@ -11,6 +11,9 @@
 #include "mlir/Pass/Pass.h"
 
 namespace moe {
+/// How `moe-lower-to-linalg` writes experts.
+enum class LowerForm { Sorted, Dense, Gathered };
+
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "moe-mlir/Raise/Passes.h.inc"

@@ -172,4 +172,69 @@ def RaiseLayers : Pass<"moe-raise-layers"> {
   let dependentDialects = raiseDialects;
 }
 
+def LowerToLinalg : Pass<"moe-lower-to-linalg"> {
+  let summary = "Write MoE layers as plain upstream IR";
+  let description = [{
+    The way back: routers, routings and layers become ops of `linalg`, `tensor`,
+    `arith`, `math` and `scf`, for other compilers; no op of `moe` is left. A
+    routing becomes the tensors of its indices and of its weights. Bodies of
+    experts and regions of routers are written where they are needed.
+
+    | `form` | experts compute | sizes that depend on data |
+    |---|---|---|
+    | `sorted` | rows sorted by expert, in a loop over experts | yes |
+    | `dense` | all experts on all tokens, and their results are picked | none |
+    | `gathered` | each assignment with a copy of its expert's weights | none |
+
+    `sorted` writes any body. The others write bodies of `linalg` ops, elementwise
+    ops and views: with a static number of tokens all of their sizes are static.
+    `dense` does E / K times the work, which is little for few experts or many
+    tokens a compiler batches well; `gathered` fits few tokens.
+
+    Ranks are numbers of comparisons, and so quadratic in experts;
+    `moe.routing.limit` is quadratic in assignments. Sums of a token are in the
+    order of its slots. What is an error at run time (an expert that there is
+    not) is not checked, but reads nothing outside of its tensors.
+
+    What has no form is one error: `moe.dequantize`, calls of C functions,
+    routings that are arguments, policies of other dialects.
+
+    Before:
+    ```mlir
+    func.func @router(%z: tensor<4x8xf32>) -> (tensor<4x2xi32>, tensor<4x2xf32>) {
+      %r = moe.router #moe.top_k<2> select(%z) weigh(%z) weighing [#moe.softmax]
+          : tensor<4x8xf32> -> !moe.routing<8 x 2>
+      %i = moe.routing.indices %r : !moe.routing<8 x 2> -> tensor<4x2xi32>
+      %w = moe.routing.weights %r : !moe.routing<8 x 2> -> tensor<4x2xf32>
+      return %i, %w : tensor<4x2xi32>, tensor<4x2xf32>
+    }
+    ```
+    After:
+    ```mlir
+    // ...
+    %ranks = linalg.generic ... ins(%z, %z : tensor<4x8xf32>, tensor<4x8xf32>) outs(%zeros : tensor<4x8xi32>) {
+    // ...
+    %i = linalg.generic ... ins(%ranks : tensor<4x8xi32>) outs(%0 : tensor<4x2xi32>) {
+    // ...
+    %values = linalg.generic ... ins(%i : tensor<4x2xi32>) outs(%1 : tensor<4x2xf32>) {
+    // ...
+      %score = tensor.extract %z[%t, %e] : tensor<4x8xf32>
+    // ...
+    return %i, %w : tensor<4x2xi32>, tensor<4x2xf32>
+    // ...
+    ```
+  }];
+  let options = [
+    Option<"form", "form", "::moe::LowerForm", "::moe::LowerForm::Sorted",
+           "how experts compute", [{::llvm::cl::values(
+             clEnumValN(::moe::LowerForm::Sorted, "sorted",
+                        "rows sorted by expert (default)"),
+             clEnumValN(::moe::LowerForm::Dense, "dense",
+                        "all experts on all tokens; no size depends on data"),
+             clEnumValN(::moe::LowerForm::Gathered, "gathered",
+                        "each assignment with its expert's weights; no size "
+                        "depends on data"))}]>];
+  let dependentDialects = raiseDialects;
+}
+
 #endif // MOE_MLIR_RAISE_PASSES
