@@ -12,7 +12,7 @@
 
 #include "moe-mlir/Fit/Fit.h"
 #include "moe-mlir/InitAll.h"
-#include "moe-mlir/Raise/Notes.h"
+#include "moe-mlir/Raise/ForeignModel.h"
 #include "moe-mlir/Raise/Passes.h"
 #include "moe-mlir/Support/OutputSet.h"
 #include "moe-mlir/Support/Progress.h"
@@ -71,42 +71,47 @@ int main(int argc, char **argv) {
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);
   if (given.printTarget)
     return printTarget(context, given, options);
-  moe::tools::ModelFile model(context);
+  moe::tools::ModelFile file(context);
   // What an exporter wrote is raised first.
-  bool isForeign = false;
-  if (given.input != "-")
-    if (auto text = moe::tools::openInput(given.input, error)) {
-      error = moe::findForeignSyntax(text->getBuffer(), given.input);
-      if (!error.empty())
-        return fail(error);
-      isForeign = moe::hasForeignOps(text->getBuffer());
-    }
-  if (isForeign)
-    context.allowUnregisteredDialects();
-  if (!model.parse(given.line, given.input, given.bytecode.allow))
+  moe::ForeignModel foreign;
+  if (!foreign.open(context, given.input, error))
+    return fail(error);
+  ModuleOp model = foreign.getGraph();
+  if (!model) {
+    if (!file.parse(given.line, given.input, given.bytecode.allow))
+      return 1;
+    model = *file;
+  }
+  if (foreign.isForeign() && failed(moe::raiseModel(model)))
     return 1;
-  if (isForeign && failed(moe::raiseModel(*model)))
-    return 1;
+  // Beside an artifact, whose packed weights have its name as a rule.
+  auto writeWeights = [&](const std::string &path) {
+    moe::OutputSet files;
+    return foreign.writeWeights(files, path, error) && files.commit(error);
+  };
   if (!given.passes.empty() &&
-      failed(moe::tools::runPasses(*model, given.passes, &given.compilation)))
+      failed(moe::tools::runPasses(model, given.passes, &given.compilation)))
     return 1;
-  if (failed(moe::applyRoutingOptions(*model, routing)))
+  if (failed(moe::applyRoutingOptions(model, routing)))
     return 1;
   std::string fitted;
-  if (!given.fit.empty() && !given.fitFormats(*model, options, fitted, error))
+  if (!given.fit.empty() && !given.fitFormats(model, options, fitted, error))
     return error.empty() ? 1 : fail(error);
   if (outputs.isArtifact()) {
     moe::Progress progress("compiling", "steps");
     options.progress = progress.function();
     LogicalResult compiled =
-        moe::compileToArtifact(*model, options, outputs.base);
+        moe::compileToArtifact(model, options, outputs.base);
     progress.hide();
-    if (succeeded(compiled))
-      llvm::outs() << fitted;
-    return failed(compiled);
+    if (failed(compiled))
+      return 1;
+    if (!writeWeights(outputs.base + ".weights.safetensors"))
+      return fail(error);
+    llvm::outs() << fitted;
+    return 0;
   }
 
-  FailureOr<moe::TargetList> targets = moe::resolveTargets(*model, options);
+  FailureOr<moe::TargetList> targets = moe::resolveTargets(model, options);
   if (failed(targets))
     return 1;
   // One text: the best of the targets asked for.
@@ -117,11 +122,11 @@ int main(int argc, char **argv) {
     for (StringRef line : llvm::split(StringRef(fitted).rtrim(), '\n'))
       if (!line.empty())
         out << "// " << line << "\n";
-    model->print(out, OpPrintingFlags().printNameLocAsPrefix());
+    model.print(out, OpPrintingFlags().printNameLocAsPrefix());
     out << "\n";
   } else if (!outputs.report.empty()) {
     FailureOr<moe::CompileReport> report =
-        moe::describeCompilation(*model, options, target, given.reportThreads);
+        moe::describeCompilation(model, options, target, given.reportThreads);
     if (failed(report))
       return 1;
     report->formats = fitted;
@@ -130,19 +135,22 @@ int main(int argc, char **argv) {
                                        : printText(*report));
   } else if (outputs.stage) {
     OwningOpRef<ModuleOp> lowered =
-        moe::compileToStage(*model, options, target, *outputs.stage);
+        moe::compileToStage(model, options, target, *outputs.stage);
     if (!lowered)
       return 1;
     lowered->print(out, OpPrintingFlags().printNameLocAsPrefix());
     out << "\n";
   } else if (!outputs.shaders.empty()) {
-    if (failed(moe::compileToShaders(*model, options, target, outputs.shaders,
+    if (failed(moe::compileToShaders(model, options, target, outputs.shaders,
                                      out)))
       return 1;
-  } else if (failed(moe::compileToText(*model, options, target, *outputs.text,
+  } else if (failed(moe::compileToText(model, options, target, *outputs.text,
                                        out))) {
     return 1;
   }
+  if (outputs.model &&
+      !writeWeights(moe::ForeignModel::getWeightsPath(outputs.base)))
+    return fail(error);
   moe::OutputSet files;
   if (!files.write(outputs.base.empty() ? "-" : outputs.base, result, error) ||
       !files.commit(error))

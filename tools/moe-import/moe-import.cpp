@@ -8,6 +8,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Foreign.h"
+
 #include "moe-mlir/Checkpoint/Checkpoint.h"
 #include "moe-mlir/Import/Import.h"
 #include "moe-mlir/Support/OutputSet.h"
@@ -30,15 +32,13 @@ namespace cl = llvm::cl;
 static constexpr size_t largestFile = 16 << 20;
 
 namespace {
-
 enum class Part { Block, Experts };
 
 struct Options {
   moe::tools::CommandLine line{
       {"moe-import",
-       "Turns a model, its checkpoint or the config.json of one, into moe IR, "
-       "one "
-       "function a layer.",
+       "Turns a model, its checkpoint, its config.json or what an exporter "
+       "wrote, into moe IR.",
        "<folder, .gguf or config.json>",
        {{"All layers of a checkpoint, with weights as it has them",
          "moe-import --layers=all DIR -o model.mlir"},
@@ -54,7 +54,8 @@ struct Options {
 
   cl::opt<std::string> input{
       cl::Positional, cl::cat(in),
-      cl::desc("<folder, .gguf, .safetensors, config.json or ->")};
+      cl::desc("<folder, .gguf, .safetensors, config.json, .onnx, .mlir or "
+               "->")};
   cl::opt<std::string> layers{
       "layers", cl::value_desc("layers"), cl::init("first"), cl::cat(model),
       cl::desc("Layers to import: 3, 0-7 or all (default: the first MoE "
@@ -96,6 +97,11 @@ struct Options {
     line.addList("list-families",
                  "List the families that come with the compiler",
                  moe::getFamilies);
+  }
+
+  std::vector<cl::Option *> ofConfigurations() {
+    return {&layers, &weightsType,       &family, &experts, &tokens,
+            &part,   &ignoreQuantization};
   }
 
   cl::opt<bool> checkFamilies{
@@ -140,6 +146,9 @@ int main(int argc, char **argv) {
   }
   if (given.input.empty())
     return fail("expected a folder, a .gguf file or a config.json");
+  if (moe::import::isGraph(given.input))
+    return moe::import::importGraph(given.line, given.ofConfigurations(),
+                                    given.input, given.output);
   moe::WeightFormatAttrInterface format;
   if (!moe::parseWeightsType(context, options.weightsType, format, error))
     return fail(error);

@@ -10,8 +10,8 @@
 
 #include "moe-mlir/InitAll.h"
 #include "moe-mlir/Raise/Check.h"
+#include "moe-mlir/Raise/ForeignModel.h"
 #include "moe-mlir/Raise/Notes.h"
-#include "moe-mlir/Raise/Onnx.h"
 #include "moe-mlir/Raise/Passes.h"
 #include "moe-mlir/Reference/Interpreter.h"
 #include "moe-mlir/Support/OutputSet.h"
@@ -20,7 +20,6 @@
 #include "moe-mlir/Tool/ToolProcess.h"
 
 #include "mlir/Pass/PassManager.h"
-#include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace cl = llvm::cl;
@@ -77,23 +76,11 @@ int main(int argc, char **argv) {
   context.loadAllAvailableDialects();
   std::string error;
   moe::tools::ModelFile file(context);
-  std::unique_ptr<moe::OnnxModel> onnx;
-  mlir::OwningOpRef<mlir::ModuleOp> graph;
-  mlir::ModuleOp model;
-  if (llvm::sys::path::extension(options.input).equals_insensitive(".onnx")) {
-    onnx = moe::OnnxModel::read(options.input, error);
-    if (onnx)
-      graph = onnx->makeModule(context, error);
-    if (!graph)
-      return fail(error);
-    model = *graph;
-  } else {
-    // Standard input can be read once.
-    if (options.input != "-")
-      if (auto text = moe::tools::openInput(options.input, error))
-        error = moe::findForeignSyntax(text->getBuffer(), options.input);
-    if (!error.empty())
-      return fail(error);
+  moe::ForeignModel foreign;
+  if (!foreign.open(context, options.input, error))
+    return fail(error);
+  mlir::ModuleOp model = foreign.getGraph();
+  if (!model) {
     context.allowUnregisteredDialects();
     if (!file.parse(options.line, options.input, options.bytecode.allow))
       return 1;
@@ -123,17 +110,12 @@ int main(int argc, char **argv) {
   model.print(os);
   os << "\n";
   std::string weights = options.weights;
-  if (onnx && onnx->hasWeights()) {
-    if (weights.empty() && options.output != "-") {
-      llvm::SmallString<128> beside(options.output);
-      llvm::sys::path::replace_extension(beside, "safetensors");
-      weights = beside.str().str();
-    }
-    if (!weights.empty() && !onnx->writeWeights(outputs, weights, error))
-      return fail(error);
-  } else if (!weights.empty()) {
+  if (!weights.empty() && !foreign.hasWeights())
     return fail("--weights is for .onnx files that have some");
-  }
+  if (weights.empty())
+    weights = moe::ForeignModel::getWeightsPath(options.output);
+  if (!foreign.writeWeights(outputs, weights, error))
+    return fail(error);
   if (!outputs.write(options.output, text, error) || !outputs.commit(error))
     return fail(error);
   return 0;
