@@ -35,6 +35,8 @@ void ExpertBody::fail(const Expr *at, const Twine &why) {
 //===----------------------------------------------------------------------===//
 
 bool ExpertBody::isOfToken(const Expr *expr) const {
+  if (isDense)
+    return expr->tensor == inputTensor;
   return expr->dependsOn(loops.token) && !expr->dependsOn(loops.slot);
 }
 
@@ -68,12 +70,20 @@ static bool dependsOn(Value value, Value source) {
   return false;
 }
 
+/// The same of code that has no experts: an argument or a constant.
+bool ExpertBody::isDenseWeight(const Expr *element) {
+  return element->tensor != inputTensor && !element->operands.empty() &&
+         !element->dependsOn(loops.token) && !elements.unfold(element);
+}
+
 /// Whether it is a weight of the expert of a token and slot: one of its indices
 /// says which expert, the others neither depend on the token nor on the slot.
 /// What clamps and wraps the index is evaluated for each expert.
 bool ExpertBody::isWeight(const Expr *element) {
   if (element->kind != Expr::Element || !isa<FloatType>(element->type))
     return false;
+  if (isDense)
+    return isDenseWeight(element);
   const Expr *index = nullptr;
   int64_t size = 0;
   for (auto [d, operand] : llvm::enumerate(element->operands)) {
@@ -205,15 +215,16 @@ Value ExpertBody::writeWeight(const Expr *element,
           outside, loc, reduced, element->tensor, offsets, sizes, steps);
     }
   }
-  permutation.push_back(expertDim);
+  if (!isDense)
+    permutation.push_back(expertDim);
   permutation.append(dimOf);
   view = up.transpose(view, permutation);
   weights.push_back(view);
   auto viewType = cast<RankedTensorType>(view.getType());
-  Value argument =
-      block->addArgument(RankedTensorType::get(viewType.getShape().drop_front(),
-                                               viewType.getElementType()),
-                         loc);
+  Value argument = block->addArgument(
+      RankedTensorType::get(viewType.getShape().drop_front(isDense ? 0 : 1),
+                            viewType.getElementType()),
+      loc);
   return weightOf[element] = argument;
 }
 
@@ -242,8 +253,9 @@ std::optional<ExpertBody::Leaf> ExpertBody::writeToken(const Expr *element,
     fail(element, "an expert reads something that is no row of its token");
     return std::nullopt;
   }
-  if (tokens && inputTensor != element->tensor) {
-    fail(element, "an expert reads rows of two tensors");
+  if (inputTensor && inputTensor != element->tensor) {
+    fail(element, isDense ? "it reads another tensor than the layer does"
+                          : "an expert reads rows of two tensors");
     return std::nullopt;
   }
   int64_t width = type.getDimSize(type.getRank() - 1);

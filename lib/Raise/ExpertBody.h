@@ -40,6 +40,13 @@ public:
   ExpertBody(Elements &elements, LayerLoops loops, mlir::OpBuilder &outside,
              mlir::Block *block, mlir::Location loc);
 
+  /// For code that all tokens go through: weights are what depends on no token,
+  /// [...] for the arguments, and `rows` is the tensor that it reads.
+  void setDense(mlir::Value rows) {
+    inputTensor = rows;
+    isDense = true;
+  }
+
   /// Writes the rows of `expr`, a number for each `column`. Null if they are
   /// not those of an expert.
   mlir::Value write(const Expr *expr, const Expr *column);
@@ -77,6 +84,7 @@ private:
   const Expr *unfoldCode(const Expr *expr);
 
   bool isWeight(const Expr *element);
+  bool isDenseWeight(const Expr *element);
   bool isOfToken(const Expr *expr) const;
   void fail(const Expr *at, const llvm::Twine &why);
 
@@ -90,6 +98,7 @@ private:
   std::optional<Obstacle> obstacle;
   const Expr *expert = nullptr, *expertIndex = nullptr;
   int64_t numExperts = 0;
+  bool isDense = false;
   mlir::Value tokens, inputTensor;
   llvm::SmallVector<mlir::Value> weights;
   /// By the elements that they are, with a variable for each size.

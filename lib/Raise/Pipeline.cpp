@@ -23,6 +23,7 @@ void moe::buildRaiseLayersPipeline(OpPassManager &manager) {
   manager.addPass(createRaiseSoftmax());
   manager.addPass(createCSEPass());
   manager.addPass(createRaiseLayers());
+  manager.addPass(createRaiseShared());
   manager.addPass(createCanonicalizerPass());
   manager.addPass(createCSEPass());
 }

@@ -16,6 +16,7 @@
 #include "ExpertBody.h"
 #include "RouterWeights.h"
 #include "WriteExpr.h"
+#include "WriteFFN.h"
 
 #include "moe/Moe.h"
 
@@ -158,6 +159,9 @@ bool LayerRaiser::run() {
   ExpertBody body(elements, loops, builder, &block, op.getLoc());
   Value result = body.write(row, column);
   bool isLayer = body.getExpert() != nullptr;
+  if (result && isLayer)
+    if (FFNOp ffn = writeFFN(block, result, op.getLoc()))
+      result = ffn.getResult();
   if (result && isLayer && write(body, block, result))
     return true;
   if (isLayer) {

@@ -4,33 +4,21 @@
 # REQUIRES: python-numpy, x86-64-v3
 # RUN: %python %s %t
 
-import json
 import os
 import re
-import struct
 import subprocess
 import sys
 
 import numpy as np
 
-here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "Inputs", "exports")
+inputs_folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "Inputs")
+sys.path.insert(0, inputs_folder)
+from safetensors_file import save
+
+here = os.path.join(inputs_folder, "exports")
 folder = sys.argv[1]
 os.makedirs(folder, exist_ok=True)
 random = np.random.default_rng(11)
-
-
-def save(path, tensors):
-    header, data = {}, b""
-    for name, array in tensors.items():
-        array = np.ascontiguousarray(array)
-        kind = {"float32": "F32", "float64": "F64"}[array.dtype.name]
-        header[name] = {"dtype": kind, "shape": list(array.shape),
-                        "data_offsets": [len(data), len(data) + array.nbytes]}
-        data += array.tobytes()
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + data)
 
 
 def softmax(z):
@@ -101,9 +89,10 @@ cases = {
     "mixtral": (None, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
     "gpt_oss": (None, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.softmax]"),
     "granite": (None, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.softmax]"),
-    "qwen2": (None, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>"),
+    "qwen2": (None, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>", "times a number of each is added"),
     "deepseek_v3": (None, "16 experts, 3 of them a token; rung 2: #moe.group_top_k<3, groups = 4, keep = 2, reduce = top2>, "
-                    "weighing [#moe.normalize<sum, eps = 0.0>, #moe.scale<2.5>], selected by other scores than weighed"),
+                    "weighing [#moe.normalize<sum, eps = 0.0>, #moe.scale<2.5>], selected by other scores than weighed",
+                    "an FFN of all tokens is added"),
     "phimoe": (None, "4 experts, 2 of them a token; rung 1"),
     "mixtral_model": (None, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
     "mixtral_model_grouped": (None, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
@@ -125,7 +114,7 @@ def run(*command, ok=True):
     return result.stdout
 
 
-for name, (make, found) in cases.items():
+for name, (make, found, *shared) in cases.items():
     source = os.path.join(here, name + (".mlir" if make else ".onnx"))
     raised = os.path.join(folder, name + ".mlir")
     said = run("moe-raise", "--explain", "--check=1", source, "-o", raised)
@@ -133,6 +122,10 @@ for name, (make, found) in cases.items():
     if (found is None) != (not layers) or (found and (len(layers) != 1 or found not in layers[0])):
         failures += 1
         print("%s: found %s, expected %s" % (name, layers, found))
+    experts = [line for line in said.splitlines() if "rung 3: its shared expert" in line]
+    if len(experts) != len(shared) or not all(a in b for a, b in zip(shared, experts)):
+        failures += 1
+        print("%s: found shared experts %s, expected %s" % (name, experts, shared))
     data = os.path.join(here, name + ".npz")
     if not make and not os.path.exists(data):
         continue

@@ -172,6 +172,52 @@ def RaiseLayers : Pass<"moe-raise-layers"> {
   let dependentDialects = raiseDialects;
 }
 
+def RaiseShared : Pass<"moe-raise-shared"> {
+  let summary = "Find shared experts beside raised layers";
+  let description = [{
+    An FFN of the tokens of a layer that is added to the result of its
+    `moe.combine`, as it is or times a number of each token, becomes a `moe.ffn`
+    that the combine starts from (`init`): as in an imported model, so that
+    `moe-fold-shared-expert` may make it an expert of the layer. Remarks say what
+    was found (rung 3), and why something else that is added stays as it is.
+
+    Before:
+    ```mlir
+    #rows = affine_map<(t, o, i) -> (t, i)>
+    #weights = affine_map<(t, o, i) -> (o, i)>
+    #out = affine_map<(t, o, i) -> (t, o)>
+    func.func @layer(%x: tensor<6x8xf32>, %r: !moe.routing<4 x 2>,
+        %w: tensor<4x8x8xf32>, %up: tensor<5x8xf32>, %down: tensor<8x5xf32>) -> tensor<6x8xf32> {
+      %d = moe.dispatch %x by %r : tensor<6x8xf32>, !moe.routing<4 x 2> -> tensor<?x8xf32>
+      %e = moe.expert %d by %r : (tensor<?x8xf32>, !moe.routing<4 x 2>) -> tensor<?x8xf32>
+      experts 0 to 4 weights(%w : tensor<4x8x8xf32>) {
+      ^bb0(%own: tensor<?x8xf32>, %m: tensor<8x8xf32>):
+        moe.yield %own : tensor<?x8xf32>
+      }
+      %y = moe.combine %e by %r : tensor<?x8xf32>, !moe.routing<4 x 2> -> tensor<6x8xf32>
+      %hidden = arith.constant dense<0.0> : tensor<6x5xf32>
+      %zeros = arith.constant dense<0.0> : tensor<6x8xf32>
+      %h = linalg.contract indexing_maps = [#rows, #weights, #out]
+          ins(%x, %up : tensor<6x8xf32>, tensor<5x8xf32>) outs(%hidden : tensor<6x5xf32>) -> tensor<6x5xf32>
+      %a = math.tanh %h : tensor<6x5xf32>
+      %f = linalg.contract indexing_maps = [#rows, #weights, #out]
+          ins(%a, %down : tensor<6x5xf32>, tensor<8x5xf32>) outs(%zeros : tensor<6x8xf32>) -> tensor<6x8xf32>
+      %sum = arith.addf %y, %f : tensor<6x8xf32>
+      return %sum : tensor<6x8xf32>
+    }
+    ```
+    After:
+    ```mlir
+    // ...
+    %f = moe.ffn %x up(%up) down(%down) activation(#moe.tanh) : (tensor<6x8xf32>, tensor<5x8xf32>, tensor<8x5xf32>) -> tensor<6x8xf32>
+    %sum = moe.combine %e by %r init(%f : tensor<6x8xf32>) : tensor<?x8xf32>, !moe.routing<4 x 2> -> tensor<6x8xf32>
+    return %sum : tensor<6x8xf32>
+    // ...
+    ```
+  }];
+  let dependentDialects = raiseDialects;
+}
+
 def LowerToLinalg : Pass<"moe-lower-to-linalg"> {
   let summary = "Write MoE layers as plain upstream IR";
   let description = [{
