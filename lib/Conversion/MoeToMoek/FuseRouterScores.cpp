@@ -97,19 +97,31 @@ static bool isPerToken(linalg::LinalgOp op) {
   return op.getNumLoops() == 1 && op.getNumParallelLoops() == 1;
 }
 
-/// x Wr^T with zeros to start from.
-static bool isProjection(Operation *op) {
+/// What a projection is of its weights: x Wr^T, of [experts, hidden], or x Wr.
+enum class Layout { ExpertsFirst, HiddenFirst };
+
+/// Whether it is a projection, of either layout.
+static std::optional<Layout> matchProjection(Operation *op) {
   auto linalgOp = dyn_cast<linalg::LinalgOp>(op);
   if (!linalgOp || !isa<linalg::ContractionOpInterface>(op) ||
       !linalgOp.hasPureTensorSemantics() || linalgOp.getNumLoops() != 3)
-    return false;
+    return std::nullopt;
   MLIRContext *ctx = op->getContext();
   AffineExpr m = getAffineDimExpr(0, ctx), n = getAffineDimExpr(1, ctx),
              k = getAffineDimExpr(2, ctx);
-  return linalgOp.getIndexingMapsArray() ==
-         SmallVector<AffineMap>{AffineMap::get(3, 0, {m, k}, ctx),
-                                AffineMap::get(3, 0, {n, k}, ctx),
-                                AffineMap::get(3, 0, {m, n}, ctx)};
+  SmallVector<AffineMap> maps = linalgOp.getIndexingMapsArray();
+  if (maps[0] != AffineMap::get(3, 0, {m, k}, ctx) ||
+      maps[2] != AffineMap::get(3, 0, {m, n}, ctx))
+    return std::nullopt;
+  if (maps[1] == AffineMap::get(3, 0, {n, k}, ctx))
+    return Layout::ExpertsFirst;
+  if (maps[1] == AffineMap::get(3, 0, {k, n}, ctx))
+    return Layout::HiddenFirst;
+  return std::nullopt;
+}
+
+static bool isProjection(Operation *op) {
+  return matchProjection(op).has_value();
 }
 
 namespace {
@@ -382,6 +394,16 @@ Value Scores::buildSoftmax(OpBuilder &b, linalg::SoftmaxOp op) {
   return arith::DivFOp::create(b, loc, e, sum);
 }
 
+/// The view of a matrix with its dimensions swapped; it is packed from there.
+static Value transposeView(OpBuilder &b, Location loc, Value matrix) {
+  auto type = cast<RankedTensorType>(matrix.getType());
+  Value init = tensor::EmptyOp::create(
+      b, loc, {type.getDimSize(1), type.getDimSize(0)}, type.getElementType());
+  return linalg::TransposeOp::create(b, loc, matrix, init,
+                                     ArrayRef<int64_t>{1, 0})
+      ->getResult(0);
+}
+
 void Scores::rewrite(RewriterBase &b) {
   Location loc = route.getLoc();
   b.setInsertionPoint(route);
@@ -389,8 +411,10 @@ void Scores::rewrite(RewriterBase &b) {
   if (projection) {
     auto linalgOp = cast<linalg::LinalgOp>(projection);
     x = linalgOp.getDpsInputs()[0];
-    router = moek::PackOp::create(b, projection->getLoc(),
-                                  ValueRange{linalgOp.getDpsInputs()[1]});
+    Value weight = linalgOp.getDpsInputs()[1];
+    if (matchProjection(projection) == Layout::HiddenFirst)
+      weight = transposeView(b, projection->getLoc(), weight);
+    router = moek::PackOp::create(b, projection->getLoc(), ValueRange{weight});
   }
   auto fused = RouteOp::create(
       b, loc, route->getResultTypes(), x, router, rows.getArrayRef(),

@@ -198,3 +198,27 @@ func.func @cheap(%z: tensor<?x8xf32>, %z2: tensor<?x8xf32>, %e: tensor<?x8xf32>)
   %i = moe.routing.indices %r : !moe.routing<8 x 2> -> tensor<?x2xi32>
   return %i, %c : tensor<?x2xi32>, tensor<?x8xf32>
 }
+
+// -----
+
+#mk = affine_map<(m, n, k) -> (m, k)>
+#kn = affine_map<(m, n, k) -> (k, n)>
+#mn = affine_map<(m, n, k) -> (m, n)>
+// Weights [hidden, experts], as JAX has them, are packed through a view.
+// CHECK-LABEL: func @hidden_first(
+// CHECK-SAME: %[[X:[a-z0-9]+]]: tensor<?x60xf32>, %[[WR:[a-z0-9]+]]: tensor<60x40xf32>
+// CHECK: %[[VIEW:.*]] = linalg.transpose ins(%[[WR]] : tensor<60x40xf32>) outs(%{{.*}} : tensor<40x60xf32>) permutation = [1, 0]
+// CHECK: %[[P:.*]] = moek.pack %[[VIEW]] : tensor<40x60xf32> -> tensor<1x1x40x60xf32>
+// CHECK: moek.route #moe.top_k<2> experts(40) logits(%[[X]], %[[P]] : tensor<?x60xf32>, tensor<1x1x40x60xf32>)
+// REMARK: [Passed] fused{{.*}}1 operations on scores are part of the routing kernel
+func.func @hidden_first(%x: tensor<?x60xf32>, %wr: tensor<60x40xf32>) -> tensor<?x2xi32> {
+  %c0 = arith.constant 0 : index
+  %zero = arith.constant 0.0 : f32
+  %T = tensor.dim %x, %c0 : tensor<?x60xf32>
+  %e = tensor.empty(%T) : tensor<?x40xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<?x40xf32>) -> tensor<?x40xf32>
+  %z = linalg.contract indexing_maps = [#mk, #kn, #mn] ins(%x, %wr : tensor<?x60xf32>, tensor<60x40xf32>) outs(%f : tensor<?x40xf32>) -> tensor<?x40xf32>
+  %r = moe.router #moe.top_k<2> select(%z) weigh(%z) : tensor<?x40xf32> -> !moe.routing<40 x 2>
+  %i = moe.routing.indices %r : !moe.routing<40 x 2> -> tensor<?x2xi32>
+  return %i : tensor<?x2xi32>
+}

@@ -114,7 +114,7 @@ def FuseRouterScores : Pass<"moek-fuse-router-scores"> {
   let description = [{
     Moves what computes the rows of a `moek.route` into its `scores` region:
     elementwise ops over `[T, E]` (their `[E]` operands become `vectors`),
-    softmax over the experts, and the projection `x Wr^T` of f32, whose weight
+    softmax over the experts, and the projection `x Wr^T` (or `x Wr`) of f32, whose weight
     is packed. A value with other uses is left outside unless it is elementwise
     and needs no `math` op, when computing it twice is cheaper than storing it.
 
