@@ -33,11 +33,17 @@ Operation *findLastCheck(Block &body) {
   return nullptr;
 }
 
-/// What `value` is a name of: casts, and loops that hand a buffer on as it is.
-Value findBuffer(Value value) {
+/// What `value` is a name of: casts, loops that hand a buffer on as it is, and
+/// a shape with more dimensions, `expand`, once.
+Value findBuffer(Value value, memref::ExpandShapeOp &expand) {
   while (Operation *op = value.getDefiningOp()) {
     if (auto cast = dyn_cast<memref::CastOp>(op)) {
       value = cast.getSource();
+      continue;
+    }
+    if (auto shape = dyn_cast<memref::ExpandShapeOp>(op); shape && !expand) {
+      expand = shape;
+      value = shape.getSrc();
       continue;
     }
     auto loop = dyn_cast<scf::ForOp>(op);
@@ -54,9 +60,9 @@ Value findBuffer(Value value) {
 
 /// The allocation behind `value` when it can become an argument, which nothing
 /// may touch up to `lastCheck`.
-memref::AllocOp findAllocation(Value value, Block &body,
-                               Operation *lastCheck) {
-  auto alloc = findBuffer(value).getDefiningOp<memref::AllocOp>();
+memref::AllocOp findAllocation(Value value, Block &body, Operation *lastCheck,
+                               memref::ExpandShapeOp &expand) {
+  auto alloc = findBuffer(value, expand).getDefiningOp<memref::AllocOp>();
   if (!alloc || alloc->getBlock() != &body ||
       !alloc.getType().getLayout().isIdentity())
     return {};
@@ -64,8 +70,10 @@ memref::AllocOp findAllocation(Value value, Block &body,
   if (lastCheck)
     moe::forEachUse(alloc, [&](OpOperand &use) {
       Operation *user = body.findAncestorOpInBlock(*use.getOwner());
-      early |= !user || (!isa<memref::CastOp, memref::DimOp>(user) &&
-                         !lastCheck->isBeforeInBlock(user));
+      early |=
+          !user ||
+          (!isa<memref::CastOp, memref::DimOp, memref::ExpandShapeOp>(user) &&
+           !lastCheck->isBeforeInBlock(user));
     });
   return early ? memref::AllocOp() : alloc;
 }
@@ -116,13 +124,17 @@ struct ResultsToArguments
         memref::StoreOp::create(builder, loc, value, argument, ValueRange());
         continue;
       }
-      if (auto alloc = findAllocation(value, body, lastCheck)) {
+      memref::ExpandShapeOp expand;
+      if (auto alloc = findAllocation(value, body, lastCheck, expand)) {
         Value replacement = argument;
-        if (type != alloc.getType()) {
-          OpBuilder front(alloc);
+        OpBuilder front(alloc);
+        if (expand)
+          replacement =
+              memref::CollapseShapeOp::create(front, alloc.getLoc(), argument,
+                                              expand.getReassociationIndices());
+        if (replacement.getType() != alloc.getType())
           replacement = memref::CastOp::create(front, alloc.getLoc(),
-                                               alloc.getType(), argument);
-        }
+                                               alloc.getType(), replacement);
         alloc.replaceAllUsesWith(replacement);
         alloc.erase();
         continue;

@@ -33,3 +33,19 @@ func.func @twice() -> (memref<4xf32>, memref<4xf32>) {
   %y = memref.alloc() : memref<4xf32>
   return %y, %y : memref<4xf32>, memref<4xf32>
 }
+
+// A result of more dimensions than its buffer: the argument in the buffer's.
+// CHECK-LABEL: func.func @expanded(
+// CHECK-SAME: %[[Y:[^:]*]]: memref<1x?x4xf32> {moe.role = "result"}) {
+// CHECK-NOT: memref.alloc
+// CHECK: %[[ROWS:.*]] = memref.collapse_shape %[[Y]] {{\[}}[0, 1], [2]] : memref<1x?x4xf32> into memref<?x4xf32>
+// CHECK: memref.store %{{.*}}, %[[ROWS]]
+// CHECK-NOT: memref.copy
+// CHECK: return{{$}}
+func.func @expanded(%n: index, %v: f32) -> memref<1x?x4xf32> {
+  %c0 = arith.constant 0 : index
+  %y = memref.alloc(%n) : memref<?x4xf32>
+  memref.store %v, %y[%c0, %c0] : memref<?x4xf32>
+  %z = memref.expand_shape %y [[0, 1], [2]] output_shape [1, %n, 4] : memref<?x4xf32> into memref<1x?x4xf32>
+  return %z : memref<1x?x4xf32>
+}
