@@ -6,6 +6,7 @@
 
 #include "moe-mlir/Raise/Passes.h"
 
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
@@ -24,6 +25,8 @@ void moe::buildRaiseLayersPipeline(OpPassManager &manager) {
   manager.addPass(createCSEPass());
   manager.addPass(createRaiseLayers());
   manager.addPass(createRaiseShared());
+  // Sizes that are taken of what a layer replaces would keep it alive.
+  manager.addPass(memref::createResolveShapedTypeResultDimsPass());
   manager.addPass(createCanonicalizerPass());
   manager.addPass(createCSEPass());
 }
