@@ -27,6 +27,19 @@ static bool isIndexLike(Value tensor) {
 // Views
 //===----------------------------------------------------------------------===//
 
+/// Places of [n, ?] in one dimension: those of the same [n, ?] are found in
+/// them again, whatever the size.
+static constexpr llvm::StringLiteral kRowMajor = "rowmajor";
+
+static bool isRowMajor(const Expr *index) { return index->is(kRowMajor); }
+
+/// The two sizes of `group` that are not 1, if the first is static and the
+/// second is not.
+static bool isOfUnknownRows(ArrayRef<int64_t> sizes) {
+  return sizes.size() == 2 && !ShapedType::isDynamic(sizes[0]) &&
+         ShapedType::isDynamic(sizes[1]);
+}
+
 const Expr *Elements::flatten(Indices indices, ArrayRef<int64_t> shape) {
   const Expr *flat = number(0);
   for (auto [d, index] : llvm::enumerate(indices)) {
@@ -53,6 +66,17 @@ const Expr *Elements::readView(Value tensor, Indices indices) {
     if (groups.empty())
       from.assign(shape.size(), number(0));
     for (auto [group, index] : llvm::zip(groups, indices)) {
+      SmallVector<int64_t> sizes;
+      for (int64_t d : group)
+        if (shape[d] != 1)
+          sizes.push_back(shape[d]);
+      if (isRowMajor(index) && isOfUnknownRows(sizes) &&
+          cast<IntegerAttr>(index->value).getInt() == sizes[0]) {
+        unsigned next = 0;
+        for (int64_t d : group)
+          from.push_back(shape[d] == 1 ? number(0) : (*index)[next++]);
+        continue;
+      }
       // The last ones of a group have to be known.
       SmallVector<const Expr *> parts;
       const Expr *rest = index;
@@ -92,6 +116,10 @@ const Expr *Elements::readView(Value tensor, Indices indices) {
           sizes.push_back(shape[d]);
         }
       const Expr *flat = flatten(own, sizes);
+      if (!flat && isOfUnknownRows(sizes))
+        flat = exprs.apply(
+            kRowMajor, IndexType::get(exprs.getContext()), own,
+            IntegerAttr::get(IndexType::get(exprs.getContext()), sizes[0]));
       if (!flat)
         return nullptr;
       from.push_back(flat);
@@ -110,6 +138,9 @@ const Expr *Elements::readView(Value tensor, Indices indices) {
       if (!offset || !stride)
         return nullptr;
       const Expr *index = dropped.test(d) ? number(0) : indices[next++];
+      // Of another size they would be other places.
+      if (isRowMajor(index))
+        return nullptr;
       from.push_back(exprs.linear(index, *stride, number(*offset), 1));
     }
     return element(slice.getSource(), from);
@@ -210,6 +241,8 @@ const Expr *Elements::evaluateScalar(Value value,
     result = exprs.load(value, {}, Interval{0, INT32_MAX});
   } else if (auto index = dyn_cast<linalg::IndexOp>(op)) {
     result = index.getDim() < loops.size() ? loops[index.getDim()] : nullptr;
+    if (result && isRowMajor(result))
+      return nullptr;
   } else {
     SmallVector<const Expr *> operands;
     auto extract = dyn_cast<tensor::ExtractOp>(op);
@@ -420,10 +453,23 @@ static bool isMove(linalg::LinalgOp op) {
          yielded.getDefiningOp<tensor::ExtractOp>();
 }
 
+const Expr *Elements::getOnlySlot() {
+  if (!onlySlot)
+    onlySlot = variable(1);
+  return onlySlot;
+}
+
 const Expr *Elements::element(Value tensor, Indices indices) {
   Operation *op = tensor.getDefiningOp();
   if (!op)
     return exprs.load(tensor, indices);
+  // One name for the one slot, so that it may stand for a variable.
+  SmallVector<const Expr *> ofOnlySlot;
+  if (isa<RoutingIndicesOp, RoutingWeightsOp>(op) &&
+      cast<RankedTensorType>(tensor.getType()).getDimSize(1) == 1) {
+    ofOnlySlot = {indices[0], getOnlySlot()};
+    indices = ofOnlySlot;
+  }
   DenseElementsAttr constant;
   if (matchPattern(op, m_Constant(&constant))) {
     if (constant.isSplat() &&

@@ -388,6 +388,7 @@ std::optional<ExpertBody::Leaf> ExpertBody::writeLeaf(const Expr *expr,
       return std::nullopt;
     return Leaf{vector, false, !variables.empty()};
   }
+  readsPlainTokens = true;
   return writeToken(expr, column);
 }
 
@@ -406,11 +407,53 @@ const Expr *ExpertBody::unfoldCode(const Expr *expr) {
   return expr;
 }
 
+/// Whether a weight of the expert has a part in `expr`.
+bool ExpertBody::readsWeights(const Expr *expr) {
+  const Expr *code = unfoldCode(expr);
+  if (isWeight(code))
+    return true;
+  bool isInside = code->kind == Expr::Apply || code->kind == Expr::Reduce;
+  return isInside && isa<FloatType>(code->type) &&
+         llvm::any_of(code->operands, [&](const Expr *operand) {
+           return isa<FloatType>(operand->type) && readsWeights(operand);
+         });
+}
+
+/// The row of a token times a number of its assignment: the row. Its factor is
+/// the weight of all of them.
+const Expr *ExpertBody::matchWeightedToken(const Expr *product,
+                                           const Expr *column) {
+  if (isDense || !column || !product->is("arith.mulf"))
+    return nullptr;
+  for (unsigned i = 0; i < 2; ++i) {
+    const Expr *row = unfoldCode((*product)[i]), *factor = (*product)[1 - i];
+    if (row->kind != Expr::Element || isWeight(row) || !isOfToken(row) ||
+        !row->dependsOn(column) || factor->dependsOn(column) ||
+        !factor->dependsOn(loops.token) || !factor->dependsOn(loops.slot) ||
+        readsWeights(factor))
+      continue;
+    factor = elements.unfoldDeep(factor);
+    if (inputWeight && inputWeight != factor) {
+      fail(row, "rows are weighted in two ways");
+      return nullptr;
+    }
+    inputWeight = factor;
+    return row;
+  }
+  return nullptr;
+}
+
 bool ExpertBody::collectLeaves(const Expr *given, const Expr *column,
                                llvm::MapVector<const Expr *, Leaf> &leaves) {
   const Expr *expr = unfoldCode(given);
   if (expr->kind == Expr::Constant || leaves.contains(expr))
     return true;
+  if (const Expr *row = matchWeightedToken(expr, column)) {
+    std::optional<Leaf> leaf = writeToken(row, column);
+    if (leaf)
+      leaves.insert({expr, *leaf});
+    return leaf.has_value();
+  }
   if (expr->kind == Expr::Apply) {
     // What all experts have in common and does not depend on the token would be
     // a constant.
@@ -434,14 +477,15 @@ bool ExpertBody::collectLeaves(const Expr *given, const Expr *column,
 static const Expr *
 rebuild(Exprs &exprs, const Expr *expr,
         llvm::function_ref<const Expr *(const Expr *)> unfold,
+        llvm::function_ref<bool(const Expr *)> isLeaf,
         llvm::DenseMap<const Expr *, const Expr *> &done) {
   if (const Expr *known = done.lookup(expr))
     return known;
   const Expr *result = unfold(expr);
-  if (result->kind == Expr::Apply) {
+  if (result->kind == Expr::Apply && !isLeaf(result)) {
     SmallVector<const Expr *> operands;
     for (const Expr *operand : result->operands)
-      operands.push_back(rebuild(exprs, operand, unfold, done));
+      operands.push_back(rebuild(exprs, operand, unfold, isLeaf, done));
     result = exprs.apply(result->name, result->type, operands, result->value);
   }
   return done[expr] = result;
@@ -463,7 +507,8 @@ Value ExpertBody::writeRows(const Expr *given, const Expr *column) {
     return {};
   llvm::DenseMap<const Expr *, const Expr *> done;
   const Expr *code = rebuild(
-      exprs, given, [&](const Expr *expr) { return unfoldCode(expr); }, done);
+      exprs, given, [&](const Expr *expr) { return unfoldCode(expr); },
+      [&](const Expr *expr) { return leaves.contains(expr); }, done);
   auto own = leaves.find(code);
   if (own != leaves.end() && own->second.hasRows &&
       own->second.hasColumns == (column != nullptr))
@@ -506,5 +551,10 @@ Value ExpertBody::writeRows(const Expr *given, const Expr *column) {
 }
 
 Value ExpertBody::write(const Expr *expr, const Expr *column) {
-  return writeRows(expr, column);
+  Value result = writeRows(expr, column);
+  if (result && inputWeight && readsPlainTokens) {
+    fail(nullptr, "rows are weighted, and read as they are, too");
+    return {};
+  }
+  return result;
 }

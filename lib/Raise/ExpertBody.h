@@ -47,6 +47,13 @@ public:
     isDense = true;
   }
 
+  /// For code that runs all experts on all tokens: the slots are `count`
+  /// experts.
+  void setAllExperts(int64_t count) {
+    expert = expertIndex = loops.slot;
+    numExperts = count;
+  }
+
   /// Writes the rows of `expr`, a number for each `column`. Null if they are
   /// not those of an expert.
   mlir::Value write(const Expr *expr, const Expr *column);
@@ -56,6 +63,9 @@ public:
   /// The expert of a token and slot.
   const Expr *getExpert() const { return expert; }
   int64_t getNumExperts() const { return numExperts; }
+  /// What the row of each assignment is multiplied by first; null if by
+  /// nothing.
+  const Expr *getInputWeight() const { return inputWeight; }
   /// [T, H], that the first argument of the block is rows of.
   mlir::Value getTokens() const { return tokens; }
   /// [E, ...], for the other arguments.
@@ -82,6 +92,8 @@ private:
   bool collectLeaves(const Expr *expr, const Expr *column,
                      llvm::MapVector<const Expr *, Leaf> &leaves);
   const Expr *unfoldCode(const Expr *expr);
+  bool readsWeights(const Expr *expr);
+  const Expr *matchWeightedToken(const Expr *product, const Expr *column);
 
   bool isWeight(const Expr *element);
   bool isDenseWeight(const Expr *element);
@@ -99,6 +111,8 @@ private:
   const Expr *expert = nullptr, *expertIndex = nullptr;
   int64_t numExperts = 0;
   bool isDense = false;
+  const Expr *inputWeight = nullptr;
+  bool readsPlainTokens = false;
   mlir::Value tokens, inputTensor;
   llvm::SmallVector<mlir::Value> weights;
   /// By the elements that they are, with a variable for each size.

@@ -14,6 +14,7 @@
 #include "moe-mlir/Raise/Passes.h"
 
 #include "ExpertBody.h"
+#include "InputWeights.h"
 #include "RouterWeights.h"
 #include "WriteExpr.h"
 #include "WriteFFN.h"
@@ -55,6 +56,10 @@ private:
   /// Splits a product into what depends on the column and what does not.
   void split(const Expr *product);
   const Expr *splitOff(const Expr *expr, const Expr *depth);
+  /// Experts that were chosen, or all of them.
+  bool runChosen();
+  bool runAll();
+  void sayWhyNot(ExpertBody &body, StringRef why);
   /// Writes the layer in the place of the op.
   bool write(ExpertBody &body, Block &block, Value result);
 
@@ -65,6 +70,7 @@ private:
   const Expr *column = nullptr;
   const Expr *row = nullptr;    ///< what depends on the column
   const Expr *weight = nullptr; ///< of the assignment; null if it is 1
+  const Expr *expert = nullptr; ///< of the assignment
   bool isSplit = true;
 };
 
@@ -146,40 +152,95 @@ bool LayerRaiser::run() {
   column = exprs.variable(type.getDimSize(1));
   const Expr *sum =
       elements.unfold(exprs.load(op->getResult(0), {loops.token, column}));
-  if (!sum || !sum->isReduce("arith.addf") ||
-      ShapedType::isDynamic(sum->operands[0]->extent))
+  if (!sum)
     return false;
-  loops.slot = sum->operands[0];
-  split(sum->operands[1]);
+  if (sum->kind != Expr::Reduce) {
+    // A sum of one.
+    loops.slot = elements.getOnlySlot();
+    split(sum);
+  } else if (sum->name == "arith.addf" &&
+             !ShapedType::isDynamic(sum->operands[0]->extent)) {
+    loops.slot = sum->operands[0];
+    split(sum->operands[1]);
+  }
   if (!row || !isSplit)
     return false;
 
+  if (runChosen())
+    return true;
+  return runAll();
+}
+
+bool LayerRaiser::runChosen() {
   Block block;
   OpBuilder builder(op);
   ExpertBody body(elements, loops, builder, &block, op.getLoc());
   Value result = body.write(row, column);
   bool isLayer = body.getExpert() != nullptr;
-  if (result && isLayer)
-    if (FFNOp ffn = writeFFN(block, result, op.getLoc()))
-      result = ffn.getResult();
+  std::string why = "no sum of theirs is known";
+  if (result && isLayer && body.getInputWeight() && weight) {
+    result = {};
+    why = "rows are weighted, and so is what experts make of them";
+  }
+  expert = body.getExpert();
+  if (isLayer && body.getInputWeight())
+    weight = body.getInputWeight();
   if (result && isLayer && write(body, block, result))
     return true;
-  if (isLayer) {
-    const auto &obstacle = body.getObstacle();
-    remark::missed(obstacle ? obstacle->loc : op.getLoc(),
-                   remark::RemarkOpts::name("no-layer").category(kPassName))
-        << "the experts of a layer stay as they are: " +
-               (obstacle ? obstacle->why
-                         : std::string("no sum of theirs is known"));
-  }
+  if (isLayer)
+    sayWhyNot(body, why);
   block.dropAllDefinedValueUses();
   block.dropAllReferences();
   return isLayer;
 }
 
+/// All experts on all tokens, whose rows are 0 for those that were not chosen:
+/// the same is 0 of the others' results.
+bool LayerRaiser::runAll() {
+  if (!row->isReduce("arith.addf") && !row->is("arith.addf"))
+    return false;
+  Block block;
+  OpBuilder builder(op);
+  ExpertBody body(elements, loops, builder, &block, op.getLoc());
+  body.setAllExperts(loops.slot->extent);
+  Value result = body.write(row, column);
+  bool isLayer = body.getInputWeight() && !body.getWeights().empty();
+  std::string why = "rows are not weighted by those of a top-k and zeros";
+  std::optional<ChosenWeight> chosen;
+  if (result && isLayer && !weight)
+    chosen = matchChosenWeight(elements, body.getInputWeight(), loops.slot);
+  if (chosen && !isZeroForZeros(result)) {
+    why = "experts may make something else than 0 of rows that are 0";
+    chosen = std::nullopt;
+  }
+  if (chosen) {
+    loops.slot = chosen->slot;
+    expert = chosen->expert;
+    weight = chosen->weight;
+    if (write(body, block, result))
+      return true;
+  }
+  if (isLayer)
+    sayWhyNot(body, why);
+  block.dropAllDefinedValueUses();
+  block.dropAllReferences();
+  return isLayer;
+}
+
+void LayerRaiser::sayWhyNot(ExpertBody &body, StringRef why) {
+  const std::optional<Obstacle> &obstacle = body.getObstacle();
+  remark::missed(obstacle ? obstacle->loc : op.getLoc(),
+                 remark::RemarkOpts::name("no-layer").category(kPassName))
+      << "the experts of a layer stay as they are: " +
+             (obstacle ? obstacle->why : why.str());
+}
+
 bool LayerRaiser::write(ExpertBody &body, Block &block, Value result) {
   OpBuilder b(op);
   Location loc = op.getLoc();
+  if (FFNOp ffn = writeFFN(block, result, loc))
+    result = ffn.getResult();
+  bool isInputWeighted = body.getInputWeight() != nullptr;
   Upstream up(b, loc);
   auto type = cast<RankedTensorType>(op->getResult(0).getType());
   int64_t slots = loops.slot->extent, experts = body.getNumExperts();
@@ -190,7 +251,7 @@ bool LayerRaiser::write(ExpertBody &body, Block &block, Value result) {
   };
 
   // Rung 2, else rung 1.
-  RouterWeights router(elements, loops, body.getExpert(), loc);
+  RouterWeights router(elements, loops, expert, loc);
   Value routing;
   std::string how;
   if (router.match(weight)) {
@@ -199,8 +260,7 @@ bool LayerRaiser::write(ExpertBody &body, Block &block, Value result) {
   } else {
     Sizes sizes = {up.sizesOf(body.getTokens())[0], b.getIndexAttr(slots)};
     SmallVector<const Expr *> all = {loops.token, loops.slot};
-    Value chosen =
-        writeTensor(up, body.getExpert(), all, sizes, b.getI32Type());
+    Value chosen = writeTensor(up, expert, all, sizes, b.getI32Type());
     Type number = type.getElementType().isF64() ? Type(b.getF64Type())
                                                 : Type(b.getF32Type());
     Value weights;
@@ -222,7 +282,7 @@ bool LayerRaiser::write(ExpertBody &body, Block &block, Value result) {
       RankedTensorType::get({ShapedType::kDynamic, tokensType.getDimSize(1)},
                             tokensType.getElementType());
   Value rows = DispatchOp::create(b, loc, rowsType, body.getTokens(), routing,
-                                  /*weighted=*/false);
+                                  isInputWeighted);
   auto outType = RankedTensorType::get(
       {ShapedType::kDynamic, type.getDimSize(1)}, type.getElementType());
   auto expert = ExpertOp::create(
@@ -245,12 +305,13 @@ bool LayerRaiser::write(ExpertBody &body, Block &block, Value result) {
   auto combinedType = RankedTensorType::get(
       {tokensType.getDimSize(0), type.getDimSize(1)}, type.getElementType());
   Value y = CombineOp::create(b, loc, combinedType, expert.getResult(), routing,
-                              /*init=*/Value(), /*unweighted=*/false);
+                              /*init=*/Value(), isInputWeighted);
   if (y.getType() != type)
     y = tensor::CastOp::create(b, loc, type, y);
   op->getResult(0).replaceAllUsesWith(y);
   remark::passed(loc, remarkAt("layer"))
       << "a layer of " + std::to_string(experts) + " experts, " +
-             std::to_string(slots) + " of them a token; " + how;
+             std::to_string(slots) + " of them a token; " + how +
+             (isInputWeighted ? ", of the rows that experts read" : "");
   return true;
 }

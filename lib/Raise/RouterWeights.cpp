@@ -77,6 +77,8 @@ bool RouterWeights::matchScores(const Expr *weight) {
 /// Whether `sum` adds up `term` of all slots.
 bool RouterWeights::matchSum(const Expr *sum, const Expr *term) {
   sum = elements.unfoldAll(sum);
+  if (loops.slot->extent == 1)
+    return sum == elements.unfoldAll(term);
   return sum->isReduce("arith.addf") &&
          sum->operands[0]->extent == loops.slot->extent &&
          elements.unfoldAll(sum->operands[1]) ==
@@ -254,7 +256,7 @@ bool RouterWeights::matchGroups() {
   } else if (mask->is("arith.select") && (*mask)[1]->getFloat() == 1.0 &&
              (*mask)[2]->getFloat() == 0.0) {
     // Of one group.
-    slot = exprs.number(0);
+    slot = elements.getOnlySlot();
     chosen = (*mask)[0];
   }
   if (!chosen || !chosen->is("arith.cmpi") ||

@@ -31,6 +31,12 @@ Value ScalarWriter::write(const Expr *expr) {
     }
   Value result;
   switch (expr->kind) {
+  case Expr::Variable:
+    // That of the only slot of a routing.
+    if (expr->extent != 1)
+      return {};
+    result = number(0);
+    break;
   case Expr::Constant:
     result = arith::ConstantOp::create(b, loc, cast<TypedAttr>(expr->value));
     break;

@@ -6,18 +6,14 @@
 # RUN: %python %s %t
 
 import os
-import subprocess
 import sys
 
 import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "Inputs"))
-from safetensors_file import save
+from raised import Checker
 
-folder = sys.argv[1]
-os.makedirs(folder, exist_ok=True)
 random = np.random.default_rng(5)
-failures = 0
 
 layer = """
 #rows = affine_map<(t, h, s, j) -> (t, j)>
@@ -161,16 +157,6 @@ cases = {
 }
 
 
-def run(*command):
-    global failures
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if result.returncode:
-        failures += 1
-        print("FAILED:", *command)
-        print(result.stdout[-2000:])
-    return result.stdout
-
-
 def routed_of(i):
     y = np.zeros_like(i["x"])
     for t, row in enumerate(i["x"]):
@@ -182,26 +168,11 @@ def routed_of(i):
 shapes = {"x": (6, 8), "z": (6, 4), "w": (4, 8, 8), "gate": (5, 8), "up": (5, 8), "down": (5, 8),
           "factor": (1, 8), "other": (6, 8)}
 inputs = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-given = os.path.join(folder, "in.safetensors")
-save(given, inputs)
 exact = {name: array.astype(np.float64) for name, array in inputs.items()}
+checker = Checker(sys.argv[1])
 for name, (code, reference, said, found) in cases.items():
-    source, output = os.path.join(folder, name + ".mlir"), os.path.join(folder, name + ".out.mlir")
-    with open(source, "w") as file:
-        file.write(layer.replace("@SHARED@", code))
-    explained = run("moe-raise", "--explain", "--check=1", source, "-o", output)
-    if said not in explained:
-        failures += 1
-        print("%s: %r is not in %r" % (name, said, explained))
-        continue
-    result = open(output).read()
-    wrong = [part for part in found if part not in result]
-    if wrong or (not found and "init(" in result):
-        failures += 1
-        print("%s: %s in" % (name, wrong or "init("), result)
-    expected = os.path.join(folder, "out.safetensors")
-    save(expected, {"y": routed_of(exact) + reference(exact)})
-    run("moe-interpret", output, "--inputs=" + given, "--expect=" + expected, "--tolerance=3e-6")
+    checker.check(name, layer.replace("@SHARED@", code), inputs, routed_of(exact) + reference(exact), said, found,
+                  [] if found else ["init("])
 
-print("%d failures" % failures)
-sys.exit(failures != 0)
+print("%d failures" % checker.failures)
+sys.exit(checker.failures != 0)

@@ -45,6 +45,8 @@ public:
 
   const Expr *number(int64_t value) { return exprs.number(value); }
   const Expr *variable(int64_t extent) { return exprs.variable(extent); }
+  /// The variable of the slots of routings that have one.
+  const Expr *getOnlySlot();
 
   Exprs exprs;
 
@@ -74,6 +76,7 @@ private:
                              Indices loops);
   const Expr *flatten(Indices indices, llvm::ArrayRef<int64_t> shape);
 
+  const Expr *onlySlot = nullptr;
   llvm::DenseMap<const Expr *, const Expr *> unfolded;
   /// The variable of each loop that an op reduces.
   llvm::DenseMap<std::pair<mlir::Operation *, unsigned>, const Expr *> loops;
