@@ -8,6 +8,7 @@
 
 #include "moe/Moe.h"
 
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -95,8 +96,15 @@ const Expr *Elements::readView(Value tensor, Indices indices) {
           rest = number(0);
           continue;
         }
-        if (ShapedType::isDynamic(shape[d]))
-          return nullptr;
+        if (ShapedType::isDynamic(shape[d])) {
+          const Expr *size =
+              isIndexLike(tensor) ? this->size(collapse.getSrc(), d) : nullptr;
+          if (!size)
+            return nullptr;
+          parts.push_back(exprs.apply("arith.remui", size->type, {rest, size}));
+          rest = exprs.apply("arith.divui", size->type, {rest, size});
+          continue;
+        }
         parts.push_back(exprs.mod(rest, shape[d]));
         rest = exprs.floorDiv(rest, shape[d]);
       }
@@ -237,8 +245,8 @@ const Expr *Elements::evaluateScalar(Value value,
   } else if (matchPattern(op, m_Constant(&constant))) {
     result = isa<FloatAttr, IntegerAttr>(constant) ? exprs.constant(constant)
                                                    : exprs.load(value, {});
-  } else if (isa<tensor::DimOp>(op)) {
-    result = exprs.load(value, {}, Interval{0, INT32_MAX});
+  } else if (isa<tensor::DimOp, affine::AffineApplyOp>(op)) {
+    result = readSize(value);
   } else if (auto index = dyn_cast<linalg::IndexOp>(op)) {
     result = index.getDim() < loops.size() ? loops[index.getDim()] : nullptr;
     if (result && isRowMajor(result))
@@ -327,8 +335,10 @@ const Expr *Elements::readStructured(linalg::LinalgOp op, unsigned result,
     if (op.getIteratorTypesArray()[i] != utils::IteratorType::reduction)
       return nullptr;
     const Expr *&variable = loops[{op, i}];
-    if (!variable)
+    if (!variable) {
       variable = exprs.variable(extents[i]);
+      noteRows(op, i, variable);
+    }
     loop[i] = variable;
     reduced.push_back(variable);
   }

@@ -83,6 +83,22 @@ std::optional<Interval> Exprs::getRange(const Expr *expr) const {
     return known->second;
   }
   case Expr::Linear: {
+    // c * x - c * by * floor(x / by) is c * (x mod by).
+    for (auto [term, c] : llvm::zip_equal(expr->operands, expr->coefficients)) {
+      if (!term->is("floordiv"))
+        continue;
+      int64_t by = cast<IntegerAttr>(term->value).getInt();
+      auto &self = const_cast<Exprs &>(*this);
+      const Expr *rest = self.linear(expr, 1, self.mod((*term)[0], by), c / by);
+      if (c % by || rest->operands.size() >= expr->operands.size())
+        continue;
+      std::optional<Interval> range = getRange(rest);
+      if (!range)
+        return std::nullopt;
+      int64_t last = -(c / by) * (by - 1);
+      return Interval{range->low + std::min<int64_t>(last, 0),
+                      range->high + std::max<int64_t>(last, 0)};
+    }
     Interval sum{expr->offset, expr->offset};
     for (auto [term, c] : llvm::zip_equal(expr->operands, expr->coefficients)) {
       std::optional<Interval> range = getRange(term);
@@ -116,6 +132,13 @@ std::optional<Interval> Exprs::getRange(const Expr *expr) const {
       int64_t by = cast<IntegerAttr>(expr->value).getInt();
       return Interval{llvm::divideFloorSigned(of[0].low, by),
                       llvm::divideFloorSigned(of[0].high, by)};
+    }
+    if (expr->name == "arith.remui" || expr->name == "arith.divui") {
+      if (of[0].low < 0 || of[1].low < 0)
+        return std::nullopt;
+      return Interval{0, expr->name == "arith.divui"
+                             ? of[0].high
+                             : std::min(of[0].high, of[1].high - 1)};
     }
     if (expr->name == "mod")
       return Interval{0, cast<IntegerAttr>(expr->value).getInt() - 1};
@@ -195,6 +218,33 @@ std::optional<bool> Exprs::compare(StringRef predicate, const Expr *a,
   return std::nullopt;
 }
 
+bool Exprs::isBelow(const Expr *expr, const Expr *size) const {
+  std::optional<Interval> range = getRange(expr);
+  if (!range || range->low < 0)
+    return false;
+  if (std::optional<int64_t> known = size->getInteger())
+    return range->high < *known;
+  return sizes.lookup(expr) == size;
+}
+
+/// (row * size + column) divided by size, with the column below it.
+const Expr *Exprs::divideBySize(const Expr *expr, const Expr *size,
+                                bool isRest) {
+  if (isBelow(expr, size))
+    return isRest ? expr : number(0);
+  if (expr->kind != Expr::Linear)
+    return nullptr;
+  for (auto [term, c] : llvm::zip_equal(expr->operands, expr->coefficients)) {
+    if (!term->is("arith.muli") || c != 1)
+      continue;
+    const Expr *column = linear(expr, 1, term, -1);
+    for (unsigned i = 0; i < 2; ++i)
+      if ((*term)[i] == size && isBelow(column, size))
+        return isRest ? column : (*term)[1 - i];
+  }
+  return nullptr;
+}
+
 const Expr *Exprs::applyInteger(StringRef op, ArrayRef<const Expr *> v,
                                 Attribute value) {
   if (op == "arith.addi")
@@ -209,12 +259,15 @@ const Expr *Exprs::applyInteger(StringRef op, ArrayRef<const Expr *> v,
     return nullptr;
   }
   bool isFloor = op == "arith.floordivsi";
-  if (isFloor || op == "arith.divsi" || op == "arith.remsi") {
+  bool isRest = op == "arith.remsi" || op == "arith.remui";
+  if (isFloor || isRest || op == "arith.divsi" || op == "arith.divui") {
     std::optional<int64_t> by = v[1]->getInteger();
     std::optional<Interval> range = getRange(v[0]);
-    if (!by || *by <= 0 || !(isFloor || (range && range->low >= 0)))
+    if (!by)
+      return divideBySize(v[0], v[1], isRest);
+    if (*by <= 0 || !(isFloor || (range && range->low >= 0)))
       return nullptr;
-    return op == "arith.remsi" ? mod(v[0], *by) : floorDiv(v[0], *by);
+    return isRest ? mod(v[0], *by) : floorDiv(v[0], *by);
   }
   if (op == "arith.minsi" || op == "arith.maxsi") {
     StringRef order = op == "arith.minsi" ? "sle" : "sge";

@@ -15,6 +15,7 @@
 
 #include "ExpertBody.h"
 #include "InputWeights.h"
+#include "Reroll.h"
 #include "RouterWeights.h"
 #include "WriteExpr.h"
 #include "WriteFFN.h"
@@ -46,11 +47,12 @@ namespace {
 /// One tensor that may be the result of a layer.
 class LayerRaiser {
 public:
-  LayerRaiser(linalg::LinalgOp op, Elements &elements)
+  LayerRaiser(Operation *op, Elements &elements)
       : op(op), elements(elements), exprs(elements.exprs) {}
 
-  /// Whether there is a layer, raised or not.
-  bool run();
+  /// Whether there is a layer, raised or not. Experts may be added up one by
+  /// one.
+  bool run(const UnrolledSum *unrolled = nullptr);
 
 private:
   /// Splits a product into what depends on the column and what does not.
@@ -59,14 +61,16 @@ private:
   /// Experts that were chosen, or all of them.
   bool runChosen();
   bool runAll();
-  void sayWhyNot(ExpertBody &body, StringRef why);
   /// Writes the layer in the place of the op.
   bool write(ExpertBody &body, Block &block, Value result);
 
-  linalg::LinalgOp op;
+  void say(const std::optional<Obstacle> &obstacle, StringRef otherwise);
+
+  Operation *op;
   Elements &elements;
   Exprs &exprs;
   LayerLoops loops;
+  SmallVector<Value> rest; ///< what is added to the layer
   const Expr *column = nullptr;
   const Expr *row = nullptr;    ///< what depends on the column
   const Expr *weight = nullptr; ///< of the assignment; null if it is 1
@@ -76,6 +80,10 @@ private:
 
 struct RaiseLayers : moe::impl::RaiseLayersBase<RaiseLayers> {
   void runOnOperation() override {
+    for (const UnrolledSum &unrolled : findUnrolledSums(getOperation())) {
+      Elements elements(&getContext());
+      LayerRaiser(unrolled.getLast(), elements).run(&unrolled);
+    }
     SmallVector<linalg::LinalgOp> ops;
     getOperation()->walk([&](linalg::LinalgOp op) {
       if (op.getNumReductionLoops() && op->getNumResults() == 1 &&
@@ -143,15 +151,32 @@ void LayerRaiser::split(const Expr *expr) {
   row = code;
 }
 
-bool LayerRaiser::run() {
+void LayerRaiser::say(const std::optional<Obstacle> &obstacle,
+                      StringRef otherwise) {
+  remark::missed(obstacle ? obstacle->loc : op->getLoc(),
+                 remark::RemarkOpts::name("no-layer").category(kPassName))
+      << "the experts of a layer stay as they are: " +
+             (obstacle ? obstacle->why : otherwise.str());
+}
+
+bool LayerRaiser::run(const UnrolledSum *unrolled) {
   auto type = cast<RankedTensorType>(op->getResult(0).getType());
   if (type.getRank() != 2 || !isa<FloatType>(type.getElementType()) ||
       type.isDynamicDim(1))
     return false;
   loops.token = exprs.variable(type.getDimSize(0));
   column = exprs.variable(type.getDimSize(1));
-  const Expr *sum =
-      elements.unfold(exprs.load(op->getResult(0), {loops.token, column}));
+  const Expr *sum = nullptr;
+  if (unrolled) {
+    OpBuilder builder(op);
+    Reroller reroller(elements, *unrolled);
+    sum = reroller.run({loops.token, column}, builder);
+    llvm::append_range(rest, reroller.getRest());
+    if (!sum)
+      say(reroller.getObstacle(), "their terms are not one sum");
+  } else {
+    sum = elements.unfold(exprs.load(op->getResult(0), {loops.token, column}));
+  }
   if (!sum)
     return false;
   if (sum->kind != Expr::Reduce) {
@@ -174,7 +199,7 @@ bool LayerRaiser::run() {
 bool LayerRaiser::runChosen() {
   Block block;
   OpBuilder builder(op);
-  ExpertBody body(elements, loops, builder, &block, op.getLoc());
+  ExpertBody body(elements, loops, builder, &block, op->getLoc());
   Value result = body.write(row, column);
   bool isLayer = body.getExpert() != nullptr;
   std::string why = "no sum of theirs is known";
@@ -188,7 +213,7 @@ bool LayerRaiser::runChosen() {
   if (result && isLayer && write(body, block, result))
     return true;
   if (isLayer)
-    sayWhyNot(body, why);
+    say(body.getObstacle(), why);
   block.dropAllDefinedValueUses();
   block.dropAllReferences();
   return isLayer;
@@ -201,7 +226,7 @@ bool LayerRaiser::runAll() {
     return false;
   Block block;
   OpBuilder builder(op);
-  ExpertBody body(elements, loops, builder, &block, op.getLoc());
+  ExpertBody body(elements, loops, builder, &block, op->getLoc());
   body.setAllExperts(loops.slot->extent);
   Value result = body.write(row, column);
   bool isLayer = body.getInputWeight() && !body.getWeights().empty();
@@ -221,23 +246,15 @@ bool LayerRaiser::runAll() {
       return true;
   }
   if (isLayer)
-    sayWhyNot(body, why);
+    say(body.getObstacle(), why);
   block.dropAllDefinedValueUses();
   block.dropAllReferences();
   return isLayer;
 }
 
-void LayerRaiser::sayWhyNot(ExpertBody &body, StringRef why) {
-  const std::optional<Obstacle> &obstacle = body.getObstacle();
-  remark::missed(obstacle ? obstacle->loc : op.getLoc(),
-                 remark::RemarkOpts::name("no-layer").category(kPassName))
-      << "the experts of a layer stay as they are: " +
-             (obstacle ? obstacle->why : why.str());
-}
-
 bool LayerRaiser::write(ExpertBody &body, Block &block, Value result) {
   OpBuilder b(op);
-  Location loc = op.getLoc();
+  Location loc = op->getLoc();
   if (FFNOp ffn = writeFFN(block, result, loc))
     result = ffn.getResult();
   bool isInputWeighted = body.getInputWeight() != nullptr;
@@ -308,6 +325,11 @@ bool LayerRaiser::write(ExpertBody &body, Block &block, Value result) {
                               /*init=*/Value(), isInputWeighted);
   if (y.getType() != type)
     y = tensor::CastOp::create(b, loc, type, y);
+  for (Value other : rest)
+    y = up.elementwise({other, y}, type.getElementType(),
+                       [&](OpBuilder &nested, ValueRange v) -> Value {
+                         return arith::AddFOp::create(nested, loc, v[0], v[1]);
+                       });
   op->getResult(0).replaceAllUsesWith(y);
   remark::passed(loc, remarkAt("layer"))
       << "a layer of " + std::to_string(experts) + " experts, " +

@@ -98,8 +98,8 @@ cases = {
     "mixtral_model_grouped": (None, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
     "llama4": (None, "4 experts, 1 of them a token; rung 2: #moe.top_k<1>, weighing [#moe.sigmoid], of the rows that "
                "experts read", "an FFN of all tokens is added"),
-    # No layer is found in these yet; what they compute has to stay.
-    "mixtral_loop": (None, None),
+    "mixtral_loop": (None, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
+    "olmoe_loop": (None, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>"),
 }
 
 failures = 0

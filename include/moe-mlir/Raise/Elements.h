@@ -29,6 +29,12 @@ namespace moe::raise {
 /// would have to be proved: "ranks" and "order"; see Upstream.
 inline constexpr llvm::StringLiteral kMeaningAttrName = "raise_meaning";
 
+/// The places of a flattened tensor that are in one row of it, or column.
+struct Row {
+  const Expr *place; ///< in terms of `other`, in its order
+  const Expr *other; ///< a variable
+};
+
 class Elements {
 public:
   explicit Elements(mlir::MLIRContext *context) : exprs(context) {}
@@ -42,6 +48,19 @@ public:
   const Expr *unfoldAll(const Expr *expr);
   /// The same of all operands, too.
   const Expr *unfoldDeep(const Expr *expr);
+
+  /// Whether `product` is 0 for all values of `variable` but one, or for all
+  /// but one for each value of `slots`, which are added: it becomes what it is
+  /// there.
+  bool pickTerm(const Expr *&product, const Expr *variable,
+                llvm::SmallVectorImpl<const Expr *> &slots);
+
+  /// The size of a dimension; null if it is not known.
+  const Expr *size(mlir::Value tensor, int64_t dim);
+  /// The values of the variable `place` for which `at`, a quotient or a rest of
+  /// it, is `which`.
+  std::optional<Row> findRow(const Expr *at, const Expr *which,
+                             const Expr *place);
 
   const Expr *number(int64_t value) { return exprs.number(value); }
   const Expr *variable(int64_t extent) { return exprs.variable(extent); }
@@ -58,8 +77,6 @@ private:
   static bool hasMeaning(mlir::Value tensor, llvm::StringRef meaning);
   const Expr *readGroup(mlir::Value tensor, Indices indices);
   const Expr *readMembership(const Expr *expr);
-  bool pickTerm(const Expr *&product, const Expr *variable,
-                llvm::SmallVectorImpl<const Expr *> &slots);
   bool findTerm(const Expr *&product, const Expr *variable, const Expr *&only,
                 llvm::SmallVectorImpl<const Expr *> &slots);
   const Expr *matchEqual(const Expr *condition, const Expr *variable);
@@ -74,10 +91,15 @@ private:
   const Expr *evaluateScalar(mlir::Value value,
                              llvm::DenseMap<mlir::Value, const Expr *> &known,
                              Indices loops);
+  void noteRows(mlir::linalg::LinalgOp op, unsigned loop, const Expr *variable);
+  const Expr *readSize(mlir::Value value);
   const Expr *flatten(Indices indices, llvm::ArrayRef<int64_t> shape);
 
   const Expr *onlySlot = nullptr;
   llvm::DenseMap<const Expr *, const Expr *> unfolded;
+  /// Variables over all places of tensors [rows, columns] with a number of
+  /// columns that is not known.
+  llvm::DenseMap<const Expr *, std::pair<int64_t, const Expr *>> rowsOf;
   /// The variable of each loop that an op reduces.
   llvm::DenseMap<std::pair<mlir::Operation *, unsigned>, const Expr *> loops;
 };

@@ -113,6 +113,14 @@ public:
   /// it is computed from: that integer, if it is always the same.
   const Expr *simplifyByValues(const Expr *expr);
 
+  /// Says that all values of a variable are below `size`.
+  void setSize(const Expr *variable, const Expr *size) {
+    sizes[variable] = size;
+  }
+  /// Whether an integer is at least 0 and below `size`; false if it is not
+  /// known.
+  bool isBelow(const Expr *expr, const Expr *size) const;
+
   /// Nothing if it is not known.
   std::optional<Interval> getRange(const Expr *expr) const;
 
@@ -135,6 +143,7 @@ private:
   const Expr *applyInteger(llvm::StringRef op,
                            llvm::ArrayRef<const Expr *> operands,
                            mlir::Attribute value);
+  const Expr *divideBySize(const Expr *expr, const Expr *size, bool isRest);
   const Expr *applyFloat(llvm::StringRef op, mlir::Type type,
                          llvm::ArrayRef<const Expr *> operands);
 
@@ -143,6 +152,7 @@ private:
   std::deque<Expr> storage;
   llvm::DenseMap<mlir::Value, Interval> ranges;
   llvm::DenseMap<mlir::Value, mlir::Value> inverses;
+  llvm::DenseMap<const Expr *, const Expr *> sizes;
 };
 
 } // namespace moe::raise
