@@ -192,6 +192,21 @@ const Expr *Exprs::applyFloat(StringRef op, Type type,
     if (isCommutative && isNumber(v[0], *neutral))
       return v[1];
   }
+  // A condition as a number.
+  if ((op == "arith.sitofp" || op == "arith.uitofp") &&
+      v[0]->is("arith.select")) {
+    std::optional<int64_t> yes = (*v[0])[1]->getInteger(),
+                           no = (*v[0])[2]->getInteger();
+    if (yes && no)
+      return apply("arith.select", type,
+                   {(*v[0])[0],
+                    constant(FloatAttr::get(type, static_cast<double>(*yes))),
+                    constant(FloatAttr::get(type, static_cast<double>(*no)))});
+  }
+  if (op == "arith.uitofp" && v[0]->type.isInteger(1) && !v[0]->getInteger())
+    return apply("arith.select", type,
+                 {v[0], constant(FloatAttr::get(type, 1.0)),
+                  constant(FloatAttr::get(type, 0.0))});
   // Conversions of constants.
   if (v.size() == 1 && isa<FloatType>(type)) {
     std::optional<double> number = v[0]->getFloat();
@@ -290,6 +305,8 @@ const Expr *Exprs::reduce(StringRef op, const Expr *variable,
     return op == "last" ? apply("arith.select", only[1]->type, only)
                         : only.front();
   }
+  if (op == "arith.ori" && isWitnessed(variable, body.front()))
+    return boolean(true);
   Expr expr{};
   expr.kind = Expr::Reduce;
   expr.type = op == "last" ? body[1]->type : body[0]->type;

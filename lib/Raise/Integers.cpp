@@ -429,3 +429,19 @@ bool Exprs::isContradiction(const Expr *a, const Expr *b) {
   }
   return false;
 }
+
+/// Whether one of the values of `variable` for which f(variable) == f(other)
+/// holds is that of another variable.
+bool Exprs::isWitnessed(const Expr *variable, const Expr *condition) {
+  if (!condition->is("arith.cmpi") ||
+      cast<arith::CmpIPredicateAttr>(condition->value).getValue() !=
+          arith::CmpIPredicate::eq)
+    return false;
+  for (unsigned i = 0; i < 2; ++i)
+    for (const Expr *other : (*condition)[1 - i]->free)
+      if (other != variable && other->extent == variable->extent &&
+          !ShapedType::isDynamic(other->extent) &&
+          substitute((*condition)[i], variable, other) == (*condition)[1 - i])
+        return true;
+  return false;
+}

@@ -190,24 +190,22 @@ bool Elements::findTerm(const Expr *&product, const Expr *variable,
       product = (*code)[1];
     return only;
   }
-  // Entries that are written at most once, or added up.
-  const Expr *value = nullptr, *condition = nullptr;
-  if (code->isReduce("last") && isZero(code->operands[3])) {
-    condition = code->operands[1];
-    value = code->operands[2];
-  } else if (code->isReduce("arith.addf") &&
-             code->operands[1]->is("arith.select") &&
-             isZero((*code->operands[1])[2])) {
-    condition = (*code->operands[1])[0];
-    value = (*code->operands[1])[1];
+  // Entries that are added up, or written at most once.
+  if (code->isReduce("arith.addf")) {
+    const Expr *term = code->operands[1];
+    if (!findTerm(term, variable, only, slots))
+      return false;
+    product = term;
+    slots.push_back(code->operands[0]);
+    return true;
   }
-  if (!condition)
+  if (!code->isReduce("last") || !isZero(code->operands[3]))
     return false;
   const Expr *slot = code->operands[0];
-  only = matchEqual(condition, variable);
-  if (!only || (code->name == "last" && !isDistinct(only, slot)))
+  only = matchEqual(code->operands[1], variable);
+  if (!only || !isDistinct(only, slot))
     return false;
-  product = value;
+  product = code->operands[2];
   slots.push_back(slot);
   return true;
 }

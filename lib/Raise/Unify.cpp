@@ -9,6 +9,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/bit.h"
+#include "llvm/Support/Format.h"
 #include "llvm/Support/SaveAndRestore.h"
 
 using namespace mlir;
@@ -24,7 +25,7 @@ static std::string describe(const Expr *expr) {
   case Expr::Constant:
     if (std::optional<double> value = expr->getFloat()) {
       std::string text;
-      llvm::raw_string_ostream(text) << *value;
+      llvm::raw_string_ostream(text) << llvm::format("%g", *value);
       return text;
     }
     if (std::optional<int64_t> value = expr->getInteger())

@@ -139,6 +139,7 @@ private:
   const Expr *negate(const Expr *condition);
   const Expr *applyComparison(llvm::ArrayRef<const Expr *> operands,
                               mlir::Attribute predicate);
+  bool isWitnessed(const Expr *variable, const Expr *condition);
   bool isContradiction(const Expr *a, const Expr *b);
   const Expr *applyInteger(llvm::StringRef op,
                            llvm::ArrayRef<const Expr *> operands,
