@@ -124,7 +124,16 @@ mlir::Value keepAxes(Upstream &upstream, mlir::Value reduced,
 // Places that depend on data, see OnnxNonZero.cpp
 //===----------------------------------------------------------------------===//
 
+/// Of the op that lists all places: [rank, places], its input the mask of them.
+inline constexpr llvm::StringLiteral kPlacesAttrName = "raise_places";
+
 llvm::LogicalResult convertNonZero(ForeignOp &op);
+
+/// What is scattered element by element, by a mask that is the same along the
+/// last dimension, becomes rows and their places, if that is what it is; see
+/// OnnxMaskedRows.cpp.
+void readMaskedRows(ForeignOp &op, mlir::Value data, mlir::Value &indices,
+                    mlir::Value &updates);
 
 /// The mask [places] of i1 of the list of all places that `indices` are parts
 /// of; null if they are of none, or of several.

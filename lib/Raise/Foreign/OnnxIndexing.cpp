@@ -327,6 +327,10 @@ static LogicalResult convertScatterND(ForeignOp &op) {
   OpBuilder &b = up.getBuilder();
   Value data = op.getOperand(0), indices = op.getOperand(1),
         updates = op.getOperand(2);
+  bool isPlain =
+      op.getString("reduction").empty() || op.getString("reduction") == "none";
+  if (isPlain)
+    readMaskedRows(op, data, indices, updates);
   RankedTensorType type = Upstream::typeOf(data),
                    places = Upstream::typeOf(indices);
   int64_t last = places.getRank() ? places.getDimSize(places.getRank() - 1)
@@ -350,8 +354,6 @@ static LogicalResult convertScatterND(ForeignOp &op) {
   indices = up.reshape(indices, {count, b.getIndexAttr(last)});
   updates = up.reshape(updates, rows);
   // Where each place of an order is: the order the other way round.
-  bool isPlain =
-      op.getString("reduction").empty() || op.getString("reduction") == "none";
   if (rank == 1 && last == 1 && isPlain && isCounting(updates)) {
     Value order = up.reshape(indices, {count});
     if (isOrder(order) ||

@@ -30,8 +30,6 @@ using namespace mlir;
 using namespace moe::raise;
 using namespace moe::raise::onnx;
 
-/// Of the op that lists all places: [rank, places], its input the mask of them.
-static constexpr StringLiteral kPlacesAttrName = "raise_places";
 /// Of a scatter whose last input is a mask of the updates.
 static constexpr StringLiteral kMaskedAttrName = "raise_masked";
 
@@ -301,7 +299,13 @@ bool RowCheck::follow(OpOperand &use, int64_t dim) {
 }
 
 bool moe::raise::checkPlaces(func::FuncOp func) {
+  // What nobody reads any more needs no proof.
   SmallVector<Operation *> all;
+  func.walk([&](Operation *op) { all.push_back(op); });
+  for (Operation *op : llvm::reverse(all))
+    if (isOpTriviallyDead(op))
+      op->erase();
+  all.clear();
   func.walk([&](Operation *op) {
     if (op->hasAttr(kPlacesAttrName))
       all.push_back(op);
