@@ -118,8 +118,8 @@ def RaiseLayers : Pass<"moe-raise-layers"> {
   let description = [{
     What computes `y[t, h] = sum(s, w[t, s] * f(x[t], W[e[t, s]])[h])`, with
     e[t, s] the expert in slot s of token t, becomes a routing, `moe.dispatch`,
-    `moe.expert` and `moe.combine`. It is compared in index notation: reshapes,
-    broadcasts, gathers, and rows sorted by expert and put back are read through.
+    `moe.expert` and `moe.combine`. An f that is a `moe.ffn` becomes one. It is
+    compared in index notation: reshapes, broadcasts, gathers, and rows sorted by expert and put back are read through.
     f is any elementwise code, products with the expert's weights, and reductions
     of rows; weights are views of the function's. An index that a program clamps
     or wraps is evaluated for each expert.
