@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 build="${MOE_BUILD_DIR:-build}"
 
 scripts/install-deps.sh
+MOE_BUILD_DIR="$build" scripts/install-halide.sh
 if [[ ! -f "$build/build.ninja" ]]; then
   cmake -G Ninja -S . -B "$build" -DCMAKE_BUILD_TYPE="${MOE_BUILD_TYPE:-Release}"
 fi

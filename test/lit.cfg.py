@@ -192,5 +192,9 @@ if config.has_vulkan and drivers:
 if config.has_lld:
     config.available_features.add("lld-libraries")
 
+# Kernels by Halide, whose library is built where Halide is.
+if os.path.exists(os.path.join(config.moe_libs_dir, "libmoe_halide.so")):
+    config.available_features.add("halide")
+
 if runs(config.host_cxx, "-fopenmp", "-x", "c++", "-E", "-", "-o", os.devnull):
     config.available_features.add("openmp")

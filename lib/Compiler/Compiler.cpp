@@ -20,6 +20,7 @@
 #include "moe-mlir/Target/LLVMCode.h"
 #include "moe/E4M3Rows.h"
 #include "moe/Moe.h"
+#include "moek/Codegen.h"
 
 #include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Bytecode/BytecodeWriter.h"
@@ -238,10 +239,9 @@ bool compileVariant(llvm::MemoryBufferRef bytecode,
   };
   std::string error;
   step = timing.nest("machine code");
-  if (!TargetRegistry::get().find(chip)->emit(*module, chip,
-                                              getCodeOptions(options),
-                                              CodeKind::Object, variant.object,
-                                              error) ||
+  if (!TargetRegistry::get().find(chip)->emit(
+          *module, chip, getCodeOptions(options), CodeKind::Object,
+          variant.object, error) ||
       !compiler::checkSymbols(variant.object, externals, error))
     return fail(error);
   steps.add(kCodeCost, "");
@@ -261,8 +261,10 @@ static void nameArguments(ModuleOp module) {
 }
 
 /// Says in the IR what `options` ask for, and checks what it says then.
-static LogicalResult setActivations(ModuleOp module,
-                                    const CompileOptions &options) {
+static LogicalResult setAsked(ModuleOp module, const CompileOptions &options) {
+  if (!options.codegen.empty())
+    module->setAttr(moek::kCodegenAttrName,
+                    StringAttr::get(module.getContext(), options.codegen));
   if (!options.activations.empty())
     module->setAttr(moek::kActivationsAttrName,
                     StringAttr::get(module.getContext(), options.activations));
@@ -295,8 +297,7 @@ OwningOpRef<ModuleOp> moe::compileToStage(ModuleOp module,
     (*clone)->setAttr(moek::kTargetAttrName, chip);
   TimingScope timing = nestTiming(options, chip.getChipName());
   compiler::SharedCodeErrors errors(*clone);
-  if (failed(checkEntries(*clone)) ||
-      failed(setActivations(*clone, options)) ||
+  if (failed(checkEntries(*clone)) || failed(setAsked(*clone, options)) ||
       failed(runPipeline(*clone, options, pipeline, timing, std::nullopt,
                          /*verify=*/true)))
     return {};
@@ -340,8 +341,7 @@ LogicalResult moe::compileToArtifact(ModuleOp module,
     externals.push_back(function.getName().str());
   OwningOpRef<ModuleOp> common = module.clone();
   compiler::SharedCodeErrors errors(*common);
-  if (failed(checkEntries(*common)) ||
-      failed(setActivations(*common, options)) ||
+  if (failed(checkEntries(*common)) || failed(setAsked(*common, options)) ||
       failed(runCommonStages(*common, options)) ||
       // Extensions may have taken them away.
       failed(checkEntries(*common)))

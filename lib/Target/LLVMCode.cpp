@@ -22,6 +22,7 @@
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Target/TargetOptions.h"
 #include "llvm/TargetParser/Triple.h"
+#include "llvm/Transforms/IPO/AlwaysInliner.h"
 #include "llvm/Transforms/InstCombine/InstCombine.h"
 #include "llvm/Transforms/Scalar/EarlyCSE.h"
 #include "llvm/Transforms/Scalar/LICM.h"
@@ -54,10 +55,12 @@ createMachine(const LLVMCpu &cpu, unsigned level, std::string &error) {
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
+    LLVMInitializeX86AsmParser();
     LLVMInitializeAArch64TargetInfo();
     LLVMInitializeAArch64Target();
     LLVMInitializeAArch64TargetMC();
     LLVMInitializeAArch64AsmPrinter();
+    LLVMInitializeAArch64AsmParser();
   });
   llvm::Triple triple(cpu.platform.triple);
   const llvm::Target *target =
@@ -90,6 +93,8 @@ static void cleanUp(llvm::Module &module, llvm::TargetMachine &machine) {
   builder.registerFunctionAnalyses(fam);
   builder.registerLoopAnalyses(lam);
   builder.crossRegisterProxies(lam, fam, cgam, mam);
+  // What was added from elsewhere may ask for it.
+  llvm::AlwaysInlinerPass(/*InsertLifetime=*/false).run(module, mam);
   llvm::FunctionPassManager fpm;
   fpm.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
   fpm.addPass(llvm::EarlyCSEPass(/*UseMemorySSA=*/false));
@@ -103,7 +108,8 @@ static void cleanUp(llvm::Module &module, llvm::TargetMachine &machine) {
 
 static std::unique_ptr<llvm::Module>
 translate(mlir::ModuleOp module, llvm::LLVMContext &context, const LLVMCpu &cpu,
-          llvm::TargetMachine &machine, bool optimize, std::string &error) {
+          llvm::TargetMachine &machine, bool optimize, AddCode addCode,
+          std::string &error) {
   std::unique_ptr<llvm::Module> result =
       mlir::translateModuleToLLVMIR(module, context, "moe");
   if (!result) {
@@ -122,6 +128,8 @@ translate(mlir::ModuleOp module, llvm::LLVMContext &context, const LLVMCpu &cpu,
     if (!cpu.features.empty())
       function.addFnAttr("target-features", cpu.features);
   }
+  if (addCode && !addCode(*result, error))
+    return nullptr;
   if (optimize)
     cleanUp(*result, machine);
   return result;
@@ -143,14 +151,15 @@ static bool emit(llvm::Module &module, llvm::TargetMachine &machine,
 
 bool moe::emitLLVM(mlir::ModuleOp module, const LLVMCpu &cpu,
                    const CodeOptions &options, CodeKind kind,
-                   llvm::SmallVectorImpl<char> &output, std::string &error) {
+                   llvm::SmallVectorImpl<char> &output, std::string &error,
+                   AddCode addCode) {
   std::unique_ptr<llvm::TargetMachine> machine =
       createMachine(cpu, options.level, error);
   if (!machine)
     return false;
   llvm::LLVMContext context;
-  std::unique_ptr<llvm::Module> code =
-      translate(module, context, cpu, *machine, options.optimizeIR, error);
+  std::unique_ptr<llvm::Module> code = translate(
+      module, context, cpu, *machine, options.optimizeIR, addCode, error);
   if (!code)
     return false;
   if (kind == CodeKind::Kernels) {

@@ -46,7 +46,14 @@ CompilationOptions::CompilationOptions(CommandLine &line)
                    "formats: f32 (not at all), bf16, int8, int16, e4m3 or "
                    "auto (as finely as the weights were), on chips with "
                    "such products; by default what the module says in "
-                   "moek.activations, or f32")) {
+                   "moek.activations, or f32")),
+      codegen("codegen", cl::value_desc("generator"),
+              cl::cat(line.group("Code")),
+              cl::desc("Who makes the innermost functions of kernels for CPUs: "
+                       "halide, where it can; halide-only, or an error; or "
+                       "halide-object, with machine code of its own, too; by "
+                       "default what kernels and the module say in "
+                       "moek.codegen, or this compiler")) {
   mlir::registerPassManagerCLOptions();
   mlir::registerDefaultTimingManagerCLOptions();
   line.adopt("Debugging",

@@ -42,6 +42,10 @@ struct CompileOptions {
   /// `moek.activations` of a module says it, one of getRowTypes(); empty: as it
   /// does.
   std::string activations;
+  /// Who makes the innermost functions of kernels, as `moek.codegen` of a
+  /// module says it: `halide`, `halide-only` or `halide-object`; empty: as it
+  /// does.
+  std::string codegen;
   /// LLVM's optimization level of code generation, 0 to 3.
   unsigned codegenLevel = 2;
   /// Also run LLVM's light cleanup of the IR before code generation.

@@ -28,14 +28,19 @@ struct LLVMCpu {
   std::string cpu, features;
 };
 
-/// The last of `Target::buildCodePipeline`: memrefs, indices, arithmetic, control
-/// flow and functions become the llvm dialect.
+/// The last of `Target::buildCodePipeline`: memrefs, indices, arithmetic,
+/// control flow and functions become the llvm dialect.
 void buildToLLVMPipeline(mlir::OpPassManager &pm);
 
-/// The code of a module of the llvm dialect. A false result comes with `error`.
+/// Puts code from elsewhere into a module.
+using AddCode = llvm::function_ref<bool(llvm::Module &, std::string &error)>;
+
+/// The code of a module of the llvm dialect, with what `addCode` adds. A false
+/// result comes with `error`.
 bool emitLLVM(mlir::ModuleOp module, const LLVMCpu &cpu,
               const CodeOptions &options, CodeKind kind,
-              llvm::SmallVectorImpl<char> &output, std::string &error);
+              llvm::SmallVectorImpl<char> &output, std::string &error,
+              AddCode addCode = nullptr);
 
 /// The object of a module of LLVM IR.
 bool emitObject(llvm::Module &module, const LLVMCpu &cpu,

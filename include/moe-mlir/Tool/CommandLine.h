@@ -228,7 +228,8 @@ struct EntryOption {
   llvm::cl::opt<std::string> entry;
 };
 
-/// --pipeline-extension, --activations, and upstream's options of whoever runs passes:
+/// --pipeline-extension, --activations, --codegen, and upstream's options of
+/// whoever runs passes:
 /// --mlir-timing, --mlir-print-ir-* and --remarks-filter*. Some of them name
 /// passes, which are registered before.
 struct CompilationOptions {
@@ -244,6 +245,7 @@ struct CompilationOptions {
     options.timing = &startTiming();
     options.oneByOne = printsIR();
     options.activations = activations;
+    options.codegen = codegen;
     for (const std::string &text : extensions)
       if (!options.extensions.add(text, error)) {
         error = "--pipeline-extension=" + text + ": " + error;
@@ -264,7 +266,7 @@ private:
   bool printsIR() const;
 
   llvm::cl::list<std::string> extensions;
-  llvm::cl::opt<std::string> activations;
+  llvm::cl::opt<std::string> activations, codegen;
   /// By what they filter.
   std::deque<llvm::cl::opt<std::string>> remarks;
   std::unique_ptr<mlir::DefaultTimingManager> timing;

@@ -9,6 +9,7 @@
 #include "moe-mlir/Conversion/LinalgToVector/Passes.h"
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
 #include "moe-mlir/Lowering/Passes.h"
+#include "moe-mlir/Target/CPU/CodeGenerator.h"
 #include "moe-mlir/Target/CPU/KnownCPUs.h"
 #include "moe-mlir/Target/CPU/Passes.h"
 #include "moe-mlir/Target/LLVMCode.h"
@@ -64,15 +65,13 @@ public:
   }
 
   void getDependentDialects(DialectRegistry &registry) const override {
-    registry.insert<affine::AffineDialect, arith::ArithDialect,
-                    arm_neon::ArmNeonDialect, arm_sve::ArmSVEDialect,
-                    cf::ControlFlowDialect, func::FuncDialect,
-                    index::IndexDialect, linalg::LinalgDialect,
-                    LLVM::LLVMDialect, math::MathDialect,
-                    memref::MemRefDialect, moecpu::MoeCpuDialect,
-                    moert::MoeRtDialect, scf::SCFDialect,
-                    tensor::TensorDialect, ub::UBDialect,
-                    vector::VectorDialect, x86vector::X86VectorDialect>();
+    registry.insert<
+        affine::AffineDialect, arith::ArithDialect, arm_neon::ArmNeonDialect,
+        arm_sve::ArmSVEDialect, cf::ControlFlowDialect, func::FuncDialect,
+        index::IndexDialect, linalg::LinalgDialect, LLVM::LLVMDialect,
+        math::MathDialect, memref::MemRefDialect, moecpu::MoeCpuDialect,
+        moert::MoeRtDialect, scf::SCFDialect, tensor::TensorDialect,
+        ub::UBDialect, vector::VectorDialect, x86vector::X86VectorDialect>();
   }
 
   //===--------------------------------------------------------------------===//
@@ -214,10 +213,13 @@ public:
             const CodeOptions &options, CodeKind kind,
             SmallVectorImpl<char> &output, std::string &error) const override {
     auto cpu = cast<TargetAttr>(chip);
-    return emitLLVM(module,
-                    {getArchitecture(cpu.getArch()), cpu.getCpu().str(),
-                     cpu.getFeatures().str()},
-                    options, kind, output, error);
+    GeneratorTarget target{{getArchitecture(cpu.getArch()), cpu.getCpu().str(),
+                            cpu.getFeatures().str()},
+                           cpu.getLanes()};
+    return emitLLVM(module, target.cpu, options, kind, output, error,
+                    [&](llvm::Module &code, std::string &error) {
+                      return generateFunctions(module, target, code, error);
+                    });
   }
 };
 } // namespace

@@ -9,6 +9,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "moe-mlir/Target/CPU/CodeGenerator.h"
 #include "moe-mlir/Target/CPU/Passes.h"
 
 #include "CostModel.h"
@@ -182,8 +183,8 @@ static moecpu::RouteScheduleAttr selectRouteSchedule(TargetAttr cpu,
       selectSingle(cpu, route));
 }
 
-/// Gives rows of `n` elements that a kernel hands to a grouped matmul the length
-/// and the element type that it reads.
+/// Gives rows of `n` elements that a kernel hands to a grouped matmul the
+/// length and the element type that it reads.
 static void padIntermediate(RewriterBase &rewriter, OpResult rows, int64_t n) {
   moek::GroupedMatmulOp consumer;
   bool isRead = false;
@@ -321,6 +322,8 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
       return signalPassFailure();
     }
 
+    // Kernels that name no code generator get that of the module.
+    Attribute codegen = module->getAttr(moek::kCodegenAttrName);
     IRRewriter rewriter(&getContext());
     SmallVector<moek::GroupedMatmulOp> matmuls;
     SmallVector<moek::RowMapOp> maps;
@@ -347,6 +350,8 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
       }
       if (!isFor<ScheduleAttr>(matmul) || failed(check(matmul, target)))
         return WalkResult::interrupt();
+      if (codegen && !matmul->hasAttr(moek::kCodegenAttrName))
+        matmul->setAttr(moek::kCodegenAttrName, codegen);
       matmuls.push_back(matmul);
       return WalkResult::advance();
     });
@@ -361,9 +366,8 @@ struct SelectSchedule : public moe::impl::SelectScheduleBase<SelectSchedule> {
         padIntermediate(rewriter, matmul->getResult(0), matmul.getN());
     for (moek::RouteOp route : routes)
       padRouterInput(rewriter, route);
-    module.walk([&](moek::PackOp pack) {
-      selectLayout(rewriter, pack, keepLayout);
-    });
+    module.walk(
+        [&](moek::PackOp pack) { selectLayout(rewriter, pack, keepLayout); });
     for (moek::GroupedMatmulOp matmul : matmuls)
       if (failed(checkLayout(matmul, "rhs",
                              matmul.getFormat()

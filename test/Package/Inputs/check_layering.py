@@ -36,6 +36,8 @@ forbid(["dialects"], r"moe-mlir/",
 forbid(["dialects/moe"], r"moek/", "what is computed does not know how")
 forbid(["lib/Runtime", "include/moe-mlir/Runtime"], r"(mlir|llvm|moe|moek)/",
        "the runtime is plain C")
+forbid(["lib/Halide", "include/moe-mlir/Halide"], r"(mlir|llvm|moek?|moe_[a-z]+)/",
+       "Halide brings an LLVM of its own: nothing of ours is beside it")
 forbid(["lib/Reference", "include/moe-mlir/Reference"],
        r"(moek/|moe-mlir/(Conversion|Target|Lowering|Transforms|Pipelines|Compiler|Artifact)/)",
        "the interpreter shares nothing with what it checks")

@@ -10,6 +10,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Generated.h"
 #include "ListedRows.h"
 #include "Lowerings.h"
 #include "QuantizedRows.h"
@@ -146,9 +147,9 @@ static void emitWidenedTiles(Emitter &e, const PanelProduct &p,
                              const Tiles &tiles, Value buffer) {
   tiles.forEachChunk(
       e, p,
-      std::clamp<int64_t>(llvm::divideCeil(p.blocks * p.block.widened,
-                                           p.schedule.getWidened()),
-                          1, p.blocks),
+      std::clamp<int64_t>(
+          llvm::divideCeil(p.blocks * p.block.widened, p.schedule.getWidened()),
+          1, p.blocks),
       [&](Emitter &e, const Chunk &chunk, Value next, Value stride) {
         Value share = e.mul(e.mul(stride, p.block.steps), chunk.blocks);
         tiles.callTile(e, p, p.kernels.widening, e.idx(0), chunk, chunk.blocks,
@@ -191,8 +192,7 @@ void moe::emitPanelRun(Emitter &e, const PanelProduct &p, Value expert,
   e.loop(begin, end, 1, [&](Emitter &e, Value panelIndex) {
     Value panel = e.add(expertBase, e.mul(panelIndex, p.panelBytes()));
     Value isLast = e.eq(e.add(panelIndex, 1), end);
-    Value nextPanel =
-        e.select(isLast, next, e.add(panel, p.panelBytes()));
+    Value nextPanel = e.select(isLast, next, e.add(panel, p.panelBytes()));
     e.loop(rowBlocks, [&](Emitter &e, Value block) {
       Value first = e.div(e.mul(block, rows), rowBlocks);
       Value count =
@@ -274,8 +274,8 @@ static Value emitLoadInside(Emitter &e, Value matrix, Value row, Value column,
   if (covered <= n)
     return emitLoadColumns(e, matrix, row, {column, Value()});
   VectorType type = e.vec(16, memref.getElementType());
-  auto inside = scf::IfOp::create(e, TypeRange{type},
-                                  e.lt(column, e.idx(n)), true);
+  auto inside =
+      scf::IfOp::create(e, TypeRange{type}, e.lt(column, e.idx(n)), true);
   OpBuilder::InsertionGuard guard(e);
   e.setInsertionPointToStart(inside.thenBlock());
   scf::YieldOp::create(
@@ -352,8 +352,8 @@ static LeftRows prepareRows(Emitter &e, moek::GroupedMatmulOp op,
   auto lhsType = cast<MemRefType>(lhs.getType());
   std::optional<QuantizedRows> bytes;
   if (schedule.multipliesBytes())
-    bytes.emplace(cast<CodedFormatAttrInterface>(weights.blocks.getFormat()),
-                  k, schedule);
+    bytes.emplace(cast<CodedFormatAttrInterface>(weights.blocks.getFormat()), k,
+                  schedule);
   Type element = getLhsElementType(schedule);
   // Padding behind k is zeros in buffers between kernels; in anyone else's it
   // may be a NaN, which zero weights do not remove.
@@ -414,11 +414,17 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
   product.schedule = s;
   product.pitch = left.pitch;
   auto module = op->getParentOfType<ModuleOp>();
+  Block &body = op.getEpilogue().front();
+  std::optional<bool> makesTile = makesTiles(op, s, product.pitch);
+  std::optional<bool> makesBody = makesElements(op, body);
+  if (!makesTile || !makesBody)
+    return failure();
   product.kernels =
       weights.blocks
           ? getOrCreateBlockKernels(module, s, weights.blocks, k, product.pitch)
           : getOrCreateMicroKernels(module, s, product.pitch,
-                                    weights.panels.getKBlock());
+                                    weights.panels.getKBlock(),
+                                    *makesTile ? getCodegen(op) : StringAttr());
   product.lhs = e.address(left.rows);
   product.rhs = e.address(op.getRhs());
   product.panels = panels;
@@ -430,10 +436,11 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
   Value threads = moert::NumThreadsOp::create(e, e.getIndexType());
   // Runs are long for the memory's sake, and at least eight per thread for the
   // balance's; those of an expert are of even length.
-  int64_t longest = std::max<int64_t>(1, s.getRun() / std::max<int64_t>(1, product.panelBytes()));
-  Value run = e.max(e.idx(1),
-                    e.min(e.idx(longest), e.div(e.mul(activeCount, panels),
-                                                e.mul(threads, 8))));
+  int64_t longest = std::max<int64_t>(
+      1, s.getRun() / std::max<int64_t>(1, product.panelBytes()));
+  Value run =
+      e.max(e.idx(1), e.min(e.idx(longest), e.div(e.mul(activeCount, panels),
+                                                  e.mul(threads, 8))));
   Value runs = e.ceilDiv(e.idx(panels), run);
   Value items = e.mul(activeCount, runs);
   // A few panels of one expert, such as routers have, are too few items: its
@@ -496,8 +503,8 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
                               : Value();
             SmallVector<Value> sums;
             for (int64_t c = 0; c < 32; c += 16)
-              sums.push_back(vector::LoadOp::create(
-                  e, type, acc, ValueRange{r, e.idx(c)}));
+              sums.push_back(vector::LoadOp::create(e, type, acc,
+                                                    ValueRange{r, e.idx(c)}));
             // parts = 2: one group of columns with a sum of each part;
             // parts = 1: two groups of one part.
             for (auto [g, c] : llvm::enumerate(columns)) {
@@ -511,8 +518,10 @@ LogicalResult moe::lowerGroupedMatmul(Emitter &e, moek::GroupedMatmulOp op) {
                 arguments.push_back(
                     emitLoadInside(e, operand, ownRow, c, n, covered));
               llvm::append_range(arguments, parameters[g]);
-              Value value = emitRegionOnElements(
-                  e, op.getEpilogue().front(), arguments)[0];
+              Value value = *makesBody
+                                ? emitGeneratedElements(e, getCodegen(op), body,
+                                                        arguments)[0]
+                                : emitRegionOnElements(e, body, arguments)[0];
               emitStoreColumns(e, value, rowsOut, ownRow, c, n, covered);
             }
           });

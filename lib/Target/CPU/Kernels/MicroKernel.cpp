@@ -11,6 +11,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Generated.h"
 #include "ListedRows.h"
 #include "QuantizedRows.h"
 #include "TileKernel.h"
@@ -69,18 +70,17 @@ Value moe::emitWidenedHalf(Emitter &e, Value pairs, int64_t half,
                            VectorType f32Type) {
   auto type = cast<VectorType>(pairs.getType());
   // The even k is the low half, moved up, the odd k the high half.
-  Value bits = half == 0
-                   ? Value(arith::ShLIOp::create(e, pairs,
-                                                 e.splat(e.i32(16), type)))
-                   : Value(arith::AndIOp::create(
-                         e, pairs, e.splat(e.i32(-65536), type)));
+  Value bits =
+      half == 0
+          ? Value(arith::ShLIOp::create(e, pairs, e.splat(e.i32(16), type)))
+          : Value(
+                arith::AndIOp::create(e, pairs, e.splat(e.i32(-65536), type)));
   return arith::BitcastOp::create(e, f32Type, bits);
 }
 
 void TileKernel::emitPassLoop(
     Value columns, llvm::function_ref<void(Pass &pass, Value column)> body) {
-  auto loop =
-      scf::ForOp::create(e, e.idx(0), e.idx(kPanelColumns), columns);
+  auto loop = scf::ForOp::create(e, e.idx(0), e.idx(kPanelColumns), columns);
   OpBuilder::InsertionGuard guard(e);
   e.setInsertionPointToStart(loop.getBody());
   Value column = loop.getInductionVar();
@@ -263,7 +263,8 @@ func::FuncOp moe::getOrCreateKernels(ModuleOp module, StringRef stem,
 
 /// The kernels of a role.
 static func::FuncOp getOrCreateTiles(ModuleOp module, ScheduleAttr schedule,
-                                     int64_t pitch, int64_t kBlock, Role role) {
+                                     int64_t pitch, int64_t kBlock, Role role,
+                                     StringAttr codegen = {}) {
   Inner inner = schedule.getInner();
   std::string kind = moecpu::stringifyInner(inner).str();
   if (inner == Inner::MmlaBF16)
@@ -277,6 +278,12 @@ static func::FuncOp getOrCreateTiles(ModuleOp module, ScheduleAttr schedule,
   bool fetchesNext = role != Role::Alone, widens = role == Role::Widening;
   if (fetchesNext)
     name += widens ? "_widening" : "_next";
+  Attribute key = getKernelSchedule(schedule, role);
+  if (codegen) {
+    name += "_" + codegen.str();
+    llvm::replace(name, '-', '_');
+    key = ArrayAttr::get(module.getContext(), {key, codegen});
+  }
   MLIRContext *context = module.getContext();
   Type i64 = IntegerType::get(context, 64);
   Type ptr = LLVM::LLVMPointerType::get(context);
@@ -287,8 +294,12 @@ static func::FuncOp getOrCreateTiles(ModuleOp module, ScheduleAttr schedule,
     arguments.push_back(ptr);
   // Other rules of prefetching have kernels of their own.
   return moe::getOrCreateKernels(
-      module, name, getKernelSchedule(schedule, role), schedule.getRows(),
-      arguments, [&](Emitter &e, int64_t rows, ValueRange args) {
+      module, name, key, schedule.getRows(), arguments,
+      [&](Emitter &e, int64_t rows, ValueRange args) {
+        if (codegen)
+          return emitGeneratedTile(
+              e, name + "_m" + std::to_string(rows) + "_made", codegen,
+              schedule, rows, pitch, fetchesNext, args);
         std::unique_ptr<TileKernel> tile =
             createTileKernel(e, schedule, kBlock, rows, pitch);
         Ahead ahead;
@@ -305,12 +316,15 @@ static func::FuncOp getOrCreateTiles(ModuleOp module, ScheduleAttr schedule,
 
 MicroKernels moe::getOrCreateMicroKernels(ModuleOp module,
                                           ScheduleAttr schedule, int64_t pitch,
-                                          int64_t kBlock) {
+                                          int64_t kBlock, StringAttr codegen) {
   MicroKernels kernels;
   kernels.alone =
-      getOrCreateTiles(module, schedule, pitch, kBlock, Role::Alone);
+      getOrCreateTiles(module, schedule, pitch, kBlock, Role::Alone, codegen);
   kernels.shared =
-      getOrCreateTiles(module, schedule, pitch, kBlock, Role::Shared);
+      getOrCreateTiles(module, schedule, pitch, kBlock, Role::Shared, codegen);
+  // The others are of this generator alone, and none has to be there.
+  if (codegen)
+    return kernels;
   if (schedule.getListed())
     kernels.listed = getOrCreateListedKernels(module, schedule, pitch);
   if (!schedule.getWidened())

@@ -61,19 +61,22 @@ struct MicroKernels {
   /// line at `next`, which moves on by `stride` bytes, in every step.
   mlir::func::FuncOp shared;
   /// Of schedules with `widened`, else null: `shared` with an argument more,
-  /// the address to which it writes what it widens or decodes, rows of 32 f32 (or
-  /// bf16 as they are multiplied); and `shared` of such rows, with two steps for
-  /// each that were widened. The same multiply-adds in the same order.
+  /// the address to which it writes what it widens or decodes, rows of 32 f32
+  /// (or bf16 as they are multiplied); and `shared` of such rows, with two
+  /// steps for each that were widened. The same multiply-adds in the same
+  /// order.
   mlir::func::FuncOp widening, widened;
   /// Of schedules with `listed`, else null: for a few rows, by a list of steps;
   /// see ListedRows.h.
   mlir::func::FuncOp listed;
 };
 
-/// `kBlock` is the panels' number of k side by side.
+/// `kBlock` is the panels' number of k side by side. `codegen` makes the tiles,
+/// if it is not null.
 MicroKernels getOrCreateMicroKernels(mlir::ModuleOp module,
                                      moecpu::ScheduleAttr schedule,
-                                     int64_t pitch, int64_t kBlock = 1);
+                                     int64_t pitch, int64_t kBlock = 1,
+                                     mlir::StringAttr codegen = {});
 
 /// The same of weights in a format, of rows of `k`.
 MicroKernels getOrCreateBlockKernels(mlir::ModuleOp module,
@@ -83,8 +86,8 @@ MicroKernels getOrCreateBlockKernels(mlir::ModuleOp module,
 BlockSizes getBlockSizes(moecpu::ScheduleAttr schedule,
                          moecpu::BlocksAttr layout, int64_t k);
 int64_t getBlockPasses(moecpu::ScheduleAttr schedule, int64_t rows);
-/// Whether kernels choose values of rows by lane for the weights of `format` that
-/// are not zero, instead of decoding the zeros.
+/// Whether kernels choose values of rows by lane for the weights of `format`
+/// that are not zero, instead of decoding the zeros.
 bool choosesRowValues(moecpu::ScheduleAttr schedule,
                       WeightFormatAttrInterface format);
 /// Whether kernels form no products with the zeros of `format`.
@@ -104,8 +107,8 @@ moecpu::ScheduleAttr getKernelSchedule(moecpu::ScheduleAttr schedule,
 
 using KernelBody =
     llvm::function_ref<void(Emitter &, int64_t rows, mlir::ValueRange)>;
-/// One kernel for each number of rows up to `maxRows`, with `arguments`, and the
-/// function that chooses by its first argument; or what there is for `key`.
+/// One kernel for each number of rows up to `maxRows`, with `arguments`, and
+/// the function that chooses by its first argument; or what there is for `key`.
 mlir::func::FuncOp getOrCreateKernels(mlir::ModuleOp module,
                                       llvm::StringRef stem, mlir::Attribute key,
                                       int64_t maxRows,
@@ -113,9 +116,9 @@ mlir::func::FuncOp getOrCreateKernels(mlir::ModuleOp module,
                                       KernelBody emitBody);
 
 void emitPrefetch(Emitter &e, mlir::Value address, int64_t level);
-/// Puts what `emit` makes for each of `count` between the multiplications of the
-/// block, evenly: several requests at once would fill the queue to memory, and
-/// loads would wait behind them.
+/// Puts what `emit` makes for each of `count` between the multiplications of
+/// the block, evenly: several requests at once would fill the queue to memory,
+/// and loads would wait behind them.
 void emitBetweenProducts(Emitter &e, int64_t count,
                          llvm::function_ref<void(int64_t)> emit);
 
