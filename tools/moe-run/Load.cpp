@@ -42,8 +42,8 @@ bool Loaded::load(const Given &given, std::string &error) {
   std::string path = options.inputFile;
   mlir::DialectRegistry registry;
   registerRunDialects(registry);
-  bool asksModel = given.isVerified || given.hasReport ||
-                   given.hasProfile || given.repeats;
+  bool asksModel =
+      given.isVerified || given.hasReport || given.hasProfile || given.repeats;
   if (given.isModel || (asksModel && !options.modelFile.empty())) {
     if (!options.plugins.load(registry, error))
       return false;
@@ -68,6 +68,15 @@ bool Loaded::load(const Given &given, std::string &error) {
       return false;
     if (!compile(given, how, *model, base.str().str()))
       return false;
+    if (given.isCrossChecked) {
+      // Code of its own, and an error where it has none: nothing would be
+      // compared then.
+      how.codegen = options.crossCheck + "-object";
+      std::string otherBase = (base + "-" + options.crossCheck).str();
+      if (!compile(given, how, *model, otherBase) ||
+          !(other = Artifact::open(otherBase + ".so", given.emulator, error)))
+        return false;
+    }
     options.compilation.finish();
     path = (base + ".so").str();
   }

@@ -26,6 +26,9 @@ struct Loaded {
   /// Null if nobody asks for it.
   std::unique_ptr<tools::ModelFile> model;
   std::unique_ptr<Artifact> artifact;
+  /// Of the same model, by the code generator that results are compared with;
+  /// null if that was not asked for.
+  std::unique_ptr<Artifact> other;
 
   /// False with an empty error if what is wrong has been said.
   bool load(const Given &given, std::string &error);

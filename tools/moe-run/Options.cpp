@@ -79,12 +79,20 @@ bool Given::read(std::string &error) {
   StringRef extension = sys::path::extension(options.inputFile);
   isModel = extension != ".so" && extension != ".json" && extension != ".a" &&
             extension != ".o";
-  isVerified = options.verify || options.verifyTokens > 0;
+  isCrossChecked = options.crossCheck.getNumOccurrences() > 0;
+  isVerified = options.verify || options.verifyTokens > 0 || isCrossChecked;
   hasReport = !options.routingReport.empty();
   hasProfile = !options.profile.empty();
   if (isModel && !options.modelFile.empty())
     return fail("--model is for artifacts; '" + options.inputFile +
                 "' is a model");
+  if (isCrossChecked && options.crossCheck != "halide")
+    return fail("--cross-check=" + options.crossCheck + ": expected halide");
+  if (isCrossChecked && !isModel)
+    return fail("--cross-check compiles a model twice; '" + options.inputFile +
+                "' is an artifact");
+  if (isCrossChecked && emulator.isGiven())
+    return fail("--cross-check: not in an emulator");
   if (!isModel && isVerified && options.modelFile.empty())
     return fail("--verify needs what the artifact was compiled from: "
                 "--model=model.mlir");

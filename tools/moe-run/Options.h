@@ -78,8 +78,9 @@ struct CommandLine {
                "routers used")};
 
   tools::ExternalOption external{
-      line, "shared libraries; and with --emulator objects and archives to link "
-            "with, of which shared libraries have the same for --verify"};
+      line,
+      "shared libraries; and with --emulator objects and archives to link "
+      "with, of which shared libraries have the same for --verify"};
   tools::ThreadsOption threadsOption{line};
   cl::opt<unsigned> &threads = threadsOption.threads;
   cl::opt<std::string> emulator{
@@ -96,6 +97,11 @@ struct CommandLine {
   cl::opt<int64_t> verifyTokens{
       "verify-tokens", cl::init(0), cl::value_desc("N"), cl::cat(running),
       cl::desc("Compare only N tokens (implies --verify)")};
+  cl::opt<std::string> crossCheck{
+      "cross-check", cl::value_desc("generator"), cl::cat(running),
+      cl::desc("Compare all tokens with the code of another generator, halide, "
+               "and a few with the interpreter, for layers that are large for "
+               "--verify; fails when the results differ")};
   cl::opt<std::string> modelFile{
       "model", cl::value_desc("model.mlir"), cl::cat(in),
       cl::desc("What the artifact was compiled from, for --verify, --bench, "
@@ -139,8 +145,8 @@ struct Given {
   FunctionInputs inputs;
   int64_t repeats = 0;
   run::Emulator emulator;
-  bool isModel = false, isVerified = false, hasReport = false,
-       hasProfile = false;
+  bool isModel = false, isVerified = false, isCrossChecked = false,
+       hasReport = false, hasProfile = false;
   RoutingOptions routing = {};
 
   bool read(std::string &error);

@@ -9,6 +9,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Checking.h"
 #include "Load.h"
 #include "Options.h"
 #include "Print.h"
@@ -18,7 +19,6 @@
 #include "moe-mlir/Run/CollapseCause.h"
 #include "moe-mlir/Run/Results.h"
 #include "moe-mlir/Run/RoutingCollector.h"
-#include "moe-mlir/Run/Targets.h"
 #include "moe-mlir/Tool/CommandLine.h"
 #include "moe-mlir/Tool/InputFile.h"
 #include "moe-mlir/Tool/ToolProcess.h"
@@ -30,48 +30,18 @@
 using namespace llvm;
 namespace run = moe::run;
 
-/// Compares with the interpreter; an error means that it could not.
-static bool verify(const run::Given &given, const run::Artifact &artifact,
-                   const run::Call &call, mlir::func::FuncOp model,
-                   const moe::FunctionInputs &inputs,
-                   const run::RoutingTrace &routings, bool &passed,
-                   std::string &error) {
-  run::VerifyOptions options;
-  options.tokens = given.options.verifyTokens;
-  options.threads = given.options.threads;
-  options.narrowsRows = run::narrowsRows(artifact.manifest(), call.variant());
-  options.activations =
-      run::getActivations(artifact.manifest(), call.variant());
-  moe::Progress progress("verifying", "experts");
-  if (moe::Progress::isShown())
-    options.progress = progress.function();
-  run::Verification verification;
-  bool isDone =
-      run::verify(model, call.function(), call.sizes(), inputs, call.results(),
-                  routings, options, verification, error);
-  progress.hide();
-  if (!isDone)
-    return false;
-  run::print(outs(), verification);
-  passed = verification.passed();
-  if (verification.compared())
-    return true;
-  error = "'" + call.function().name +
-          "' has no values for these sizes, so that nothing was verified";
-  return false;
-}
-
 /// Calls one function. `model` is what it was compiled from, null when it is
 /// not known; routings go to `collector` unless that is null. Results that
 /// --verify finds wrong are no failure: `isWrong` tells, after whatever is to
 /// be written.
-static bool runFunction(const run::Given &given, const run::Artifact &artifact,
+static bool runFunction(const run::Given &given, const run::Loaded &loaded,
                         const std::string &entry, mlir::func::FuncOp model,
                         const moe::FunctionInputs &inputs,
                         run::RoutingCollector *collector, moe::Profile &seen,
                         moe::OutputSet &outputs, bool &isWrong,
                         std::string &error) {
   const run::CommandLine &options = given.options;
+  const run::Artifact &artifact = *loaded.artifact;
   std::unique_ptr<run::Call> call =
       run::Call::prepare(artifact, entry, inputs, options.threads, error);
   if (!call)
@@ -119,13 +89,15 @@ static bool runFunction(const run::Given &given, const run::Artifact &artifact,
   if (given.hasProfile &&
       !run::profile(given, *call, model, inputs, seen, error))
     return false;
-  bool passed = true;
-  if (given.isVerified &&
-      !verify(given, artifact, *call, model, inputs, routings, passed, error)) {
-    options.line.fail(error);
-    passed = false;
+  if (given.isVerified) {
+    bool passed = true;
+    if (!run::check({given, loaded, entry, *call, model, inputs, routings},
+                    passed, error)) {
+      options.line.fail(error);
+      passed = false;
+    }
+    isWrong |= !passed;
   }
-  isWrong |= !passed;
   return true;
 }
 
@@ -157,10 +129,10 @@ int main(int argc, char **argv) {
     for (const moe::FunctionDesc &desc : manifest.functions)
       entries.push_back(desc.name);
     if (!options.output.empty())
-      return fail("--output is for the results of one function, and " +
-                  Twine(given.hasReport ? "--routing-report" : "--profile-out") +
-                  " runs all " + Twine(entries.size()) +
-                  "; name one by --entry");
+      return fail(
+          "--output is for the results of one function, and " +
+          Twine(given.hasReport ? "--routing-report" : "--profile-out") +
+          " runs all " + Twine(entries.size()) + "; name one by --entry");
   }
   run::RoutingCollector collector;
   moe::Profile seen;
@@ -180,7 +152,7 @@ int main(int argc, char **argv) {
     moe::FunctionInputs inputs = given.inputs;
     if (inputs.seed)
       *inputs.seed += i;
-    if (!runFunction(given, *artifact, entry, function, inputs,
+    if (!runFunction(given, loaded, entry, function, inputs,
                      given.hasReport ? &collector : nullptr, seen, outputs,
                      isWrong, error))
       return fail(error);
