@@ -35,7 +35,7 @@ void ExpertBody::fail(const Expr *at, const Twine &why) {
 //===----------------------------------------------------------------------===//
 
 bool ExpertBody::isOfToken(const Expr *expr) const {
-  if (isDense)
+  if (isDense || dispatchedTokens)
     return expr->tensor == inputTensor;
   return expr->dependsOn(loops.token) && !expr->dependsOn(loops.slot);
 }
@@ -246,6 +246,11 @@ std::optional<ExpertBody::Leaf> ExpertBody::writeToken(const Expr *element,
     else
       flat = nullptr;
   }
+  if (dispatchedTokens && element->tensor == inputTensor)
+    flat = element->operands[0] == loops.slot &&
+                   element->operands[1] == loops.token
+               ? loops.token
+               : nullptr;
   if (type.getRank() < 2 || flat != loops.token ||
       !matchAffine(indices.back(), variable, scale, offset) ||
       (variable && variable != column) ||
@@ -261,8 +266,8 @@ std::optional<ExpertBody::Leaf> ExpertBody::writeToken(const Expr *element,
   int64_t width = type.getDimSize(type.getRank() - 1);
   if (!tokens) {
     inputTensor = element->tensor;
-    tokens = element->tensor;
-    if (type.getRank() > 2) {
+    tokens = dispatchedTokens ? dispatchedTokens : element->tensor;
+    if (type.getRank() > 2 && !dispatchedTokens) {
       Upstream up(outside, loc);
       Sizes sizes = up.sizesOf(tokens);
       OpFoldResult count = sizes[0];
@@ -423,7 +428,7 @@ bool ExpertBody::readsWeights(const Expr *expr) {
 /// the weight of all of them.
 const Expr *ExpertBody::matchWeightedToken(const Expr *product,
                                            const Expr *column) {
-  if (isDense || !column || !product->is("arith.mulf"))
+  if (isDense || dispatchedTokens || !column || !product->is("arith.mulf"))
     return nullptr;
   for (unsigned i = 0; i < 2; ++i) {
     const Expr *row = unfoldCode((*product)[i]), *factor = (*product)[1 - i];

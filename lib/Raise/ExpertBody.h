@@ -54,6 +54,15 @@ public:
     numExperts = count;
   }
 
+  /// For code of [experts, places, columns], which are slots and tokens here:
+  /// `rows` is what it reads, [experts, places, columns] of the rows of
+  /// `tokens`.
+  void setDispatched(mlir::Value rows, mlir::Value tokens, int64_t count) {
+    setAllExperts(count);
+    inputTensor = rows;
+    dispatchedTokens = tokens;
+  }
+
   /// Writes the rows of `expr`, a number for each `column`. Null if they are
   /// not those of an expert.
   mlir::Value write(const Expr *expr, const Expr *column);
@@ -113,7 +122,7 @@ private:
   bool isDense = false;
   const Expr *inputWeight = nullptr;
   bool readsPlainTokens = false;
-  mlir::Value tokens, inputTensor;
+  mlir::Value tokens, inputTensor, dispatchedTokens;
   llvm::SmallVector<mlir::Value> weights;
   /// By the elements that they are, with a variable for each size.
   llvm::DenseMap<const Expr *, mlir::Value> weightOf;

@@ -23,6 +23,7 @@ void moe::buildConvertForeignPipeline(OpPassManager &manager) {
 void moe::buildRaiseLayersPipeline(OpPassManager &manager) {
   manager.addPass(createRaiseSoftmax());
   manager.addPass(createCSEPass());
+  manager.addPass(createRaiseCapacity());
   manager.addPass(createRaiseLayers());
   manager.addPass(createRaiseShared());
   // Sizes that are taken of what a layer replaces would keep it alive.

@@ -18,7 +18,7 @@
 #include "Reroll.h"
 #include "RouterWeights.h"
 #include "WriteExpr.h"
-#include "WriteFFN.h"
+#include "WriteLayer.h"
 
 #include "moe/Moe.h"
 
@@ -255,14 +255,10 @@ bool LayerRaiser::runAll() {
 bool LayerRaiser::write(ExpertBody &body, Block &block, Value result) {
   OpBuilder b(op);
   Location loc = op->getLoc();
-  if (FFNOp ffn = writeFFN(block, result, loc))
-    result = ffn.getResult();
-  bool isInputWeighted = body.getInputWeight() != nullptr;
   Upstream up(b, loc);
   auto type = cast<RankedTensorType>(op->getResult(0).getType());
   int64_t slots = loops.slot->extent, experts = body.getNumExperts();
   auto routingType = RoutingType::get(b.getContext(), experts, slots);
-  auto tokensType = cast<RankedTensorType>(body.getTokens().getType());
   auto remarkAt = [&](StringRef name) {
     return remark::RemarkOpts::name(name).category(kPassName);
   };
@@ -295,36 +291,7 @@ bool LayerRaiser::write(ExpertBody &body, Block &block, Value result) {
           << "the router stays as it is: " + obstacle->why;
   }
 
-  auto rowsType =
-      RankedTensorType::get({ShapedType::kDynamic, tokensType.getDimSize(1)},
-                            tokensType.getElementType());
-  Value rows = DispatchOp::create(b, loc, rowsType, body.getTokens(), routing,
-                                  isInputWeighted);
-  auto outType = RankedTensorType::get(
-      {ShapedType::kDynamic, type.getDimSize(1)}, type.getElementType());
-  auto expert = ExpertOp::create(
-      b, loc, outType, rows, routing, body.getWeights(), ValueRange(),
-      ArrayRef<int64_t>{0, experts},
-      ArrayRef<int64_t>{static_cast<int64_t>(body.getWeights().size())});
-  Region &region = expert.getGroups().front();
-  region.getBlocks().clear();
-  auto *moved = new Block;
-  region.push_back(moved);
-  for (BlockArgument argument : block.getArguments()) {
-    Value copy = moved->addArgument(argument.getType(), loc);
-    argument.replaceAllUsesWith(copy);
-    if (argument == result)
-      result = copy;
-  }
-  moved->getOperations().splice(moved->end(), block.getOperations());
-  OpBuilder inside = OpBuilder::atBlockEnd(moved);
-  YieldOp::create(inside, loc, result);
-  auto combinedType = RankedTensorType::get(
-      {tokensType.getDimSize(0), type.getDimSize(1)}, type.getElementType());
-  Value y = CombineOp::create(b, loc, combinedType, expert.getResult(), routing,
-                              /*init=*/Value(), isInputWeighted);
-  if (y.getType() != type)
-    y = tensor::CastOp::create(b, loc, type, y);
+  Value y = writeLayer(b, loc, body, block, result, routing, type);
   for (Value other : rest)
     y = up.elementwise({other, y}, type.getElementType(),
                        [&](OpBuilder &nested, ValueRange v) -> Value {
@@ -334,6 +301,6 @@ bool LayerRaiser::write(ExpertBody &body, Block &block, Value result) {
   remark::passed(loc, remarkAt("layer"))
       << "a layer of " + std::to_string(experts) + " experts, " +
              std::to_string(slots) + " of them a token; " + how +
-             (isInputWeighted ? ", of the rows that experts read" : "");
+             (body.getInputWeight() ? ", of the rows that experts read" : "");
   return true;
 }

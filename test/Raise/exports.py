@@ -78,6 +78,31 @@ def jax_swiglu(scores, weigh):
                                       lambda row, e: (silu(row @ G[e]) * (row @ U[e])) @ D[e])
 
 
+def places(mask, before, count):
+    """[tokens, experts, places] of who chose an expert, after `before` others."""
+    position = np.cumsum(mask, 0) - mask + before
+    return mask[:, :, None] * (position[:, :, None] == np.arange(count))
+
+
+def jax_capacity(choices, count, act, weigh):
+    # Weights by their names: w1, w2, wr.
+    x, wr = normal(12, 32), normal(32, 8)
+    w1, w2 = normal(8, 32, 48, scale=0.2), normal(8, 48, 32, scale=0.2)
+    X, W1, W2, R = (a.astype(np.float64) for a in (x, w1, w2, wr))
+    p = softmax(X @ R)
+    best = np.argsort(-p, 1, kind="stable")
+    masks = [np.eye(8)[best[:, j]] for j in range(choices)]
+    there = [places(mask, sum(m.sum(0) for m in masks[:j]), count) for j, mask in enumerate(masks)]
+    rows = np.einsum("tec,th->ech", sum(there), X)
+    weights = weigh([(p[:, :, None] * one).sum((1, 2)) for one in there])
+    taken = sum(w[:, None, None] * one for w, one in zip(weights, there))
+    return [x, w1, w2, wr], np.einsum("tec,ech->th", taken, act(rows @ W1) @ W2)
+
+
+def gelu_tanh(z):
+    return 0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z ** 3)))
+
+
 cases = {
     "torch_mlir_mixtral": (torch_mixtral, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
     "torch_mlir_mixtral_grouped": (torch_mixtral, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
@@ -86,6 +111,11 @@ cases = {
                    "8 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
     "jax_dense": (lambda: jax_swiglu(lambda z: z, softmax),
                   "8 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.softmax]"),
+    "jax_switch": (lambda: jax_capacity(1, 3, lambda z: np.maximum(z, 0), lambda w: w),
+                   "8 experts, 1 of them a token; rung 2: #moe.top_k<1>, 3 places for each expert"),
+    "jax_gshard": (lambda: jax_capacity(2, 6, gelu_tanh, lambda w: w / np.maximum(sum(w), 1.1920929e-07)),
+                   "8 experts, 2 of them a token; rung 2: #moe.top_k<2>, 6 places for each expert, then weighing "
+                   "[#moe.normalize<clamp, min = 1.1920928955078125e-07>]"),
     "mixtral": (None, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
     "gpt_oss": (None, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.softmax]"),
     "granite": (None, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.softmax]"),

@@ -113,6 +113,35 @@ def RaiseSoftmax : Pass<"moe-raise-softmax"> {
   let dependentDialects = raiseDialects;
 }
 
+def RaiseCapacity : Pass<"moe-raise-capacity"> {
+  let summary = "Find layers whose experts have a number of places";
+  let description = [{
+    GShard and Switch multiply with tensors [tokens, experts, places]. What computes
+
+    ```
+    rows[e, c, h] = sum(t, put[t, e, c] * x[t, h])
+    y[t, h] = sum(e, c, taken[t, e, c] * f(rows[e, c], W[e])[h])
+    ```
+
+    becomes a `moe.router`, `moe.routing.limit`, dispatch, expert and combine, if
+    `put` is 1 where the token has place c with expert e, and `taken` the weight
+    there. The place is the number of tokens that chose the expert before: all
+    first choices in the order of tokens, then all second ones. These numbers may
+    be integers or floats. Choices are one top-k with one expert, or two of which
+    the second masks the first by 0 or -infinity; probabilities of others are
+    taken to be above 0. Weights that are normalised by what has a place are a
+    `moe.routing.reweigh`. Remarks say what stops a layer.
+
+    A program without such products stays:
+    ```mlir
+    func.func @f(%a: tensor<4x4xf32>) -> tensor<4x4xf32> {
+      return %a : tensor<4x4xf32>
+    }
+    ```
+  }];
+  let dependentDialects = raiseDialects;
+}
+
 def RaiseLayers : Pass<"moe-raise-layers"> {
   let summary = "Find MoE layers in tensor programs";
   let description = [{

@@ -45,4 +45,4 @@ class Checker:
         if compile:
             self.run("moe-compile", path(".out.mlir"), "-o", path(".artifact"))
             self.run("moe-run", path(".artifact.json"), "--model=" + path(".out.mlir"), "--random=3",
-                     "--tokens=9", "--verify")
+                     "--verify", *(["--tokens=9"] if "moe.dims" in text else []))
