@@ -85,8 +85,10 @@ static std::optional<Product> matchProduct(Operation *op) {
   if (!structured || !isa<linalg::ContractionOpInterface>(op) ||
       !structured.hasPureTensorSemantics())
     return std::nullopt;
-  auto fill = structured.getDpsInits()[0].getDefiningOp<linalg::FillOp>();
-  if (!fill || !matchPattern(fill.getInputs()[0], m_AnyZeroFloat()))
+  Value start = structured.getDpsInits()[0];
+  if (auto fill = start.getDefiningOp<linalg::FillOp>())
+    start = fill.getInputs()[0];
+  if (!matchPattern(start, m_AnyZeroFloat()))
     return std::nullopt;
   Product product{structured, {}, {}};
   for (unsigned i = 0; i < 2; ++i) {

@@ -288,6 +288,9 @@ void SharedRaiser::run() {
     return remark::RemarkOpts::name(name).category(kPassName);
   };
   if (!why.empty()) {
+    // Residuals are added to layers, too.
+    if (!row->isReduce("arith.addf"))
+      return;
     remark::missed(op->getLoc(), remarkAt("no-shared"))
         << "what is added to the layer stays as it is: " + why;
     return;

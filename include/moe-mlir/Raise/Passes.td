@@ -132,11 +132,83 @@ def RaiseCapacity : Pass<"moe-raise-capacity"> {
     taken to be above 0. Weights that are normalised by what has a place are a
     `moe.routing.reweigh`. Remarks say what stops a layer.
 
-    A program without such products stays:
+    Before:
     ```mlir
-    func.func @f(%a: tensor<4x4xf32>) -> tensor<4x4xf32> {
-      return %a : tensor<4x4xf32>
+    #mine = affine_map<(t, u) -> (t, 0)>
+    #other = affine_map<(t, u) -> (u, 0)>
+    #tokens = affine_map<(t, u) -> (t)>
+    #chosen = affine_map<(t, e, c) -> (t, 0)>
+    #token = affine_map<(t, e, c) -> (t)>
+    #all = affine_map<(t, e, c) -> (t, e, c)>
+    #put = affine_map<(e, c, h, t) -> (t, e, c)>
+    #x = affine_map<(e, c, h, t) -> (t, h)>
+    #out = affine_map<(e, c, h, t) -> (e, c, h)>
+    #rows = affine_map<(e, c, o, i) -> (e, c, i)>
+    #w = affine_map<(e, c, o, i) -> (e, o, i)>
+    #taken = affine_map<(t, h, e, c) -> (t, e, c)>
+    #f = affine_map<(t, h, e, c) -> (e, c, h)>
+    #y = affine_map<(t, h, e, c) -> (t, h)>
+    func.func @layer(%x: tensor<6x8xf32>, %p: tensor<6x4xf32>, %w: tensor<4x8x8xf32>) -> tensor<6x8xf32> {
+      %one = arith.constant 1.0 : f32
+      %none = arith.constant 0.0 : f32
+      %yes = arith.constant 1 : i32
+      %no = arith.constant 0 : i32
+      %r = moe.router #moe.top_k<1> select(%p) weigh(%p) : tensor<6x4xf32> -> !moe.routing<4 x 1>
+      %i = moe.routing.indices %r : !moe.routing<4 x 1> -> tensor<6x1xi32>
+      %v = moe.routing.weights %r : !moe.routing<4 x 1> -> tensor<6x1xf32>
+      %nothing = arith.constant dense<0> : tensor<6xi32>
+      %before = linalg.generic {indexing_maps = [#mine, #other, #tokens], iterator_types = ["parallel", "reduction"]}
+          ins(%i, %i : tensor<6x1xi32>, tensor<6x1xi32>) outs(%nothing : tensor<6xi32>) {
+      ^bb0(%a: i32, %b: i32, %sum: i32):
+        %t = linalg.index 0 : index
+        %u = linalg.index 1 : index
+        %earlier = arith.cmpi slt, %u, %t : index
+        %same = arith.cmpi eq, %b, %a : i32
+        %count = arith.select %same, %yes, %no : i32
+        %counted = arith.select %earlier, %count, %no : i32
+        %next = arith.addi %sum, %counted : i32
+        linalg.yield %next : i32
+      } -> tensor<6xi32>
+      %places = tensor.empty() : tensor<6x4x2xf32>
+      %put = linalg.generic {indexing_maps = [#chosen, #token, #all], iterator_types = ["parallel", "parallel", "parallel"]}
+          ins(%i, %before : tensor<6x1xi32>, tensor<6xi32>) outs(%places : tensor<6x4x2xf32>) {
+      ^bb0(%a: i32, %b: i32, %o: f32):
+        %e = linalg.index 1 : index
+        %c = linalg.index 2 : index
+        %expert = arith.index_cast %a : i32 to index
+        %place = arith.index_cast %b : i32 to index
+        %mine = arith.cmpi eq, %expert, %e : index
+        %here = arith.cmpi eq, %place, %c : index
+        %has = arith.select %here, %one, %none : f32
+        %is = arith.select %mine, %has, %none : f32
+        linalg.yield %is : f32
+      } -> tensor<6x4x2xf32>
+      %taken = linalg.generic {indexing_maps = [#all, #chosen, #all], iterator_types = ["parallel", "parallel", "parallel"]}
+          ins(%put, %v : tensor<6x4x2xf32>, tensor<6x1xf32>) outs(%places : tensor<6x4x2xf32>) {
+      ^bb0(%a: f32, %b: f32, %o: f32):
+        %q = arith.mulf %a, %b : f32
+        linalg.yield %q : f32
+      } -> tensor<6x4x2xf32>
+      %zeros = arith.constant dense<0.0> : tensor<4x2x8xf32>
+      %start = arith.constant dense<0.0> : tensor<6x8xf32>
+      %rows = linalg.contract indexing_maps = [#put, #x, #out]
+          ins(%put, %x : tensor<6x4x2xf32>, tensor<6x8xf32>) outs(%zeros : tensor<4x2x8xf32>) -> tensor<4x2x8xf32>
+      %f = linalg.contract indexing_maps = [#rows, #w, #out]
+          ins(%rows, %w : tensor<4x2x8xf32>, tensor<4x8x8xf32>) outs(%zeros : tensor<4x2x8xf32>) -> tensor<4x2x8xf32>
+      %y = linalg.contract indexing_maps = [#taken, #f, #y]
+          ins(%taken, %f : tensor<6x4x2xf32>, tensor<4x2x8xf32>) outs(%start : tensor<6x8xf32>) -> tensor<6x8xf32>
+      return %y : tensor<6x8xf32>
     }
+    ```
+    After:
+    ```mlir
+    // ...
+    %r = moe.router #moe.top_k<1> select(%p) weigh(%p) : tensor<6x4xf32> -> !moe.routing<4 x 1>
+    %kept = moe.routing.limit %r capacity 2 : !moe.routing<4 x 1>
+    %rows = moe.dispatch %x by %kept : tensor<6x8xf32>, !moe.routing<4 x 1> -> tensor<?x8xf32>
+    // ...
+    %y = moe.combine %out by %kept : tensor<?x8xf32>, !moe.routing<4 x 1> -> tensor<6x8xf32>
+    // ...
     ```
   }];
   let dependentDialects = raiseDialects;
@@ -240,6 +312,7 @@ def RaiseShared : Pass<"moe-raise-shared"> {
     // ...
     %f = moe.ffn %x up(%up) down(%down) activation(#moe.tanh) : (tensor<6x8xf32>, tensor<5x8xf32>, tensor<8x5xf32>) -> tensor<6x8xf32>
     %sum = moe.combine %e by %r init(%f : tensor<6x8xf32>) : tensor<?x8xf32>, !moe.routing<4 x 2> -> tensor<6x8xf32>
+    // ...
     return %sum : tensor<6x8xf32>
     // ...
     ```

@@ -211,7 +211,7 @@ LogicalResult Layer::readStored(Projection &projection, unsigned weights,
   if (zeroPoints &&
       (!zeroType || scaleType.getRank() != 3 ||
        zeroType.getShape().take_front(2) != type.getShape().take_front(2) ||
-       zeroType.getDimSize(2) != llvm::divideCeil(blocks * bits, 8)))
+       zeroType.getDimSize(2) != llvm::divideCeilSigned(blocks * bits, 8)))
     return op.leave("its zero points are not one for each block, packed");
   OpBuilder &b = up.getBuilder();
   auto decoded = RankedTensorType::get(
