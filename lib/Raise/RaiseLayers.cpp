@@ -61,6 +61,7 @@ private:
   /// Experts that were chosen, or all of them.
   bool runChosen();
   bool runAll();
+  Value writeOthers(Upstream &up, Value rows, Value routing, Value unlimited);
   /// Writes the layer in the place of the op.
   bool write(ExpertBody &body, Block &block, Value result);
 
@@ -71,6 +72,9 @@ private:
   Exprs &exprs;
   LayerLoops loops;
   SmallVector<Value> rest; ///< what is added to the layer
+  /// How many tokens an expert has room for, and what others are.
+  std::optional<int64_t> capacity;
+  Value others;
   const Expr *column = nullptr;
   const Expr *row = nullptr;    ///< what depends on the column
   const Expr *weight = nullptr; ///< of the assignment; null if it is 1
@@ -82,7 +86,7 @@ struct RaiseLayers : moe::impl::RaiseLayersBase<RaiseLayers> {
   void runOnOperation() override {
     for (const UnrolledSum &unrolled : findUnrolledSums(getOperation())) {
       Elements elements(&getContext());
-      LayerRaiser(unrolled.getLast(), elements).run(&unrolled);
+      LayerRaiser(unrolled.result, elements).run(&unrolled);
     }
     SmallVector<linalg::LinalgOp> ops;
     getOperation()->walk([&](linalg::LinalgOp op) {
@@ -160,18 +164,19 @@ void LayerRaiser::say(const std::optional<Obstacle> &obstacle,
 }
 
 bool LayerRaiser::run(const UnrolledSum *unrolled) {
-  auto type = cast<RankedTensorType>(op->getResult(0).getType());
-  if (type.getRank() != 2 || !isa<FloatType>(type.getElementType()) ||
-      type.isDynamicDim(1))
+  std::optional<TensorLoops> tensorLoops = makeLoops(exprs, op->getResult(0));
+  if (!tensorLoops || (!unrolled && tensorLoops->indices.size() != 2))
     return false;
-  loops.token = exprs.variable(type.getDimSize(0));
-  column = exprs.variable(type.getDimSize(1));
+  loops.token = tensorLoops->token;
+  column = tensorLoops->column;
   const Expr *sum = nullptr;
   if (unrolled) {
     OpBuilder builder(op);
     Reroller reroller(elements, *unrolled);
-    sum = reroller.run({loops.token, column}, builder);
+    sum = reroller.run(*tensorLoops, builder);
     llvm::append_range(rest, reroller.getRest());
+    capacity = reroller.getCapacity();
+    others = reroller.getOthers();
     if (!sum)
       say(reroller.getObstacle(), "their terms are not one sum");
   } else {
@@ -252,6 +257,62 @@ bool LayerRaiser::runAll() {
   return isLayer;
 }
 
+/// Each expert takes its first `capacity` tokens.
+static Value limitRouting(OpBuilder &b, Location loc, Value routing,
+                          int64_t capacity) {
+  OperationState state(loc, RoutingLimitOp::getOperationName());
+  state.addOperands(routing);
+  state.addTypes(routing.getType());
+  state.addAttribute("capacity", b.getI64IntegerAttr(capacity));
+  return b.create(state)->getResult(0);
+}
+
+/// [tokens, columns] without dimensions of one in front.
+static Value asRows(Upstream &up, Value tensor) {
+  Sizes sizes = up.sizesOf(tensor);
+  sizes.erase(sizes.begin(), sizes.end() - 2);
+  return up.reshape(tensor, sizes);
+}
+
+/// Rows of tokens whose expert has no room become those of `others`, times the
+/// weights of `unlimited` if it is there.
+Value LayerRaiser::writeOthers(Upstream &up, Value rows, Value routing,
+                               Value unlimited) {
+  OpBuilder &b = up.getBuilder();
+  Location loc = op->getLoc();
+  Type element = getElementTypeOrSelf(rows.getType());
+  int64_t count = Upstream::typeOf(rows).getDimSize(0);
+  MLIRContext *context = b.getContext();
+  AffineMap whole = b.getMultiDimIdentityMap(2),
+            ofToken = AffineMap::get(
+                2, 0, {b.getAffineDimExpr(0), b.getAffineConstantExpr(0)},
+                context);
+  SmallVector<Value> inputs = {rows, asRows(up, others)};
+  inputs.push_back(RoutingIndicesOp::create(
+      b, loc, RankedTensorType::get({count, 1}, b.getI32Type()), routing));
+  if (unlimited)
+    inputs.push_back(RoutingWeightsOp::create(
+        b, loc,
+        RankedTensorType::get({count, 1},
+                              element.isF64() ? element : b.getF32Type()),
+        unlimited));
+  SmallVector<AffineMap> maps = {whole, whole, ofToken, ofToken};
+  maps.resize(inputs.size());
+  return up.map(
+      inputs, maps, up.sizesOf(rows), element,
+      [&](OpBuilder &nested, ValueRange v) -> Value {
+        Upstream scalars(nested, loc);
+        Value other = v[1];
+        if (unlimited)
+          other = arith::MulFOp::create(nested, loc, other,
+                                        scalars.castScalar(v[3], element));
+        Value isOut =
+            arith::CmpIOp::create(nested, loc, arith::CmpIPredicate::slt, v[2],
+                                  scalars.scalar(nested.getI32Type(), 0));
+        return arith::SelectOp::create(nested, loc, isOut, other, v[0]);
+      });
+}
+
 bool LayerRaiser::write(ExpertBody &body, Block &block, Value result) {
   OpBuilder b(op);
   Location loc = op->getLoc();
@@ -291,12 +352,29 @@ bool LayerRaiser::write(ExpertBody &body, Block &block, Value result) {
           << "the router stays as it is: " + obstacle->why;
   }
 
-  Value y = writeLayer(b, loc, body, block, result, routing, type);
+  Value unlimited = routing;
+  if (capacity) {
+    routing = limitRouting(b, loc, routing, *capacity);
+    how += ", limited to " + std::to_string(*capacity) + " of an expert";
+  }
+  auto rowsType = RankedTensorType::get({type.getShape().drop_back().back(),
+                                         column->extent},
+                                        type.getElementType());
+  Value y = writeLayer(b, loc, body, block, result, routing, rowsType);
+  if (others)
+    y = writeOthers(up, y, routing, weight ? unlimited : Value());
   for (Value other : rest)
-    y = up.elementwise({other, y}, type.getElementType(),
+    y = up.elementwise({asRows(up, other), y}, type.getElementType(),
                        [&](OpBuilder &nested, ValueRange v) -> Value {
                          return arith::AddFOp::create(nested, loc, v[0], v[1]);
                        });
+  if (type.getRank() != 2) {
+    Sizes sizes(type.getRank() - 2, b.getIndexAttr(1));
+    llvm::append_range(sizes, up.sizesOf(y));
+    y = up.reshape(y, sizes);
+  }
+  if (y.getType() != type)
+    y = tensor::CastOp::create(b, loc, type, y);
   op->getResult(0).replaceAllUsesWith(y);
   remark::passed(loc, remarkAt("layer"))
       << "a layer of " + std::to_string(experts) + " experts, " +

@@ -84,7 +84,8 @@ static std::optional<Mask> findMask(Elements &elements, const Expr *term,
 //===----------------------------------------------------------------------===//
 
 /// A sum over places p of what is 0 unless p is in row or column X, p mod M ==
-/// X or p / M == X: over the places that are there. The same of the last one.
+/// X or p / M == X: over the places that are there. The same of the last one,
+/// and if it is known which place it is, no sum.
 static const Expr *enterRow(Elements &elements, const Expr *sum) {
   Exprs &exprs = elements.exprs;
   if (sum->kind != Expr::Reduce)
@@ -93,7 +94,7 @@ static const Expr *enterRow(Elements &elements, const Expr *sum) {
   if (sum->isReduce("arith.addf") && body->is("arith.select") &&
       isZero((*body)[2]))
     body = (*body)[0];
-  else if (!sum->isReduce("last") || !isZero(sum->operands[3]))
+  else if (!sum->isReduce("last"))
     return sum;
   SmallVector<const Expr *> conditions = {body};
   for (unsigned i = 0; i < conditions.size(); ++i)
@@ -109,7 +110,11 @@ static const Expr *enterRow(Elements &elements, const Expr *sum) {
         SmallVector<const Expr *> parts;
         for (const Expr *part : ArrayRef(sum->operands).drop_front())
           parts.push_back(exprs.substitute(part, place, row->place));
-        return exprs.reduce(sum->name, row->other, parts);
+        if (row->other)
+          return exprs.reduce(sum->name, row->other, parts);
+        return sum->isReduce("last")
+                   ? exprs.apply("arith.select", sum->type, parts)
+                   : parts.front();
       }
   }
   return sum;
@@ -119,53 +124,137 @@ static const Expr *enterRow(Elements &elements, const Expr *sum) {
 // Additions
 //===----------------------------------------------------------------------===//
 
+std::optional<TensorLoops> moe::raise::makeLoops(Exprs &exprs, Value tensor) {
+  auto type = dyn_cast<RankedTensorType>(tensor.getType());
+  if (!type || type.getRank() < 2 || !isa<FloatType>(type.getElementType()) ||
+      type.isDynamicDim(type.getRank() - 1) ||
+      llvm::any_of(type.getShape().drop_back(2),
+                   [](int64_t size) { return size != 1; }))
+    return std::nullopt;
+  TensorLoops loops;
+  loops.indices.assign(type.getRank() - 2, exprs.number(0));
+  loops.token = exprs.variable(type.getDimSize(type.getRank() - 2));
+  loops.column = exprs.variable(type.getShape().back());
+  loops.indices.append({loops.token, loops.column});
+  return loops;
+}
+
+/// Says how large a token's number is, so that places of tokens are known.
+static void setSizes(Elements &elements, Operation *op,
+                     const TensorLoops &loops) {
+  Value tensor = op->getResult(0);
+  if (const Expr *size = elements.size(tensor, loops.indices.size() - 2))
+    elements.exprs.setSize(loops.token, size);
+}
+
+/// The op that a body ends with.
+static Operation *getLastScalarOp(linalg::LinalgOp op) {
+  return op.getBlock()->getTerminator()->getOperand(0).getDefiningOp();
+}
+
 static bool isAddition(Operation *op) {
-  if (op->getNumResults() != 1)
-    return false;
-  auto type = dyn_cast<RankedTensorType>(op->getResult(0).getType());
-  if (!type || type.getRank() != 2 || !isa<FloatType>(type.getElementType()))
-    return false;
-  if (auto structured = dyn_cast<linalg::LinalgOp>(op)) {
-    if (isa<linalg::AddOp>(op))
-      return true;
-    // Of a first term a sum is left that starts with nothing.
-    return isa<linalg::GenericOp>(op) && structured.getBlock()
-                                             ->getTerminator()
-                                             ->getOperand(0)
-                                             .getDefiningOp<arith::AddFOp>();
+  if (isa<linalg::AddOp, arith::AddFOp>(op))
+    return true;
+  // Of a first term a sum is left that starts with nothing.
+  auto generic = dyn_cast<linalg::GenericOp>(op);
+  return generic && isa_and_nonnull<arith::AddFOp>(getLastScalarOp(generic));
+}
+
+static bool isChoice(Operation *op) {
+  auto generic = dyn_cast<linalg::GenericOp>(op);
+  return isa<linalg::SelectOp, arith::SelectOp>(op) ||
+         (generic &&
+          isa_and_nonnull<arith::SelectOp>(getLastScalarOp(generic)));
+}
+
+/// A choice as select(condition, value, otherwise); null if it is another.
+static const Expr *readChoice(Elements &elements, const Expr *expr) {
+  for (const Expr *before = nullptr; expr && expr != before;) {
+    before = expr;
+    expr = enterRow(elements, expr);
   }
-  return isa<arith::AddFOp>(op);
+  return expr && expr->is("arith.select") ? expr : nullptr;
+}
+
+/// The op that multiplies `op` by a weight of each token, if that is all that
+/// it is for; else `op`.
+static Operation *findWeighted(Elements &elements, Operation *op) {
+  Value tensor = op->getResult(0);
+  if (!tensor.hasOneUse())
+    return op;
+  auto user = dyn_cast<linalg::LinalgOp>(*tensor.user_begin());
+  if (!user || user->getNumResults() != 1 ||
+      user.getNumLoops() != user.getNumParallelLoops() ||
+      user->getResult(0).getType() != tensor.getType())
+    return op;
+  std::optional<TensorLoops> loops =
+      makeLoops(elements.exprs, user->getResult(0));
+  const Expr *product =
+      elements.unfold(elements.exprs.load(user->getResult(0), loops->indices));
+  if (!product || !product->is("arith.mulf"))
+    return op;
+  const Expr *own = elements.exprs.load(tensor, loops->indices);
+  for (unsigned i = 0; i < 2; ++i)
+    if ((*product)[i] == own && !(*product)[1 - i]->dependsOn(loops->column))
+      return user;
+  return op;
 }
 
 SmallVector<UnrolledSum> moe::raise::findUnrolledSums(Operation *function) {
   // Of its own: what is raised in between changes what elements are.
   Elements elements(function->getContext());
   Exprs &exprs = elements.exprs;
-  llvm::MapVector<Value, UnrolledSum> sums;
+  llvm::MapVector<std::pair<Value, unsigned>, UnrolledSum> sums;
+  auto add = [&](Operation *op, const Mask &mask, bool isChoice) {
+    UnrolledSum &own = sums[{mask.chosen, isChoice}];
+    own.chosen = mask.chosen;
+    own.isChoice = isChoice;
+    if (own.parts.empty() || own.parts.back() != op)
+      own.parts.push_back(op);
+  };
   function->walk([&](Operation *op) {
-    if (!isAddition(op))
+    bool isSum = isAddition(op);
+    if (op->getNumResults() != 1 || (!isSum && !isChoice(op)))
       return;
-    auto type = cast<RankedTensorType>(op->getResult(0).getType());
-    const Expr *sum = elements.unfold(
-        exprs.load(op->getResult(0), {exprs.variable(type.getDimSize(0)),
-                                      exprs.variable(type.getDimSize(1))}));
-    if (!sum)
+    std::optional<TensorLoops> loops = makeLoops(exprs, op->getResult(0));
+    if (!loops)
       return;
-    SmallVector<const Expr *> terms = {sum};
-    if (sum->is("arith.addf"))
-      terms.assign(sum->operands.begin(), sum->operands.end());
+    setSizes(elements, op, *loops);
+    const Expr *code =
+        elements.unfold(exprs.load(op->getResult(0), loops->indices));
+    if (!code)
+      return;
+    if (!isSum) {
+      const Expr *choice = readChoice(elements, code);
+      std::optional<Mask> mask =
+          choice ? findEquality((*choice)[0]) : std::nullopt;
+      if (!mask)
+        return;
+      // One behind the other.
+      const Expr *otherwise = (*choice)[2];
+      UnrolledSum &own = sums[{mask->chosen, true}];
+      if (!own.parts.empty() &&
+          (otherwise->kind != Expr::Element ||
+           otherwise->tensor.getDefiningOp() != own.parts.back()))
+        own.parts.clear();
+      return add(op, *mask, true);
+    }
+    SmallVector<const Expr *> terms = {code};
+    if (code->is("arith.addf"))
+      terms.assign(code->operands.begin(), code->operands.end());
     for (const Expr *term : terms)
-      if (std::optional<Mask> mask = findMask(elements, term)) {
-        UnrolledSum &own = sums[mask->chosen];
-        own.chosen = mask->chosen;
-        if (own.additions.empty() || own.additions.back() != op)
-          own.additions.push_back(op);
-      }
+      if (std::optional<Mask> mask = findMask(elements, term))
+        add(op, *mask, false);
   });
   SmallVector<UnrolledSum> found;
-  for (auto &[chosen, sum] : sums)
-    if (sum.additions.size() > 1)
-      found.push_back(sum);
+  for (auto &[key, sum] : sums) {
+    if (sum.parts.size() < 2)
+      continue;
+    sum.result = sum.parts.back();
+    if (sum.isChoice)
+      sum.result = findWeighted(elements, sum.result);
+    found.push_back(sum);
+  }
   return found;
 }
 
@@ -180,25 +269,26 @@ const Expr *Reroller::fail(const Twine &why) {
 }
 
 /// Takes a sum apart as far as its additions go.
-bool Reroller::collect(const Expr *expr, ArrayRef<const Expr *> indices) {
+bool Reroller::collect(const Expr *expr) {
   if (isZero(expr))
     return true;
   if (expr->is("arith.addf"))
-    return collect((*expr)[0], indices) && collect((*expr)[1], indices);
+    return collect((*expr)[0]) && collect((*expr)[1]);
   bool isInner =
       expr->kind == Expr::Element &&
-      llvm::is_contained(unrolled.additions, expr->tensor.getDefiningOp());
+      llvm::is_contained(unrolled.parts, expr->tensor.getDefiningOp());
   if (isInner)
     if (const Expr *next = elements.unfold(expr))
-      return collect(next, indices);
+      return collect(next);
   std::optional<Mask> mask = findMask(elements, expr);
   if (mask && mask->chosen == unrolled.chosen) {
     terms.push_back(
         {mask->expert, enterRow(elements, elements.unfoldAll(expr))});
     return true;
   }
-  if (expr->kind != Expr::Element || !llvm::equal(expr->operands, indices) ||
-      expr->tensor.getType() != unrolled.getLast()->getResult(0).getType()) {
+  if (expr->kind != Expr::Element ||
+      !llvm::equal(expr->operands, loops.indices) ||
+      expr->tensor.getType() != unrolled.result->getResult(0).getType()) {
     fail("something is added to the experts of a layer that is no tensor");
     return false;
   }
@@ -206,12 +296,100 @@ bool Reroller::collect(const Expr *expr, ArrayRef<const Expr *> indices) {
   return true;
 }
 
-const Expr *Reroller::run(ArrayRef<const Expr *> indices, OpBuilder &builder) {
-  if (const Expr *size = elements.size(unrolled.getLast()->getResult(0), 0))
-    exprs.setSize(indices[0], size);
+/// Takes choices apart: terms that are 0 where another is chosen, and what is
+/// left where none is.
+bool Reroller::collectChoices(const Expr *expr) {
+  if (expr->is("arith.mulf"))
+    for (unsigned i = 0; i < 2; ++i)
+      if (!(*expr)[i]->dependsOn(loops.column)) {
+        weight = (*expr)[i];
+        expr = (*expr)[1 - i];
+        break;
+      }
+  const Expr *zero = exprs.constant(FloatAttr::get(expr->type, 0.0));
+  while (true) {
+    const Expr *code = expr;
+    if (code->kind == Expr::Element &&
+        llvm::is_contained(unrolled.parts, code->tensor.getDefiningOp()))
+      code = elements.unfold(code);
+    const Expr *choice = code ? readChoice(elements, code) : nullptr;
+    std::optional<Mask> mask =
+        choice ? findEquality((*choice)[0]) : std::nullopt;
+    if (!mask || mask->chosen != unrolled.chosen)
+      break;
+    terms.push_back(
+        {mask->expert, exprs.apply("arith.select", expr->type,
+                                   {(*choice)[0], (*choice)[1], zero})});
+    expr = (*choice)[2];
+  }
+  if (isZero(expr))
+    return true;
+  if (expr->kind != Expr::Element ||
+      !llvm::equal(expr->operands, loops.indices) ||
+      expr->tensor.getType() != unrolled.result->getResult(0).getType()) {
+    fail("tokens without an expert become something that is no tensor");
+    return false;
+  }
+  others = expr->tensor;
+  return true;
+}
+
+/// The most tokens that an expert takes, the first ones: how many up to this
+/// one have chosen it is at most that.
+std::optional<int64_t> Reroller::matchCapacity(const Expr *condition) {
+  if (!condition->is("arith.cmpi"))
+    return std::nullopt;
+  auto predicate = cast<arith::CmpIPredicateAttr>(condition->value).getValue();
+  const Expr *count = (*condition)[0];
+  std::optional<int64_t> most = (*condition)[1]->getInteger();
+  if (!most || !count->isReduce("arith.addi") ||
+      (predicate != arith::CmpIPredicate::sle &&
+       predicate != arith::CmpIPredicate::slt))
+    return std::nullopt;
+  const Expr *other = count->operands[0];
+  const Expr *theirs = exprs.substitute(expert, loops.token, other);
+  Type type = IntegerType::get(exprs.getContext(), 1);
+  auto compare = [&](arith::CmpIPredicate how, const Expr *a, const Expr *b) {
+    return exprs.apply("arith.cmpi", type, {a, b},
+                       arith::CmpIPredicateAttr::get(exprs.getContext(), how));
+  };
+  const Expr *isTheirs = compare(arith::CmpIPredicate::eq, theirs, expert),
+             *isBefore = compare(arith::CmpIPredicate::sle, other, loops.token);
+  auto choose = [&](const Expr *condition, const Expr *value) {
+    return exprs.apply("arith.select", count->type,
+                       {condition, value, exprs.number(0)});
+  };
+  const Expr *one = exprs.number(1);
+  bool isCounted =
+      count->operands[1] == choose(isBefore, choose(isTheirs, one)) ||
+      count->operands[1] ==
+          choose(exprs.apply("arith.andi", type, {isBefore, isTheirs}), one);
+  // All tokens take part.
+  const Expr *size =
+      elements.size(unrolled.result->getResult(0), loops.indices.size() - 2);
+  if (!isCounted || !size || exprs.getSize(other) != size)
+    return std::nullopt;
+  int64_t room = *most - (predicate == arith::CmpIPredicate::slt);
+  return room > 0 ? std::optional(room) : std::nullopt;
+}
+
+/// The value of select(room, value, 0), if it is one.
+const Expr *Reroller::takeCapacity(const Expr *term) {
+  if (!term->is("arith.select") || !isZero((*term)[2]))
+    return term;
+  capacity = matchCapacity((*term)[0]);
+  return capacity
+             ? (*term)[1]
+             : fail("tokens are left out by something that is not the room "
+                    "of their expert");
+}
+
+const Expr *Reroller::run(const TensorLoops &given, OpBuilder &builder) {
+  loops = given;
+  setSizes(elements, unrolled.result, loops);
   const Expr *sum =
-      elements.unfold(exprs.load(unrolled.getLast()->getResult(0), indices));
-  if (!sum || !collect(sum, indices))
+      elements.unfold(exprs.load(unrolled.result->getResult(0), loops.indices));
+  if (!sum || !(unrolled.isChoice ? collectChoices(sum) : collect(sum)))
     return nullptr;
   llvm::stable_sort(
       terms, [](const Term &a, const Term &b) { return a.expert < b.expert; });
@@ -232,9 +410,20 @@ const Expr *Reroller::run(ArrayRef<const Expr *> indices, OpBuilder &builder) {
     return nullptr;
   }
   SmallVector<const Expr *> slots;
-  if (!elements.pickTerm(term, number, slots))
+  if (!elements.pickTerm(term, number, slots, &expert))
     return fail("tokens may choose experts that are not added, or the mask is "
                 "not one of them");
+  if (unrolled.isChoice) {
+    // Of one expert for each token: without one that is left out there are no
+    // others.
+    term = takeCapacity(term);
+    if (!term)
+      return nullptr;
+    if (!capacity)
+      others = {};
+    if (weight)
+      term = exprs.apply("arith.mulf", term->type, {weight, term});
+  }
   for (const Expr *slot : llvm::reverse(slots))
     term = exprs.reduce("arith.addf", slot, term);
   return term;

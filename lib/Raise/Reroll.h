@@ -7,7 +7,9 @@
 // A program that is unrolled over experts adds a term for each of them: what
 // the expert makes of the tokens that chose it, found by a mask, or of all
 // tokens with a weight that is 0 for others. These terms are one sum over
-// experts, of which few terms are left for a token.
+// experts, of which few terms are left for a token. Where a token chooses one
+// expert, what that makes of it may also be written in its place; tokens that
+// the expert has no room for stay what they were.
 //
 //===----------------------------------------------------------------------===//
 
@@ -18,16 +20,27 @@
 
 namespace moe::raise {
 
-/// Additions of terms that a mask of one tensor of chosen experts each has.
+/// Additions of terms that a mask of one tensor of chosen experts each has, or
+/// choices between terms.
 struct UnrolledSum {
-  llvm::SmallVector<mlir::Operation *> additions; ///< in the program's order
+  llvm::SmallVector<mlir::Operation *> parts; ///< in the program's order
   mlir::Value chosen;
-
-  /// What has all terms.
-  mlir::Operation *getLast() const { return additions.back(); }
+  bool isChoice = false;
+  /// What has all terms, or all of them times a weight.
+  mlir::Operation *result = nullptr;
 };
 
-/// All of a function. Tensors of two dimensions are looked at.
+/// Variables for a token and a column of a tensor [tokens, columns], which may
+/// have dimensions of one in front.
+struct TensorLoops {
+  const Expr *token = nullptr, *column = nullptr;
+  llvm::SmallVector<const Expr *> indices;
+};
+
+/// Nothing if there are other dimensions, or no floats.
+std::optional<TensorLoops> makeLoops(Exprs &exprs, mlir::Value tensor);
+
+/// All of a function.
 llvm::SmallVector<UnrolledSum> findUnrolledSums(mlir::Operation *function);
 
 /// The terms of such a sum as one.
@@ -35,16 +48,19 @@ class Reroller {
 public:
   Reroller(Elements &elements, const UnrolledSum &unrolled)
       : elements(elements), exprs(elements.exprs), unrolled(unrolled),
-        loc(unrolled.getLast()->getLoc()) {}
+        loc(unrolled.result->getLoc()) {}
 
-  /// The sum over slots that is the last addition's element at `indices`, but
-  /// for getRest(). Null if the terms are not one. Writes tensors of all
-  /// experts' weights.
-  const Expr *run(llvm::ArrayRef<const Expr *> indices,
-                  mlir::OpBuilder &builder);
+  /// The sum over slots that the result's element is, but for getRest() and
+  /// tokens that have no room. Null if the terms are not one. Writes tensors of
+  /// all experts' weights.
+  const Expr *run(const TensorLoops &loops, mlir::OpBuilder &builder);
 
   /// Tensors that are added besides.
   mlir::ValueRange getRest() const { return rest; }
+  /// How many tokens an expert has room for, the first ones, and what others
+  /// are; null if they are 0. They have their weight, too.
+  std::optional<int64_t> getCapacity() const { return capacity; }
+  mlir::Value getOthers() const { return others; }
   const std::optional<Obstacle> &getObstacle() const { return obstacle; }
 
 private:
@@ -53,13 +69,21 @@ private:
     const Expr *value;
   };
 
-  bool collect(const Expr *expr, llvm::ArrayRef<const Expr *> indices);
+  bool collect(const Expr *expr);
+  bool collectChoices(const Expr *expr);
+  const Expr *takeCapacity(const Expr *term);
+  std::optional<int64_t> matchCapacity(const Expr *condition);
   const Expr *fail(const llvm::Twine &why);
 
   Elements &elements;
   Exprs &exprs;
   const UnrolledSum &unrolled;
   mlir::Location loc;
+  TensorLoops loops;
+  const Expr *weight = nullptr; ///< of all terms
+  const Expr *expert = nullptr; ///< that a token chooses
+  std::optional<int64_t> capacity;
+  mlir::Value others;
   llvm::SmallVector<Term> terms;
   llvm::SmallVector<mlir::Value> rest;
   std::optional<Obstacle> obstacle;

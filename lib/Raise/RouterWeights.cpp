@@ -52,8 +52,24 @@ bool RouterWeights::match(const Expr *weight) {
   return matchSteps(weight) && matchGroups();
 }
 
+/// The largest score of a token, which is that of the one expert.
+bool RouterWeights::isLargestScore(const Expr *weight) {
+  if (loops.slot->extent != 1 || !isa<TopKAttr>(router.getPolicy()) ||
+      !(weight->isReduce("arith.maximumf") ||
+        weight->isReduce("arith.maxnumf")))
+    return false;
+  return weight->operands[0]->extent == router.getNumExperts() &&
+         weight->operands[1] ==
+             elements.element(router.getSelect(),
+                              {loops.token, weight->operands[0]});
+}
+
 /// The values of the chosen experts, as they are.
 bool RouterWeights::matchScores(const Expr *weight) {
+  if (isLargestScore(weight)) {
+    weigh = router.getSelect();
+    return true;
+  }
   if (weight->kind != Expr::Element)
     return false;
   if (auto weights = weight->tensor.getDefiningOp<RoutingWeightsOp>()) {

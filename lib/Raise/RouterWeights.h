@@ -37,6 +37,7 @@ public:
 private:
   bool matchSteps(const Expr *weight);
   bool matchScores(const Expr *weight);
+  bool isLargestScore(const Expr *weight);
   bool matchSum(const Expr *sum, const Expr *term);
   bool matchGroups();
   bool areProbabilities(const Expr *score);

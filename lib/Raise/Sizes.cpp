@@ -123,17 +123,25 @@ const Expr *Elements::size(Value tensor, int64_t dim) {
   return nullptr;
 }
 
-/// Remembers the rows and columns of a variable that goes over all places of an
-/// input [rows, columns].
+/// Remembers how many values a variable has, and rows and columns of one that
+/// goes over all places of an input [rows, columns].
 void Elements::noteRows(linalg::LinalgOp op, unsigned loop,
                         const Expr *variable) {
   if (!ShapedType::isDynamic(variable->extent))
     return;
+  AffineExpr index = getAffineDimExpr(loop, op.getContext());
+  for (OpOperand *input : op.getDpsInputOperands()) {
+    std::optional<unsigned> at =
+        op.getMatchingIndexingMap(input).getResultPosition(index);
+    if (!at || exprs.getSize(variable))
+      continue;
+    if (const Expr *known = size(input->get(), *at))
+      exprs.setSize(variable, known);
+  }
   for (OpOperand *input : op.getDpsInputOperands()) {
     auto collapse = input->get().getDefiningOp<tensor::CollapseShapeOp>();
     AffineMap map = op.getMatchingIndexingMap(input);
-    if (!collapse || map.getNumResults() != 1 ||
-        map.getResult(0) != getAffineDimExpr(loop, op.getContext()) ||
+    if (!collapse || map.getNumResults() != 1 || map.getResult(0) != index ||
         collapse.getSrcType().getRank() != 2 ||
         collapse.getSrcType().isDynamicDim(0))
       continue;
@@ -148,6 +156,12 @@ std::optional<Row> Elements::findRow(const Expr *at, const Expr *which,
                                      const Expr *place) {
   if (which->dependsOn(place))
     return std::nullopt;
+  if (at == place) {
+    const Expr *size = exprs.getSize(place);
+    if (size && exprs.isBelow(which, size))
+      return Row{which, nullptr};
+    return std::nullopt;
+  }
   auto known = rowsOf.find(place);
   if (known != rowsOf.end()) {
     auto [rows, columns] = known->second;

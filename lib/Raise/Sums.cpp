@@ -156,10 +156,13 @@ const Expr *Elements::matchEqual(const Expr *condition, const Expr *variable) {
 /// value of it, select(variable == X, a, 0): the term of X. With a factor that
 /// is a sum of such over `slots`, their terms. (0 times an infinity is 0 then.)
 bool Elements::pickTerm(const Expr *&product, const Expr *variable,
-                        SmallVectorImpl<const Expr *> &slots) {
+                        SmallVectorImpl<const Expr *> &slots,
+                        const Expr **where) {
   const Expr *only = nullptr;
   if (!findTerm(product, variable, only, slots))
     return false;
+  if (where)
+    *where = only;
   product = exprs.substitute(product, variable, only);
   return true;
 }
@@ -185,9 +188,21 @@ bool Elements::findTerm(const Expr *&product, const Expr *variable,
     return false;
   }
   if (code->is("arith.select") && isZero((*code)[2])) {
-    only = matchEqual((*code)[0], variable);
-    if (only)
+    // One of the conditions that have to hold; what others leave is left.
+    const Expr *condition = (*code)[0];
+    only = matchEqual(condition, variable);
+    if (only) {
       product = (*code)[1];
+      return true;
+    }
+    if (!condition->is("arith.andi"))
+      return false;
+    for (unsigned i = 0; i < 2 && !only; ++i) {
+      only = matchEqual((*condition)[i], variable);
+      if (only)
+        product = exprs.apply("arith.select", code->type,
+                              {(*condition)[1 - i], (*code)[1], (*code)[2]});
+    }
     return only;
   }
   // Entries that are added up, or written at most once.

@@ -192,18 +192,20 @@ Value Unifier::stack(const Tuple &all) {
 
 const Expr *Unifier::unifyReductions(const Tuple &all) {
   const Expr *first = all.front(), *variable = first->operands[0];
+  const Expr *size = exprs.getSize(variable);
   for (auto [i, expr] : llvm::enumerate(all)) {
     if (expr->name != first->name)
       return failAtDifference(all);
-    if (expr->operands[0]->extent != variable->extent ||
-        (ShapedType::isDynamic(variable->extent) &&
-         expr->operands[0] != variable))
+    if (expr->operands[0] != variable &&
+        (!size || exprs.getSize(expr->operands[0]) != size))
       return fail(all, i,
                   "experts reduce dimensions of different sizes, or of sizes "
                   "that are not known");
   }
   // One that is free in none of them.
   const Expr *own = exprs.variable(variable->extent);
+  if (size)
+    exprs.setSize(own, size);
   SmallVector<const Expr *> body;
   for (unsigned d = 1; d < first->operands.size(); ++d) {
     Tuple part;

@@ -130,8 +130,7 @@ cases = {
                "experts read", "an FFN of all tokens is added"),
     "mixtral_loop": (None, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
     "olmoe_loop": (None, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>"),
-    # No layer is found in these yet; what they compute has to stay.
-    "switch_loop": (None, None),
+    "switch_loop": (None, "4 experts, 1 of them a token; rung 2: #moe.top_k<1>, limited to 3 of an expert"),
 }
 
 failures = 0

@@ -18,7 +18,7 @@ import numpy as np
 folder = sys.argv[1]
 os.makedirs(folder, exist_ok=True)
 random = np.random.default_rng(7)
-T, K, E, H, I = 6, 2, 4, 8, 12
+T, E, H, I = 6, 4, 8, 12
 
 
 def f(*shape):
@@ -43,6 +43,7 @@ class Case:
     """One function and what it computes; what differs between cases is overridden."""
     order = list(range(E))  # which experts are added, and when
     stacked = False         # weights are parts of one tensor
+    K = 2
     start = "zero"
     after = None            # what is added at the end
     expected = "rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"
@@ -76,12 +77,12 @@ class Case:
         return b.dot(h, self.weight("d", e)), (function(values @ wide["g"][e]) * (values @ wide["u"][e])) @ wide["d"][e]
 
     def route(self, name="wr"):
-        """Weights and experts of each token, [T, K]."""
+        """Weights and experts of each token, [T, self.K]."""
         b = self.b
-        best, ids = b.top_k(b.softmax(b.dot(self.arguments["x"], self.arguments[name])), K)
-        weights = b.binary("divide", best, b.spread(b.reduce("add", best, np.float32(0), [1]), (T, K), [0]))
+        best, ids = b.top_k(b.softmax(b.dot(self.arguments["x"], self.arguments[name])), self.K)
+        weights = b.binary("divide", best, b.spread(b.reduce("add", best, np.float32(0), [1]), (T, self.K), [0]))
         p = softmax(wide["x"] @ wide[name])
-        places = np.argsort(-p, kind="stable")[:, :K]
+        places = np.argsort(-p, kind="stable")[:, :self.K]
         w = np.take_along_axis(p, places, 1)
         return weights, ids, w / w.sum(-1, keepdims=True), places
 
@@ -89,13 +90,13 @@ class Case:
         self.weights, self.ids, self.w, self.places = self.route()
 
     def isExpert(self, e):
-        return self.b.compare(self.ids, self.b.number(e, (T, K), np.int32)), self.places == e
+        return self.b.compare(self.ids, self.b.number(e, (T, self.K), np.int32)), self.places == e
 
     def term(self, e, y, values):
         """The output weighted by the sum of the weights in slots of the expert."""
         b = self.b
         mask, here = self.isExpert(e)
-        own = b.reduce("add", b.op("select", [mask, self.weights, b.number(0, (T, K))], (T, K)), np.float32(0), [1])
+        own = b.reduce("add", b.op("select", [mask, self.weights, b.number(0, (T, self.K))], (T, self.K)), np.float32(0), [1])
         return b.binary("multiply", y, b.spread(own, (T, H), [0])), values * np.where(here, self.w, 0).sum(-1)[:, None]
 
     def build(self):
@@ -136,9 +137,9 @@ class Choice(Case):
     def prepare(self):
         super().prepare()
         b = self.b
-        columns = b.op("iota", [], (T, K, E), "i32", "iota_dimension = 2 : i64")
-        one = b.op("convert", [b.compare(b.spread(self.ids, (T, K, E), [0, 1]), columns)], (T, K, E))
-        self.matrix = b.reduce("add", b.binary("multiply", one, b.spread(self.weights, (T, K, E), [0, 1])), np.float32(0), [1])
+        columns = b.op("iota", [], (T, self.K, E), "i32", "iota_dimension = 2 : i64")
+        one = b.op("convert", [b.compare(b.spread(self.ids, (T, self.K, E), [0, 1]), columns)], (T, self.K, E))
+        self.matrix = b.reduce("add", b.binary("multiply", one, b.spread(self.weights, (T, self.K, E), [0, 1])), np.float32(0), [1])
         self.values = ((self.places[..., None] == np.arange(E)) * self.w[..., None]).sum(1)
 
     def term(self, e, y, values):
@@ -219,7 +220,7 @@ class TwoMasks(Case):
 
     def isExpert(self, e):
         ids, places = (self.ids, self.places) if e < 2 else (self.ids2, self.places2)
-        return self.b.compare(ids, self.b.number(e, (T, K), np.int32)), places == e
+        return self.b.compare(ids, self.b.number(e, (T, self.K), np.int32)), places == e
 
 
 class Mirrored(Choice):
@@ -230,11 +231,82 @@ class Mirrored(Choice):
         return super().isExpert(E - 1 - e)
 
 
+class Chain(Case):
+    """y = where(ids == e, f(x), y) of the only expert of a token, then weighted."""
+    K = 1
+    start = "x"
+    expected = "1 of them a token; rung 2: #moe.top_k<1>\n"
+
+    def route(self, name="wr"):
+        b = self.b
+        best, ids = b.top_k(b.softmax(b.dot(self.arguments["x"], self.arguments[name])), 1)
+        p = softmax(wide["x"] @ wide[name])
+        return best, ids, p.max(-1, keepdims=True), p.argmax(-1)[:, None]
+
+    def isTheirs(self, e):
+        mask, here = self.isExpert(e)
+        return self.b.op("reshape", [mask], (T,), "i1"), here[:, 0]
+
+    def build(self):
+        b = self.b
+        self.prepare()
+        total, expected = self.arguments["x"], wide["x"]
+        for e in self.order:
+            y, values = self.expert(e)
+            mask, here = self.isTheirs(e)
+            total = b.op("select", [b.spread(mask, (T, H), [0]), y, total], (T, H))
+            expected = np.where(here[:, None], values, expected)
+        return b.text(b.binary("multiply", total, b.spread(self.weights, (T, H), [0, 1]))), expected * self.w
+
+
+class Room(Chain):
+    """An expert takes its first two tokens."""
+    expected = "1 of them a token; rung 2: #moe.top_k<1>, limited to 2 of an expert"
+    order = [3, 1, 0, 2]
+    direction = "LE"
+    counted = "wr"
+
+    def prepare(self):
+        super().prepare()
+        self.counts, self.places2 = self.ids, self.places
+        if self.counted != "wr":
+            self.argument(self.counted)
+            _, self.counts, _, self.places2 = self.route(self.counted)
+
+    def isTheirs(self, e):
+        b, (mask, here) = self.b, super().isTheirs(e)
+        # [t, s]: whether s comes before t, or is it, and has chosen the expert.
+        i, j = (b.op("iota", [], (T, T), "i32", f"iota_dimension = {d} : i64") for d in (0, 1))
+        chose = b.op("reshape", [b.compare(self.counts, b.number(e, (T, 1), np.int32))], (T,), "i1")
+        both = b.binary("and", b.compare(j, i, self.direction), b.spread(chose, (T, T), [1]))
+        count = b.reduce("add", b.op("convert", [both], (T, T), "i32"), np.int32(0), [1])
+        before = np.tril(np.ones((T, T))) if self.direction == "LE" else np.triu(np.ones((T, T)))
+        room = before @ (self.places2[:, 0] == e) <= 2
+        return b.binary("and", mask, b.compare(count, b.number(2, (T,), np.int32), "LE")), here & room
+
+
+class RoomForLast(Room):
+    """An expert takes its last two tokens."""
+    direction = "GE"
+    expected = "tokens are left out by something that is not the room of their expert"
+
+
+class RoomOfOthers(Room):
+    """Experts are full by the choices of another router."""
+    counted = "wr2"
+    expected = "tokens are left out by something that is not the room of their expert"
+
+
+class ChainTwice(Chain):
+    order = [0, 1, 2, 3, 1]
+    expected = "expert 1 is added twice"
+
+
 tensors.update({"g0s": f(H, I), "d0s": f(I, H)})
 wide.update({name: tensors[name].astype(np.float64) for name in ("g0s", "d0s")})
 failures = 0
 for kind in (Case, Stacked, Residual, AnyOrder, Shared, Choice, Matrix, OtherWeights, OneDiffers, OneScaled, Twice, Missing,
-             LastMissing, Neighbour, TwoMasks, Mirrored):
+             LastMissing, Neighbour, TwoMasks, Mirrored, Chain, Room, RoomForLast, RoomOfOthers, ChainTwice):
     case = kind()
     text, expected = case.build()
     given, raised, inputs, out = (os.path.join(folder, kind.__name__ + end) for end in

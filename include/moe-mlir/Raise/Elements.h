@@ -32,7 +32,7 @@ inline constexpr llvm::StringLiteral kMeaningAttrName = "raise_meaning";
 /// The places of a flattened tensor that are in one row of it, or column.
 struct Row {
   const Expr *place; ///< in terms of `other`, in its order
-  const Expr *other; ///< a variable
+  const Expr *other; ///< a variable; null if there is one place
 };
 
 class Elements {
@@ -51,14 +51,15 @@ public:
 
   /// Whether `product` is 0 for all values of `variable` but one, or for all
   /// but one for each value of `slots`, which are added: it becomes what it is
-  /// there.
+  /// there. `only` is that value.
   bool pickTerm(const Expr *&product, const Expr *variable,
-                llvm::SmallVectorImpl<const Expr *> &slots);
+                llvm::SmallVectorImpl<const Expr *> &slots,
+                const Expr **only = nullptr);
 
   /// The size of a dimension; null if it is not known.
   const Expr *size(mlir::Value tensor, int64_t dim);
-  /// The values of the variable `place` for which `at`, a quotient or a rest of
-  /// it, is `which`.
+  /// The values of the variable `place` for which `at`, which is it, or a
+  /// quotient or a rest of it, is `which`.
   std::optional<Row> findRow(const Expr *at, const Expr *which,
                              const Expr *place);
 

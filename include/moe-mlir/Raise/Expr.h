@@ -117,6 +117,12 @@ public:
   void setSize(const Expr *variable, const Expr *size) {
     sizes[variable] = size;
   }
+  /// That size; null if it is not known.
+  const Expr *getSize(const Expr *variable) {
+    return mlir::ShapedType::isDynamic(variable->extent)
+               ? sizes.lookup(variable)
+               : number(variable->extent);
+  }
   /// Whether an integer is at least 0 and below `size`; false if it is not
   /// known.
   bool isBelow(const Expr *expr, const Expr *size) const;
