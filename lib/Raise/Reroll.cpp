@@ -414,8 +414,10 @@ const Expr *Reroller::run(const TensorLoops &given, OpBuilder &builder) {
     return fail("tokens may choose experts that are not added, or the mask is "
                 "not one of them");
   if (unrolled.isChoice) {
-    // Of one expert for each token: without one that is left out there are no
-    // others.
+    // Of several experts of a token the last one would win.
+    if (!slots.empty())
+      return fail("what experts of a token make is written over that of others");
+    // Without one that is left out there are no others.
     term = takeCapacity(term);
     if (!term)
       return nullptr;
