@@ -148,6 +148,7 @@ public:
   void buildPlanPipeline(OpPassManager &pm, moek::TargetAttrInterface chip,
                          const PlanOptions &options) const override {
     // Kernels of other targets have no use for rows that another one prepares.
+    pm.addNestedPass<func::FuncOp>(createStreamAttention());
     pm.addPass(createFuseInputNorm());
     pm.addPass(createJoinRouters());
     SelectScheduleOptions schedule;

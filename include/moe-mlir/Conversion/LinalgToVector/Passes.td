@@ -53,6 +53,75 @@ def FuseElementwise : Pass<"moe-fuse-elementwise", "::mlir::func::FuncOp"> {
                            "::mlir::tensor::TensorDialect"];
 }
 
+def StreamAttention : Pass<"moe-stream-attention", "::mlir::func::FuncOp"> {
+  let summary = "Go over the keys of attention once, and keep no scores";
+  let description = [{
+    A product of queries and keys, ops on each of its elements (a scale, a mask),
+    `linalg.softmax` over the keys and a product with values become one
+    `scf.forall` over heads and blocks of 32 queries, with a loop over blocks of 64
+    keys inside. It carries the largest score of each query so far, the sum of
+    exponentials relative to that, and the values that these weigh; both are
+    scaled down when a larger score comes. What was a `[heads, T, L]` tensor of
+    scores is a tile.
+
+    What only moves elements is read through: heads that are put in front, keys
+    that are transposed or repeated for several queries' heads. A row whose scores
+    are all -infinity gives NaN, as softmax does. Sums are formed in another order,
+    which depends on nothing but the number of keys.
+
+    All numbers have to be f32, the lengths of keys and of values static, and
+    nothing else may read the scores; a missed remark says what is not.
+
+    Before:
+    ```mlir
+    #q = affine_map<(h, t, l, d) -> (h, t, d)>
+    #k = affine_map<(h, t, l, d) -> (h, l, d)>
+    #s = affine_map<(h, t, l, d) -> (h, t, l)>
+    #p = affine_map<(h, t, d, l) -> (h, t, l)>
+    #v = affine_map<(h, t, d, l) -> (h, l, d)>
+    #o = affine_map<(h, t, d, l) -> (h, t, d)>
+    func.func @attend(%q: tensor<8x?x32xf32>, %k: tensor<8x?x32xf32>,
+        %v: tensor<8x?x32xf32>, %es: tensor<8x?x?xf32>, %eo: tensor<8x?x32xf32>)
+        -> tensor<8x?x32xf32> {
+      %zero = arith.constant 0.0 : f32
+      %zs = linalg.fill ins(%zero : f32) outs(%es : tensor<8x?x?xf32>) -> tensor<8x?x?xf32>
+      %s = linalg.contract indexing_maps = [#q, #k, #s]
+          ins(%q, %k : tensor<8x?x32xf32>, tensor<8x?x32xf32>)
+          outs(%zs : tensor<8x?x?xf32>) -> tensor<8x?x?xf32>
+      %p = linalg.softmax dimension(2) ins(%s : tensor<8x?x?xf32>)
+          outs(%es : tensor<8x?x?xf32>) -> tensor<8x?x?xf32>
+      %zo = linalg.fill ins(%zero : f32) outs(%eo : tensor<8x?x32xf32>) -> tensor<8x?x32xf32>
+      %o = linalg.contract indexing_maps = [#p, #v, #o]
+          ins(%p, %v : tensor<8x?x?xf32>, tensor<8x?x32xf32>)
+          outs(%zo : tensor<8x?x32xf32>) -> tensor<8x?x32xf32>
+      return %o : tensor<8x?x32xf32>
+    }
+    ```
+    After:
+    ```mlir
+    // ...
+      %o = scf.forall (%h, %t) = (0, 0) to (8, %T) step (1, 32) shared_outs(%out = %e) -> (tensor<8x?x32xf32>) {
+        // ...
+        %r:3 = scf.for %l = %c0 to %L step %c64 iter_args(%m = %low, %n = %none, %w = %zeros) -> (tensor<?xf32>, tensor<?xf32>, tensor<?x32xf32>) {
+        // ...
+        }
+        // ...
+        scf.forall.in_parallel {
+          tensor.parallel_insert_slice %part into %out[%h, %t, 0] [1, %size, 32] [1, 1, 1] : tensor<?x32xf32> into tensor<8x?x32xf32>
+        }
+      }
+      return %o : tensor<8x?x32xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::affine::AffineDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::math::MathDialect",
+                           "::mlir::scf::SCFDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
 def UnshareFills : Pass<"moe-unshare-fills", "::mlir::func::FuncOp"> {
   let summary = "Give every user of a filled tensor a fill of its own";
   let description = [{
