@@ -147,6 +147,37 @@ static bool hasRows(Value weight) {
   });
 }
 
+/// What the `moe.format` of the argument says that `value` is, or is a view of.
+static Attribute findFormat(Value value) {
+  while (Operation *def = value.getDefiningOp()) {
+    if (!WeightUse::isView(def))
+      return {};
+    value = def->getOperand(0);
+  }
+  auto argument = cast<BlockArgument>(value);
+  auto function = dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp());
+  return function ? function.getArgAttr(argument.getArgNumber(), kFormatAttr)
+                  : Attribute();
+}
+
+/// Whether `scores`, or what ops make of them that keep their shape, are those
+/// of a router, which multiplies by weights as they are.
+static bool areScores(Value scores) {
+  SetVector<Value> values;
+  values.insert(scores);
+  for (size_t i = 0; i < values.size(); ++i)
+    for (Operation *user : values[i].getUsers()) {
+      if (isa<RouterOp>(user))
+        return true;
+      for (Value result : user->getResults())
+        if (result.getType() == scores.getType())
+          values.insert(result);
+    }
+  return false;
+}
+
+/// Matrices that are multiplied: those of experts and of dense FFNs, and those
+/// of ordinary products that say what they are to be stored in.
 static SmallVector<Operand> listOperands(func::FuncOp function) {
   SmallVector<Operand> operands;
   auto addMatrix = [&](Value value, int64_t rank, bool hasRows) {
@@ -165,6 +196,15 @@ static SmallVector<Operand> listOperands(func::FuncOp function) {
       for (Value weight : {ffn.getGate(), ffn.getUp(), ffn.getDown()})
         if (weight)
           addMatrix(weight, 2, true);
+    } else if (auto product = dyn_cast<linalg::LinalgOp>(op);
+               product && product.getNumReductionLoops() &&
+               product.hasPureTensorSemantics() &&
+               linalg::isaContractionOpInterface(product) &&
+               !op->getParentOfType<ExpertOp>() &&
+               !areScores(op->getResult(0))) {
+      for (OpOperand *operand : product.getDpsInputOperands())
+        if (findFormat(operand->get()))
+          addMatrix(operand->get(), 2, hasRows(operand->get()));
     }
   });
   return operands;
@@ -572,7 +612,7 @@ private:
       for (const LeftWeight &each : left)
         if (each.function == function.getSymName() && each.name == name)
           return fail(each.why);
-      return fail("it is no matrix that experts of a public function are "
+      return fail("it is no matrix that rows of a public function are "
                   "multiplied by");
     }
     if (!weight->to)

@@ -5,7 +5,7 @@
 // RUN: moe-opt %t/ok.mlir --moe-store-weights | FileCheck %s --check-prefix=NONE
 // NONE-NOT: moe.format
 // RUN: not moe-opt %t/router.mlir --moe-store-weights 2>&1 | FileCheck %s --check-prefix=ROUTER
-// ROUTER: error: 'router.weight' of 'layer' cannot be #moe.q4_0, as its moe.format says: it is no matrix that experts of a public function are multiplied by
+// ROUTER: error: 'router.weight' of 'layer' cannot be #moe.q4_0, as its moe.format says: it is no matrix that rows of a public function are multiplied by
 // RUN: not moe-opt %t/blocks.mlir --moe-store-weights 2>&1 | FileCheck %s --check-prefix=BLOCKS
 // BLOCKS: error: 'up' of 'layer' cannot be #moe.q4_k, as its moe.format says: rows of 64 weights are no whole blocks of #moe.q4_k, which are of 256
 // RUN: not moe-opt %t/type.mlir --moe-store-weights 2>&1 | FileCheck %s --check-prefix=TYPE

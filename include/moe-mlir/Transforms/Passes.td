@@ -408,8 +408,9 @@ def SplitProducts : Pass<"moe-split-products"> {
 def StoreWeights : Pass<"moe-store-weights", "::mlir::ModuleOp"> {
   let summary = "Store weights as their moe.format says";
   let description = [{
-    An argument that is a matrix of experts may say in `moe.format` what it is to
-    be stored in: a format of weights, or a type of floats. It becomes the tensors
+    An argument that is a matrix of experts, or of an ordinary product with rows
+    that is no router's, may say in `moe.format` what it is to
+    be stored in: a format of weights, or, of experts, a type of floats. It becomes the tensors
     of that format, with names as `moe-import --weights-type` gives them, and a
     `moe.dequantize` of them; with floats only its type changes. A weight in a
     format says it on the first of the arguments that it is stored in, and is

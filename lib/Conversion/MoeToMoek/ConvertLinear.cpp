@@ -80,8 +80,7 @@ static bool isKernelFloat(Value value) {
 }
 
 /// The loops that `map` has as results, in their order.
-static SmallVector<unsigned> getLoops(AffineMap map,
-                                      ArrayRef<unsigned> among) {
+static SmallVector<unsigned> getLoops(AffineMap map, ArrayRef<unsigned> among) {
   SmallVector<unsigned> loops;
   for (AffineExpr result : map.getResults())
     if (auto dim = dyn_cast<AffineDimExpr>(result);
@@ -97,8 +96,8 @@ static SmallVector<int64_t> getOrder(AffineMap map,
   SmallVector<int64_t> order;
   for (ArrayRef<unsigned> loops : lists)
     for (unsigned loop : loops)
-      order.push_back(*map.getResultPosition(
-          getAffineDimExpr(loop, map.getContext())));
+      order.push_back(
+          *map.getResultPosition(getAffineDimExpr(loop, map.getContext())));
   for (int64_t i = 0, e = map.getNumResults(); i < e; ++i)
     if (!llvm::is_contained(order, i))
       order.push_back(i);
@@ -112,10 +111,9 @@ static Value permute(OpBuilder &b, Location loc, Value value,
     return value;
   SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, value);
   applyPermutationToVector(sizes, order);
-  Value empty = tensor::EmptyOp::create(
-      b, loc, sizes, getElementTypeOrSelf(value.getType()));
-  return linalg::TransposeOp::create(b, loc, value, empty, order)
-      ->getResult(0);
+  Value empty = tensor::EmptyOp::create(b, loc, sizes,
+                                        getElementTypeOrSelf(value.getType()));
+  return linalg::TransposeOp::create(b, loc, value, empty, order)->getResult(0);
 }
 
 /// `value` with its first `count` dimensions as one, and all others.
@@ -154,8 +152,8 @@ void Linear::readThroughBroadcasts() {
 
 bool Linear::match() {
   if (op.getNumDpsInputs() != 2 || op->getNumResults() != 1 ||
-      !op.hasPureTensorSemantics() ||
-      !linalg::isaContractionOpInterface(op) || !onlyMultipliesAndAdds(op) ||
+      !op.hasPureTensorSemantics() || !linalg::isaContractionOpInterface(op) ||
+      !onlyMultipliesAndAdds(op) ||
       !llvm::all_of(op->getOperands(), isKernelFloat))
     return false;
   SmallVector<AffineMap> maps = op.getIndexingMapsArray();
@@ -211,8 +209,7 @@ Value Linear::buildWeight(RewriterBase &b) {
   b.setInsertionPoint(op);
   Operation *before = op->getPrevNode();
   Location loc = op.getLoc();
-  Value matrix =
-      permute(b, loc, weight, getOrder(weightMap, {columns, depth}));
+  Value matrix = permute(b, loc, weight, getOrder(weightMap, {columns, depth}));
   matrix = collapseToMatrix(b, loc, matrix, columns.size());
   std::string why;
   if (succeeded(WeightUse::get(matrix, why)))
@@ -278,9 +275,9 @@ Value Linear::buildResult(OpBuilder &b, Location loc, Value product) {
     Value sum = tensor::EmptyOp::create(
         b, loc, tensor::getMixedSizes(b, loc, init), b.getF32Type());
     init = convertElements(b, loc, init, b.getF32Type());
-    result = linalg::AddOp::create(b, loc, ValueRange{result, init},
-                                   ValueRange{sum})
-                 ->getResult(0);
+    result =
+        linalg::AddOp::create(b, loc, ValueRange{result, init}, ValueRange{sum})
+            ->getResult(0);
   }
   return castTo(b, loc, convertElements(b, loc, result, type.getElementType()),
                 type);
@@ -298,9 +295,8 @@ void Linear::rewrite(RewriterBase &b, Value matrix) {
   };
   Value zero = constant(0);
   Value any = arith::MinSIOp::create(b, loc, count, constant(1));
-  Groups groups{
-      tensor::FromElementsOp::create(b, loc, ValueRange{zero, count}),
-      tensor::FromElementsOp::create(b, loc, ValueRange{zero, any})};
+  Groups groups{tensor::FromElementsOp::create(b, loc, ValueRange{zero, count}),
+                tensor::FromElementsOp::create(b, loc, ValueRange{zero, any})};
   KernelBuilder kernels{b, groups, size, Value()};
   Value product = kernels.buildMatmul(loc, lhs, matrix, "linear");
   b.replaceOp(op, buildResult(b, loc, product));

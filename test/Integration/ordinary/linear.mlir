@@ -24,6 +24,9 @@
 // RUN: %{native} --entry=in_loop --size=S=5 | FileCheck %s
 // RUN: %{native} --entry=dense_ffn --size=S=21 | FileCheck %s
 // RUN: %{v3} --entry=dense_ffn --size=S=21 | FileCheck %s
+// RUN: %{native} --entry=stored --size=S=1 | FileCheck %s
+// RUN: %{native} --entry=stored --size=S=19 | FileCheck %s
+// RUN: %{v3} --entry=stored --size=S=19 | FileCheck %s
 // CHECK: PASS
 // CHECK-NOT: FAIL
 
@@ -34,6 +37,8 @@
 // All of them are packed, and no product is left beside the kernels.
 // RUN: moe-compile %s --target=native --compile-to=fused -o - | FileCheck %s --check-prefix=FUSED --implicit-check-not=linalg.matmul --implicit-check-not=linalg.contract --implicit-check-not=linalg.vecmat
 // FUSED-COUNT-10: moek.grouped_matmul
+// FUSED: moek.grouped_matmul {{.*}} format(#moe.q4_0)
+// FUSED: moek.grouped_matmul {{.*}} format(#moe.q6_k)
 
 #bsk = affine_map<(b, s, n, k) -> (b, s, k)>
 #kn = affine_map<(b, s, n, k) -> (k, n)>
@@ -182,4 +187,23 @@ func.func @dense_ffn(%x: tensor<1x?x40xf32> {moe.name = "x", moe.dims = ["S"]}, 
       ins(%h, %wd : tensor<1x?x56xf32>, tensor<56x40xf32>) outs(%zo : tensor<1x?x40xf32>) -> tensor<1x?x40xf32>
   %y = arith.addf %x, %d : tensor<1x?x40xf32>
   return %y : tensor<1x?x40xf32>
+}
+
+// Weights in blocks, as their moe.format says.
+func.func @stored(%x: tensor<1x?x256xf32> {moe.name = "x", moe.dims = ["S"]},
+                  %up: tensor<48x256xf32> {moe.name = "up", moe.format = #moe.q4_0},
+                  %down: tensor<32x256xf32> {moe.name = "down", moe.format = #moe.q6_k})
+    -> (tensor<1x?x48xf32> {moe.name = "y", moe.dims = ["S"]}, tensor<1x?x32xf32> {moe.name = "z", moe.dims = ["S"]}) {
+  %c1 = arith.constant 1 : index
+  %zero = arith.constant 0.0 : f32
+  %s = tensor.dim %x, %c1 : tensor<1x?x256xf32>
+  %e = tensor.empty(%s) : tensor<1x?x48xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<1x?x48xf32>) -> tensor<1x?x48xf32>
+  %y = linalg.contract indexing_maps = [#bsk, #nk, #bsn]
+      ins(%x, %up : tensor<1x?x256xf32>, tensor<48x256xf32>) outs(%f : tensor<1x?x48xf32>) -> tensor<1x?x48xf32>
+  %e2 = tensor.empty(%s) : tensor<1x?x32xf32>
+  %f2 = linalg.fill ins(%zero : f32) outs(%e2 : tensor<1x?x32xf32>) -> tensor<1x?x32xf32>
+  %z = linalg.contract indexing_maps = [#bsk, #nk, #bsn]
+      ins(%x, %down : tensor<1x?x256xf32>, tensor<32x256xf32>) outs(%f2 : tensor<1x?x32xf32>) -> tensor<1x?x32xf32>
+  return %y, %z : tensor<1x?x48xf32>, tensor<1x?x32xf32>
 }
