@@ -163,6 +163,14 @@ void LayerRaiser::say(const std::optional<Obstacle> &obstacle,
              (obstacle ? obstacle->why : otherwise.str());
 }
 
+/// Whether experts are picked of more, or fewer, than `count`.
+static bool picksOfOthers(const Expr *expert, int64_t count) {
+  auto indices = expert && expert->kind == Expr::Element && expert->tensor
+                     ? expert->tensor.getDefiningOp<RoutingIndicesOp>()
+                     : RoutingIndicesOp();
+  return indices && indices.getRouting().getType().getExperts() != count;
+}
+
 bool LayerRaiser::run(const UnrolledSum *unrolled) {
   std::optional<TensorLoops> tensorLoops = makeLoops(exprs, op->getResult(0));
   if (!tensorLoops || (!unrolled && tensorLoops->indices.size() != 2))
@@ -215,6 +223,10 @@ bool LayerRaiser::runChosen() {
   expert = body.getExpert();
   if (isLayer && body.getInputWeight())
     weight = body.getInputWeight();
+  if (isLayer && picksOfOthers(expert, body.getNumExperts())) {
+    result = {};
+    why = "the router picks of another number of experts than there are";
+  }
   if (result && isLayer && write(body, block, result))
     return true;
   if (isLayer)

@@ -214,7 +214,9 @@ bool Elements::findTerm(const Expr *&product, const Expr *variable,
     slots.push_back(code->operands[0]);
     return true;
   }
-  if (!code->isReduce("last") || !isZero(code->operands[3]))
+  // Over two variables there is one in the other.
+  if (!code->isReduce("last") || code->operands.size() != 4 ||
+      !isZero(code->operands[3]))
     return false;
   const Expr *slot = code->operands[0];
   only = matchEqual(code->operands[1], variable);
