@@ -223,8 +223,10 @@ void ConvertForeign::runOnOperation() {
   if (failed(inlineCalls(getOperation())))
     return signalPassFailure();
   for (auto func : getOperation().getOps<func::FuncOp>())
-    if (!func.isExternal())
+    if (!func.isExternal()) {
       convertChecked(func);
+      normalizeLinalg(func);
+    }
   for (auto &[name, ops] : left) {
     std::string text = (Twine(name) + " stays as it is: " +
                         (ops.why.empty() ? "nothing is known of it" : ops.why))

@@ -15,6 +15,7 @@ using namespace moe::raise;
 ForeignTable::ForeignTable() {
   addOnnx(*this);
   addStableHLO(*this);
+  addTmTensor(*this);
   addTorch(*this);
 }
 

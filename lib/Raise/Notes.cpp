@@ -34,7 +34,8 @@ std::string moe::findForeignSyntax(StringRef text, StringRef path) {
 }
 
 bool moe::hasForeignOps(StringRef text) {
-  return llvm::Regex("\"(stablehlo|chlo|torch|onnx)\\.[a-zA-Z_.]+\"\\(")
+  return llvm::Regex(
+             "\"(stablehlo|chlo|torch|tm_tensor|onnx)\\.[a-zA-Z_.]+\"\\(")
       .match(text);
 }
 

@@ -461,10 +461,10 @@ static HostTensor makeResult(const Datum &datum, Type type) {
 }
 
 void registerModelDialects(DialectRegistry &registry) {
-  registry
-      .insert<MoeDialect, affine::AffineDialect, arith::ArithDialect,
-              func::FuncDialect, linalg::LinalgDialect, math::MathDialect,
-              scf::SCFDialect, tensor::TensorDialect, vector::VectorDialect>();
+  registry.insert<MoeDialect, affine::AffineDialect, arith::ArithDialect,
+                  cf::ControlFlowDialect, func::FuncDialect,
+                  linalg::LinalgDialect, math::MathDialect, scf::SCFDialect,
+                  tensor::TensorDialect, vector::VectorDialect>();
 }
 
 FailureOr<std::vector<HostTensor>> interpret(func::FuncOp func,

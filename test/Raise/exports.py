@@ -69,6 +69,30 @@ def torch_gpt_oss():
     return [x, wr, br, gu, bgu, d, bd], layer(rows, rows @ R.T + BR, 2, softmax, expert)[None]
 
 
+def xla_mixtral():
+    (x, wr, gu, d), y = torch_mixtral()
+    return [wr, x, gu, d], y
+
+
+def xla_deepseek_v3():
+    # Weights of the shared expert, x, the correction bias and the router among them.
+    sd, su, x, sg = normal(32, 24, scale=0.2), normal(24, 32, scale=0.2), normal(1, 6, 32), normal(24, 32, scale=0.2)
+    bias, wr = normal(16, scale=0.1), normal(16, 32, scale=0.2)
+    gu, d = normal(16, 48, 32, scale=0.2), normal(16, 32, 24, scale=0.2)
+    X, SD, SU, SG, B, R, GU, D = (a.astype(np.float64) for a in (x[0], sd, su, sg, bias, wr, gu, d))
+    scores = 1 / (1 + np.exp(-X @ R.T))
+    y = (silu(X @ SG.T) * (X @ SU.T)) @ SD.T
+    for t, row in enumerate(X):
+        choice = scores[t] + B
+        groups = np.sort(choice.reshape(4, 4), axis=1)[:, 2:].sum(axis=1)
+        kept = np.repeat(np.isin(np.arange(4), np.argsort(-groups)[:2]), 4)
+        best = np.argsort(-np.where(kept, choice, -np.inf))[:3]
+        for e in best:
+            h = GU[e] @ row
+            y[t] += 2.5 * scores[t][e] / scores[t][best].sum() * (D[e] @ (silu(h[:24]) * h[24:]))
+    return [sd, su, x, sg, bias, wr, gu, d], y[None]
+
+
 def jax_swiglu(scores, weigh):
     # Weights by their names: wd, wg, wr, wu.
     x, wr = normal(12, 32), normal(32, 8)
@@ -106,9 +130,17 @@ def gelu_tanh(z):
 cases = {
     "torch_mlir_mixtral": (torch_mixtral, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
     "torch_mlir_mixtral_grouped": (torch_mixtral, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
+    "torch_mlir_mixtral_linalg": (torch_mixtral, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
+    "torch_mlir_gpt_oss_linalg": (torch_gpt_oss, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.softmax]"),
+    "xla_mixtral": (xla_mixtral, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
+    "xla_deepseek_v3": (xla_deepseek_v3, "16 experts, 3 of them a token; rung 2: #moe.group_top_k<3, groups = 4, keep = 2, reduce = top2>, "
+                        "weighing [#moe.normalize<sum, eps = 9.999999682655225e-21>, #moe.scale<2.5>], selected by other scores than weighed",
+                        "an FFN of all tokens is added"),
     "torch_mlir_gpt_oss": (torch_gpt_oss, "4 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.softmax]"),
     "jax_ragged": (lambda: jax_swiglu(softmax, lambda w: w / w.sum()),
                    "8 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
+    "jax_ragged_tpu": (lambda: jax_swiglu(softmax, lambda w: w / w.sum()),
+                       "8 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.normalize<sum, eps = 0.0>]"),
     "jax_dense": (lambda: jax_swiglu(lambda z: z, softmax),
                   "8 experts, 2 of them a token; rung 2: #moe.top_k<2>, weighing [#moe.softmax]"),
     "jax_switch": (lambda: jax_capacity(1, 3, lambda z: np.maximum(z, 0), lambda w: w),

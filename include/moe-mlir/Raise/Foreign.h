@@ -155,6 +155,14 @@ private:
 void addStableHLO(ForeignTable &table);
 void addOnnx(ForeignTable &table);
 void addTorch(ForeignTable &table);
+void addTmTensor(ForeignTable &table);
+
+/// Writes structured ops so that every loop stands for a dimension of what it
+/// writes, and no index asks at run time whether a size is 1.
+void normalizeLinalg(mlir::func::FuncOp func);
+
+/// Whether an element of the tensor is its index along `dim`.
+bool isIota(mlir::Value tensor, int64_t dim);
 
 /// Of an `onnx.NonZero` that is to stay.
 inline constexpr llvm::StringLiteral kKeepPlacesAttrName = "raise_keep";

@@ -24,7 +24,7 @@ def ConvertForeign : Pass<"moe-convert-foreign", "::mlir::ModuleOp"> {
   let summary = "Say the ops of exporters in upstream's";
   let description = [{
     Ops of dialects that are not linked become ops of `linalg`, `tensor`, `arith`
-    and `math`, by tables of their names: `stablehlo`, `chlo`, `torch` and `onnx`. Every spelling
+    and `math`, by tables of their names: `stablehlo`, `chlo`, `torch`, `tm_tensor` and `onnx`. Every spelling
     of the K largest of a row becomes a `moe.router` with its
     `moe.routing.indices` and `moe.routing.weights`, in the order of
     `#moe.top_k`: where a text leaves ties and NaN open, this is one of the

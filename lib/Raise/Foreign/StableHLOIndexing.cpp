@@ -19,8 +19,7 @@ using namespace moe::raise;
 // Sorts
 //===----------------------------------------------------------------------===//
 
-/// Whether element `i` of the tensor is i along `dim`.
-static bool isIota(Value tensor, int64_t dim) {
+bool moe::raise::isIota(Value tensor, int64_t dim) {
   Elements elements(tensor.getContext());
   SmallVector<const Expr *> indices;
   for (int64_t size : Upstream::typeOf(tensor).getShape())
@@ -28,12 +27,42 @@ static bool isIota(Value tensor, int64_t dim) {
   return elements.element(tensor, indices) == indices[dim];
 }
 
+/// The same of a comparator whose ops jaxlib has made upstream's: one
+/// comparison, in a linalg.generic of scalars.
+static StringRef getLoweredOrder(Block &body) {
+  if (body.getNumArguments() < 2 || body.back().getNumOperands() != 1)
+    return {};
+  auto generic = body.back().getOperand(0).getDefiningOp<linalg::GenericOp>();
+  if (!generic || generic.getNumLoops() || generic.getNumDpsInputs() != 2 ||
+      generic.getDpsInputOperand(0)->get() != body.getArgument(0) ||
+      generic.getDpsInputOperand(1)->get() != body.getArgument(1))
+    return {};
+  Block &scalars = *generic.getBlock();
+  Operation &compare = scalars.front();
+  if (compare.getNumOperands() != 2 ||
+      compare.getOperand(0) != scalars.getArgument(0) ||
+      compare.getOperand(1) != scalars.getArgument(1) ||
+      scalars.back().getOperand(0).getDefiningOp() != &compare)
+    return {};
+  using Ints = arith::CmpIPredicate;
+  using Floats = arith::CmpFPredicate;
+  if (auto ints = dyn_cast<arith::CmpIOp>(compare))
+    return ints.getPredicate() == Ints::slt   ? "LT"
+           : ints.getPredicate() == Ints::sgt ? "GT"
+                                              : "";
+  if (auto floats = dyn_cast<arith::CmpFOp>(compare))
+    return floats.getPredicate() == Floats::OLT   ? "LT"
+           : floats.getPredicate() == Floats::OGT ? "GT"
+                                                  : "";
+  return {};
+}
+
 /// What the comparator of a sort compares first, `GT` or `LT` and so on, if it
 /// is its first operands alone.
 static StringRef getOrder(ForeignOp &sort) {
   Block &body = sort.getOperation()->getRegion(0).front();
   if (!llvm::hasSingleElement(getBodyOps(body)))
-    return {};
+    return getLoweredOrder(body);
   Operation &compare = body.front();
   if (compare.getName().getStringRef() != "stablehlo.compare" ||
       compare.getOperand(0) != body.getArgument(0) ||
