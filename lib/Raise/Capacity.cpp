@@ -136,7 +136,9 @@ bool Capacity::matchOrder(Choice &choice) {
 /// above 0 is as good: nothing is taken where it is not.
 bool Capacity::matchPut(const Expr *taken, const Expr *put) {
   const Expr *code = elements.unfoldAll(put);
-  if (code->is("arith.uitofp") && (*code)[0]->is("arith.cmpf")) {
+  // A condition as a number is a choice of 1 and 0.
+  if (code->is("arith.select") && (*code)[0]->is("arith.cmpf") &&
+      (*code)[1]->getFloat() == 1.0 && (*code)[2]->getFloat() == 0.0) {
     const Expr *asked = (*code)[0];
     auto predicate = cast<arith::CmpFPredicateAttr>(asked->value).getValue();
     bool isAbove = predicate == arith::CmpFPredicate::OGT ||
