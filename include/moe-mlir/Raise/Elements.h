@@ -73,6 +73,10 @@ public:
 private:
   using Indices = llvm::ArrayRef<const Expr *>;
 
+  /// Whether elements of the tensor are read at once: integers and conditions.
+  static bool isIndexLike(mlir::Value tensor);
+  /// Whether it is a place of [n, ?] in one dimension; see ElementViews.
+  static bool isRowMajor(const Expr *index);
   const Expr *readView(mlir::Value tensor, Indices indices);
   const Expr *readOp(mlir::Value tensor, Indices indices);
   static bool hasMeaning(mlir::Value tensor, llvm::StringRef meaning);
