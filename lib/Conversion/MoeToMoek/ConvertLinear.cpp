@@ -315,12 +315,53 @@ static bool isGiven(Value value) {
       cast<BlockArgument>(value).getOwner()->getParentOp());
 }
 
+/// Whether an op that `found` holds for reads `value`, or what ops make of it
+/// that keep its shape.
+static bool isReadBy(Value value, function_ref<bool(Operation *)> found) {
+  SetVector<Value> values;
+  values.insert(value);
+  for (size_t i = 0; i < values.size(); ++i)
+    for (Operation *user : values[i].getUsers()) {
+      if (found(user))
+        return true;
+      for (Value result : user->getResults())
+        if (result.getType() == value.getType())
+          values.insert(result);
+    }
+  return false;
+}
+
+/// Whether `op` is one of the two products of attention. Its keys and values
+/// may be arguments, too, but they are no weights: a cache changes with each
+/// call.
+static bool isOfAttention(LinalgOp op) {
+  auto isProduct = [](Operation *user) {
+    auto product = dyn_cast<LinalgOp>(user);
+    return product && product.getNumDpsInputs() == 2 &&
+           product.getNumReductionLoops();
+  };
+  auto weighs = [&](Operation *user) {
+    auto softmax = dyn_cast<linalg::SoftmaxOp>(user);
+    return softmax && isReadBy(softmax->getResult(0), isProduct);
+  };
+  if (isReadBy(op->getResult(0), weighs))
+    return true;
+  return llvm::any_of(op.getDpsInputs(), [&](Value input) {
+    Operation *def = input.getDefiningOp();
+    while (def && !isa<linalg::SoftmaxOp>(def) && def->getNumOperands() &&
+           def->getOperand(0).getType() == input.getType())
+      def = def->getOperand(0).getDefiningOp();
+    return isa_and_nonnull<linalg::SoftmaxOp>(def);
+  });
+}
+
 namespace {
 struct ConvertLinear : moe::impl::ConvertLinearBase<ConvertLinear> {
   void runOnOperation() override {
     SmallVector<LinalgOp> ops;
     getOperation()->walk([&](LinalgOp op) {
-      if (op.getNumReductionLoops() && op.getNumDpsInputs() == 2)
+      if (op.getNumReductionLoops() && op.getNumDpsInputs() == 2 &&
+          !isOfAttention(op))
         ops.push_back(op);
     });
     IRRewriter rewriter(&getContext());

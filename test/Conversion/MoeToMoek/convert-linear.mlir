@@ -156,3 +156,33 @@ func.func @either(%x: tensor<32x64xf32>, %w: tensor<64x32xf32>, %e: tensor<32x32
   %y = linalg.matmul ins(%x, %w : tensor<32x64xf32>, tensor<64x32xf32>) outs(%e : tensor<32x32xf32>) -> tensor<32x32xf32>
   return %y : tensor<32x32xf32>
 }
+
+// -----
+
+// Keys and values that are arguments of one head are no weights.
+#q = affine_map<(t, l, d) -> (t, d)>
+#k = affine_map<(t, l, d) -> (l, d)>
+#s = affine_map<(t, l, d) -> (t, l)>
+#v = affine_map<(t, d, l) -> (l, d)>
+#p = affine_map<(t, d, l) -> (t, l)>
+#o = affine_map<(t, d, l) -> (t, d)>
+// CHECK-LABEL: func @cache(
+// CHECK-NOT: moek
+// CHECK: linalg.contract
+// CHECK: linalg.softmax
+// CHECK: linalg.contract
+// CHECK: return
+func.func @cache(%q: tensor<?x32xf32>, %k: tensor<64x32xf32>, %v: tensor<64x32xf32>) -> tensor<?x32xf32> {
+  %c0 = arith.constant 0 : index
+  %zero = arith.constant 0.0 : f32
+  %T = tensor.dim %q, %c0 : tensor<?x32xf32>
+  %es = tensor.empty(%T) : tensor<?x64xf32>
+  %zs = linalg.fill ins(%zero : f32) outs(%es : tensor<?x64xf32>) -> tensor<?x64xf32>
+  %s = linalg.contract indexing_maps = [#q, #k, #s] ins(%q, %k : tensor<?x32xf32>, tensor<64x32xf32>) outs(%zs : tensor<?x64xf32>) -> tensor<?x64xf32>
+  %e = linalg.exp ins(%s : tensor<?x64xf32>) outs(%es : tensor<?x64xf32>) -> tensor<?x64xf32>
+  %w = linalg.softmax dimension(1) ins(%e : tensor<?x64xf32>) outs(%es : tensor<?x64xf32>) -> tensor<?x64xf32>
+  %eo = tensor.empty(%T) : tensor<?x32xf32>
+  %zo = linalg.fill ins(%zero : f32) outs(%eo : tensor<?x32xf32>) -> tensor<?x32xf32>
+  %o = linalg.contract indexing_maps = [#p, #v, #o] ins(%w, %v : tensor<?x64xf32>, tensor<64x32xf32>) outs(%zo : tensor<?x32xf32>) -> tensor<?x32xf32>
+  return %o : tensor<?x32xf32>
+}

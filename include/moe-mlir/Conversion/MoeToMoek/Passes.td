@@ -185,8 +185,9 @@ def ConvertLinear : Pass<"convert-linear-to-moek"> {
     `linalg.generic` are all taken, of f32, bf16 and f16 and with weights in any
     format. What the result starts from is added, unless it is zero.
 
-    Weights of fewer than 16 rows or columns stay, as panels of them would be
-    mostly padding; so do bf16 weights of rows that are not bf16, which kernels
+    The products of attention, around `linalg.softmax`, are left alone: an argument
+    there is a cache. Weights of fewer than 16 rows or columns stay, as panels of
+    them would be mostly padding; so do bf16 weights of rows that are not bf16, which kernels
     of some chips round, and products of two arguments with static shapes, either
     of which could be the weight (a missed remark).
 
