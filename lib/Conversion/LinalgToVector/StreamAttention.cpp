@@ -13,7 +13,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "AttentionTiles.h"
+#include "Attention.h"
 
 #include "moe-mlir/Conversion/LinalgToVector/Passes.h"
 
@@ -23,7 +23,6 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Iterators.h"
-#include "mlir/IR/Matchers.h"
 #include "mlir/IR/Remarks.h"
 
 namespace moe {
@@ -41,255 +40,6 @@ static constexpr llvm::StringLiteral kPassName = "moe-stream-attention";
 /// the first level, and frames of threads stay small.
 static constexpr int64_t kQueries = 32;
 static constexpr int64_t kKeys = 64;
-
-//===----------------------------------------------------------------------===//
-// Matching
-//===----------------------------------------------------------------------===//
-
-namespace {
-/// One attention. A role is a dimension of the scores that softmax reads; loops
-/// of ops stand for roles, or for columns of what is multiplied.
-class Attention {
-public:
-  explicit Attention(linalg::SoftmaxOp softmax) : softmax(softmax) {}
-
-  /// Whether it is one; `why` is why not, and empty where it is none at all.
-  bool match(std::string &why);
-  void rewrite(RewriterBase &b);
-
-private:
-  /// An op, and for each of its loops the role, or -1.
-  struct Step {
-    LinalgOp op;
-    SmallVector<int64_t> roles;
-  };
-
-  bool matchSums(std::string &why);
-  bool matchChain(std::string &why);
-  bool matchProducts(std::string &why);
-  void followResult();
-
-  TilePlace getPlace(const Step &step) const;
-  Value buildScores(OpBuilder &b, Location loc);
-  SmallVector<Value> buildStep(OpBuilder &b, Location loc, ValueRange state);
-
-  linalg::SoftmaxOp softmax;
-  /// From the sum of values back to the products of queries and keys.
-  Step sums, products;
-  SmallVector<Step> chain;
-  unsigned query = 0, key = 0;
-  /// The loop of the columns of values, in `sums`.
-  unsigned column = 0;
-  int64_t numColumns = 0;
-  /// What is replaced: the sums, or a transposition of them; its dimensions as
-  /// loops of `sums`.
-  Operation *result = nullptr;
-  SmallVector<unsigned> resultLoops;
-
-  /// While building: where the tile is, by role.
-  SmallVector<OpFoldResult> offsets, sizes;
-  /// The two dimensions of accumulators, and of scores.
-  AffineMap sumMap, scoreMap;
-};
-} // namespace
-
-static bool isF32(Value value) {
-  return getElementTypeOrSelf(value.getType()).isF32();
-}
-
-/// Whether all of `value` is zero.
-static bool isZero(Value value) {
-  auto fill = value.getDefiningOp<linalg::FillOp>();
-  return fill && matchPattern(fill.getInputs()[0], m_AnyZeroFloat());
-}
-
-/// Sums of products of f32 that start from zero.
-static bool isPlainContraction(LinalgOp op) {
-  return op && linalg::isaContractionOpInterface(op) &&
-         op.hasPureTensorSemantics() && op->getNumResults() == 1 &&
-         llvm::all_of(op->getOperands(), isF32) &&
-         isZero(op.getDpsInits()[0]) &&
-         llvm::all_of(op.getBlock()->without_terminator(),
-                      llvm::IsaPred<arith::MulFOp, arith::AddFOp>) &&
-         llvm::all_of(op.getIndexingMapsArray(), [](AffineMap map) {
-           return map.isProjectedPermutation();
-         });
-}
-
-static unsigned getLoop(AffineExpr result) {
-  return cast<AffineDimExpr>(result).getPosition();
-}
-
-bool Attention::matchSums(std::string &why) {
-  if (!softmax->hasOneUse())
-    return false;
-  OpOperand &use = *softmax->use_begin();
-  auto op = dyn_cast<LinalgOp>(use.getOwner());
-  if (!isPlainContraction(op) || !op.isDpsInput(&use))
-    return false;
-  AffineMap map = op.getMatchingIndexingMap(&use);
-  AffineMap out = op.getIndexingMapsArray().back();
-  sums = {op, SmallVector<int64_t>(op.getNumLoops(), -1)};
-  for (auto [role, loop] : llvm::enumerate(map.getResults())) {
-    sums.roles[getLoop(loop)] = role;
-    if (out.isFunctionOfDim(getLoop(loop)) == (role == key)) {
-      why = "the product behind softmax sums over something else than keys";
-      return false;
-    }
-  }
-  std::optional<unsigned> columns;
-  for (auto [loop, role] : llvm::enumerate(sums.roles)) {
-    if (role >= 0)
-      continue;
-    if (columns || !out.isFunctionOfDim(loop)) {
-      why = "values have more than one dimension of columns";
-      return false;
-    }
-    columns = loop;
-  }
-  if (!columns ||
-      ShapedType::isDynamic(numColumns = op.getStaticLoopRanges()[*columns])) {
-    why = "the number of columns of values is not known";
-    return false;
-  }
-  column = *columns;
-  return true;
-}
-
-/// What is done to scores, element by element, between the product and softmax.
-bool Attention::matchChain(std::string &why) {
-  Value scores = softmax.getInput();
-  SmallVector<int64_t> roles = llvm::to_vector(
-      llvm::seq<int64_t>(0, cast<ShapedType>(scores.getType()).getRank()));
-  while (true) {
-    auto op = scores.getDefiningOp<LinalgOp>();
-    if (!op || !scores.hasOneUse() || op->getNumResults() != 1 ||
-        !op.hasPureTensorSemantics()) {
-      why = "scores are made by something else than a product, or read twice";
-      return false;
-    }
-    AffineMap out = op.getIndexingMapsArray().back();
-    if (!out.isProjectedPermutation()) {
-      why = "scores are not written in order";
-      return false;
-    }
-    Step step{op, SmallVector<int64_t>(op.getNumLoops(), -1)};
-    for (auto [loop, role] : llvm::zip_equal(out.getResults(), roles))
-      step.roles[getLoop(loop)] = role;
-    if (op.getNumReductionLoops()) {
-      products = step;
-      return true;
-    }
-    if (!isF32(scores) ||
-        op.payloadUsesValueFromOperand(op.getDpsInitOperand(0))) {
-      why = "scores are added to something";
-      return false;
-    }
-    // The operand that has all dimensions of the scores and is made here.
-    OpOperand *next = nullptr;
-    for (OpOperand *operand : op.getDpsInputOperands()) {
-      AffineMap map = op.getMatchingIndexingMap(operand);
-      if (!map.isProjectedPermutation(/*allowZeroInResults=*/true)) {
-        why = "what is done to scores reads an operand in another way than "
-              "element by element";
-        return false;
-      }
-      auto def = operand->get().getDefiningOp<LinalgOp>();
-      if (!next && map.isPermutation() && def && operand->get().hasOneUse() &&
-          leadsToProduct(operand->get()))
-        next = operand;
-    }
-    if (!next) {
-      why = "scores are made by something else than a product";
-      return false;
-    }
-    chain.push_back(step);
-    SmallVector<int64_t> from;
-    for (AffineExpr loop : op.getMatchingIndexingMap(next).getResults())
-      from.push_back(step.roles[getLoop(loop)]);
-    roles = from;
-    scores = next->get();
-  }
-}
-
-bool Attention::matchProducts(std::string &why) {
-  LinalgOp op = products.op;
-  if (!isPlainContraction(op)) {
-    why = "scores are no plain product of f32";
-    return false;
-  }
-  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
-  SmallVector<int64_t> ranges = op.getStaticLoopRanges();
-  unsigned numDepths = 0;
-  std::optional<unsigned> keyLoop;
-  for (auto [loop, role] : llvm::enumerate(products.roles)) {
-    if (role == static_cast<int64_t>(key))
-      keyLoop = loop;
-    if (role >= 0)
-      continue;
-    ++numDepths;
-    if (ShapedType::isDynamic(ranges[loop])) {
-      why = "the length of keys is not known";
-      return false;
-    }
-  }
-  unsigned keys = maps[0].isFunctionOfDim(*keyLoop) ? 0 : 1;
-  if (numDepths != 1 || maps[1 - keys].isFunctionOfDim(*keyLoop)) {
-    why = "scores are no products of queries and keys";
-    return false;
-  }
-  // Of the dimensions that keys have not, the one with most queries.
-  std::optional<unsigned> chosen;
-  for (auto [loop, role] : llvm::enumerate(products.roles)) {
-    if (role < 0 || loop == *keyLoop || maps[keys].isFunctionOfDim(loop))
-      continue;
-    auto size = [&](unsigned loop) {
-      return ShapedType::isDynamic(ranges[loop])
-                 ? std::numeric_limits<int64_t>::max()
-                 : ranges[loop];
-    };
-    if (!chosen || size(loop) > size(*chosen))
-      chosen = loop;
-  }
-  if (!chosen) {
-    why = "each query has keys of its own";
-    return false;
-  }
-  query = products.roles[*chosen];
-  return true;
-}
-
-/// Heads go behind tokens afterwards: the tiles can be put there at once.
-void Attention::followResult() {
-  result = sums.op;
-  for (AffineExpr loop : sums.op.getIndexingMapsArray().back().getResults())
-    resultLoops.push_back(getLoop(loop));
-  while (result->hasOneUse()) {
-    std::optional<CopyMaps> copy = matchCopy(*result->user_begin());
-    if (!copy || !copy->from.isPermutation())
-      return;
-    AffineMap map = copy->from.compose(inversePermutation(copy->to));
-    // Dimension d of the copy is dimension map^-1(d) of what it reads.
-    SmallVector<unsigned> loops(resultLoops.size());
-    for (auto [i, d] : llvm::enumerate(map.getResults()))
-      loops[getLoop(d)] = resultLoops[i];
-    resultLoops = loops;
-    result = *result->user_begin();
-  }
-}
-
-bool Attention::match(std::string &why) {
-  key = softmax.getDimension();
-  if (!softmax.hasPureTensorSemantics() || !isF32(softmax.getInput()) ||
-      !matchSums(why) || !matchChain(why) || !matchProducts(why))
-    return false;
-  followResult();
-  return true;
-}
-
-//===----------------------------------------------------------------------===//
-// Building
-//===----------------------------------------------------------------------===//
 
 /// Where the tile is, by the loops of `step`: roles of one iteration are
 /// dropped, and columns are all there.
@@ -367,7 +117,7 @@ Value Attention::buildScores(OpBuilder &b, Location loc) {
     // Its dimensions by role.
     SmallVector<AffineExpr> results;
     for (AffineExpr loop : step.op.getIndexingMapsArray().back().getResults()) {
-      int64_t role = step.roles[getLoop(loop)];
+      int64_t role = step.roles[cast<AffineDimExpr>(loop).getPosition()];
       if (role == static_cast<int64_t>(query))
         results.push_back(b.getAffineDimExpr(0));
       else if (role == static_cast<int64_t>(key))

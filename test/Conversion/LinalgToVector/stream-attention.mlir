@@ -101,6 +101,32 @@ func.func @any_columns(%q: tensor<4x8x32xf32>, %k: tensor<4x8x32xf32>, %v: tenso
 
 // -----
 
+#q = affine_map<(h, t, l, d) -> (h, t, d)>
+#k = affine_map<(h, t, l, d) -> (h, l, d)>
+#s = affine_map<(h, t, l, d) -> (h, t, l)>
+#p = affine_map<(h, t, d, l) -> (h, t, l)>
+#v = affine_map<(h, t, d, l) -> (h, l, d)>
+#o = affine_map<(h, t, d, l) -> (h, t, d)>
+// A transposition that only overwrites the result is not one of it.
+// CHECK-LABEL: func @overwritten(
+// CHECK: scf.forall {{.*}} -> (tensor<4x4x32xf32>)
+// CHECK: linalg.transpose
+// REMARK: remark: [Passed] streamed
+func.func @overwritten(%q: tensor<4x4x32xf32>, %k: tensor<4x4x32xf32>, %v: tensor<4x4x32xf32>) -> tensor<4x4x32xf32> {
+  %zero = arith.constant 0.0 : f32
+  %es = tensor.empty() : tensor<4x4x4xf32>
+  %zs = linalg.fill ins(%zero : f32) outs(%es : tensor<4x4x4xf32>) -> tensor<4x4x4xf32>
+  %s = linalg.contract indexing_maps = [#q, #k, #s] ins(%q, %k : tensor<4x4x32xf32>, tensor<4x4x32xf32>) outs(%zs : tensor<4x4x4xf32>) -> tensor<4x4x4xf32>
+  %p = linalg.softmax dimension(2) ins(%s : tensor<4x4x4xf32>) outs(%es : tensor<4x4x4xf32>) -> tensor<4x4x4xf32>
+  %eo = tensor.empty() : tensor<4x4x32xf32>
+  %zo = linalg.fill ins(%zero : f32) outs(%eo : tensor<4x4x32xf32>) -> tensor<4x4x32xf32>
+  %o = linalg.contract indexing_maps = [#p, #v, #o] ins(%p, %v : tensor<4x4x4xf32>, tensor<4x4x32xf32>) outs(%zo : tensor<4x4x32xf32>) -> tensor<4x4x32xf32>
+  %y = linalg.transpose ins(%q : tensor<4x4x32xf32>) outs(%o : tensor<4x4x32xf32>) permutation = [1, 0, 2]
+  return %y : tensor<4x4x32xf32>
+}
+
+// -----
+
 // Softmax that is no attention.
 // CHECK-LABEL: func @alone(
 // CHECK: linalg.softmax

@@ -35,7 +35,7 @@
 
 // No scores are stored: none of the buffers is of both sizes but the mask.
 // RUN: moe-compile %s --target=native --compile-to=planned -o - | FileCheck %s --check-prefix=PLANNED --implicit-check-not=linalg.softmax
-// PLANNED-COUNT-6: scf.forall
+// PLANNED-COUNT-7: scf.forall (
 
 // [B, T, 4, 16] and [B, L, 4, 16], values of 24; the mask has no heads.
 func.func @masked(%q: tensor<?x?x4x16xf32> {moe.name = "q", moe.dims = ["B", "T"]},
@@ -131,21 +131,47 @@ func.func @causal(%q: tensor<?x4x2x16xf32> {moe.name = "q", moe.dims = ["T"]},
 #v = affine_map<(h, t, d, l) -> (h, l, d)>
 #o = affine_map<(h, t, d, l) -> (h, t, d)>
 #id = affine_map<(h, t, l) -> (h, t, l)>
+#o3 = affine_map<(h, t, d) -> (h, t, d)>
+#ht = affine_map<(h, t, d) -> (h, t)>
 
-// Keys 100 and more before a token's own are not seen, nor are later ones: the
-// first blocks of most tokens are -infinity from end to end.
+// A token sees 10 keys: the first blocks of most tokens are masked from end to end,
+// by the lowest float, and by -infinity, for which the interpreter has no bound of
+// errors. How many of these results differ from the others is an integer.
 func.func @window(%q: tensor<3x?x16xf32> {moe.name = "q", moe.dims = ["T"]}, %k: tensor<3x?x16xf32> {moe.name = "k", moe.dims = ["T"]},
-                  %v: tensor<3x?x16xf32> {moe.name = "v", moe.dims = ["T"]}) -> (tensor<3x?x16xf32> {moe.name = "y", moe.dims = ["T"]}) {
+                  %v: tensor<3x?x16xf32> {moe.name = "v", moe.dims = ["T"]})
+    -> (tensor<3x?x16xf32> {moe.name = "y", moe.dims = ["T"]}, tensor<3x?xi32> {moe.name = "differ", moe.dims = ["T"]}) {
   %c1 = arith.constant 1 : index
   %c10 = arith.constant 10 : index
   %zero = arith.constant 0.0 : f32
+  %lowest = arith.constant -3.4028234663852886E+38 : f32
   %none = arith.constant 0xFF800000 : f32
+  %little = arith.constant 1.0e-5 : f32
   %T = tensor.dim %q, %c1 : tensor<3x?x16xf32>
   %es = tensor.empty(%T, %T) : tensor<3x?x?xf32>
+  %eo = tensor.empty(%T) : tensor<3x?x16xf32>
+  %zo = linalg.fill ins(%zero : f32) outs(%eo : tensor<3x?x16xf32>) -> tensor<3x?x16xf32>
   %zs = linalg.fill ins(%zero : f32) outs(%es : tensor<3x?x?xf32>) -> tensor<3x?x?xf32>
-  %s = linalg.contract indexing_maps = [#q, #k, #s] ins(%q, %k : tensor<3x?x16xf32>, tensor<3x?x16xf32>) outs(%zs : tensor<3x?x?xf32>) -> tensor<3x?x?xf32>
-  %m = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel", "parallel"]}
-      ins(%s : tensor<3x?x?xf32>) outs(%es : tensor<3x?x?xf32>) {
+  %s1 = linalg.contract indexing_maps = [#q, #k, #s] ins(%q, %k : tensor<3x?x16xf32>, tensor<3x?x16xf32>) outs(%zs : tensor<3x?x?xf32>) -> tensor<3x?x?xf32>
+  %m1 = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%s1 : tensor<3x?x?xf32>) outs(%es : tensor<3x?x?xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %t = linalg.index 1 : index
+    %l = linalg.index 2 : index
+    %before = arith.cmpi ule, %l, %t : index
+    %age = arith.subi %t, %l : index
+    %near = arith.cmpi slt, %age, %c10 : index
+    %seen = arith.andi %before, %near : i1
+    %w = arith.select %seen, %a, %lowest : f32
+    linalg.yield %w : f32
+  } -> tensor<3x?x?xf32>
+  %p1 = linalg.softmax dimension(2) ins(%m1 : tensor<3x?x?xf32>) outs(%es : tensor<3x?x?xf32>) -> tensor<3x?x?xf32>
+  %y1 = linalg.contract indexing_maps = [#p, #v, #o] ins(%p1, %v : tensor<3x?x?xf32>, tensor<3x?x16xf32>) outs(%zo : tensor<3x?x16xf32>) -> tensor<3x?x16xf32>
+  // Other products than the first, or they would be one that is read twice.
+  %k2 = arith.negf %k : tensor<3x?x16xf32>
+  %q2 = arith.negf %q : tensor<3x?x16xf32>
+  %s2 = linalg.contract indexing_maps = [#q, #k, #s] ins(%q2, %k2 : tensor<3x?x16xf32>, tensor<3x?x16xf32>) outs(%zs : tensor<3x?x?xf32>) -> tensor<3x?x?xf32>
+  %m2 = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%s2 : tensor<3x?x?xf32>) outs(%es : tensor<3x?x?xf32>) {
   ^bb0(%a: f32, %o: f32):
     %t = linalg.index 1 : index
     %l = linalg.index 2 : index
@@ -156,11 +182,22 @@ func.func @window(%q: tensor<3x?x16xf32> {moe.name = "q", moe.dims = ["T"]}, %k:
     %w = arith.select %seen, %a, %none : f32
     linalg.yield %w : f32
   } -> tensor<3x?x?xf32>
-  %p = linalg.softmax dimension(2) ins(%m : tensor<3x?x?xf32>) outs(%es : tensor<3x?x?xf32>) -> tensor<3x?x?xf32>
-  %eo = tensor.empty(%T) : tensor<3x?x16xf32>
-  %zo = linalg.fill ins(%zero : f32) outs(%eo : tensor<3x?x16xf32>) -> tensor<3x?x16xf32>
-  %y = linalg.contract indexing_maps = [#p, #v, #o] ins(%p, %v : tensor<3x?x?xf32>, tensor<3x?x16xf32>) outs(%zo : tensor<3x?x16xf32>) -> tensor<3x?x16xf32>
-  return %y : tensor<3x?x16xf32>
+  %p2 = linalg.softmax dimension(2) ins(%m2 : tensor<3x?x?xf32>) outs(%es : tensor<3x?x?xf32>) -> tensor<3x?x?xf32>
+  %y2 = linalg.contract indexing_maps = [#p, #v, #o] ins(%p2, %v : tensor<3x?x?xf32>, tensor<3x?x16xf32>) outs(%zo : tensor<3x?x16xf32>) -> tensor<3x?x16xf32>
+  %ei = tensor.empty(%T) : tensor<3x?xi32>
+  %no = arith.constant 0 : i32
+  %zi = linalg.fill ins(%no : i32) outs(%ei : tensor<3x?xi32>) -> tensor<3x?xi32>
+  %differ = linalg.generic {indexing_maps = [#o3, #o3, #ht], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%y1, %y2 : tensor<3x?x16xf32>, tensor<3x?x16xf32>) outs(%zi : tensor<3x?xi32>) {
+  ^bb0(%a: f32, %b: f32, %o: i32):
+    %difference = arith.subf %a, %b : f32
+    %size = math.absf %difference : f32
+    %isLarge = arith.cmpf ugt, %size, %little : f32
+    %n = arith.extui %isLarge : i1 to i32
+    %sum = arith.addi %o, %n : i32
+    linalg.yield %sum : i32
+  } -> tensor<3x?xi32>
+  return %y1, %differ : tensor<3x?x16xf32>, tensor<3x?xi32>
 }
 
 // Keys and values of 2 heads, each repeated for 3 of queries, as exporters do it.
