@@ -29,6 +29,8 @@ const Expr *Indicators::getIndicator(const Expr *condition) {
 }
 
 const Expr *Indicators::assume(const Expr *expr, const Expr *condition) {
+  if (condition->is("arith.andi"))
+    return assume(assume(expr, (*condition)[0]), (*condition)[1]);
   expr = exprs.substitute(expr, condition, exprs.boolean(true));
   if (!condition->is("arith.cmpi"))
     return expr;
@@ -56,13 +58,12 @@ const Expr *Indicators::multiply(const Expr *a, const Expr *b) {
 
 const Expr *Indicators::sum(const Expr *variable, const Expr *body) {
   // Conditions of what is not 0.
-  SmallVector<const Expr *> conditions;
-  const Expr *value = body;
-  while (value->is("arith.select") && (*value)[2]->getInteger() == 0) {
-    conditions.push_back((*value)[0]);
-    value = (*value)[1];
-  }
-  for (const Expr *condition : conditions) {
+  Term all;
+  for (const Expr *value = body;
+       value->is("arith.select") && (*value)[2]->getInteger() == 0;
+       value = (*value)[1])
+    addCondition(all, (*value)[0]);
+  for (const Expr *condition : all.conditions) {
     Term term;
     term.conditions = {condition};
     const Expr *only = takeEqual(term, variable);

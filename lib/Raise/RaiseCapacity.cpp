@@ -83,8 +83,13 @@ struct RaiseCapacity : moe::impl::RaiseCapacityBase<RaiseCapacity> {
 static std::optional<Product> matchProduct(Operation *op) {
   auto structured = dyn_cast_or_null<linalg::LinalgOp>(op);
   if (!structured || !isa<linalg::ContractionOpInterface>(op) ||
-      !structured.hasPureTensorSemantics())
+      !structured.hasPureTensorSemantics() || structured.getNumDpsInputs() != 2)
     return std::nullopt;
+  // Nothing is converted in between.
+  Type element = getElementTypeOrSelf(op->getResult(0).getType());
+  for (Value input : structured.getDpsInputs())
+    if (getElementTypeOrSelf(input.getType()) != element)
+      return std::nullopt;
   Value start = structured.getDpsInits()[0];
   if (auto fill = start.getDefiningOp<linalg::FillOp>())
     start = fill.getInputs()[0];
