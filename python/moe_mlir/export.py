@@ -9,6 +9,11 @@
     model.set_experts_implementation("moe_mlir_export")
     program = torch.export.export(model, inputs)
 
+or, to ONNX,
+
+    program = torch.onnx.export(model, inputs, dynamo=True,
+                                custom_translation_table=moe_mlir.export.onnx_translations())
+
 Every exporter spells experts in its own way. With this implementation they are one
 operation with the weights of the model, of any family whose experts transformers
 dispatches; the router and all around it are exported as usual. The operation runs in
@@ -27,7 +32,7 @@ from .transformers import _activation
 from .transformers._activation import Unrecognized, recognize
 from .transformers._experts import parameters_of, Unsupported
 
-__all__ = ["NAME", "activation_of", "exported_experts", "register"]
+__all__ = ["NAME", "activation_of", "exported_experts", "onnx_translations", "register"]
 
 #: The `experts_implementation` of transformers.
 NAME = "moe_mlir_export"
@@ -144,3 +149,36 @@ def register() -> None:
 
     if ALL_EXPERTS_FUNCTIONS.get(NAME) is not experts_forward:
         ALL_EXPERTS_FUNCTIONS.register(NAME, experts_forward)
+
+
+# -- ONNX ---------------------------------------------------------------------
+
+
+def onnx_translations() -> dict[Any, Any]:
+    """The `custom_translation_table` for torch.onnx.export: the operation becomes one node
+    `ExportedExperts` of domain `moe_mlir`, its flags attributes. Needs onnxscript."""
+    import onnx.defs
+    import onnxscript
+
+    name, domain, version = "ExportedExperts", "moe_mlir", 1
+    if not onnx.defs.has(name, domain=domain):
+        parameter = onnx.defs.OpSchema.FormalParameter
+        optional = onnx.defs.OpSchema.FormalParameterOption.Optional
+        inputs = [parameter(one, "I" if one == "indices" else "F")
+                  for one in ("x", "indices", "weights", "up", "down")]
+        inputs += [parameter(one, "F", param_option=optional) for one in ("up_bias", "down_bias")]
+        number = onnx.defs.OpSchema.AttrType.INT
+        attributes = [onnx.defs.OpSchema.Attribute("activation", onnx.defs.OpSchema.AttrType.STRING)]
+        attributes += [onnx.defs.OpSchema.Attribute(one, number) for one in ("gated", "interleaved", "transposed")]
+        floats = ["tensor(float)", "tensor(double)", "tensor(float16)", "tensor(bfloat16)"]
+        onnx.defs.register_schema(onnx.defs.OpSchema(
+            name, domain, version, inputs=inputs, outputs=[parameter("y", "F")], attributes=attributes,
+            type_constraints=[("F", floats, ""), ("I", ["tensor(int32)", "tensor(int64)"], "")]))
+    opset = onnxscript.values.Opset(domain, version)
+
+    def translate(x: Any, indices: Any, weights: Any, up: Any, down: Any, up_bias: Any, down_bias: Any,
+                  activation: str, gated: bool, interleaved: bool, transposed: bool) -> Any:
+        return opset.ExportedExperts(x, indices, weights, up, down, up_bias, down_bias, activation=activation,
+                                     gated=int(gated), interleaved=int(interleaved), transposed=int(transposed))
+
+    return {torch.ops.moe_mlir.exported_experts.default: translate}

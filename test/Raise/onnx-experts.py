@@ -126,6 +126,34 @@ cases.add("com.microsoft.QMoE", [x, router, q1, s1, None, q2, s2] + [None] * 7 +
           layer(x, router, 2, 1, swiglu(1, 0, None, True), (v1, None), (v2, None), router_weights=weights),
           dynamic=False, k=2, normalize_routing_weights=1, activation_type="swiglu", swiglu_fusion=1, block_size=32)
 
+
+# -- Our own, of python/moe_mlir/export.py -------------------------------------
+
+def given_experts(ids, weights, first, second, b1, b2, act, transposed):
+    """Loops over tokens and the experts that they are given."""
+    out = np.zeros((T, H))
+    for t in range(T):
+        for e, w in zip(ids[t], weights[t]):
+            up, down = (m[e].astype(np.float64).T if transposed else m[e].astype(np.float64) for m in (first, second))
+            h = act(up @ x[t] + (0 if b1 is None else b1[e]))
+            out[t] += w * (down @ h + (0 if b2 is None else b2[e]))
+    return out.astype(np.float32)
+
+
+ids = np.array([random.permutation(E)[:2] for _ in range(T)], np.int64)
+chosen = np.abs(f(T, 2))
+own = "moe_mlir.ExportedExperts"
+cases.add(own, [x, ids, chosen, fused, two],
+          given_experts(ids, chosen, fused, two, None, None, lambda h: silu(h[:I]) * h[I:], False), dynamic=False,
+          activation="silu", gated=1, interleaved=0, transposed=0)
+turned, back = f(E, H, 2 * I), f(E, I, H)
+cases.add(own, [x, ids, chosen, turned, back, b12, b2],
+          given_experts(ids, chosen, turned, back, b12, b2, swiglu(1.5, 1, 0.25, True), True), dynamic=False,
+          activation="clamped_swiglu:1.5:0.25:1", gated=1, interleaved=1, transposed=1)
+cases.add(own, [x, ids, chosen, one, two, None, b2],
+          given_experts(ids, chosen, one, two, None, b2, relu, False), dynamic=False,
+          activation="relu", gated=0, interleaved=0, transposed=0)
+
 failures = cases.run(tolerance=1e-6)
 for failure in failures:
     print(failure)

@@ -38,6 +38,7 @@ void moe::raise::addOnnx(ForeignTable &table) {
   addReductions(table);
   addAttention(table);
   addExperts(table);
+  addExportedExperts(table);
 }
 
 //===----------------------------------------------------------------------===//

@@ -160,6 +160,7 @@ void addProducts(ForeignTable &table);
 void addReductions(ForeignTable &table);
 void addAttention(ForeignTable &table);
 void addExperts(ForeignTable &table);
+void addExportedExperts(ForeignTable &table);
 
 } // namespace moe::raise::onnx
 

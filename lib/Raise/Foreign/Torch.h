@@ -57,6 +57,22 @@ std::optional<Sizes> getSizes(mlir::Value list);
 std::optional<int64_t> getDim(ForeignOp &op, unsigned i, int64_t rank);
 
 //===----------------------------------------------------------------------===//
+// Experts that are one op
+//===----------------------------------------------------------------------===//
+
+/// `moe_mlir.exported_experts`, however a format writes it.
+struct ExpertsCall {
+  /// x [T, H], indices [T, K], weights [T, K], up, down, and their biases or
+  /// null.
+  llvm::SmallVector<mlir::Value, 7> operands;
+  llvm::StringRef activation;
+  bool isGated = false, isInterleaved = false, isTransposed = false;
+};
+
+/// Its gathered form in the place of the op.
+llvm::LogicalResult writeExperts(ForeignOp &op, const ExpertsCall &call);
+
+//===----------------------------------------------------------------------===//
 // Words that several tables use
 //===----------------------------------------------------------------------===//
 

@@ -170,35 +170,19 @@ static FailureOr<Value> multiplyByExpert(Upstream &up, Value rows, Value ids,
   return addTensors(up, product, takeRows(up, bias, ids));
 }
 
-/// experts(x [T, H], indices [T, K], weights [T, K], up, down, up bias, down
-/// bias, activation, gated, interleaved, transposed) -> [T, H].
-static LogicalResult convertExperts(ForeignOp &op) {
-  if (op.getNumOperands() != 11)
-    return op.leave("it has to have 11 operands, and has " +
-                    Twine(op.getNumOperands()));
-  SmallVector<Value, 7> operands;
-  for (unsigned i = 0; i < 7; ++i) {
-    bool isAbsent = i >= 5 && isNone(op.getOperand(i));
-    operands.push_back(isAbsent ? Value() : getTensor(op, i));
-    if (!isAbsent && !operands.back())
-      return failure();
-  }
+LogicalResult torch::writeExperts(ForeignOp &op, const ExpertsCall &call) {
+  ArrayRef<Value> operands = call.operands;
   auto [x, ids, weights] = std::tie(operands[0], operands[1], operands[2]);
   auto [upWeights, downWeights] = std::tie(operands[3], operands[4]);
-  std::optional<StringRef> name = getString(op.getOperand(7));
-  std::optional<bool> isGated = getBool(op.getOperand(8)),
-                      isInterleaved = getBool(op.getOperand(9)),
-                      isTransposed = getBool(op.getOperand(10));
-  if (!name || !isGated || !isInterleaved || !isTransposed)
-    return op.leave("the activation or a flag is no "
-                    "constant");
-  std::optional<Activation> activation = parseActivation(*name);
+  bool isGated = call.isGated, isInterleaved = call.isInterleaved,
+       isTransposed = call.isTransposed;
+  std::optional<Activation> activation = parseActivation(call.activation);
   if (!activation)
-    return op.leave("its activation is '" + *name +
+    return op.leave("its activation is '" + call.activation +
                     "'; expected silu, gelu, gelu_tanh, quick_gelu, relu, "
                     "relu2, tanh, identity or "
                     "clamped_swiglu:ALPHA:LIMIT:OFFSET");
-  if (activation->kind == Activation::ClampedSwiGLU && !*isGated)
+  if (activation->kind == Activation::ClampedSwiGLU && !isGated)
     return op.leave("its activation needs a gate, and there is none");
 
   // Shapes.
@@ -215,14 +199,14 @@ static LogicalResult convertExperts(ForeignOp &op) {
   if (!isGood)
     return op.leave("the operands are not x [T, H], "
                     "indices [T, K], weights [T, K] and matrices [E, N, K]");
-  int64_t k = *isTransposed ? 1 : 2, n = *isTransposed ? 2 : 1;
+  int64_t k = isTransposed ? 1 : 2, n = isTransposed ? 2 : 1;
   auto sizeOf = [&](Value matrix, int64_t dim) {
     return Upstream::typeOf(matrix).getDimSize(dim);
   };
   int64_t experts = sizeOf(upWeights, 0), hidden = sizeOf(upWeights, k),
-          wide = sizeOf(upWeights, n), inner = *isGated ? wide / 2 : wide;
+          wide = sizeOf(upWeights, n), inner = isGated ? wide / 2 : wide;
   isGood = sizeOf(downWeights, 0) == experts && hidden > 0 &&
-           sizeOf(downWeights, k) == inner && (!*isGated || wide % 2 == 0) &&
+           sizeOf(downWeights, k) == inner && (!isGated || wide % 2 == 0) &&
            (type.isDynamicDim(1) || type.getDimSize(1) == hidden);
   for (auto [bias, size] : {std::pair(operands[5], wide),
                             std::pair(operands[6], sizeOf(downWeights, n))})
@@ -243,15 +227,15 @@ static LogicalResult convertExperts(ForeignOp &op) {
   Value rows = up.broadcast(x, {tokens, slots, width}, {0, 2});
   rows = up.reshape(rows, {assignments, width});
   Value flatIds = up.reshape(ids, {assignments});
-  FailureOr<Value> h = multiplyByExpert(up, rows, flatIds, upWeights,
-                                        operands[5], *isTransposed);
+  FailureOr<Value> h =
+      multiplyByExpert(up, rows, flatIds, upWeights, operands[5], isTransposed);
   if (failed(h))
     return op.leave("a bias does not fit");
   SmallVector<Value> parts = {*h};
-  if (*isGated) {
+  if (isGated) {
     parts.clear();
-    int64_t step = *isInterleaved ? 2 : 1;
-    for (int64_t begin : {int64_t(0), *isInterleaved ? 1 : inner})
+    int64_t step = isInterleaved ? 2 : 1;
+    for (int64_t begin : {int64_t(0), isInterleaved ? 1 : inner})
       parts.push_back(up.slice(*h, {b.getIndexAttr(0), b.getIndexAttr(begin)},
                                {assignments, b.getIndexAttr(inner)},
                                {1, step}));
@@ -259,10 +243,10 @@ static LogicalResult convertExperts(ForeignOp &op) {
   Value hiddenRows =
       up.elementwise(parts, element, [&](OpBuilder &nested, ValueRange v) {
         return activate(nested, loc, *activation, v[0],
-                        *isGated ? v[1] : Value());
+                        isGated ? v[1] : Value());
       });
   FailureOr<Value> y = multiplyByExpert(up, hiddenRows, flatIds, downWeights,
-                                        operands[6], *isTransposed);
+                                        operands[6], isTransposed);
   if (failed(y))
     return op.leave("a bias does not fit");
   Value scale = up.reshape(castTo(up, weights, element),
@@ -277,6 +261,33 @@ static LogicalResult convertExperts(ForeignOp &op) {
   Value perSlot = up.reshape(
       weighted, {tokens, slots, b.getIndexAttr(sizeOf(downWeights, n))});
   return op.replace(up.sum(perSlot, ArrayRef<int64_t>{1}));
+}
+
+/// experts(x [T, H], indices [T, K], weights [T, K], up, down, up bias, down
+/// bias, activation, gated, interleaved, transposed) -> [T, H].
+static LogicalResult convertExperts(ForeignOp &op) {
+  if (op.getNumOperands() != 11)
+    return op.leave("it has to have 11 operands, and has " +
+                    Twine(op.getNumOperands()));
+  ExpertsCall call;
+  for (unsigned i = 0; i < 7; ++i) {
+    bool isAbsent = i >= 5 && isNone(op.getOperand(i));
+    call.operands.push_back(isAbsent ? Value() : getTensor(op, i));
+    if (!isAbsent && !call.operands.back())
+      return failure();
+  }
+  std::optional<StringRef> name = getString(op.getOperand(7));
+  std::optional<bool> isGated = getBool(op.getOperand(8)),
+                      isInterleaved = getBool(op.getOperand(9)),
+                      isTransposed = getBool(op.getOperand(10));
+  if (!name || !isGated || !isInterleaved || !isTransposed)
+    return op.leave("the activation or a flag is no "
+                    "constant");
+  call.activation = *name;
+  call.isGated = *isGated;
+  call.isInterleaved = *isInterleaved;
+  call.isTransposed = *isTransposed;
+  return writeExperts(op, call);
 }
 
 //===----------------------------------------------------------------------===//
