@@ -7,6 +7,7 @@ tool needs no line here. Substitutions:
   %cc, %cxx    the compilers of the build
   %cmake       the CMake of the build
   %peers_python the Python of the environment of scripts/python-peers.sh
+  %exporters_python the same of scripts/python-peers.sh exporters
   %moe_src     the root of the repository
   %moe_build   the root of the build
   %moe_version the version of the project
@@ -150,6 +151,15 @@ else:
     lit_config.note("test/Python/transformers is UNSUPPORTED without PyTorch and transformers; "
                     "scripts/python-peers.sh installs them and runs it")
 config.substitutions.append((r"%peers_python\b", '"%s"' % os.path.join(peers, "bin", "python")))
+
+# The exporters of JAX and PyTorch, in another.
+exporters = os.path.join(config.moe_build_dir, "python", "exporters")
+if os.path.exists(os.path.join(exporters, "requirements.txt")) and not config.sanitize_flags:
+    config.available_features.add("python-exporters")
+else:
+    lit_config.note("test/Python/exporters is UNSUPPORTED without JAX, PyTorch and onnxscript; "
+                    "scripts/python-peers.sh exporters installs them and runs it")
+config.substitutions.append((r"%exporters_python\b", '"%s"' % os.path.join(exporters, "bin", "python")))
 
 # LLVM is not built with the sanitizers: containers and arenas that cross the
 # border look overflown, and what it never frees is no leak of ours.
