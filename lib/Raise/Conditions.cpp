@@ -63,6 +63,11 @@ const Expr *Exprs::applyComparison(ArrayRef<const Expr *> v, Attribute value) {
     return apply("arith.select", type,
                  {(*v[0])[0], compareAs(predicate, (*v[0])[1], v[1]),
                   compareAs(predicate, (*v[0])[2], v[1])});
+  // No factor of what is not 0 is.
+  if (name == "ne" && *right == 0 && v[0]->is("arith.muli"))
+    return apply("arith.andi", type,
+                 {compareAs(predicate, (*v[0])[0], v[1]),
+                  compareAs(predicate, (*v[0])[1], v[1])});
   // What is at least 0 is 0, or above.
   std::optional<Interval> range = getRange(v[0]);
   if (!range || range->low < 0)

@@ -256,16 +256,6 @@ const Expr *Exprs::applyInteger(StringRef op, ArrayRef<const Expr *> v,
       return scale(v[0], *c);
     if (std::optional<int64_t> c = v[0]->getInteger())
       return scale(v[1], *c);
-    // 1 where both conditions hold.
-    auto isFlag = [](const Expr *expr) {
-      return expr->is("arith.select") && (*expr)[1]->getInteger() == 1 &&
-             (*expr)[2]->getInteger() == 0;
-    };
-    if (isFlag(v[0]) && isFlag(v[1]))
-      return apply(
-          "arith.select", IndexType::get(context),
-          {apply("arith.andi", (*v[0])[0]->type, {(*v[0])[0], (*v[1])[0]}),
-           number(1), number(0)});
     return nullptr;
   }
   bool isFloor = op == "arith.floordivsi";
