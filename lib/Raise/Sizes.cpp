@@ -142,11 +142,12 @@ void Elements::noteRows(linalg::LinalgOp op, unsigned loop,
     auto collapse = input->get().getDefiningOp<tensor::CollapseShapeOp>();
     AffineMap map = op.getMatchingIndexingMap(input);
     if (!collapse || map.getNumResults() != 1 || map.getResult(0) != index ||
-        collapse.getSrcType().getRank() != 2 ||
-        collapse.getSrcType().isDynamicDim(0))
+        collapse.getSrcType().getRank() != 2)
       continue;
-    if (const Expr *columns = size(collapse.getSrc(), 1)) {
-      rowsOf[variable] = {collapse.getSrcType().getDimSize(0), columns};
+    const Expr *rows = size(collapse.getSrc(), 0),
+               *columns = size(collapse.getSrc(), 1);
+    if (rows && columns) {
+      rowsOf[variable] = {rows, columns};
       return;
     }
   }
@@ -163,15 +164,25 @@ std::optional<Row> Elements::findRow(const Expr *at, const Expr *which,
     return std::nullopt;
   }
   auto known = rowsOf.find(place);
-  if (known != rowsOf.end()) {
+  if (known != rowsOf.end() && !known->second.second->getInteger()) {
     auto [rows, columns] = known->second;
-    if (!at->is("arith.remui") || (*at)[0] != place || (*at)[1] != columns ||
-        !exprs.isBelow(which, columns))
+    std::optional<int64_t> count = rows->getInteger();
+    if (!count || !at->is("arith.remui") || (*at)[0] != place ||
+        (*at)[1] != columns || !exprs.isBelow(which, columns))
       return std::nullopt;
-    const Expr *row = exprs.variable(rows);
+    const Expr *row = exprs.variable(*count);
     const Expr *begin =
         exprs.apply("arith.muli", columns->type, {row, columns});
     return Row{exprs.add(begin, which), row};
+  }
+  if (known != rowsOf.end()) {
+    // Rows of a known size, as many as there are.
+    auto [rows, columns] = known->second;
+    int64_t by = *columns->getInteger();
+    if (at != exprs.floorDiv(place, by) || !exprs.isBelow(which, rows))
+      return std::nullopt;
+    const Expr *column = exprs.variable(by);
+    return Row{exprs.linear(which, by, column, 1), column};
   }
   int64_t count = place->extent;
   // The size of a row, from a quotient.

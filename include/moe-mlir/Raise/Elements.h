@@ -102,9 +102,9 @@ private:
 
   const Expr *onlySlot = nullptr;
   llvm::DenseMap<const Expr *, const Expr *> unfolded;
-  /// Variables over all places of tensors [rows, columns] with a number of
-  /// columns that is not known.
-  llvm::DenseMap<const Expr *, std::pair<int64_t, const Expr *>> rowsOf;
+  /// How many rows and columns there are for variables over all places of a
+  /// tensor [rows, columns], if that is not known of one of them.
+  llvm::DenseMap<const Expr *, std::pair<const Expr *, const Expr *>> rowsOf;
   /// The variable of each loop that an op reduces.
   llvm::DenseMap<std::pair<mlir::Operation *, unsigned>, const Expr *> loops;
 };

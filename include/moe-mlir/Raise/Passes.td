@@ -225,6 +225,13 @@ def RaiseLayers : Pass<"moe-raise-layers"> {
     of rows; weights are views of the function's. An index that a program clamps
     or wraps is evaluated for each expert.
 
+    Experts may also be unrolled: terms of a sum, or choices one behind the other,
+    that differ by the number of their expert in a mask and by its weights alone.
+    Weights that are tensors of their own become one [E, ...] by a
+    `tensor.concat`. Choices may have room for the first C tokens of an expert
+    only, which is a `moe.routing.limit`; what is added to such a layer, and what
+    tokens without room become, stays ordinary IR.
+
     The routing is a `moe.router` if the experts come from a top-k and the weights
     from scores by steps that there are (rung 2), else a `moe.routing.make` of
     both (rung 1). Remarks say what was found, and what the next rung lacks.
