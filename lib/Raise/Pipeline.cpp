@@ -22,6 +22,7 @@ void moe::buildConvertForeignPipeline(OpPassManager &manager) {
 
 void moe::buildRaiseLayersPipeline(OpPassManager &manager) {
   manager.addPass(createRaiseSoftmax());
+  manager.addPass(createRaiseTopK());
   manager.addPass(createCSEPass());
   manager.addPass(createRaiseCapacity());
   manager.addPass(createRaiseLayers());

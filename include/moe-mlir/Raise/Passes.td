@@ -214,6 +214,72 @@ def RaiseCapacity : Pass<"moe-raise-capacity"> {
   let dependentDialects = raiseDialects;
 }
 
+def RaiseTopK : Pass<"moe-raise-top-k"> {
+  let summary = "Find top-k in the counts that moe-lower-to-linalg writes";
+  let description = [{
+    Ranks that are numbers of comparisons, and the list of the places of the first
+    K ranks, become a `moe.router`. The bodies are run on numbers of every order:
+    what they are spelled by does not matter.
+
+    Before:
+    ```mlir
+    #own = affine_map<(t, e, o) -> (t, e)>
+    #other = affine_map<(t, e, o) -> (t, o)>
+    func.func @best(%z: tensor<6x4xf32>) -> tensor<6x2xi32> {
+      %c0 = arith.constant 0 : i32
+      %e = tensor.empty() : tensor<6x4xi32>
+      %zeros = linalg.fill ins(%c0 : i32) outs(%e : tensor<6x4xi32>) -> tensor<6x4xi32>
+      %ranks = linalg.generic {indexing_maps = [#own, #other, #own],
+          iterator_types = ["parallel", "parallel", "reduction"]}
+          ins(%z, %z : tensor<6x4xf32>, tensor<6x4xf32>) outs(%zeros : tensor<6x4xi32>) {
+      ^bb0(%a: f32, %b: f32, %n: i32):
+        %i = linalg.index 1 : index
+        %j = linalg.index 2 : index
+        %earlier = arith.cmpi ult, %j, %i : index
+        %number = arith.cmpf ord, %a, %a : f32
+        %other = arith.cmpf ord, %b, %b : f32
+        %more = arith.cmpf ogt, %b, %a : f32
+        %larger = arith.select %number, %more, %other : i1
+        %nan = arith.cmpf uno, %b, %b : f32
+        %same = arith.cmpf oeq, %b, %a : f32
+        %equal = arith.select %number, %same, %nan : i1
+        %wins = arith.andi %equal, %earlier : i1
+        %before = arith.ori %larger, %wins : i1
+        %one = arith.extui %before : i1 to i32
+        %sum = arith.addi %n, %one : i32
+        linalg.yield %sum : i32
+      } -> tensor<6x4xi32>
+      %f = tensor.empty() : tensor<6x2xi32>
+      %none = linalg.fill ins(%c0 : i32) outs(%f : tensor<6x2xi32>) -> tensor<6x2xi32>
+      %places = linalg.generic {indexing_maps = [#other, #own],
+          iterator_types = ["parallel", "parallel", "reduction"]}
+          ins(%ranks : tensor<6x4xi32>) outs(%none : tensor<6x2xi32>) {
+      ^bb0(%rank: i32, %n: i32):
+        %i = linalg.index 1 : index
+        %k = arith.index_cast %i : index to i32
+        %j = linalg.index 2 : index
+        %e2 = arith.index_cast %j : index to i32
+        %here = arith.cmpi eq, %rank, %k : i32
+        %place = arith.select %here, %e2, %c0 : i32
+        %sum = arith.addi %n, %place : i32
+        linalg.yield %sum : i32
+      } -> tensor<6x2xi32>
+      return %places : tensor<6x2xi32>
+    }
+    ```
+    After:
+    ```mlir
+    // ...
+    %r = moe.router #moe.top_k<2> select(%z) weigh(%z) : tensor<6x4xf32> -> !moe.routing<4 x 2>
+    %places = moe.routing.indices %r : !moe.routing<4 x 2> -> tensor<6x2xi32>
+    // ...
+    return %places : tensor<6x2xi32>
+    // ...
+    ```
+  }];
+  let dependentDialects = raiseDialects;
+}
+
 def RaiseLayers : Pass<"moe-raise-layers"> {
   let summary = "Find MoE layers in tensor programs";
   let description = [{
