@@ -93,8 +93,6 @@ static void emit(const moe_halide_kernel *kernels, size_t count,
     // Without it NaN and infinities are undefined, and sums may be reordered.
     if (!kernel.multipliesPairs)
       target.set_feature(Target::StrictFloat);
-    else
-      target.set_features({Target::AVX512_Cannonlake, Target::AVX512_Zen4});
     modules.push_back(kernel.pipeline.compile_to_module(
         kernel.arguments, kernels[i].name, target));
   }

@@ -95,11 +95,19 @@ static const HalideLibrary &getLibrary() {
 //===----------------------------------------------------------------------===//
 
 /// The target in Halide's words.
-static std::string getTargetText(const GeneratorTarget &target) {
+static std::string getTargetText(const GeneratorTarget &target,
+                                 bool multipliesPairs) {
   if (Triple(target.cpu.platform.triple).getArch() == Triple::aarch64)
     return "arm-64-linux";
   std::string text = "x86-64-linux-sse41-avx-avx2-f16c-fma";
-  return target.lanes >= 16 ? text + "-avx512-avx512_skylake" : text;
+  if (target.lanes >= 16)
+    text += "-avx512-avx512_skylake";
+  // The least of its CPUs with such products.
+  return multipliesPairs ? text + "-avx512_cannonlake-avx512_zen4" : text;
+}
+
+static bool multipliesPairs(const GeneratedFunction &function) {
+  return StringRef(function.program).starts_with("tile dot_bf16");
 }
 
 namespace {
@@ -125,9 +133,7 @@ public:
     // Products of pairs are made for another CPU, which is one of a file.
     SmallVector<GeneratedFunction> pairs, others;
     for (const GeneratedFunction &function : functions)
-      (StringRef(function.program).starts_with("tile dot_bf16") ? pairs
-                                                                : others)
-          .push_back(function);
+      (multipliesPairs(function) ? pairs : others).push_back(function);
     for (ArrayRef<GeneratedFunction> group :
          {ArrayRef(pairs), ArrayRef(others)})
       if (!group.empty() && !generateGroup(group, target, module, error))
@@ -150,10 +156,11 @@ private:
       return false;
     char message[512] = "";
     std::string path = file.getPath().str();
-    if (getLibrary().emit(kernels.data(), kernels.size(),
-                          getTargetText(target).c_str(),
-                          own ? MOE_HALIDE_ASSEMBLY : MOE_HALIDE_BITCODE,
-                          path.c_str(), message, sizeof(message))) {
+    if (getLibrary().emit(
+            kernels.data(), kernels.size(),
+            getTargetText(target, multipliesPairs(functions.front())).c_str(),
+            own ? MOE_HALIDE_ASSEMBLY : MOE_HALIDE_BITCODE, path.c_str(),
+            message, sizeof(message))) {
       error = message;
       return false;
     }
