@@ -67,9 +67,10 @@ public:
     return format.represents(value) ? value : value + error(value, format, 1.0);
   }
 
-  /// An error of so many units of `value`.
+  /// An error of so many units of `value`; infinities have none, as what is drawn
+  /// may be of the other sign.
   double error(double value, const NumberFormat &format, double units) {
-    if (!on)
+    if (!on || std::isinf(value))
       return 0.0;
     // Below the normal numbers the distance of neighbours stays.
     double size = std::max(std::fabs(value), format.least);
@@ -82,7 +83,7 @@ public:
   /// `value` after being rounded to `format`, by error `index` of a key.
   static double round(double value, const NumberFormat &format, uint64_t key,
                       int64_t index) {
-    if (format.represents(value))
+    if (format.represents(value) || std::isinf(value))
       return value;
     double size = std::max(std::fabs(value), format.least);
     return value + format.unit * size * unitOf(mix(key + index));
