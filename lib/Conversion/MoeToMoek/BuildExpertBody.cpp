@@ -18,6 +18,7 @@
 #include "moe-mlir/Analysis/WeightUse.h"
 #include "moe/SkipZeros.h"
 #include "moe_rt/MoeRt.h"
+#include "moek/Codegen.h"
 #include "moek/KernelRegion.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -66,6 +67,8 @@ Value KernelBuilder::buildMatmul(Location loc, Value lhs, ValueRange matrices,
       /*init=*/Value(), ValueRange{out}, static_cast<uint64_t>(n),
       static_cast<uint64_t>(k), uint64_t(1), b.getStringAttr(phase),
       getFormat(matrices.front()), skipZeros, moek::ScheduleAttrInterface());
+  if (codegen)
+    op->setAttr(moek::kCodegenAttrName, codegen);
   OpBuilder::InsertionGuard guard(b);
   Block *block = b.createBlock(&op.getEpilogue(), {}, {f32}, {loc});
   moek::YieldOp::create(b, loc, ValueRange{block->getArgument(0)});

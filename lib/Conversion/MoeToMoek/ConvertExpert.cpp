@@ -13,6 +13,7 @@
 #include "Patterns.h"
 
 #include "moe-mlir/Analysis/WeightUse.h"
+#include "moek/Codegen.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -39,6 +40,29 @@ static std::optional<ExpertBody> matchBody(ExpertOp op, unsigned i,
   if (failed(body) || !body->canPack(b, weights, why))
     return std::nullopt;
   return *body;
+}
+
+/// Who makes the functions of the kernels of group `i`, a range of experts; null if
+/// the layer does not say.
+static StringAttr getCodegen(ExpertOp op, unsigned i) {
+  Attribute codegen = op->getAttr(moek::kCodegenAttrName);
+  if (auto each = dyn_cast_or_null<ArrayAttr>(codegen))
+    codegen = each[i];
+  auto name = cast_or_null<StringAttr>(codegen);
+  return name && !name.empty() ? name : StringAttr();
+}
+
+/// Whether the layer says so of all of its ranges, or of each.
+static LogicalResult checkCodegen(ExpertOp op) {
+  Attribute codegen = op->getAttr(moek::kCodegenAttrName);
+  auto each = dyn_cast_or_null<ArrayAttr>(codegen);
+  if (!codegen || isa<StringAttr>(codegen) ||
+      (each && each.size() == op.getNumGroups() &&
+       llvm::all_of(each, llvm::IsaPred<StringAttr>)))
+    return success();
+  return op.emitOpError() << moek::kCodegenAttrName << " is " << codegen
+                          << "; expected a name, or one for each of the "
+                          << op.getNumGroups() << " ranges of experts";
 }
 
 /// For each weight of group `one` that of group `other` which its body uses
@@ -120,6 +144,8 @@ struct ConvertExpert : MoePattern<ExpertOp> {
       std::optional<ExpertBody> body;
       SmallVector<SmallVector<Value>> weights;
     };
+    if (failed(checkCodegen(op)))
+      return failure();
     SmallVector<Range> ranges;
     std::map<std::string, SmallVector<unsigned>> loops;
     for (unsigned i = 0, e = op.getNumGroups(); i < e; ++i) {
@@ -131,7 +157,8 @@ struct ConvertExpert : MoePattern<ExpertOp> {
         loops[why].push_back(i);
       }
       if (body && !body->isOfOneRange() && !ranges.empty() &&
-          ranges.back().body) {
+          ranges.back().body &&
+          getCodegen(op, ranges.back().begin) == getCodegen(op, i)) {
         Range &last = ranges.back();
         if (auto order = matchWeights(op, last.begin, i)) {
           SmallVector<Value> own;
@@ -177,7 +204,8 @@ struct ConvertExpert : MoePattern<ExpertOp> {
       }
       result =
           range.body->build({b, groups, numRows, result,
-                             op.getGroupBegin(range.begin)},
+                             op.getGroupBegin(range.begin),
+                             getCodegen(op, range.begin)},
                             wide, range.weights);
       if (!result)
         return failure();

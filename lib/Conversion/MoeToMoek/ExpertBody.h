@@ -34,6 +34,8 @@ struct KernelBuilder {
   mlir::Value others;
   /// The number of the first expert in its layer.
   int64_t firstExpert = 0;
+  /// Who makes the functions of products; null if the layer does not say.
+  mlir::StringAttr codegen = {};
 
   /// `lhs` times the `[E, N, K]` or `[N, K]` matrices of ranges of experts;
   /// `skipZeros` as the op's attribute.

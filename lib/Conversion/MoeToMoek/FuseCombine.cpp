@@ -83,6 +83,7 @@ static void fuse(RewriterBase &b, moek::CombineOp op) {
       op.getInit(), op.getOutputs(), matmul.getN(), matmul.getK(),
       matmul.getParts(), matmul.getPhaseAttr(), matmul.getFormatAttr(),
       matmul.getSkipZerosAttr(), moek::ScheduleAttrInterface());
+  fused->setDiscardableAttrs(matmul->getDiscardableAttrDictionary());
   b.inlineRegionBefore(matmul.getEpilogue(), fused.getEpilogue(),
                        fused.getEpilogue().end());
   b.replaceOp(op, fused.getResults());

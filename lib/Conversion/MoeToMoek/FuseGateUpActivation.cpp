@@ -224,6 +224,7 @@ static void fuse(RewriterBase &b, RowMapOp op,
       /*first_row=*/Value(), /*num_rows=*/Value(), /*slot_weights=*/Value(),
       /*init=*/Value(), op.getOutputs(), first.getN(), first.getK(), parts,
       phase, first.getFormatAttr(), skipZeros, moek::ScheduleAttrInterface());
+  fused->setDiscardableAttrs(first->getDiscardableAttrDictionary());
   {
     OpBuilder::InsertionGuard guard(b);
     SmallVector<Type> types(parts, b.getF32Type());
