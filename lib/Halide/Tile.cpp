@@ -35,6 +35,11 @@ static TileShape parseShape(const std::vector<std::string> &words) {
     throw Refused("tiles multiply by fma, widen or dot_bf16, with rows, "
                   "columns, lanes and pitch");
   shape.inner = words[1];
+#if HALIDE_VERSION_MAJOR < 16
+  if (shape.inner == "dot_bf16")
+    throw Refused(
+        "multiplies by dot_bf16, which Halide knows from version 16 on");
+#endif
   for (int i = 0; i < 4; ++i) {
     if (words[2 + 2 * i] != names[i])
       throw Refused("expected '" + std::string(names[i]) + "', got '" +
