@@ -1,4 +1,5 @@
-// Ordinary IR: a projection and a softmax, nothing of a layer.
+// Ordinary IR: a projection and a softmax, nothing of a layer. Compiled with --no-fuse,
+// as products with weights are kernels otherwise, with packed weights.
 #a = affine_map<(m, n, k) -> (m, k)>
 #b = affine_map<(m, n, k) -> (n, k)>
 #c = affine_map<(m, n, k) -> (m, n)>
