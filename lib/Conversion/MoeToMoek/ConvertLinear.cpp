@@ -342,7 +342,8 @@ static bool isOfAttention(LinalgOp op) {
   };
   auto weighs = [&](Operation *user) {
     auto softmax = dyn_cast<linalg::SoftmaxOp>(user);
-    return softmax && isReadBy(softmax->getResult(0), isProduct);
+    return softmax && softmax->getNumResults() == 1 &&
+           isReadBy(softmax->getResult(0), isProduct);
   };
   if (isReadBy(op->getResult(0), weighs))
     return true;
@@ -361,7 +362,7 @@ struct ConvertLinear : moe::impl::ConvertLinearBase<ConvertLinear> {
     SmallVector<LinalgOp> ops;
     getOperation()->walk([&](LinalgOp op) {
       if (op.getNumReductionLoops() && op.getNumDpsInputs() == 2 &&
-          !isOfAttention(op))
+          op->getNumResults() == 1 && !isOfAttention(op))
         ops.push_back(op);
     });
     IRRewriter rewriter(&getContext());

@@ -186,3 +186,11 @@ func.func @cache(%q: tensor<?x32xf32>, %k: tensor<64x32xf32>, %v: tensor<64x32xf
   %o = linalg.contract indexing_maps = [#p, #v, #o] ins(%w, %v : tensor<?x64xf32>, tensor<64x32xf32>) outs(%zo : tensor<?x32xf32>) -> tensor<?x32xf32>
   return %o : tensor<?x32xf32>
 }
+
+// On memrefs there is nothing to convert.
+// CHECK-LABEL: func.func @on_memrefs(
+// CHECK: linalg.matmul
+func.func @on_memrefs(%x: memref<8x32xf32>, %w: memref<32x32xf32>, %y: memref<8x32xf32>) {
+  linalg.matmul ins(%x, %w : memref<8x32xf32>, memref<32x32xf32>) outs(%y : memref<8x32xf32>)
+  return
+}
