@@ -38,6 +38,20 @@ static FloatAttr getSkipZeros(Operation *op) {
   return op->getAttrOfType<FloatAttr>(kSkipZerosAttrName);
 }
 
+Groups moe::buildOneGroup(OpBuilder &b, Location loc, Value rows) {
+  Type i32 = b.getI32Type();
+  Value count = arith::IndexCastOp::create(b, loc, i32, rows);
+  auto constant = [&](int64_t v) -> Value {
+    return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(v));
+  };
+  Value zero = constant(0);
+  Value any = arith::MinSIOp::create(b, loc, count, constant(1));
+  Value offsets =
+      tensor::FromElementsOp::create(b, loc, ValueRange{zero, count});
+  Value active = tensor::FromElementsOp::create(b, loc, ValueRange{zero, any});
+  return {offsets, active};
+}
+
 Value KernelBuilder::buildRows(Location loc, int64_t length, Type element) {
   return buildEmptyRows(b, loc, numRows, length, element);
 }

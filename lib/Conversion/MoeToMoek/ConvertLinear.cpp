@@ -287,17 +287,8 @@ void Linear::rewrite(RewriterBase &b, Value matrix) {
   Location loc = op.getLoc();
   b.setInsertionPoint(op);
   Value lhs = buildRows(b, loc);
-  Type i32 = b.getI32Type();
   Value size = getDim(b, loc, lhs, 0);
-  Value count = arith::IndexCastOp::create(b, loc, i32, size);
-  auto constant = [&](int64_t v) -> Value {
-    return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(v));
-  };
-  Value zero = constant(0);
-  Value any = arith::MinSIOp::create(b, loc, count, constant(1));
-  Groups groups{tensor::FromElementsOp::create(b, loc, ValueRange{zero, count}),
-                tensor::FromElementsOp::create(b, loc, ValueRange{zero, any})};
-  KernelBuilder kernels{b, groups, size, Value()};
+  KernelBuilder kernels{b, buildOneGroup(b, loc, size), size, Value()};
   Value product = kernels.buildMatmul(loc, lhs, matrix, "linear");
   b.replaceOp(op, buildResult(b, loc, product));
 }

@@ -24,6 +24,9 @@ struct Groups {
   mlir::Value offsets, active;
 };
 
+/// One group that has all of `rows`, an index, which may be none.
+Groups buildOneGroup(mlir::OpBuilder &b, mlir::Location loc, mlir::Value rows);
+
 /// Builds kernels on `rows` rows, which begin where the experts' do.
 struct KernelBuilder {
   mlir::OpBuilder &b;

@@ -11,6 +11,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Common.h"
+#include "ExpertBody.h"
 
 #include "moe-mlir/Conversion/MoeToMoek/Passes.h"
 
@@ -84,21 +85,13 @@ static void join(RewriterBase &b, ArrayRef<RouteOp> routes) {
   Value all = tensor::ConcatOp::create(b, loc, /*dim=*/0, weights);
   Value packed = moek::PackOp::create(b, loc, ValueRange{all});
   // All tokens are rows of one expert, the routers.
-  Type i32 = b.getI32Type();
   Value tokens = getDim(b, loc, x, 0);
-  Value count = arith::IndexCastOp::create(b, loc, i32, tokens);
-  auto constant = [&](int64_t v) -> Value {
-    return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(v));
-  };
-  Value zero = constant(0);
-  Value any = arith::MinSIOp::create(b, loc, count, constant(1));
-  Value offsets =
-      tensor::FromElementsOp::create(b, loc, ValueRange{zero, count});
-  Value active = tensor::FromElementsOp::create(b, loc, ValueRange{zero, any});
+  Groups groups = buildOneGroup(b, loc, tokens);
   Value out = buildEmptyRows(b, loc, tokens, columns, b.getF32Type());
   int64_t k = cast<RankedTensorType>(x.getType()).getDimSize(1);
   auto matmul = moek::GroupedMatmulOp::create(
-      b, loc, TypeRange{out.getType()}, x, packed, offsets, active,
+      b, loc, TypeRange{out.getType()}, x, packed, groups.offsets,
+      groups.active,
       /*gather=*/Value(), /*gather_weights=*/Value(), /*tokens=*/Value(),
       /*gathered=*/ValueRange(), /*rows=*/ValueRange(),
       /*parameters=*/ValueRange(), /*positions=*/Value(),
