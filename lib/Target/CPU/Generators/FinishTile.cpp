@@ -31,9 +31,9 @@ static void prefetch(IRBuilder<> &builder, Value *address, int64_t level) {
                            builder.getInt32(1)});
 }
 
-/// The lines of the panel that a step loads, 64 bytes each.
-static SmallVector<Value *> getLines(Loop &loop, const Argument *panel) {
-  SmallVector<Value *> lines;
+/// The loads of a step where a line of the panel, 64 bytes, begins.
+static SmallVector<LoadInst *> getLines(Loop &loop, const Argument *panel) {
+  SmallVector<LoadInst *> lines;
   const DataLayout &layout = panel->getParent()->getDataLayout();
   for (BasicBlock *block : loop.blocks())
     for (Instruction &instruction : *block) {
@@ -44,7 +44,7 @@ static SmallVector<Value *> getLines(Loop &loop, const Argument *panel) {
       load->getPointerOperand()->stripAndAccumulateConstantOffsets(
           layout, offset, /*AllowNonInbounds=*/true);
       if (offset.urem(64) == 0)
-        lines.push_back(load->getPointerOperand());
+        lines.push_back(load);
     }
   return lines;
 }
@@ -62,13 +62,13 @@ void moe::finishTile(Function &tile, const GeneratedFunction &function) {
   for (Loop *loop : llvm::reverse(loops.getLoopsInPreorder())) {
     if (!loop->isInnermost())
       continue;
-    for (Value *line : getLines(*loop, tile.getArg(0))) {
-      IRBuilder<> builder(cast<Instruction>(line)->getNextNode());
+    for (LoadInst *line : getLines(*loop, tile.getArg(0))) {
+      IRBuilder<> builder(line);
       for (auto [distance, level] : function.ahead)
-        prefetch(
-            builder,
-            builder.CreateConstGEP1_64(builder.getInt8Ty(), line, distance),
-            level);
+        prefetch(builder,
+                 builder.CreateConstGEP1_64(
+                     builder.getInt8Ty(), line->getPointerOperand(), distance),
+                 level);
     }
     // The first of several passes fetches for all.
     PHINode *step = loop->getCanonicalInductionVariable();
